@@ -1,0 +1,102 @@
+"""What a benchmark is: data, and four pure functions.
+
+    sampling(question) -> Sampling                 how an answer is drawn
+    requests(question, answer, reference) -> [JudgeRequest]
+    parse(request, reply) -> float | Unparsed      "could not parse" is a value
+    aggregate(scores) -> {metric: value}
+
+Generating and judging are the harness's; a benchmark never knows which judge it talks to.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+
+class Message(TypedDict):
+    """One chat message, as chat templates and OpenAI-compatible servers take it."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item: the user's turns in order; `reference` holds a reference answer per turn where there is one."""
+
+    id: str
+    turns: tuple[str, ...]
+    category: str = ""
+    reference: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model answers. temperature 0 is greedy; max_tokens counts the response of one turn."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens."""
+
+    question: str
+    turns: tuple[str, ...]
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class JudgeRequest:
+    """One question to a judge. `order` is "" for single answers, "ab" or "ba" for pairs ("ab": ours stands first)."""
+
+    question: str
+    messages: tuple[Message, ...]
+    turn: int = 1
+    order: Literal["", "ab", "ba"] = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A judge's reply. `logprobs` maps the first token's alternatives to log-probs, where the judge gives them."""
+
+    text: str
+    logprobs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unparsed:
+    """A reply that holds no verdict: counted and shown, never a zero and never dropped."""
+
+    reply: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """One verdict on one answer, in the benchmark's unit; for pairs 0-1 from the view of the answer under test."""
+
+    question: str
+    value: float | Unparsed
+    category: str = ""
+    turn: int = 1
+    order: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedBenchmark:
+    """A benchmark whose answers a judge scores. `metric` names the value of each score.
+
+    `pairwise` benchmarks compare with the answers of a reference run, given to `requests` as its third argument.
+    """
+
+    name: str
+    version: int
+    metric: str
+    pairwise: bool
+    sampling: Callable[[Question], Sampling]
+    requests: Callable[[Question, Answer, Answer | None], list[JudgeRequest]]
+    parse: Callable[[JudgeRequest, Reply], float | Unparsed]
+    aggregate: Callable[[Sequence[Score]], dict[str, float]]
