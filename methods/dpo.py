@@ -1,0 +1,38 @@
+"""DPO: Direct Preference Optimization (Rafailov et al., 2023, arXiv 2305.18290, Eq. 7).
+
+    L = - log sigmoid( beta * ( [lp_theta(y_w) - lp_ref(y_w)] - [lp_theta(y_l) - lp_ref(y_l)] ) )
+
+lp sums log-probs over the response. ref is the frozen model that training starts from.
+Reduction: mean over the pairs of the optimizer step.
+"""
+
+from dataclasses import dataclass
+from math import log
+
+from methods.api import Batch, Method, Needs, Reads, Terms, Training, example_mean
+from methods.formulas import log_ratio, logistic
+
+
+@dataclass(frozen=True)
+class DPO:
+    """beta: strength of the pull to ref, > 0. 0.01 is the ADPA recipe's (teacher_dpo.yaml)."""
+
+    beta: float = 0.01
+
+
+def loss(batch: Batch, hp: DPO) -> Terms:
+    margin = log_ratio(batch.chosen) - log_ratio(batch.rejected)  # [B]
+    return {"dpo": example_mean(logistic(hp.beta * margin), batch)}
+
+
+READS = Reads(logps=("policy", "ref"))
+
+METHOD = Method(
+    name="DPO",
+    paper="Rafailov et al., NeurIPS 2023 (arXiv 2305.18290)",
+    hparams=DPO(),
+    training=Training(lr=5e-7, epochs=1, batch_size=128, source="ADPA release, teacher_dpo.yaml"),
+    needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
+    loss=loss,
+    at_start=lambda hp: {"dpo": log(2)},
+)

@@ -1,0 +1,32 @@
+"""SeqKD: sequence-level knowledge distillation (Kim and Rush, 2016, arXiv 1606.07947, Eq. 9).
+
+    L = - sum_t log pi_theta(y_T,t | x, y_T,<t) / sum_t 1,   y_T the teacher's own response
+
+Teacher responses are greedy and come from the DPO teacher; those cut before their end of turn are left out.
+Reduction: mean over the response tokens of the optimizer step.
+"""
+
+from dataclasses import dataclass
+
+from methods.api import Batch, Method, Needs, Reads, Terms, Training, token_mean
+
+
+@dataclass(frozen=True)
+class SeqKD:
+    """No hyper-parameters beside the optimizer's."""
+
+
+def loss(batch: Batch, hp: SeqKD) -> Terms:
+    y_t = batch.teacher_rollout
+    return {"seqkd": -token_mean(y_t.logps("policy"), y_t)}
+
+
+METHOD = Method(
+    name="SeqKD",
+    paper="Kim and Rush, EMNLP 2016 (arXiv 1606.07947)",
+    hparams=SeqKD(),
+    # Not published for the ADPA table: SFT's setting on the teacher's responses.
+    training=Training(lr=2e-5, epochs=3),
+    needs=lambda hp: Needs({"teacher_rollout": Reads(logps=("policy",))}),
+    loss=loss,
+)

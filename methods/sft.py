@@ -1,0 +1,31 @@
+"""SFT: maximum likelihood of the preferred response.
+
+    L = - sum_t log pi_theta(y_w,t | s_t) / sum_t 1
+
+Reduction: mean over the response tokens of the whole optimizer step.
+"""
+
+from dataclasses import dataclass
+
+from methods.api import Batch, Method, Needs, Reads, Terms, Training, token_mean
+
+
+@dataclass(frozen=True)
+class SFT:
+    """No hyper-parameters beside the optimizer's."""
+
+
+def loss(batch: Batch, hp: SFT) -> Terms:
+    y_w = batch.chosen
+    return {"sft": -token_mean(y_w.logps("policy"), y_w)}
+
+
+METHOD = Method(
+    name="SFT",
+    paper="row SFT of Gao et al., ICLR 2025 (arXiv 2502.17927): the chosen responses after the SFT stage",
+    hparams=SFT(),
+    # The ADPA release gives 2e-5 for SFT on Deita; for this row nothing was published.
+    training=Training(lr=2e-5, epochs=3, source="ADPA release, student_sft_init.yaml"),
+    needs=lambda hp: Needs({"chosen": Reads(logps=("policy",))}),
+    loss=loss,
+)
