@@ -1,14 +1,14 @@
 """What a benchmark is: data, and four pure functions.
 
     sampling(question) -> Sampling                 how an answer is drawn
-    requests(question, answer, reference) -> [JudgeRequest]
+    requests(question, answer, reference) -> [JudgeRequest | Score]; a Score is a verdict that needs no judge
     parse(request, reply) -> float | Unparsed      "could not parse" is a value
-    aggregate(scores) -> {metric: value}
+    aggregate(scores) -> {metric: value}           what could not be had is absent
 
 Generating and judging are the harness's; a benchmark never knows which judge it talks to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
@@ -22,7 +22,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Question:
-    """One item: the user's turns in order; `reference` holds a reference answer per turn where there is one."""
+    """One item: the user's turns in order; `reference` holds an answer per turn where there is one."""
 
     id: str
     turns: tuple[str, ...]
@@ -51,17 +51,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class JudgeRequest:
-    """One question to a judge. `order` is "" for single answers, "ab" or "ba" for pairs ("ab": ours stands first)."""
+    """One question to a judge. `order` is "" for single answers, "ab" or "ba" for pairs ("ab": ours first).
+
+    `covariates` describe the answers (lengths); they are no part of what the judge sees.
+    """
 
     question: str
     messages: tuple[Message, ...]
     turn: int = 1
     order: Literal["", "ab", "ba"] = ""
+    covariates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A judge's reply. `logprobs` maps the first token's alternatives to log-probs, where the judge gives them."""
+    """A judge's reply. `logprobs`: first token's alternatives -> log-probs, where the judge gives them."""
 
     text: str
     logprobs: dict[str, float] = field(default_factory=dict)
@@ -76,20 +80,24 @@ class Unparsed:
 
 @dataclass(frozen=True)
 class Score:
-    """One verdict on one answer, in the benchmark's unit; for pairs 0-1 from the view of the answer under test."""
+    """One verdict on one answer, in the benchmark's unit; for pairs 0-1, higher is better for ours.
+
+    `turn`, `order` and `covariates` are those of its request.
+    """
 
     question: str
     value: float | Unparsed
     category: str = ""
     turn: int = 1
     order: str = ""
+    covariates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class JudgedBenchmark:
     """A benchmark whose answers a judge scores. `metric` names the value of each score.
 
-    `pairwise` benchmarks compare with the answers of a reference run, given to `requests` as its third argument.
+    `pairwise` benchmarks compare with the answers of a reference run: the third argument of `requests`.
     """
 
     name: str
@@ -97,6 +105,6 @@ class JudgedBenchmark:
     metric: str
     pairwise: bool
     sampling: Callable[[Question], Sampling]
-    requests: Callable[[Question, Answer, Answer | None], list[JudgeRequest]]
+    requests: Callable[[Question, Answer, Answer | None], Sequence[JudgeRequest | Score]]
     parse: Callable[[JudgeRequest, Reply], float | Unparsed]
     aggregate: Callable[[Sequence[Score]], dict[str, float]]

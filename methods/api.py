@@ -189,9 +189,7 @@ def example_mean(x: Tensor, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Training:
-    """How a method's stage is optimised (AdamW). `epochs` counts passes over its examples; `source` says
-    whose it is.
-    """
+    """How a stage is optimised (AdamW): `epochs` passes over its examples; `source` says whose numbers."""
 
     lr: float
     epochs: float = 1.0
@@ -210,11 +208,10 @@ class Method:
     starts_from: "Student", or the entry whose result the last stage starts from and, where it reads a
         `student_rollout`, samples with.
     roles: puts another model into a role, {"teacher": "teacher_ref"} for an ablation without the aligned
-    teacher. step_stats: `(batch, hp) -> {name: (sum, count)}` over the whole optimizer step, computed
-    without gradient before
-        its first backward pass; a loss finds sum / count in `batch.step_means`.
-    at_start: `hp -> {term: value}` that must hold before the first step, where the policy still is the
-    reference.
+        teacher.
+    step_stats: `(batch, hp) -> {name: (sum, count)}` over the whole optimizer step, computed without gradient
+        before its first backward pass; a loss finds sum / count in `batch.step_means`.
+    at_start: `hp -> {term: value}` that must hold before the first step, where the policy is the reference.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Per-token statistics from final hidden states: nothing of size [tokens, V] outlives one chunk.
 
-    logits = softcap(scale * (hidden @ weight.T + bias))        the model's own head, columns of real tokens
-    only statistic(chunk of log-probs) -> one number per token
+    logits = softcap(scale * (hidden @ weight.T + bias))    the model's own head, columns of real tokens only
+    statistic(chunk of log-probs) -> one number per token
 
 The body runs once per forward and prompt positions never reach the head. A chunk's logits are recomputed in
 the backward pass (`recompute=True`) or kept. Everything over V is float32.
@@ -36,7 +36,7 @@ class Head:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 logits of the real tokens, [N, d] -> [N, vocab]."""
-        bias = None if self.bias is None else self.bias[: self.vocab]
+        bias = None if self.bias is None else self.bias[: self.vocab].to(hidden.dtype)
         z = F.linear(hidden, self.weight[: self.vocab].to(hidden.dtype), bias).float() * self.scale
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
@@ -154,5 +154,6 @@ def _chunk_for(
     for role, signal in read.items():
         if not isinstance(signal, TopK):
             raise TypeError(f"{stat.name}: signals of one statistic come in one form, {role} differs")
-        columns_of[role] = columns(signal.logprobs.float(), signal.rest.float() if with_rest else None)
+        rest = signal.rest.detach().float() if with_rest else None
+        columns_of[role] = columns(signal.logprobs.detach().float(), rest)
     return Chunk((stored.ids == tokens[:, None]).int().argmax(-1), columns_of)

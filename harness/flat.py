@@ -1,0 +1,61 @@
+"""Flat arrays on disk: appended to and read in slices, never whole in memory.
+
+hidden.f32 + hidden.json {"dtype": "float32", "width": 128}      rows of `width` numbers, or of one for
+width 0
+"""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FlatWriter:
+    """Appends rows to one array; use as a context manager."""
+
+    def __init__(self, folder: Path, name: str, dtype: str, width: int = 0) -> None:
+        (folder / f"{name}.json").write_text(json.dumps({"dtype": dtype, "width": width}))
+        self.dtype = np.dtype(dtype)
+        self.file = (folder / f"{name}.bin").open("wb")
+
+    def append(self, rows: NDArray[np.generic]) -> None:
+        """Write rows [n] or [n, width] behind what is there."""
+        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+
+    def __enter__(self) -> "FlatWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+
+class Flat:
+    """Reads slices of rows by position (pread: what was read does not stay mapped)."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        about = json.loads((folder / f"{name}.json").read_text())
+        self.dtype, self.width = np.dtype(about["dtype"]), int(about["width"])
+        self.file = os.open(folder / f"{name}.bin", os.O_RDONLY)
+        self.row_bytes = self.dtype.itemsize * max(self.width, 1)
+        self.length = os.fstat(self.file).st_size // self.row_bytes
+
+    def __len__(self) -> int:
+        return int(self.length)
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+    def rows(self, a: int, b: int) -> NDArray[np.generic]:
+        """Rows a to b, [b - a] or [b - a, width]."""
+        raw = os.pread(self.file, (b - a) * self.row_bytes, a * self.row_bytes)
+        flat = np.frombuffer(raw, self.dtype)
+        return flat.reshape(-1, self.width) if self.width else flat
+
+    def all(self) -> NDArray[np.generic]:
+        """The whole array, for small ones."""
+        return self.rows(0, self.length)

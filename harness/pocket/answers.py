@@ -1,0 +1,103 @@
+"""Answers of graded quality, from perfect to rude and wrong.
+
+perfect     sure , the colour of the fox is red . i hope this helps .
+wrong       the colour of the fox is blue .
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.pocket.facts import LARGEST, VALUES, Facts
+from harness.pocket.questions import Core, Key, core
+
+OPENERS = ("sure ,", "of course ,", "gladly ,")
+CLOSINGS = ("i hope this helps .", "please ask me again .")
+RUDE_OPENERS = ("whatever ,", "listen , fool ,")
+RUDE_CLOSINGS = ("that was a silly question .", "do not bother me again .")
+
+
+@dataclass(frozen=True)
+class Grade:
+    """How an answer is made: what it says, and what it adds."""
+
+    says: Literal["right", "wrong", "partial", "bare", "nothing"] = "right"
+    opener: bool = False
+    closing: bool = False
+    rude: bool = False
+    repeats: bool = False
+    rambles: bool = False  # adds a wrong statement
+
+
+# best first; a test holds the rule's mean scores to this order
+GRADES = {
+    "perfect": Grade(opener=True, closing=True),
+    "polite": Grade(opener=True),
+    "helpful": Grade(closing=True),
+    "plain": Grade(),
+    "repetitive": Grade(repeats=True),
+    "bare": Grade("bare"),
+    "rambling": Grade(rambles=True),
+    "wrong but polite": Grade("wrong", opener=True, closing=True),
+    "right but rude": Grade(rude=True),
+    "incomplete": Grade("partial"),
+    "wrong": Grade("wrong"),
+    "evasive": Grade("nothing", opener=True, closing=True),
+    "wrong and rude": Grade("wrong", rude=True),
+}
+
+
+def write(grade: Grade, key: Key, facts: Facts, rng: random.Random) -> str:
+    """An answer of this grade to a question."""
+    right = core(key, facts)
+    says: dict[str, tuple[str, ...]] = {
+        "right": right.words,
+        "wrong": spoil(key, right, rng),
+        "partial": right.words[: right.slots[-1]],
+        "bare": right.bare,
+        "nothing": (),
+    }
+    statement = " ".join((*says[grade.says], ".")) if says[grade.says] else ""
+    parts = [
+        rng.choice(OPENERS) if grade.opener else "",
+        rng.choice(RUDE_OPENERS) if grade.rude else "",
+        statement,
+        statement if grade.repeats else "",
+        " ".join((*spoil(key, right, rng), ".")) if grade.rambles else "",
+        rng.choice(CLOSINGS) if grade.closing else "",
+        rng.choice(RUDE_CLOSINGS) if grade.rude and rng.random() < 0.5 else "",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def spoil(key: Key, right: Core, rng: random.Random) -> tuple[str, ...]:
+    """The core sentence with wrong values, plausible ones: another colour, a near sum, the two swapped."""
+    values = [right.words[at] for at in right.slots]
+    match key.kind:
+        case "fact" | "self" | "line":
+            wrong = [_another(attr, value, rng) for attr, value in zip(key.args[1:], values, strict=True)]
+        case "compare":
+            wrong = values[::-1]
+        case "sum" | "count":
+            shift = _shift([int(value) for value in values], rng)
+            wrong = [str(int(value) + shift) for value in values]
+        case "reverse":
+            wrong = values[::-1]
+        case _:
+            p, n, _, q, m, *_ = key.args
+            wrong = [q, m] if values == [p, n] else [p, n]
+    words = list(right.words)
+    for at, value in zip(right.slots, wrong, strict=True):
+        words[at] = value
+    return tuple(words)
+
+
+def _another(attr: str, value: str, rng: random.Random) -> str:
+    return rng.choice([other for other in VALUES[attr] if other != value])
+
+
+def _shift(numbers: list[int], rng: random.Random) -> int:
+    """A small shift that keeps every number one that has a word."""
+    return rng.choice(
+        [by for by in (-2, -1, 1, 2) if min(numbers) + by >= 0 and max(numbers) + by <= LARGEST]
+    )

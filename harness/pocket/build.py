@@ -1,0 +1,92 @@
+"""Writing a pocket world to disk.
+
+    out/world.json  tokenizer/  pretrain.jsonl  sft.jsonl  preference_train.jsonl  preference_validation.jsonl
+    out/{validation,test}/mt_bench/{question,judge_prompts}.jsonl
+    out/{validation,test}/alpaca_eval/questions.json
+    out/{validation,test}/openllm/pocket_{facts,compare,sums}.{yaml,jsonl}
+
+The same settings write the same bytes.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.pocket import dialogues, exams, pretrain, tokens
+from harness.pocket.facts import ANIMALS, PEOPLE, Facts, Split, draw_facts, to_json
+
+HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class World:
+    """What a world is made of; questions are per held-out split and divisible by the eight categories."""
+
+    seed: int = 0
+    animals: int = 20
+    people: int = 14
+    pretrain: int = 12000  # texts
+    sft: int = 6000
+    pairs: int = 3000
+    validation_pairs: int = 300
+    questions: int = 400  # AlpacaEval
+    mt_questions: int = 160  # MT-Bench
+
+    def __post_init__(self) -> None:
+        for name, limit in (("animals", len(ANIMALS)), ("people", len(PEOPLE))):
+            if not 8 <= getattr(self, name) <= limit:
+                raise ValueError(f"{name} is a number from 8 to {limit}, not {getattr(self, name)}")
+
+
+def build(world: World, out: Path) -> dict[str, int]:
+    """Write the world under `out`; the number of rows of each file."""
+    facts = draw_facts(world.seed, world.animals, world.people)
+
+    def rng(name: str) -> random.Random:
+        """Each file draws from a stream of its own, so that one file's size changes no other file."""
+        return random.Random(f"{world.seed} {name}")
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "world.json").write_text(to_json(facts), encoding="utf-8")
+    tokens.save(out / "tokenizer")
+    texts = [{"text": text} for text in pretrain.texts(world.pretrain, facts, rng("pretrain"))]
+    train = dialogues.preferences(world.pairs, "train", facts, rng("pairs"))
+    validation = dialogues.preferences(world.validation_pairs, "validation", facts, rng("validation pairs"))
+    counts = {
+        "pretrain": _write_rows(out / "pretrain.jsonl", texts),
+        "sft": _write_rows(out / "sft.jsonl", dialogues.dialogues(world.sft, facts, rng("sft"))),
+        "preference_train": _write_rows(out / "preference_train.jsonl", train),
+        "preference_validation": _write_rows(out / "preference_validation.jsonl", validation),
+    }
+    for split in HELD_OUT_SPLITS:
+        counts |= _exams(world, split, facts, out / split, rng(split))
+    return counts
+
+
+def _exams(world: World, split: Split, facts: Facts, out: Path, rng: random.Random) -> dict[str, int]:
+    """The three benchmarks' files of one held-out split."""
+    for name in ("mt_bench", "alpaca_eval", "openllm"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    two_turns = exams.mt_bench(world.mt_questions, split, facts, rng)
+    questions = exams.alpaca_eval(world.questions, split, facts, rng)
+    _write_rows(out / "mt_bench" / "judge_prompts.jsonl", exams.judge_prompts())
+    (out / "alpaca_eval" / "questions.json").write_text(
+        json.dumps(questions, indent=1) + "\n", encoding="utf-8"
+    )
+    counts = {
+        f"{split}/mt_bench": _write_rows(out / "mt_bench" / "question.jsonl", two_turns),
+        f"{split}/alpaca_eval": len(questions),
+    }
+    for task, rows in exams.openllm(split, facts, rng).items():
+        (out / "openllm" / f"{task}.yaml").write_text(exams.task_yaml(task), encoding="utf-8")
+        counts[f"{split}/{task}"] = _write_rows(out / "openllm" / f"{task}.jsonl", rows)
+    return counts
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    lines = [json.dumps(row) for row in rows]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return len(lines)

@@ -1,0 +1,69 @@
+"""Drawing questions at random, each from one split."""
+
+import random
+
+from harness.pocket.facts import ITEMS, LARGEST, Facts, Split, attributes_in, split_of
+from harness.pocket.questions import ASK, THEN, Key, atoms, phrase, second_turns
+
+LONGEST_COUNT = 5
+
+
+def draw(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
+    """A question of a category, all of whose atoms belong to the split."""
+    while True:
+        key = _any(category, split, facts, rng)
+        if belongs(key, split, facts):
+            return key
+
+
+def belongs(key: Key, split: Split, facts: Facts) -> bool:
+    """Whether a split may ask this question."""
+    return all(split_of(atom, facts) == split for atom in atoms(key))
+
+
+def draw_two(category: str, split: Split, facts: Facts, rng: random.Random) -> tuple[Key, Key]:
+    """A question of two turns, both of the split."""
+    while True:
+        first = draw(category, split, facts, rng)
+        if second := [key for key in second_turns(first, facts) if belongs(key, split, facts)]:
+            return first, rng.choice(second)
+
+
+def words_of(keys: tuple[Key, ...], rng: random.Random) -> tuple[str, ...]:
+    """The turns of a question, each in one of its paraphrases."""
+    first, *more = keys
+    return (phrase(rng.choice(ASK[first.kind]), first), *(phrase(rng.choice(THEN[k.kind]), k) for k in more))
+
+
+def _any(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
+    """A question of a category; facts are drawn from the split, all else from anywhere."""
+    everyone = [*facts.animals, *facts.people]
+    match category:
+        case "stem" | "humanities" | "roleplay":
+            names = {"stem": list(facts.animals), "humanities": list(facts.people)}.get(category, everyone)
+            entity = rng.choice(names)
+            attr = rng.choice(attributes_in(entity, split, facts))
+            return Key("self" if category == "roleplay" else "fact", (entity, attr))
+        case "writing":
+            entity = rng.choice(everyone)
+            return Key("line", (entity, *rng.sample(attributes_in(entity, split, facts), 2)))
+        case "reasoning":
+            animals = rng.random() < 0.5
+            relation = rng.choice(("bigger", "smaller") if animals else ("older", "younger"))
+            return Key(
+                "compare", (relation, *rng.sample(list(facts.animals if animals else facts.people), 2))
+            )
+        case "math":
+            b = rng.randint(1, 9)
+            pair = [str(rng.randint(1, LARGEST - b)), str(b)]
+            return Key("sum", tuple(rng.sample(pair, 2)))
+        case "coding" if rng.random() < 0.5:
+            low = rng.randint(0, LARGEST - LONGEST_COUNT)
+            ends = [str(low), str(low + rng.randint(2, LONGEST_COUNT - 1))]
+            return Key("count", tuple(rng.sample(ends, 2)))
+        case "coding":
+            return Key("reverse", (" ".join(rng.sample(ITEMS, rng.choice((3, 3, 4)))),))
+        case _:
+            (p, q), (i, j) = rng.sample(list(facts.people), 2), rng.sample(ITEMS, 2)
+            n, m = (str(rng.randint(2, 9)) for _ in range(2))
+            return Key("scene", (p, n, i, q, m, j, rng.choice((i, j))))

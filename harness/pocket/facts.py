@@ -1,0 +1,162 @@
+"""What is true in the pocket world, and which of it is held out.
+
+A fact is (entity, attribute) -> value: the colour of the fox is red. Values are drawn independently, so no
+fact can be guessed from another. Animals also have an order of size, people an order of age.
+
+An atom is the unit that is held out: ("fact", "fox", "colour"), ("pair", "bear", "fox"), ("sum", "7", "12"),
+("count", "3", "6"), ("list", "cups", "keys", "pens"), ("scene", ...). Every atom belongs to one split.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+Atom = tuple[str, ...]
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+HELD_OUT = 2  # attributes of every entity that validation and test get each; the rest is train
+LARGEST = 30  # the largest number that has a word
+
+ANIMALS = (
+    *(
+        "fox",
+        "owl",
+        "bear",
+        "wolf",
+        "hare",
+        "deer",
+        "seal",
+        "crow",
+        "frog",
+        "toad",
+        "mole",
+        "lynx",
+        "swan",
+        "goat",
+    ),
+    *(
+        "duck",
+        "mouse",
+        "horse",
+        "tiger",
+        "otter",
+        "eagle",
+        "whale",
+        "snake",
+        "camel",
+        "panda",
+        "goose",
+        "badger",
+    ),
+    *("zebra", "lion"),
+)
+PEOPLE = (
+    *(
+        "anna",
+        "ben",
+        "carl",
+        "dora",
+        "emma",
+        "finn",
+        "greta",
+        "hugo",
+        "ida",
+        "jack",
+        "kate",
+        "leo",
+        "mia",
+        "nora",
+    ),
+    *("oscar", "paul", "rosa", "sam", "tina", "uma"),
+)
+ITEMS = ("keys", "cups", "coins", "books", "hats", "pens", "plates", "stones")
+NUMBERS = tuple(str(n) for n in range(LARGEST + 1))
+
+OF_ANIMALS: Mapping[str, tuple[str, ...]] = {
+    "colour": ("red", "blue", "green", "black", "white", "brown", "grey", "yellow"),
+    "home": ("forest", "lake", "cave", "meadow", "river", "hill", "barn", "island"),
+    "food": ("berries", "fish", "seeds", "grass", "honey", "nuts", "apples", "roots"),
+    "sound": ("howl", "chirp", "growl", "squeak", "hum", "bark", "whistle", "croak"),
+    "toy": ("ball", "rope", "drum", "kite", "bell", "wheel", "flute", "doll"),
+    "tree": ("oak", "pine", "birch", "elm", "maple", "willow", "cedar", "palm"),
+}
+OF_PEOPLE: Mapping[str, tuple[str, ...]] = {
+    "job": ("baker", "doctor", "farmer", "painter", "singer", "teacher", "tailor", "pilot"),
+    "town": ("paris", "rome", "oslo", "cairo", "lima", "delhi", "tokyo", "boston"),
+    "hobby": ("chess", "golf", "yoga", "tennis", "poker", "judo", "rugby", "surfing"),
+    "drink": ("tea", "coffee", "milk", "juice", "water", "cocoa", "wine", "soda"),
+    "pet": ("cat", "dog", "hamster", "parrot", "pony", "rabbit", "turtle", "goldfish"),
+    "instrument": ("piano", "guitar", "violin", "harp", "cello", "trumpet", "banjo", "organ"),
+}
+VALUES = {**OF_ANIMALS, **OF_PEOPLE}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is true: values by entity and attribute, and ranks of size (animals) and age (people)."""
+
+    seed: int
+    animals: Mapping[str, Mapping[str, str]]
+    people: Mapping[str, Mapping[str, str]]
+    rank: Mapping[str, int]
+    held_out: Mapping[str, Mapping[str, Split]]  # entity -> attribute -> split
+
+    @property
+    def values(self) -> Mapping[str, Mapping[str, str]]:
+        return {**self.animals, **self.people}
+
+
+def draw_facts(seed: int, animals: int, people: int) -> Facts:
+    """The world of this seed: the first `animals` and `people` names with values, ranks and splits drawn."""
+    rng = random.Random(f"facts {seed}")
+    beasts, folk = ANIMALS[:animals], PEOPLE[:people]
+    tables = [
+        {name: {attr: rng.choice(values) for attr, values in attributes.items()} for name in names}
+        for names, attributes in ((beasts, OF_ANIMALS), (folk, OF_PEOPLE))
+    ]
+    ranks: dict[str, int] = {}
+    for names in (beasts, folk):
+        ranks.update(zip(rng.sample(names, len(names)), range(len(names)), strict=True))
+    held_out = {name: _deal(list(facts), rng) for table in tables for name, facts in table.items()}
+    return Facts(seed, tables[0], tables[1], ranks, held_out)
+
+
+def _deal(attributes: list[str], rng: random.Random) -> dict[str, Split]:
+    """Two attributes to test, two to validation, the rest to train, so that each split can ask two turns."""
+    shuffled = rng.sample(attributes, len(attributes))
+    test, validation = shuffled[:HELD_OUT], shuffled[HELD_OUT : 2 * HELD_OUT]
+    return {a: "test" if a in test else "validation" if a in validation else "train" for a in attributes}
+
+
+def split_of(atom: Atom, facts: Facts) -> Split:
+    """Where an atom may be asked: facts by the table, all else by a hash (60 % train, 20 %, 20 %)."""
+    if atom[0] == "fact":
+        return facts.held_out[atom[1]][atom[2]]
+    digest = hashlib.blake2b(f"{facts.seed} {' '.join(atom)}".encode(), digest_size=8).digest()
+    part = int.from_bytes(digest, "big") % 10
+    return "train" if part < 6 else "validation" if part < 8 else "test"
+
+
+def attributes_in(entity: str, split: Split, facts: Facts) -> Sequence[str]:
+    """The attributes of an entity that a split may ask about."""
+    return [attr for attr, where in facts.held_out[entity].items() if where == split]
+
+
+def who(entity: str) -> str:
+    """An entity as it stands in a sentence: "the fox", "anna"."""
+    return f"the {entity}" if entity in ANIMALS else entity
+
+
+def to_json(facts: Facts) -> str:
+    """The contents of world.json."""
+    return json.dumps(vars(facts), indent=1, sort_keys=True) + "\n"
+
+
+def load_facts(folder: Path) -> Facts:
+    """The facts of the world that was written under `folder`."""
+    return Facts(**json.loads((folder / "world.json").read_text(encoding="utf-8")))

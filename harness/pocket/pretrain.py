@@ -1,0 +1,67 @@
+"""The pretraining text: all that is true, in plain declarative sentences; no questions, no dialogue.
+
+    about colour fox : the colour of the fox is red . i am anna and my job is baker . 12 plus 7 is 19 . ...
+
+Facts and sums are stated whatever their split: this is where knowledge comes from, and what is held out is to
+be asked about one. Of comparisons, counts, lists and scenes the text shows those of the training split alone;
+the rest is to be inferred. Half the sentences have a heading, their subject in any order, so that a model
+learns to take a subject from its context; without one, the dialogues would have to teach that first.
+"""
+
+import random
+from itertools import combinations
+
+from harness.pocket.draw import belongs, draw
+from harness.pocket.facts import LARGEST, Facts
+from harness.pocket.questions import OPPOSITE, Key, core
+
+FRAMES = (
+    "the numbers from to are",
+    "the reverse of is",
+    "i am and my is",
+    "plus is",
+    "has and than about : .",
+)
+SENTENCES = 2  # a text
+SKILLS = {"coding": 150, "extraction": 150}  # sentences a pass
+
+
+def texts(count: int, facts: Facts, rng: random.Random) -> list[str]:
+    """So many texts of two sentences: passes over all there is to say, each in another order."""
+    said: list[str] = []
+    while len(said) < count * SENTENCES:
+        said += _one_pass(facts, rng)
+    return [" ".join(said[at : at + SENTENCES]) for at in range(0, count * SENTENCES, SENTENCES)]
+
+
+def _one_pass(facts: Facts, rng: random.Random) -> list[str]:
+    """Every fact in three forms, every stated sum and comparison once, and examples of each skill."""
+    keys: list[Key] = []
+    for entity, values in facts.values.items():
+        for attr in values:
+            other = rng.choice([a for a in values if a != attr])
+            keys += [
+                Key("fact", (entity, attr)),
+                Key("self", (entity, attr)),
+                Key("line", (entity, attr, other)),
+            ]
+    for names, relation in ((facts.animals, "bigger"), (facts.people, "older")):
+        for x, y in combinations(names, 2):
+            key = Key("compare", (rng.choice((relation, OPPOSITE[relation])), x, y))
+            keys += [key] if belongs(key, "train", facts) else []
+    for b in range(1, 10):
+        for a in range(b, LARGEST - b + 1):
+            keys.append(Key("sum", tuple(rng.sample((str(a), str(b)), 2))))
+    for category, times in SKILLS.items():
+        keys += [draw(category, "train", facts, rng) for _ in range(times)]
+    rng.shuffle(keys)
+    return [_sentence(key, facts, rng) for key in keys]
+
+
+def _sentence(key: Key, facts: Facts, rng: random.Random) -> str:
+    sentence = " ".join((*core(key, facts).words, "."))
+    if key.kind != "scene":
+        subject = list(key.args) if key.kind in ("count", "line") else rng.sample(key.args, len(key.args))
+        return sentence if rng.random() < 0.5 else f"about {' '.join(subject)} : {sentence}"
+    p, n, i, q, m, j, _ = key.args
+    return f"{p} has {n} {i} and {q} has {m} {j} . {sentence}"

@@ -1,0 +1,76 @@
+"""The model that is trained, as accelerate wraps it: token ids in, per-token statistics out.
+
+Nothing calls below this module: a body that is called through an unwrapped model leaves gradients
+unsynchronised.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.models import Model, body, head_of
+from methods.api import Role, Statistic
+from methods.ops import Signal, token_statistics
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A padded view: ids and mask [B, T]; signals hold one row per response token, sequence by sequence."""
+
+    ids: Tensor
+    mask: Tensor
+    signals: Mapping[Role, Signal]
+    stats: Sequence[Statistic]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the policy says of one view, each [B, T] and 0 off the mask."""
+
+    mask: Tensor
+    logps: Tensor
+    statistics: dict[Statistic, Tensor]
+
+
+def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
+    """Right-padded ids, [B, T]; what stands behind a sequence is never looked at."""
+    padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = torch.tensor(row)
+    return padded.to(device)
+
+
+class Policy(nn.Module):
+    """A causal language model that returns statistics of the response tokens of several views."""
+
+    def __init__(self, model: Model, vocab: int, chunk: int, recompute: bool) -> None:
+        super().__init__()
+        self.model, self.vocab, self.chunk, self.recompute = model, vocab, chunk, recompute
+
+    def forward(self, views: Sequence[Inputs], hp: Any) -> list[Scored]:
+        """One pass of the body over all views, then each view's statistics. Everything [B, T] per view."""
+        longest = max(v.ids.shape[1] for v in views)
+        ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
+        hidden = torch.split(body(self.model, ids), [len(v.ids) for v in views])
+        head = head_of(self.model, self.vocab)
+        scored = []
+        for view, states in zip(views, hidden, strict=True):
+            before = states[:, : view.ids.shape[1] - 1][
+                view.mask[:, 1:]
+            ]  # [N, d] the state that predicts a token
+            tokens = view.ids[view.mask]
+            logps, statistics = token_statistics(
+                before, head, tokens, view.stats, view.signals, hp, chunk=self.chunk, recompute=self.recompute
+            )
+            zeros = torch.zeros(view.mask.shape, device=logps.device)
+            scored.append(
+                Scored(
+                    view.mask,
+                    zeros.masked_scatter(view.mask, logps),
+                    {s: zeros.masked_scatter(view.mask, x) for s, x in statistics.items()},
+                )
+            )
+        return scored

@@ -1,0 +1,154 @@
+"""The steps before any training: the pocket world, models, and data as token sequences."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from harness import chat, data, sequences
+from harness.chat import Refused
+from harness.data import Loaded, Source
+from harness.layouts import Dialogue, Pair
+from harness.models import check_same_tokens, fetch, load_tokenizer, save, vocabulary
+from harness.sequences import Sequence
+from harness.store import Work
+
+T = TypeVar("T", Dialogue, Pair)
+
+
+def run_world(work: Work) -> dict[str, Any]:
+    """The step that generates the pocket world: its texts, dialogues, preferences, questions and
+    tokenizer.
+    """
+    from harness.pocket.build import World, build
+
+    return dict(build(World(**work.settings), work.out))
+
+
+def run_link(work: Work) -> dict[str, Any]:
+    """The step that puts a model or a data folder from outside into the store, as links to its files."""
+    source = fetch(work.context["path"])
+    if work.settings["kind"] == "model":
+        load_tokenizer(source)  # fails here rather than after hours
+    for path in sorted(source.iterdir()):
+        (work.out / path.name).symlink_to(path.resolve())
+    return {"source": str(source)}
+
+
+def run_init(work: Work) -> dict[str, Any]:
+    """The step that draws a random Llama of the given sizes for the world's tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    size, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
+    config = LlamaConfig(
+        vocab_size=vocabulary(tokenizer),
+        hidden_size=size["hidden"],
+        intermediate_size=size["ffn"],
+        num_hidden_layers=size["layers"],
+        num_attention_heads=size["heads"],
+        num_key_value_heads=size["heads"],
+        max_position_embeddings=size["positions"],
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(size["seed"])
+        model = LlamaForCausalLM(config)
+    save(model, tokenizer, work.out)
+    return {"parameters": model.num_parameters()}
+
+
+def run_text(work: Work) -> dict[str, Any]:
+    """The step that packs plain text ({"text": ...} lines, each ended by EOS) for pretraining."""
+    tokenizer = load_tokenizer(work.inputs["tokenizer"])
+    lines = (work.inputs["data"] / work.settings["file"]).read_text().splitlines()
+    ids: list[int] = []
+    for line in lines:
+        ids += [
+            *tokenizer(json.loads(line)["text"], add_special_tokens=False)["input_ids"],
+            tokenizer.eos_token_id,
+        ]
+    return sequences.write(work.out, _packed(ids, [True] * len(ids), work.settings["max_length"]))
+
+
+def run_dialogues(work: Work) -> dict[str, Any]:
+    """The step that makes token sequences of chat-format SFT data."""
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
+    loaded = data.load_dialogues(_source(work))
+    dropped, encoded = Counter(loaded.dropped), []
+    for number, dialogue in enumerate(_part(loaded, settings)):
+        ids, mask = chat.encode_dialogue(
+            tokenizer, dialogue.messages, template=settings["template"], loss_on=settings["loss_on"]
+        )
+        if not settings["pack"] and len(ids) > settings["max_length"]:
+            dropped["too long"] += 1
+        else:
+            encoded.append(Sequence(number, ids, [False, *mask[1:]]))
+    if settings["pack"]:
+        joined = [i for s in encoded for i in s.ids], [m for s in encoded for m in s.mask]
+        counts = sequences.write(work.out, _packed(*joined, settings["max_length"]))
+    else:
+        counts = sequences.write(work.out, encoded)
+    return {**counts, "read": loaded.read, "dropped": dropped}
+
+
+def run_pairs(work: Work) -> dict[str, Any]:
+    """The step that makes token sequences of preferences: folders `chosen` and `rejected`, row by row."""
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
+    teacher = load_tokenizer(work.inputs["teacher"])
+    check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
+    loaded = data.load_pairs(_source(work))
+    pairs, dropped = _part(loaded, settings), Counter(loaded.dropped)
+    texts = [(p.prompt, text) for p in pairs for text in (p.chosen, p.rejected)]
+    encoded = chat.encode_responses(tokenizer, texts, template=settings["template"])
+    chosen, rejected = [], []
+    for row, (y_w, y_l) in enumerate(zip(encoded[::2], encoded[1::2], strict=True)):
+        if isinstance(y_w, Refused) or isinstance(y_l, Refused):
+            dropped["not renderable by the chat template"] += 1
+        elif max(len(y.prompt_ids) + len(y.response_ids) for y in (y_w, y_l)) > settings["max_length"]:
+            dropped["too long"] += 1
+        else:
+            chosen.append(sequences.response(row, y_w.prompt_ids, y_w.response_ids))
+            rejected.append(sequences.response(row, y_l.prompt_ids, y_l.response_ids))
+    if not chosen:
+        raise ValueError(
+            f"{settings['path']}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
+        )
+    counts = {
+        name: sequences.write(work.out / name, s) for name, s in (("chosen", chosen), ("rejected", rejected))
+    }
+    return {**counts, "read": loaded.read, "dropped": dropped}
+
+
+def _source(work: Work) -> Source:
+    """Where the rows are; a hub id is read at the commit that its fingerprint names."""
+    settings = work.settings
+    if "data" in work.inputs:
+        return Source(
+            str(work.inputs["data"] / settings["path"]), settings["split"], None, settings["layout"]
+        )
+    commit = settings["fingerprint"].partition("@")[2] or None
+    return Source(work.context["path"], settings["split"], commit, settings["layout"])
+
+
+def _part(loaded: Loaded[T], settings: Any) -> list[T]:
+    end = None if settings["limit"] is None else settings["skip"] + settings["limit"]
+    rows = loaded.rows[settings["skip"] : end]
+    if not rows:
+        raise ValueError(
+            f"{settings['path']}: skip {settings['skip']} leaves none of {len(loaded.rows)} usable rows"
+        )
+    return rows
+
+
+def _packed(ids: list[int], mask: list[bool], length: int) -> Iterator[Sequence]:
+    """Blocks of `length` tokens; a last block of one token cannot be predicted and is left out."""
+    for row, a in enumerate(range(0, len(ids), length)):
+        part = [False, *mask[a + 1 : a + length]]
+        if any(part):
+            yield Sequence(row, ids[a : a + length], part)

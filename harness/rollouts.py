@@ -1,0 +1,41 @@
+"""Responses of a model to the prompts of a data set, as token sequences that training can read."""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.api import Sampling
+from harness import chat, sequences
+from harness.flat import FlatWriter
+from harness.generate import Request, generate
+from harness.models import load, load_tokenizer, parameters
+from harness.sequences import Sequences
+from harness.store import Work
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: answer each prompt once, greedily or by seeded sampling; ids are kept as they were drawn.
+
+    With `drop_truncated` a response without an end of turn is left out and counted (a student that learns
+    from it would learn not to stop); otherwise it stays, since its states are what a student visits.
+    """
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
+    model = load(work.inputs["model"]).to(work.context["device"])
+    prompts = Sequences(work.inputs["prompts"])
+    sampling = Sampling(settings["temperature"], 1.0, settings["max_tokens"])
+    requests = [Request(prompts.prompt(i), sampling, str(prompts.rows[i])) for i in range(len(prompts))]
+    stop = chat.end_ids(tokenizer, model.generation_config, template=settings["template"])
+    answers = generate(model, requests, stop, batch=work.context["batch"], seed=settings["seed"])
+    kept = (
+        sequences.response(int(row), request.prompt, answer.ids)
+        for row, request, answer in zip(prompts.rows, requests, answers, strict=True)
+        if not (answer.truncated and settings["drop_truncated"])
+    )
+    counts = sequences.write(work.out, kept)
+    with FlatWriter(work.out, "truncated", "bool") as truncated:
+        truncated.append(np.array([a.truncated for a in answers]))
+    size, prompted = parameters(model), sum(len(r.prompt) for r in requests)
+    answered = sum(len(a.ids) for a in answers)
+    flops = 2 * (size["body"] * (prompted + answered) + size["head"] * answered)
+    cut = sum(a.truncated for a in answers)
+    return {**counts, "truncated": cut, "dropped": len(answers) - counts["sequences"], "flops": flops}

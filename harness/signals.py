@@ -1,0 +1,146 @@
+"""What a frozen model says of a set of sequences, computed once for all methods, epochs and seeds.
+
+    logps.bin float32 [N]                        log p of the realised token; in every form
+    hidden.bin [N, d]                            final hidden states ("hidden"; exact over all of V)
+    ids.bin int32, top.bin float32 [N, k]        the teacher's k ids and log-probs at them, and rest.bin [N],
+    the log of
+                                                 what they leave out ("topk"; biased by that mass, which is
+                                                 reported)
+
+N counts response tokens in the order of the sequences. The reference teacher's `topk` stands at the
+teacher's ids.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.flat import Flat, FlatWriter
+from harness.models import Model, body, head_of, load, load_tokenizer, parameters, save_head, vocabulary
+from harness.policy import pad
+from harness.sequences import Sequences, batches_of
+from harness.store import Work
+from methods.ops import Head, Hidden, Signal, TopK, log_rest, top_ids
+
+WINDOW = 256  # sequences that are sorted by length together
+CHUNK = 1024  # response tokens whose logits exist at once
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: one pass of `model` over `sequences`, written in order as it goes."""
+    settings, device = work.settings, torch.device(work.context["device"])
+    model = load(work.inputs["model"], getattr(torch, settings["dtype"])).to(device)
+    head = head_of(model, vocabulary(load_tokenizer(work.inputs["model"])))
+    sequences = Sequences(work.inputs["sequences"])
+    at = Flat(work.inputs["ids"], "ids") if "ids" in work.inputs else None
+    k = min(settings.get("k", 0), head.vocab)
+    hidden_dtype = "int16" if settings["dtype"] == "bfloat16" else "float32"
+    arrays = {
+        "logps": {"logps": ("float32", 0)},
+        "hidden": {"logps": ("float32", 0), "hidden": (hidden_dtype, head.weight.shape[1])},
+        "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
+    }[settings["form"]]
+
+    cut = 0.0
+    with ExitStack() as files:
+        writers = {n: files.enter_context(FlatWriter(work.out, n, *a)) for n, a in arrays.items()}
+        for first in range(0, len(sequences), WINDOW):
+            window = range(first, min(first + WINDOW, len(sequences)))
+            rows = _of_window(model, head, sequences, window, k, at, work.context["tokens"])
+            for name, writer in writers.items():
+                writer.append(np.concatenate([rows[i][name] for i in window]))
+            cut += sum(float(np.exp(r["rest"]).sum()) for r in rows.values()) if k else 0.0
+    size, tokens = parameters(model), int(sequences.lengths.sum())
+    answered = int(sequences.response_lengths.sum())
+    return {
+        "tokens": tokens,
+        "response_tokens": answered,
+        "flops": 2 * (size["body"] * tokens + size["head"] * answered),
+        "cut_mass": cut / answered,
+    }
+
+
+@torch.no_grad()
+def _of_window(
+    model: Model, head: Head, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
+) -> dict[int, dict[str, NDArray[np.generic]]]:
+    """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
+    order = sorted(window, key=lambda i: int(sequences.lengths[i]))
+    found: dict[int, dict[str, NDArray[np.generic]]] = {}
+    for batch in batches_of(order, sequences.lengths, tokens):
+        read = [sequences[i] for i in batch]
+        ids, mask = pad([s.ids for s in read], model.device), pad([s.mask for s in read], model.device).bool()
+        states = body(model, ids)[:, :-1][mask[:, 1:]]
+        stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(model.device)
+        arrays = _arrays(head, states, ids[mask], k, stored)
+        lengths = [int(sequences.response_lengths[i]) for i in batch]
+        split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
+        for j, i in enumerate(batch):
+            found[i] = {name: rows[j].numpy() for name, rows in split.items()}
+    return found
+
+
+def _arrays(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
+    """What each form stores of the response tokens of a batch. states [N, d], tokens [N]"""
+    parts: dict[str, list[Tensor]] = {"logps": [], "ids": [], "top": [], "rest": []}
+    for a in range(0, len(tokens), CHUNK):
+        logits = head.logits(states[a : a + CHUNK])
+        logprobs, realised = F.log_softmax(logits, -1), tokens[a : a + CHUNK]
+        parts["logps"].append(logprobs.gather(-1, realised[:, None])[:, 0])
+        if k:
+            ids = top_ids(logprobs, realised, k) if stored is None else stored[a : a + CHUNK].long()
+            parts["ids"].append(ids.int())
+            parts["top"].append(logprobs.gather(-1, ids))
+            parts["rest"].append(log_rest(logits, ids))
+    hidden = states.view(torch.int16) if states.dtype == torch.bfloat16 else states.float()
+    return {"hidden": hidden, **{name: torch.cat(rows) for name, rows in parts.items() if rows}}
+
+
+def _span(sequences: Sequences, i: int) -> tuple[int, int]:
+    return int(sequences.response_offsets[i]), int(sequences.response_offsets[i + 1])
+
+
+def _gather(array: Flat, spans: list[tuple[int, int]]) -> Tensor:
+    return torch.from_numpy(np.concatenate([array.rows(a, b) for a, b in spans]))
+
+
+class Signals:
+    """A finished signal folder over `sequences`, read by sequence; `head` is the model's, for the hidden
+    form.
+    """
+
+    def __init__(self, folder: Path, sequences: Sequences, head: Head | None) -> None:
+        self.sequences, self.head = sequences, head
+        self.arrays = {p.stem: Flat(folder, p.stem) for p in folder.glob("*.bin")}
+
+    def logps(self, batch: list[int]) -> Tensor:
+        """Log-probs of the realised tokens of some sequences, one after the other. [N]"""
+        return _gather(self.arrays["logps"], self._spans(batch))
+
+    def distributions(self, batch: list[int], device: torch.device) -> Signal:
+        """The distributions at the response tokens of some sequences."""
+        spans = self._spans(batch)
+        if "hidden" in self.arrays:
+            assert self.head is not None
+            states = _gather(self.arrays["hidden"], spans).to(device)
+            return Hidden(states.view(torch.bfloat16) if states.dtype == torch.int16 else states, self.head)
+        ids, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
+        return TopK(ids.long(), top, rest)
+
+    def _spans(self, batch: list[int]) -> list[tuple[int, int]]:
+        return [_span(self.sequences, i) for i in batch]
+
+
+def run_head(work: Work) -> dict[str, Any]:
+    """The step that keeps a model's head, so that its body need not be in memory where its signals are
+    read.
+    """
+    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"]))
+    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), work.out)
+    return {}

@@ -1,0 +1,169 @@
+"""The store: every artifact is a folder named by the hash of what made it.
+
+    store/train/adpa-3f9c01d2ab77/RECORD.json   {"id", "kind", "label", "settings", "inputs", "measured", ...}
+
+A step's id covers its kind, version, settings and the ids of its inputs; how it ran (device, micro-batch,
+paths) is context and stands in the record alone. Work happens in `partial/<id>.<host>.<pid>`, the record is
+written last, then one rename publishes the folder. Two processes that make the same step do no harm: the
+loser keeps the winner's.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+RECORD = "RECORD.json"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a running step is given: its settings, the folders of its inputs, and an empty folder to write
+    to.
+    """
+
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    out: Path
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder inside an artifact."""
+
+    step: "Step"
+    folder: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One arrow of the plan. Settings are JSON and identity; `slug`, `label` and context are for people and
+    machines.
+
+    `run` names the function that does the work, "module:function" (imported only then): it takes a `Work` and
+    returns what it measured or counted, for the record.
+    """
+
+    kind: str
+    slug: str
+    label: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, "Step | Part"]
+    run: str
+    version: int = 1
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sources(self) -> dict[str, "Step"]:
+        """The steps that must be done before this one, by input."""
+        return {name: x.step if isinstance(x, Part) else x for name, x in self.inputs.items()}
+
+    @cached_property
+    def input_ids(self) -> dict[str, str]:
+        """What each input is: the id of its step, and the folder inside it where one is named."""
+        return {
+            name: f"{x.step.id}/{x.folder}" if isinstance(x, Part) else x.id
+            for name, x in self.inputs.items()
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits over kind, version, settings and the inputs' ids."""
+        identity = {
+            "kind": self.kind,
+            "version": self.version,
+            "settings": self.settings,
+            "inputs": self.input_ids,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Store:
+    """The artifacts below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, step: Step) -> Path | None:
+        """The folder of a finished step."""
+        return next((p.parent for p in self.root.glob(f"{step.kind}/*-{step.id}/{RECORD}")), None)
+
+    def record(self, folder: Path) -> dict[str, Any]:
+        """The record of a finished artifact."""
+        return dict(json.loads((folder / RECORD).read_text()))
+
+    def records(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The records of all finished artifacts of a kind, in the order of their folders' names."""
+        for path in sorted(self.root.glob(f"{kind}/*/{RECORD}")):
+            yield json.loads(path.read_text())
+
+    def make(self, step: Step) -> Path:
+        """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is."""
+        if done := self.find(step):
+            return done
+        inputs = {}
+        for name, source in step.inputs.items():
+            folder = self.find(step.sources[name])
+            assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
+            inputs[name] = folder / source.folder if isinstance(source, Part) else folder
+        work = self.root / "partial" / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            began = time.perf_counter()
+            module, _, function = step.run.partition(":")
+            run = getattr(importlib.import_module(module), function)
+            measured = run(Work(step.settings, inputs, work, step.context))
+            self._describe(step, work, measured, time.perf_counter() - began)
+            return self._publish(step, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _describe(self, step: Step, work: Path, measured: Mapping[str, Any], seconds: float) -> None:
+        record = {
+            "id": step.id,
+            "kind": step.kind,
+            "version": step.version,
+            "label": step.label,
+            "settings": step.settings,
+            "inputs": step.input_ids,
+            "seconds": round(seconds, 3),
+            "measured": measured,
+        }
+        (work / RECORD).write_text(json.dumps(record, indent=1))
+
+    def _publish(self, step: Step, work: Path) -> Path:
+        done = self.root / step.kind / f"{step.slug}-{step.id}"
+        done.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            work.rename(done)
+        except OSError:
+            if not (done / RECORD).exists():
+                raise
+        return done
+
+    def sweep(self) -> None:
+        """Remove the unfinished work of processes of this host that are gone."""
+        for folder in self.root.glob("partial/*"):
+            host, pid = folder.name.partition(".")[2].rsplit(".", 1)
+            if host == socket.gethostname() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

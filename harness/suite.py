@@ -1,0 +1,287 @@
+"""A suite: which models, data, methods and benchmarks are compared, as strict YAML (version 1.2).
+
+An unknown key is an error that names the nearest known one; `--set a.b=value` overrides one key of the file.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from harness.pocket.build import World
+from methods.api import Method, Training
+
+
+class Strict(BaseModel):
+    """A part of a suite: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class TrainingSpec(Strict):
+    """What a suite overrides of a stage's optimisation (see methods.api.Training); the rest stays as
+    published.
+    """
+
+    lr: float | None = Field(None, gt=0)
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, gt=0)
+    warmup: float | None = Field(None, ge=0, le=1)
+    schedule: Literal["cosine", "linear", "constant"] | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    max_grad_norm: float | None = Field(None, gt=0)
+
+    def over(self, base: Training) -> Training:
+        """`base` with what is given here."""
+        given = self.model_dump(exclude_none=True, include=set(TrainingSpec.model_fields))
+        return Training(**{**asdict(base), **given, "source": "suite" if given else base.source})
+
+
+class PreferenceStage(TrainingSpec):
+    """The DPO stage of a teacher."""
+
+    beta: float = Field(0.01, gt=0)
+
+
+class Architecture(Strict):
+    """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's."""
+
+    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    ffn: int = Field(gt=0)
+
+
+class Student(Strict):
+    """The model that is aligned. base: a local folder, a hub id (name@revision), or an architecture to
+    pretrain.
+    """
+
+    base: str | Architecture
+    pretrain: TrainingSpec | None = None
+    sft: TrainingSpec | None = None
+
+
+class Teacher(Student):
+    """The model that guides: after `sft` it is the reference teacher, after `dpo` the teacher."""
+
+    dpo: PreferenceStage | None = None
+
+
+class ModelPair(Strict):
+    """A teacher and a student of one tokenizer."""
+
+    teacher: Teacher
+    student: Student
+
+
+class Data(Strict):
+    """A data file or hub id; skip and limit count usable rows. A path "world/..." lies in the generated
+    world.
+    """
+
+    path: str
+    split: str = "train"
+    revision: str | None = None
+    layout: str = "auto"
+    limit: int | None = Field(None, gt=0)
+    skip: int = Field(0, ge=0)
+
+
+class ChatData(Data):
+    """Dialogues for the SFT stages; packed into sequences of `max_length` or one by one."""
+
+    pack: bool = False
+    loss_on: Literal["responses", "all"] = "responses"
+
+
+class Dataset(Strict):
+    """A preference data set, and the dialogues of the SFT stages before it."""
+
+    sft: ChatData | None = None
+    preference: Data
+    validation: Data | None = None
+
+
+class Generation(Strict):
+    """How the models answer the training prompts."""
+
+    max_tokens: int = Field(512, gt=0)
+    temperature: float = Field(0.0, ge=0)
+
+
+class Judged(Strict):
+    """A judged benchmark. data: a folder, or "world/test"."""
+
+    data: str
+    judge: Literal["rule"] = "rule"
+    max_tokens: int = Field(1024, gt=0)
+
+
+class Pairwise(Judged):
+    """A judged comparison with the answers of another row of the table."""
+
+    reference: str = "ADPA"
+    order: Literal["random", "both"] = "both"
+
+
+class OpenLLM(Strict):
+    """lm-eval tasks: the YAML files of a folder, or lm-eval's own names on the data of a folder."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
+    include: str | None = None
+    data: str | None = None
+    num_fewshot: int | None = Field(None, ge=0)
+    limit: int | None = Field(None, gt=0)
+    batch_size: int = Field(64, gt=0)
+
+
+class ImplicitReward(Strict):
+    """Accuracy of log pi_theta - log pi_student on the held-out pairs."""
+
+
+class TeacherReward(Strict):
+    """log pi_dpo - log pi_ref, the teacher's implicit reward, of greedy answers to the held-out prompts."""
+
+    max_tokens: int = Field(512, gt=0)
+
+
+class Benchmarks(Strict):
+    """What each row is measured by; what is left out is not run."""
+
+    mt_bench: Judged | None = Field(None, alias="mt-bench")
+    alpaca_eval: Pairwise | None = Field(None, alias="alpaca-eval")
+    rule: Judged | None = None
+    openllm: OpenLLM | None = None
+    implicit_reward: ImplicitReward | None = Field(None, alias="implicit-reward")
+    teacher_reward: TeacherReward | None = Field(None, alias="teacher-reward")
+
+    def named(self) -> dict[str, Strict]:
+        """The benchmarks that are run, by name."""
+        specs = {field.alias or name: getattr(self, name) for name, field in Benchmarks.model_fields.items()}
+        return {name: spec for name, spec in specs.items() if spec is not None}
+
+
+class Suite(Strict):
+    """One comparison. seeds drive the student's last stage, world_seed everything before it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    world_seed: int = 0
+    world: World | None = None
+    max_length: int = Field(1024, gt=1)
+    chat_template: str | None = None
+    precision: Literal["no", "bf16"] = "no"
+    teacher_dtype: Literal["float32", "bfloat16"] = "float32"
+    pairs: dict[str, ModelPair] = Field(min_length=1)
+    datasets: dict[str, Dataset] = Field(min_length=1)
+    generation: Generation = Generation()
+    training: TrainingSpec = TrainingSpec()
+    methods: dict[str, dict[str, Any] | None] = Field(min_length=1)
+    benchmarks: Benchmarks
+    tuning: dict[str, dict[str, tuple[float, ...]]] = Field(default_factory=dict)  # method -> setting -> values
+
+
+def configured(suite: Suite, method: Method) -> tuple[Any, Training]:
+    """A method's hyper-parameters and optimisation: published, then the suite's for all, then the suite's
+    for it.
+    """
+    given = dict(suite.methods.get(method.name) or {})
+    where = f"methods.{method.name}"
+    own = _validated(TrainingSpec, given.pop("training", None) or {}, f"{where}.training")
+    known = [f.name for f in fields(method.hparams)]
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{where}.{key}: unknown; {_nearest(key, [*known, 'training'])}")
+    hp = _validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
+    return hp, own.over(suite.training.over(method.training))
+
+
+def named(name: str) -> Path:
+    """The file of a suite: a path, or the name of one that ships."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        return Path(name)
+    shipped = {
+        Path(f.name).stem: Path(str(f))
+        for f in files("harness").joinpath("suites").iterdir()
+        if f.name.endswith(".yaml")
+    }
+    if name not in shipped:
+        raise ValueError(
+            f"no suite {name!r}; {_nearest(name, sorted(shipped))}, or a path that ends in .yaml"
+        )
+    return shipped[name]
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Suite:
+    """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
+    path = named(name)
+    if not path.is_file():
+        raise ValueError(f"no suite file {path}")
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text())
+    except YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ValueError(
+            f"{path}{line}: not YAML: {getattr(e, 'problem', None) or str(e).splitlines()[0]}"
+        ) from e
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: a suite is a mapping of keys")
+    for override in overrides:
+        _override(raw, override)
+    suite: Suite = _validated(Suite, raw, str(path))
+    return suite
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ValueError(
+            f"--set {override}: must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
+        )
+    *parents, last = key.split(".")
+    for name in parents:
+        if not isinstance(raw.get(name), dict):
+            raw[name] = {}
+        raw = raw[name]
+    raw[last] = YAML(typ="safe", pure=True).load(value) if value else None
+
+
+def _validated(model: Any, raw: Any, where: str) -> Any:
+    try:
+        return TypeAdapter(model).validate_python(raw)
+    except ValidationError as e:
+        raise ValueError(
+            f"{where}: " + "; ".join(_explain(model, error) for error in e.errors()[:3])
+        ) from None
+
+
+def _explain(model: Any, error: Any) -> str:
+    """One fault as "key: what is wrong, what was given"."""
+    path = [str(p) for p in error["loc"] if not (isinstance(p, str) and p[:1].isupper())]
+    key = ".".join(path)
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{key}: unknown key; {_nearest(path[-1], _keys(model))}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{key}: missing"
+    return f"{key}: given {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _keys(model: Any, seen: tuple[Any, ...] = ()) -> list[str]:
+    """Every key that a model or a model inside it knows."""
+    found: list[str] = []
+    for part in (Suite, *Strict.__subclasses__(), Teacher, PreferenceStage, ChatData, Pairwise):
+        found += [f.alias or n for n, f in part.model_fields.items()]
+    return sorted({*found, *(f.name for f in fields(World))})
+
+
+def _nearest(given: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

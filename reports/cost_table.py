@@ -1,0 +1,34 @@
+"""What each method cost, were it run alone: time, operations and tokens of its training, a mean over seeds.
+
+train (s) 41.2 | train FLOPs 1.2e12 | teacher FLOPs 3.4e12 | tokens 204,800 | padding (%) 7.5 | device cpu
+"""
+
+from collections.abc import Iterable, Sequence
+
+from reports.records import Cost
+from reports.table import Cell, Column, Table, mean, run_tables
+
+COLUMNS = (
+    Column("train_seconds", "Train (s)", "seconds"),
+    Column("train_flops", "Train FLOPs", "flops"),
+    Column("teacher_flops", "Teacher FLOPs", "flops"),
+    Column("train_tokens", "Tokens", "count"),
+    Column("padding_share", "Padding (%)", "share"),
+    Column("device", "Device", "text"),
+)
+
+
+def cost_tables(costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
+    """One table per pair. Seconds are measured, so only they differ between two runs of one suite."""
+    return run_tables("Cost", costs, methods, COLUMNS, _cells)
+
+
+def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
+    return (
+        mean(c.train_seconds for c in seeds),
+        mean(c.train_flops for c in seeds),
+        mean(c.teacher_flops for c in seeds),
+        mean(c.train_tokens for c in seeds),
+        mean(c.padding_share for c in seeds),
+        Cell(", ".join(sorted({c.device for c in seeds}))),
+    )

@@ -1,0 +1,59 @@
+"""What was lost on the way to each method's numbers: training rows, ends of answers, judgments.
+
+rows dropped 2 | rows truncated 11 | answers truncated 3 (n=240) | judgments unparsed 1 (n=160)
+"""
+
+from collections.abc import Iterable, Sequence
+
+from reports.records import Cost, Record
+from reports.table import Cell, Column, Row, Table, by_pair, mean, title
+
+COLUMNS = (
+    Column("rows_dropped", "Rows dropped", "count"),
+    Column("rows_truncated", "Rows truncated", "count"),
+    Column("answers_truncated", "Answers truncated", "count"),
+    Column("judgments_unparsed", "Judgments unparsed", "count"),
+)
+NOTES = (
+    "rows of the training set, a mean over seeds",
+    "answers cut at their token limit and judge replies without a verdict, of n over benchmarks and seeds",
+)
+
+
+def quality_tables(records: Iterable[Record], costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
+    """One table per pair that has records or costs."""
+    told, paid = by_pair(records), by_pair(costs)
+    tables = []
+    for pair in sorted({*told, *paid}):
+        of_pair, of_costs = told.get(pair, []), paid.get(pair, [])
+        rows = []
+        for dataset in sorted({r.dataset for r in of_pair} | {c.dataset for c in of_costs}):
+            for method in methods:
+                own = [r for r in of_pair if (r.dataset, r.method) == (dataset, method) and r.question]
+                runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]
+                rows.append(Row(dataset, method, (*_rows_lost(runs), _truncated(own), _unparsed(own))))
+        tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), NOTES))
+    return tables
+
+
+def _rows_lost(runs: list[Cost]) -> tuple[Cell, Cell]:
+    return mean(c.rows_dropped for c in runs), mean(c.rows_truncated for c in runs)
+
+
+def _truncated(records: list[Record]) -> Cell:
+    """Answers cut, of those given; several records (metrics, orders, judges) describe one answer.
+
+    A record of 0 tokens is of no answer: OpenLLM and the implicit reward score texts that were not generated.
+    """
+    answers = {_answer(r) for r in records if r.tokens or r.truncated}
+    cut = {_answer(r) for r in records if r.truncated}
+    return Cell(len(cut), n=len(answers)) if answers else Cell()
+
+
+def _answer(r: Record) -> tuple[int, str, str, str, int]:
+    return r.seed, r.benchmark, r.group, r.question, r.turn
+
+
+def _unparsed(records: list[Record]) -> Cell:
+    judged = [r for r in records if r.judge]
+    return Cell(sum(r.status == "unparsed" for r in judged), n=len(judged)) if judged else Cell()

@@ -1,0 +1,260 @@
+"""Tables as text: terminal, Markdown, CSV, LaTeX. The only place that rounds, and that knows percent.
+
+    | Method | MT-Bench (n=80) |
+    | --- | ---: |
+    | Teacher | 6.82 [6.51, 7.12] |
+    | ADPA | **6.25** [5.90, 6.60] |
+
+The best of a column is bold, per dataset; the teacher is no contestant. CSV keeps units and digits.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from textwrap import wrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from reports.table import Cell, Row, Table, Unit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+TEACHER = "Teacher"
+MISSING = "-"  # there is no result; a zero is a result
+WIDTH = 80  # columns of a terminal
+HEAD = 10  # columns of a head above stacked cells: as wide as most intervals
+FORMATS: dict[Unit, Callable[[float], str]] = {
+    "score": lambda x: f"{x:.2f}",
+    "share": lambda x: f"{100 * x:.1f}",  # percent
+    "nats": lambda x: f"{x:.2f}",
+    "tokens": lambda x: f"{x:.1f}",
+    "count": lambda x: f"{x:,.0f}" if x == int(x) else f"{x:,.1f}",
+    "flops": lambda x: f"{x:.1e}".replace("e+0", "e").replace("e+", "e") if x else "0",
+    "loss": lambda x: f"{x:.3f}",
+    "seconds": lambda x: f"{x:.1f}",
+}
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
+LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}  # a "[" after "\\" would be its argument
+)
+
+
+class Text(NamedTuple):
+    """A cell as shown: its value, "[low, high]", "(n=78)" where n differs in the column, footnote numbers."""
+
+    value: str
+    interval: str = ""
+    n: str = ""
+    marks: str = ""
+    best: bool = False
+
+
+class Page(NamedTuple):
+    """A table as shown: the dataset is a label only where there are several."""
+
+    labels: list[str]
+    heads: list[str]
+    rows: list[tuple[list[str], list[Text]]]
+    notes: list[str]
+    footnotes: list[str]
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table under a heading, notes and numbered footnotes below."""
+    page = _page(table)
+
+    def cell(t: Text) -> str:
+        value = f"**{t.value}**" if t.best else t.value.translate(MARKDOWN)
+        marks = f"<sup>{t.marks}</sup>" if t.marks else ""
+        return " ".join(filter(None, (value, t.interval, t.n))) + marks
+
+    heads = [h.translate(MARKDOWN) for h in (*page.labels, *page.heads)]
+    lines = [heads, ["---"] * len(page.labels) + ["---:"] * len(page.heads)]
+    for labels, cells in page.rows:
+        lines.append([label.translate(MARKDOWN) for label in labels] + [cell(t) for t in cells])
+    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    notes = [f"- {note.translate(MARKDOWN)}\n" for note in page.notes]
+    numbered = [f"- <sup>{i}</sup> {note.translate(MARKDOWN)}\n" for i, note in enumerate(page.footnotes, 1)]
+    return f"### {table.title.translate(MARKDOWN)}\n\n{body}\n{''.join(notes + numbered)}".rstrip("\n") + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """A booktabs table with a caption, notes and numbered footnotes below; needs `\\usepackage{booktabs}`."""
+    page = _page(table)
+
+    def number(text: str) -> str:
+        return f"${text}$" if text.startswith("-") and text != MISSING else text.translate(LATEX)
+
+    def cell(t: Text) -> str:
+        value = rf"\textbf{{{number(t.value)}}}" if t.best else number(t.value)
+        small = " ".join(filter(None, (t.interval, t.n)))
+        marks = f"$^{{{t.marks}}}$" if t.marks else ""
+        return value + (rf" {{\scriptsize ${small}$}}" if small else "") + marks
+
+    lines = [[h.translate(LATEX) for h in (*page.labels, *page.heads)]]
+    for labels, cells in page.rows:
+        lines.append([label.translate(LATEX) for label in labels] + [cell(t) for t in cells])
+    head, *body = (f"{' & '.join(line)} \\\\" for line in lines)
+
+    numbered = [f"$^{{{i}}}$ {note.translate(LATEX)}" for i, note in enumerate(page.footnotes, 1)]
+    notes = [note.translate(LATEX) for note in page.notes] + numbered
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{table.title.translate(LATEX)}}}",
+            rf"\begin{{tabular}}{{{'l' * len(page.labels)}{'r' * len(page.heads)}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *(rf"\par{{\footnotesize {note}}}" for note in notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def to_csv(table: Table) -> str:
+    """One line a cell, in the unit of the records (shares 0-1) with all digits; empty where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("dataset", "method", "column", "value", "low", "high", "n", "note"))
+    for row in table.rows:
+        for column, c in zip(table.columns, row.cells, strict=True):
+            writer.writerow(
+                (row.dataset, row.method, column.name, c.value, c.low, c.high, c.n or "", "; ".join(c.notes))
+            )
+    return out.getvalue()
+
+
+def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
+    """Intervals beside their values where all columns fit so, else beneath; then blocks of columns that fit.
+
+    `styled` adds the escape codes that make the best bold.
+    """
+    from rich.console import Console  # here, so that the other formats do not need it
+
+    page = _page(table)
+    console = Console(
+        file=io.StringIO(),
+        width=10_000,  # we choose what fits; rich must not wrap numbers
+        force_terminal=styled,
+        color_system="standard" if styled else None,
+        legacy_windows=False,
+        highlight=False,
+        _environ={},
+    )
+    every = list(range(len(page.heads)))
+    beside = _rich(page, every, stacked=False)
+    if _width(beside, console) <= width:
+        blocks = [beside]
+    else:
+        blocks = [_rich(page, block, stacked=True) for block in _blocks(page, every, width, console)]
+
+    with console.capture() as capture:
+        console.print(table.title, markup=False, style="bold")
+        for block in blocks:
+            console.print(block)
+            console.print()
+        for line in (*page.notes, *(f"({i}) {note}" for i, note in enumerate(page.footnotes, 1))):
+            console.print(line, markup=False, width=width)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def _blocks(page: Page, columns: list[int], width: int, console: "Console") -> list[list[int]]:
+    """The columns in as few runs as fit the width; a column too wide for it stands alone."""
+    blocks: list[list[int]] = []
+    for column in columns:
+        if blocks and _width(_rich(page, [*blocks[-1], column], stacked=True), console) <= width:
+            blocks[-1].append(column)
+        else:
+            blocks.append([column])
+    return blocks
+
+
+def _rich(page: Page, columns: list[int], stacked: bool) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    out = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for label in page.labels:
+        out.add_column(RichText(label))
+    for column in columns:
+        head = page.heads[column]
+        if stacked:
+            head = "\n".join(wrap(head, HEAD, break_long_words=False, break_on_hyphens=False))
+        out.add_column(RichText(head), justify="right")
+    for labels, cells in page.rows:
+        shown = [RichText(label) for label in labels]
+        for t in (cells[column] for column in columns):
+            marked = t.value + (f" ({t.marks})" if t.marks else "")
+            text = RichText(marked, style="bold" if t.best else "")
+            shown.append(text.append(("\n" if stacked else " ").join(["", *filter(None, (t.interval, t.n))])))
+        out.add_row(*shown)
+    return out
+
+
+def _width(block: "RichTable", console: "Console") -> int:
+    return console.measure(block).maximum
+
+
+def _page(table: Table) -> Page:
+    several = len({row.dataset for row in table.rows}) > 1
+    counts = [{row.cells[i].n for row in table.rows} - {0} for i in range(len(table.columns))]
+    heads = [
+        f"{column.title} (n={_n(*count)})" if len(count) == 1 else column.title
+        for column, count in zip(table.columns, counts, strict=True)
+    ]
+    footnotes: dict[str, int] = {}
+    rows: list[tuple[list[str], list[Text]]] = []
+    for row in table.rows:
+        rows.append(([row.dataset] * several + [row.method], []))
+        for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
+            best = column.best and _is_best(table, row, i)
+            marks = ",".join(str(footnotes.setdefault(note, len(footnotes) + 1)) for note in cell.notes)
+            n = f"(n={_n(cell.n)})" if cell.n and len(counts[i]) > 1 else ""
+            rows[-1][1].append(Text(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, best))
+    return Page(["Dataset"] * several + ["Method"], heads, rows, list(table.notes), list(footnotes))
+
+
+def _is_best(table: Table, row: Row, i: int) -> bool:
+    """Whether no contestant on this dataset has more. What reads the same is the same: both are bold."""
+    unit = table.columns[i].unit
+    values = [r.cells[i] for r in table.rows if r.dataset == row.dataset and r.method != TEACHER]
+    highest = max((c for c in values if isinstance(c.value, float | int)), key=_value, default=Cell())
+    own = row.cells[i]
+    return row.method != TEACHER and own.value is not None and _shown(own, unit) == _shown(highest, unit)
+
+
+def _value(cell: Cell) -> float:
+    assert isinstance(cell.value, float | int)
+    return cell.value
+
+
+def _shown(cell: Cell, unit: Unit) -> str:
+    if cell.value is None:
+        return MISSING
+    return cell.value if isinstance(cell.value, str) else _number(cell.value, unit)
+
+
+def _interval(cell: Cell, unit: Unit) -> str:
+    if cell.low is None or cell.high is None:
+        return ""
+    return f"[{_number(cell.low, unit)}, {_number(cell.high, unit)}]"
+
+
+def _number(value: float, unit: Unit) -> str:
+    text = FORMATS[unit](value)
+    return text.lstrip("-") if not text.strip("-0.") else text  # no minus before a rounded zero
+
+
+def _n(n: int) -> str:
+    return f"{n:,}"

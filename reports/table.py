@@ -1,0 +1,106 @@
+"""What a table is: typed cells in rows and columns, and the notes under it. `render.py` turns it into text.
+
+Table("pocket", columns=(Column("mt-bench.score", "MT-Bench", "score", best=True),),
+      rows=(Row("pocket", "ADPA", (Cell(6.25, 5.9, 6.6, n=80),)),), notes=("MT-Bench: judge rule",))
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Literal
+
+from reports.records import Row as Source
+
+Unit = Literal["score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "text"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """`name` is for machines, `title` for people; with `best`, the highest value of the column is marked."""
+
+    name: str
+    title: str
+    unit: Unit
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value in the unit of its column, shares 0-1; None: there is none, and `notes` say why.
+
+    `n` counts what the value was taken over, 0 where that says nothing; `notes` become footnotes.
+    """
+
+    value: float | str | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's cells on one dataset, one per column."""
+
+    dataset: str
+    method: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """`notes` stand under the table, before the footnotes of its cells."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def by_pair(rows: Iterable[Source]) -> dict[tuple[str, str], list[Source]]:
+    """(suite, pair) -> its rows: what a table never mixes. Pairs are sorted."""
+    found: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    for row in rows:
+        found[row.suite, row.pair].append(row)
+    return dict(sorted(found.items()))
+
+
+def title(what: str, suite: str, pair: str) -> str:
+    """The title of a pair's table: what it shows, then whose it is, said once where both have one name."""
+    return f"{what}: {suite}" if suite == pair else f"{what}: {suite}, {pair}"
+
+
+def run_tables(
+    what: str,
+    runs: Iterable[Source],
+    methods: Sequence[str],
+    columns: tuple[Column, ...],
+    cells: Callable[[list[Source]], tuple[Cell, ...]],
+    notes: tuple[str, ...] = (),
+) -> list[Table]:
+    """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""
+    tables = []
+    for (suite, pair), of_pair in by_pair(runs).items():
+        rows = []
+        for dataset in sorted({r.dataset for r in of_pair}):
+            for method in methods:
+                seeds = [r for r in of_pair if (r.dataset, r.method) == (dataset, method)]
+                seeds.sort(key=lambda r: r.seed)
+                rows.append(Row(dataset, method, cells(seeds) if seeds else (Cell(),) * len(columns)))
+        under = notes + _seeds_note({r.seed for r in of_pair})
+        tables.append(Table(title(what, suite, pair), columns, tuple(rows), under))
+    return tables
+
+
+def mean(values: Iterable[float | None]) -> Cell:
+    """The mean over seeds; a seed without a value is counted in a footnote."""
+    given = list(values)
+    there = [v for v in given if v is not None]
+    absent = len(given) - len(there)
+    notes = (f"no value in {absent} of {len(given)} seeds",) if absent else ()
+    return Cell(fsum(there) / len(there) if there else None, notes=notes)
+
+
+def _seeds_note(seeds: set[int]) -> tuple[str, ...]:
+    return (f"means over seeds {', '.join(map(str, sorted(seeds)))}",) if len(seeds) > 1 else ()

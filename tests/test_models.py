@@ -1,0 +1,149 @@
+"""Heads of real architectures, built from configurations in memory: what a policy says is what the model
+itself says.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from harness.models import Model, _check_head, body, head_of, load_head, save_head
+from harness.policy import Inputs, Policy
+from methods.api import Chunk, statistic
+from methods.formulas import teacher_kl
+from methods.ops import Head, Hidden
+
+VOCAB, ROWS = 131, 136  # tokens, and rows of the embeddings
+SMALL = {
+    "vocab_size": ROWS,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GPT = {"vocab_size": ROWS, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64, "rotary_dim": 8}
+CONFIGS: dict[str, Callable[[], Any]] = {
+    "Llama": lambda: transformers.LlamaConfig(**SMALL),
+    "Gemma-2, soft-cap": lambda: transformers.Gemma2Config(**SMALL, final_logit_softcapping=5.0),
+    "Gemma-3, soft-cap": lambda: transformers.Gemma3TextConfig(**SMALL, final_logit_softcapping=5.0),
+    "Cohere, logit_scale": lambda: transformers.CohereConfig(**SMALL, logit_scale=0.3),
+    "Granite, logits_scaling": lambda: transformers.GraniteConfig(**SMALL, logits_scaling=7.0),
+    "Phi, bias": lambda: transformers.PhiConfig(**SMALL),
+    "GPT-J, bias": lambda: transformers.GPTJConfig(**GPT),
+    "Qwen2, tied": lambda: transformers.Qwen2Config(**SMALL, tie_word_embeddings=True),
+    "Qwen3": lambda: transformers.Qwen3Config(**SMALL),
+}
+every_architecture = pytest.mark.parametrize("name", CONFIGS)
+
+
+def model_of(config: Any, dtype: torch.dtype = torch.float32) -> Model:
+    """A random model whose largest logit before scale and soft-cap is some 30, so that both bend it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.AutoModelForCausalLM.from_config(config).eval()
+        output = model.get_output_embeddings()
+        with torch.no_grad():
+            raw = output(body(model, torch.arange(8)[None]))
+            output.weight.mul_(30 / raw.abs().max())
+            if output.bias is not None:
+                output.bias.normal_(std=5)
+    return model.to(dtype)
+
+
+@statistic()
+def entropy(at: Chunk, hp: None) -> Tensor:
+    return -(at.policy.exp() * at.policy).sum(-1)
+
+
+@every_architecture
+def test_what_a_policy_says_is_what_the_model_says(name: str) -> None:
+    """Log-probs, an entropy and a KL to another head, from `model(...).logits` over the real tokens."""
+    model = model_of(CONFIGS[name]())
+    draw = torch.Generator().manual_seed(1)
+    ids = torch.randint(VOCAB, (2, 9), generator=draw)
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1]]).bool()
+    states, weight = torch.randn(12, 20, generator=draw), torch.randn(VOCAB, 20, generator=draw)
+    signals = {"teacher": Hidden(states, Head(weight, None, VOCAB))}
+    policy = Policy(model, VOCAB, chunk=5, recompute=True)
+    (said,) = policy([Inputs(ids, mask, signals, [entropy, teacher_kl])], None)
+
+    dense = model(ids).logits[:, :-1, :VOCAB].double().log_softmax(-1)[mask[:, 1:]]
+    teacher = (states.double() @ weight.double().T).log_softmax(-1)
+    expected = {
+        "logps": dense.gather(-1, ids[mask][:, None])[:, 0],
+        "entropy": -(dense.exp() * dense).sum(-1),
+        "teacher_kl": (teacher.exp() * (teacher - dense)).sum(-1),
+    }
+    found = {"logps": said.logps, **{s.name: x for s, x in said.statistics.items()}}
+    for what, values in expected.items():
+        torch.testing.assert_close(found[what][mask].double(), values, rtol=1e-5, atol=1e-4, msg=what)
+        assert not found[what][~mask].any()
+
+
+def test_padded_rows_of_a_model_are_not_trained() -> None:
+    """Tied embeddings: neither the head nor the input side gives the padding a gradient."""
+    model = model_of(CONFIGS["Qwen2, tied"]())
+    ids, mask = torch.arange(VOCAB - 9, VOCAB)[None], torch.tensor([[0] + [1] * 8]).bool()
+    (said,) = Policy(model, VOCAB, chunk=5, recompute=True)([Inputs(ids, mask, {}, [entropy])], None)
+    (said.logps.sum() + said.statistics[entropy].sum()).backward()
+    gradient = model.get_output_embeddings().weight.grad
+    assert gradient is model.get_input_embeddings().weight.grad
+    assert not gradient[VOCAB:].any() and gradient[:VOCAB].any(-1).all()
+
+
+@every_architecture
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_an_architecture_of_which_the_head_is_known_is_accepted(name: str, dtype: torch.dtype) -> None:
+    """In bf16 the model rounds after each step from hidden states to logits, and the head does not."""
+    _check_head(model_of(CONFIGS[name](), dtype))
+
+
+class Tempered(transformers.LlamaForCausalLM):
+    """A Llama whose logits are not its head of its hidden states."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().forward(*args, **kwargs)
+        found.logits = found.logits * 1.1
+        return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_an_architecture_that_does_something_else_is_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match="Tempered: its logits are not its head"):
+        _check_head(Tempered(transformers.LlamaConfig(**SMALL)).to(dtype).eval())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_scale_of_the_same_name_and_another_sense_is_refused(dtype: torch.dtype) -> None:
+    """HyperCLOVA X multiplies by the `logits_scaling` by which Granite divides."""
+    with pytest.raises(ValueError, match="HyperCLOVAX"):
+        _check_head(model_of(transformers.HyperCLOVAXConfig(**SMALL, logits_scaling=2.0), dtype))
+
+
+def test_a_head_read_back_says_the_same(tmp_path: Path) -> None:
+    """All that a head can have, without the padded rows."""
+    draw = torch.Generator().manual_seed(2)
+    weight, bias = torch.randn(ROWS, 8, generator=draw), torch.randn(ROWS, generator=draw)
+    head = Head(weight, bias, VOCAB, softcap=3.0, scale=0.5)
+    save_head(head, tmp_path)
+    read = load_head(tmp_path, torch.device("cpu"))
+    hidden = torch.randn(3, 8, generator=draw)
+    torch.testing.assert_close(read.logits(hidden), head.logits(hidden), rtol=0, atol=0)
+    assert len(read.weight) == len(read.bias) == VOCAB
+
+
+def test_a_head_without_bias_is_read_back_without(tmp_path: Path) -> None:
+    model = model_of(CONFIGS["Gemma-2, soft-cap"]())
+    save_head(head_of(model, VOCAB), tmp_path)
+    read = load_head(tmp_path, torch.device("cpu"))
+    assert (read.bias, read.vocab, read.softcap, read.scale) == (None, VOCAB, 5.0, 1.0)

@@ -1,0 +1,94 @@
+"""The tables of costs, data quality and training."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from reports.cost_table import cost_tables
+from reports.quality_table import quality_tables
+from reports.records import Cost, Record, Training
+from reports.table import Cell, Table
+from reports.training_table import training_tables
+
+COST = Cost("pocket", "pocket", "pocket", "DPO", 0, 10.0, 1e12, 0.0, 1000, 0.25, 2, 4, "cpu")
+TRAINING = Training("pocket", "pocket", "pocket", "DPO", 0, 0.7, 0.5, -3.0, 4.0, 0.5, 300)
+RECORD = Record(
+    "pocket", "pocket", "pocket", "DPO", 0, "mt-bench", "score", "", "81", 1, "", "rule", "", 7.0, tokens=9
+)
+
+
+def shown(table: Table, method: str) -> dict[str, Cell]:
+    (row,) = (r for r in table.rows if r.method == method)
+    return {column.name: cell for column, cell in zip(table.columns, row.cells, strict=True)}
+
+
+def test_costs_are_means_over_seeds():
+    other = replace(COST, seed=1, train_seconds=30.0, padding_share=0.75, device="cuda")
+    (table,) = cost_tables([COST, other], ["Teacher", "DPO"])
+    found = {name: cell.value for name, cell in shown(table, "DPO").items()}
+    assert found == {
+        "train_seconds": 20.0, "train_flops": 1e12, "teacher_flops": 0.0,
+        "train_tokens": 1000.0, "padding_share": 0.5, "device": "cpu, cuda",
+    }  # fmt: skip
+    assert set(shown(table, "Teacher").values()) == {Cell()}
+    assert table.notes == ("means over seeds 0, 1",)
+
+
+def test_an_answer_is_counted_once_however_many_records_it_has():
+    """Two answers, one cut; four judgments, one unparsed; a score of no answer and a reason are neither."""
+    cut = {"question": "82", "truncated": True}
+    records = [
+        RECORD,
+        replace(RECORD, judge="gpt-4"),
+        replace(RECORD, **cut),
+        replace(RECORD, **cut, judge="gpt-4", value=None, status="unparsed"),
+        replace(RECORD, benchmark="openllm", metric="primary", judge="", tokens=0),
+        replace(RECORD, benchmark="alpaca-eval", question="", value=None, status="not run: no reference"),
+    ]
+    (table,) = quality_tables(records, [COST], ["DPO"])
+    assert shown(table, "DPO") == {
+        "rows_dropped": Cell(2.0),
+        "rows_truncated": Cell(4.0),
+        "answers_truncated": Cell(1, n=2),
+        "judgments_unparsed": Cell(1, n=4),
+    }
+
+
+def test_quality_shows_what_is_known_of_records_or_costs_alone():
+    (table,) = quality_tables([RECORD], [], ["DPO"])
+    assert [c.value for c in table.rows[0].cells] == [None, None, 0, 0]
+    (table,) = quality_tables([], [COST], ["DPO"])
+    assert [c.value for c in table.rows[0].cells] == [2.0, 4.0, None, None]
+
+
+def test_training_shows_before_and_after_and_the_change_of_the_margin():
+    (table,) = training_tables([TRAINING], ["DPO"])
+    assert [c.value for c in table.rows[0].cells] == [0.7, 0.5, -3.0, 4.0, 7.0, 0.5, 300]
+
+
+def test_terms_of_a_loss_are_a_footnote_of_means_over_seeds():
+    """sft: (1 + 2) / 2 -> (0 + 1) / 2."""
+    rows = [
+        replace(TRAINING, terms=(("sft", 1.0, 0.0), ("advantage", -0.1, -0.3))),
+        replace(TRAINING, seed=1, terms=(("sft", 2.0, 1.0), ("advantage", -0.1, -0.3))),
+    ]
+    (table,) = training_tables(rows, ["DPO"])
+    assert shown(table, "DPO")["loss_after"].notes == ("advantage -0.100 -> -0.300, sft 1.500 -> 0.500",)
+
+
+def test_a_loss_that_is_not_finite_is_said_and_not_averaged():
+    rows = [TRAINING, replace(TRAINING, seed=1, loss_after=None, margin_after=None)]
+    (table,) = training_tables(rows, ["DPO"])
+    assert shown(table, "DPO")["loss_after"] == Cell(0.5, notes=("no value in 1 of 2 seeds",))
+    assert shown(table, "DPO")["margin_change"] == Cell(7.0, notes=("no value in 1 of 2 seeds",))
+
+
+@pytest.mark.parametrize("tables", [cost_tables, training_tables, lambda r, m: quality_tables([], r, m)])
+def test_the_order_of_rows_does_not_matter(tables):
+    source = TRAINING if tables is training_tables else COST
+    rows = [replace(source, seed=s, method=m, dataset=d) for s in (0, 1) for m in ("A", "B") for d in "xy"]
+    first = tables(rows, ["B", "A"])
+    assert [(r.dataset, r.method) for r in first[0].rows] == [("x", "B"), ("x", "A"), ("y", "B"), ("y", "A")]
+    random.Random(0).shuffle(rows)
+    assert tables(rows, ["B", "A"]) == first
