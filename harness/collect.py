@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from harness.evaluate import read_answers
 from harness.flat import Flat
-from harness.plan import STUDENT, TEACHER, Cell, Plan, closure
+from harness.lineage import STUDENT, TEACHER
+from harness.measures import Cell
+from harness.plan import Plan, closure
 from harness.sequences import Sequences
 from harness.store import Step, Store
 from reports.records import Cost, Record, Training

@@ -10,9 +10,11 @@ import torch
 import typer
 
 import methods
-from harness import execute, extension, measures, suite, tables
-from harness.plan import Machine, Plan
+from harness import execute, extension, suite, tables
+from harness import plan as planning
+from harness.plan import Plan
 from harness.progress import watching
+from harness.setting import Machine
 from harness.store import Store
 from methods.api import Method
 from reports.render import to_terminal
@@ -34,7 +36,7 @@ def planned(
         loaded = loaded.model_copy(
             update={"methods": {**dict.fromkeys(m.name for m in own), **loaded.methods}}
         )
-    return measures.plan(
+    return planning.plan(
         loaded,
         known,
         machine(),

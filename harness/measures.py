@@ -1,13 +1,12 @@
-"""The steps that measure a row, by benchmark; and the plan of a whole suite."""
+"""The steps that measure a row, benchmark by benchmark."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from harness.plan import STUDENT, TEACHER, Cell, Lineage, Machine, Plan, Setting, chosen_methods, ordered
+from harness.lineage import STUDENT, TEACHER, Lineage
 from harness.store import Part, Step
-from harness.suite import Judged, Suite, configured
-from methods.api import Method
+from harness.suite import Judged
 
 Measures = dict[str, Step]
 
@@ -16,39 +15,21 @@ class NotRun(Exception):
     """Why a benchmark has no number for a row."""
 
 
-def plan(
-    suite: Suite,
-    registry: Mapping[str, Method],
-    machine: Machine,
-    *,
-    only: Sequence[str] = (),
-    method_file: str | None = None,
-    done: Callable[[Step], bool] = lambda step: False,
-) -> Plan:
-    """All steps and rows of a suite. `done` says what the store holds: a reference run that is not among the
-    rows is used where its answers are there.
-    """
-    setting = Setting(suite, registry, machine, method_file)
-    names = chosen_methods(suite, only, registry)
-    for name in names:
-        configured(suite, registry[name])
-    cells, checks = [], []
-    for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
-        lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
-        checks.append(lineage.train_pairs)
-        for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
-            cell = Cell(pair, dataset, name, seed, lineage.result(name, seed), lineage)
-            _measure(cell, {TEACHER, STUDENT, *names}, done)
-            cells.append(cell)
-    wanted = [
-        *checks,
-        *(c.model for c in cells),
-        *(s for c in cells for m in c.measures.values() for s in m.values()),
-    ]
-    return Plan(suite, ordered(wanted), tuple(cells))
+@dataclass(frozen=True)
+class Cell:
+    """One row: the checkpoint, the steps that measure it by benchmark, and why a benchmark has none."""
+
+    pair: str
+    dataset: str
+    method: str
+    seed: int
+    model: Step
+    lineage: Lineage
+    measures: dict[str, dict[str, Step]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
-def _measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
+def measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
     """Fill in a cell's measures, or the reason why there are none."""
     named = cell.lineage.setting.suite.benchmarks.named()
     for benchmark, spec in named.items():

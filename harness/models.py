@@ -132,7 +132,7 @@ def _check_head(model: Model) -> None:
     theirs = model(ids).logits[0].float()
     head = head_of(model, theirs.shape[-1])
     ours = head.logits(body(model, ids)[0])
-    # A bf16 model rounds after each of the three operations of a soft-cap, by up to eps / 2; ours are float32.
+    # A bf16 model rounds after each of a soft-cap's three operations, by up to eps / 2; ours are float32.
     rtol = max(1e-3, 2 * torch.finfo(head.weight.dtype).eps)
     if not torch.allclose(ours, theirs, rtol=rtol, atol=1e-3 * float(theirs.abs().max())):
         raise ValueError(

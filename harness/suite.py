@@ -185,7 +185,9 @@ class Suite(Strict):
     training: TrainingSpec = TrainingSpec()
     methods: dict[str, dict[str, Any] | None] = Field(min_length=1)
     benchmarks: Benchmarks
-    tuning: dict[str, dict[str, tuple[float, ...]]] = Field(default_factory=dict)  # method -> setting -> values
+    tuning: dict[str, dict[str, tuple[float, ...]]] = Field(
+        default_factory=dict
+    )  # method -> setting -> values
 
 
 def configured(suite: Suite, method: Method) -> tuple[Any, Training]:
@@ -258,28 +260,27 @@ def _validated(model: Any, raw: Any, where: str) -> Any:
     try:
         return TypeAdapter(model).validate_python(raw)
     except ValidationError as e:
-        raise ValueError(
-            f"{where}: " + "; ".join(_explain(model, error) for error in e.errors()[:3])
-        ) from None
+        raise ValueError(f"{where}: " + "; ".join(_explain(error) for error in e.errors()[:3])) from None
 
 
-def _explain(model: Any, error: Any) -> str:
+def _explain(error: Any) -> str:
     """One fault as "key: what is wrong, what was given"."""
     path = [str(p) for p in error["loc"] if not (isinstance(p, str) and p[:1].isupper())]
     key = ".".join(path)
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key}: unknown key; {_nearest(path[-1], _keys(model))}"
+        return f"{key}: unknown key; {_nearest(path[-1], _known_keys())}"
     if error["type"] in ("missing", "missing_argument"):
         return f"{key}: missing"
     return f"{key}: given {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _keys(model: Any, seen: tuple[Any, ...] = ()) -> list[str]:
-    """Every key that a model or a model inside it knows."""
-    found: list[str] = []
-    for part in (Suite, *Strict.__subclasses__(), Teacher, PreferenceStage, ChatData, Pairwise):
-        found += [f.alias or n for n, f in part.model_fields.items()]
-    return sorted({*found, *(f.name for f in fields(World))})
+def _known_keys() -> list[str]:
+    """Every key that some part of a suite knows."""
+    parts: list[type[Strict]] = [Strict]
+    for part in parts:
+        parts += part.__subclasses__()
+    keys = {field.alias or name for part in parts for name, field in part.model_fields.items()}
+    return sorted(keys | {field.name for field in fields(World)})
 
 
 def _nearest(given: str, known: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from transformers import get_scheduler
 
@@ -97,6 +98,7 @@ def run(work: Work) -> dict[str, Any]:
     method = method_of(context["method"], context["method_file"])
     hp = type(method.hparams)(**settings["hp"])
     training = Training(**settings["training"])
+    AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
     accelerator = Accelerator(mixed_precision=settings["precision"], cpu=context["device"] == "cpu")
     tokenizer = load_tokenizer(work.inputs["start"])
     model = load(work.inputs["start"])

@@ -1,7 +1,8 @@
 """An equal grid for every method, scored on validation questions: where a suite's settings come from.
 
-A suite's key `tuning` names per method the values to try; every combination is one trial. Methods are tuned in table
-order, and one that starts from another's result starts from its best. All trials are written, not the best alone.
+A suite's key `tuning` names per method the values to try; every combination is one trial. Methods are tuned
+in table order, and one that starts from another's result starts from its best. All trials are written, not
+the best alone.
 """
 
 import csv
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 import typer
 
 import methods
-from harness import collect, command, execute, measures, suite
+from harness import collect, command, execute, suite
+from harness import plan as planning
 from harness.plan import chosen_methods
 from harness.progress import Lines
 from harness.store import Store
@@ -70,9 +72,11 @@ def with_settings(loaded: Suite, method: str, settings: Mapping[str, Any]) -> Su
     return loaded.model_copy(update={"methods": {**loaded.methods, method: own}})
 
 
-def _trial(loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]) -> Trial:
+def _trial(
+    loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]
+) -> Trial:
     tried = with_settings(loaded, method, settings)
-    plan = measures.plan(tried, known, command.machine(), only=[method])
+    plan = planning.plan(tried, known, command.machine(), only=[method])
     waiting = [s for s in plan.steps if store.find(s) is None]
     execute.run(plan.steps, store, Lines(len(waiting)))
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
@@ -89,5 +93,14 @@ def write(trials: Sequence[Trial], best: Mapping[str, Trial], out: Path) -> None
         for t in trials:
             setting, value = next(((k, v) for k, v in t.settings.items() if k != "lr"), ("", ""))
             chosen = "yes" if best[t.method] is t else ""
-            row = (t.method, t.settings.get("lr", ""), setting, value, f"{t.score:.4f}", t.n, t.truncated, chosen)
+            row = (
+                t.method,
+                t.settings.get("lr", ""),
+                setting,
+                value,
+                f"{t.score:.4f}",
+                t.n,
+                t.truncated,
+                chosen,
+            )
             table.writerow(row)

@@ -24,6 +24,7 @@ from methods.ops import Head
 VOCAB, ROWS = 61, 64  # tokens, and rows of the policy's embedding: three of them are padding
 WIDTHS: dict[Role, int] = {"ref": 12, "teacher": 24, "teacher_ref": 20}
 ANSWERS = [1, 6, 2, 5, 3, 1, 4, 2]  # response tokens of the eight examples, turned by one from view to view
+EVERYTHING = list(range(len(ANSWERS)))
 TOP = 7  # support of the top-k cases
 
 Gradient = dict[str, Tensor]
@@ -88,7 +89,7 @@ def world(scale: float = 1.0) -> World:
     views: tuple[ViewName, ...] = get_args(ViewName)
     lengths = {view: ANSWERS[turn:] + ANSWERS[:turn] for turn, view in enumerate(views)}
     return World(
-        prompts={view: [tokens(1 + i % 4) for i in range(len(ANSWERS))] for view in views},
+        prompts={view: [tokens(1 + i % 4) for i in EVERYTHING] for view in views},
         answers={view: [tokens(n) for n in lengths[view]] for view in views},
         states={
             (view, role): [scale * torch.randn(n, width, generator=draw) for n in lengths[view]]
@@ -100,26 +101,29 @@ def world(scale: float = 1.0) -> World:
 
 
 def written(data: World, folder: Path, needs: Needs) -> Examples:
-    """The world as a training step finds it on disk: hidden states, or top-k where `needs` says so."""
-    views, signals = {}, {}
-    for view, reads in needs.views.items():
-        read = zip(data.prompts[view], data.answers[view], strict=True)
-        sequences.write(folder / view, (sequences.response(i, *pair) for i, pair in enumerate(read)))
+    """The world as a training step finds it on disk: hidden states, or top-k where `needs` says so, and the
+    sequences of every view in an order of its own.
+    """
+    views, at_all, signals = {}, {}, {}
+    for turn, (view, reads) in enumerate(needs.views.items()):
+        order = [*EVERYTHING[3 * turn + 2 :], *EVERYTHING[: 3 * turn + 2]]
+        at_all[view] = np.argsort(order)
+        read = (sequences.response(i, data.prompts[view][i], data.answers[view][i]) for i in order)
+        sequences.write(folder / view, read)
         views[view] = sequences.Sequences(folder / view)
         for role in reads.signal_roles():
             at = folder / f"{view}.{role}"
             at.mkdir()
             for name, (dtype, width, rows) in _arrays(data, view, role, needs.support != "full").items():
                 with FlatWriter(at, name, dtype, width) as file:
-                    file.append(torch.cat(rows).numpy())
+                    file.append(torch.cat([rows[i] for i in order]).numpy())
             signals[view, role] = Signals(at, views[view], Head(data.heads[role], None, VOCAB))
-    at_all = {view: np.arange(len(ANSWERS)) for view in views}
     return Examples(needs, views, at_all, signals, torch.device("cpu"))
 
 
 def _arrays(data: World, view: ViewName, role: Role, top: bool) -> dict[str, tuple[str, int, list[Tensor]]]:
     """Array name -> dtype, width and the rows of each response."""
-    dense = [data.dense(view, role, i) for i in range(len(ANSWERS))]
+    dense = [data.dense(view, role, i) for i in EVERYTHING]
     realised = [torch.tensor(answer)[:, None] for answer in data.answers[view]]
     logps = [d.gather(-1, r)[:, 0] for d, r in zip(dense, realised, strict=True)]
     if not top:
@@ -127,7 +131,7 @@ def _arrays(data: World, view: ViewName, role: Role, top: bool) -> dict[str, tup
             "logps": ("float32", 0, logps),
             "hidden": ("float32", WIDTHS[role], data.states[view, role]),
         }
-    ids = [torch.tensor(data.top(view, i)) for i in range(len(ANSWERS))]
+    ids = [torch.tensor(data.top(view, i)) for i in EVERYTHING]
     kept = [d.gather(-1, at) for d, at in zip(dense, ids, strict=True)]
     rest = [d.scatter(-1, at, -torch.inf).logsumexp(-1) for d, at in zip(dense, ids, strict=True)]
     return {

@@ -55,11 +55,15 @@ def test_kl_by_hand() -> None:
 
 
 def test_teacher_kl_is_from_the_teacher_to_the_policy() -> None:
-    """teacher = (1/2, 1/4, 1/4), policy = (1/4, 1/4, 1/2):  1/2 ln 2 + 1/4 ln 1 + 1/4 ln 1/2 = 1/4 ln 2; then
-    two equal rows: 0.
+    """teacher = (3/4, 1/8, 1/8), policy = (1/4, 1/4, 1/2), and two equal rows, which have none.
+
+    3/4 ln 3 + 1/8 ln 1/2 + 1/8 ln 1/4 = 3/4 ln 3 - 3/8 ln 2
     """
-    at = chunk(teacher=[[0.5, 0.25, 0.25], [0.9, 0.05, 0.05]], policy=[[0.25, 0.25, 0.5], [0.9, 0.05, 0.05]])
-    torch.testing.assert_close(teacher_kl.of(at, None), torch.tensor([log(2) / 4, 0.0]))
+    at = chunk(
+        teacher=[[0.75, 0.125, 0.125], [0.9, 0.05, 0.05]], policy=[[0.25, 0.25, 0.5], [0.9, 0.05, 0.05]]
+    )
+    expected = torch.tensor([0.75 * log(3) - 0.375 * log(2), 0.0])
+    torch.testing.assert_close(teacher_kl.of(at, None), expected)
 
 
 def test_logistic_by_hand() -> None:
@@ -152,7 +156,7 @@ def test_dckd_by_hand() -> None:
 
 
 def test_adpa_by_hand() -> None:
-    """A rollout token of two in the step: pi = (1/4, 3/4), dpo = (4/5, 1/5), ref = (1/2, 1/2), gamma_beta = 2.
+    """One rollout token of two: pi = (1/4, 3/4), dpo = (4/5, 1/5), ref = (1/2, 1/2), gamma_beta = 2.
 
     A = 2 (ln 8/5, ln 2/5);   E_pi[A] = 2 (1/4 ln 8/5 + 3/4 ln 2/5);   advantage = -E_pi[A] / 2;   sft = ln 4
     """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from synthetic import (
-    ANSWERS,
+    EVERYTHING,
     VOCAB,
     Gradient,
     assert_same_gradient,
@@ -26,7 +26,6 @@ from methods.api import Chunk, Method, Role, Statistic, statistic
 from methods.formulas import kl, teacher_kl
 from methods.ops import Head, Hidden, Signal, TopK, token_statistics
 
-EVERYTHING = list(range(len(ANSWERS)))
 N = 9
 
 

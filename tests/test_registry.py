@@ -1,15 +1,14 @@
 """What must hold for every method of the registry, on a real model with hidden states and a padded head."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import torch
-from accelerate import Accelerator
 from synthetic import (
-    ANSWERS,
+    EVERYTHING,
     VOCAB,
     assert_same_gradient,
     batch_of,
@@ -25,24 +24,17 @@ from torch import Tensor
 import methods
 from harness.examples import Examples
 from harness.policy import Inputs
-from harness.train import Loop
 from methods.api import (
-    Batch,
     Method,
     MissingSignal,
     Needs,
-    Reads,
     Role,
     Statistic,
     Terms,
-    Training,
     ViewName,
-    example_mean,
-    seq_mean,
 )
 from methods.ops import Hidden, TopK
 
-EVERYTHING = list(range(len(ANSWERS)))
 SPLIT = [[3, 0], [1, 6, 4], [7], [2, 5]]
 CASES = [(method, hp) for method in methods.registry().values() for hp in supports(method)]
 every_case = pytest.mark.parametrize(
@@ -76,76 +68,6 @@ def test_chunks_and_recomputation_change_nothing(method: Method, hp: Any, tmp_pa
     _, small = step_of(method, hp, tiny_policy(chunk=5, recompute=True), examples, [EVERYTHING])
     _, whole = step_of(method, hp, tiny_policy(chunk=1000, recompute=False), examples, [EVERYTHING])
     assert_same_gradient(small, whole, 1e-6)
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """No hyper-parameters."""
-
-
-def score(batch: Batch) -> Tensor:
-    """Mean log-prob of each response. [B]"""
-    return seq_mean(batch.chosen.logps("policy"), batch.chosen)
-
-
-def from_step_mean(batch: Batch, hp: Nothing) -> Terms:
-    """Variance over the step, as a method must write it."""
-    return {"spread": example_mean((score(batch) - batch.step_means["score"]) ** 2, batch)}
-
-
-def from_own_mean(batch: Batch, hp: Nothing) -> Terms:
-    """The same, centred on the micro-batch, as it must not be written."""
-    return {"spread": example_mean((score(batch) - score(batch).mean().detach()) ** 2, batch)}
-
-
-SPREAD = Method(
-    name="Spread",
-    paper="none",
-    hparams=Nothing(),
-    training=Training(lr=1e-3),
-    needs=lambda hp: Needs({"chosen": Reads(logps=("policy",))}),
-    loss=from_step_mean,
-    step_stats=lambda batch, hp: {
-        "score": (score(batch).sum(), torch.tensor(len(score(batch)), dtype=torch.float32))
-    },
-)
-
-
-def through_the_loop(method: Method, examples: Examples, tokens: int) -> tuple[int, dict[str, float], Any]:
-    """Micro-batches, terms and gradient of one step of the training loop."""
-    policy = tiny_policy()
-    loop = Loop(method, method.hparams, policy, examples, Accelerator(cpu=True), tokens)
-    terms = loop.gradient(EVERYTHING)
-    return len(loop.parts(EVERYTHING)), terms, gradient_of(policy)
-
-
-@pytest.mark.parametrize("method", [SPREAD, *methods.registry().values()], ids=lambda m: m.name)
-def test_the_loop_has_one_gradient_for_any_micro_batch(method: Method, tmp_path: Path) -> None:
-    """Also for a method that needs the mean of a score over the whole step."""
-    examples = examples_of(method, method.hparams, tmp_path)
-    whole, terms, gradient = through_the_loop(method, examples, tokens=10_000)
-    single, single_terms, single_gradient = through_the_loop(method, examples, tokens=1)
-    assert (whole, single) == (1, len(ANSWERS))
-    assert_same_gradient(single_gradient, gradient, 1e-6)
-    assert single_terms == pytest.approx(terms, rel=1e-6, abs=1e-6)
-
-
-def test_a_step_mean_is_that_of_the_whole_step(tmp_path: Path) -> None:
-    """The spread is the variance of the eight scores."""
-    examples = examples_of(SPREAD, SPREAD.hparams, tmp_path)
-    _, terms, _ = through_the_loop(SPREAD, examples, tokens=1)
-    with torch.no_grad():
-        scores = score(batch_of(tiny_policy(), examples, EVERYTHING, SPREAD.hparams, EVERYTHING))
-    assert terms["spread"] == pytest.approx(float(scores.var(correction=0)), rel=1e-5)
-
-
-def test_a_mean_over_the_micro_batch_is_caught(tmp_path: Path) -> None:
-    wrong = replace(SPREAD, loss=from_own_mean, step_stats=None)
-    examples = examples_of(wrong, wrong.hparams, tmp_path)
-    _, _, gradient = through_the_loop(wrong, examples, tokens=10_000)
-    _, _, single_gradient = through_the_loop(wrong, examples, tokens=20)
-    with pytest.raises(AssertionError):
-        assert_same_gradient(single_gradient, gradient, 1e-6)
 
 
 # What is not declared does not exist
@@ -321,8 +243,8 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest() -> None:
 
 
 def test_a_name_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="registered twice: Spread"):
-        methods.registry([SPREAD, SPREAD])
+    with pytest.raises(ValueError, match="registered twice: DPO"):
+        methods.registry([methods.registry()["DPO"]])
 
 
 def test_what_a_method_starts_from_is_the_student_or_another_entry() -> None:

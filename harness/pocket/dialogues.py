@@ -15,25 +15,25 @@ from harness.pocket.questions import CATEGORIES, Key, ab_question
 from harness.pocket.rule import score
 
 TWO_TURNS = 0.25  # of dialogues and pairs
-AB_SHARE = 0.15  # of dialogues that ask which of two answers is better
+AB_SHARE = 0.1  # of dialogues that ask which of two answers is better
 MARGIN = 2  # points between chosen and rejected, and between the answers of an A-or-B question
 LABEL_NOISE = 0.05  # of the preference pairs are the wrong way round
 
 # how often a grade is written; the first holds for SFT, the second for preference pairs
 SHARES = {
     "perfect": (4, 16),
-    "polite": (9, 12),
-    "helpful": (7, 10),
-    "plain": (30, 10),
-    "repetitive": (7, 6),
-    "bare": (10, 8),
-    "rambling": (6, 6),
-    "wrong but polite": (4, 6),
+    "polite": (12, 12),
+    "helpful": (8, 10),
+    "plain": (40, 10),
+    "repetitive": (8, 6),
+    "bare": (8, 8),
+    "rambling": (4, 6),
+    "wrong but polite": (2, 6),
     "right but rude": (6, 6),
-    "incomplete": (5, 5),
-    "wrong": (6, 7),
-    "evasive": (3, 4),
-    "wrong and rude": (3, 4),
+    "incomplete": (3, 5),
+    "wrong": (2, 7),
+    "evasive": (2, 4),
+    "wrong and rude": (1, 4),
 }
 
 

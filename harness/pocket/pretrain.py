@@ -23,7 +23,7 @@ FRAMES = (
     "has and than about : .",
 )
 SENTENCES = 2  # a text
-SKILLS = {"coding": 150, "extraction": 150}  # sentences a pass
+SKILLS = {"coding": 300, "extraction": 300}  # sentences a pass
 
 
 def texts(count: int, facts: Facts, rng: random.Random) -> list[str]:

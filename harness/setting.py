@@ -1,0 +1,95 @@
+"""What every step of a plan may look up: the suite, the registry, this machine, and where data and models
+are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import methods
+from harness import data, extension, models
+from harness.store import Part, Step
+from harness.suite import Data, Suite
+from methods.api import Method, Training
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How steps run here; none of it is part of an id."""
+
+    device: str = "cpu"
+    tokens: int = 16_384  # padded positions of a micro-batch
+    batch: int = 128  # prompts that are answered together
+    chunk: int = 1024  # response tokens whose logits exist at once
+    keep: int = 2 << 30  # bytes of logits that may be kept for the backward pass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every step of a plan may look up."""
+
+    suite: Suite
+    registry: Mapping[str, Method]
+    machine: Machine
+    method_file: str | None = None
+
+    @property
+    def how(self) -> dict[str, Any]:
+        return asdict(self.machine)
+
+    def world(self) -> Step:
+        """The generated world."""
+        if self.suite.world is None:
+            raise ValueError(f"suite {self.suite.name}: it names the generated world, but has no key `world`")
+        settings = {**asdict(self.suite.world), "seed": self.suite.world_seed}
+        return Step("world", "pocket", "pocket world", settings, {}, "harness.prepare:run_world")
+
+    def folder(self, path: str, kind: str) -> Step | Part:
+        """A folder of the world ("world/test"), or one from outside as a step that links to it."""
+        if path.split("/")[0] == "world":
+            inside = path.partition("/")[2]
+            return Part(self.world(), inside) if inside else self.world()
+        settings = {"kind": kind, "fingerprint": models.fingerprint(path)}
+        context = {**self.how, "path": path}
+        label = f"{kind} {Path(path).name}"
+        return Step("link", kind, label, settings, {}, "harness.prepare:run_link", context=context)
+
+    def rows(self, source: Data) -> tuple[dict[str, Any], dict[str, Step | Part], dict[str, Any]]:
+        """Settings, inputs and context of a step that reads a data source."""
+        keys = ("split", "revision", "layout", "limit", "skip")
+        settings = {k: v for k, v in source.model_dump().items() if k in keys}
+        if source.path.startswith("world/"):
+            return {**settings, "path": source.path.removeprefix("world/")}, {"data": self.world()}, self.how
+        known = data.fingerprint(data.Source(source.path, source.split, source.revision))
+        named = {**settings, "path": Path(source.path).name, "fingerprint": known}
+        return named, {}, {**self.how, "path": source.path}
+
+    def train(
+        self,
+        label: str,
+        method: Method,
+        hp: Any,
+        training: Training,
+        seed: int,
+        inputs: Mapping[str, Step | Part],
+    ) -> Step:
+        """A training step. Where a number was published (`source`) is not part of it."""
+        optimised = {k: v for k, v in asdict(training).items() if k != "source"}
+        settings = {
+            "formula": method.formula,
+            "hp": asdict(hp),
+            "training": optimised,
+            "seed": seed,
+            "precision": self.suite.precision,
+        }
+        context: dict[str, Any] = {**self.how, "method": method.name, "method_file": None}
+        if method.name not in {m.name for m in methods.BUILT_IN} and self.method_file:
+            settings["file"] = extension.digest(self.method_file)
+            context["method_file"] = self.method_file
+        return Step("train", slug(label), label, settings, inputs, "harness.train:run", context=context)
+
+
+def slug(label: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "+." else "-" for c in label.lower())
+    return "-".join(filter(None, kept.split("-")))

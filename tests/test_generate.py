@@ -1,0 +1,75 @@
+"""Answers: the same whatever is decoded beside them, and drawn from the model's own distribution."""
+
+import pytest
+import torch
+
+from benchmarks.api import Sampling
+from harness import models
+from harness.generate import Request, generate
+from tests.tiny_models import VOCAB, tiny_folder
+
+PROMPTS = [[1, 7, 8, 3, 2], [1, 9, 3, 2], [1, 10, 11, 12, 13, 14, 3, 2], [1, 5, 3, 2]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> models.Model:
+    return models.load(tiny_folder(tmp_path_factory.mktemp("model") / "m"))
+
+
+def requests(sampling: Sampling) -> list[Request]:
+    return [Request(prompt, sampling, str(i)) for i, prompt in enumerate(PROMPTS)]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(0.0, 1.0, 12), Sampling(0.9, 1.0, 12), Sampling(1.0, 0.7, 12)])
+def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
+    model: models.Model, sampling: Sampling
+) -> None:
+    together = generate(model, requests(sampling), [3], batch=4, seed=0)
+    alone = [generate(model, [r], [3], batch=1, seed=0)[0] for r in requests(sampling)]
+    pairs = generate(model, requests(sampling)[::-1], [3], batch=2, seed=0)[::-1]
+
+    assert together == alone == pairs
+
+
+def test_greedy_answers_are_the_argmax_of_the_models_own_logits(model: models.Model) -> None:
+    for request, answer in zip(
+        requests(Sampling(0.0, 1.0, 6)),
+        generate(model, requests(Sampling(0.0, 1.0, 6)), [3], batch=4, seed=0),
+        strict=True,
+    ):
+        ids = list(request.prompt)
+        for token in answer.ids:
+            assert token == int(model(torch.tensor([ids])).logits[0, -1].argmax())
+            ids.append(token)
+
+
+def test_an_answer_ends_with_its_stop_token_or_is_truncated(model: models.Model) -> None:
+    greedy = generate(model, requests(Sampling(0.0, 1.0, 1)), [3], batch=4, seed=0)
+    first = greedy[0].ids[0]
+    stopped = generate(model, requests(Sampling(0.0, 1.0, 5)), [first], batch=4, seed=0)[0]
+
+    assert stopped.ids == [first] and not stopped.truncated
+    free = generate(model, requests(Sampling(0.0, 1.0, 5)), [3], batch=4, seed=0)
+    never = next(i for i in range(VOCAB) if all(i not in a.ids for a in free) and i != 3)
+    cut = generate(model, requests(Sampling(0.0, 1.0, 5)), [never], batch=4, seed=0)
+    assert all(len(a.ids) == 5 and a.truncated for a in cut)
+
+
+def test_samples_follow_the_models_distribution(model: models.Model) -> None:
+    """2,000 first tokens of one prompt; the total variation from the softmax is below sampling noise.
+
+    E[TV] <= sqrt(V / n) / 2 = 0.062; a temperature of 0.5 instead of 0.8 is farther than 0.1 away here.
+    """
+    temperature, n = 0.8, 2_000
+    asked = [Request(PROMPTS[0], Sampling(temperature, 1.0, 1), str(i)) for i in range(n)]
+    drawn = torch.tensor([a.ids[0] for a in generate(model, asked, [3], batch=500, seed=3)])
+    logits = model(torch.tensor([PROMPTS[0]])).logits[0, -1].detach()
+
+    seen = torch.bincount(drawn, minlength=VOCAB) / n
+    assert float((seen - (logits / temperature).softmax(-1)).abs().sum()) / 2 < 0.07
+    assert float((seen - (logits / 0.5).softmax(-1)).abs().sum()) / 2 > 0.1
+
+
+def test_another_seed_draws_other_answers(model: models.Model) -> None:
+    one, two = (generate(model, requests(Sampling(1.0, 1.0, 12)), [3], batch=4, seed=s) for s in (0, 1))
+    assert one != two

@@ -1,0 +1,116 @@
+"""The plan: every shared step once, and a change reruns what depends on it, nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import methods
+from harness import plan as planning
+from harness import suite
+from harness.execute import why
+from harness.plan import Plan
+from harness.setting import Machine
+from harness.store import Store
+from methods.api import Method
+
+TINY = str(Path(__file__).parent / "tiny.yaml")
+
+
+def plan(*overrides: str, registry: dict[str, Method] | None = None, only: tuple[str, ...] = ()) -> Plan:
+    return planning.plan(suite.load(TINY, overrides), registry or methods.registry(), Machine(), only=only)
+
+
+def labels(p: Plan, kind: str) -> list[str]:
+    return [s.label for s in p.steps if s.kind == kind]
+
+
+def test_every_step_stands_once_and_after_its_inputs() -> None:
+    seen: set[str] = set()
+    for step in plan().steps:
+        assert step.id not in seen
+        assert all(source.id in seen for source in step.sources.values())
+        seen.add(step.id)
+
+
+def test_teacher_stages_rollouts_and_signals_are_shared() -> None:
+    p = plan()
+    assert labels(p, "train").count("sft teacher") == labels(p, "train").count("dpo teacher") == 1
+    assert (
+        labels(p, "signals").count("hidden of dpo teacher on chosen") == 1
+    )  # DCKD reads it; VanillaKD would too
+    assert labels(p, "rollouts") == ["rollouts of sft student", "rollouts of DCKD"]
+
+
+def test_a_changed_setting_reruns_its_steps_and_what_depends_on_them_only() -> None:
+    before, after = plan(), plan("methods.DCKD.alpha=2")
+    changed = {s.label for s in after.steps} - {
+        s.label for s in after.steps if s.id in {x.id for x in before.steps}
+    }
+
+    assert changed
+    assert all("DCKD" in label or "ADPA+" in label for label in changed), changed
+    assert {"DCKD", "ADPA+", "rollouts of DCKD"} <= changed
+
+
+def test_the_machine_is_not_part_of_any_id() -> None:
+    loaded = suite.load(TINY)
+    one = planning.plan(loaded, methods.registry(), Machine())
+    two = planning.plan(loaded, methods.registry(), Machine(device="cuda", tokens=7, batch=1, chunk=3))
+
+    assert [s.id for s in one.steps] == [s.id for s in two.steps]
+
+
+def test_seed_drives_the_last_stage_and_world_seed_everything() -> None:
+    first, seeded, world = plan(), plan("seeds=[1]"), plan("world_seed=1")
+    ids = {s.label: s.id for s in first.steps}
+    same = {s.label for s in seeded.steps if s.id == ids[s.label]}
+
+    assert {"sft student", "dpo teacher", "rollouts of sft student"} <= same
+    assert not {"SFT", "DPO", "ADPA"} & same
+    assert all(s.id != ids[s.label] for s in world.steps)
+
+
+def test_two_entries_that_are_one_computation_share_one_artifact() -> None:
+    registry = methods.registry([replace(methods.registry()["DCKD"], name="DCKD again")])
+    loaded = suite.load(TINY, ["methods.DCKD again.alpha=1.0"])
+    cells = {c.method: c.model.id for c in planning.plan(loaded, registry, Machine()).cells}
+
+    assert cells["DCKD"] == cells["DCKD again"]
+
+
+def test_another_model_in_a_role_is_another_computation() -> None:
+    without = replace(
+        methods.registry()["DCKD"], name="DCKD w/o DPO teacher", roles={"teacher": "teacher_ref"}
+    )
+    loaded = suite.load(TINY, ["methods.DCKD w/o DPO teacher.alpha=1.0"])
+    p = planning.plan(loaded, methods.registry([without]), Machine())
+    cells = {c.method: c.model for c in p.cells}
+
+    assert cells["DCKD"].id != cells["DCKD w/o DPO teacher"].id
+    assert "sft teacher" in cells["DCKD w/o DPO teacher"].sources["signal.chosen.teacher"].label
+
+
+def test_only_brings_in_what_a_method_needs_and_says_what_is_missing() -> None:
+    p = plan(only=("ADPA+",))
+    assert {"DCKD", "ADPA+", "dpo teacher"} <= set(labels(p, "train"))
+    assert "SFT" not in labels(p, "train")
+    assert {c.method for c in p.cells} == {"Teacher", "Student", "ADPA+"}
+    assert all(c.missing["alpaca-eval"] == "no answers of the reference ADPA" for c in p.cells)
+
+
+def test_a_support_of_k_reads_the_reference_teacher_at_the_teachers_ids() -> None:
+    model = {c.method: c.model for c in plan("methods.ADPA.support=5").cells}["ADPA"]
+    teacher = model.sources["signal.student_rollout.teacher"]
+    reference = model.sources["signal.student_rollout.teacher_ref"]
+
+    assert (teacher.settings["form"], teacher.settings["k"]) == ("topk", 5)
+    assert reference.sources["ids"].id == teacher.id
+    assert not [name for name in model.sources if name.startswith("head.")]
+
+
+def test_why_names_the_setting_that_changed(tmp_path: Path) -> None:
+    store, old, new = Store(tmp_path), plan(), plan("world.sft=80")
+    assert why(old.steps[0], store) == "new"
+    store.make(old.steps[0])
+
+    assert why(old.steps[0], store) == ""
+    assert why(new.steps[0], store) == "sft 160 -> 80"

@@ -1,0 +1,87 @@
+"""Suites: strict YAML, one clear line for each fault."""
+
+from pathlib import Path
+
+import pytest
+
+import methods
+from harness import suite
+from methods.api import Training
+
+TINY = str(Path(__file__).parent / "tiny.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.lr=fast", "training.lr: given 'fast'; input should be a valid number"),
+        ("training.lr=-1", "training.lr: given -1; input should be greater than 0"),
+        ("trainin.lr=1", "trainin: unknown key; did you mean 'training'?"),
+        ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
+        ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
+        ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
+        ("benchmarks.mt-bench.data=", "benchmarks.mt-bench.data: given None"),
+        ("name=a b", "name: given 'a b'"),
+        ("lr", "--set lr: must be key=value"),
+    ],
+)
+def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override: str, message: str) -> None:
+    with pytest.raises(ValueError) as e:
+        suite.load(TINY, [override])
+    assert message in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bta": 1}, "methods.DPO.bta: unknown; did you mean 'beta'?"),
+        ({"beta": "big"}, "methods.DPO: beta: given 'big'; input should be a valid number"),
+        ({"training": {"lr": "fast"}}, "methods.DPO.training: lr: given 'fast'"),
+        ({"training": {"lrr": 1}}, "methods.DPO.training: lrr: unknown key; did you mean 'lr'?"),
+    ],
+)
+def test_a_fault_in_a_methods_settings_is_one_line(settings: dict[str, object], message: str) -> None:
+    loaded = suite.load(TINY).model_copy(update={"methods": {"DPO": settings}})
+    with pytest.raises(ValueError) as e:
+        suite.configured(loaded, methods.registry()["DPO"])
+    assert message in str(e.value)
+
+
+def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
+    loaded = suite.load(TINY, ["training.lr=5e-7", "methods.DPO.beta=1e-2"])
+    hp, training = suite.configured(loaded, methods.registry()["DPO"])
+
+    assert training.lr == 5e-7
+    assert hp.beta == 1e-2
+
+
+def test_published_settings_give_way_to_the_suites_and_those_to_the_methods_own() -> None:
+    loaded = suite.load(TINY, ["methods.DPO.training.lr=0.5"])
+    published = methods.registry()["DPO"].training
+    _, training = suite.configured(loaded, methods.registry()["DPO"])
+
+    assert training == Training(lr=0.5, epochs=1, batch_size=16, source="suite")
+    assert (published.lr, published.batch_size) == (5e-7, 128)
+
+
+def test_a_suite_that_does_not_exist_is_told_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match="no suite 'poket'; did you mean 'pocket'"):
+        suite.load("poket")
+    with pytest.raises(ValueError, match=r"no suite file nowhere\.yaml"):
+        suite.load("nowhere.yaml")
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [1", "x.yaml:1: not YAML"), ("- 1", "a mapping of keys")])
+def test_what_is_not_a_suite_is_told_with_its_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError) as e:
+        suite.load(str(tmp_path / "x.yaml"))
+    assert message in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["pocket", "real-text"])
+def test_the_suites_that_ship_are_valid(name: str) -> None:
+    loaded = suite.load(name)
+    for method in loaded.methods:
+        suite.configured(loaded, methods.registry()[method])
