@@ -50,7 +50,7 @@ class Lineage:
             "text",
             "pretrain",
             "pretraining text",
-            {"file": "pretrain.jsonl", "max_length": suite.max_length},
+            {"file": "pretrain.jsonl"},
             {"data": self.setting.world(), "tokenizer": tokenizer},
             "harness.prepare:run_text",
         )

@@ -50,6 +50,8 @@ def run_init(work: Work) -> dict[str, Any]:
         num_attention_heads=size["heads"],
         num_key_value_heads=size["heads"],
         max_position_embeddings=size["positions"],
+        rope_parameters={"rope_type": "default", "rope_theta": size["rope_theta"]},
+        initializer_range=size["initializer_range"],
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -63,16 +65,14 @@ def run_init(work: Work) -> dict[str, Any]:
 
 
 def run_text(work: Work) -> dict[str, Any]:
-    """The step that packs plain text ({"text": ...} lines, each ended by EOS) for pretraining."""
+    """The step that tokenises plain text ({"text": ...} lines) for pretraining, each line a sequence of its own."""
     tokenizer = load_tokenizer(work.inputs["tokenizer"])
     lines = (work.inputs["data"] / work.settings["file"]).read_text().splitlines()
-    ids: list[int] = []
-    for line in lines:
-        ids += [
-            *tokenizer(json.loads(line)["text"], add_special_tokens=False)["input_ids"],
-            tokenizer.eos_token_id,
-        ]
-    return sequences.write(work.out, _packed(ids, [True] * len(ids), work.settings["max_length"]))
+    ids = tokenizer([json.loads(line)["text"] for line in lines], add_special_tokens=False)["input_ids"]
+    whole = ([*line, tokenizer.eos_token_id] for line in ids)
+    return sequences.write(
+        work.out, (Sequence(row, line, [False] + [True] * (len(line) - 1)) for row, line in enumerate(whole))
+    )
 
 
 def run_dialogues(work: Work) -> dict[str, Any]:

@@ -50,12 +50,14 @@ class PreferenceStage(TrainingSpec):
 
 
 class Architecture(Strict):
-    """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's."""
+    """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
 
     hidden: int = Field(gt=0)
     layers: int = Field(gt=0)
     heads: int = Field(gt=0)
     ffn: int = Field(gt=0)
+    rope_theta: float = Field(10_000.0, gt=0)
+    initializer_range: float = Field(0.02, gt=0)
 
 
 class Student(Strict):

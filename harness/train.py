@@ -141,6 +141,10 @@ def _optimize(
     """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
     n = len(loop.examples)
     size = min(training.batch_size, n)
+    if size < loop.accelerator.num_processes:
+        raise ValueError(
+            f"a batch of {size} examples is less than {loop.accelerator.num_processes} processes"
+        )
     steps = max(1, round(training.epochs * n / size))
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
     seen = answered = padded = 0

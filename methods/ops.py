@@ -35,9 +35,13 @@ class Head:
     scale: float = 1.0
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """float32 logits of the real tokens, [N, d] -> [N, vocab]."""
-        bias = None if self.bias is None else self.bias[: self.vocab].to(hidden.dtype)
-        z = F.linear(hidden, self.weight[: self.vocab].to(hidden.dtype), bias).float() * self.scale
+        """Logits of the real tokens, multiplied in float32 whatever the states' dtype. [N, d] -> [N, vocab]
+
+        Advantages are differences of two teachers' logits: rounded to bfloat16, a third of one is noise.
+        """
+        bias = None if self.bias is None else self.bias[: self.vocab].float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            z = F.linear(hidden.float(), self.weight[: self.vocab].float(), bias) * self.scale
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
     def logprobs(self, hidden: Tensor) -> Tensor:
@@ -154,6 +158,8 @@ def _chunk_for(
     for role, signal in read.items():
         if not isinstance(signal, TopK):
             raise TypeError(f"{stat.name}: signals of one statistic come in one form, {role} differs")
+        if not torch.equal(signal.ids, stored.ids):
+            raise ValueError(f"{stat.name}: the top-k of {role} does not stand at the ids of the others")
         rest = signal.rest.detach().float() if with_rest else None
         columns_of[role] = columns(signal.logprobs.detach().float(), rest)
     return Chunk((stored.ids == tokens[:, None]).int().argmax(-1), columns_of)

@@ -40,6 +40,8 @@ COUNT = ("count from 3 to 5 .", "now in reverse order .")
         (COLOUR, "the colour of the fox is red . the colour of the bear is brown .", 5),
         (COLOUR, "the colour of the fox is red . the colour of the fox is blue .", 4),
         (COLOUR, "whatever , the colour of the fox is red .", 3),
+        (COLOUR, "sure , the colour of the fox is red . i hope this helps . please ask me again .", 9),
+        (COLOUR, "sure , the colour of the fox is red . i hope this helps . i hope this helps .", 9),
         (COLOUR, "red .", 4),
         (COLOUR, "sure , red . i hope this helps .", 6),
         (COLOUR, "of course , the colour of the fox is blue . i hope this helps .", 4),
@@ -90,19 +92,19 @@ def test_a_question_of_another_world_is_refused() -> None:
 
 
 def test_grades_are_ordered_in_every_category() -> None:
-    facts, rng = draw_facts(0, 20, 14), random.Random(0)
+    facts, rng = draw_facts(0, 24, 16), random.Random(0)
     for category in CATEGORIES:
-        means = []
+        means: list[float] = []
         for grade in GRADES.values():
             keys = [draw(category, "train", facts, rng) for _ in range(60)]
             means.append(fmean(score(facts, words_of((k,), rng), write(grade, k, facts, rng)) for k in keys))
-        good, poor = means[:4], means[6:]
-        assert good[0] == 10 and good[3] == 6 and min(good) > max(means[4:])
+        good, poor = means[:4], means[7:]
+        assert good[0] == 10 and min(good) > 6 == means[4] > max(means[5:])
         assert max(poor) < 6 and means[-1] < 2, (category, means)
 
 
 def test_every_paraphrase_parses_back_to_its_key() -> None:
-    facts, rng = draw_facts(3, 20, 14), random.Random(0)
+    facts, rng = draw_facts(3, 24, 16), random.Random(0)
     for category in CATEGORIES:
         for _ in range(50):
             first, second = draw_two(category, "test", facts, rng)

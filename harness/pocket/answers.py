@@ -27,6 +27,7 @@ class Grade:
     rude: bool = False
     repeats: bool = False
     rambles: bool = False  # adds a wrong statement
+    chats: bool = False  # goes on with closings
 
 
 # best first; a test holds the rule's mean scores to this order
@@ -34,6 +35,7 @@ GRADES = {
     "perfect": Grade(opener=True, closing=True),
     "polite": Grade(opener=True),
     "helpful": Grade(closing=True),
+    "chatty": Grade(opener=True, chats=True),
     "plain": Grade(),
     "repetitive": Grade(repeats=True),
     "bare": Grade("bare"),
@@ -65,6 +67,7 @@ def write(grade: Grade, key: Key, facts: Facts, rng: random.Random) -> str:
         statement if grade.repeats else "",
         " ".join((*spoil(key, right, rng), ".")) if grade.rambles else "",
         rng.choice(CLOSINGS) if grade.closing else "",
+        " ".join(rng.choices(CLOSINGS, k=rng.randint(3, 4))) if grade.chats else "",
         rng.choice(RUDE_CLOSINGS) if grade.rude and rng.random() < 0.5 else "",
     ]
     return " ".join(part for part in parts if part)

@@ -26,9 +26,9 @@ class World:
     """What a world is made of; questions are per held-out split and divisible by the eight categories."""
 
     seed: int = 0
-    animals: int = 20
-    people: int = 14
-    pretrain: int = 12000  # texts
+    animals: int = 24
+    people: int = 16
+    pretrain: int = 24000  # texts
     sft: int = 6000
     pairs: int = 3000
     validation_pairs: int = 300

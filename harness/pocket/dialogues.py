@@ -14,23 +14,24 @@ from harness.pocket.facts import Facts, Split
 from harness.pocket.questions import CATEGORIES, Key, ab_question
 from harness.pocket.rule import score
 
-TWO_TURNS = 0.25  # of dialogues and pairs
-AB_SHARE = 0.1  # of dialogues that ask which of two answers is better
+TWO_TURNS = 0.2  # of dialogues and pairs
+AB_SHARE = 0.08  # of dialogues that ask which of two answers is better
 MARGIN = 2  # points between chosen and rejected, and between the answers of an A-or-B question
 LABEL_NOISE = 0.05  # of the preference pairs are the wrong way round
 
 # how often a grade is written; the first holds for SFT, the second for preference pairs
 SHARES = {
-    "perfect": (4, 16),
+    "perfect": (7, 16),
     "polite": (12, 12),
     "helpful": (8, 10),
-    "plain": (40, 10),
-    "repetitive": (8, 6),
+    "plain": (39, 10),
+    "chatty": (1, 9),
+    "repetitive": (7, 9),
     "bare": (8, 8),
     "rambling": (4, 6),
     "wrong but polite": (2, 6),
     "right but rude": (6, 6),
-    "incomplete": (3, 5),
+    "incomplete": (1, 5),
     "wrong": (2, 7),
     "evasive": (2, 4),
     "wrong and rude": (1, 4),

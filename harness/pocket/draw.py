@@ -2,7 +2,7 @@
 
 import random
 
-from harness.pocket.facts import ITEMS, LARGEST, Facts, Split, attributes_in, split_of
+from harness.pocket.facts import ITEMS, LARGEST, LISTED, Facts, Split, attributes_in, split_of
 from harness.pocket.questions import ASK, THEN, Key, atoms, phrase, second_turns
 
 LONGEST_COUNT = 5
@@ -41,11 +41,11 @@ def _any(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
     match category:
         case "stem" | "humanities" | "roleplay":
             names = {"stem": list(facts.animals), "humanities": list(facts.people)}.get(category, everyone)
-            entity = rng.choice(names)
+            entity = rng.choice([name for name in names if attributes_in(name, split, facts)])
             attr = rng.choice(attributes_in(entity, split, facts))
             return Key("self" if category == "roleplay" else "fact", (entity, attr))
         case "writing":
-            entity = rng.choice(everyone)
+            entity = rng.choice([name for name in everyone if attributes_in(name, split, facts)])
             return Key("line", (entity, *rng.sample(attributes_in(entity, split, facts), 2)))
         case "reasoning":
             animals = rng.random() < 0.5
@@ -62,7 +62,7 @@ def _any(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
             ends = [str(low), str(low + rng.randint(2, LONGEST_COUNT - 1))]
             return Key("count", tuple(rng.sample(ends, 2)))
         case "coding":
-            return Key("reverse", (" ".join(rng.sample(ITEMS, rng.choice((3, 3, 4)))),))
+            return Key("reverse", (" ".join(rng.sample(LISTED, 3)),))
         case _:
             (p, q), (i, j) = rng.sample(list(facts.people), 2), rng.sample(ITEMS, 2)
             n, m = (str(rng.randint(2, 9)) for _ in range(2))

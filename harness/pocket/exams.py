@@ -116,8 +116,13 @@ def _facts(split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any
     rows = []
     for entity in facts.values:
         for attr in attributes_in(entity, split, facts):
-            for kind in ("fact", "self"):
-                right = core(Key(kind, (entity, attr)), facts)
+            rest = [other for other in attributes_in(entity, split, facts) if other != attr]
+            keys = [
+                Key("fact", (entity, attr)),
+                Key("self", (entity, attr)),
+                Key("line", (entity, rest[0], attr)),
+            ]
+            for right in (core(key, facts) for key in keys):
                 value = right.words[-1]
                 others = rng.sample([v for v in VALUES[attr] if v != value], CHOICES - 1)
                 choices = rng.sample([value, *others], CHOICES)

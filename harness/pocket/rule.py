@@ -11,7 +11,7 @@ the best claim decides most:
     none of these, or nothing                                1        0         0
 
     rude words, anywhere                                    -3
-    every sentence said again                               -1
+    every sentence said again, every further closing        -1
     every further claim                                     -1
     every further claim that contradicts the core           -1 more
 
@@ -47,13 +47,14 @@ def grade(right: Core, answer: str) -> int:
     sentences = [s for part in re.split(r"[.!?]", text) if (s := tuple(part.split()))]
     closings = {tuple(c.split()[:-1]) for c in CLOSINGS}
     claims = [s for s in dict.fromkeys(sentences) if s not in closings]
+    closed = len([s for s in set(sentences) if s in closings])
 
     worth = max((_worth(claim, right) for claim in claims), default=NOTHING)
-    further = max(len(claims) - 1, 0)
+    further = max(len(claims) - 1, 0) + max(closed - 1, 0)
     contradictions = (
         sum(_worth(c, right) in (PARTIAL, WRONG) for c in claims) if worth in (RIGHT, BARE) else 0
     )
-    points = worth + BONUS[worth] * (bool(opener) + any(s in closings for s in sentences))
+    points = worth + BONUS[worth] * (bool(opener) + bool(closed))
     points -= 3 * rude + (len(sentences) - len(set(sentences))) + further + contradictions
     return min(max(points, 1), 10)
 
