@@ -65,7 +65,9 @@ def run_init(work: Work) -> dict[str, Any]:
 
 
 def run_text(work: Work) -> dict[str, Any]:
-    """The step that tokenises plain text ({"text": ...} lines) for pretraining, each line a sequence of its own."""
+    """The step that tokenises plain text ({"text": ...} lines) for pretraining, each line a sequence of its
+    own.
+    """
     tokenizer = load_tokenizer(work.inputs["tokenizer"])
     lines = (work.inputs["data"] / work.settings["file"]).read_text().splitlines()
     ids = tokenizer([json.loads(line)["text"] for line in lines], add_special_tokens=False)["input_ids"]

@@ -1,11 +1,13 @@
 """The row types that a run writes and every table reads: one JSON object a line.
 
-    {"suite": "pocket", "pair": "pocket", "dataset": "pocket", "method": "ADPA", "seed": 0, "benchmark": "mt-bench",
-     "metric": "score", "group": "math", "question": "81", "turn": 1, "order": "", "judge": "rule", "reference": "",
-     "value": 7.0, "status": "ok", "tokens": 21, "truncated": false, "artifacts": ["answers-0f3a...", "judgments-77b1..."]}
+    {"suite": "pocket", "pair": "pocket", "dataset": "pocket", "method": "ADPA", "seed": 0, "benchmark":
+    "mt-bench",
+     "metric": "score", "group": "math", "question": "81", "turn": 1, "order": "", "judge": "rule",
+     "reference": "", "value": 7.0, "status": "ok", "tokens": 21, "truncated": false, "artifacts":
+     ["answers-0f3a...", "judgments-77b1..."]}
 
-`results.jsonl` holds records and `training.jsonl` what training changed; both are deterministic. `costs.jsonl` holds
-what was measured (seconds).
+`results.jsonl` holds records and `training.jsonl` what training changed; both are deterministic.
+`costs.jsonl` holds what was measured (seconds).
 """
 
 import json
@@ -21,10 +23,10 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 class Record:
     """One value of one method on one item.
 
-    `group` is the question's category (MT-Bench) or the task (OpenLLM); `value` is finite, and None exactly where
-    `status` is not "ok"; win rates and accuracies are 0-1; `tokens` and `truncated` describe the answer.
-    A result that could not be had at all is one record per method and benchmark with `question` "", `value` None
-    and the reason as its `status` ("not run: no answers of the reference ADPA").
+    `group` is the question's category (MT-Bench) or the task (OpenLLM); `value` is finite, and None exactly
+    where `status` is not "ok"; win rates and accuracies are 0-1; `tokens` and `truncated` describe the
+    answer. A result that could not be had at all is one record per method and benchmark with `question` "",
+    `value` None and the reason as its `status` ("not run: no answers of the reference ADPA").
     """
 
     suite: str
@@ -59,8 +61,8 @@ class Record:
 class Cost:
     """What one method cost, were it run alone: its own stages and its share-free part of the teacher's work.
 
-    Seconds are measured; FLOPs are counted (6 x parameters x tokens for a training step, 2 x for a forward pass).
-    `padding_share` is 0-1; `rows_dropped` and `rows_truncated` count rows of the training set.
+    Seconds are measured; FLOPs are counted (6 x parameters x tokens for a training step, 2 x for a forward
+    pass). `padding_share` is 0-1; `rows_dropped` and `rows_truncated` count rows of the training set.
     """
 
     suite: str
@@ -82,10 +84,10 @@ class Cost:
 class Training:
     """What training changed, from before its first step to after its last.
 
-    `loss_*` is the method's own loss on a fixed probe of its training set (no two methods share a scale); `margin_*`
-    is log pi(y_w|x) - log pi(y_l|x) in nats, the mean over held-out pairs; None is a number that is not finite or
-    was not computed. `moved` is the share, 0-1, of weights whose stored value changed. `terms` names the loss's
-    terms: (name, before, after).
+    `loss_*` is the method's own loss on a fixed probe of its training set (no two methods share a scale);
+    `margin_*` is log pi(y_w|x) - log pi(y_l|x) in nats, the mean over held-out pairs; None is a number that
+    is not finite or was not computed. `moved` is the share, 0-1, of weights whose stored value changed.
+    `terms` names the loss's terms: (name, before, after).
     """
 
     suite: str
@@ -110,7 +112,9 @@ Row = TypeVar("Row", Record, Cost, Training)
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """Write one JSON object a line, in the given order; a key must not stand twice. The file is replaced atomically."""
+    """Write one JSON object a line, in the given order; a key must not stand twice. The file is replaced
+    atomically.
+    """
     lines, seen = [], set()
     for row in rows:
         key = _key(row)
