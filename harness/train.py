@@ -26,7 +26,7 @@ from harness.policy import Policy, Scored
 from harness.store import Work
 from methods.api import Batch, Method, Training
 
-PROBE = 64  # examples on which the terms are compared before and after
+PROBE = 32  # examples on which the terms are compared before and after
 LOG_EVERY = 10  # optimizer steps
 LOGIT_BYTES = 24  # per token and vocabulary entry that the backward pass keeps: some six float32 copies
 START_TOLERANCE = {"no": 1e-3, "bf16": 5e-2}  # of what must hold before the first step

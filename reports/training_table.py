@@ -24,8 +24,21 @@ MARGIN = "margin: log pi(chosen) - log pi(rejected), the mean over held-out pair
 
 
 def training_tables(training: Iterable[Training], methods: Sequence[str]) -> list[Table]:
-    """One table per pair, a mean over seeds; the terms of a loss of several stand in a footnote."""
-    return run_tables("Training", training, methods, COLUMNS, _cells, notes=(NOTE, MARGIN))
+    """One table per pair, a mean over seeds; the terms of a loss of several stand in a footnote.
+
+    Margins are shown where a run measured them on held-out pairs.
+    """
+    rows = list(training)
+    measured = any(t.margin_after is not None for t in rows)
+    kept = [i for i, column in enumerate(COLUMNS) if measured or not column.name.startswith("margin")]
+    columns = tuple(COLUMNS[i] for i in kept)
+    notes = (NOTE, MARGIN) if measured else (NOTE,)
+
+    def cells(seeds: list[Training]) -> tuple[Cell, ...]:
+        every = _cells(seeds)
+        return tuple(every[i] for i in kept)
+
+    return run_tables("Training", rows, methods, columns, cells, notes)
 
 
 def _cells(seeds: list[Training]) -> tuple[Cell, ...]:

@@ -84,6 +84,14 @@ def test_a_loss_that_is_not_finite_is_said_and_not_averaged():
     assert shown(table, "DPO")["margin_change"] == Cell(7.0, notes=("no value in 1 of 2 seeds",))
 
 
+def test_margins_are_left_out_where_no_run_measured_them():
+    without = replace(TRAINING, margin_before=None, margin_after=None)
+    (table,) = training_tables([without], ["DPO"])
+    assert [c.name for c in table.columns] == ["loss_before", "loss_after", "moved", "steps"]
+    assert [cell.value for cell in table.rows[0].cells] == [0.7, 0.5, 0.5, 300]
+    assert not any("margin" in note for note in table.notes)
+
+
 @pytest.mark.parametrize("tables", [cost_tables, training_tables, lambda r, m: quality_tables([], r, m)])
 def test_the_order_of_rows_does_not_matter(tables):
     source = TRAINING if tables is training_tables else COST
