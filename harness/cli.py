@@ -15,6 +15,8 @@ app = typer.Typer(
     help="Which way of aligning a small language model is best, by how much, at what cost, and is it real?",
 )
 
+INTERRUPTED = 130
+
 SuiteName = Annotated[str, typer.Argument(help="A suite by name, or a path that ends in .yaml.")]
 Overrides = Annotated[
     list[str] | None,
@@ -99,8 +101,10 @@ def main() -> None:
     except OSError as e:
         full = "; nothing that is done is lost, make room and run the same command again"
         sys.exit(_fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1))
-    except KeyboardInterrupt:
-        sys.exit(_fail("stopped; the same command goes on where it was", 130))
+    except SystemExit as e:  # what typer makes of Ctrl-C, without a word
+        if e.code == INTERRUPTED:
+            _fail("stopped; the same command goes on where it was", INTERRUPTED)
+        raise
 
 
 def _fail(message: str, code: int) -> int:

@@ -56,7 +56,7 @@ def records(plan: Plan, store: Store) -> list[Record]:
 def _record(
     plan: Plan, cell: Cell, benchmark: str, value: Value, status: str, artifacts: tuple[str, ...]
 ) -> Record:
-    spec = getattr(plan.suite.benchmarks, benchmark.replace("-", "_"))
+    spec: Any = plan.suite.benchmarks.named()[benchmark]
     return Record(
         suite=plan.suite.name,
         pair=cell.pair,

@@ -219,7 +219,7 @@ class Lineage:
         """The checkpoint of a row: a method's last stage, the Student or the Teacher."""
         if name in (TEACHER, STUDENT):
             return self.teacher if name == TEACHER else self.student
-        method = methods.get(name, dict(self.setting.registry))
+        method = methods.get(name, self.setting.registry)
         hp, training = configured(self.setting.suite, method)
         start = self.result(method.starts_from, seed)
         return self.setting.train(name, method, hp, training, seed, self._views(method, hp, start))

@@ -35,9 +35,7 @@ def fingerprint(ref: str) -> str:
     if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
         near = difflib.get_close_matches(folder.name, _names(folder.parent), n=1)
         hint = f"; did you mean {folder.parent / near[0]}?" if near else ""
-        raise ValueError(
-            f"no model folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)"
-        )
+        raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
     return _hub_commit(ref)
 
 

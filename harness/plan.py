@@ -84,6 +84,6 @@ def closure(step: Step) -> dict[str, Step]:
 def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:
     """The suite's methods in registry order, or those of `only`; an unknown name is a ValueError."""
     for name in (*suite.methods, *only):
-        methods.get(name, dict(registry))
+        methods.get(name, registry)
     wanted = set(only) or set(suite.methods)
     return [name for name in registry if name in wanted]

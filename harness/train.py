@@ -24,7 +24,7 @@ from harness.extension import method_of
 from harness.models import load, load_tokenizer, parameters, save, share_moved, vocabulary
 from harness.policy import Policy, Scored
 from harness.store import Work
-from methods.api import Batch, Method, Training
+from methods.api import Batch, Method, Terms, Training
 
 PROBE = 32  # examples on which the terms are compared before and after
 LOG_EVERY = 10  # optimizer steps
@@ -53,6 +53,10 @@ class Loop:
         scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp)
         return self.examples.batch(part, scored, step)
 
+    def loss(self, part: Sequence[int], step: Sequence[int], means: dict[str, Tensor]) -> Terms:
+        """The loss terms of one micro-batch."""
+        return self.method.loss(replace(self.score(part, step), step_means=means), self.hp)
+
     @torch.no_grad()
     def step_means(self, parts: Sequence[Sequence[int]], step: Sequence[int]) -> dict[str, Tensor]:
         """What the method's `step_stats` declares, over all micro-batches and processes of a step."""
@@ -73,7 +77,7 @@ class Loop:
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
             with nullcontext() if last else self.accelerator.no_sync(self.policy):
-                terms = self.method.loss(replace(self.score(part, step), step_means=means), self.hp)
+                terms = self.loss(part, step, means)
                 # Gradients are averaged over processes; the loss divides by the whole step already.
                 loss = torch.stack(list(terms.values())).sum() * self.accelerator.num_processes
                 self.accelerator.backward(loss)
@@ -86,7 +90,7 @@ class Loop:
         """The terms of some examples, taken as one optimizer step."""
         parts = self.parts(step)
         means = self.step_means(parts, step)
-        found = [self.method.loss(replace(self.score(p, step), step_means=means), self.hp) for p in parts]
+        found = [self.loss(part, step, means) for part in parts]
         return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in found]).sum())) for n in found[0]}
 
 

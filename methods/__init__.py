@@ -5,7 +5,7 @@ entry-point group "bench.methods" from another package; or name the file, `bench
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 
@@ -34,7 +34,7 @@ def registry(extra: Sequence[Method] = ()) -> dict[str, Method]:
     return dict(zip(names, found, strict=True))
 
 
-def get(name: str, known: dict[str, Method]) -> Method:
+def get(name: str, known: Mapping[str, Method]) -> Method:
     """The method of that name; ValueError with the nearest name where there is none."""
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

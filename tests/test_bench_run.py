@@ -103,6 +103,29 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path, 
     assert not list(tmp_path.glob("store/partial/*"))
 
 
+def test_a_run_that_is_interrupted_says_in_one_line_that_it_can_go_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from harness.cli import main; main()",
+        "run",
+        TINY,
+        "--runs",
+        str(tmp_path),
+    ]
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    next(line for line in child.stdout if line.startswith("[4/"))
+    child.send_signal(signal.SIGINT)
+    _, told = child.communicate(timeout=60)
+
+    assert child.returncode == 130
+    assert told.strip() == "bench: stopped; the same command goes on where it was"
+    assert not list(tmp_path.glob("store/partial/*"))
+
+
 def test_a_changed_setting_is_planned_and_run_with_what_depends_on_it_only(copied: Path) -> None:
     change = ("--runs", str(copied), "--set", "methods.DCKD.alpha=2")
     told = [
