@@ -3,18 +3,23 @@ step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from harness.flat import Flat
+from harness.live import Frozen, Kept, Live, Told
 from harness.models import load_head
-from harness.policy import Inputs, Scored, pad
+from harness.policy import Inputs, Scored, pad, spread
 from harness.sequences import Ints, Sequences, batches_of
 from harness.signals import Signals
-from methods.api import Batch, Needs, Role, View, ViewName
+from methods.api import Needs, Reads
+from methods.batch import Batch, Role, ScoreName, View, ViewName
 
 
 @dataclass(frozen=True)
@@ -23,71 +28,127 @@ class Examples:
 
     needs: Needs
     views: Mapping[ViewName, Sequences]
-    at: Mapping[ViewName, Ints]  # view -> index of each example's sequence
-    signals: Mapping[tuple[ViewName, Role], Signals]
+    at: Mapping[ViewName, Ints]  # view -> indices of each example's sequences, [n, 1], of a group [n, g]
+    signals: Mapping[tuple[ViewName, Role], Told]
     device: torch.device
+    scores: Mapping[tuple[ViewName, ScoreName], NDArray[np.generic]] = field(default_factory=dict)
+    kept: Kept | None = None  # of the view policy_rollout
+    identical: int = 0  # examples left out, since their teacher and student rollouts are the same
 
     def __len__(self) -> int:
         return len(next(iter(self.at.values())))
 
     @cached_property
     def lengths(self) -> Ints:
-        """Tokens of each example's longest view. [n]"""
-        longest: Ints = np.max([v.lengths[self.at[name]] for name, v in self.views.items()], axis=0)
+        """Tokens of each example's longest sequence. [n]"""
+        longest: Ints = np.max([v.lengths[self.at[name]].max(-1) for name, v in self.views.items()], axis=0)
         return longest
+
+    @property
+    def width(self) -> int:
+        """Sequences of an example, over all views."""
+        return sum(at.shape[1] for at in self.at.values())
 
     def tokens(self, examples: Sequence[int]) -> dict[ViewName, tuple[int, int]]:
         """Per view all tokens and response tokens of some examples."""
-        picked = {name: self.at[name][list(examples)] for name in self.views}
+        picked = {name: self._sequences(name, examples) for name in self.views}
         return {
             name: (int(v.lengths[picked[name]].sum()), int(v.response_lengths[picked[name]].sum()))
             for name, v in self.views.items()
         }
 
+    def _sequences(self, name: ViewName, examples: Sequence[int]) -> list[int]:
+        """Indices of a view's sequences, example by example."""
+        found: list[int] = self.at[name][list(examples)].ravel().tolist()
+        return found
+
     def inputs(self, examples: Sequence[int]) -> list[Inputs]:
         """The views of some examples, padded, with what the frozen models say of them."""
         found = []
         for name, reads in self.needs.views.items():
-            batch = [int(self.at[name][e]) for e in examples]
+            batch = self._sequences(name, examples)
             read = [self.views[name][i] for i in batch]
-            roles = {role for s in reads.stats for role in s.reads}
-            dense = {r: self.signals[name, r].distributions(batch, self.device) for r in roles}
-            ids, mask = (
-                pad([s.ids for s in read], self.device),
-                pad([s.mask for s in read], self.device).bool(),
-            )
-            found.append(Inputs(ids, mask, dense, reads.stats))
+            dense, stored = {}, None
+            # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
+            for role in sorted(reads.dense_roles()):
+                dense[role] = self.signals[name, role].distributions(batch, self.device, stored)
+                stored = getattr(dense[role], "ids", None) if stored is None else stored
+            ids, mask = pad([s.ids for s in read], self.device), pad([s.mask for s in read], self.device)
+            found.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
         return found
 
     def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
         """What the loss sees of a micro-batch, with the counts of the whole step's examples."""
         counts, views = self.tokens(step), {}
-        for (name, reads), inputs_scored in zip(self.needs.views.items(), scored, strict=True):
-            batch = [int(self.at[name][e]) for e in examples]
-            logps: dict[Role, torch.Tensor] = {}
-            mask = inputs_scored.mask
-            for role in reads.logps:
-                if role == "policy":
-                    logps[role] = inputs_scored.logps
-                else:
-                    stored = self.signals[name, role].logps(batch).to(self.device)
-                    logps[role] = torch.zeros(mask.shape, device=self.device).masked_scatter(mask, stored)
-            views[name] = View(mask, counts[name][1], inputs_scored.statistics, logps)
+        for (name, reads), said in zip(self.needs.views.items(), scored, strict=True):
+            view = self._stored(name, reads, said.mask, examples, counts[name][1])
+            policy: dict[Role, Tensor] = {"policy": said.logps} if "policy" in reads.logps else {}
+            valued: dict[Role, Tensor] = {} if said.values is None else {"policy": said.values}
+            views[name] = View(
+                view.mask,
+                view.step_tokens,
+                said.statistics,
+                {**view.token_logps, **policy},
+                {**view.state_values, **valued},
+                view.sequence_scores,
+            )
         return Batch(views, len(step))
+
+    def stored(self, examples: Sequence[int]) -> Batch:
+        """What is known of some examples without the policy."""
+        counts = self.tokens(examples)
+        masks = {
+            name: pad([self.views[name][i].mask for i in self._sequences(name, examples)], self.device).bool()
+            for name in self.needs.views
+        }
+        return Batch(
+            {
+                name: self._stored(name, reads, masks[name], examples, counts[name][1])
+                for name, reads in self.needs.views.items()
+            },
+            len(examples),
+        )
+
+    def _stored(
+        self, name: ViewName, reads: Reads, mask: Tensor, examples: Sequence[int], step_tokens: int
+    ) -> View:
+        batch = self._sequences(name, examples)
+        told: dict[Role, Tensor] = {}
+        for role in set(reads.logps) - {"policy"}:
+            source = self.kept if role == "old" else self.signals[name, role]
+            assert source is not None
+            told[role] = spread(source.logps(batch).to(self.device), mask)
+        values: dict[Role, Tensor] = {}
+        if "old" in reads.values:
+            assert self.kept is not None
+            values["old"] = spread(self.kept.values(batch).to(self.device), mask)
+        scores = {
+            s: torch.tensor(self.scores[name, s][batch], dtype=torch.float32, device=self.device)
+            for s in reads.scores
+        }
+        return View(mask, step_tokens, {}, told, values, scores)
 
     def micro_batches(self, examples: Sequence[int], tokens: int) -> list[list[int]]:
         """The examples of a step, those of like length together, at most `tokens` padded positions over all
         views.
         """
         order = sorted(examples, key=lambda e: int(self.lengths[e]))
-        return batches_of(order, self.lengths, max(1, tokens // len(self.views)))
+        return batches_of(order, self.lengths, max(1, tokens // self.width))
 
 
-def load(needs: Needs, inputs: Mapping[str, Path], device: torch.device) -> Examples:
-    """The examples of a training step's inputs: "view.<view>", "signal.<view>.<role>" and "head.<role>"."""
+def load(
+    needs: Needs, inputs: Mapping[str, Path], device: torch.device, frozen: Mapping[str, Frozen]
+) -> Examples:
+    """The examples of a training step's inputs: "view.<view>", "signal.<view>.<role>", "head.<role>" and
+    "scores.<view>.<name>"; `frozen` holds by role the models that run beside it. Until the policy is sampled,
+    the view policy_rollout holds the sequences whose prompts it answers.
+    """
     views = {name: Sequences(inputs[f"view.{name}"]) for name in needs.views}
     shared = set.intersection(*(set(v.rows.tolist()) for v in views.values()))
-    if not shared:
+    same = (
+        _identical(views["teacher_rollout"], views["student_rollout"]) & shared if needs.distinct else set()
+    )
+    if not shared - same:
         raise ValueError(
             f"no example has all of the views {', '.join(views)}: everything was dropped on the way"
         )
@@ -96,15 +157,31 @@ def load(needs: Needs, inputs: Mapping[str, Path], device: torch.device) -> Exam
         for name, folder in inputs.items()
         if name.startswith("head.")
     }
-    signals = {
-        (name, role): Signals(inputs[f"signal.{name}.{role}"], views[name], heads.get(role))
+    k = 0 if needs.support == "full" else needs.support
+    signals: dict[tuple[ViewName, Role], Told] = {}
+    for name, reads in needs.views.items():
+        for role in sorted(reads.signal_roles()):
+            stored = inputs.get(f"signal.{name}.{role}")
+            if stored is None:
+                signals[name, role] = Live(frozen[role], views[name], k)
+            else:
+                signals[name, role] = Signals(stored, views[name], heads.get(role))
+    at = {}
+    for name, v in views.items():
+        picked = [i for i, row in enumerate(v.rows.tolist()) if row in shared - same]
+        at[name] = np.array(picked).reshape(len(shared - same), -1)
+    scores = {
+        (name, s): Flat(inputs[f"scores.{name}.{s}"], "scores").all()
         for name, reads in needs.views.items()
-        for role in sorted(reads.signal_roles())
+        for s in reads.scores
     }
-    at = {
-        name: np.array([i for i, r in enumerate(v.rows.tolist()) if r in shared]) for name, v in views.items()
-    }
-    return Examples(needs, views, at, signals, device)
+    return Examples(needs, views, at, signals, device, scores, identical=len(same))
+
+
+def _identical(a: Sequences, b: Sequences) -> set[int]:
+    """Rows whose sequences are the same in both."""
+    tokens = {row: b[i].ids for i, row in enumerate(b.rows.tolist())}
+    return {row for i, row in enumerate(a.rows.tolist()) if tokens.get(row) == a[i].ids}
 
 
 def orders(n: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:

@@ -5,15 +5,17 @@ base -> sft -> a method's last stage  the student
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import methods
+from benchmarks.api import Sampling
 from harness.setting import Setting, slug
 from harness.store import Part, Step
 from harness.suite import Architecture, ChatData, Data, Dataset, ModelPair, TrainingSpec, configured
-from methods.api import Method, Role, Training, ViewName
+from methods.api import Group, Method, Needs, Training
+from methods.batch import Role, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="ADPA release, student_sft_init.yaml")
 TEACHER, STUDENT = "Teacher", "Student"
@@ -96,7 +98,7 @@ class Lineage:
             return self.teacher_ref
         method = self.setting.registry["DPO"]
         hp = type(method.hparams)(beta=spec.beta)
-        inputs = self._views(method, hp, self.teacher_ref)
+        inputs = self.views(method, hp, self.teacher_ref, self.train_pairs)
         seed = self.setting.suite.world_seed
         return self.setting.train("dpo teacher", method, hp, spec.over(method.training), seed, inputs)
 
@@ -107,9 +109,7 @@ class Lineage:
         settings |= {"max_length": suite.max_length, "template": suite.chat_template}
         inputs = {**inputs, "tokenizer": self.base("student"), "teacher": self.base("teacher")}
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}
-        return Step(
-            "pairs", name, f"{name} pairs", settings, inputs, "harness.prepare:run_pairs", context=context
-        )
+        return Step("pairs", name, f"{name} pairs", settings, inputs, "harness.prepare:run_pairs", 2, context)
 
     def _called(self, who: str) -> str:
         base = (self.models.teacher if who == "teacher" else self.models.student).base
@@ -129,28 +129,42 @@ class Lineage:
         return self.pairs(self.data.validation, "validation")
 
     def rollouts(
-        self, model: Step, prompts: Part, max_tokens: int, *, drop: bool, greedy: bool = False
+        self, model: Step, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
     ) -> Step:
-        """One response of a model to each prompt of a set of sequences."""
+        """Responses of a model to each prompt of a set of sequences."""
         suite = self.setting.suite
         settings = {
-            "max_tokens": max_tokens,
-            "temperature": 0.0 if greedy else suite.generation.temperature,
+            **asdict(sampling),
+            "samples": samples,
             "drop_truncated": drop,
             "template": suite.chat_template,
             "seed": suite.world_seed,
         }
         inputs: dict[str, Step | Part] = {"model": model, "prompts": prompts}
-        label = f"rollouts of {model.label}"
-        return Step(
-            "rollouts",
-            slug(model.label),
-            label,
-            settings,
-            inputs,
-            "harness.rollouts:run",
-            context=self.setting.how,
+        label, run = f"rollouts of {model.label}", "harness.rollouts:run"
+        return Step("rollouts", slug(model.label), label, settings, inputs, run, 2, context=self.setting.how)
+
+    def _group(self, start: Step, pairs: Step, group: Group) -> Step:
+        """The most different of several responses of the model that a stage starts from."""
+        sampling = Sampling(group.temperature, group.top_p, self.setting.suite.generation.max_tokens)
+        sampled = self.rollouts(
+            start, Part(pairs, "chosen"), drop=False, sampling=sampling, samples=group.samples
         )
+        label = f"group of {start.label}"
+        settings = {"keep": group.keep}
+        return Step("group", slug(label), label, settings, {"rollouts": sampled}, "harness.group:run")
+
+    def _probes(self, group: Step, pairs: Step) -> Step:
+        """Which of a prompt's responses the teacher would choose."""
+        suite = self.setting.suite
+        settings = {
+            **suite.probe.model_dump(mode="json"),
+            "template": suite.chat_template,
+            "dtype": suite.teacher_dtype,
+        }
+        inputs: dict[str, Step | Part] = {"model": self.teacher, "group": group, "pairs": pairs}
+        label, run = f"probes of {self.teacher.label} on {group.label}", "harness.probes:run"
+        return Step("probes", slug(label), label, settings, inputs, run, context=self.setting.how)
 
     def signals(
         self,
@@ -170,45 +184,65 @@ class Lineage:
         label, run = f"{form} of {model.label} on {name}", "harness.signals:run"
         return Step("signals", slug(label), label, settings, inputs, run, context=self.setting.how)
 
-    def _head(self, model: Step) -> Step:
-        settings, inputs = {"dtype": self.setting.suite.teacher_dtype}, {"model": model}
+    def _head(self, model: Step, dtype: str) -> Step:
+        settings, inputs = {"dtype": dtype}, {"model": model}
         label = f"head of {model.label}"
         return Step("head", slug(model.label), label, settings, inputs, "harness.signals:run_head")
 
-    def _views(self, method: Method, hp: Any, start: Step) -> dict[str, Step | Part]:
-        """The inputs of a training step: its start, its views, and the signals it needs on them."""
-        needs = method.needs(hp)
+    def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> dict[str, Step | Part]:
+        """The inputs of a training step: its start, its views of some pairs, and the signals it needs on
+        them.
+        """
+        needs, suite = method.needs(hp), self.setting.suite
         inputs: dict[str, Step | Part] = {"start": start}
         for view, reads in needs.views.items():
-            sequences = self._sequences(view, start)
+            sequences = self._sequences(view, start, pairs, needs)
             inputs[f"view.{view}"] = sequences
-            name = sequences.label if isinstance(sequences, Step) else view
-            dense = {role for s in reads.stats for role in s.reads}
+            if reads.scores:
+                assert isinstance(sequences, Step)
+                inputs[f"scores.{view}.selection"] = self._probes(sequences, pairs)
+            name = sequences.label if isinstance(sequences, Step) else f"{pairs.slug} {view}"
+            live = view == "policy_rollout" or suite.signals == "live"
             ids: Step | None = None
             # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
             for role in sorted(reads.signal_roles()):
                 model = self._model(method.roles.get(role, role), start)
-                dtype = "float32" if role == "ref" else self.setting.suite.teacher_dtype
+                if live:
+                    inputs[f"live.{role}"] = model
+                    continue
+                dtype = "float32" if role == "ref" else suite.teacher_dtype
                 form = "hidden" if needs.support == "full" else "topk"
-                if role == "ref" and role not in dense:
+                if role not in reads.dense_roles():
                     form = "logps"
                 k = needs.support if form == "topk" else None
                 assert k != "full"
                 signal = self.signals(model, name, sequences, form, dtype, k, ids)
                 if form == "hidden":
-                    inputs[f"head.{role}"] = self._head(model)
+                    inputs[f"head.{role}"] = self._head(model, dtype)
                 elif form == "topk":
                     ids = ids or signal
                 inputs[f"signal.{view}.{role}"] = signal
         return inputs
 
-    def _sequences(self, view: ViewName, start: Step) -> Step | Part:
-        if view in ("chosen", "rejected"):
-            return Part(self.train_pairs, view)
-        prompts, longest = Part(self.train_pairs, "chosen"), self.setting.suite.generation.max_tokens
-        if view == "teacher_rollout":
-            return self.rollouts(self.teacher, prompts, longest, drop=True)
-        return self.rollouts(start, prompts, longest, drop=False)
+    def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Step | Part:
+        suite, chosen = self.setting.suite, Part(pairs, "chosen")
+        sampling = Sampling(suite.generation.temperature, 1.0, suite.generation.max_tokens)
+        match view:
+            case "chosen" | "rejected":
+                return Part(pairs, view)
+            case "mismatched":
+                settings, label = {"max_length": suite.max_length}, f"mismatched {pairs.label}"
+                run = "harness.prepare:run_mismatched"
+                return Step("mismatched", slug(label), label, settings, {"pairs": pairs}, run)
+            case "teacher_rollout":
+                return self.rollouts(self.teacher, chosen, drop=True, sampling=sampling)
+            case "student_rollout":
+                return self.rollouts(start, chosen, drop=False, sampling=sampling)
+            case "policy_rollout":
+                return chosen  # the prompts; the training step answers them
+            case "group":
+                assert needs.group, "a method that reads `group` says how it is made"
+                return self._group(start, pairs, needs.group)
 
     def _model(self, role: Role, start: Step) -> Step:
         if role == "teacher":
@@ -219,7 +253,22 @@ class Lineage:
         """The checkpoint of a row: a method's last stage, the Student or the Teacher."""
         if name in (TEACHER, STUDENT):
             return self.teacher if name == TEACHER else self.student
+        return self._last_stage(name, seed)[1]
+
+    def start(self, name: str, seed: int) -> Step:
+        """What a method's last stage (or its last round) starts from."""
+        return self._last_stage(name, seed)[0]
+
+    def _last_stage(self, name: str, seed: int) -> tuple[Step, Step]:
+        """What a method's last stage starts from, and its result."""
         method = methods.get(name, self.setting.registry)
         hp, training = configured(self.setting.suite, method)
-        start = self.result(method.starts_from, seed)
-        return self.setting.train(name, method, hp, training, seed, self._views(method, hp, start))
+        needs = method.needs(hp)
+        training = replace(training, epochs=training.epochs / needs.rounds)
+        start = done = self.result(method.starts_from, seed)
+        for number in range(needs.rounds):
+            start = done
+            inputs = self.views(method, hp, start, self.train_pairs)
+            label = name if number == 0 else f"{name} round {number + 1}"
+            done = self.setting.train(label, method, hp, training, seed, inputs, number)
+        return start, done

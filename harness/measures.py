@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.api import Sampling
+from harness.benchmark_specs import Judged
 from harness.lineage import STUDENT, TEACHER, Lineage
 from harness.store import Part, Step
-from harness.suite import Judged
+from harness.suite import configured
 
 Measures = dict[str, Step]
 
@@ -26,7 +28,7 @@ class Cell:
     model: Step
     lineage: Lineage
     measures: dict[str, dict[str, Step]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[tuple[str, str], str] = field(default_factory=dict)  # (benchmark, reference) -> reason
 
 
 def measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
@@ -36,7 +38,7 @@ def measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
         try:
             cell.measures[benchmark] = MEASURES[benchmark](cell, benchmark, spec, rows, done)
         except NotRun as reason:
-            cell.missing[benchmark] = str(reason)
+            cell.missing[benchmark, ""] = str(reason)
 
 
 def answers(cell: Cell, benchmark: str, spec: Judged, model: Step | None = None) -> Step:
@@ -66,22 +68,23 @@ def _judged(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callabl
         "data": setting.folder(spec.data, "data"),
         "judge": setting.world(),
     }
-    if benchmark == "alpaca-eval":
-        settings["order"] = spec.order
-        inputs["reference"] = _reference(cell, spec, rows, done)
-    label = f"{benchmark} judgments of {cell.model.label}"
-    judged = Step("judgments", benchmark, label, settings, inputs, "harness.evaluate:run_judgments")
-    return {"answers": given, "judgments": judged}
+    run, label = "harness.evaluate:run_judgments", f"{benchmark} judgments of {cell.model.label}"
+    if benchmark != "alpaca-eval":
+        return {"answers": given, "judgments": Step("judgments", benchmark, label, settings, inputs, run)}
 
-
-def _reference(cell: Cell, spec: Any, rows: set[str], done: Callable[[Step], bool]) -> Step:
-    """The answers that AlpacaEval compares with: those of the row `reference`."""
-    if spec.reference not in {*cell.lineage.setting.registry, TEACHER, STUDENT}:
-        raise ValueError(f"benchmarks.alpaca-eval.reference: no row {spec.reference!r}")
-    found = answers(cell, "alpaca-eval", spec, cell.lineage.result(spec.reference, cell.seed))
-    if spec.reference not in rows and not done(found):
-        raise NotRun(f"no answers of the reference {spec.reference}")
-    return found
+    settings["order"] = spec.order
+    measures = {"answers": given}
+    for row in spec.reference:
+        if row not in {*setting.registry, TEACHER, STUDENT}:
+            raise ValueError(f"benchmarks.alpaca-eval.reference: no row {row!r}")
+        of_reference = answers(cell, benchmark, spec, cell.lineage.result(row, cell.seed))
+        if row not in rows and not done(of_reference):
+            cell.missing[benchmark, row] = f"no answers of the reference {row}"
+            continue
+        against = {**inputs, "reference": of_reference}
+        label = f"{benchmark} judgments of {cell.model.label} against {row}"
+        measures[f"judgments.{row}"] = Step("judgments", benchmark, label, settings, against, run)
+    return measures
 
 
 def _openllm(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]) -> Measures:
@@ -122,7 +125,8 @@ def _teacher_reward(
     """Greedy answers to the held-out prompts, and both teachers' log-probs of them."""
     lineage = cell.lineage
     prompts = Part(lineage.validation_pairs, "chosen")
-    said = lineage.rollouts(cell.model, prompts, spec.max_tokens, drop=False, greedy=True)
+    greedy = Sampling(0.0, 1.0, spec.max_tokens)
+    said = lineage.rollouts(cell.model, prompts, drop=False, sampling=greedy)
     name = f"answers of {cell.model.label}"
     dtype = lineage.setting.suite.teacher_dtype
     return {
@@ -132,6 +136,20 @@ def _teacher_reward(
     }
 
 
+def _objective(
+    cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]
+) -> Measures:
+    """The method's own loss on the held-out pairs, with rollouts and signals of their own."""
+    lineage, setting = cell.lineage, cell.lineage.setting
+    if cell.method in (TEACHER, STUDENT):
+        return {}
+    method = setting.registry[cell.method]
+    hp, _ = configured(setting.suite, method)
+    inputs = lineage.views(method, hp, lineage.start(cell.method, cell.seed), lineage.validation_pairs)
+    inputs = {**inputs, "after": cell.model}
+    return {"objective": setting.objective(cell.model.label, method, hp, cell.seed, inputs)}
+
+
 MEASURES: dict[str, Callable[..., Measures]] = {
     "mt-bench": _judged,
     "alpaca-eval": _judged,
@@ -139,4 +157,5 @@ MEASURES: dict[str, Callable[..., Measures]] = {
     "openllm": _openllm,
     "implicit-reward": _implicit_reward,
     "teacher-reward": _teacher_reward,
+    "objective": _objective,
 }

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.models import Model, body, head_of
-from methods.api import Role, Statistic
+from methods.batch import Role, Statistic
 from methods.ops import Signal, token_statistics
 
 
@@ -24,15 +24,17 @@ class Inputs:
     mask: Tensor
     signals: Mapping[Role, Signal]
     stats: Sequence[Statistic]
+    values: bool = False  # whether the scalar head is asked
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What the policy says of one view, each [B, T] and 0 off the mask."""
+    """What the policy says of one view, each [B, T] and 0 off the mask; values where they were asked for."""
 
     mask: Tensor
     logps: Tensor
     statistics: dict[Statistic, Tensor]
+    values: Tensor | None
 
 
 def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
@@ -43,12 +45,24 @@ def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Te
     return padded.to(device)
 
 
-class Policy(nn.Module):
-    """A causal language model that returns statistics of the response tokens of several views."""
+def spread(x: Tensor, mask: Tensor) -> Tensor:
+    """Numbers of response tokens, [N], at their places, 0 elsewhere. [B, T]"""
+    return torch.zeros(mask.shape, device=x.device).masked_scatter(mask, x)
 
-    def __init__(self, model: Model, vocab: int, chunk: int, recompute: bool) -> None:
+
+class Policy(nn.Module):
+    """A causal language model that returns statistics of the response tokens of several views.
+
+    With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value.
+    """
+
+    def __init__(self, model: Model, vocab: int, chunk: int, recompute: bool, valued: bool = False) -> None:
         super().__init__()
         self.model, self.vocab, self.chunk, self.recompute = model, vocab, chunk, recompute
+        self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
+        if self.value is not None:
+            nn.init.zeros_(self.value.weight)
+            nn.init.zeros_(self.value.bias)
 
     def forward(self, views: Sequence[Inputs], hp: Any) -> list[Scored]:
         """One pass of the body over all views, then each view's statistics. Everything [B, T] per view."""
@@ -65,12 +79,15 @@ class Policy(nn.Module):
             logps, statistics = token_statistics(
                 before, head, tokens, view.stats, view.signals, hp, chunk=self.chunk, recompute=self.recompute
             )
-            zeros = torch.zeros(view.mask.shape, device=logps.device)
+            values = (
+                self.value(before).squeeze(-1).float() if self.value is not None and view.values else None
+            )
             scored.append(
                 Scored(
                     view.mask,
-                    zeros.masked_scatter(view.mask, logps),
-                    {s: zeros.masked_scatter(view.mask, x) for s, x in statistics.items()},
+                    spread(logps, view.mask),
+                    {s: spread(x, view.mask) for s, x in statistics.items()},
+                    None if values is None else spread(values, view.mask),
                 )
             )
         return scored

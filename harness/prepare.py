@@ -12,7 +12,7 @@ from harness.chat import Refused
 from harness.data import Loaded, Source
 from harness.layouts import Dialogue, Pair
 from harness.models import check_same_tokens, fetch, load_tokenizer, save, vocabulary
-from harness.sequences import Sequence
+from harness.sequences import Sequence, Sequences
 from harness.store import Work
 
 T = TypeVar("T", Dialogue, Pair)
@@ -99,7 +99,9 @@ def run_dialogues(work: Work) -> dict[str, Any]:
 
 
 def run_pairs(work: Work) -> dict[str, Any]:
-    """The step that makes token sequences of preferences: folders `chosen` and `rejected`, row by row."""
+    """The step that makes token sequences of preferences: folders `chosen` and `rejected`, row by row, and
+    prompts.jsonl {"row": 0, "prompt": [message, ...]}.
+    """
     settings, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
     teacher = load_tokenizer(work.inputs["teacher"])
     check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
@@ -107,7 +109,7 @@ def run_pairs(work: Work) -> dict[str, Any]:
     pairs, dropped = _part(loaded, settings), Counter(loaded.dropped)
     texts = [(p.prompt, text) for p in pairs for text in (p.chosen, p.rejected)]
     encoded = chat.encode_responses(tokenizer, texts, template=settings["template"])
-    chosen, rejected = [], []
+    chosen, rejected, prompts = [], [], []
     for row, (y_w, y_l) in enumerate(zip(encoded[::2], encoded[1::2], strict=True)):
         if isinstance(y_w, Refused) or isinstance(y_l, Refused):
             dropped["not renderable by the chat template"] += 1
@@ -116,6 +118,7 @@ def run_pairs(work: Work) -> dict[str, Any]:
         else:
             chosen.append(sequences.response(row, y_w.prompt_ids, y_w.response_ids))
             rejected.append(sequences.response(row, y_l.prompt_ids, y_l.response_ids))
+            prompts.append(json.dumps({"row": row, "prompt": pairs[row].prompt}) + "\n")
     if not chosen:
         raise ValueError(
             f"{settings['path']}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
@@ -123,7 +126,24 @@ def run_pairs(work: Work) -> dict[str, Any]:
     counts = {
         name: sequences.write(work.out / name, s) for name, s in (("chosen", chosen), ("rejected", rejected))
     }
+    (work.out / "prompts.jsonl").write_text("".join(prompts), encoding="utf-8")
     return {**counts, "read": loaded.read, "dropped": dropped}
+
+
+def run_mismatched(work: Work) -> dict[str, Any]:
+    """The step that sets to each prompt the response of the next row with which it fits into max_length,
+    the preferred and the dispreferred one in turn.
+    """
+    sides = [Sequences(work.inputs["pairs"] / side) for side in ("chosen", "rejected")]
+    found, n = [], len(sides[0])
+    for i in range(n):
+        prompt, side = sides[0].prompt(i), sides[i % 2]
+        longest = work.settings["max_length"] - len(prompt)
+        others = ((i + step) % n for step in range(1, n))
+        if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
+            answer = side[j].ids[len(side.prompt(j)) :]
+            found.append(sequences.response(int(sides[0].rows[i]), prompt, answer))
+    return {**sequences.write(work.out, found), "dropped": n - len(found)}
 
 
 def _source(work: Work) -> Source:

@@ -14,7 +14,7 @@ from harness.store import Work
 
 
 def run(work: Work) -> dict[str, Any]:
-    """The step: answer each prompt once, greedily or by seeded sampling; ids are kept as they were drawn.
+    """The step: answer each prompt, greedily or by seeded sampling, `samples` times; ids are kept as drawn.
 
     With `drop_truncated` a response without an end of turn is left out and counted (a student that learns
     from it would learn not to stop); otherwise it stays, since its states are what a student visits.
@@ -22,13 +22,14 @@ def run(work: Work) -> dict[str, Any]:
     settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
     model = load(work.inputs["model"]).to(work.context["device"])
     prompts = Sequences(work.inputs["prompts"])
-    sampling = Sampling(settings["temperature"], 1.0, settings["max_tokens"])
-    requests = [Request(prompts.prompt(i), sampling, str(prompts.rows[i])) for i in range(len(prompts))]
+    sampling = Sampling(settings["temperature"], settings["top_p"], settings["max_tokens"])
+    asked = [(i, sample) for i in range(len(prompts)) for sample in range(settings["samples"])]
+    requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in asked]
     stop = chat.end_ids(tokenizer, model.generation_config, template=settings["template"])
     answers = generate(model, requests, stop, batch=work.context["batch"], seed=settings["seed"])
     kept = (
-        sequences.response(int(row), request.prompt, answer.ids)
-        for row, request, answer in zip(prompts.rows, requests, answers, strict=True)
+        sequences.response(int(prompts.rows[i]), request.prompt, answer.ids)
+        for (i, _), request, answer in zip(asked, requests, answers, strict=True)
         if not (answer.truncated and settings["drop_truncated"])
     )
     counts = sequences.write(work.out, kept)

@@ -73,21 +73,52 @@ class Setting:
         training: Training,
         seed: int,
         inputs: Mapping[str, Step | Part],
+        round_: int = 0,
     ) -> Step:
         """A training step. Where a number was published (`source`) is not part of it."""
-        optimised = {k: v for k, v in asdict(training).items() if k != "source"}
+        settings = self._of_method(method, hp, seed, inputs)
+        settings["training"] = {k: v for k, v in asdict(training).items() if k != "source"}
+        if round_:
+            settings["round"] = round_
+        context = self._where(method)
+        return Step("train", slug(label), label, settings, inputs, "harness.train:run", context=context)
+
+    def objective(
+        self, label: str, method: Method, hp: Any, seed: int, inputs: Mapping[str, Step | Part]
+    ) -> Step:
+        """A method's objective on held-out inputs, before and after its last stage."""
+        settings, context = self._of_method(method, hp, seed, inputs), self._where(method)
+        run = "harness.objective:run"
+        return Step("objective", slug(label), f"objective of {label}", settings, inputs, run, context=context)
+
+    def _of_method(
+        self, method: Method, hp: Any, seed: int, inputs: Mapping[str, Step | Part]
+    ) -> dict[str, Any]:
+        """What decides the numbers of a method's loss, beside its inputs."""
         settings = {
             "formula": method.formula,
             "hp": asdict(hp),
-            "training": optimised,
             "seed": seed,
             "precision": self.suite.precision,
         }
-        context: dict[str, Any] = {**self.how, "method": method.name, "method_file": None}
-        if method.name not in {m.name for m in methods.BUILT_IN} and self.method_file:
+        if method.needs(hp).online:
+            settings |= {
+                "max_tokens": self.suite.generation.max_tokens,
+                "template": self.suite.chat_template,
+            }
+        if any(name.startswith("live.") for name in inputs):
+            settings["teacher_dtype"] = self.suite.teacher_dtype
+        if self._is_of_file(method):
+            assert self.method_file
             settings["file"] = extension.digest(self.method_file)
-            context["method_file"] = self.method_file
-        return Step("train", slug(label), label, settings, inputs, "harness.train:run", context=context)
+        return settings
+
+    def _where(self, method: Method) -> dict[str, Any]:
+        file = self.method_file if self._is_of_file(method) else None
+        return {**self.how, "method": method.name, "method_file": file}
+
+    def _is_of_file(self, method: Method) -> bool:
+        return self.method_file is not None and method.name not in {m.name for m in methods.BUILT_IN}
 
 
 def slug(label: str) -> str:

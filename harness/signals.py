@@ -78,7 +78,7 @@ def _of_window(
         ids, mask = pad([s.ids for s in read], model.device), pad([s.mask for s in read], model.device).bool()
         states = body(model, ids)[:, :-1][mask[:, 1:]]
         stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(model.device)
-        arrays = _arrays(head, states, ids[mask], k, stored)
+        arrays = arrays_of(head, states, ids[mask], k, stored)
         lengths = [int(sequences.response_lengths[i]) for i in batch]
         split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
         for j, i in enumerate(batch):
@@ -86,7 +86,7 @@ def _of_window(
     return found
 
 
-def _arrays(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
+def arrays_of(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
     """What each form stores of the response tokens of a batch. states [N, d], tokens [N]"""
     parts: dict[str, list[Tensor]] = {"logps": [], "ids": [], "top": [], "rest": []}
     for a in range(0, len(tokens), CHUNK):
@@ -120,18 +120,16 @@ class Signals:
         self.arrays = {p.stem: Flat(folder, p.stem) for p in folder.glob("*.bin")}
 
     def logps(self, batch: list[int]) -> Tensor:
-        """Log-probs of the realised tokens of some sequences, one after the other. [N]"""
         return _gather(self.arrays["logps"], self._spans(batch))
 
-    def distributions(self, batch: list[int], device: torch.device) -> Signal:
-        """The distributions at the response tokens of some sequences."""
+    def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None = None) -> Signal:
         spans = self._spans(batch)
         if "hidden" in self.arrays:
             assert self.head is not None
             states = _gather(self.arrays["hidden"], spans).to(device)
             return Hidden(states.view(torch.bfloat16) if states.dtype == torch.int16 else states, self.head)
-        ids, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
-        return TopK(ids.long(), top, rest)
+        stored, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
+        return TopK(stored.long(), top, rest)
 
     def _spans(self, batch: list[int]) -> list[tuple[int, int]]:
         return [_span(self.sequences, i) for i in batch]

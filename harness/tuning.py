@@ -16,10 +16,11 @@ import typer
 import methods
 from harness import collect, command, execute, suite
 from harness import plan as planning
+from harness.benchmark_specs import Benchmarks
 from harness.plan import chosen_methods
 from harness.progress import Lines
 from harness.store import Store
-from harness.suite import Benchmarks, Suite
+from harness.suite import Suite
 from methods.api import Method
 
 COLUMNS = ("method", "lr", "setting", "value", "rule_score", "n", "truncated", "best")

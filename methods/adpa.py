@@ -6,26 +6,31 @@
 
 s_t runs over y_hat, the response of the frozen model that training starts from (greedy, sampled once).
 teacher is pi_dpo, teacher_ref is pi_ref, the SFT teacher. Only the product gamma * beta is identifiable: it
-is one number here. Over a top-k support the sum runs over the teacher's ids; what lies outside adds nothing.
-Reduction: token means over the optimizer step. The slides sum over t; the released code averages over a
-micro-batch of one sequence and clips A to [0, 1].
+is one number here. Over a top-k support the sum runs over the teacher's ids and the realised one; the rest
+adds nothing. Reduction: token means over the optimizer step. The slides sum over t; the released code
+averages over a micro-batch of one sequence and clips A to [0, 1] (methods/adpa_release.py).
+
+ADPA w/o reference teacher has A(a|s) = beta * log pi_dpo(a|s).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Batch, Chunk, Method, Needs, Reads, Support, Terms, Training, statistic, token_mean
+from methods.api import Method, Needs, Reads, Support, Training
+from methods.batch import Batch, Chunk, Statistic, StoredView, Terms, statistic, token_mean
+from methods.formulas import nll
 
 
 @dataclass(frozen=True)
 class ADPA:
     """gamma_beta: weight of the advantage, >= 0; ours (the release's 1.6 belongs to its clipped
-    advantage).
+    advantage). states: the view that s_t runs over.
     """
 
     gamma_beta: float = 0.1
     support: Support = "full"
+    states: StoredView = "student_rollout"
 
 
 @statistic("teacher", "teacher_ref")
@@ -35,12 +40,29 @@ def expected_advantage(at: Chunk, hp: ADPA) -> Tensor:
     return (at.policy.exp() * advantage).sum(-1)
 
 
+@statistic("teacher")
+def expected_logprob(at: Chunk, hp: ADPA) -> Tensor:
+    """sum_a pi_theta(a) * gamma * A(a) without the reference teacher. [N]"""
+    return (at.policy.exp() * hp.gamma_beta * at.teacher).sum(-1)
+
+
+def _terms(batch: Batch, hp: ADPA, of_states: Statistic) -> Terms:
+    y_hat = batch.view(hp.states)
+    return {"sft": nll(batch.chosen), "advantage": -token_mean(y_hat[of_states], y_hat)}
+
+
 def loss(batch: Batch, hp: ADPA) -> Terms:
-    y_w, y_hat = batch.chosen, batch.student_rollout
-    return {
-        "sft": -token_mean(y_w.logps("policy"), y_w),
-        "advantage": -token_mean(y_hat[expected_advantage], y_hat),
-    }
+    return _terms(batch, hp, expected_advantage)
+
+
+def loss_without_reference(batch: Batch, hp: ADPA) -> Terms:
+    return _terms(batch, hp, expected_logprob)
+
+
+def needs(hp: ADPA, of_states: Statistic = expected_advantage) -> Needs:
+    if hp.states == "chosen":
+        return Needs({"chosen": Reads((of_states,), ("policy",))}, hp.support)
+    return Needs({"chosen": Reads(logps=("policy",)), hp.states: Reads((of_states,))}, hp.support)
 
 
 METHOD = Method(
@@ -48,8 +70,15 @@ METHOD = Method(
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927)",
     hparams=ADPA(),
     training=Training(lr=5e-7, epochs=3, batch_size=128, source="ADPA release, student_adpa.yaml"),
-    needs=lambda hp: Needs(
-        {"chosen": Reads(logps=("policy",)), "student_rollout": Reads((expected_advantage,))}, hp.support
-    ),
+    needs=needs,
     loss=loss,
+)
+WITHOUT_REFERENCE = replace(
+    METHOD,
+    name="ADPA w/o reference teacher",
+    paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
+    about="The log-probs of pi_dpo in place of the advantage: a reverse cross-entropy.",
+    needs=lambda hp: needs(hp, expected_logprob),
+    loss=loss_without_reference,
+    kind="ablation",
 )

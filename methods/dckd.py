@@ -8,10 +8,11 @@ Reduction: token means over the optimizer step, each view by its own count (the 
 released code takes token means).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from methods.api import Batch, Method, Needs, Reads, Support, Terms, Training, token_mean
-from methods.formulas import teacher_kl
+from methods.api import Method, Needs, Reads, Support, Training
+from methods.batch import Batch, Terms, token_mean
+from methods.formulas import nll, teacher_kl
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DCKD:
 def loss(batch: Batch, hp: DCKD) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     return {
-        "sft": -token_mean(y_w.logps("policy"), y_w),
+        "sft": nll(y_w),
         "kd_chosen": hp.alpha * token_mean(y_w[teacher_kl], y_w),
         "kd_rejected": hp.alpha * token_mean(y_l[teacher_kl], y_l),
     }
@@ -42,4 +43,12 @@ METHOD = Method(
         {"chosen": Reads((teacher_kl,), ("policy",)), "rejected": Reads((teacher_kl,))}, hp.support
     ),
     loss=loss,
+)
+WITHOUT_DPO_TEACHER = replace(
+    METHOD,
+    name="DCKD w/o DPO teacher",
+    paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
+    about="The SFT teacher pi_ref in both KLs, in place of pi_dpo.",
+    roles={"teacher": "teacher_ref"},
+    kind="ablation",
 )

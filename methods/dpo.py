@@ -9,30 +9,39 @@ Reduction: mean over the pairs of the optimizer step.
 from dataclasses import dataclass
 from math import log
 
-from methods.api import Batch, Method, Needs, Reads, Terms, Training, example_mean
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, StoredView, Terms, example_mean
 from methods.formulas import log_ratio, logistic
 
 
 @dataclass(frozen=True)
 class DPO:
-    """beta: strength of the pull to ref, > 0. 0.01 is the ADPA recipe's (teacher_dpo.yaml)."""
+    """beta: strength of the pull to ref, > 0; 0.01 is the ADPA recipe's (teacher_dpo.yaml). preferred,
+    dispreferred: the views that are compared.
+    """
 
     beta: float = 0.01
+    preferred: StoredView = "chosen"
+    dispreferred: StoredView = "rejected"
 
 
 def loss(batch: Batch, hp: DPO) -> Terms:
-    margin = log_ratio(batch.chosen) - log_ratio(batch.rejected)  # [B]
+    margin = log_ratio(batch.view(hp.preferred)) - log_ratio(batch.view(hp.dispreferred))  # [B]
     return {"dpo": example_mean(logistic(hp.beta * margin), batch)}
 
 
-READS = Reads(logps=("policy", "ref"))
+def needs(hp: DPO) -> Needs:
+    reads = Reads(logps=("policy", "ref"))
+    sampled = (hp.preferred, hp.dispreferred) == ("teacher_rollout", "student_rollout")
+    return Needs({hp.preferred: reads, hp.dispreferred: reads}, distinct=sampled)
+
 
 METHOD = Method(
     name="DPO",
     paper="Rafailov et al., NeurIPS 2023 (arXiv 2305.18290)",
     hparams=DPO(),
     training=Training(lr=5e-7, epochs=1, batch_size=128, source="ADPA release, teacher_dpo.yaml"),
-    needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
+    needs=needs,
     loss=loss,
     at_start=lambda hp: {"dpo": log(2)},
 )

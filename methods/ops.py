@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from methods.api import Chunk, Role, Statistic
+from methods.batch import Chunk, Role, Statistic
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ Reduction: mean over the response tokens of the optimizer step.
 
 from dataclasses import dataclass
 
-from methods.api import Batch, Method, Needs, Reads, Terms, Training, token_mean
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Terms
+from methods.formulas import nll
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,7 @@ class SeqKD:
 
 
 def loss(batch: Batch, hp: SeqKD) -> Terms:
-    y_t = batch.teacher_rollout
-    return {"seqkd": -token_mean(y_t.logps("policy"), y_t)}
+    return {"seqkd": nll(batch.teacher_rollout)}
 
 
 METHOD = Method(

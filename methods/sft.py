@@ -7,7 +7,9 @@ Reduction: mean over the response tokens of the whole optimizer step.
 
 from dataclasses import dataclass
 
-from methods.api import Batch, Method, Needs, Reads, Terms, Training, token_mean
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Terms
+from methods.formulas import nll
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,7 @@ class SFT:
 
 
 def loss(batch: Batch, hp: SFT) -> Terms:
-    y_w = batch.chosen
-    return {"sft": -token_mean(y_w.logps("policy"), y_w)}
+    return {"sft": nll(batch.chosen)}
 
 
 METHOD = Method(

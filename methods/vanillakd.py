@@ -7,10 +7,11 @@ Forward KL at temperature 1; teacher is the DPO teacher. Which teacher and data 
 published. Reduction: mean over the response tokens of the optimizer step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from methods.api import Batch, Method, Needs, Reads, Support, Terms, Training, token_mean
-from methods.formulas import teacher_kl
+from methods.api import Method, Needs, Reads, Support, Training
+from methods.batch import Batch, Terms, token_mean
+from methods.formulas import nll, teacher_kl
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,7 @@ class VanillaKD:
 
 def loss(batch: Batch, hp: VanillaKD) -> Terms:
     y_w = batch.chosen
-    return {
-        "sft": -token_mean(y_w.logps("policy"), y_w),
-        "kd": hp.alpha * token_mean(y_w[teacher_kl], y_w),
-    }
+    return {"sft": nll(y_w), "kd": hp.alpha * token_mean(y_w[teacher_kl], y_w)}
 
 
 METHOD = Method(
@@ -38,4 +36,12 @@ METHOD = Method(
     training=Training(lr=5e-7, epochs=1, source="TVKD fork of the ADPA release, vanilakd.yaml"),
     needs=lambda hp: Needs({"chosen": Reads((teacher_kl,), ("policy",))}, hp.support),
     loss=loss,
+)
+DCKD_WITHOUT_DISPREFERRED = replace(
+    METHOD,
+    name="DCKD w/o dispreferred",
+    paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
+    about="DCKD without its KL on the dispreferred response: VanillaKD's loss at DCKD's setting.",
+    training=Training(lr=5e-7, epochs=3, source="ADPA release, student_dckd.yaml"),
+    kind="ablation",
 )

@@ -1,0 +1,182 @@
+"""A method on its examples: losses, denominators and gradients of whole optimizer steps.
+
+The loop owns the denominators: a loss divides by the counts of the whole optimizer step, so micro-batches and
+processes add up to the same gradient. It knows no method.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from harness import chat
+from harness import examples as data
+from harness.examples import Examples
+from harness.extension import method_of
+from harness.live import Frozen, Live
+from harness.models import head_of, load, load_tokenizer, vocabulary
+from harness.online import Sampler
+from harness.policy import Policy, Scored
+from harness.store import Work
+from methods.api import Method, Online, Stats
+from methods.batch import Batch, Terms
+
+LOGIT_BYTES = 24  # per token and vocabulary entry that the backward pass keeps: some six float32 copies
+SCAN = 256  # examples of which set_stats are taken at once
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A method on its examples, with the model it trains as accelerate wrapped it."""
+
+    method: Method
+    hp: Any
+    policy: torch.nn.Module
+    examples: Examples
+    accelerator: Accelerator
+    tokens: int  # padded positions of a micro-batch
+    sampler: Sampler | None = None
+    means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
+
+    def parts(self, step: Sequence[int]) -> list[list[int]]:
+        """This process's micro-batches of an optimizer step."""
+        mine = step[self.accelerator.process_index :: self.accelerator.num_processes]
+        return self.examples.micro_batches(mine, self.tokens)
+
+    def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
+        """The forward pass over one micro-batch."""
+        scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp)
+        return replace(self.examples.batch(part, scored, step), means=self.means)
+
+    def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
+        """The loss terms of one micro-batch."""
+        return self.method.loss(replace(self.score(part, step), means=means), self.hp)
+
+    @torch.no_grad()
+    def means_of(self, stats: Stats | None, step: Sequence[int]) -> dict[str, Tensor]:
+        """Sums over counts, over all micro-batches and processes of a step."""
+        if stats is None:
+            return {}
+        return self._reduced([stats(self.score(part, step), self.hp) for part in self.parts(step)])
+
+    def _reduced(self, found: Sequence[Mapping[str, tuple[Tensor, Tensor]]]) -> dict[str, Tensor]:
+        return {
+            name: self.accelerator.reduce(torch.stack([f[name][0] for f in found]).sum())
+            / self.accelerator.reduce(torch.stack([f[name][1] for f in found]).sum())
+            for name in found[0]
+        }
+
+    def with_set_means(self) -> "Loop":
+        """The loop with what the method's `set_stats` says of all examples."""
+        if self.method.set_stats is None:
+            return self
+        every = range(len(self.examples))
+        mine = every[self.accelerator.process_index :: self.accelerator.num_processes]
+        parts = [mine[a : a + SCAN] for a in range(0, len(mine), SCAN)]
+        found = [self.method.set_stats(self.examples.stored(part), self.hp) for part in parts]
+        return replace(self, means=self._reduced(found))
+
+    def gradient(self, step: Sequence[int]) -> dict[str, float]:
+        """Accumulate the gradient of one optimizer step; returns its terms over all processes."""
+        total: dict[str, Tensor] = {}
+        parts, means = self.parts(step), self._means(step)
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            with nullcontext() if last else self.accelerator.no_sync(self.policy):
+                terms = self.loss(part, step, means)
+                # Gradients are averaged over processes; the loss divides by the whole step already.
+                loss = torch.stack(list(terms.values())).sum() * self.accelerator.num_processes
+                self.accelerator.backward(loss)
+            for name, value in terms.items():
+                total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
+        return {name: float(self.accelerator.reduce(value)) for name, value in total.items()}
+
+    def _means(self, step: Sequence[int]) -> dict[str, Tensor]:
+        return {**self.means, **self.means_of(self.method.step_stats, step)}
+
+    @torch.no_grad()
+    def terms(self, step: Sequence[int]) -> dict[str, float]:
+        """The terms of some examples, taken as one optimizer step."""
+        means = self._means(step)
+        found = [self.loss(part, step, means) for part in self.parts(step)]
+        return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in found]).sum())) for n in found[0]}
+
+    def measure(self, picked: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
+        """Terms and watched means of some examples; an online method answers their prompts first."""
+        drawn: AbstractContextManager[Examples] = nullcontext(self.examples)
+        if self.sampler:
+            drawn, picked = self.sampler.draw(self.examples, picked, "measure"), range(len(picked))
+        with drawn as examples:
+            loop = replace(self, examples=examples)
+            watched = loop.means_of(self.method.watch, picked)
+            return loop.terms(picked), {name: float(x) for name, x in watched.items()}
+
+
+def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
+    """The loop of a step's settings and inputs, on the model of the folder `start`; `optimized` makes an
+    optimizer of its parameters, which is returned as accelerate wrapped it.
+    """
+    settings, context = work.settings, work.context
+    method = method_of(context["method"], context["method_file"])
+    hp = type(method.hparams)(**settings["hp"])
+    needs = method.needs(hp)
+    AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
+    accelerator = Accelerator(mixed_precision=settings["precision"], cpu=context["device"] == "cpu")
+    model, tokenizer = load(start), load_tokenizer(start)
+    vocab = vocabulary(tokenizer)
+    recompute = context["tokens"] * vocab * LOGIT_BYTES > context["keep"]
+    valued = any("policy" in reads.values for reads in needs.views.values())
+    policy, optimizer = Policy(model, vocab, context["chunk"], recompute, valued), None
+    if optimized:
+        policy, optimizer = accelerator.prepare(policy, optimized(policy.parameters()))
+    else:
+        policy = accelerator.prepare(policy)
+    examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
+    loop = Loop(method, hp, policy, examples, accelerator, context["tokens"])
+    if needs.online:
+        stop = chat.end_ids(tokenizer, model.generation_config, template=settings["template"])
+        loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))
+    return loop.with_set_means(), optimizer
+
+
+def _frozen(work: Work, device: torch.device, vocab: int) -> dict[str, Frozen]:
+    """By role the models that run beside the policy; the student's start in float32, as it trains."""
+    found = {}
+    for name, folder in work.inputs.items():
+        role = name.removeprefix("live.")
+        if role != name:
+            dtype = torch.float32 if role == "ref" else getattr(torch, work.settings["teacher_dtype"])
+            model = load(folder, dtype).to(device).requires_grad_(False)
+            found[role] = Frozen(model, head_of(model, vocab))
+    return found
+
+
+def _sampler(work: Work, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
+    return Sampler(
+        recipe,
+        loop.policy,
+        loop.accelerator.unwrap_model(loop.policy).model,
+        loop.hp,
+        max_tokens=work.settings["max_tokens"],
+        stop=stop,
+        batch=work.context["batch"],
+        positions=work.context["tokens"],
+        seed=work.settings["seed"],
+        folder=work.out,
+    )
+
+
+def teacher_flops(loop: Loop) -> int:
+    """Operations of the frozen models that ran beside the loop."""
+    seen = {
+        id(told.frozen): told.frozen.flops
+        for told in loop.examples.signals.values()
+        if isinstance(told, Live)
+    }
+    return sum(seen.values())

@@ -1,0 +1,76 @@
+"""DDPO: distilled DPO, regression on the teacher's reward (Fisch et al., 2024, arXiv 2405.19316, Eq. 7).
+
+    L = ( scale * [r(y_w) - r(y_l)] - beta * h )^2
+    h = [lp_theta(y_w) - lp_ref(y_w)] - [lp_theta(y_l) - lp_ref(y_l)]
+    r(y) = lp_teacher(y) - lp_teacher_ref(y),   the teacher's implicit reward
+
+lp sums over the response. The labels are not used. In DDPO, scale = reward_scale / (root mean square of r's
+margin over the training set): a teacher trained at beta 0.01 has margins of any size, and the squared error
+is theirs. It is not centred, which would turn small margins round. DDPO[unscaled] has scale =
+reward_scale. Reduction: mean over the pairs of the optimizer step.
+
+Which DDPO the ADPA table means is not published. DDPO[zephyr] is Zephyr's dDPO (Tunstall et al., 2023, arXiv
+2310.16944), DPO on AI-feedback pairs, and DDPO[teacher_vs_student] is DPO with the teacher's response against
+the student's (the name as daDPO uses it, arXiv 2506.15717); both have the formula of methods/dpo.py.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Terms, example_mean
+from methods.formulas import log_ratio, teacher_reward
+
+
+@dataclass(frozen=True)
+class DDPO:
+    """beta: of the student's implicit reward, > 0. reward_scale: of the teacher's margin, > 0. Both ours."""
+
+    beta: float = 0.1
+    reward_scale: float = 1.0
+
+
+def reward_margin(batch: Batch) -> Tensor:
+    """r(y_w) - r(y_l). [B]"""
+    return teacher_reward(batch.chosen) - teacher_reward(batch.rejected)
+
+
+def _regression(batch: Batch, hp: DDPO, scale: Tensor | float) -> Terms:
+    margin = log_ratio(batch.chosen) - log_ratio(batch.rejected)
+    return {"ddpo": example_mean((scale * reward_margin(batch) - hp.beta * margin) ** 2, batch)}
+
+
+def loss(batch: Batch, hp: DDPO) -> Terms:
+    return _regression(batch, hp, hp.reward_scale / batch.means["squared_margin"].sqrt())
+
+
+def unscaled_loss(batch: Batch, hp: DDPO) -> Terms:
+    return _regression(batch, hp, hp.reward_scale)
+
+
+def squared_margin(batch: Batch, hp: DDPO) -> dict[str, tuple[Tensor, Tensor]]:
+    margin = reward_margin(batch)
+    return {"squared_margin": ((margin**2).sum(), torch.tensor(len(margin), device=margin.device))}
+
+
+READS = Reads(logps=("policy", "ref", "teacher", "teacher_ref"))
+
+METHOD = Method(
+    name="DDPO",
+    paper="Fisch et al., TMLR 2025 (arXiv 2405.19316)",
+    hparams=DDPO(),
+    training=Training(lr=5e-7),
+    needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
+    loss=loss,
+    set_stats=squared_margin,
+)
+UNSCALED = replace(
+    METHOD,
+    name="DDPO[unscaled]",
+    about="The regression on the reward as it is.",
+    loss=unscaled_loss,
+    set_stats=None,
+    kind="variant",
+)

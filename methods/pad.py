@@ -1,0 +1,90 @@
+"""PAD: Preference-Aligned Distillation (Gu et al., Findings of ACL 2025, arXiv 2502.14272, Eq. 7-12).
+
+    P(tau|s) = prod_k exp(beta s_tau(k)) / sum_{l >= k} exp(beta s_tau(l)),   tau a ranking of n responses
+    s_i = lp_theta(y_i) / |y_i|                                                                       student
+    s_i = alpha * lp_teacher(y_i) / |y_i| + (1 - alpha) * log mean_j P(y_i chosen over y_j)           teacher
+
+    PAD       L = JSD(p, q) = 1/2 KL(p || m) + 1/2 KL(q || m)    p, q: P of teacher and student (PPD)
+    PAD[VPD]  L = - log q(tau),   tau the teacher's ranking
+
+The y_i are the n most different (greedy max-min edit distance of tokens) of `samples` student responses.
+P(y_i chosen over y_j): the teacher's answer to "which is better, A or B?", the mean of both orders. All n!
+rankings are summed, so n <= 6. With iterations > 1 (the decomposing strategy) the stage is run that often,
+sampling again from what it has trained. Reduction: mean over the prompts of the optimizer step.
+
+PAD[release] has 1/2 KL(m || p) + 1/2 KL(m || q), F.kl_div's arguments the other way round: it has no bound.
+(That code also mixes m over a micro-batch; no entry does.) alpha = 0 is its configuration's.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from methods.api import Group, Method, Needs, Reads, Training
+from methods.batch import Batch, Terms, example_mean, seq_mean
+from methods.formulas import jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
+
+
+@dataclass(frozen=True)
+class PAD:
+    """beta > 0; alpha 0-1; responses: n, 2-6; samples >= n, at temperature and top_p; iterations >= 1."""
+
+    beta: float = 10.0
+    alpha: float = 0.0
+    responses: int = 4
+    samples: int = 5
+    temperature: float = 1.0
+    top_p: float = 0.95
+    iterations: int = 1
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.responses <= min(6, self.samples):
+            raise ValueError(f"responses is 2 to 6, at most samples ({self.samples}), not {self.responses}")
+
+
+def scores(batch: Batch, hp: PAD) -> tuple[Tensor, Tensor]:
+    """beta times the teacher's and the student's scores. [B, n] each"""
+    y, student = batch.group, mean_logps(batch.group)
+    chosen = y.scores("selection") if hp.alpha < 1 else torch.zeros_like(student)
+    likely = seq_mean(y.logps("teacher"), y) if hp.alpha > 0 else torch.zeros_like(student)
+    teacher = hp.alpha * likely + (1 - hp.alpha) * chosen
+    return hp.beta * teacher.view(-1, hp.responses), hp.beta * student.view(-1, hp.responses)
+
+
+def loss(batch: Batch, hp: PAD) -> Terms:
+    teacher, student = map(ranking_logprobs, scores(batch, hp))
+    return {"ppd": example_mean(jsd(teacher, student), batch)}
+
+
+def release_loss(batch: Batch, hp: PAD) -> Terms:
+    teacher, student = map(ranking_logprobs, scores(batch, hp))
+    m = mixture(teacher, student, 0.5)
+    return {"ppd": example_mean((kl(m, teacher) + kl(m, student)) / 2, batch)}
+
+
+def vpd_loss(batch: Batch, hp: PAD) -> Terms:
+    teacher, student = scores(batch, hp)
+    ranked = student.gather(-1, teacher.argsort(dim=-1, descending=True, stable=True))
+    return {"vpd": -example_mean(plackett_luce(ranked), batch)}
+
+
+def needs(hp: PAD) -> Needs:
+    reads = Reads(
+        logps=("policy", "teacher") if hp.alpha > 0 else ("policy",),
+        scores=("selection",) if hp.alpha < 1 else (),
+    )
+    group = Group(hp.samples, hp.responses, hp.temperature, hp.top_p)
+    return Needs({"group": reads}, group=group, rounds=hp.iterations)
+
+
+METHOD = Method(
+    name="PAD",
+    paper="Gu et al., Findings of ACL 2025 (arXiv 2502.14272)",
+    hparams=PAD(),
+    training=Training(lr=8e-7, epochs=1, batch_size=128, source="PAD release, Gemma-2 recipe"),
+    needs=needs,
+    loss=loss,
+)
+VPD = replace(METHOD, name="PAD[VPD]", loss=vpd_loss, kind="variant")
+RELEASE = replace(METHOD, name="PAD[release]", loss=release_loss, kind="variant")

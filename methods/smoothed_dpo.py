@@ -1,0 +1,69 @@
+"""cDPO and rDPO: DPO where a share of the labels is wrong.
+
+    h = [lp_theta(y_w) - lp_ref(y_w)] - [lp_theta(y_l) - lp_ref(y_l)]
+
+    cDPO  L = - (1 - eps) log sigmoid(beta h) - eps log sigmoid(-beta h)
+    rDPO  L = [ - (1 - eps) log sigmoid(beta h) + eps log sigmoid(-beta h) ] / (1 - 2 eps)
+
+cDPO is conservative DPO (Mitchell, 2023, ericmitchell.ai/cdpo.pdf), rDPO the estimate that flipped labels
+leave unbiased (Chowdhury et al., 2024, arXiv 2403.00409, Eq. 12). lp sums over the response.
+Reduction: mean over the pairs of the optimizer step.
+"""
+
+from dataclasses import dataclass, replace
+from math import log
+
+from torch import Tensor
+
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Terms, example_mean
+from methods.formulas import log_ratio, logistic
+
+
+@dataclass(frozen=True)
+class SmoothedDPO:
+    """beta: strength of the pull to ref, > 0. eps: share of wrong labels, 0 <= eps < 1/2; ours."""
+
+    beta: float = 0.01
+    eps: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eps < 0.5:
+            raise ValueError(f"eps is a share from 0 to below 1/2, not {self.eps}")
+
+
+def _as_labelled_and_flipped(batch: Batch, hp: SmoothedDPO) -> tuple[Tensor, Tensor]:
+    """DPO's loss with the label as it is, and with the label turned round. [B]"""
+    margin = hp.beta * (log_ratio(batch.chosen) - log_ratio(batch.rejected))
+    return logistic(margin), logistic(-margin)
+
+
+def cdpo_loss(batch: Batch, hp: SmoothedDPO) -> Terms:
+    kept, flipped = _as_labelled_and_flipped(batch, hp)
+    return {"cdpo": example_mean((1 - hp.eps) * kept + hp.eps * flipped, batch)}
+
+
+def rdpo_loss(batch: Batch, hp: SmoothedDPO) -> Terms:
+    kept, flipped = _as_labelled_and_flipped(batch, hp)
+    return {"rdpo": example_mean(((1 - hp.eps) * kept - hp.eps * flipped) / (1 - 2 * hp.eps), batch)}
+
+
+READS = Reads(logps=("policy", "ref"))
+
+CDPO = Method(
+    name="cDPO",
+    paper="Mitchell, 2023 (ericmitchell.ai/cdpo.pdf)",
+    hparams=SmoothedDPO(),
+    training=Training(lr=5e-7, source="DPO's, ADPA release, teacher_dpo.yaml"),
+    needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
+    loss=cdpo_loss,
+    kind="addition",
+    at_start=lambda hp: {"cdpo": log(2)},
+)
+RDPO = replace(
+    CDPO,
+    name="rDPO",
+    paper="Chowdhury et al., ICML 2024 (arXiv 2403.00409)",
+    loss=rdpo_loss,
+    at_start=lambda hp: {"rdpo": log(2)},
+)

@@ -1,0 +1,55 @@
+"""WPO: Weighted Preference Optimization (Zhou et al., 2024, arXiv 2406.11827, Eq. 5, "sampled alignment").
+
+    L = - W * log sigmoid( beta * h ),   h as in DPO, log-probs summed
+    W = min( 1, w(y_w) w(y_l) ), no gradient
+    log w(y) = sum_t [ log pi_theta(y_t|s_t) - log sum_v pi_theta(v|s_t)^2 ] / |y|
+
+A response as likely as the policy's own samples has weight 1. The product is cut at 1, not each factor.
+Reduction: mean over the pairs of the optimizer step; the weights are not normalised. The paper's hybrid
+setting adds pairs sampled from the policy; this is its off-policy setting, on the fixed pairs.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic
+from methods.formulas import log_ratio, logistic
+
+
+@dataclass(frozen=True)
+class WPO:
+    """beta: strength of the pull to ref, > 0 (0.01: training_configs/mistral.yaml)."""
+
+    beta: float = 0.01
+
+
+@statistic()
+def log_expected_prob(at: Chunk, hp: WPO) -> Tensor:
+    """log sum_v pi(v)^2, the expected probability of a token that the policy draws. [N]"""
+    return (2 * at.policy).logsumexp(-1)
+
+
+def log_weight(view: View) -> Tensor:
+    """log w(y). [B]"""
+    return seq_mean(view.logps("policy") - view[log_expected_prob], view)
+
+
+def loss(batch: Batch, hp: WPO) -> Terms:
+    y_w, y_l = batch.chosen, batch.rejected
+    weight = (log_weight(y_w) + log_weight(y_l)).clamp(max=0).exp().detach()  # [B]
+    margin = log_ratio(y_w) - log_ratio(y_l)
+    return {"wpo": example_mean(weight * logistic(hp.beta * margin), batch)}
+
+
+READS = Reads((log_expected_prob,), ("policy", "ref"))
+
+METHOD = Method(
+    name="WPO",
+    paper="Zhou et al., EMNLP 2024 (arXiv 2406.11827)",
+    hparams=WPO(),
+    training=Training(lr=5e-7, epochs=1, batch_size=128, source="WPO release, training_configs/mistral.yaml"),
+    needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
+    loss=loss,
+)
