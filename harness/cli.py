@@ -61,11 +61,12 @@ def run(
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
     method_file: MethodFile = None,
+    write: Annotated[Path | None, typer.Option(help="Write a page for each method into this folder.")] = None,
 ) -> None:
-    """List the methods with what they read, or show one."""
+    """List the methods with their cost and what they read, or show one in full."""
     from harness import command
 
-    command.show_methods(name, method_file)
+    command.show_methods(name, method_file, write)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Finished artifacts into the rows that tables read: records, costs, and what training changed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from harness.measures import Cell
 from harness.plan import Plan, closure
 from harness.sequences import Sequences
 from harness.store import Step, Store
+from methods.api import Method
 from reports.records import Cost, Record, Training
 
 
@@ -29,6 +30,7 @@ class Value(NamedTuple):
     order: str = ""
     tokens: int = 0
     truncated: bool = False
+    reference: str = ""
 
 
 def records(plan: Plan, store: Store) -> list[Record]:
@@ -46,10 +48,9 @@ def records(plan: Plan, store: Store) -> list[Record]:
                         plan, cell, benchmark, value, "ok" if value.value is not None else "unparsed", ids
                     )
                 )
-        for benchmark, reason in cell.missing.items():
-            rows.append(
-                _record(plan, cell, benchmark, Value(METRIC[benchmark], "", None), f"not run: {reason}", ())
-            )
+        for (benchmark, reference), reason in cell.missing.items():
+            nothing = Value(METRIC[benchmark], "", None, reference=reference)
+            rows.append(_record(plan, cell, benchmark, nothing, f"not run: {reason}", ()))
     return rows
 
 
@@ -70,7 +71,7 @@ def _record(
         turn=value.turn,
         order=value.order,
         judge=spec.judge if benchmark in JUDGED else "",
-        reference=spec.reference if benchmark == "alpaca-eval" else "",
+        reference=value.reference,
         value=value.value,
         status=status,
         tokens=value.tokens,
@@ -90,19 +91,22 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _judged(metric: str, folders: dict[str, Path]) -> Iterator[Value]:
+    """Every judgment; those against a reference stand in a folder of its name."""
     said = read_answers(folders["answers"])
-    for row in _lines(folders["judgments"] / "judgments.jsonl"):
-        answer, at = said[row["question"]], row["turn"] - 1
-        yield Value(
-            metric,
-            row["question"],
-            row["value"],
-            row["category"],
-            row["turn"],
-            row["order"],
-            answer.tokens[at],
-            answer.truncated[at],
-        )
+    for name in (n for n in folders if n.startswith("judgments")):
+        for row in _lines(folders[name] / "judgments.jsonl"):
+            answer, at = said[row["question"]], row["turn"] - 1
+            yield Value(
+                metric,
+                row["question"],
+                row["value"],
+                row["category"],
+                row["turn"],
+                row["order"],
+                answer.tokens[at],
+                answer.truncated[at],
+                name.partition(".")[2],
+            )
 
 
 def _openllm(folders: dict[str, Path]) -> Iterator[Value]:
@@ -141,13 +145,14 @@ def _teacher_reward(folders: dict[str, Path]) -> Iterator[Value]:
             yield Value(metric, str(row), float(value), tokens=tokens, truncated=cut)
 
 
-READ = {
+READ: dict[str, Callable[[dict[str, Path]], Iterable[Value]]] = {
     "mt-bench": lambda folders: _judged("score", folders),
     "alpaca-eval": lambda folders: _judged("win_rate", folders),
     "rule": lambda folders: _judged("score", folders),
     "openllm": _openllm,
     "implicit-reward": _implicit_reward,
     "teacher-reward": _teacher_reward,
+    "objective": lambda folders: (),  # a number of a whole set: it stands in training.jsonl
 }
 METRIC = {
     "mt-bench": "score",
@@ -157,6 +162,7 @@ METRIC = {
     "implicit-reward": "accuracy",
     "teacher-reward": "reward",
 }
+LETTERS = 0.5  # of the teacher's probability, below which its answers to A-or-B questions are doubted
 JUDGED = ("mt-bench", "alpaca-eval", "rule")
 
 
@@ -177,7 +183,10 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
     padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
     pairs = store.record(_folder(store, lineage.train_pairs))["measured"]
     sampled = [known[s.id]["measured"] for s in own if s.kind == "rollouts"]
-    dropped = sum(r["dropped"] for r in sampled)
+    grouped = [known[s.id]["measured"] for s in own if s.kind in ("group", "mismatched")]
+    online = [known[s.id]["measured"] for s in trained]
+    cut_and_dropped = sum(r["dropped"] for r in sampled)
+    dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
     return Cost(
         suite=plan.suite.name,
         pair=cell.pair,
@@ -186,11 +195,11 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
         seed=cell.seed,
         train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
         train_flops=_flops([s for s in own if s not in of_teacher], known),
-        teacher_flops=_flops(of_teacher, known),
+        teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
         train_tokens=sum(tokens.values()),
         padding_share=padding / max(1, sum(tokens.values())),
         rows_dropped=sum(pairs["dropped"].values()) + dropped,
-        rows_truncated=sum(r["truncated"] for r in sampled) - dropped,
+        rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
         device=cell.lineage.setting.machine.device,
     )
 
@@ -200,8 +209,8 @@ def _flops(steps: list[Step], known: dict[str, dict[str, Any]]) -> float:
 
 
 def training(plan: Plan, store: Store) -> list[Training]:
-    """What the last stage of each method changed: its terms on a probe, its margin on held-out pairs, its
-    weights.
+    """What the last stage of each method changed: its terms on a probe and on held-out prompts, its margin on
+    held-out pairs, its weights.
     """
     rows = []
     for cell in plan.cells:
@@ -209,8 +218,10 @@ def training(plan: Plan, store: Store) -> list[Training]:
         if cell.method in (TEACHER, STUDENT) or not (folder / "training.json").exists():
             continue
         told = json.loads((folder / "training.json").read_text())
+        method = cell.lineage.setting.registry[cell.method]
         steps = {name: _folder(store, s) for name, s in cell.measures.get("implicit-reward", {}).items()}
-        terms = tuple((name, told["before"][name], told["after"][name]) for name in sorted(told["before"]))
+        held = cell.measures.get("objective", {}).get("objective")
+        held_before, held_after = _held_out(_folder(store, held), method) if held else (None, None)
         rows.append(
             Training(
                 suite=plan.suite.name,
@@ -224,7 +235,39 @@ def training(plan: Plan, store: Store) -> list[Training]:
                 margin_after=float(margin(steps, "policy").mean()) if steps else None,
                 moved=told["moved"],
                 steps=told["steps"],
-                terms=terms,
+                terms=tuple((n, told["before"][n], told["after"][n]) for n in sorted(told["before"])),
+                objective=method.maximises or "loss",
+                held_before=held_before,
+                held_after=held_after,
+                watched=tuple((n, *values) for n, values in sorted(told["watched"].items())),
+                warnings=(*_passed(told["watched"], method), *_approximated(cell.model, store)),
             )
         )
     return rows
+
+
+def _held_out(folder: Path, method: Method) -> tuple[float, float]:
+    """The loss before and after, or the mean that the method maximises."""
+    told = json.loads((folder / "objective.json").read_text())
+    if method.maximises:
+        before, after = told["watched"][method.maximises]
+        return before, after
+    return sum(told["before"].values()), sum(told["after"].values())
+
+
+def _approximated(model: Step, store: Store) -> Iterator[str]:
+    """What the inputs of a last stage leave out, or can hardly mean."""
+    measured = {n: store.record(_folder(store, s))["measured"] for n, s in model.sources.items()}
+    for name, found in measured.items():
+        if found.get("cut_mass"):
+            yield f"{name}: the support leaves out {found['cut_mass']:.1%} of the probability"
+        if found.get("cut"):
+            yield f"{name}: {found['cut']} responses were cut for the teacher's questions"
+        if found.get("letter_mass", 1) < LETTERS:
+            yield f"{name}: the teacher names a letter only {found['letter_mass']:.0%} of the time"
+
+
+def _passed(watched: dict[str, list[float]], method: Method) -> Iterator[str]:
+    for name, limit in method.limits.items():
+        if max(watched[name]) > limit:
+            yield f"{name}: {max(watched[name]):.0%}, over {limit:.0%}"

@@ -1,22 +1,19 @@
 """What the commands do, once their heavy imports are wanted."""
 
-import inspect
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 import typer
 
 import methods
-from harness import execute, extension, suite, tables
+from harness import execute, extension, pages, suite, tables
 from harness import plan as planning
 from harness.plan import Plan
 from harness.progress import watching
 from harness.setting import Machine
 from harness.store import Store
-from methods.api import Method
 from reports.render import to_terminal
 
 
@@ -78,34 +75,12 @@ def describe(plan: Plan, store: Store) -> None:
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(redone)} to do")
 
 
-def show_methods(name: str | None, method_file: str | None) -> None:
+def show_methods(name: str | None, method_file: str | None, write: Path | None) -> None:
     """`bench methods`."""
     known = methods.registry(extension.methods_in(method_file))
-    if name is not None:
-        typer.echo(page(methods.get(name, known)))
-        return
-    width = max(map(len, known))
-    for method in known.values():
-        typer.echo(f"{method.name:{width}}  {needs_line(method)}; {method.paper}")
-
-
-def needs_line(method: Method) -> str:
-    """What a method reads: its views, and whose signals on them."""
-    needs = method.needs(method.hparams)
-    told = []
-    for view, reads in needs.views.items():
-        roles = sorted(reads.signal_roles())
-        told.append(f"{view} ({', '.join(roles)})" if roles else view)
-    return "reads " + ", ".join(told)
-
-
-def page(method: Method) -> str:
-    """One method in full: its formula, what it reads, its settings and where they come from."""
-    module = inspect.getmodule(method.loss)
-    hp = "".join(f"  {f.name} = {getattr(method.hparams, f.name)!r}\n" for f in fields(method.hparams))
-    training = "".join(f"  {k} = {v!r}\n" for k, v in asdict(method.training).items())
-    return (
-        f"{method.name}: {method.paper}\n\n{inspect.getdoc(module) or ''}\n\n{needs_line(method)}\n"
-        f"starts from: {method.starts_from}\n\nhyper-parameters ({inspect.getdoc(method.hparams)})\n{hp}\n"
-        f"training\n{training}"
-    )
+    if write:
+        typer.echo(f"Written: {pages.write(known.values(), write)} pages below {write}")
+    elif name is not None:
+        typer.echo(pages.page(methods.get(name, known)))
+    else:
+        typer.echo(pages.listing(known.values()))

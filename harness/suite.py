@@ -1,6 +1,7 @@
 """A suite: which models, data, methods and benchmarks are compared, as strict YAML (version 1.2).
 
-An unknown key is an error that names the nearest known one; `--set a.b=value` overrides one key of the file.
+An unknown key is an error that names the nearest known one; `extends: pocket` takes the keys of another
+suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
 import difflib
@@ -10,18 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from harness.benchmark_specs import Benchmarks, Strict
 from harness.pocket.build import World
 from methods.api import Method, Training
-
-
-class Strict(BaseModel):
-    """A part of a suite: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class TrainingSpec(Strict):
@@ -118,56 +114,17 @@ class Generation(Strict):
     temperature: float = Field(0.0, ge=0)
 
 
-class Judged(Strict):
-    """A judged benchmark. data: a folder, or "world/test"."""
+class Probe(Strict):
+    """How the teacher is asked which of two responses is better: a question with {question}, {a} and {b}, the
+    two options, and how many tokens of a response it is shown.
+    """
 
-    data: str
-    judge: Literal["rule"] = "rule"
-    max_tokens: int = Field(1024, gt=0)
-
-
-class Pairwise(Judged):
-    """A judged comparison with the answers of another row of the table."""
-
-    reference: str = "ADPA"
-    order: Literal["random", "both"] = "both"
-
-
-class OpenLLM(Strict):
-    """lm-eval tasks: the YAML files of a folder, or lm-eval's own names on the data of a folder."""
-
-    tasks: tuple[str, ...] = Field(min_length=1)
-    include: str | None = None
-    data: str | None = None
-    num_fewshot: int | None = Field(None, ge=0)
-    limit: int | None = Field(None, gt=0)
-    batch_size: int = Field(64, gt=0)
-
-
-class ImplicitReward(Strict):
-    """Accuracy of log pi_theta - log pi_student on the held-out pairs."""
-
-
-class TeacherReward(Strict):
-    """log pi_dpo - log pi_ref, the teacher's implicit reward, of greedy answers to the held-out prompts."""
-
-    max_tokens: int = Field(512, gt=0)
-
-
-class Benchmarks(Strict):
-    """What each row is measured by; what is left out is not run."""
-
-    mt_bench: Judged | None = Field(None, alias="mt-bench")
-    alpaca_eval: Pairwise | None = Field(None, alias="alpaca-eval")
-    rule: Judged | None = None
-    openllm: OpenLLM | None = None
-    implicit_reward: ImplicitReward | None = Field(None, alias="implicit-reward")
-    teacher_reward: TeacherReward | None = Field(None, alias="teacher-reward")
-
-    def named(self) -> dict[str, Strict]:
-        """The benchmarks that are run, by name."""
-        specs = {field.alias or name: getattr(self, name) for name, field in Benchmarks.model_fields.items()}
-        return {name: spec for name, spec in specs.items() if spec is not None}
+    question: str = (
+        "Which of two responses to an instruction is better? Answer with one letter, A or B.\n\n"
+        "Instruction:\n{question}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\nThe better response is:"
+    )
+    options: tuple[str, str] = ("A", "B")
+    max_tokens: int = Field(2500, gt=0)
 
 
 class Suite(Strict):
@@ -184,6 +141,8 @@ class Suite(Strict):
     pairs: dict[str, ModelPair] = Field(min_length=1)
     datasets: dict[str, Dataset] = Field(min_length=1)
     generation: Generation = Generation()
+    probe: Probe = Probe()
+    signals: Literal["stored", "live"] = "stored"
     training: TrainingSpec = TrainingSpec()
     methods: dict[str, dict[str, Any] | None] = Field(min_length=1)
     benchmarks: Benchmarks
@@ -226,6 +185,27 @@ def named(name: str) -> Path:
 def load(name: str, overrides: Sequence[str] = ()) -> Suite:
     """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
     path = named(name)
+    raw = _extended(path, ())
+    for override in overrides:
+        _override(raw, override)
+    suite: Suite = _validated(Suite, raw, str(path))
+    return suite
+
+
+def _extended(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+    """The keys of a suite file, over those of the suite that it extends (a path is relative to the file)."""
+    raw = _raw(path)
+    if path in before:
+        raise ValueError(f"{before[-1]}: extends {path}, which extends it")
+    if "extends" not in raw:
+        return raw
+    base = str(raw.pop("extends"))
+    found = path.parent / base if base.endswith((".yaml", ".yml")) else named(base)
+    return _merged(_extended(found, (*before, path)), raw)
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    """The keys of a suite file."""
     if not path.is_file():
         raise ValueError(f"no suite file {path}")
     try:
@@ -238,10 +218,17 @@ def load(name: str, overrides: Sequence[str] = ()) -> Suite:
         ) from e
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: a suite is a mapping of keys")
-    for override in overrides:
-        _override(raw, override)
-    suite: Suite = _validated(Suite, raw, str(path))
-    return suite
+    return raw
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `own`, mappings merged key by key."""
+    both = {
+        k: _merged(base[k], v)
+        for k, v in own.items()
+        if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **own, **both}
 
 
 def _override(raw: dict[str, Any], override: str) -> None:

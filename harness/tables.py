@@ -6,7 +6,9 @@ from harness import collect
 from harness.plan import Plan
 from harness.store import Store
 from reports import records
+from reports.ablation_tables import ablation_tables
 from reports.cost_table import cost_tables
+from reports.direction_table import direction_tables
 from reports.main_table import main_tables
 from reports.quality_table import quality_tables
 from reports.records import Cost, Record, Training
@@ -38,16 +40,22 @@ def write(plan: Plan, store: Store, out: Path) -> dict[str, list[Table]]:
             aside = path.with_name(path.name + ".partial")
             aside.write_text("\n".join(render(part) for part in parts), encoding="utf-8")
             aside.replace(path)
+    for path in folder.iterdir():
+        if path.stem not in tables:  # of an earlier run, with rows that this one has not
+            path.unlink()
     return tables
 
 
 def build(
     measured: list[Record], paid: list[Cost], trained: list[Training], methods: list[str]
 ) -> dict[str, list[Table]]:
-    """Every table of a run, by name; a function of the rows alone."""
-    return {
+    """Every table of a run that has something to show, by name; a function of the rows alone."""
+    built = {
         "main": main_tables(measured, methods),
+        "ablation": ablation_tables(measured, methods),
+        "direction": direction_tables(measured, trained, methods),
         "cost": cost_tables(paid, methods),
         "training": training_tables(trained, [m for m in methods if any(t.method == m for t in trained)]),
         "quality": quality_tables(measured, paid, methods),
     }
+    return {name: tables for name, tables in built.items() if tables}
