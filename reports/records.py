@@ -87,7 +87,9 @@ class Training:
     `loss_*` is the method's own loss on a fixed probe of its training set (no two methods share a scale);
     `margin_*` is log pi(y_w|x) - log pi(y_l|x) in nats, the mean over held-out pairs; None is a number that
     is not finite or was not computed. `moved` is the share, 0-1, of weights whose stored value changed.
-    `terms` names the loss's terms: (name, before, after).
+    `terms` names the loss's terms: (name, before, after). `held_*` is the loss on held-out prompts or, where
+    `objective` names another mean, that mean, which the method raises. `watched` are means on the probe
+    (name, before, after); `warnings` those of them that pass a limit, in words.
     """
 
     suite: str
@@ -102,6 +104,11 @@ class Training:
     moved: float
     steps: int
     terms: tuple[tuple[str, float, float], ...] = ()
+    objective: str = "loss"
+    held_before: float | None = None
+    held_after: float | None = None
+    watched: tuple[tuple[str, float, float], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 RUN = ("suite", "pair", "dataset", "method", "seed")

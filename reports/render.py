@@ -14,13 +14,12 @@ from collections.abc import Callable
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.table import Cell, Row, Table, Unit
+from reports.table import TEACHER, Cell, Row, Table, Unit
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-TEACHER = "Teacher"
 MISSING = "-"  # there is no result; a zero is a result
 WIDTH = 80  # columns of a terminal
 HEAD = 10  # columns of a head above stacked cells: as wide as most intervals

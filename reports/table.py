@@ -12,6 +12,7 @@ from typing import Literal
 
 from reports.records import Row as Source
 
+TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
 Unit = Literal["score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "text"]
 
 

@@ -1,0 +1,205 @@
+"""Columns of measured values, before they are a table: which records each reads, and its cells.
+
+A cell is the mean over questions of the mean over a question's turns, orders and seeds; OpenLLM is the
+unweighted mean over tasks of that. Two judges, or two references, make two slots.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from math import fsum
+from typing import NamedTuple
+
+from reports.records import Record
+from reports.stats import RESAMPLES, Bootstrap, Estimate, Item, bootstrap, difference
+from reports.table import Cell, Column, Unit
+
+
+class Spec(NamedTuple):
+    """A column of the main table: which records it reads, how it is titled, whether its highest is best."""
+
+    benchmark: str
+    metric: str
+    title: str
+    unit: Unit
+    best: bool
+
+
+COLUMNS = (
+    Spec("mt-bench", "score", "MT-Bench", "score", True),
+    Spec("alpaca-eval", "win_rate", "AlpacaEval WR (%)", "share", True),
+    Spec("openllm", "primary", "OpenLLM", "share", True),
+    Spec("rule", "score", "Rule score", "score", True),
+    Spec("implicit-reward", "accuracy", "Reward accuracy (%)", "share", True),
+    Spec("teacher-reward", "reward", "Teacher reward", "nats", True),
+    Spec("teacher-reward", "length", "Length (tokens)", "tokens", False),
+    Spec("teacher-reward", "truncated", "Truncated (%)", "share", False),
+)
+TASKS = {
+    "arc_challenge": "ARC-Challenge",
+    "gsm8k": "GSM8K",
+    "hellaswag": "HellaSwag",
+    "mmlu": "MMLU",
+    "truthfulqa_mc2": "TruthfulQA",
+    "winogrande": "Winogrande",
+}
+NATS = "sum over tokens of log pi_dpo - log pi_ref, nats"
+ONE_SEED = "conditional on this checkpoint"
+Estimator = Callable[[Bootstrap, str], Estimate | None]
+
+
+class Draw(NamedTuple):
+    """How intervals are drawn: number of resamples and seed of the generator."""
+
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+DRAW = Draw()
+
+
+class Slot(NamedTuple):
+    """A column with its records: those of questions, and those that say why there is none."""
+
+    spec: Spec
+    judge: str
+    reference: str
+    records: list[Record]
+    reasons: list[Record]
+
+
+def find(records: list[Record]) -> list[Slot]:
+    """The columns that any record is for; a reason that names no judge or reference is for all of them."""
+    slots = []
+    for spec in COLUMNS:
+        of_benchmark = [r for r in records if r.benchmark == spec.benchmark]
+        reasons = [r for r in of_benchmark if not r.question and r.value is None]
+        of_spec = [r for r in of_benchmark if r.metric == spec.metric and (r.question or r.value is not None)]
+
+        variants = {(r.judge, r.reference) for r in of_spec}
+        for r in reasons:
+            if r.metric in ("", spec.metric) and not any(_is_for(r, *v) for v in variants):
+                variants.add((r.judge, r.reference))
+        for judge, reference in sorted(variants):
+            own = [r for r in of_spec if (r.judge, r.reference) == (judge, reference)]
+            why = [r for r in reasons if _is_for(r, judge, reference)]
+            slots.append(Slot(spec, judge, reference, own, why))
+    return slots
+
+
+def less(baseline: str) -> Estimator:
+    """The mean of a method minus that of `baseline`, which has none itself."""
+
+    def estimate(boot: Bootstrap, method: str) -> Estimate | None:
+        there = method != baseline and baseline in boot.methods
+        return difference(boot, method, baseline) if there else None
+
+    return estimate
+
+
+def _is_for(reason: Record, judge: str, reference: str) -> bool:
+    return reason.judge in ("", judge) and reason.reference in ("", reference)
+
+
+def cells(
+    slot: Slot, dataset: str, methods: Sequence[str], estimate: Estimator, draw: Draw
+) -> dict[str, Cell]:
+    """method -> its cell. Methods that lack a task have none: means over different tasks do not compare."""
+    records: dict[str, list[Record]] = {m: [] for m in methods}
+    reasons: dict[str, list[Record]] = {m: [] for m in methods}
+    for r in slot.records:
+        if r.dataset == dataset and r.method in records:
+            records[r.method].append(r)
+    for r in slot.reasons:
+        if r.dataset == dataset and r.method in reasons:
+            reasons[r.method].append(r)
+
+    strata = {_item(r).stratum for rows in records.values() for r in rows}
+    seeds = {r.seed for rows in records.values() for r in rows}
+    values = {m: _values(rows) for m, rows in records.items()}
+    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
+    whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
+    boot = bootstrap(whole, draw.seed, draw.resamples) if whole else None
+
+    found = {}
+    for m in methods:
+        there = estimate(boot, m) if boot and m in whole else None
+        notes = _cell_notes(records[m], reasons[m], seeds)
+        if values[m] and lacks[m]:
+            notes += (f"no average without {', '.join(lacks[m])}",)
+        found[m] = Cell(*there, notes=notes) if there else Cell(notes=notes)
+    return found
+
+
+def _item(record: Record) -> Item:
+    """What a record is a value of: only OpenLLM's groups are strata, since only it averages over tasks."""
+    if record.benchmark == "openllm":
+        return Item(record.group, record.question)
+    return Item("", f"{record.group}/{record.question}")
+
+
+def _values(records: list[Record]) -> dict[Item, float]:
+    """Item -> the mean of its values over turns, orders and seeds; fsum, so that order does not matter."""
+    found: dict[Item, list[float]] = defaultdict(list)
+    for r in records:
+        if r.value is not None:
+            found[_item(r)].append(r.value)
+    return {item: fsum(values) / len(values) for item, values in found.items()}
+
+
+def _cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
+    """What a cell lacks: values by their status, seeds that other rows have, and the reasons given."""
+    lost = Counter(r.status for r in records if r.value is None)
+    own = {r.seed for r in records if r.value is not None}
+    notes = [f"{count} of {len(records)} {status}" for status, count in sorted(lost.items())]
+    if own and own != seeds:
+        notes.append(f"seed {_listed(own)} of {_listed(seeds)}")
+    return (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
+
+
+def column(slot: Slot, slots: list[Slot]) -> Column:
+    """Titled by its spec, or its only task; by judge and reference as well where they tell columns apart."""
+    spec = slot.spec
+    siblings = [s for s in slots if s.spec == spec]
+    told = ""
+    if len({s.reference for s in siblings}) > 1:
+        told += f" vs {slot.reference or 'none'}"
+    if len({s.judge for s in siblings}) > 1:
+        told += f" by {slot.judge or 'none'}"
+    tasks = _tasks(slot)
+    name = TASKS.get(tasks[0], tasks[0]) if len(tasks) == 1 else spec.title
+    return Column(f"{spec.benchmark}.{spec.metric}{told}", name + told, spec.unit, spec.best)
+
+
+def _tasks(slot: Slot) -> list[str]:
+    return sorted({r.group for r in slot.records}) if slot.spec.benchmark == "openllm" else []
+
+
+def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
+    """Where the values of these columns come from, and how their intervals are drawn."""
+    told = []
+    for slot in slots:
+        name = column(slot, slots).title
+        sources = [f"{k} {v}" for k, v in (("judge", slot.judge), ("reference", slot.reference)) if v]
+        if sources:
+            told.append(f"{name}: {', '.join(sources)}")
+        if tasks := _tasks(slot):
+            mean_over = "unweighted mean over " if len(tasks) > 1 else ""
+            told.append(f"{name}: {mean_over}{', '.join(tasks)}, in percent")
+        if slot.spec.unit == "nats":
+            told.append(f"{name}: {NATS}")
+    told.append(intervals(slots, draw))
+    if any(s.spec.benchmark == "alpaca-eval" and s.reference in methods for s in slots):
+        told.append("an AlpacaEval row equal to its reference is 50 by definition")
+    return tuple(told)
+
+
+def intervals(slots: list[Slot], draw: Draw) -> str:
+    """How the intervals of these columns are drawn, and what they leave out."""
+    seeds = {r.seed for slot in slots for r in slot.records}
+    kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
+    scope = f"means over seeds {_listed(seeds)}, which are not resampled" if len(seeds) > 1 else ONE_SEED
+    return f"intervals: {kind}; {scope}"
+
+
+def _listed(seeds: set[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
