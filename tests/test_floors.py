@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+import methods
+
 ROOT = Path(__file__).parents[1]
 HOUSES = {"harness", "methods", "benchmarks", "reports"}
 STDLIB = set(sys.stdlib_module_names)
@@ -74,7 +76,20 @@ def test_a_leaf_imports_only_what_its_floor_allows(path: Path) -> None:
 def test_methods_do_not_import_each_other(path: Path) -> None:
     """Beside the registry, a method's file knows the contract and the shared formulas."""
     known = {".".join(i.module.split(".")[:2]) for i in of_file(path) if root(i) == "methods"}
-    assert path.name == "__init__.py" or known <= {"methods", "methods.api", "methods.formulas"}
+    assert path.name == "__init__.py" or known <= {
+        "methods",
+        "methods.api",
+        "methods.batch",
+        "methods.formulas",
+    }
+
+
+FORMULAS = sorted({m.loss.__module__ for m in methods.BUILT_IN})
+
+
+@pytest.mark.parametrize("module", FORMULAS)
+def test_a_method_can_be_read_beside_its_paper(module: str) -> None:
+    assert len((ROOT / module.replace(".", "/")).with_suffix(".py").read_text().splitlines()) <= 90
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

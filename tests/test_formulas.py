@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 
 from methods import adpa, dckd, dpo, seqkd, sft, vanillakd
-from methods.api import Batch, Chunk, Role, Statistic, Terms, View, ViewName, example_mean, seq_mean, seq_sum
+from methods.batch import (
+    Batch,
+    Chunk,
+    Role,
+    Statistic,
+    Terms,
+    View,
+    ViewName,
+    example_mean,
+    seq_mean,
+    seq_sum,
+)
 from methods.formulas import kl, log_ratio, logistic, teacher_kl
 
 
@@ -34,9 +45,16 @@ def view(
     return View(torch.tensor(mask).bool(), step_tokens, statistics or {}, logps)
 
 
-def batch(step_examples: int = 1, **views: View) -> Batch:
+def batch(step_examples: int = 1, means: Mapping[str, float] | None = None, **views: View) -> Batch:
     named: dict[ViewName, View] = dict(views)
-    return Batch(named, step_examples)
+    return Batch(named, step_examples, {name: torch.tensor(mean) for name, mean in (means or {}).items()})
+
+
+def response(at: Chunk, step_tokens: int, *stats: Statistic, hp: object = None) -> View:
+    """A view of one response whose tokens are the chunk's rows."""
+    logps = {role: p.gather(-1, at.realised[:, None]).T for role, p in at.logprobs.items()}
+    mask = torch.ones(1, len(at.realised), dtype=torch.bool)
+    return View(mask, step_tokens, {stat: stat.of(at, hp)[None] for stat in stats}, logps)
 
 
 def assert_terms(found: Terms, **expected: float) -> None:

@@ -22,8 +22,9 @@ from synthetic import (
 from torch import Tensor
 
 from methods import adpa, dckd, dpo, sft, vanillakd
-from methods.api import Chunk, Method, Role, Statistic, statistic
-from methods.formulas import kl, teacher_kl
+from methods.api import Method
+from methods.batch import Chunk, Role, Statistic, statistic
+from methods.formulas import reverse_kl, teacher_kl
 from methods.ops import Head, Hidden, Signal, TopK, token_statistics
 
 N = 9
@@ -115,20 +116,9 @@ def test_the_gradient_of_adpa_is_the_probability_times_the_centred_advantage() -
     torch.testing.assert_close(gradient.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-@statistic("teacher")
-def without_reference(at: Chunk, hp: object) -> Tensor:
-    """E_pi[log pi_dpo]: ADPA without the reference teacher."""
-    return (at.policy.exp() * at.teacher).sum(-1)
-
-
 @statistic()
 def entropy(at: Chunk, hp: object) -> Tensor:
     return -(at.policy.exp() * at.policy).sum(-1)
-
-
-@statistic("teacher")
-def reverse_kl(at: Chunk, hp: object) -> Tensor:
-    return kl(at.policy, at.teacher)
 
 
 def test_raw_logits_have_the_gradient_of_log_probs() -> None:
@@ -148,7 +138,7 @@ def test_a_uniform_reference_is_no_reference() -> None:
     """Over the full support the gradients agree; the values differ by ln V."""
     uniform = signals_of(logits(2), torch.zeros(N, VOCAB))
     value, gradient = of_logits(adpa.expected_advantage, uniform, adpa.ADPA(gamma_beta=1.0))
-    plain, plain_gradient = of_logits(without_reference, uniform)
+    plain, plain_gradient = of_logits(adpa.expected_logprob, uniform, adpa.ADPA(gamma_beta=1.0))
     torch.testing.assert_close(gradient, plain_gradient, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(value, plain + log(VOCAB))
 
@@ -160,18 +150,21 @@ def test_where_both_teachers_are_one_the_advantage_is_exactly_nothing(k: int | N
 
 
 def test_a_kl_over_buckets_is_a_lower_bound() -> None:
-    """And closer with more of them."""
+    """And closer with more of them; it is the KL itself with all."""
     full, _ = of_logits(teacher_kl, signals_of(logits(2), logits(3)))
     few, _ = of_logits(teacher_kl, signals_of(logits(2), logits(3), 3))
     many, _ = of_logits(teacher_kl, signals_of(logits(2), logits(3), 30))
     assert (few < full).all() and (few <= many + 1e-5).all() and (many <= full + 1e-5).all()
+    every, _ = of_logits(teacher_kl, signals_of(logits(2), logits(3), VOCAB))
+    torch.testing.assert_close(every, full, rtol=1e-5, atol=1e-6)
 
 
 def test_reverse_kl_is_the_negative_entropy_less_the_expected_log_prob_of_the_teacher() -> None:
     """KL(pi || T) = E_pi[log pi] - E_pi[log T], values and gradients: ADPA without reference plus entropy."""
     signals = signals_of(logits(2), logits(3))
     (divergence, gradient), (h, h_gradient), (cross, cross_gradient) = (
-        of_logits(stat, signals) for stat in (reverse_kl, entropy, without_reference)
+        of_logits(stat, signals, adpa.ADPA(gamma_beta=1.0))
+        for stat in (reverse_kl, entropy, adpa.expected_logprob)
     )
     torch.testing.assert_close(divergence, -h - cross, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(gradient, -h_gradient - cross_gradient, rtol=1e-5, atol=1e-5)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.models import Model, _check_head, body, head_of, load_head, save_head
 from harness.policy import Inputs, Policy
-from methods.api import Chunk, statistic
+from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
 from methods.ops import Head, Hidden
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.api import Chunk, Role, Statistic, statistic
+from methods.batch import Chunk, Role, Statistic, statistic
 from methods.formulas import kl
 from methods.ops import Head, Hidden, Signal, TopK, log_rest, token_statistics, top_ids
 

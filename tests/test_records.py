@@ -14,8 +14,10 @@ RECORD = Record(
 )  # fmt: skip
 COST = Cost("pocket", "pocket", "pocket", "ADPA", 0, 41.2, 1.2e12, 3.4e12, 204_800, 0.075, 2, 11, "cpu")
 TRAINING = Training(
-    "pocket", "pocket", "pocket", "ADPA", 0, 0.693, None, -3.1, 4.25, 0.98, 300, (("sft", 1.2, 0.93),)
-)
+    "pocket", "pocket", "pocket", "ADPA", 0, 0.693, None, -3.1, 4.25, 0.98, 300, (("sft", 1.2, 0.93),),
+    objective="reward", held_before=-0.5, held_after=None,
+    watched=(("clipped", 0.01, 0.63),), warnings=("clipped: 63%, over 50%",),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "reader"), [(RECORD, read), (COST, read_costs), (TRAINING, read_training)])

@@ -1,6 +1,6 @@
 """What must hold for every method of the registry, on a real model with hidden states and a padded head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -10,12 +10,15 @@ import torch
 from synthetic import (
     EVERYTHING,
     VOCAB,
+    Gradient,
     assert_same_gradient,
     batch_of,
+    case_id,
+    computations,
     gradient_of,
+    means_of,
+    policy_for,
     step_of,
-    supports,
-    tiny_policy,
     world,
     written,
 )
@@ -23,28 +26,27 @@ from torch import Tensor
 
 import methods
 from harness.examples import Examples
-from harness.policy import Inputs
-from methods.api import (
-    Method,
-    MissingSignal,
-    Needs,
-    Role,
-    Statistic,
-    Terms,
-    ViewName,
-)
+from harness.policy import Inputs, Policy, Scored
+from methods.api import Method, Needs
+from methods.batch import Batch, MissingSignal, Role, ScoreName, Statistic, Terms, ViewName
 from methods.ops import Hidden, TopK
 
 SPLIT = [[3, 0], [1, 6, 4], [7], [2, 5]]
-CASES = [(method, hp) for method in methods.registry().values() for hp in supports(method)]
-every_case = pytest.mark.parametrize(
-    "method, hp", CASES, ids=[f"{m.name}-{getattr(hp, 'support', 'plain')}" for m, hp in CASES]
-)
+CASES = computations()
+every_case = pytest.mark.parametrize("method, hp", CASES, ids=[case_id(m, hp) for m, hp in CASES])
 
 
 def examples_of(method: Method, hp: Any, folder: Path, scale: float = 1.0) -> Examples:
     """The test world as the method reads it."""
     return written(world(scale), folder, method.needs(hp))
+
+
+def result(method: Method, hp: Any, policy: Policy, batch: Batch, every: Batch) -> tuple[Terms, Gradient]:
+    """Terms and gradient of a batch that is the whole step, where `every` holds what is stored."""
+    policy.zero_grad()
+    terms = method.loss(replace(batch, means=means_of(method, hp, batch, every)), hp)
+    torch.stack(list(terms.values())).sum().backward()
+    return {name: value.detach() for name, value in terms.items()}, gradient_of(policy)
 
 
 # One gradient, however a step is cut
@@ -55,7 +57,7 @@ def test_micro_batches_add_up_to_the_step(method: Method, hp: Any, tmp_path: Pat
     """8 examples at once and as 2 + 3 + 1 + 2, terms and gradient. The loss sums 24 float32 numbers, which in
     any order agree to some eps = 1.2e-7 of the largest.
     """
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
     terms, gradient = step_of(method, hp, policy, examples, [EVERYTHING])
     parts_terms, parts_gradient = step_of(method, hp, policy, examples, SPLIT)
     assert_same_gradient(parts_gradient, gradient, 1e-6)
@@ -65,8 +67,10 @@ def test_micro_batches_add_up_to_the_step(method: Method, hp: Any, tmp_path: Pat
 @every_case
 def test_chunks_and_recomputation_change_nothing(method: Method, hp: Any, tmp_path: Path) -> None:
     examples = examples_of(method, hp, tmp_path)
-    _, small = step_of(method, hp, tiny_policy(chunk=5, recompute=True), examples, [EVERYTHING])
-    _, whole = step_of(method, hp, tiny_policy(chunk=1000, recompute=False), examples, [EVERYTHING])
+    _, small = step_of(method, hp, policy_for(method, hp, chunk=5, recompute=True), examples, [EVERYTHING])
+    _, whole = step_of(
+        method, hp, policy_for(method, hp, chunk=1000, recompute=False), examples, [EVERYTHING]
+    )
     assert_same_gradient(small, whole, 1e-6)
 
 
@@ -81,7 +85,7 @@ def every_statistic() -> set[Statistic]:
 def test_a_batch_holds_nothing_but_what_the_method_declares(method: Method, hp: Any, tmp_path: Path) -> None:
     declared = method.needs(hp).views
     examples = examples_of(method, hp, tmp_path)
-    batch = batch_of(tiny_policy(), examples, EVERYTHING, hp, EVERYTHING)
+    batch = batch_of(policy_for(method, hp), examples, EVERYTHING, hp, EVERYTHING)
     for name in get_args(ViewName):
         if name not in declared:
             with pytest.raises(MissingSignal, match=name):
@@ -91,38 +95,84 @@ def test_a_batch_holds_nothing_but_what_the_method_declares(method: Method, hp: 
         for role in set(get_args(Role)) - set(reads.logps):
             with pytest.raises(MissingSignal, match=role):
                 view.logps(role)
+        for role in set(get_args(Role)) - set(reads.values):
+            with pytest.raises(MissingSignal, match=role):
+                view.values(role)
+        for score in set(get_args(ScoreName)) - set(reads.scores):
+            with pytest.raises(MissingSignal, match=score):
+                view.scores(score)
         for statistic in every_statistic() - set(reads.stats):
             with pytest.raises(MissingSignal, match=statistic.name):
                 view[statistic]
 
 
+@every_case
+def test_what_is_known_before_training_does_not_hold_the_policy(
+    method: Method, hp: Any, tmp_path: Path
+) -> None:
+    """What `set_stats` is given: of the policy no log-probs, no state values and no statistics."""
+    stored = examples_of(method, hp, tmp_path).stored(EVERYTHING)
+    for name, reads in method.needs(hp).views.items():
+        view = stored.view(name)
+        assert set(view.token_logps) == set(reads.logps) - {"policy"}
+        assert set(view.state_values) == set(reads.values) - {"policy"}
+        assert not view.statistics
+
+
 def weaker(needs: Needs) -> Iterator[Needs]:
-    """`needs` with one statistic or one role's log-probs less."""
+    """`needs` with one statistic, one role's log-probs, one role's values or one kind of scores less."""
     for name, reads in needs.views.items():
-        less = [replace(reads, stats=tuple(s for s in reads.stats if s != gone)) for gone in reads.stats]
-        less += [replace(reads, logps=tuple(r for r in reads.logps if r != gone)) for gone in reads.logps]
-        yield from (replace(needs, views={**needs.views, name: reads}) for reads in less)
+        for what in ("stats", "logps", "values", "scores"):
+            declared = getattr(reads, what)
+            for gone in declared:
+                less = replace(reads, **{what: tuple(d for d in declared if d != gone)})
+                yield replace(needs, views={**needs.views, name: less})
+
+
+def read_all(method: Method, hp: Any, batch: Batch, stored: Batch) -> None:
+    """Call all that a method is: its loss, and its means over a step, a set and a probe."""
+    method.loss(batch, hp)
+    for stats, of in ((method.step_stats, batch), (method.set_stats, stored), (method.watch, batch)):
+        if stats:
+            stats(of, hp)
 
 
 @every_case
-def test_a_loss_reads_all_that_its_method_declares(method: Method, hp: Any, tmp_path: Path) -> None:
-    """With any one declaration less, a view or what is read of it, the loss cannot be computed."""
-    policy, needs = tiny_policy(), method.needs(hp)
-    whole = batch_of(policy, written(world(), tmp_path / "whole", needs), EVERYTHING, hp, EVERYTHING)
+def test_a_method_reads_all_that_it_declares(method: Method, hp: Any, tmp_path: Path) -> None:
+    """With any one declaration less, a view or what is read of it, its numbers cannot be computed."""
+    policy, needs = policy_for(method, hp), method.needs(hp)
+    examples = written(world(), tmp_path / "whole", needs)
+    whole, stored = batch_of(policy, examples, EVERYTHING, hp, EVERYTHING), examples.stored(EVERYTHING)
+    means = means_of(method, hp, whole, stored)
+    whole = replace(whole, means=means)
+    read_all(method, hp, whole, stored)
     for name in needs.views:
         views = {n: v for n, v in whole.views.items() if n != name}
         with pytest.raises(MissingSignal, match=name):
-            method.loss(replace(whole, views=views), hp)
+            read_all(method, hp, replace(whole, views=views), stored)
     for number, less in enumerate(weaker(needs)):
         examples = written(world(), tmp_path / str(number), less)
+        batch = batch_of(policy, examples, EVERYTHING, hp, EVERYTHING, means)
         with pytest.raises(MissingSignal):
-            method.loss(batch_of(policy, examples, EVERYTHING, hp, EVERYTHING), hp)
+            read_all(method, hp, batch, examples.stored(EVERYTHING))
+
+
+@every_case
+def test_a_loss_needs_all_the_means_that_its_method_declares(method: Method, hp: Any, tmp_path: Path) -> None:
+    """A mean that no loss reads would be computed for nothing: an extra forward pass a step."""
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
+    batch = batch_of(policy, examples, EVERYTHING, hp, EVERYTHING)
+    means = means_of(method, hp, batch, examples.stored(EVERYTHING))
+    for gone in means:
+        less = {name: mean for name, mean in means.items() if name != gone}
+        with pytest.raises(KeyError, match=gone):
+            method.loss(replace(batch, means=less), hp)
 
 
 @every_case
 def test_a_statistic_sees_only_the_models_that_it_names(method: Method, hp: Any, tmp_path: Path) -> None:
     """The signals are all there; a statistic that names one role less cannot read it."""
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
     for inputs in examples.inputs(EVERYTHING):
         for statistic in inputs.stats:
             for role in statistic.reads:
@@ -136,15 +186,30 @@ def test_a_statistic_sees_only_the_models_that_it_names(method: Method, hp: Any,
 
 @every_case
 def test_gradient_reaches_the_policy_and_nothing_else(method: Method, hp: Any, tmp_path: Path) -> None:
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
-    inputs = examples.inputs(EVERYTHING)
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
+    inputs = [
+        replace(view, signals={role: with_gradient(signal) for role, signal in view.signals.items()})
+        for view in examples.inputs(EVERYTHING)
+    ]
     leaves = [t for view in inputs for signal in view.signals.values() for t in tensors_of(signal)]
-    for leaf in leaves:
-        leaf.requires_grad_()
-    terms = method.loss(examples.batch(EVERYTHING, policy(inputs, hp), EVERYTHING), hp)
-    torch.stack(list(terms.values())).sum().backward()
+    batch = examples.batch(EVERYTHING, policy(inputs, hp), EVERYTHING)
+    for view in batch.views.values():
+        told = {**view.token_logps, **{f"value of {r}": x for r, x in view.state_values.items()}}
+        assert all(x.requires_grad == name.endswith("policy") for name, x in told.items())
+    _, gradient = result(method, hp, policy, batch, examples.stored(EVERYTHING))
     assert all(leaf.grad is None for leaf in leaves)
-    assert all(bool(g.any()) for g in gradient_of(policy).values())
+    assert all(bool(g.any()) for g in gradient.values())
+
+
+def with_gradient(signal: Hidden | TopK) -> Hidden | TopK:
+    """The signal in tensors of its own, to which a gradient could flow."""
+    if isinstance(signal, TopK):
+        return replace(signal, logprobs=leaf(signal.logprobs), rest=leaf(signal.rest))
+    return Hidden(leaf(signal.states), replace(signal.head, weight=leaf(signal.head.weight)))
+
+
+def leaf(x: Tensor) -> Tensor:
+    return x.clone().requires_grad_()
 
 
 def tensors_of(signal: Hidden | TopK) -> list[Tensor]:
@@ -157,16 +222,14 @@ def tensors_of(signal: Hidden | TopK) -> list[Tensor]:
 @every_case
 def test_what_stands_behind_a_sequence_changes_nothing(method: Method, hp: Any, tmp_path: Path) -> None:
     """Padding of another length with other ids in it: the same terms and gradient."""
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
 
-    def result(inputs: list[Inputs]) -> tuple[Terms, dict[str, Tensor]]:
-        policy.zero_grad()
-        terms = method.loss(examples.batch(EVERYTHING, policy(inputs, hp), EVERYTHING), hp)
-        torch.stack(list(terms.values())).sum().backward()
-        return {name: value.detach() for name, value in terms.items()}, gradient_of(policy)
+    def of(inputs: list[Inputs]) -> tuple[Terms, Gradient]:
+        batch = examples.batch(EVERYTHING, policy(inputs, hp), EVERYTHING)
+        return result(method, hp, policy, batch, examples.stored(EVERYTHING))
 
-    terms, gradient = result(examples.inputs(EVERYTHING))
-    noisy_terms, noisy_gradient = result([with_noise_behind(view) for view in examples.inputs(EVERYTHING)])
+    terms, gradient = of(examples.inputs(EVERYTHING))
+    noisy_terms, noisy_gradient = of([with_noise_behind(view) for view in examples.inputs(EVERYTHING)])
     torch.testing.assert_close(noisy_terms, terms, rtol=1e-6, atol=1e-6)
     assert_same_gradient(noisy_gradient, gradient, 1e-6)
 
@@ -183,38 +246,51 @@ def with_noise_behind(view: Inputs) -> Inputs:
 
 @every_case
 def test_values_off_the_mask_change_nothing(method: Method, hp: Any, tmp_path: Path) -> None:
-    """NaN at prompts and padding in every statistic and log-prob: the same terms and gradient."""
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
-    terms, gradient = step_of(method, hp, policy, examples, [EVERYTHING])
-    policy.zero_grad()
+    """NaN at prompts and padding in all that a view holds: the same terms and gradient."""
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
+    stored = examples.stored(EVERYTHING)
     batch = batch_of(policy, examples, EVERYTHING, hp, EVERYTHING)
-    spoilt = {
+    terms, gradient = result(method, hp, policy, batch, stored)
+    again = spoilt(batch_of(policy, examples, EVERYTHING, hp, EVERYTHING))
+    spoilt_terms, spoilt_gradient = result(method, hp, policy, again, spoilt(stored))
+    torch.testing.assert_close(spoilt_terms, terms, rtol=0, atol=0)
+    assert_same_gradient(spoilt_gradient, gradient, 1e-9)
+
+
+def spoilt(batch: Batch) -> Batch:
+    """NaN off the mask of every view."""
+
+    def nan(known: Mapping[Any, Tensor], mask: Tensor) -> dict[Any, Tensor]:
+        return {name: torch.where(mask, x, torch.nan) for name, x in known.items()}
+
+    views = {
         name: replace(
             view,
-            statistics={s: torch.where(view.mask, x, torch.nan) for s, x in view.statistics.items()},
-            token_logps={r: torch.where(view.mask, x, torch.nan) for r, x in view.token_logps.items()},
+            statistics=nan(view.statistics, view.mask),
+            token_logps=nan(view.token_logps, view.mask),
+            state_values=nan(view.state_values, view.mask),
         )
         for name, view in batch.views.items()
     }
-    found = method.loss(replace(batch, views=spoilt), hp)
-    torch.stack(list(found.values())).sum().backward()
-    torch.testing.assert_close(found, terms, rtol=0, atol=0)
-    assert_same_gradient(gradient_of(policy), gradient, 1e-9)
+    return replace(batch, views=views)
 
 
 @every_case
-def test_two_sequences_in_one_batch_say_what_each_says_alone(method: Method, hp: Any, tmp_path: Path) -> None:
-    policy, examples = tiny_policy(), examples_of(method, hp, tmp_path)
-    for long, short in [(1, 0), (3, 5)]:
-        together = policy(examples.inputs([long, short]), hp)
-        for row, alone in enumerate([policy(examples.inputs([i]), hp) for i in (long, short)]):
-            for both, one in zip(together, alone, strict=True):
-                for name in one.statistics:
-                    ours, theirs = both.statistics[name][row][both.mask[row]], one.statistics[name][one.mask]
-                    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-                torch.testing.assert_close(
-                    both.logps[row][both.mask[row]], one.logps[one.mask], rtol=1e-5, atol=1e-5
-                )
+def test_two_examples_in_one_batch_say_what_each_says_alone(method: Method, hp: Any, tmp_path: Path) -> None:
+    policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
+    for pair in ([1, 0], [3, 5]):
+        together = policy(examples.inputs(pair), hp)
+        for place, example in enumerate(pair):
+            for both, one in zip(together, policy(examples.inputs([example]), hp), strict=True):
+                of_one = slice(place * len(one.mask), (place + 1) * len(one.mask))
+                for ours, theirs in zip(numbers(both), numbers(one), strict=True):
+                    found = ours[of_one][both.mask[of_one]]
+                    torch.testing.assert_close(found, theirs[one.mask], rtol=1e-5, atol=1e-5)
+
+
+def numbers(said: Scored) -> list[Tensor]:
+    """All that a policy says of a view, each [B, T]."""
+    return [said.logps, *said.statistics.values(), *([] if said.values is None else [said.values])]
 
 
 @every_case
@@ -222,7 +298,7 @@ def test_losses_and_gradients_are_finite_at_logits_of_ten_thousand(
     method: Method, hp: Any, tmp_path: Path
 ) -> None:
     """Hidden states of the policy and of the frozen models are scaled until logits pass +-1e4."""
-    policy, examples = tiny_policy(torch.float32), examples_of(method, hp, tmp_path, scale=5e3)
+    policy, examples = policy_for(method, hp, torch.float32), examples_of(method, hp, tmp_path, scale=5e3)
     with torch.no_grad():
         policy.model.model.norm.weight.mul_(5e3)
     inputs = examples.inputs(EVERYTHING)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from reports.main_table import Draw, difference_tables, main_tables
+from reports.main_table import difference_tables, main_tables
 from reports.records import Record
+from reports.slots import Draw
 from reports.table import Cell, Table
 
 QUICK = Draw(resamples=200)

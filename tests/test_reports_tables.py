@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.tables import build
 from reports.cost_table import cost_tables
 from reports.quality_table import quality_tables
 from reports.records import Cost, Record, Training
@@ -90,6 +91,71 @@ def test_margins_are_left_out_where_no_run_measured_them():
     assert [c.name for c in table.columns] == ["loss_before", "loss_after", "moved", "steps"]
     assert [cell.value for cell in table.rows[0].cells] == [0.7, 0.5, 0.5, 300]
     assert not any("margin" in note for note in table.notes)
+
+
+def test_held_out_columns_stand_where_a_run_measured_them():
+    without = replace(TRAINING, margin_before=None, margin_after=None)
+    (table,) = training_tables([replace(without, held_before=0.75, held_after=0.25)], ["DPO"])
+    assert [c.name for c in table.columns] == [
+        "loss_before", "loss_after", "held_before", "held_after", "moved", "steps"
+    ]  # fmt: skip
+    assert [cell.value for cell in table.rows[0].cells] == [0.7, 0.5, 0.75, 0.25, 0.5, 300]
+    assert any(note.startswith("held out:") for note in table.notes)
+
+
+def test_one_pair_has_held_out_columns_though_another_has_none():
+    rows = [replace(TRAINING, pair="b>a", held_before=0.75, held_after=0.25), replace(TRAINING, pair="c>a")]
+    names = [[c.name for c in t.columns] for t in training_tables(rows, ["DPO"])]
+    assert ["held_after" in of_table for of_table in names] == [True, False]
+
+
+def test_a_mean_that_a_method_raises_is_named_where_it_stands():
+    row = replace(TRAINING, objective="reward", held_before=-1.0, held_after=2.0)
+    (table,) = training_tables([row], ["DPO"])
+    assert shown(table, "DPO")["held_after"] == Cell(
+        2.0, notes=("held out: the mean reward, which the method raises",)
+    )
+
+
+def test_what_was_watched_is_a_footnote_of_means_over_seeds():
+    """clipped: (0.25 + 0.75) / 2 -> (0.5 + 1) / 2; one watched mean is shown, one term is not."""
+    rows = [
+        replace(TRAINING, terms=(("dpo", 1.0, 0.0),), watched=(("clipped", 0.25, 0.5),)),
+        replace(TRAINING, terms=(("dpo", 1.0, 0.0),), watched=(("clipped", 0.75, 1.0),), seed=1),
+    ]
+    (table,) = training_tables(rows, ["DPO"])
+    assert shown(table, "DPO")["loss_after"].notes == ("watched: clipped 0.500 -> 0.750",)
+
+
+def test_warnings_are_notes_that_name_their_method_in_the_order_of_rows():
+    warning = "advantages clipped: 63%, over 50%"
+    rows = [
+        replace(TRAINING, method="B", warnings=(warning, "another")),
+        replace(TRAINING, method="A", warnings=(warning,)),
+        replace(TRAINING, method="hidden", warnings=(warning,)),
+    ]
+    (table,) = training_tables(rows, ["A", "B"])
+    assert table.notes[-3:] == (f"A: {warning}", f"B: {warning}", "B: another")
+    assert not any("hidden" in note for note in table.notes)
+
+
+def test_a_warning_of_one_seed_or_dataset_of_several_says_which():
+    rows = [
+        replace(TRAINING, dataset="x"),
+        replace(TRAINING, dataset="y", warnings=("late",)),
+        replace(TRAINING, dataset="y", seed=1),
+    ]
+    (table,) = training_tables(rows, ["DPO"])
+    assert "DPO (y, seed 0): late" in table.notes
+
+
+def test_tables_with_nothing_to_show_are_not_built():
+    """One method, judged but not against its like: no ablation; its win rate has no Student beside it."""
+    assert list(build([RECORD], [COST], [TRAINING], ["DPO"])) == ["main", "cost", "training", "quality"]
+    held = replace(TRAINING, held_before=1.0, held_after=0.5)
+    again = [replace(RECORD, method=m) for m in ("ADPA", "ADPA[top-5]")]
+    built = build(again, [COST], [held], ["ADPA", "ADPA[top-5]", "DPO"])
+    assert list(built) == ["main", "ablation", "direction", "cost", "training", "quality"]
 
 
 @pytest.mark.parametrize("tables", [cost_tables, training_tables, lambda r, m: quality_tables([], r, m)])

@@ -85,3 +85,27 @@ def test_the_suites_that_ship_are_valid(name: str) -> None:
     loaded = suite.load(name)
     for method in loaded.methods:
         suite.configured(loaded, methods.registry()[method])
+
+
+def test_a_suite_takes_the_keys_of_the_one_it_extends(tmp_path: Path) -> None:
+    """Mappings are merged key by key; what stands in the file itself wins; null takes a benchmark away."""
+    own = tmp_path / "own.yaml"
+    own.write_text(f"extends: {TINY}\nname: own\nmethods: {{SimPO: {{}}}}\nbenchmarks: {{openllm: null}}\n")
+    base, found = suite.load(TINY), suite.load(str(own))
+    assert found.methods == {**base.methods, "SimPO": {}}
+    assert found.name == "own" and found.pairs == base.pairs
+    assert found.benchmarks.openllm is None and found.benchmarks.rule == base.benchmarks.rule
+
+
+def test_suites_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(ValueError, match=r"b\.yaml: extends .*a\.yaml, which extends it"):
+        suite.load(str(tmp_path / "a.yaml"))
+
+
+def test_one_reference_or_several() -> None:
+    one = suite.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.alpaca_eval
+    several = suite.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.alpaca_eval
+    assert one and several
+    assert (one.reference, several.reference) == (("DCKD",), ("ADPA", "DCKD"))

@@ -16,7 +16,8 @@ from twins import TWINS, twin_of
 
 import methods
 from methods import adpa, dpo
-from methods.api import Batch, Chunk, Method, Reads, Statistic, Terms, View
+from methods.api import Method, Reads
+from methods.batch import Batch, Chunk, Statistic, Terms, View
 from methods.formulas import teacher_kl
 
 WEIGHT = 0.7  # of a teacher's term, and DPO's beta: far from where a mistake would be small

@@ -1,0 +1,145 @@
+"""Every divergence to a teacher, by hand: two or three tokens in the vocabulary, one or two in a response."""
+
+from dataclasses import replace
+from math import log
+
+import pytest
+import torch
+from test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
+
+from methods import atkd, distillm, dpkd, gkd
+from methods.api import Method
+from methods.formulas import jsd, mixture
+
+# p = (3/4, 1/4), q = (1/2, 1/2) is HALVES;  p = (1/2, 1/2), q = (1/4, 3/4) is QUARTER
+FORWARD = 0.75 * log(3 / 2) + 0.25 * log(1 / 2), 0.5 * log(2) + 0.5 * log(2 / 3)
+REVERSE = 0.5 * log(2 / 3) + 0.5 * log(2), 0.25 * log(1 / 2) + 0.75 * log(3 / 2)
+# KL(p || m), m = 1/4 p + 3/4 q:  m = (9/16, 7/16) and (5/16, 11/16)
+TO_QUARTER = 0.75 * log(4 / 3) + 0.25 * log(4 / 7), 0.5 * log(8 / 5) + 0.5 * log(8 / 11)
+# KL(q || m) of the same m
+FROM_QUARTER = 0.5 * log(8 / 9) + 0.5 * log(8 / 7), 0.25 * log(4 / 5) + 0.75 * log(12 / 11)
+# KL(q || m'), m' = 3/4 p + 1/4 q:  m' = (11/16, 5/16) and (7/16, 9/16)
+SKEW_REVERSE = 0.5 * log(8 / 11) + 0.5 * log(8 / 5), 0.25 * log(4 / 7) + 0.75 * log(4 / 3)
+JSD = tuple(0.25 * a + 0.75 * b for a, b in zip(TO_QUARTER, FROM_QUARTER, strict=True))
+
+
+def test_a_mixture_by_hand() -> None:
+    """1/4 (3/4, 1/4) + 3/4 (1/2, 1/2) = (9/16, 7/16)."""
+    found = mixture(HALVES.teacher, HALVES.policy, 0.25).exp()
+    torch.testing.assert_close(found, torch.tensor([[9 / 16, 7 / 16]]))
+
+
+def test_a_generalised_jsd_by_hand() -> None:
+    """1/4 KL(p || m) + 3/4 KL(q || m), and with p and q and the shares turned round the same."""
+    torch.testing.assert_close(jsd(HALVES.teacher, HALVES.policy, 0.25), torch.tensor([JSD[0]]))
+    torch.testing.assert_close(jsd(HALVES.policy, HALVES.teacher, 0.75), torch.tensor([JSD[0]]))
+
+
+@pytest.mark.parametrize(
+    "method, expected",
+    [(gkd.METHOD, JSD), (gkd.FORWARD, FORWARD), (gkd.REVERSE, REVERSE)],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_gkd_by_hand(method: Method, expected: tuple[float, float]) -> None:
+    """b = 1/4, a quarter of it on the policy's response; the step has 2 tokens of y_w and 5 of the other."""
+    hp = gkd.GKD(student_share=0.25, b=0.25)
+    (divergence,) = method.needs(hp).views["chosen"].stats
+    y_w, y = response(HALVES, 2, divergence, hp=hp), response(QUARTER, 5, divergence, hp=hp)
+    found = method.loss(batch(chosen=y_w, policy_rollout=y), hp)
+    assert_terms(found, kd=0.75 * expected[0] / 2, kd_on_policy=0.25 * expected[1] / 5)
+
+
+@pytest.mark.parametrize(
+    "method, expected",
+    [(distillm.METHOD, TO_QUARTER), (distillm.REVERSE, SKEW_REVERSE)],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_distillm_by_hand(method: Method, expected: tuple[float, float]) -> None:
+    """a = 1/4, a quarter of it on the student's response; the step has 2 tokens of y_w and 5 of the other."""
+    hp = distillm.DistiLLM(skew=0.25, student_share=0.25)
+    (divergence,) = method.needs(hp).views["chosen"].stats
+    y_w, y_hat = response(HALVES, 2, divergence, hp=hp), response(QUARTER, 5, divergence, hp=hp)
+    found = method.loss(batch(chosen=y_w, student_rollout=y_hat), hp)
+    assert_terms(found, kd=0.75 * expected[0] / 2, kd_rollout=0.25 * expected[1] / 5)
+
+
+def test_the_target_and_the_others_of_atkd_by_hand() -> None:
+    """The third of three tokens is realised: teacher (1/2, 1/4, 1/4), policy (1/6, 1/3, 1/2).
+
+    TKD: (1/4, 3/4) to (1/2, 1/2), 1/4 ln 1/2 + 3/4 ln 3/2
+    DKD: (2/3, 1/3) to (1/3, 2/3), 2/3 ln 2 + 1/3 ln 1/2 = 1/3 ln 2
+    """
+    at = chunk(teacher=[[0.5, 0.25, 0.25]], policy=[[1 / 6, 1 / 3, 0.5]])
+    at = replace(at, realised=torch.tensor([2]))
+    expected = 0.25 * log(1 / 2) + 0.75 * log(3 / 2)
+    torch.testing.assert_close(atkd.target_kl.of(at, None), torch.tensor([expected]))
+    torch.testing.assert_close(atkd.other_kl.of(at, None), torch.tensor([log(2) / 3]))
+
+
+EASY_AND_HARD = chunk(
+    teacher=[[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]], policy=[[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]]
+)
+
+
+def test_atkd_by_hand() -> None:
+    """An easy token (p_T(g) = 1/2) and a hard one (1/4), in a step of one easy and three hard; lambda = 1/5.
+
+    easy: DKD (1/2, 1/2) to (2/3, 1/3) = 1/2 ln 3/4 + 1/2 ln 3/2
+    hard: TKD (1/4, 3/4) to (1/2, 1/2), DKD (2/3, 1/3) to (1/2, 1/2);   each over its own count, 1 and 3
+    """
+    y_w = response(EASY_AND_HARD, 4, atkd.target_kl, atkd.other_kl)
+    target, others = 0.25 * log(1 / 2) + 0.75 * log(3 / 2), 2 / 3 * log(4 / 3) + 1 / 3 * log(2 / 3)
+    assert_terms(
+        atkd.loss(batch(means={"easy": 0.25}, chosen=y_w), atkd.ATKD(share=0.2)),
+        easy=0.2 * (0.5 * log(3 / 4) + 0.5 * log(3 / 2)),
+        hard=0.8 * (target + others) / 3,
+    )
+
+
+def test_atkd_of_one_token_answers_has_no_easy_group() -> None:
+    """The easy token of the case above, alone: a hard one.  TKD (1/2, 1/2) to (1/4, 3/4)."""
+    alone = chunk(teacher=[[0.5, 0.25, 0.25]], policy=[[0.25, 0.5, 0.25]])
+    y_w = response(alone, 1, atkd.target_kl, atkd.other_kl)
+    (total, count), hp = atkd.METHOD.step_stats(batch(chosen=y_w), atkd.ATKD())["easy"], atkd.ATKD(share=0.2)
+    assert (int(total), int(count)) == (0, 1)
+    target, others = 0.5 * log(2) + 0.5 * log(2 / 3), 0.5 * log(3 / 4) + 0.5 * log(3 / 2)
+    assert_terms(
+        atkd.loss(batch(means={"easy": 0.0}, chosen=y_w), hp), easy=0.0, hard=0.8 * (target + others)
+    )
+
+
+def test_the_easy_half_is_the_surer_one_of_each_response() -> None:
+    """Rounded down: 1 of 3, none of 1, 2 of 4; where two are as sure, the earlier; never off the mask."""
+    y = view(
+        [[0, 1, 1, 1], [0, 1, 0, 0], [1, 1, 1, 1]],
+        8,
+        teacher=[[0.9, 0.1, 0.3, 0.2], [0.9, 0.8, 0.9, 0.9], [0.5, 0.4, 0.5, 0.5]],
+    )
+    assert atkd.easy(y).int().tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 0]]
+
+
+TWO_TOKENS = chunk(
+    teacher=[[0.5, 0.25, 0.25], [0.5, 0.375, 0.125]], policy=[[0.25, 0.5, 0.25], [0.75, 0.125, 0.125]]
+)
+
+
+def test_dpkd_per_token_by_hand() -> None:
+    """The likeliest tokens differ at the first of two tokens and agree at the second; beta 1, kd_ratio 1/4.
+
+    h_1 = (ln 1/4 - ln 1/2) - (ln 1/2 - ln 1/4) = -ln 4, L_1 = ln 5;   h_2 = 0, L_2 = ln 2
+    sft = 3/4 (ln 4 + ln 4/3) / 2;   dpkd = 1/4 (ln 5 + ln 2) / 2
+    """
+    hp = dpkd.TokenDPKD(beta=1.0, kd_ratio=0.25)
+    found = dpkd.token_loss(batch(chosen=response(TWO_TOKENS, 2, dpkd.likeliest, hp=hp)), hp)
+    assert_terms(found, sft=3 / 8 * (log(4) + log(4 / 3)), dpkd=(log(5) + log(2)) / 8)
+
+
+def test_dpkd_per_token_has_no_gradient_where_the_likeliest_tokens_agree() -> None:
+    """beta = 1/2, h_1 = -ln 4: dL / dz = -1/2 sigmoid(ln 2) (e_0 - e_1) = (-1/3, 1/3, 0), and nothing."""
+    z = TWO_TOKENS.policy.clone().requires_grad_()
+    at = replace(TWO_TOKENS, logprobs={"teacher": TWO_TOKENS.teacher, "policy": z.log_softmax(-1)})
+    found = dpkd.likeliest.of(at, dpkd.TokenDPKD(beta=0.5))
+    torch.testing.assert_close(found[1].detach(), torch.tensor(log(2)))
+    (gradient,) = torch.autograd.grad(found.sum(), z)
+    expected = torch.tensor([[-1 / 3, 1 / 3, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-6)

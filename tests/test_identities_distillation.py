@@ -1,0 +1,177 @@
+"""Where the divergences to a teacher must agree, and where two readings of one formula differ."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import exp, log
+from typing import Any
+
+import pytest
+import torch
+from test_formulas import batch, chunk, response, view
+from torch import Tensor
+
+from methods import atkd, distillm, dpkd, gkd, minillm, q_kd, vanillakd
+from methods.batch import Batch, Chunk, Statistic, Terms
+from methods.formulas import jsd, kl, reverse_kl, teacher_kl
+
+N, VOCAB = 12, 7
+
+
+def states(seed: int = 0) -> Chunk:
+    """N states, in float64; every token of the vocabulary is realised at some of them."""
+    draw = torch.Generator().manual_seed(seed)
+    roles = ("policy", "teacher", "teacher_ref")
+    logprobs = {role: torch.randn(N, VOCAB, generator=draw).double().log_softmax(-1) for role in roles}
+    return Chunk(torch.arange(N) % VOCAB, logprobs)
+
+
+def trained(
+    loss: Callable[[Batch, Any], Terms], hp: object, names: tuple[str, ...], *stats: Statistic
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The terms on views of the same states, and the gradient of their sum to the policy's logits."""
+    z = states().policy.clone().requires_grad_()
+    at = replace(states(), logprobs={**states().logprobs, "policy": z.log_softmax(-1)})
+    found = loss(batch(**{name: response(at, N, *stats, hp=hp) for name in names}), hp)
+    (gradient,) = torch.autograd.grad(torch.stack(list(found.values())).sum(), z)
+    return {name: x.detach() for name, x in found.items()}, gradient
+
+
+def test_a_kl_is_that_of_the_target_and_that_of_the_others_by_the_uncertainty() -> None:
+    """KL = TKD + Unc * DKD, Unc = 1 - p_T(g)."""
+    at = states()
+    uncertainty = 1 - at.teacher.exp().gather(-1, at.realised[:, None]).squeeze(-1)
+    whole = atkd.target_kl.of(at, None) + uncertainty * atkd.other_kl.of(at, None)
+    torch.testing.assert_close(whole, teacher_kl.of(at, None))
+
+
+def test_with_two_tokens_there_is_nothing_but_the_target() -> None:
+    """Over V = 2 and of one token, ATKD is a forward KL by 1 - lambda."""
+    at = chunk(teacher=[[0.7, 0.3]], policy=[[0.4, 0.6]])
+    y_w = response(at, 1, atkd.target_kl, atkd.other_kl)
+    found = atkd.loss(batch(means={"easy": 0.0}, chosen=y_w), atkd.ATKD(share=0.2))
+    torch.testing.assert_close(found["hard"], 0.8 * teacher_kl.of(at, None)[0])
+
+
+def test_gkd_on_data_alone_with_forward_kl_is_the_kl_of_vanillakd() -> None:
+    """student_share = 0, and alpha = 1 without the likelihood: values and gradients."""
+    ours, gradient = trained(
+        gkd.forward_loss, gkd.GKD(student_share=0.0), ("chosen", "policy_rollout"), teacher_kl
+    )
+
+    def without_likelihood(of: Batch, hp: vanillakd.VanillaKD) -> Terms:
+        return {"kd": vanillakd.loss(of, hp)["kd"]}
+
+    hp = vanillakd.VanillaKD(alpha=1.0)
+    theirs, its_gradient = trained(without_likelihood, hp, ("chosen",), teacher_kl)
+    assert float(ours["kd_on_policy"]) == 0
+    torch.testing.assert_close(ours["kd"], theirs["kd"])
+    torch.testing.assert_close(gradient, its_gradient)
+
+
+def test_q_softmax_of_a_uniform_reference_is_the_kl_of_vanillakd() -> None:
+    """softmax(log pi_dpo - const) = pi_dpo, at beta = 1."""
+    at = states()
+    uniform = torch.full_like(at.teacher, -log(VOCAB))
+    found = q_kd.softmax_kl.of(
+        replace(at, logprobs={**at.logprobs, "teacher_ref": uniform}), q_kd.QKD(beta=1.0)
+    )
+    torch.testing.assert_close(found, teacher_kl.of(at, None))
+
+
+def test_q_softmax_becomes_q_argmax_as_beta_grows() -> None:
+    at = states()
+    expected = q_kd.argmax_nll.of(at, q_kd.QKD())
+    torch.testing.assert_close(q_kd.softmax_kl.of(at, q_kd.QKD(beta=1e4)), expected)
+    assert (q_kd.softmax_kl.of(at, q_kd.QKD(beta=1.0)) - expected).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "skewed, plain",
+    [(distillm.skew_kl, teacher_kl), (distillm.skew_reverse_kl, reverse_kl)],
+    ids=["forward", "reverse"],
+)
+def test_a_skew_divergence_becomes_a_plain_one_as_the_skew_vanishes(
+    skewed: Statistic, plain: Statistic
+) -> None:
+    """And is smaller with any skew."""
+    at = states()
+    found = skewed.of(at, distillm.DistiLLM(skew=1e-8))
+    torch.testing.assert_close(found, plain.of(at, None), rtol=1e-6, atol=1e-6)
+    assert (skewed.of(at, distillm.DistiLLM(skew=0.1)) < plain.of(at, None)).all()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_a_generalised_jsd_is_made_of_two_skew_divergences(share: float) -> None:
+    """JSD_b = b SKL_b + (1 - b) SRKL_(1-b), of the one mixture b p + (1 - b) q."""
+    at = states()
+    forward = distillm.skew_kl.of(at, distillm.DistiLLM(skew=share))
+    reverse = distillm.skew_reverse_kl.of(at, distillm.DistiLLM(skew=1 - share))
+    found = gkd.teacher_jsd.of(at, gkd.GKD(b=share))
+    torch.testing.assert_close(found, share * forward + (1 - share) * reverse)
+
+
+def test_a_generalised_jsd_has_both_kls_as_its_limits() -> None:
+    """JSD_b / b -> KL(T || S) as b -> 0;   JSD_b / (1 - b) -> KL(S || T) as b -> 1."""
+    at, tiny = states(), 1e-6
+    near_zero = gkd.teacher_jsd.of(at, gkd.GKD(b=tiny)) / tiny
+    near_one = gkd.teacher_jsd.of(at, gkd.GKD(b=1 - tiny)) / tiny
+    torch.testing.assert_close(near_zero, teacher_kl.of(at, None), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(near_one, reverse_kl.of(at, None), rtol=1e-4, atol=1e-4)
+    assert (near_zero - near_one).abs().max() > 0.05
+
+
+def test_a_jsd_is_symmetric_and_at_most_ln_two() -> None:
+    """With 1 - 1e-6 on different tokens ln 2 - H(1e-6), while the KL is near ln 1e6."""
+    at = states()
+    torch.testing.assert_close(jsd(at.teacher, at.policy), jsd(at.policy, at.teacher))
+    assert (jsd(at.teacher, at.policy) < log(2)).all()
+    e = 1e-6
+    p, q = (torch.tensor(row).double().log() for row in ([1 - e, e], [e, 1 - e]))
+    assert log(2) - 2e-5 < float(jsd(p, q)) < log(2) < 13 < float(kl(p, q))
+
+
+def test_minillm_on_one_token_answers_is_gkd_reverse_on_the_policys_own() -> None:
+    """There is no future: what is left is the exact reverse KL, whatever the policy was when it drew them."""
+    at = states()
+    y = response(at, N, reverse_kl)
+    drawn = {"policy": y.logps("policy").T, "teacher": y.logps("teacher").T, "old": y.logps("teacher").T - 1}
+    y = replace(y, mask=y.mask.T, statistics={reverse_kl: y[reverse_kl].T}, token_logps=drawn)
+    y_w = view([[1]], 1, policy=[[0.5]])
+    found = minillm.loss(batch(N, policy_rollout=y, chosen=y_w), minillm.MiniLLM(sft_weight=0.0))
+    one = response(at, N, reverse_kl)
+    expected = gkd.reverse_loss(batch(chosen=one, policy_rollout=one), gkd.GKD(student_share=1.0))
+    assert float(found["long"]) == 0
+    torch.testing.assert_close(found["single"], expected["kd_on_policy"])
+
+
+def likeliest_of_both(teacher: list[float], policy: list[float]) -> Batch:
+    """One state, its likeliest tokens a_T and a_S as the responses of teacher and student, and y_w at it."""
+    at = chunk(teacher=[teacher], policy=[policy])
+    t, s = (replace(at, realised=at.logprobs[role].argmax(-1)) for role in ("teacher", "policy"))
+    y_w = response(at, 1, dpkd.likeliest, hp=dpkd.TokenDPKD(beta=0.7))
+    return batch(teacher_rollout=response(t, 1), student_rollout=response(s, 1), chosen=y_w)
+
+
+def test_both_readings_of_dpkd_are_one_where_the_responses_are_the_likeliest_tokens() -> None:
+    """Responses of one token that both models would say first, and nothing but the preference term."""
+    both = likeliest_of_both([0.5, 0.3, 0.2], [0.2, 0.35, 0.45])
+    sequence = dpkd.loss(both, dpkd.DPKD(beta=0.7))["dpkd"]
+    token = dpkd.token_loss(both, dpkd.TokenDPKD(beta=0.7, kd_ratio=1.0))["dpkd"]
+    torch.testing.assert_close(sequence, token)
+    assert float(token) > log(2)
+
+
+def test_both_readings_of_dpkd_differ_elsewhere() -> None:
+    """At the labelled token both models find one token likeliest; beta = 1.
+
+    token: ln 2, whatever was sampled;  sequence: policy / teacher is 2 on y_T and 1/2 on y_S, ln 5/4
+    """
+    at = chunk(teacher=[[0.2, 0.8]], policy=[[0.1, 0.9]])
+    y_w = response(at, 1, dpkd.likeliest, hp=dpkd.TokenDPKD(beta=1.0))
+    y_t = view([[1, 1]], 2, policy=[[0.5, 0.5]], teacher=[[0.25, 0.25]])
+    y_s = view([[1, 1]], 2, policy=[[0.25, 0.25]], teacher=[[0.5, 0.5]])
+    sampled = batch(teacher_rollout=y_t, student_rollout=y_s, chosen=y_w)
+    sequence = dpkd.loss(sampled, dpkd.DPKD(beta=1.0))["dpkd"]
+    token = dpkd.token_loss(sampled, dpkd.TokenDPKD(beta=1.0, kd_ratio=1.0))["dpkd"]
+    assert exp(float(sequence)) == pytest.approx(5 / 4, rel=1e-6)
+    assert exp(float(token)) == pytest.approx(2, rel=1e-6)

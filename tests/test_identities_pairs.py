@@ -1,0 +1,243 @@
+"""Where the losses that compare two responses must agree, and where two readings of one formula differ."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import log
+from typing import Any
+
+import pytest
+import torch
+from test_formulas import assert_terms, batch, chunk, response, view
+from torch import Tensor
+
+from methods import ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, wpo
+from methods.api import Method
+from methods.batch import Batch, Role, Terms, View
+
+MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
+STATES, VOCAB = MASK.numel(), 7
+AT_START = [m for m in registry().values() if m.at_start]
+
+
+def view_of(seed: int, mask: Tensor = MASK) -> View:
+    """Uneven responses of four models, and what WPO and TDPO read of their distributions, in float64."""
+    draw = torch.Generator().manual_seed(seed)
+    roles: tuple[Role, ...] = ("policy", "ref", "teacher", "teacher_ref")
+    z = {role: torch.randn(STATES, VOCAB, generator=draw).double() for role in roles}
+    at = chunk(policy=[[1.0]] * STATES)
+    at = replace(at, logprobs={role: x.log_softmax(-1) for role, x in z.items()})
+    row = response(at, int(mask.sum()), wpo.log_expected_prob, tdpo.ref_kl)
+    return View(
+        mask,
+        int(mask.sum()),
+        {stat: x.view(mask.shape) for stat, x in row.statistics.items()},
+        {role: x.view(mask.shape) for role, x in row.token_logps.items()},
+    )
+
+
+def saying(y: View, **logps: Tensor) -> View:
+    """The view with other log-probs of some models."""
+    return replace(y, token_logps={**y.token_logps, **logps})
+
+
+def pairs() -> Batch:
+    return Batch({"chosen": view_of(1), "rejected": view_of(2, MASK.flip(0))}, len(MASK))
+
+
+def trained(loss: Callable[[Batch, Any], Terms], hp: object, of: Batch) -> tuple[Tensor, list[Tensor]]:
+    """The sum of the terms, and its gradient to the policy's log-probs of every view."""
+    views = {
+        name: saying(y, policy=y.logps("policy").clone().requires_grad_()) for name, y in of.views.items()
+    }
+    found = torch.stack(list(loss(replace(of, views=views), hp).values())).sum()
+    return found.detach(), list(torch.autograd.grad(found, [y.logps("policy") for y in views.values()]))
+
+
+def assert_one_loss(ours: tuple[Tensor, list[Tensor]], theirs: tuple[Tensor, list[Tensor]]) -> None:
+    """The same value, and the same gradient, which is not nothing."""
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert theirs[1][0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "loss, hp",
+    [
+        (smoothed_dpo.cdpo_loss, smoothed_dpo.SmoothedDPO(beta=0.5, eps=0.0)),
+        (smoothed_dpo.rdpo_loss, smoothed_dpo.SmoothedDPO(beta=0.5, eps=0.0)),
+        (tdpo.loss, tdpo.TDPO(beta=0.5, alpha=0.0)),
+    ],
+    ids=["cDPO", "rDPO", "TDPO"],
+)
+def test_with_nothing_added_a_loss_is_dpo(loss: Callable[[Batch, Any], Terms], hp: object) -> None:
+    """eps = 0 for cDPO and rDPO, alpha = 0 for TDPO."""
+    assert_one_loss(trained(loss, hp, pairs()), trained(dpo.loss, dpo.DPO(beta=0.5), pairs()))
+
+
+def weighing(of: Batch, *log_weights: float) -> Batch:
+    """The batch with responses of these weights, view by view."""
+    views = {
+        name: replace(y, statistics={wpo.log_expected_prob: y.logps("policy") - w})
+        for (name, y), w in zip(of.views.items(), log_weights, strict=True)
+    }
+    return replace(of, views=views)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, 0.0), (0.7, -0.5)])
+def test_wpo_of_weight_one_is_dpo(weights: tuple[float, float]) -> None:
+    """Also where a product of weights above 1 is cut."""
+    weighed = weighing(pairs(), *weights)
+    assert_one_loss(trained(wpo.loss, wpo.WPO(0.5), weighed), trained(dpo.loss, dpo.DPO(0.5), weighed))
+
+
+def test_wpo_of_one_weight_is_dpo_times_it() -> None:
+    """log w = -1 and 1/2 on every pair."""
+    weighed = weighing(pairs(), -1.0, 0.5)
+    value, gradient = trained(dpo.loss, dpo.DPO(0.5), weighed)
+    w = torch.tensor(-0.5).double().exp()
+    assert_one_loss(trained(wpo.loss, wpo.WPO(0.5), weighed), (w * value, [w * g for g in gradient]))
+
+
+def test_a_uniform_policy_has_weight_one() -> None:
+    """pi(v) = 1/V = sum_v pi(v)^2."""
+    y = response(chunk(policy=[[0.25] * 4] * 3), 3, wpo.log_expected_prob)
+    torch.testing.assert_close(wpo.log_weight(y), torch.zeros(1))
+
+
+def averaged(y: View) -> View:
+    """Log-probs divided by the length, and a reference that says nothing."""
+    logps = y.logps("policy") / y.mask.sum(-1, keepdim=True)
+    return replace(y, token_logps={"policy": logps, "ref": torch.zeros_like(logps)})
+
+
+def test_simpo_without_a_margin_is_dpo_of_averages_without_a_reference() -> None:
+    def averaged_dpo(of: Batch, hp: dpo.DPO) -> Terms:
+        return dpo.loss(replace(of, views={name: averaged(y) for name, y in of.views.items()}), hp)
+
+    ours = trained(simpo.loss, simpo.SimPO(beta=2.0, margin=0.0), pairs())
+    assert_one_loss(ours, trained(averaged_dpo, dpo.DPO(beta=2.0), pairs()))
+
+
+def test_the_released_simpo_is_the_papers_where_its_ratio_times_beta_is_the_margin() -> None:
+    released = trained(simpo.release_loss, simpo.SimPORelease(beta=2.5, ratio=0.4), pairs())
+    assert_one_loss(released, trained(simpo.loss, simpo.SimPO(beta=2.5, margin=1.0), pairs()))
+
+
+def test_one_number_means_two_things_to_simpo_and_its_release() -> None:
+    """gap = ln 2, beta = 3, and ln 2:  paper 3 ln 2 - ln 2, ln 5/4;  release 3 (ln 2 - ln 2), ln 2."""
+    pair = batch(chosen=view([[1]], 1, policy=[[0.5]]), rejected=view([[1]], 1, policy=[[0.25]]))
+    assert_terms(simpo.loss(pair, simpo.SimPO(beta=3.0, margin=log(2))), simpo=log(5 / 4))
+    found = simpo.release_loss(pair, simpo.SimPORelease(beta=3.0, ratio=log(2)))
+    assert float(found["simpo"]) == pytest.approx(log(2), rel=1e-6)
+
+
+def turned(of: Batch) -> Batch:
+    """The same pairs with the labels turned round."""
+    return replace(of, views={"chosen": of.rejected, "rejected": of.chosen})
+
+
+def test_rdpo_is_on_average_dpo_of_the_right_labels() -> None:
+    """(1 - eps) rDPO + eps rDPO of the turned labels == DPO."""
+    hp = smoothed_dpo.SmoothedDPO(beta=0.5, eps=0.2)
+    kept, flipped = (smoothed_dpo.rdpo_loss(of, hp)["rdpo"] for of in (pairs(), turned(pairs())))
+    torch.testing.assert_close(0.8 * kept + 0.2 * flipped, dpo.loss(pairs(), dpo.DPO(0.5))["dpo"])
+
+
+def test_cdpo_is_dpo_of_labels_that_are_wrong_at_times() -> None:
+    """cDPO == (1 - eps) DPO + eps DPO of the turned labels."""
+    hp = smoothed_dpo.SmoothedDPO(beta=0.5, eps=0.2)
+    kept, flipped = (dpo.loss(of, dpo.DPO(0.5))["dpo"] for of in (pairs(), turned(pairs())))
+    torch.testing.assert_close(smoothed_dpo.cdpo_loss(pairs(), hp)["cdpo"], 0.8 * kept + 0.2 * flipped)
+
+
+@pytest.mark.parametrize("method", AT_START, ids=lambda m: m.name)
+def test_where_the_policy_is_the_reference_a_loss_is_what_it_says(method: Method) -> None:
+    """at_start, at settings that are not the defaults; elsewhere the loss is something else."""
+    hp = replace(method.hparams, beta=0.7)
+    if method.name == "KTO":
+        hp = replace(hp, desirable=1.2, undesirable=0.4)
+    views = {name: view_of(seed) for seed, name in enumerate(method.needs(hp).views)}
+    away = Batch(views, len(MASK))
+    start = {
+        name: replace(saying(y, ref=y.logps("policy")), statistics={tdpo.ref_kl: torch.zeros(MASK.shape)})
+        for name, y in views.items()
+    }
+
+    def terms(of: Batch) -> dict[str, float]:
+        stats = method.step_stats(of, hp) if method.step_stats else {}
+        found = method.loss(replace(of, means={name: a / n for name, (a, n) in stats.items()}), hp)
+        return {name: float(x) for name, x in found.items()}
+
+    assert terms(replace(away, views=start)) == pytest.approx(method.at_start(hp), rel=1e-6)
+    assert terms(away) != pytest.approx(method.at_start(hp), rel=1e-3)
+
+
+def test_what_losses_say_where_the_policy_is_the_reference() -> None:
+    """ln 2 where -ln sigmoid(0) is all, (1 / (2 beta))^2, and half of lambda / 2 per response of a pair."""
+    said = {m.name: m.at_start(m.hparams) for m in AT_START}
+    assert set(said) >= {"DPO", "cDPO", "rDPO", "TDPO", "IPO", "IPO[mean]", "KTO"}
+    for name in ("DPO", "cDPO", "rDPO", "TDPO"):
+        assert list(said[name].values()) == pytest.approx([log(2)])
+    assert said["IPO"] == said["IPO[mean]"] == pytest.approx({"ipo": 25.0})
+    assert said["KTO"] == {"desirable": 0.25, "undesirable": 0.25}
+
+
+def test_dpkd_is_ln_two_where_the_policy_is_the_teacher() -> None:
+    """The teacher is its reference."""
+    views = {
+        name: view_of(seed) for seed, name in enumerate(("teacher_rollout", "student_rollout", "chosen"))
+    }
+    views = {name: saying(y, teacher=y.logps("policy")) for name, y in views.items()}
+    found = dpkd.loss(Batch(views, len(MASK)), dpkd.DPKD(beta=0.7))
+    assert float(found["dpkd"]) == pytest.approx(log(2))
+
+
+def likewise(scale: float) -> Batch:
+    """Pairs whose policy : ref is (teacher : teacher_ref)^scale."""
+
+    def of(y: View) -> View:
+        return saying(y, policy=y.logps("ref") + scale * (y.logps("teacher") - y.logps("teacher_ref")))
+
+    return replace(pairs(), views={name: of(y) for name, y in pairs().views.items()})
+
+
+def test_ddpo_is_nothing_where_the_students_margins_are_the_teachers() -> None:
+    """beta h = scale r, with a scale of 1 over the root mean square of the margins, or of 1."""
+    hp = ddpo.DDPO(beta=0.5, reward_scale=2.0)
+    assert float(ddpo.unscaled_loss(likewise(2.0 / 0.5), hp)["ddpo"]) == pytest.approx(0, abs=1e-20)
+    total, count = ddpo.squared_margin(pairs(), hp)["squared_margin"]
+    means = {"squared_margin": total / count}
+    spread = float((total / count).sqrt())
+    exact = replace(likewise(2.0 / 0.5 / spread), means=means)
+    assert float(ddpo.loss(exact, hp)["ddpo"]) == pytest.approx(0, abs=1e-20)
+    assert float(ddpo.loss(replace(pairs(), means=means), hp)["ddpo"]) > 0.1
+
+
+def test_ddpo_does_not_depend_on_the_temperature_of_the_teachers_reward() -> None:
+    """r and its mean square are scaled alike; DDPO[unscaled] is another loss with each."""
+
+    def warmer(y: View, scale: float) -> View:
+        return saying(y, teacher=scale * y.logps("teacher"), teacher_ref=scale * y.logps("teacher_ref"))
+
+    def losses(scale: float) -> tuple[Tensor, Tensor]:
+        of = replace(pairs(), views={name: warmer(y, scale) for name, y in pairs().views.items()})
+        total, count = ddpo.squared_margin(of, hp)["squared_margin"]
+        means = {"squared_margin": total / count}
+        return ddpo.loss(replace(of, means=means), hp)["ddpo"], ddpo.unscaled_loss(of, hp)["ddpo"]
+
+    hp = ddpo.DDPO(beta=0.5)
+    (scaled, unscaled), (scaled_again, unscaled_again) = losses(1.0), losses(100.0)
+    torch.testing.assert_close(scaled, scaled_again)
+    assert float(unscaled_again) > 10 * float(unscaled)
+
+
+def test_ipo_of_means_is_ipo_on_answers_of_one_token_and_asks_for_more_on_others() -> None:
+    """A pair of n tokens each, policy : ref = 2 and 1/2 throughout; beta = 1/2.
+
+    n = 1: both (2 ln 2 - 1)^2;   n = 4: sums (8 ln 2 - 1)^2, means still (2 ln 2 - 1)^2
+    """
+    for n in (1, 4):
+        y_w = view([[1] * n], n, policy=[[0.5] * n], ref=[[0.25] * n])
+        y_l = view([[1] * n], n, policy=[[0.25] * n], ref=[[0.5] * n])
+        pair, hp = batch(chosen=y_w, rejected=y_l), ipo.IPO(beta=0.5)
+        assert_terms(ipo.loss(pair, hp), ipo=(2 * n * log(2) - 1) ** 2)
+        assert_terms(ipo.mean_loss(pair, hp), ipo=(2 * log(2) - 1) ** 2)
