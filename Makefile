@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all check install clean
+.PHONY: run test test-all check parity install clean
 
 run: install
 	$(BIN)/bench run
@@ -18,6 +19,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Our losses against TRL's, in an environment of its own: TRL is no dependency.
+parity: $(VENV_PARITY)/installed
+	$(VENV_PARITY)/bin/python -m tests.parity
+
 install: $(VENV)/installed
 
 # torch first: a bare torch pulls the CUDA build where a CPU build is enough.
@@ -27,5 +32,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+$(VENV_PARITY)/installed: pyproject.toml constraints.txt
+	test -d $(VENV_PARITY) || $(PYTHON) -m venv $(VENV_PARITY)
+	$(VENV_PARITY)/bin/pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(VENV_PARITY)/bin/pip install --quiet --constraint constraints.txt --editable . "trl==1.16.*"
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV_PARITY) runs

@@ -1,9 +1,8 @@
-"""Every entry of the registry, end to end on the shrunken world: data, signals, training, held-out objective."""
+"""Every entry of the registry, end to end on the shrunken world: data, signals, training, held-out loss."""
 
 import json
 import os
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 import methods
 from tests.test_bench_run import ROOT, bench
 
-# What a run of tiny-all must leave out of the suite's own settings: drawn once a step, these would take longest.
+# Drawn once a step, as the entries have it, these would take longest.
 FASTER = {"batches": 4}
 
 

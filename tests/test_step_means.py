@@ -26,6 +26,7 @@ from harness.examples import Examples
 from harness.loop import Loop
 from methods.api import Method, Needs, Reads, Training
 from methods.batch import Batch, Terms, example_mean, seq_mean
+from methods.pad import PAD
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,15 @@ AS_REGISTERED = [method for method, _ in computations(lambda method: [method.hpa
 @pytest.mark.parametrize("method", [SPREAD, *AS_REGISTERED], ids=lambda m: m.name)
 def test_the_loop_has_one_gradient_for_any_micro_batch(method: Method, tmp_path: Path) -> None:
     """Also for a method that needs the mean of a score over the whole step, and for the frozen buffer of one
-    that samples.
+    that samples. Rankings multiply what float32 rounds by beta: 6e-7 of the largest at beta 1, 8e-6 at 10.
     """
+    tolerance = 1e-6 * (method.hparams.beta if isinstance(method.hparams, PAD) else 1)
     examples = written(world(), tmp_path, method.needs(method.hparams))
     whole, terms, gradient = through_the_loop(method, examples, tokens=10_000)
     single, single_terms, single_gradient = through_the_loop(method, examples, tokens=1)
     assert (whole, single) == (1, len(EVERYTHING))
-    assert_same_gradient(single_gradient, gradient, 1e-6)
-    assert single_terms == pytest.approx(terms, rel=1e-6, abs=1e-6)
+    assert_same_gradient(single_gradient, gradient, tolerance)
+    assert single_terms == pytest.approx(terms, rel=tolerance, abs=tolerance)
 
 
 def test_a_step_mean_is_that_of_the_whole_step(tmp_path: Path) -> None:

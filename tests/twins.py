@@ -3,23 +3,24 @@
 A twin takes nothing from `methods`: log-softmax, masks, sums and means are loops of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
-from synthetic import TOP, VOCAB, Gradient, World, gradient_of, tiny_policy, world
+from synthetic import GROUP, VOCAB, Gradient, World, gradient_of, tiny_policy, world
 from torch import Tensor
 
-from harness.models import Model
+from harness.models import body
+from harness.policy import Policy
 
 Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Token:
-    """One response token, as a twin sees it. All log-probs float64 [VOCAB]."""
+    """One response token, as a twin sees it. All log-probs float64 [VOCAB]; the rest single numbers."""
 
     id: int
     policy: Tensor
@@ -27,94 +28,96 @@ class Token:
     teacher: Tensor
     teacher_ref: Tensor
     kept: list[int]  # the ids of the support
+    value: Tensor | None = None
+    old_logp: Tensor | None = None
+    old_value: Tensor | None = None
 
 
-def responses(data: World, model: Model, view: Any, top: bool) -> Iterator[list[Token]]:
-    """The tokens of each response: each sequence alone, without padding, through the model's own forward."""
-    for i, (prompt, answer) in enumerate(zip(data.prompts[view], data.answers[view], strict=True)):
-        logits = model(torch.tensor([[*prompt, *answer]])).logits[0, :, :VOCAB]
+Response = list[Token]
+
+
+class Said:
+    """What all models say of the world's responses: each sequence alone, without padding, through the
+    policy's own forward.
+    """
+
+    def __init__(self, data: World, policy: Policy, k: int | None) -> None:
+        self.data, self.policy, self.k = data, policy, k
+        self._known: dict[tuple[str, int], list[Response]] = {}
+
+    def view(self, view: Any, copies: int = 1) -> list[Response]:
+        """The responses of a view; of a group the first `copies` of each example."""
+        if (view, copies) not in self._known:
+            every = range(len(self.data.answers[view]))
+            wanted = [i for i in every if view != "group" or i % GROUP < copies]
+            self._known[view, copies] = [self._response(view, i) for i in wanted]
+        return self._known[view, copies]
+
+    def _response(self, view: Any, i: int) -> Response:
+        data, prompt, answer = self.data, self.data.prompts[view][i], self.data.answers[view][i]
+        hidden = body(self.policy.model, torch.tensor([[*prompt, *answer]]))[0]
+        logits = hidden @ self.policy.model.get_output_embeddings().weight[:VOCAB].T
         frozen = [data.dense(view, role, i) for role in ("ref", "teacher", "teacher_ref")]
-        kept = data.top(view, i) if top else [list(range(VOCAB))] * len(answer)
+        kept = data.top(view, i, self.k) if self.k else [list(range(VOCAB))] * len(answer)
         tokens = []
         for t, token in enumerate(answer):
-            z = logits[len(prompt) + t - 1]
-            policy = z - z.max() - (z - z.max()).exp().sum().log()
-            tokens.append(Token(token, policy, *(f[t] for f in frozen), kept[t]))
-        yield tokens
+            state = len(prompt) + t - 1
+            z = logits[state] - logits[state].max()
+            more: dict[str, Tensor] = {}
+            if self.policy.value is not None and view == "policy_rollout":
+                more = {
+                    "value": self.policy.value(hidden[state])[0],
+                    "old_logp": data.old_logps[i][t].double(),
+                    "old_value": data.old_values[i][t].double(),
+                }
+            tokens.append(Token(token, z - z.exp().sum().log(), *(f[t] for f in frozen), kept[t], **more))
+        return tokens
 
 
-def nll(data: World, model: Model, view: Any) -> Tensor:
-    every = [-t.policy[t.id] for tokens in responses(data, model, view, False) for t in tokens]
-    return sum(every) / len(every)
+def mean(values: Sequence[Any]) -> Tensor:
+    return sum(values) / len(values)
 
 
-def divergence(data: World, model: Model, view: Any, top: bool) -> Tensor:
-    """Forward KL, and over a support that of the ids and one bucket of all the rest."""
-    every = []
-    for t in (t for tokens in responses(data, model, view, top) for t in tokens):
-        teacher, policy = t.teacher.exp(), t.policy.exp()
-        value = sum(teacher[a] * (teacher[a] / policy[a]).log() for a in t.kept)
-        if left := [a for a in range(VOCAB) if a not in t.kept]:
-            value = value + teacher[left].sum() * (teacher[left].sum() / policy[left].sum()).log()
-        every.append(value)
-    return sum(every) / len(every)
+def lp(response: Response, who: str) -> Tensor:
+    """Summed log-prob of a response."""
+    return sum(getattr(t, who)[t.id] for t in response)
 
 
-def twin_sft(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    return {"sft": nll(data, model, "chosen")}
+def nll(responses: Sequence[Response]) -> Tensor:
+    return mean([-t.policy[t.id] for response in responses for t in response])
 
 
-def twin_seqkd(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    return {"seqkd": nll(data, model, "teacher_rollout")}
+def per_token(responses: Sequence[Response], of: Any) -> Tensor:
+    """Mean of a function over all tokens."""
+    return mean([of(t) for response in responses for t in response])
 
 
-def twin_dpo(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    pairs = zip(responses(data, model, "chosen", top), responses(data, model, "rejected", top), strict=True)
-    every = []
-    for chosen, rejected in pairs:
-        h = sum(t.policy[t.id] - t.ref[t.id] for t in chosen) - sum(
-            t.policy[t.id] - t.ref[t.id] for t in rejected
-        )
-        every.append((1 + (-hp.beta * h).exp()).log())
-    return {"dpo": sum(every) / len(every)}
+def buckets(t: Token, logprobs: Tensor) -> list[Tensor]:
+    """Probabilities of the support's ids, and of all the rest where there is any."""
+    left = [a for a in range(VOCAB) if a not in t.kept]
+    rest = [logprobs[left].exp().sum()] if left else []
+    return [*(logprobs[a].exp() for a in t.kept), *rest]
 
 
-def twin_vanillakd(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    return {"sft": nll(data, model, "chosen"), "kd": hp.alpha * divergence(data, model, "chosen", top)}
+def kl(p: Sequence[Tensor], q: Sequence[Tensor]) -> Tensor:
+    return sum(a * (a / b).log() for a, b in zip(p, q, strict=True))
 
 
-def twin_dckd(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    return {
-        "sft": nll(data, model, "chosen"),
-        "kd_chosen": hp.alpha * divergence(data, model, "chosen", top),
-        "kd_rejected": hp.alpha * divergence(data, model, "rejected", top),
-    }
-
-
-def twin_adpa(data: World, model: Model, hp: Any, top: bool) -> Terms:
-    every = [
-        sum(t.policy[a].exp() * hp.gamma_beta * (t.teacher[a] - t.teacher_ref[a]) for a in t.kept)
-        for tokens in responses(data, model, "student_rollout", top)
-        for t in tokens
-    ]
-    return {"sft": nll(data, model, "chosen"), "advantage": -sum(every) / len(every)}
-
-
-TWINS: dict[str, Callable[[World, Model, Any, bool], Terms]] = {
-    "SFT": twin_sft,
-    "DPO": twin_dpo,
-    "VanillaKD": twin_vanillakd,
-    "SeqKD": twin_seqkd,
-    "DCKD": twin_dckd,
-    "ADPA": twin_adpa,
-    "ADPA+": twin_adpa,
-}
+def softplus(x: Tensor) -> Tensor:
+    """-log sigmoid(-x)."""
+    return (1 + x.exp()).log()
 
 
 @cache
-def twin_of(name: str, hp: Any) -> tuple[Terms, Gradient]:
-    """Terms and gradient of a method's twin, computed once for all comparisons."""
-    policy = tiny_policy()
-    terms = TWINS[name](world(), policy.model, hp, getattr(hp, "support", "full") == TOP)
+def twin_of(formula: str, hp: Any) -> tuple[Terms, Gradient]:
+    """Terms and gradient of a formula's twin, computed once for all comparisons."""
+    import twins_distillation
+    import twins_pairs
+    import twins_sampled
+
+    known = {**twins_pairs.TWINS, **twins_distillation.TWINS, **twins_sampled.TWINS}
+    policy = tiny_policy(valued="dppo" in formula)
+    support = getattr(hp, "support", "full")
+    terms = known[formula](Said(world(), policy, None if support == "full" else support), hp)
     sum(terms.values()).backward()
     return {n: x.detach() for n, x in terms.items()}, gradient_of(policy)
