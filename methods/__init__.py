@@ -57,26 +57,29 @@ def pad_in(iterations: int, responses: int) -> Method:
     return replace(pad.METHOD, name=f"PAD[{iterations}x{responses}]", hparams=hp, kind="ablation")
 
 
-PAPER = (
-    sft.METHOD,
-    dpo.METHOD,
-    simpo.METHOD,
-    wpo.METHOD,
-    vanillakd.METHOD,
-    seqkd.METHOD,
-    atkd.METHOD,
-    plad.METHOD,
-    ddpo.METHOD,
-    dpkd.METHOD,
-    dckd.METHOD,
-    adpa.METHOD,
-    replace(
+PAPER = tuple(
+    replace(method, kind="paper")
+    for method in (
+        sft.METHOD,
+        dpo.METHOD,
+        simpo.METHOD,
+        wpo.METHOD,
+        vanillakd.METHOD,
+        seqkd.METHOD,
+        atkd.METHOD,
+        plad.METHOD,
+        ddpo.METHOD,
+        dpkd.METHOD,
+        dckd.METHOD,
         adpa.METHOD,
-        name="ADPA+",
-        about="ADPA that starts from, and samples with, the student that DCKD trained.",
-        starts_from="DCKD",
-    ),
-    pad.METHOD,
+        replace(
+            adpa.METHOD,
+            name="ADPA+",
+            about="ADPA that starts from, and samples with, the student that DCKD trained.",
+            starts_from="DCKD",
+        ),
+        pad.METHOD,
+    )
 )
 ABLATIONS = (
     dckd.WITHOUT_DPO_TEACHER,

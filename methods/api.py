@@ -112,7 +112,7 @@ class Method:
     training: Training
     needs: Callable[[Any], Needs]
     loss: Callable[[Batch, Any], Terms]
-    kind: Kind = "paper"
+    kind: Kind = "addition"
     about: str = ""
     starts_from: str = "Student"
     roles: Mapping[Role, Role] = field(default_factory=dict)

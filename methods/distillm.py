@@ -61,7 +61,6 @@ METHOD = Method(
     training=Training(lr=5e-7),
     needs=lambda hp: Needs({"chosen": Reads((skew_kl,)), "student_rollout": Reads((skew_kl,))}),
     loss=loss,
-    kind="addition",
 )
 REVERSE = replace(
     METHOD,

@@ -67,7 +67,6 @@ METHOD = Method(
     training=Training(lr=5e-7),
     needs=lambda hp: _needs(hp, teacher_jsd),
     loss=jsd_loss,
-    kind="addition",
 )
 FORWARD = replace(
     METHOD,

@@ -2,8 +2,8 @@
 
     L = ( h - 1 / (2 beta) )^2,   h = [lp_theta(y_w) - lp_ref(y_w)] - [lp_theta(y_l) - lp_ref(y_l)]
 
-beta is the paper's tau. lp sums over the response, as in the paper; IPO[mean] averages over it, as TRL and
-the ADPA release's trainer do, where the same beta asks for a margin of 1 / (2 beta) nats per token.
+beta is the paper's tau. lp sums over the response, as the paper writes it; IPO[mean] averages over it, as TRL
+and the ADPA release's trainer do, where the same beta asks for a margin of 1 / (2 beta) nats per token.
 Reduction: mean over the pairs of the optimizer step.
 """
 
@@ -45,7 +45,6 @@ METHOD = Method(
     training=Training(lr=5e-7),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
-    kind="addition",
     at_start=lambda hp: {"ipo": 1 / (2 * hp.beta) ** 2},
 )
 MEAN = replace(METHOD, name="IPO[mean]", about="Log-probs averaged over the response.", loss=mean_loss)

@@ -54,7 +54,6 @@ METHOD = Method(
     training=Training(lr=5e-7, source="KTO paper, lr; the rest is ours"),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS, "mismatched": READS}),
     loss=loss,
-    kind="addition",
     step_stats=mismatch,
     at_start=lambda hp: {"desirable": hp.desirable / 4, "undesirable": hp.undesirable / 4},
 )

@@ -65,5 +65,4 @@ METHOD = Method(
         online=Online(hp.batches, hp.passes),
     ),
     loss=loss,
-    kind="addition",
 )

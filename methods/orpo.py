@@ -47,5 +47,4 @@ METHOD = Method(
     training=Training(lr=8e-6, source="ORPO paper, lr; the rest is ours"),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
-    kind="addition",
 )

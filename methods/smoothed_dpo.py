@@ -57,7 +57,6 @@ CDPO = Method(
     training=Training(lr=5e-7, source="DPO's, ADPA release, teacher_dpo.yaml"),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=cdpo_loss,
-    kind="addition",
     at_start=lambda hp: {"cdpo": log(2)},
 )
 RDPO = replace(

@@ -47,6 +47,5 @@ METHOD = Method(
     training=Training(lr=5e-7),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
-    kind="addition",
     at_start=lambda hp: {"tdpo": log(2)},
 )

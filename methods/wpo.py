@@ -4,9 +4,10 @@
     W = min( 1, w(y_w) w(y_l) ), no gradient
     log w(y) = sum_t [ log pi_theta(y_t|s_t) - log sum_v pi_theta(v|s_t)^2 ] / |y|
 
-A response as likely as the policy's own samples has weight 1. The product is cut at 1, not each factor.
-Reduction: mean over the pairs of the optimizer step; the weights are not normalised. The paper's hybrid
-setting adds pairs sampled from the policy; this is its off-policy setting, on the fixed pairs.
+A response as likely as the policy's own samples has weight 1. The product is cut at 1 as in the authors'
+code, not each factor; TRL 1.16 does not cut it. Reduction: mean over the pairs of the optimizer step; the
+weights are not normalised. The paper's hybrid setting adds pairs sampled from the policy; this is its
+off-policy setting, on the fixed pairs.
 """
 
 from dataclasses import dataclass

@@ -36,6 +36,14 @@ def test_the_method_of_the_readme_puts_its_row_into_the_table(tmp_path: Path) ->
     assert "| Hinge" in (tmp_path / "tiny" / "tables" / "main.md").read_text()
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/parity.md", "docs/pocket-all.md"])
+def test_what_make_is_asked_for_in_the_pages_it_can_make(page: str) -> None:
+    """Not run here: it installs, or takes minutes."""
+    for target in re.findall(r"^\s*make ([\w-]+)", (ROOT / page).read_text(), re.M):
+        dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+        assert dry.returncode == 0, dry.stderr
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README's commands name."""

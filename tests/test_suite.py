@@ -1,5 +1,7 @@
 """Suites: strict YAML, one clear line for each fault."""
 
+import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,30 @@ def test_one_reference_or_several() -> None:
     several = suite.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.alpaca_eval
     assert one and several
     assert (one.reference, several.reference) == (("DCKD",), ("ADPA", "DCKD"))
+
+
+def test_the_whole_comparison_has_every_entry_and_the_small_one_the_papers_rows() -> None:
+    every, small = suite.load("pocket-all"), suite.load("pocket")
+    assert set(every.methods) == {m.name for m in methods.BUILT_IN}
+    assert set(small.methods) == {m.name for m in methods.BUILT_IN if m.kind == "paper"}
+    for method in methods.BUILT_IN:
+        suite.configured(every, method)
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-all"])
+def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
+    """Each grid has all its trials in the table, and the one marked best is what the suite holds."""
+    loaded = suite.load(name)
+    with (suite.named(name).with_suffix(".tuning.csv")).open() as f:
+        trials = list(csv.DictReader(f))
+    for method, grid in loaded.tuning.items():
+        own = [t for t in trials if t["method"] == method]
+        if not own:
+            continue  # in the table of the suite that this one extends
+        assert len(own) == math.prod(len(values) for values in grid.values()), method
+        (best,) = [t for t in own if t["best"]]
+        assert float(best["rule_score"]) == max(float(t["rule_score"]) for t in own)
+        held = loaded.methods[method] or {}
+        assert held["training"]["lr"] == float(best["lr"]), method
+        if best["setting"]:
+            assert held[best["setting"]] == float(best["value"]), method
