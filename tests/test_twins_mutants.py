@@ -154,8 +154,8 @@ def survivors(case: Case) -> Iterator[str]:
         yield f"another {what}"
 
 
-# What is no mistake there: the weight of WPO and the term of TDPO on y_w have no gradient, z0 of KTO is a step
-# mean that is not computed again for a changed view, and the limits of GKD have no b.
+# What is no mistake there: the weight of WPO and the term of TDPO on y_w have no gradient, z0 of KTO is a
+# step mean that is not computed again for a changed view, and the limits of GKD have no b.
 NO_MISTAKE = {
     "WPO": {f"{view}: log_expected_prob without gradient" for view in ("chosen", "rejected")},
     "TDPO": {"chosen: ref_kl without gradient"},
