@@ -18,6 +18,7 @@ from synthetic import (
     gradient_of,
     means_of,
     policy_for,
+    rounding,
     step_of,
     world,
     written,
@@ -60,8 +61,8 @@ def test_micro_batches_add_up_to_the_step(method: Method, hp: Any, tmp_path: Pat
     policy, examples = policy_for(method, hp), examples_of(method, hp, tmp_path)
     terms, gradient = step_of(method, hp, policy, examples, [EVERYTHING])
     parts_terms, parts_gradient = step_of(method, hp, policy, examples, SPLIT)
-    assert_same_gradient(parts_gradient, gradient, 1e-6)
-    torch.testing.assert_close(parts_terms, terms, rtol=1e-6, atol=1e-6)
+    assert_same_gradient(parts_gradient, gradient, rounding(hp))
+    torch.testing.assert_close(parts_terms, terms, rtol=rounding(hp), atol=rounding(hp))
 
 
 @every_case
@@ -71,7 +72,7 @@ def test_chunks_and_recomputation_change_nothing(method: Method, hp: Any, tmp_pa
     _, whole = step_of(
         method, hp, policy_for(method, hp, chunk=1000, recompute=False), examples, [EVERYTHING]
     )
-    assert_same_gradient(small, whole, 1e-6)
+    assert_same_gradient(small, whole, rounding(hp))
 
 
 # What is not declared does not exist
@@ -230,8 +231,8 @@ def test_what_stands_behind_a_sequence_changes_nothing(method: Method, hp: Any, 
 
     terms, gradient = of(examples.inputs(EVERYTHING))
     noisy_terms, noisy_gradient = of([with_noise_behind(view) for view in examples.inputs(EVERYTHING)])
-    torch.testing.assert_close(noisy_terms, terms, rtol=1e-6, atol=1e-6)
-    assert_same_gradient(noisy_gradient, gradient, 1e-6)
+    torch.testing.assert_close(noisy_terms, terms, rtol=rounding(hp), atol=rounding(hp))
+    assert_same_gradient(noisy_gradient, gradient, rounding(hp))
 
 
 def with_noise_behind(view: Inputs) -> Inputs:

@@ -16,6 +16,7 @@ from synthetic import (
     computations,
     gradient_of,
     policy_for,
+    rounding,
     tiny_policy,
     world,
     written,
@@ -26,7 +27,6 @@ from harness.examples import Examples
 from harness.loop import Loop
 from methods.api import Method, Needs, Reads, Training
 from methods.batch import Batch, Terms, example_mean, seq_mean
-from methods.pad import PAD
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ AS_REGISTERED = [method for method, _ in computations(lambda method: [method.hpa
 @pytest.mark.parametrize("method", [SPREAD, *AS_REGISTERED], ids=lambda m: m.name)
 def test_the_loop_has_one_gradient_for_any_micro_batch(method: Method, tmp_path: Path) -> None:
     """Also for a method that needs the mean of a score over the whole step, and for the frozen buffer of one
-    that samples. Rankings multiply what float32 rounds by beta: 6e-7 of the largest at beta 1, 8e-6 at 10.
+    that samples.
     """
-    tolerance = 1e-6 * (method.hparams.beta if isinstance(method.hparams, PAD) else 1)
+    tolerance = rounding(method.hparams)
     examples = written(world(), tmp_path, method.needs(method.hparams))
     whole, terms, gradient = through_the_loop(method, examples, tokens=10_000)
     single, single_terms, single_gradient = through_the_loop(method, examples, tokens=1)
