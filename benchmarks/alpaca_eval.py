@@ -22,6 +22,7 @@ from typing import Literal
 
 from benchmarks.api import (
     Answer,
+    Decoding,
     JudgedBenchmark,
     JudgeRequest,
     Message,
@@ -69,6 +70,7 @@ def load(
         version=1,
         metric="win_rate",
         pairwise=True,
+        decoding=Decoding(0.0, max_tokens=100),
         sampling=lambda question: Sampling(temperature, max_tokens=max_tokens),
         requests=requests,
         parse=parse,

@@ -40,6 +40,18 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How a judge replies. temperature 0 is greedy; max_tokens counts the reply.
+
+    `top_logprobs` > 0 asks for that many alternatives of the reply's first token: the judge must give them.
+    """
+
+    temperature: float = 0.0
+    max_tokens: int = 2048
+    top_logprobs: int = 0
+
+
+@dataclass(frozen=True)
 class Answer:
     """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens."""
 
@@ -65,10 +77,14 @@ class JudgeRequest:
 
 @dataclass(frozen=True)
 class Reply:
-    """A judge's reply. `logprobs`: first token's alternatives -> log-probs, where the judge gives them."""
+    """A judge's reply. `logprobs`: first token's alternatives -> log-probs, where the judge gives them.
+
+    `finish_reason` is the server's: "stop", "length" where the reply was cut, "content_filter", "refusal".
+    """
 
     text: str
     logprobs: dict[str, float] = field(default_factory=dict)
+    finish_reason: str = "stop"
 
 
 @dataclass(frozen=True)
@@ -98,12 +114,14 @@ class JudgedBenchmark:
     """A benchmark whose answers a judge scores. `metric` names the value of each score.
 
     `pairwise` benchmarks compare with the answers of a reference run: the third argument of `requests`.
+    `decoding` is how the judge replies, as the benchmark's authors set it.
     """
 
     name: str
     version: int
     metric: str
     pairwise: bool
+    decoding: Decoding
     sampling: Callable[[Question], Sampling]
     requests: Callable[[Question, Answer, Answer | None], Sequence[JudgeRequest | Score]]
     parse: Callable[[JudgeRequest, Reply], float | Unparsed]

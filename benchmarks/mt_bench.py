@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.api import (
     Answer,
+    Decoding,
     JudgedBenchmark,
     JudgeRequest,
     Message,
@@ -73,6 +74,7 @@ def load(
         version=1,
         metric="score",
         pairwise=False,
+        decoding=Decoding(0.0, max_tokens=2048),
         sampling=sampling,
         requests=requests,
         parse=parse,
