@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import sys
+from math import sqrt
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,14 +126,14 @@ def test_every_real_judgment_is_read_as_fastchat_read_it(shared_data: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("model", "score", "first", "second"),
+    ("model", "score", "first", "second", "clustered", "naive"),
     [
-        ("gpt-4-1106-preview", 9.228125, 9.40625, 9.05),
-        ("mistralai/Mixtral-8x7B-Instruct-v0.1", 8.340625, 8.69375, 7.9875),
+        ("gpt-4-1106-preview", 9.228125, 9.40625, 9.05, 0.205, 0.159),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", 8.340625, 8.69375, 7.9875, 0.262, 0.215),
     ],
 )
 def test_averages_are_those_of_fastchats_show_result(
-    shared_data: Path, model: str, score: float, first: float, second: float
+    shared_data: Path, model: str, score: float, first: float, second: float, clustered: float, naive: float
 ) -> None:
     found = mt_bench.aggregate(
         [
@@ -141,6 +142,8 @@ def test_averages_are_those_of_fastchats_show_result(
             if row["model"] == model
         ]
     )
+    assert round(found.pop("standard_error"), 3) == clustered
+    assert round(found.pop("naive_standard_error"), 3) == naive
     assert found == {"score": score, "first_turn": first, "second_turn": second, "n": 160, "n_unparsed": 0}
 
 
@@ -190,7 +193,10 @@ def test_an_average_leaves_out_what_was_not_parsed_and_says_so() -> None:
         Score("2", 10.0, "stem", turn=2),
         Score("3", Unparsed(""), "coding", turn=1),
     ]
-    assert mt_bench.aggregate(scores) == {
+    found = mt_bench.aggregate(scores)
+    assert found.pop("naive_standard_error") == pytest.approx(sqrt(3))  # of 4, 7 and 10: 3 / sqrt(3)
+    assert found.pop("standard_error") == pytest.approx(2.0)  # below: residuals -3 and 3
+    assert found == {
         "score": 7.0,
         "first_turn": 5.5,
         "second_turn": 10.0,
@@ -202,6 +208,24 @@ def test_an_average_leaves_out_what_was_not_parsed_and_says_so() -> None:
     assert mt_bench.aggregate([]) == {"n": 0, "n_unparsed": 0}
 
 
+def test_a_standard_error_is_clustered_by_question_also_where_a_turn_is_missing() -> None:
+    """Ratings (2, 4), (9, 9) and (6), mean 6: residuals of the questions -6, 6, 0.
+
+    sqrt(3/2 (36 + 36 + 0)) / 5 = sqrt(108) / 5;   naive: squares 16 + 4 + 9 + 9 = 38, sqrt(38/4/5)
+    """
+    scores = [Score("1", 2.0), Score("1", 4.0, turn=2), Score("2", 9.0), Score("2", 9.0, turn=2)]
+    scores += [Score("3", 6.0), Score("3", Unparsed("?"), turn=2)]
+    found = mt_bench.aggregate(scores)
+    assert found["standard_error"] == pytest.approx(sqrt(108) / 5)
+    assert found["naive_standard_error"] == pytest.approx(sqrt(38 / 20))
+
+
+def test_there_is_no_standard_error_of_one_question() -> None:
+    found = mt_bench.aggregate([Score("1", 2.0), Score("1", 4.0, turn=2)])
+    assert "standard_error" not in found and found["naive_standard_error"] == pytest.approx(1.0)
+    assert not {"standard_error", "naive_standard_error"} & set(mt_bench.aggregate([Score("1", 2.0)]))
+
+
 def filled_in(folder: Path, reference: str = "gpt-4") -> list[str]:
     questions, benchmark = mt_bench.load(folder, reference=reference)
     requests = [r for q in questions for r in benchmark.requests(q, answer("a1", "a2"), None)]
@@ -210,6 +234,9 @@ def filled_in(folder: Path, reference: str = "gpt-4") -> list[str]:
 
 def test_without_a_set_of_references_the_questions_own_are_used(folder: Path) -> None:
     assert filled_in(folder) == ["own 1|a1", "own 1|own 2", "q1|a1"]
+    assert mt_bench.load(folder)[1].name == "mt-bench"
+    with pytest.raises(ValueError, match=r"no reference answers 'corrected'.*known: none"):
+        mt_bench.load(folder, reference="corrected")
 
 
 def test_a_set_of_references_is_chosen_by_name_in_either_layout(folder: Path) -> None:
@@ -219,8 +246,25 @@ def test_a_set_of_references_is_chosen_by_name_in_either_layout(folder: Path) ->
         (folder / path).write_text(json.dumps(row) + "\n")
     assert filled_in(folder)[0] == "old 1|a1"
     assert filled_in(folder, "corrected")[0] == "new 1|a1"
+    assert mt_bench.load(folder, reference="corrected")[1].name == "mt-bench[corrected]"
     with pytest.raises(ValueError, match=r"no reference answers 'gpt4'.*did you mean 'gpt-4'"):
         mt_bench.load(folder, reference="gpt4")
+
+
+def test_the_original_and_the_corrected_references_are_both_there(shared_data: Path) -> None:
+    """Only the prompts of the 30 questions with a reference differ between the sets."""
+    data = shared_data / "mt_bench"
+    sent = {}
+    for name in ("gpt-4", "gpt-4-1106-preview_simpo"):
+        questions, benchmark = mt_bench.load(data, reference=name)
+        assert benchmark.name == f"mt-bench[{name}]"
+        lines = (data / f"reference_answer_{name}.jsonl").read_text().splitlines()
+        turns = {str(row["question_id"]): row["choices"][0]["turns"] for row in map(json.loads, lines)}
+        assert {q.id: list(q.reference) for q in questions if q.reference} == turns
+        requests = [r for q in questions for r in benchmark.requests(q, answer("a1", "a2"), None)]
+        sent[name] = [r.messages for r in requests if isinstance(r, JudgeRequest)]
+    differ = [81 + i // 2 for i, (a, b) in enumerate(zip(*sent.values(), strict=True)) if a != b]
+    assert set(differ) == set(range(101, 131))
 
 
 def test_a_question_without_a_reference_in_the_set_is_judged_without_one(folder: Path) -> None:
