@@ -1,0 +1,93 @@
+"""What a run has asked of endpoints, and what it may still ask."""
+
+from collections import Counter
+
+from harness.prices import Price, Prices, Usage, usd
+
+BYTES_A_TOKEN = 3  # fewer than in English or Chinese text, so that a prompt is not underestimated
+TOKENS_AROUND = 16  # what a chat template adds to a prompt
+
+
+class BudgetSpent(ValueError):
+    """The next call could pass what the run may spend."""
+
+
+class Ledger:
+    """Counts calls, tokens and money, and stops before a limit is passed, calls under way included.
+
+    `calls` are requests, failed ones too; `kept` are calls that took none. `unknown` is what requests may
+    have cost, USD at most, that broke off before the server said what they took; the limit covers it too.
+    """
+
+    def __init__(self, prices: Prices, max_cost: float | None = None, max_calls: int | None = None) -> None:
+        if max_cost is not None and not max_cost >= 0:  # NaN is not, and would never be passed
+            raise ValueError(f"--max-cost {max_cost}: must be 0 or more, in USD")
+        self.prices, self.max_cost, self.max_calls = prices, max_cost, max_calls
+        self.calls = self.kept = 0
+        self.spent = self.unknown = 0.0  # USD
+        self.usage: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()  # by reason
+        self._under_way: list[float] = []  # USD at most, of each
+
+    def free(self, model: str) -> None:
+        """A model that is served here costs nothing but its time."""
+        self.prices = {**self.prices, model: Price(0.0, 0.0)}
+
+    def told(self) -> str:
+        """One line: calls, replies that were kept before, tokens, money, and what was asked again."""
+        again = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retries.items()))
+        unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""
+        tokens = f"{self.usage['prompt_tokens']:,} tokens in, {self.usage['completion_tokens']:,} out"
+        spent = f"{self.calls} calls ({self.kept} kept from before), {tokens}, {self.spent:.2f} USD{unknown}"
+        return f"{spent}; failed on the way: {again or 'none'}"
+
+    def admit(self, model: str) -> None:
+        """ValueError if there is a limit in money, and no price of this model."""
+        if self.max_cost is not None and model not in self.prices:
+            raise ValueError(
+                f"--max-cost: no price of {model} is known; give one with --prices FILE "
+                f"({model}: {{input: USD, output: USD}} per million tokens, 0 for a server of your own)"
+            )
+
+    def may_fit_later(self, model: str, prompt_bytes: int, max_tokens: int) -> bool:
+        """Whether a call is too much now, and need not be once calls under way took less than they could."""
+        if self.max_cost is None or not self._under_way:
+            return False
+        most = self._most(model, prompt_bytes, max_tokens)
+        without = self.spent + self.unknown + most
+        return without <= self.max_cost < without + sum(self._under_way)
+
+    def begin(self, model: str, prompt_bytes: int, max_tokens: int) -> float:
+        """Count a call that is about to be made; returns what it costs at most, in USD."""
+        most = self._most(model, prompt_bytes, max_tokens)
+        if self.max_calls is not None and self.calls >= self.max_calls:
+            raise BudgetSpent(f"--max-calls {self.max_calls}: all made; {KEPT}")
+        if (
+            self.max_cost is not None
+            and self.spent + self.unknown + sum(self._under_way) + most > self.max_cost
+        ):
+            unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""
+            raise BudgetSpent(
+                f"--max-cost {self.max_cost:.2f}: {self.spent:.2f} USD spent{unknown} in {self.calls} calls, "
+                f"and the next could cost {most:.2f}; {KEPT}"
+            )
+        self.calls += 1
+        self._under_way.append(most)
+        return most
+
+    def end(self, model: str, most: float, used: tuple[int, int] | None) -> None:
+        """Count the tokens of prompt and reply that a call took, None where nobody said."""
+        self._under_way.remove(most)
+        if used is None:
+            self.unknown += most
+            return
+        prompt_tokens, completion_tokens = used
+        self.usage.update(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+        self.spent += usd(self.prices, model, Usage(1, prompt_tokens, completion_tokens)) or 0.0
+
+    def _most(self, model: str, prompt_bytes: int, max_tokens: int) -> float:
+        prompt_tokens = prompt_bytes // BYTES_A_TOKEN + TOKENS_AROUND
+        return usd(self.prices, model, Usage(1, prompt_tokens, max_tokens)) or 0.0
+
+
+KEPT = "what was answered is kept, and the same command with a larger limit goes on"

@@ -1,0 +1,241 @@
+"""One request to an OpenAI-compatible endpoint, and what came of it: a reply, a failure, or a final error."""
+
+import asyncio
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from benchmarks.api import Message
+from harness.endpoints.ledger import Ledger
+from harness.endpoints.replies import Given
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+RETRIED = (408, 409, 425, 429)  # and all of 5xx
+OVERLOADED = (429, 503, 529)
+FILTERED = ("content_filter", "content_policy_violation", "invalid_prompt")  # codes of a 400
+BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model is asked. `errors`: how many calls may fail for good before the rest is not tried."""
+
+    model: str
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    timeout: float = 120.0  # seconds, of one attempt
+    concurrency: int = 16  # calls at once, at most
+    attempts: int = 6
+    errors: int = 20
+    backoff: float = 1.0  # seconds before the second attempt
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra: Mapping[str, Any] = field(default_factory=dict)  # fields of the request beside OpenAI's
+
+    @property
+    def where(self) -> str:
+        """Its name in messages."""
+        return f"{self.model} at {self.base_url}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `key` covers everything that decides the reply, and nothing else."""
+
+    key: str
+    messages: tuple[Message, ...]
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    top_logprobs: int = 0
+    seed: int | None = None
+
+    @property
+    def prompt_bytes(self) -> int:
+        """The length of the prompt in UTF-8."""
+        return sum(len(m["content"].encode("utf-8", "surrogatepass")) for m in self.messages)
+
+
+class Failed(Exception):
+    """An attempt that may succeed when made again. `retry_after` is None where nothing is overloaded."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.retry_after = reason, retry_after
+
+
+def client_of(endpoint: Endpoint) -> "AsyncOpenAI":
+    """A client with a connection for each call at once. ValueError: no key, or one that cannot be sent."""
+    import httpx2
+    from openai import AsyncOpenAI
+
+    try:
+        local = urlsplit(endpoint.base_url).hostname in LOCAL
+        url = httpx2.URL(endpoint.base_url)
+    except (ValueError, httpx2.InvalidURL) as e:
+        raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
+    key = os.environ.get(endpoint.api_key_env, "").strip() or ("none" if local else "")
+    if not key:
+        raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{endpoint.where}: {endpoint.api_key_env} holds characters that no key has")
+    http = httpx2.AsyncClient(
+        trust_env=not local,  # no proxy to ourselves
+        timeout=endpoint.timeout,
+        limits=httpx2.Limits(
+            max_connections=endpoint.concurrency, max_keepalive_connections=endpoint.concurrency
+        ),
+    )
+    return AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=http)
+
+
+async def attempt(
+    client: "AsyncOpenAI", endpoint: Endpoint, call: Call, ledger: Ledger, number: int = 1
+) -> Given:
+    """One request and its reply. `Failed` may be tried again, ValueError may not.
+
+    What the attempt cost is known where there is a status other than 200, a usage, or no connection; else the
+    ledger has to assume that it cost what it could.
+    """
+    import httpx2
+    import openai
+
+    most = ledger.begin(endpoint.model, call.prompt_bytes, call.max_tokens)
+    used: tuple[int, int] | None = None
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(endpoint.timeout):
+            # not `chat.completions.create`: to walk our request by its types takes a tenth of a call's time
+            raw = await client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=_request(endpoint, call)
+            )
+        body = _body(raw.text)
+        used = _used(body)
+        return _given(call, body, used or (0, 0), round(time.monotonic() - began, 4), number)
+    except openai.APIStatusError as e:
+        used = 0, 0
+        reply = _refused_prompt(e)
+        if reply:
+            return Given(call.key, "", finish_reason=reply, model=endpoint.model, attempts=number)
+        raise _of_status(endpoint, e, client.api_key) from None
+    except (TimeoutError, openai.APITimeoutError):
+        raise Failed("time-outs") from None
+    except openai.APIConnectionError as e:
+        if isinstance(e.__cause__, httpx2.ConnectError | httpx2.UnsupportedProtocol):
+            used = 0, 0
+        raise Failed("broken connections") from None
+    finally:
+        ledger.end(endpoint.model, most, used)
+
+
+def _request(endpoint: Endpoint, call: Call) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": endpoint.model,
+        "messages": [{"role": m["role"], "content": _sendable(m["content"])} for m in call.messages],
+        "temperature": call.temperature,
+        endpoint.tokens_field: call.max_tokens,
+    }
+    if call.top_p != 1.0:
+        request["top_p"] = call.top_p
+    if call.seed is not None:
+        request["seed"] = call.seed
+    if call.top_logprobs:
+        request |= {"logprobs": True, "top_logprobs": call.top_logprobs}
+    return request | dict(endpoint.extra)
+
+
+def _sendable(text: str) -> str:
+    """The text with U+FFFD for halves of surrogate pairs, which JSON files can hold and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _body(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError:
+        raise Failed("malformed replies") from None
+    if not isinstance(body, dict):
+        raise Failed("malformed replies")
+    return body
+
+
+def _used(body: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Tokens of the prompt and of the reply; None where the server does not say."""
+    match body.get("usage"):
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            return prompt, completion
+    return None
+
+
+def _given(
+    call: Call, body: Mapping[str, Any], used: tuple[int, int], latency_s: float, number: int
+) -> Given:
+    """The reply in a response's body; `Failed` where it holds none."""
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        refusal = message.get("refusal")
+        text = refusal or message.get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError("a reply is text")
+        first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
+        logprobs = {str(t["token"]): float(t["logprob"]) for t in first.get("top_logprobs") or ()}
+        finish = "refusal" if refusal else str(choice.get("finish_reason") or "stop")
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
+        raise Failed("malformed replies") from None
+    if finish in BROKEN_OFF:
+        raise Failed("replies broken off by the server")
+    return Given(
+        key=call.key,
+        text=text,
+        logprobs=logprobs,
+        finish_reason=finish,
+        prompt_tokens=used[0],
+        completion_tokens=used[1],
+        model=str(body.get("model") or ""),
+        fingerprint=str(body.get("system_fingerprint") or ""),
+        latency_s=latency_s,
+        attempts=number,
+    )
+
+
+def _refused_prompt(error: "APIStatusError") -> str:
+    """The finish_reason where the server did not take this prompt, "" for any other status."""
+    told = f"{error.code} {error.message}".lower()
+    if error.status_code in (400, 413) and ("context_length" in told or "maximum context" in told):
+        return "too_long"
+    return "content_filter" if error.status_code == 400 and error.code in FILTERED else ""
+
+
+def _of_status(endpoint: Endpoint, error: "APIStatusError", key: str) -> Exception:
+    """What a status means: worth another attempt, or one line for the person at the keyboard."""
+    status = error.status_code
+    no_money = error.code == "insufficient_quota"  # comes as a 429, which waiting would mend
+    if (status in RETRIED or status >= 500) and not no_money:
+        return Failed(f"status {status}", _retry_after(error) if status in OVERLOADED else None)
+    if status in (401, 403):  # their message may quote parts of the key
+        read = f"the key is read from {endpoint.api_key_env}"
+        return ValueError(f"{endpoint.where}: status {status}, wrong key or no access; {read}")
+    said = " ".join(str(error.message).split()).replace(key, "<the key>")[:200]
+    return ValueError(f"{endpoint.where}: status {status}, {said}")
+
+
+def _retry_after(error: "APIStatusError") -> float:
+    """The seconds that a server asks to wait, as a number or as a date; 0 where it names none."""
+    named = error.response.headers.get("retry-after", "0")
+    try:
+        seconds = float(named)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(named).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
