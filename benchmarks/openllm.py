@@ -1,6 +1,7 @@
-"""Open LLM Leaderboard v1 and local tasks of the same kind: lm-eval is the engine, the model is in memory.
+"""Open LLM Leaderboard v1 and v2, and local tasks of the same kind: lm-eval asks, reads and scores.
 
-    TaskResult("arc_challenge", version="1.0", num_fewshot=25, metric="acc_norm", values={"0-5d1f30a7": 1.0})
+    TaskResult("arc_challenge", version="1.0", num_fewshot=25, metric="acc_norm", values={"0-5d1f30a7": 1.0},
+        details={"0-5d1f30a7": {"target": 2, "choices": [" water", ...], "loglikelihoods": [-3.1, ...], ...}})
 
 A task is one of a folder of lm-eval YAML files, whose data files are named relative to their YAML, or one
 of the leaderboard's, read from the hub or from a local folder. Prompts, requests, filters and metrics are
@@ -17,17 +18,16 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmarks.openllm_data import extension
+from benchmarks.openllm_tasks import Board, board_of, expand, folder_index, ifeval_tools, index, leaves
 
 log = logging.getLogger(__name__)
 
@@ -36,33 +36,20 @@ METRICS = ("acc_norm", "acc", "exact_match")  # the first that a task has is its
 FILTER = "strict-match"  # of several readings of one reply, the leaderboard's; else the task's first
 
 
-class Leaderboard(NamedTuple):
-    """Where lm-eval keeps a task, and how the leaderboard runs it."""
-
-    folder: str
-    num_fewshot: int
-    metric: str
-
-
-V1 = {
-    "arc_challenge": Leaderboard("arc", 25, "acc_norm"),
-    "hellaswag": Leaderboard("hellaswag", 10, "acc_norm"),
-    "mmlu": Leaderboard("mmlu/default", 5, "acc"),
-    "truthfulqa_mc2": Leaderboard("truthfulqa", 0, "acc"),
-    "winogrande": Leaderboard("winogrande", 5, "acc"),
-    "gsm8k": Leaderboard("gsm8k", 5, "exact_match"),
-}
-
-
 @dataclass(frozen=True)
 class TaskResult:
-    """One task: its primary metric, higher is better, on every document."""
+    """One task: its primary metric, higher is better, on every document, and what the model said of it.
+
+    The details of a document: "target" and all of its "metrics"; for log-likelihoods (nats) "choices",
+    "loglikelihoods" and "greedy", an item a choice; for generations "generated".
+    """
 
     task: str
     version: str
     num_fewshot: int
     metric: str
     values: Mapping[str, float]  # "<position>-<hash of the document>" -> value
+    details: Mapping[str, Mapping[str, Any]]
 
     @property
     def mean(self) -> float:
@@ -70,47 +57,32 @@ class TaskResult:
 
 
 def evaluate(
-    model: Any,
-    tokenizer: Any,
+    lm: Any,
     tasks: Sequence[str],
     include: Path | None = None,
     *,
     data: Path | None = None,
-    batch_size: int = 16,
     limit: int | None = None,
     num_fewshot: int | None = None,
     chat: bool = False,
 ) -> list[TaskResult]:
-    """Run tasks, groups or tags of `include` or of the leaderboard, on the first `limit` documents of each.
+    """Run tasks, groups, tags or sets ("v1", "v2") on lm-eval's `lm`, on the first `limit` documents of each.
 
-    `data` is a folder of the leaderboard's rows (openllm_data.LOCAL); None reads the hub. `num_fewshot`
-    None means the leaderboard's number for its tasks, the YAML's for others. Each name is a run of its
-    own: its batches, and with them the last digits, do not depend on what else was asked for.
+    `include` is a folder of YAML files, `data` one of the leaderboards' rows (openllm_data.LOCAL); None reads
+    the hub. `num_fewshot` None means the leaderboard's number for its tasks, the YAML's for others. Each name
+    is a run of its own: its batches, and with them the last digits, do not depend on what else was asked for.
     """
-    from lm_eval.models.huggingface import HFLM  # imports torch and transformers
-
     if limit is not None and limit < 1:
         raise ValueError(f"limit is a number of documents, 1 or more, not {limit}")
-    own = _index(include) if include else {}
-    known = own if all(name in own for name in tasks) else {**_leaderboard_index(), **own}
-    for name in tasks:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join([*own, *V1])}"
-            raise ValueError(f"no task {name!r}; {hint}")
-
-    training, pad_token = model.training, tokenizer.pad_token
-    try:
-        with TemporaryDirectory() as scratch, _quiet(tasks):
-            manager = _manager(known, data, Path(scratch))
-            lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-            found: list[TaskResult] = []
-            for name in tasks:
-                board = None if name in own else _leaderboard(name)
-                found += _run(lm, manager, name, board, num_fewshot, limit, chat)
-    finally:  # HFLM changes both
-        model.train(training)
-        tokenizer.pad_token = pad_token
+    names = expand(tasks, include)
+    known = index(names, include)
+    own = folder_index(include) if include else {}
+    with TemporaryDirectory() as scratch, _quiet(names), ifeval_tools():
+        manager = _manager(known, data, Path(scratch))
+        found: list[TaskResult] = []
+        for name in names:
+            boards = {leaf: None if leaf in own else board_of(leaf) for leaf in leaves(known, name)}
+            found += _run(lm, manager, name, boards, num_fewshot, limit, chat)
     return found
 
 
@@ -118,22 +90,22 @@ def _run(
     lm: Any,
     manager: Any,
     name: str,
-    board: Leaderboard | None,
+    boards: Mapping[str, Board | None],
     num_fewshot: int | None,
     limit: int | None,
     chat: bool,
 ) -> list[TaskResult]:
     from lm_eval.evaluator import evaluate as lm_evaluate  # imports torch and datasets
 
-    shots = board.num_fewshot if board and num_fewshot is None else num_fewshot
     with _seeded(lm.device):
-        tasks = manager.load([name])["tasks"]
-    for task in tasks.values():
-        _set_fewshot(task, shots)
+        loaded = manager.load([name])["tasks"]
+    tasks = {leaf: loaded[leaf] for leaf in boards}  # in one order: a tag is a set
+    for leaf, task in tasks.items():
+        board = boards[leaf]
+        _set_fewshot(task, board.num_fewshot if board and num_fewshot is None else num_fewshot)
         if process := task.config.process_docs:
-            task.set_config(
-                "process_docs", cache(process)
-            )  # not at every look: it may shuffle, and it is slow
+            # Not at every look: it may shuffle, and it is slow.
+            task.set_config("process_docs", cache(process))
     with _seeded(lm.device):
         found = lm_evaluate(
             lm,
@@ -144,8 +116,8 @@ def _run(
             apply_chat_template=chat,
             fewshot_as_multiturn=True,
         )
-    metrics = (board.metric,) if board else METRICS
-    return [_result(task, found["samples"][leaf], metrics) for leaf, task in tasks.items()]
+    metrics = {leaf: (board.metric,) if board else METRICS for leaf, board in boards.items()}
+    return [_result(task, found["samples"][leaf], metrics[leaf]) for leaf, task in tasks.items()]
 
 
 def _set_fewshot(task: Any, shots: int | None) -> None:
@@ -170,29 +142,28 @@ def _result(task: Any, samples: Sequence[Mapping[str, Any]], metrics: Sequence[s
         raise ValueError(
             f"{task.config.task} measures {', '.join(samples[0]['metrics'])}; known: {', '.join(metrics)}"
         )
-    values = {
-        f"{s['doc_id']}-{s['doc_hash'][:8]}": float(s[metric]) for s in samples if s["filter"] == chosen
-    }
-    return TaskResult(task.config.task, str(task.VERSION), task.config.num_fewshot, metric, values)
+    read = {f"{s['doc_id']}-{s['doc_hash'][:8]}": s for s in samples if s["filter"] == chosen}
+    values = {document: float(s[metric]) for document, s in read.items()}
+    details = {document: _details(s) for document, s in read.items()}
+    return TaskResult(task.config.task, str(task.VERSION), task.config.num_fewshot, metric, values, details)
 
 
-def _leaderboard(name: str) -> Leaderboard | None:
-    return V1["mmlu"] if name.startswith("mmlu_") else V1.get(name)
+def _details(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model said of a document, every metric of it, and what was right."""
+    metrics = {name: _plain(sample[name]) for name in sample["metrics"]}
+    said = [replies[0] for replies in sample["resps"]]
+    known = {"target": sample["target"], "metrics": metrics}
+    if all(isinstance(reply, str) for reply in said):
+        return known | {"generated": said}
+    if all(isinstance(reply, tuple) for reply in said):
+        choices = [arguments[1] for arguments in sample["arguments"]]
+        logps, greedy = zip(*said, strict=True)
+        return known | {"choices": choices, "loglikelihoods": list(logps), "greedy": list(greedy)}
+    return known | {"loglikelihoods": said}  # of whole texts
 
 
-def _index(*folders: Path) -> dict[str, Any]:
-    """Task, group or tag -> its entry. All of lm-eval's 14,685 tasks would take 19 s."""
-    from lm_eval.tasks import TaskManager  # imports datasets
-
-    found: dict[str, Any] = TaskManager(include_path=list(folders), include_defaults=False).task_index
-    return found
-
-
-@cache
-def _leaderboard_index() -> dict[str, Any]:
-    spec = find_spec("lm_eval")
-    assert spec and spec.origin
-    return _index(*(Path(spec.origin).parent / "tasks" / board.folder for board in V1.values()))
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _manager(known: Mapping[str, Any], data: Path | None, scratch: Path) -> Any:
