@@ -2,6 +2,9 @@
 
 Parameters, optimizer state and checkpoints are float32; bf16 is autocast only. Dropout never acts. The seed
 alone fixes which examples form a step.
+
+    checkpoints/1, 2, ... n    the model on the way, each a whole folder, where settings ask for `checkpoints`
+    checkpoints.json           {"1": 26, "2": 52}: the optimizer step after which each was written
 """
 
 import json
@@ -53,6 +56,9 @@ def run(work: Work) -> dict[str, Any]:
             "steps": measured["steps"],
         }
         (work.out / "training.json").write_text(json.dumps(summary))
+        if count := settings.get("checkpoints", 0):
+            at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
+            (work.out / "checkpoints.json").write_text(json.dumps(at))
     return {**measured, "parameters": parameters(trained), "device": str(loop.accelerator.device)}
 
 
@@ -76,6 +82,23 @@ def _stream(loop: Loop, size: int, steps: int, seed: int) -> Iterator[tuple[Exam
     return islice(loop.sampler.buffers(loop.examples, orders(n, size, drawn, seed)), steps)
 
 
+def marks(steps: int, checkpoints: int) -> list[int]:
+    """The optimizer steps, 1 to `steps`, after which a checkpoint is kept: evenly spaced, the last one last.
+
+    A half is rounded up, so no two fall on one step; more checkpoints than steps are a ValueError.
+    """
+    if checkpoints > steps:
+        raise ValueError(f"checkpoints: {checkpoints}, of a training of {steps} optimizer steps")
+    return [(2 * k * steps + checkpoints) // (2 * checkpoints) for k in range(1, checkpoints + 1)]
+
+
+def _keep(loop: Loop, work: Work, name: str) -> None:
+    """Write the model as it is now to the checkpoint's folder."""
+    if loop.accelerator.is_main_process:
+        model = loop.accelerator.unwrap_model(loop.policy).model
+        save(model, load_tokenizer(work.inputs["start"]), work.out / "checkpoints" / name)
+
+
 def _optimize(
     loop: Loop, optimizer: torch.optim.Optimizer, training: Training, seed: int, work: Work
 ) -> dict[str, Any]:
@@ -87,6 +110,7 @@ def _optimize(
             f"a batch of {size} examples is less than {loop.accelerator.num_processes} processes"
         )
     steps = max(1, round(training.epochs * n / size))
+    kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.get("checkpoints", 0)), 1)}
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
     seen = answered = padded = 0
     with (work.out / "metrics.jsonl").open("w") as metrics:
@@ -101,6 +125,8 @@ def _optimize(
             rate = schedule.get_last_lr()[0]
             optimizer.step()
             schedule.step()
+            if number in kept:
+                _keep(loop, work, kept[number])
             optimizer.zero_grad()
             for part in now.parts(step):
                 counts = examples.tokens(part).values()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from harness import sequences, train
 from harness.examples import orders
+from harness.models import load_tokenizer
 from harness.store import Work
 from methods.api import Training
 from tests.test_signals import stored
@@ -111,6 +112,48 @@ def test_a_batch_larger_than_the_set_is_told_as_what_it_was(tmp_path: Path) -> N
     assert (measured["batch_size"], measured["steps"], measured["examples"]) == (12, 1, 12)
 
 
+CONSTANT = {"lr": 3e-3, "batch_size": 6, "schedule": "constant", "warmup": 0.0}
+
+
+def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are the same bit for bit."""
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_checkpoints_are_the_weights_after_their_step_and_change_nothing(tmp_path: Path) -> None:
+    """Four steps, of which three are kept: 4/3, 8/3 and 4, rounded."""
+    given = inputs(tmp_path)
+    plain = trained(tmp_path / "plain", given, {"training": {**CONSTANT, "epochs": 2}})
+    final = trained(tmp_path / "kept", given, {"training": {**CONSTANT, "epochs": 2}, "checkpoints": 3})
+
+    kept = tmp_path / "kept" / "checkpoints"
+    assert equal(plain, final) and not (tmp_path / "plain" / "checkpoints").exists()
+    assert json.loads((tmp_path / "kept" / "checkpoints.json").read_text()) == {"1": 1, "2": 3, "3": 4}
+    assert equal(load_file(kept / "3" / "model.safetensors"), final)
+    for name, step in (("1", 1), ("2", 3)):
+        short = {"training": {**CONSTANT, "epochs": step / 2}}
+        stopped = trained(tmp_path / f"stopped {step}", given, short)
+        found = load_file(kept / name / "model.safetensors")
+        assert equal(found, stopped) and not equal(found, final)
+    assert {w.dtype for w in load_file(kept / "1" / "model.safetensors").values()} == {torch.float32}
+    assert load_tokenizer(kept / "1").chat_template == load_tokenizer(given["start"]).chat_template
+
+
+def test_checkpoints_are_evenly_spaced_and_never_on_one_step() -> None:
+    """Each stands at most half a step from k / n of the way."""
+    for steps in range(1, 40):
+        for count in range(1, steps + 1):
+            marks = train.marks(steps, count)
+            assert len(set(marks)) == count and marks == sorted(marks)
+            assert marks[0] >= 1 and marks[-1] == steps
+            assert all(abs(at - k * steps / count) <= 0.5 for k, at in enumerate(marks, 1))
+
+
+def test_more_checkpoints_than_steps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="checkpoints: 5, of a training of 4 optimizer steps"):
+        trained(tmp_path / "out", inputs(tmp_path), {"checkpoints": 5})
+
+
 def test_published_training_has_every_field_that_the_loop_reads() -> None:
     assert set(SETTINGS["training"]) <= set(Training.__dataclass_fields__)  # type: ignore[call-overload]
 
@@ -125,8 +168,8 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     script.write_text(
         "import json, sys\nfrom pathlib import Path\nfrom tests.test_train import *\n"
         "given = {k: Path(v) for k, v in json.loads(sys.argv[1]).items()}\n"
-        "out = Path(sys.argv[2]); out.mkdir(exist_ok=True)\n"
-        "told = {**SETTINGS, 'hp': {'beta': 0.5}}\n"
+        "out = Path(sys.argv[2]); out.mkdir()\n"
+        "told = {**SETTINGS, 'hp': {'beta': 0.5}, 'checkpoints': 2}\n"
         "train.run(Work(told, given, out, {**CONTEXT, 'method': 'DPO', 'tokens': 60}))\n"
     )
     with socket.socket() as s:
@@ -136,7 +179,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     paths = json.dumps({k: str(v) for k, v in given.items()})
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(script), paths, str(tmp_path / "both")],
+            [sys.executable, str(script), paths, str(tmp_path / f"rank {r}")],
             env={
                 **os.environ,
                 **{"RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": "2", "MASTER_PORT": str(port)},
@@ -149,7 +192,9 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     ]
     assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
 
-    both = load_file(tmp_path / "both" / "model.safetensors")
+    assert {p.name for p in (tmp_path / "rank 1").iterdir()} == {"metrics.jsonl"}
+    assert {p.name for p in (tmp_path / "rank 0" / "checkpoints").iterdir()} == {"1", "2"}
+    both = load_file(tmp_path / "rank 0" / "model.safetensors")
     start = load_file(given["start"] / "model.safetensors")
     for name, weight in alone.items():
         torch.testing.assert_close(both[name], weight, rtol=1e-4, atol=1e-6)
