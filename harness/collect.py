@@ -1,22 +1,23 @@
-"""Finished artifacts into the rows that tables read: records, costs, and what training changed."""
+"""Finished artifacts into records: one row per measured item."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evaluate import read_answers
+from harness import answers
+from harness.benchmark_specs import Judged, Reward
 from harness.flat import Flat
-from harness.lineage import STUDENT, TEACHER
 from harness.measures import Cell
-from harness.plan import Plan, closure
+from harness.plan import Plan
+from harness.reward import read_rewards, won
 from harness.sequences import Sequences
 from harness.store import Step, Store
-from methods.api import Method
-from reports.records import Cost, Record, Training
+from reports.records import Record
 
 
 class Value(NamedTuple):
@@ -40,8 +41,9 @@ def records(plan: Plan, store: Store) -> list[Record]:
     rows = []
     for cell in plan.cells:
         for benchmark, steps in cell.measures.items():
-            folders = {name: _folder(store, step) for name, step in steps.items()}
-            ids = tuple(f"{step.kind}-{step.id}" for step in (cell.model, *steps.values()))
+            folders = {name: folder_of(store, step) for name, step in steps.items()}
+            made = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
+            ids = tuple(f"{step.kind}-{step.id}" for step in made)
             for value in READ[benchmark](folders):
                 rows.append(
                     _record(
@@ -70,7 +72,7 @@ def _record(
         question=value.question,
         turn=value.turn,
         order=value.order,
-        judge=spec.judge if benchmark in JUDGED else "",
+        judge=_judge(spec),
         reference=value.reference,
         value=value.value,
         status=status,
@@ -80,7 +82,14 @@ def _record(
     )
 
 
-def _folder(store: Store, step: Step) -> Path:
+def _judge(spec: Any) -> str:
+    if isinstance(spec, Reward):
+        return Path(spec.model).name
+    return spec.judge if isinstance(spec, Judged) else ""
+
+
+def folder_of(store: Store, step: Step) -> Path:
+    """The folder of a step that is done."""
     folder = store.find(step)
     assert folder, f"{step.label} is not done"
     return folder
@@ -90,16 +99,18 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _judged(metric: str, folders: dict[str, Path]) -> Iterator[Value]:
-    """Every judgment; those against a reference stand in a folder of its name."""
-    said = read_answers(folders["answers"])
+def _judged(metric: str, folders: dict[str, Path], missing: float | None = None) -> Iterator[Value]:
+    """Every judgment; those against a reference stand in a folder of its name. `missing` is the value of one
+    without a verdict.
+    """
+    said = answers.read(folders["answers"])
     for name in (n for n in folders if n.startswith("judgments")):
         for row in _lines(folders[name] / "judgments.jsonl"):
             answer, at = said[row["question"]], row["turn"] - 1
             yield Value(
                 metric,
                 row["question"],
-                row["value"],
+                missing if row["value"] is None else row["value"],
                 row["category"],
                 row["turn"],
                 row["order"],
@@ -145,129 +156,48 @@ def _teacher_reward(folders: dict[str, Path]) -> Iterator[Value]:
             yield Value(metric, str(row), float(value), tokens=tokens, truncated=cut)
 
 
-READ: dict[str, Callable[[dict[str, Path]], Iterable[Value]]] = {
-    "mt-bench": lambda folders: _judged("score", folders),
-    "alpaca-eval": lambda folders: _judged("win_rate", folders),
-    "rule": lambda folders: _judged("score", folders),
-    "openllm": _openllm,
-    "implicit-reward": _implicit_reward,
-    "teacher-reward": _teacher_reward,
-    "objective": lambda folders: (),  # a number of a whole set: it stands in training.jsonl
-}
-METRIC = {
+def _reward(folders: dict[str, Path]) -> Iterator[Value]:
+    """Rewards and wins over the data's chosen responses: of the row's model with group "", and as
+    `checkpoint_reward` and `checkpoint_win_rate` of each checkpoint, the group its optimizer step.
+    """
+    yield from _rewards(folders["rewards"], folders["reference"], "", "")
+    if "selected" in folders:
+        steps = json.loads((folders["selected"] / "selection.json").read_text())["steps"]
+        for n, step in enumerate(steps, 1):
+            yield from _rewards(folders[f"rewards.{n}"], folders["curve"], "checkpoint_", str(step))
+
+
+def _rewards(folder: Path, reference: Path, prefix: str, group: str) -> Iterator[Value]:
+    theirs = read_rewards(reference)
+    for row in _lines(folder / "rewards.jsonl"):
+        question, about = str(row["row"]), {"tokens": row["tokens"], "truncated": row["truncated"]}
+        win = won(row["reward"], theirs[row["row"]])
+        yield Value(f"{prefix}reward", question, row["reward"], group, **about)
+        yield Value(f"{prefix}win_rate", question, win, group, reference="chosen", **about)
+
+
+METRIC_OF_ANSWERS = {
     "mt-bench": "score",
     "alpaca-eval": "win_rate",
+    "alpaca-eval-2": "win_rate",
+    "arena-hard": "win_rate",
     "rule": "score",
+    "gsm8k-cot": "accuracy",
+}
+READ: dict[str, Callable[[dict[str, Path]], Iterable[Value]]] = {
+    **{name: partial(_judged, metric) for name, metric in METRIC_OF_ANSWERS.items()},
+    "gsm8k-cot": partial(_judged, "accuracy", missing=0.0),  # as upstream: no answer is a wrong one
+    "openllm": _openllm,
+    "openllm-v2": _openllm,
+    "implicit-reward": _implicit_reward,
+    "teacher-reward": _teacher_reward,
+    "reward": _reward,
+    "objective": lambda folders: (),  # a number of a whole set: it stands in training.jsonl
+}
+METRIC = METRIC_OF_ANSWERS | {
     "openllm": "primary",
+    "openllm-v2": "primary",
     "implicit-reward": "accuracy",
     "teacher-reward": "reward",
+    "reward": "reward",
 }
-LETTERS = 0.5  # of the teacher's probability, below which its answers to A-or-B questions are doubted
-JUDGED = ("mt-bench", "alpaca-eval", "rule")
-
-
-def costs(plan: Plan, store: Store) -> list[Cost]:
-    """What each row's own stages cost, shared steps counted in full: the price of that row run alone."""
-    return [_cost(plan, cell, store) for cell in plan.cells]
-
-
-def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
-    lineage = cell.lineage
-    shared = {} if cell.method in (TEACHER, STUDENT) else closure(lineage.student) | closure(lineage.teacher)
-    own = [s for i, s in closure(cell.model).items() if i not in shared]
-    teachers = {lineage.teacher.id, lineage.teacher_ref.id}
-    of_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
-    trained = [s for s in own if s.kind == "train"]
-    known = {s.id: store.record(_folder(store, s)) for s in own}
-    tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
-    padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
-    pairs = store.record(_folder(store, lineage.train_pairs))["measured"]
-    sampled = [known[s.id]["measured"] for s in own if s.kind == "rollouts"]
-    grouped = [known[s.id]["measured"] for s in own if s.kind in ("group", "mismatched")]
-    online = [known[s.id]["measured"] for s in trained]
-    cut_and_dropped = sum(r["dropped"] for r in sampled)
-    dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
-    return Cost(
-        suite=plan.suite.name,
-        pair=cell.pair,
-        dataset=cell.dataset,
-        method=cell.method,
-        seed=cell.seed,
-        train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
-        train_flops=_flops([s for s in own if s not in of_teacher], known),
-        teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
-        train_tokens=sum(tokens.values()),
-        padding_share=padding / max(1, sum(tokens.values())),
-        rows_dropped=sum(pairs["dropped"].values()) + dropped,
-        rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
-        device=cell.lineage.setting.machine.device,
-    )
-
-
-def _flops(steps: list[Step], known: dict[str, dict[str, Any]]) -> float:
-    return float(sum(known[s.id]["measured"].get("flops", 0) for s in steps))
-
-
-def training(plan: Plan, store: Store) -> list[Training]:
-    """What the last stage of each method changed: its terms on a probe and on held-out prompts, its margin on
-    held-out pairs, its weights.
-    """
-    rows = []
-    for cell in plan.cells:
-        folder = _folder(store, cell.model)
-        if cell.method in (TEACHER, STUDENT) or not (folder / "training.json").exists():
-            continue
-        told = json.loads((folder / "training.json").read_text())
-        method = cell.lineage.setting.registry[cell.method]
-        steps = {name: _folder(store, s) for name, s in cell.measures.get("implicit-reward", {}).items()}
-        held = cell.measures.get("objective", {}).get("objective")
-        held_before, held_after = _held_out(_folder(store, held), method) if held else (None, None)
-        rows.append(
-            Training(
-                suite=plan.suite.name,
-                pair=cell.pair,
-                dataset=cell.dataset,
-                method=cell.method,
-                seed=cell.seed,
-                loss_before=sum(told["before"].values()),
-                loss_after=sum(told["after"].values()),
-                margin_before=float(margin(steps, "start").mean()) if steps else None,
-                margin_after=float(margin(steps, "policy").mean()) if steps else None,
-                moved=told["moved"],
-                steps=told["steps"],
-                terms=tuple((n, told["before"][n], told["after"][n]) for n in sorted(told["before"])),
-                objective=method.maximises or "loss",
-                held_before=held_before,
-                held_after=held_after,
-                watched=tuple((n, *values) for n, values in sorted(told["watched"].items())),
-                warnings=(*_passed(told["watched"], method), *_approximated(cell.model, store)),
-            )
-        )
-    return rows
-
-
-def _held_out(folder: Path, method: Method) -> tuple[float, float]:
-    """The loss before and after, or the mean that the method maximises."""
-    told = json.loads((folder / "objective.json").read_text())
-    if method.maximises:
-        before, after = told["watched"][method.maximises]
-        return before, after
-    return sum(told["before"].values()), sum(told["after"].values())
-
-
-def _approximated(model: Step, store: Store) -> Iterator[str]:
-    """What the inputs of a last stage leave out, or can hardly mean."""
-    measured = {n: store.record(_folder(store, s))["measured"] for n, s in model.sources.items()}
-    for name, found in measured.items():
-        if found.get("cut_mass"):
-            yield f"{name}: the support leaves out {found['cut_mass']:.1%} of the probability"
-        if found.get("cut"):
-            yield f"{name}: {found['cut']} responses were cut for the teacher's questions"
-        if found.get("letter_mass", 1) < LETTERS:
-            yield f"{name}: the teacher names a letter only {found['letter_mass']:.0%} of the time"
-
-
-def _passed(watched: dict[str, list[float]], method: Method) -> Iterator[str]:
-    for name, limit in method.limits.items():
-        if max(watched[name]) > limit:
-            yield f"{name}: {max(watched[name]):.0%}, over {limit:.0%}"

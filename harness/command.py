@@ -3,32 +3,59 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import typer
 
 import methods
-from harness import execute, extension, pages, suite, tables
+from harness import (
+    benchmark_data,
+    execute,
+    extension,
+    judge_check,
+    pages,
+    preflight,
+    prices,
+    questions,
+    session,
+    tables,
+)
 from harness import plan as planning
 from harness.plan import Plan
 from harness.progress import watching
-from harness.setting import Machine
+from harness.setting import Machine, Setting
 from harness.store import Store
+from harness.suite import Suite
+from harness.validation import nearest
+from reports.judge_table import judge_tables
 from reports.render import to_terminal
 
 
-def machine() -> Machine:
+class Spending(NamedTuple):
+    """What a run may spend, at which prices, and with how many processes it measures."""
+
+    max_cost: float | None = None  # USD
+    max_calls: int | None = None
+    prices: Path | None = None
+    workers: int = 1
+
+
+FREE = Spending()
+
+
+def machine(runs: Path, workers: int = 1) -> Machine:
     """This machine: a GPU where there is one."""
-    return Machine(device="cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Machine(device=device, workers=workers, replies=str(runs / "store" / "replies"))
 
 
 def planned(
-    name: str, only: Sequence[str], overrides: Sequence[str], store: Store, method_file: str | None
+    loaded: Suite, only: Sequence[str], store: Store, where: Machine, method_file: str | None
 ) -> Plan:
     """The plan of a suite; methods of a file join the suite's."""
     own = extension.methods_in(method_file)
     known = methods.registry(own)
-    loaded = suite.load(name, overrides)
     if own and not only:
         loaded = loaded.model_copy(
             update={"methods": {**dict.fromkeys(m.name for m in own), **loaded.methods}}
@@ -36,7 +63,7 @@ def planned(
     return planning.plan(
         loaded,
         known,
-        machine(),
+        where,
         only=only,
         method_file=method_file,
         done=lambda step: store.find(step) is not None,
@@ -44,23 +71,73 @@ def planned(
 
 
 def run(
-    name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, method_file: str | None, dry: bool
+    loaded: Suite,
+    runs: Path,
+    *,
+    only: Sequence[str] = (),
+    method_file: str | None = None,
+    dry: bool = False,
+    spending: Spending = FREE,
 ) -> None:
-    """`bench run`."""
+    """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    plan = planned(name, only, overrides, store, method_file)
+    plan = planned(loaded, only, store, machine(runs, spending.workers), method_file)
     if dry:
         describe(plan, store)
         return
-    missing = sum(store.find(s) is None for s in plan.steps)
-    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
-    with watching(plan.steps, store) as watcher:
-        execute.run(plan.steps, store, watcher)
+    table = prices.load(spending.prices)
+    missing = [s for s in plan.steps if store.find(s) is None]
+    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
     out = runs / plan.suite.name
-    built = tables.write(plan, store, out)
+    with session.opened(table, spending.max_cost, spending.max_calls, out / "logs") as opened:
+        preflight.check(missing)
+        with watching(plan.steps, store) as watcher:
+            execute.run(plan.steps, store, watcher)
+    if opened.ledger.calls or opened.ledger.kept:
+        typer.echo(f"endpoints: {opened.ledger.told()}")
+    built = tables.write(plan, store, out, table)
     for part in [t for parts in built.values() for t in parts]:
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
-    typer.echo(f"Written: {out}/results.jsonl, {out}/costs.jsonl, {out}/training.jsonl, {out}/tables/")
+    typer.echo(f"Written: {out}/: results.jsonl and other rows, tables/, exports/")
+
+
+def check_judge(
+    loaded: Suite,
+    runs: Path,
+    prompt: str,
+    data: str | None,
+    repeats: int,
+    limit: int | None,
+    spending: Spending,
+) -> None:
+    """`bench judge check`."""
+    if prompt not in questions.EVALUATORS:
+        raise ValueError(f"--prompt {prompt}: {nearest(prompt, list(questions.EVALUATORS))}")
+    store, table = Store(runs / "store"), prices.load(spending.prices)
+    setting = Setting(loaded, {}, machine(runs))
+    (judge,) = loaded.judges
+    step = judge_check.step_of(setting, judge, prompt, data, repeats, limit)
+    steps = planning.ordered([step])
+    missing = [s for s in steps if store.find(s) is None]
+    with session.opened(table, spending.max_cost, spending.max_calls, runs / loaded.name / "logs"):
+        preflight.check(missing)
+        with watching(steps, store) as watcher:
+            execute.run(steps, store, watcher)
+    for part in judge_tables(judge_check.found(loaded, setting, store)):
+        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
+    typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
+
+
+def show_data() -> None:
+    """`bench data list`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Data set", "Where", "As pinned", "Other content", "Missing", "Licence")
+    for row in benchmark_data.listing():
+        states = [str(len(row.in_state(state))) for state in ("as pinned", "other content", "missing")]
+        table.add_row(row.name, str(row.folder or "-"), *states, row.licence)
+    Console().print(table)
 
 
 def describe(plan: Plan, store: Store) -> None:

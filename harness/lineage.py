@@ -11,6 +11,7 @@ from typing import Any
 
 import methods
 from benchmarks.api import Sampling
+from harness.selection import selected
 from harness.setting import Setting, slug
 from harness.store import Part, Step
 from harness.suite import Architecture, ChatData, Data, Dataset, ModelPair, TrainingSpec, configured
@@ -129,7 +130,7 @@ class Lineage:
         return self.pairs(self.data.validation, "validation")
 
     def rollouts(
-        self, model: Step, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
+        self, model: Step | Part, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
     ) -> Step:
         """Responses of a model to each prompt of a set of sequences."""
         suite = self.setting.suite
@@ -141,8 +142,9 @@ class Lineage:
             "seed": suite.world_seed,
         }
         inputs: dict[str, Step | Part] = {"model": model, "prompts": prompts}
-        label, run = f"rollouts of {model.label}", "harness.rollouts:run"
-        return Step("rollouts", slug(model.label), label, settings, inputs, run, 2, context=self.setting.how)
+        name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
+        label, run = f"rollouts of {name}", "harness.rollouts:run"
+        return Step("rollouts", slug(name), label, settings, inputs, run, 2, context=self.setting.how)
 
     def _group(self, start: Step, pairs: Step, group: Group) -> Step:
         """The most different of several responses of the model that a stage starts from."""
@@ -271,4 +273,4 @@ class Lineage:
             inputs = self.views(method, hp, start, self.train_pairs)
             label = name if number == 0 else f"{name} round {number + 1}"
             done = self.setting.train(label, method, hp, training, seed, inputs, number)
-        return start, done
+        return start, selected(self, done, training)

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.api import Sampling
-from harness.benchmark_specs import Judged
+from harness import benchmark_data, judges, questions
+from harness.benchmark_specs import BASELINE, Compared, Computed, Judged, Outside
 from harness.lineage import STUDENT, TEACHER, Lineage
+from harness.selection import rewards
+from harness.setting import Setting, slug
 from harness.store import Part, Step
 from harness.suite import configured
+from harness.validation import nearest
 
 Measures = dict[str, Step]
 
@@ -19,91 +23,175 @@ class NotRun(Exception):
 
 @dataclass(frozen=True)
 class Cell:
-    """One row: the checkpoint, the steps that measure it by benchmark, and why a benchmark has none."""
+    """One row: what answers, the steps that measure it by benchmark, and why a benchmark has none.
+
+    `source` is a checkpoint, or what answers without one; `lineage` is None for a row that was not trained
+    here.
+    """
 
     pair: str
     dataset: str
     method: str
     seed: int
-    model: Step
-    lineage: Lineage
+    source: Step | Outside
+    setting: Setting
+    lineage: Lineage | None
     measures: dict[str, dict[str, Step]] = field(default_factory=dict)
     missing: dict[tuple[str, str], str] = field(default_factory=dict)  # (benchmark, reference) -> reason
+
+    @property
+    def model(self) -> Step:
+        """The checkpoint of a row; NotRun where it has none."""
+        if isinstance(self.source, Step):
+            return self.source
+        raise NotRun("no checkpoint: it answers by itself")
+
+    @property
+    def trained(self) -> Lineage:
+        """The lineage of a row; NotRun where it was not trained here."""
+        if self.lineage is None:
+            raise NotRun("not trained here")
+        return self.lineage
 
 
 def measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
     """Fill in a cell's measures, or the reason why there are none."""
-    named = cell.lineage.setting.suite.benchmarks.named()
-    for benchmark, spec in named.items():
+    for benchmark, spec in cell.setting.suite.benchmarks.named().items():
         try:
             cell.measures[benchmark] = MEASURES[benchmark](cell, benchmark, spec, rows, done)
         except NotRun as reason:
             cell.missing[benchmark, ""] = str(reason)
 
 
-def answers(cell: Cell, benchmark: str, spec: Judged, model: Step | None = None) -> Step:
-    """A model's answers to a judged benchmark's questions."""
-    setting, model = cell.lineage.setting, model or cell.model
-    settings = {
-        "benchmark": benchmark,
-        "max_tokens": spec.max_tokens,
-        "template": setting.suite.chat_template,
-        "seed": cell.seed,
-    }
-    inputs = {"model": model, "data": setting.folder(spec.data, "data")}
-    label = f"{benchmark} answers of {model.label}"
-    return Step(
-        "answers", benchmark, label, settings, inputs, "harness.evaluate:run_answers", context=setting.how
-    )
+def answers(cell: Cell, benchmark: str, spec: Judged | Computed, source: Step | Outside) -> Step:
+    """The answers of a checkpoint, or of what answers without one, to a benchmark's questions."""
+    setting = cell.setting
+    settings = {"benchmark": benchmark} | _asked(spec)
+    inputs: dict[str, Step | Part] = {"data": _data(setting, benchmark, spec)}
+    if isinstance(source, Step):
+        settings |= {"template": setting.suite.chat_template, "seed": cell.seed}
+        inputs["model"] = source
+        label, run, context = source.label, "run_model", setting.how
+    elif source.url:
+        endpoint = judges.endpoint(source)
+        settings |= {"endpoint": {"model": source.model, "seed": cell.seed}}
+        label, run, context = str(source.model), "run_endpoint", {**setting.how, "endpoint": endpoint}
+    else:
+        kind = "control" if source.control else "answers"
+        settings |= {kind: source.control or source.answers}
+        label, run = str(settings[kind]), "run_control" if source.control else "run_stored"
+        context = setting.how
+    label = f"{benchmark} answers of {label}"
+    return Step("answers", slug(label), label, settings, inputs, f"harness.answers:{run}", 2, context)
+
+
+def _asked(spec: Judged | Computed) -> dict[str, Any]:
+    """What of a benchmark's settings decides which questions are asked, and how."""
+    asked = {"max_tokens": spec.max_tokens, "limit": spec.limit}
+    version = getattr(spec, "version", None)
+    return asked | ({"version": version} if version else {})
+
+
+def _data(setting: Setting, benchmark: str, spec: Judged | Computed) -> Step | Part:
+    path = spec.data or str(benchmark_data.find(questions.DATA[benchmark]))
+    return setting.folder(path, "data")
 
 
 def _judged(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]) -> Measures:
-    """Answers and judgments of MT-Bench, AlpacaEval and the rule score (which reads AlpacaEval's answers)."""
-    setting = cell.lineage.setting
-    asked = "alpaca-eval" if benchmark == "rule" else benchmark
-    given = answers(cell, asked, spec)
-    settings: dict[str, Any] = {"benchmark": benchmark, "judge": spec.judge, "max_tokens": spec.max_tokens}
-    inputs: dict[str, Step | Part] = {
-        "answers": given,
-        "data": setting.folder(spec.data, "data"),
-        "judge": setting.world(),
-    }
-    run, label = "harness.evaluate:run_judgments", f"{benchmark} judgments of {cell.model.label}"
-    if benchmark != "alpaca-eval":
-        return {"answers": given, "judgments": Step("judgments", benchmark, label, settings, inputs, run)}
+    """Answers and judgments of a judged benchmark."""
+    if benchmark == "rule":
+        given = answers(
+            cell, "alpaca-eval", spec.model_copy(update={"data": f"{spec.data}/alpaca_eval"}), cell.source
+        )
+    else:
+        given = answers(cell, benchmark, spec, cell.source)
+    setting = cell.setting
+    judge = judges.of(setting, spec.judge)
+    settings = {"benchmark": benchmark, **_asked(spec), "judge": judge.settings}
+    settings |= {k: getattr(spec, k) for k in ("order", "references") if hasattr(spec, k)}
+    inputs = {"answers": given, "data": _data(setting, benchmark, spec), **judge.inputs}
 
-    settings["order"] = spec.order
+    def judgments(against: str, more: dict[str, Step | Part]) -> Step:
+        label = f"{benchmark} judgments of {cell.method}{against} by {spec.judge}"
+        run, how = "harness.judgments:run", {**setting.how, **judge.context}
+        return Step("judgments", slug(label), label, settings, {**inputs, **more}, run, 2, how)
+
+    if not isinstance(spec, Compared):
+        return {"answers": given, "judgments": judgments("", {})}
     measures = {"answers": given}
     for row in spec.reference:
-        if row not in {*setting.registry, TEACHER, STUDENT}:
-            raise ValueError(f"benchmarks.alpaca-eval.reference: no row {row!r}")
-        of_reference = answers(cell, benchmark, spec, cell.lineage.result(row, cell.seed))
-        if row not in rows and not done(of_reference):
+        of_reference = answers(cell, benchmark, spec, _reference(cell, benchmark, row))
+        if row not in {*rows, BASELINE} and not done(of_reference):
             cell.missing[benchmark, row] = f"no answers of the reference {row}"
             continue
-        against = {**inputs, "reference": of_reference}
-        label = f"{benchmark} judgments of {cell.model.label} against {row}"
-        measures[f"judgments.{row}"] = Step("judgments", benchmark, label, settings, against, run)
+        measures[f"judgments.{row}"] = judgments(f" against {row}", {"reference": of_reference})
     return measures
 
 
+def _whose_answers(benchmark: str, spec: Judged) -> tuple[str, Judged]:
+    """The rule score reads AlpacaEval's answers; every other benchmark has its own."""
+    if benchmark != "rule":
+        return benchmark, spec
+    return "alpaca-eval", spec.model_copy(update={"data": f"{spec.data}/alpaca_eval"})
+
+
+def _reference(cell: Cell, benchmark: str, row: str) -> Step | Outside:
+    """What a comparison is with: a row of the suite, or the benchmark's own baseline."""
+    setting = cell.setting
+    if row == BASELINE:
+        return Outside(answers=BASELINE)
+    if row in setting.suite.models:
+        return outside(setting, row)
+    known = [*setting.suite.models, BASELINE]
+    if cell.lineage is None and row in {*setting.registry, TEACHER, STUDENT}:
+        raise NotRun(f"the reference {row} is trained for another pair of models")
+    if cell.lineage is None or row not in {*setting.registry, TEACHER, STUDENT}:
+        known += [TEACHER, STUDENT, *setting.suite.methods]
+        raise ValueError(f"benchmarks.{benchmark}.reference: no row {row!r}; {nearest(row, known)}")
+    return cell.lineage.result(row, cell.seed)
+
+
+def outside(setting: Setting, name: str) -> Step | Outside:
+    """What answers for a row of the suite's `models`: a checkpoint as a step, or what needs none."""
+    spec = setting.suite.models[name]
+    if spec.path is None:
+        return spec
+    step = setting.folder(spec.path, "model")
+    assert isinstance(step, Step)
+    return step
+
+
+def _computed(
+    cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]
+) -> Measures:
+    """Answers that need no judge: they are right or wrong."""
+    given = answers(cell, benchmark, spec, cell.source)
+    settings = {"benchmark": benchmark, **_asked(spec), "judge": {"kind": "none"}}
+    inputs = {"answers": given, "data": _data(cell.setting, benchmark, spec)}
+    label, run = f"{benchmark} of {cell.method}", "harness.judgments:run"
+    return {
+        "answers": given,
+        "judgments": Step("judgments", slug(label), label, settings, inputs, run, 2, cell.setting.how),
+    }
+
+
 def _openllm(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]) -> Measures:
-    setting = cell.lineage.setting
+    setting, model = cell.setting, cell.model
     settings = {k: v for k, v in spec.model_dump(mode="json").items() if k not in ("include", "data")}
-    inputs: dict[str, Step | Part] = {"model": cell.model}
+    settings["template"] = setting.suite.chat_template
+    inputs: dict[str, Step | Part] = {"model": model}
     for key in ("include", "data"):
         if path := getattr(spec, key):
             inputs[key] = setting.folder(path, "data")
-    label = f"openllm of {cell.model.label}"
-    run = "harness.evaluate:run_openllm"
-    return {"results": Step("openllm", "openllm", label, settings, inputs, run, context=setting.how)}
+    label, run = f"{benchmark} of {model.label}", "harness.openllm:run"
+    return {"results": Step("openllm", slug(benchmark), label, settings, inputs, run, 2, setting.how)}
 
 
 def _implicit_reward(
     cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]
 ) -> Measures:
     """Log-probs of the held-out pairs under a row's model and under what it started from."""
-    lineage = cell.lineage
+    lineage = cell.trained
     if cell.method == STUDENT:
         raise NotRun("the Student is its own reference")
     reference = lineage.teacher_ref if cell.method == TEACHER else lineage.student
@@ -123,12 +211,10 @@ def _teacher_reward(
     cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]
 ) -> Measures:
     """Greedy answers to the held-out prompts, and both teachers' log-probs of them."""
-    lineage = cell.lineage
-    prompts = Part(lineage.validation_pairs, "chosen")
-    greedy = Sampling(0.0, 1.0, spec.max_tokens)
-    said = lineage.rollouts(cell.model, prompts, drop=False, sampling=greedy)
+    lineage = cell.trained
+    said = _greedy(lineage, cell.model, spec.max_tokens)
     name = f"answers of {cell.model.label}"
-    dtype = lineage.setting.suite.teacher_dtype
+    dtype = cell.setting.suite.teacher_dtype
     return {
         "rollouts": said,
         "teacher": lineage.signals(lineage.teacher, name, said, "logps", dtype),
@@ -136,11 +222,36 @@ def _teacher_reward(
     }
 
 
+def _reward(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]) -> Measures:
+    """A reward model's scores of greedy answers to the held-out prompts and of the data's chosen responses,
+    and those of the checkpoints on the way where one was selected.
+    """
+    lineage = cell.trained
+    chosen = Part(lineage.validation_pairs, "chosen")
+    said = _greedy(lineage, cell.model, spec.max_tokens)
+    found = {
+        "rewards": rewards(lineage, spec.model, said, said.label),
+        "reference": rewards(lineage, spec.model, chosen, "validation chosen"),
+    }
+    selection = cell.setting.suite.selection
+    if selection is None or cell.model.kind != "select":
+        return found
+    on_the_way = {n: s for n, s in cell.model.sources.items() if n.startswith("rewards.")}
+    of_curve = rewards(lineage, selection.model, chosen, "validation chosen", selection.dtype)
+    return found | {"selected": cell.model, "curve": of_curve} | on_the_way
+
+
+def _greedy(lineage: Lineage, model: Step, max_tokens: int) -> Step:
+    """Greedy answers to the held-out prompts."""
+    prompts, greedy = Part(lineage.validation_pairs, "chosen"), Sampling(0.0, 1.0, max_tokens)
+    return lineage.rollouts(model, prompts, drop=False, sampling=greedy)
+
+
 def _objective(
     cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callable[[Step], bool]
 ) -> Measures:
     """The method's own loss on the held-out pairs, with rollouts and signals of their own."""
-    lineage, setting = cell.lineage, cell.lineage.setting
+    lineage, setting = cell.trained, cell.setting
     if cell.method in (TEACHER, STUDENT):
         return {}
     method = setting.registry[cell.method]
@@ -153,9 +264,14 @@ def _objective(
 MEASURES: dict[str, Callable[..., Measures]] = {
     "mt-bench": _judged,
     "alpaca-eval": _judged,
+    "alpaca-eval-2": _judged,
+    "arena-hard": _judged,
     "rule": _judged,
     "openllm": _openllm,
+    "openllm-v2": _openllm,
+    "gsm8k-cot": _computed,
     "implicit-reward": _implicit_reward,
     "teacher-reward": _teacher_reward,
+    "reward": _reward,
     "objective": _objective,
 }

@@ -45,14 +45,18 @@ def _names(folder: Path) -> list[str]:
 
 def _hub_commit(ref: str) -> str:
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
+        HTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     name, _, revision = ref.partition("@")
     if len(revision) == 40:
         return f"{name}@{revision}"
     try:
         return f"{name}@{HfApi().model_info(name, revision=revision or None, timeout=10).sha}"
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as e:
+    except (HTTPError, OfflineModeIsEnabled, OSError) as e:
         try:
             cached = snapshot_download(name, revision=revision or None, local_files_only=True)
         except (LocalEntryNotFoundError, OSError):

@@ -13,11 +13,13 @@ from itertools import product
 
 import methods
 from harness.lineage import STUDENT, TEACHER, Lineage
-from harness.measures import Cell, measure
+from harness.measures import Cell, measure, outside
 from harness.setting import Machine, Setting
 from harness.store import Step
 from harness.suite import Suite, configured
 from methods.api import Method
+
+AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,20 @@ def plan(
     names = chosen_methods(suite, only, registry)
     for name in names:
         configured(suite, registry[name])
+    rows = {TEACHER, STUDENT, *names, *suite.models}
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
         lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
         checks.append(lineage.train_pairs)
         for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
-            cell = Cell(pair, dataset, name, seed, lineage.result(name, seed), lineage)
-            measure(cell, {TEACHER, STUDENT, *names}, done)
-            cells.append(cell)
+            cells.append(Cell(pair, dataset, name, seed, lineage.result(name, seed), setting, lineage))
+    for name, seed in product(suite.models, suite.seeds):
+        cells.append(Cell(AS_THEY_ARE, "", name, seed, outside(setting, name), setting, None))
+    for cell in cells:
+        measure(cell, rows, done)
     wanted = [
         *checks,
-        *(c.model for c in cells),
+        *(c.source for c in cells if isinstance(c.source, Step)),
         *(s for c in cells for m in c.measures.values() for s in m.values()),
     ]
     return Plan(suite, ordered(wanted), tuple(cells))

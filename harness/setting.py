@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import methods
-from harness import data, extension, models
+from harness import benchmark_data, data, extension, models
 from harness.store import Part, Step
 from harness.suite import Data, Suite
 from methods.api import Method, Training
@@ -23,6 +23,8 @@ class Machine:
     batch: int = 128  # prompts that are answered together
     chunk: int = 1024  # response tokens whose logits exist at once
     keep: int = 2 << 30  # bytes of logits that may be kept for the backward pass
+    workers: int = 1  # processes that each hold the model under measurement
+    replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Setting:
         if path.split("/")[0] == "world":
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
-        settings = {"kind": kind, "fingerprint": models.fingerprint(path)}
+        known = models.fingerprint(path) if kind == "model" else benchmark_data.fingerprint(Path(path))
+        settings = {"kind": kind, "fingerprint": known}
         context = {**self.how, "path": path}
         label = f"{kind} {Path(path).name}"
         return Step("link", kind, label, settings, {}, "harness.prepare:run_link", context=context)

@@ -4,20 +4,24 @@ An unknown key is an error that names the nearest known one; `extends: pocket` t
 suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from harness.benchmark_specs import Benchmarks, Strict
+from harness.benchmark_specs import Benchmarks, Judge, Outside, Strict
 from harness.pocket.build import World
-from methods.api import Method, Training
+from harness.validation import nearest, validated
+
+if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
+    from methods.api import Method, Training
+
+RULE = "rule"  # the pocket world's exact judge, which every suite with a world has
 
 
 class TrainingSpec(Strict):
@@ -33,10 +37,10 @@ class TrainingSpec(Strict):
     weight_decay: float | None = Field(None, ge=0)
     max_grad_norm: float | None = Field(None, gt=0)
 
-    def over(self, base: Training) -> Training:
+    def over(self, base: "Training") -> "Training":
         """`base` with what is given here."""
         given = self.model_dump(exclude_none=True, include=set(TrainingSpec.model_fields))
-        return Training(**{**asdict(base), **given, "source": "suite" if given else base.source})
+        return replace(base, **given, source="suite" if given else base.source)
 
 
 class PreferenceStage(TrainingSpec):
@@ -127,8 +131,23 @@ class Probe(Strict):
     max_tokens: int = Field(2500, gt=0)
 
 
+class Selection(Strict):
+    """Which checkpoint of a last stage is its result: the one whose greedy answers to the held-out prompts a
+    reward model likes best, of those kept every so many epochs.
+    """
+
+    by: Literal["reward", "last"] = "reward"
+    every: float = Field(0.5, gt=0)  # epochs
+    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    max_tokens: int = Field(512, gt=0)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
 class Suite(Strict):
-    """One comparison. seeds drive the student's last stage, world_seed everything before it."""
+    """One comparison. seeds drive the student's last stage, world_seed everything before it.
+
+    `models` are rows that are measured as they are; a suite of these alone trains nothing.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
@@ -138,31 +157,52 @@ class Suite(Strict):
     chat_template: str | None = None
     precision: Literal["no", "bf16"] = "no"
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"
-    pairs: dict[str, ModelPair] = Field(min_length=1)
-    datasets: dict[str, Dataset] = Field(min_length=1)
+    pairs: dict[str, ModelPair] = Field(default_factory=dict)
+    datasets: dict[str, Dataset] = Field(default_factory=dict)
+    models: dict[str, Outside] = Field(default_factory=dict)
+    judges: dict[str, Judge] = Field(default_factory=dict)
     generation: Generation = Generation()
     probe: Probe = Probe()
     signals: Literal["stored", "live"] = "stored"
     training: TrainingSpec = TrainingSpec()
-    methods: dict[str, dict[str, Any] | None] = Field(min_length=1)
+    selection: Selection | None = None
+    methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     benchmarks: Benchmarks
     tuning: dict[str, dict[str, tuple[float, ...]]] = Field(
         default_factory=dict
     )  # method -> setting -> values
 
+    @model_validator(mode="after")
+    def _has_rows(self) -> "Suite":
+        trained = {"pairs": self.pairs, "datasets": self.datasets, "methods": self.methods}
+        absent = [name for name, part in trained.items() if not part]
+        if absent and not (self.models and len(absent) == len(trained)):
+            raise ValueError(f"missing: {', '.join(absent)} (or `models` alone, to measure without training)")
+        return self
 
-def configured(suite: Suite, method: Method) -> tuple[Any, Training]:
+    @model_validator(mode="after")
+    def _judges_are_known(self) -> "Suite":
+        known = [*([RULE] if self.world else []), *self.judges]
+        for name, spec in self.benchmarks.judged().items():
+            if spec.judge not in known:
+                raise ValueError(
+                    f"benchmarks.{name}.judge: no judge {spec.judge!r}; {nearest(spec.judge, known)}"
+                )
+        return self
+
+
+def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     """A method's hyper-parameters and optimisation: published, then the suite's for all, then the suite's
     for it.
     """
     given = dict(suite.methods.get(method.name) or {})
     where = f"methods.{method.name}"
-    own = _validated(TrainingSpec, given.pop("training", None) or {}, f"{where}.training")
+    own = validated(TrainingSpec, given.pop("training", None) or {}, f"{where}.training")
     known = [f.name for f in fields(method.hparams)]
     for key in given:
         if key not in known:
-            raise ValueError(f"{where}.{key}: unknown; {_nearest(key, [*known, 'training'])}")
-    hp = _validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
+            raise ValueError(f"{where}.{key}: unknown; {nearest(key, [*known, 'training'])}")
+    hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
     return hp, own.over(suite.training.over(method.training))
 
 
@@ -176,9 +216,7 @@ def named(name: str) -> Path:
         if f.name.endswith(".yaml")
     }
     if name not in shipped:
-        raise ValueError(
-            f"no suite {name!r}; {_nearest(name, sorted(shipped))}, or a path that ends in .yaml"
-        )
+        raise ValueError(f"no suite {name!r}; {nearest(name, sorted(shipped))}, or a path that ends in .yaml")
     return shipped[name]
 
 
@@ -186,9 +224,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> Suite:
     """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
     path = named(name)
     raw = _extended(path, ())
-    for override in overrides:
-        _override(raw, override)
-    suite: Suite = _validated(Suite, raw, str(path))
+    for given in overrides:
+        override(raw, given)
+    suite: Suite = validated(Suite, raw, str(path))
     return suite
 
 
@@ -231,11 +269,12 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**base, **own, **both}
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
+def override(raw: dict[str, Any], given: str) -> None:
+    """Set one key of a suite, "a.b=value"."""
+    key, equals, value = given.partition("=")
     if not equals or not key:
         raise ValueError(
-            f"--set {override}: must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
+            f"--set {given}: must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
         )
     *parents, last = key.split(".")
     for name in parents:
@@ -243,35 +282,3 @@ def _override(raw: dict[str, Any], override: str) -> None:
             raw[name] = {}
         raw = raw[name]
     raw[last] = YAML(typ="safe", pure=True).load(value) if value else None
-
-
-def _validated(model: Any, raw: Any, where: str) -> Any:
-    try:
-        return TypeAdapter(model).validate_python(raw)
-    except ValidationError as e:
-        raise ValueError(f"{where}: " + "; ".join(_explain(error) for error in e.errors()[:3])) from None
-
-
-def _explain(error: Any) -> str:
-    """One fault as "key: what is wrong, what was given"."""
-    path = [str(p) for p in error["loc"] if not (isinstance(p, str) and p[:1].isupper())]
-    key = ".".join(path)
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{key}: unknown key; {_nearest(path[-1], _known_keys())}"
-    if error["type"] in ("missing", "missing_argument"):
-        return f"{key}: missing"
-    return f"{key}: given {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
-
-
-def _known_keys() -> list[str]:
-    """Every key that some part of a suite knows."""
-    parts: list[type[Strict]] = [Strict]
-    for part in parts:
-        parts += part.__subclasses__()
-    keys = {field.alias or name for part in parts for name, field in part.model_fields.items()}
-    return sorted(keys | {field.name for field in fields(World)})
-
-
-def _nearest(given: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

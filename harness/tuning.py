@@ -77,7 +77,7 @@ def _trial(
     loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]
 ) -> Trial:
     tried = with_settings(loaded, method, settings)
-    plan = planning.plan(tried, known, command.machine(), only=[method])
+    plan = planning.plan(tried, known, command.machine(store.root.parent), only=[method])
     waiting = [s for s in plan.steps if store.find(s) is None]
     execute.run(plan.steps, store, Lines(len(waiting)))
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]

@@ -4,16 +4,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from reports import slots
-from reports.records import Record
+from reports import slots, summed
+from reports.judge_table import noise_notes
+from reports.records import JudgeCheck, Record, Summary
 from reports.slots import DRAW, Draw, Estimator
 from reports.stats import interval
 from reports.table import Row, Table, by_pair, title
 
 
-def main_tables(records: Iterable[Record], methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
-    """One table per pair: on each dataset the rows of `methods`, in their order."""
-    return _tables("Results", records, methods, interval, draw)
+def main_tables(
+    records: Sequence[Record],
+    methods: Sequence[str],
+    draw: Draw = DRAW,
+    summaries: Sequence[Summary] = (),
+    checks: Sequence[JudgeCheck] = (),
+) -> list[Table]:
+    """One table per pair: on each dataset the rows of `methods`, in their order.
+
+    `summaries` add columns that no mean over items gives, `checks` a note on each judge.
+    """
+    tables = _tables("Results", records, methods, interval, draw, summaries)
+    used = {r.judge for r in records}
+    return [replace(t, notes=t.notes + noise_notes(checks, used)) for t in tables]
 
 
 def difference_tables(
@@ -29,17 +41,26 @@ def difference_tables(
 
 
 def _tables(
-    what: str, records: Iterable[Record], methods: Sequence[str], estimate: Estimator, draw: Draw
+    what: str,
+    records: Iterable[Record],
+    methods: Sequence[str],
+    estimate: Estimator,
+    draw: Draw,
+    summaries: Sequence[Summary] = (),
 ) -> list[Table]:
     tables = []
     for pair, rows in by_pair(records).items():
         shown = slots.find([r for r in rows if r.method in methods])
+        added = summed.find([s for s in summaries if (s.suite, s.pair) == pair and s.method in methods])
         found = []
         for dataset in sorted({r.dataset for r in rows}):
             cells = [slots.cells(slot, dataset, methods, estimate, draw) for slot in shown]
-            found += [Row(dataset, m, tuple(of_slot[m] for of_slot in cells)) for m in methods]
+            for m in methods:
+                more = tuple(summed.cell(slot, dataset, m) for slot in added)
+                found.append(Row(dataset, m, tuple(of_slot[m] for of_slot in cells) + more))
         columns = tuple(slots.column(slot, shown) for slot in shown)
-        notes = slots.notes(shown, methods, draw)
+        columns += tuple(summed.column(slot, added) for slot in added)
+        notes = slots.notes(shown, methods, draw) + summed.notes(added)
         if hidden := sorted({r.method for r in rows} - set(methods)):
             notes += (f"records but no row here: {', '.join(hidden)}",)
         tables.append(Table(title(what, *pair), columns, tuple(found), notes))

@@ -5,7 +5,7 @@ rows dropped 2 | rows truncated 11 | answers truncated 3 (n=240) | judgments unp
 
 from collections.abc import Iterable, Sequence
 
-from reports.records import Cost, Record
+from reports.records import Cost, Judging, Record
 from reports.table import Cell, Column, Row, Table, by_pair, mean, title
 
 COLUMNS = (
@@ -13,16 +13,21 @@ COLUMNS = (
     Column("rows_truncated", "Rows truncated", "count"),
     Column("answers_truncated", "Answers truncated", "count"),
     Column("judgments_unparsed", "Judgments unparsed", "count"),
+    Column("template_tokens", "Template tokens", "count"),
 )
 NOTES = (
     "rows of the training set, a mean over seeds",
-    "answers cut at their token limit and judge replies without a verdict, of n over benchmarks and seeds",
+    "answers cut at their token limit, and verdicts that could not be read (in judges' replies, or in "
+    "answers that need no judge), of n over benchmarks and seeds",
+    "tokens of chat templates in answers that were broken up before a judge read them",
 )
 
 
-def quality_tables(records: Iterable[Record], costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
+def quality_tables(
+    records: Iterable[Record], costs: Iterable[Cost], methods: Sequence[str], judging: Iterable[Judging] = ()
+) -> list[Table]:
     """One table per pair that has records or costs."""
-    told, paid = by_pair(records), by_pair(costs)
+    told, paid, judged = by_pair(records), by_pair(costs), by_pair(judging)
     tables = []
     for pair in sorted({*told, *paid}):
         of_pair, of_costs = told.get(pair, []), paid.get(pair, [])
@@ -31,7 +36,10 @@ def quality_tables(records: Iterable[Record], costs: Iterable[Cost], methods: Se
             for method in methods:
                 own = [r for r in of_pair if (r.dataset, r.method) == (dataset, method) and r.question]
                 runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]
-                rows.append(Row(dataset, method, (*_rows_lost(runs), _truncated(own), _unparsed(own))))
+                asked = [j for j in judged.get(pair, []) if (j.dataset, j.method) == (dataset, method)]
+                guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()
+                cells = (*_rows_lost(runs), _truncated(own), _unparsed(own, asked), guarded)
+                rows.append(Row(dataset, method, cells))
         tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), NOTES))
     return tables
 
@@ -54,6 +62,8 @@ def _answer(r: Record) -> tuple[int, str, str, str, int]:
     return r.seed, r.benchmark, r.group, r.question, r.turn
 
 
-def _unparsed(records: list[Record]) -> Cell:
-    judged = [r for r in records if r.judge]
-    return Cell(sum(r.status == "unparsed" for r in judged), n=len(judged)) if judged else Cell()
+def _unparsed(records: list[Record], judging: list[Judging]) -> Cell:
+    judged, unjudged = [r for r in records if r.judge], [j for j in judging if not j.judge]
+    lost = sum(r.status == "unparsed" for r in judged) + sum(j.unparsed for j in unjudged)
+    total = len(judged) + sum(j.judgments for j in unjudged)
+    return Cell(lost, n=total) if total else Cell()

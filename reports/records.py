@@ -6,17 +6,13 @@
      "reference": "", "value": 7.0, "status": "ok", "tokens": 21, "truncated": false, "artifacts":
      ["answers-0f3a...", "judgments-77b1..."]}
 
-`results.jsonl` holds records and `training.jsonl` what training changed; both are deterministic.
-`costs.jsonl` holds what was measured (seconds).
+`results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
+took, `judges.jsonl` how good judges are, and `training.jsonl` what training changed; all are deterministic.
+`costs.jsonl` holds what was measured (seconds). jsonl.py reads and writes them.
 """
 
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -111,103 +107,87 @@ class Training:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A number of a whole benchmark for one row, as the benchmark's own tool adds it up.
+
+    Shares are 0-1. It is what no mean over items gives: a length-controlled win rate, a Bradley-Terry score,
+    an average that the leaderboard normalises, and the standard errors and intervals of these.
+    """
+
+    suite: str
+    pair: str
+    dataset: str
+    method: str
+    seed: int
+    benchmark: str
+    judge: str
+    reference: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What judging one row on one benchmark took, were nothing of it there before.
+
+    `usd` is None where the judge's price is not known; `models` names who served the replies, with its
+    fingerprint where the server gives one; `guarded` counts tokens of chat templates that the answers held
+    and that were broken up.
+    """
+
+    suite: str
+    pair: str
+    dataset: str
+    method: str
+    seed: int
+    benchmark: str
+    judge: str
+    reference: str
+    judgments: int
+    unparsed: int
+    guarded: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JudgeCheck:
+    """What a check on gold pairs says of a judge with one benchmark's prompt; shares are 0-1.
+
+    `n` of `pairs` have a verdict in both orders; `low` and `high` bound the agreement at 95 %. None: could
+    not be had. `repeat_noise` is the standard deviation of a pair's value between repeats, `unparsed` is of
+    `verdicts`.
+    """
+
+    suite: str
+    judge: str
+    prompt: str
+    pairs: int
+    n: int
+    agreement: float | None
+    low: float | None
+    high: float | None
+    consistent: float | None
+    first_slot_rate: float | None
+    repeat_noise: float | None
+    flips: float | None
+    kappa: float | None
+    unparsed: int
+    verdicts: int
+
+
 RUN = ("suite", "pair", "dataset", "method", "seed")
 ITEM = ("benchmark", "metric", "group", "question", "turn", "order", "judge", "reference")
-KEYS: dict[type, tuple[str, ...]] = {Record: RUN + ITEM, Cost: RUN, Training: RUN}
-
-Row = TypeVar("Row", Record, Cost, Training)
-
-
-def write(rows: Iterable[Row], path: Path) -> None:
-    """Write one JSON object a line, in the given order; a key must not stand twice. The file is replaced
-    atomically.
-    """
-    lines, seen = [], set()
-    for row in rows:
-        key = _key(row)
-        if key in seen:
-            raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
-        seen.add(key)
-        lines.append(json.dumps(vars(row), allow_nan=False) + "\n")
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text("".join(lines), encoding="utf-8")
-    aside.replace(path)
-
-
-def read(path: Path) -> list[Record]:
-    """The records of a `results.jsonl`."""
-    return _read(path, Record)
-
-
-def read_costs(path: Path) -> list[Cost]:
-    """The rows of a `costs.jsonl`."""
-    return _read(path, Cost)
-
-
-def read_training(path: Path) -> list[Training]:
-    """The rows of a `training.jsonl`."""
-    return _read(path, Training)
-
-
-def _read(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
-    types = {name: _json_types(hint) for name, hint in get_type_hints(kind).items()}
-    found: list[Row] = []
-    seen = set()
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = _row(line, kind, types)
-                key = _key(row)
-                if key in seen:
-                    raise ValueError(f"duplicate {_noun(kind)}")
-            except ValueError as e:
-                raise ValueError(f"{path}:{number}: {e}") from e
-            seen.add(key)
-            found.append(row)
-    return found
-
-
-def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]]) -> Row:
-    try:
-        row = DECODER.decode(line.decode("utf-8"))
-    except ValueError as e:  # JSONDecodeError, UnicodeDecodeError
-        raise ValueError(f"not JSON ({e})") from e
-    if not isinstance(row, dict) or row.keys() != types.keys():
-        raise ValueError(f"not a {_noun(kind)}; keys must be {', '.join(types)}")
-    for name, value in row.items():
-        if type(value) not in types[name]:
-            raise ValueError(f"{name} is {value!r}; must be {get_type_hints(kind)[name]}")
-    fields: dict[str, Any] = {name: _frozen(value) for name, value in row.items()}
-    return kind(**fields)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-DECODER = json.JSONDecoder(parse_constant=_refuse)
-
-
-def _json_types(hint: object) -> frozenset[type]:
-    """The Python types of the JSON values that a field takes; an int is a float, a bool is not an int."""
-    if isinstance(hint, UnionType):
-        return frozenset().union(*(_json_types(member) for member in get_args(hint)))
-    if hint is float:
-        return frozenset((float, int))
-    if get_origin(hint) is tuple:
-        return frozenset((list,))
-    assert isinstance(hint, type)
-    return frozenset((hint,))
-
-
-def _frozen(value: object) -> object:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
-
-
-def _key(row: Record | Cost | Training) -> tuple[object, ...]:
-    return tuple(getattr(row, name) for name in KEYS[type(row)])
-
-
-def _noun(kind: type) -> str:
-    return kind.__name__.lower()
+OF_JUDGE = ("benchmark", "judge", "reference")
+KEYS: dict[type, tuple[str, ...]] = {
+    Record: RUN + ITEM,
+    Cost: RUN,
+    Training: RUN,
+    Summary: (*RUN, *OF_JUDGE, "metric"),
+    Judging: RUN + OF_JUDGE,
+    JudgeCheck: ("suite", "judge", "prompt"),
+}

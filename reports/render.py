@@ -32,6 +32,7 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     "flops": lambda x: f"{x:.1e}".replace("e+0", "e").replace("e+", "e") if x else "0",
     "loss": lambda x: f"{x:.3f}",
     "seconds": lambda x: f"{x:.1f}",
+    "usd": lambda x: f"{x:,.2f}",
 }
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
 LATEX = str.maketrans(

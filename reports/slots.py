@@ -27,10 +27,14 @@ class Spec(NamedTuple):
 COLUMNS = (
     Spec("mt-bench", "score", "MT-Bench", "score", True),
     Spec("alpaca-eval", "win_rate", "AlpacaEval WR (%)", "share", True),
+    Spec("alpaca-eval-2", "win_rate", "AlpacaEval 2 WR (%)", "share", True),
+    Spec("gsm8k-cot", "accuracy", "GSM8K 0-shot CoT (%)", "share", True),
     Spec("openllm", "primary", "OpenLLM", "share", True),
     Spec("rule", "score", "Rule score", "score", True),
     Spec("implicit-reward", "accuracy", "Reward accuracy (%)", "share", True),
     Spec("teacher-reward", "reward", "Teacher reward", "nats", True),
+    Spec("reward", "reward", "Reward", "score", True),
+    Spec("reward", "win_rate", "Reward WR (%)", "share", True),
     Spec("teacher-reward", "length", "Length (tokens)", "tokens", False),
     Spec("teacher-reward", "truncated", "Truncated (%)", "share", False),
 )
@@ -118,7 +122,7 @@ def cells(
     values = {m: _values(rows) for m, rows in records.items()}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
-    boot = bootstrap(whole, draw.seed, draw.resamples) if whole else None
+    boot = bootstrap(whole, draw.seed, draw.resamples, _weights(strata)) if whole else None
 
     found = {}
     for m in methods:
@@ -128,6 +132,13 @@ def cells(
             notes += (f"no average without {', '.join(lacks[m])}",)
         found[m] = Cell(*there, notes=notes) if there else Cell(notes=notes)
     return found
+
+
+def _weights(strata: set[str]) -> dict[str, float]:
+    """Tasks weigh the same; MMLU's subjects weigh as much as one task together, as on the leaderboard."""
+    tasks = {name: "mmlu" if name.startswith("mmlu_") else name for name in strata}
+    sizes = Counter(tasks.values())
+    return {name: 1 / sizes[task] for name, task in tasks.items()}
 
 
 def _item(record: Record) -> Item:
@@ -171,7 +182,10 @@ def column(slot: Slot, slots: list[Slot]) -> Column:
 
 
 def _tasks(slot: Slot) -> list[str]:
-    return sorted({r.group for r in slot.records}) if slot.spec.benchmark == "openllm" else []
+    """The tasks of OpenLLM's column; MMLU's subjects are one."""
+    if slot.spec.benchmark != "openllm":
+        return []
+    return sorted({"mmlu" if r.group.startswith("mmlu_") else r.group for r in slot.records})
 
 
 def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:

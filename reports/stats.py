@@ -1,11 +1,12 @@
 """Paired bootstrap over questions.
 
-    mean(m)  = mean over strata s of the mean over questions q in s of value(m, q)
+    mean(m)  = mean over strata s, by their weights, of the mean over questions q in s of value(m, q)
     interval = the 2.5th and 97.5th percentile of mean(m) over B resamples of the questions of each stratum
 
 The unit is the question: its turns, orders and seeds are one value before anything is resampled, since they
 are correlated. All methods share each resample, so that the interval of a difference keeps the pairing.
-A stratum is a task of OpenLLM; other benchmarks have one. Percentile interval: Efron & Tibshirani (1993).
+A stratum is a task of OpenLLM (MMLU's subjects share one task's weight); other benchmarks have one.
+Percentile interval: Efron & Tibshirani (1993).
 """
 
 from collections import defaultdict
@@ -50,11 +51,15 @@ class Bootstrap:
 
 
 def bootstrap(
-    values: Mapping[str, Mapping[Item, float]], seed: int = 0, resamples: int = RESAMPLES
+    values: Mapping[str, Mapping[Item, float]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    weights: Mapping[str, float] | None = None,
 ) -> Bootstrap:
     """Resample the questions that any method has; a method's mean is over those that it has.
 
-    Every method needs a value in every stratum: means over different tasks do not compare.
+    Every method needs a value in every stratum: means over different tasks do not compare. `weights` are
+    those of the strata, equal ones if not given.
     """
     methods = tuple(values)
     items = sorted(set().union(*values.values()))
@@ -68,10 +73,12 @@ def bootstrap(
         strata[item.stratum].append(index)
 
     rng = np.random.default_rng(seed)
-    means = np.mean([_ratio(np.nansum(table[s], 0), present[s].sum(0)) for s in strata.values()], 0)
+    shares = [1.0 if weights is None else weights[name] for name in strata]
+    of_strata = [_ratio(np.nansum(table[s], 0), present[s].sum(0)) for s in strata.values()]
+    means = np.average(of_strata, 0, shares)
     if np.isnan(means).any():
         raise ValueError(f"a method has no value in one of the strata {list(strata)}")
-    draws = np.mean([_resample(table[s], resamples, rng) for s in strata.values()], 0)
+    draws = np.average([_resample(table[s], resamples, rng) for s in strata.values()], 0, shares)
     return Bootstrap(methods, present, means, draws)
 
 

@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import Literal, TypeVar
 
-from reports.records import Row as Source
+from reports.records import Cost, Judging, Record, Summary, Training
 
+Source = TypeVar("Source", Record, Cost, Training, Summary, Judging)
 TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
-Unit = Literal["score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "text"]
+Unit = Literal["score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "text"]
 
 
 @dataclass(frozen=True)

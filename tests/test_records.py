@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.records import Cost, Record, Training, read, read_costs, read_training, write
+from reports.jsonl import read, read_costs, read_training, write
+from reports.records import Cost, Record, Training
 
 RECORD = Record(
     "pocket", "pocket", "pocket", "ADPA", 0, "mt-bench", "score", "math", "81", 1, "", "rule", "", 7.0,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.tables import build
+from harness.tables import Rows, build
 from reports.cost_table import cost_tables
 from reports.quality_table import quality_tables
-from reports.records import Cost, Record, Training
+from reports.records import Cost, Judging, Record, Training
 from reports.table import Cell, Table
 from reports.training_table import training_tables
 
@@ -16,6 +16,25 @@ COST = Cost("pocket", "pocket", "pocket", "DPO", 0, 10.0, 1e12, 0.0, 1000, 0.25,
 TRAINING = Training("pocket", "pocket", "pocket", "DPO", 0, 0.7, 0.5, -3.0, 4.0, 0.5, 300)
 RECORD = Record(
     "pocket", "pocket", "pocket", "DPO", 0, "mt-bench", "score", "", "81", 1, "", "rule", "", 7.0, tokens=9
+)
+
+JUDGING = Judging(
+    "pocket",
+    "pocket",
+    "pocket",
+    "DPO",
+    0,
+    "mt-bench",
+    "gpt-4",
+    "",
+    160,
+    0,
+    0,
+    160,
+    1000,
+    100,
+    0.5,
+    ("gpt-4",),
 )
 
 
@@ -53,14 +72,24 @@ def test_an_answer_is_counted_once_however_many_records_it_has():
         "rows_truncated": Cell(4.0),
         "answers_truncated": Cell(1, n=2),
         "judgments_unparsed": Cell(1, n=4),
+        "template_tokens": Cell(),
     }
+
+
+def test_quality_counts_verdicts_without_a_judge_and_broken_tokens():
+    """A judge's replies are counted by its records; answers that need none by what judging says of them."""
+    judged = replace(JUDGING, guarded=2)
+    unjudged = replace(JUDGING, benchmark="gsm8k-cot", judge="", judgments=10, unparsed=3)
+    (table,) = quality_tables([RECORD], [], ["DPO"], [judged, unjudged])
+    assert shown(table, "DPO")["judgments_unparsed"] == Cell(3, n=11)
+    assert shown(table, "DPO")["template_tokens"] == Cell(2)
 
 
 def test_quality_shows_what_is_known_of_records_or_costs_alone():
     (table,) = quality_tables([RECORD], [], ["DPO"])
-    assert [c.value for c in table.rows[0].cells] == [None, None, 0, 0]
+    assert [c.value for c in table.rows[0].cells] == [None, None, 0, 0, None]
     (table,) = quality_tables([], [COST], ["DPO"])
-    assert [c.value for c in table.rows[0].cells] == [2.0, 4.0, None, None]
+    assert [c.value for c in table.rows[0].cells] == [2.0, 4.0, None, None, None]
 
 
 def test_training_shows_before_and_after_and_the_change_of_the_margin():
@@ -151,10 +180,12 @@ def test_a_warning_of_one_seed_or_dataset_of_several_says_which():
 
 def test_tables_with_nothing_to_show_are_not_built():
     """One method, judged but not against its like: no ablation; its win rate has no Student beside it."""
-    assert list(build([RECORD], [COST], [TRAINING], ["DPO"])) == ["main", "cost", "training", "quality"]
+    one = Rows(measured=[RECORD], paid=[COST], trained=[TRAINING])
+    assert list(build(one, {"pocket": ["DPO"]})) == ["main", "cost", "training", "quality"]
     held = replace(TRAINING, held_before=1.0, held_after=0.5)
     again = [replace(RECORD, method=m) for m in ("ADPA", "ADPA[top-5]")]
-    built = build(again, [COST], [held], ["ADPA", "ADPA[top-5]", "DPO"])
+    rows = Rows(measured=again, paid=[COST], trained=[held])
+    built = build(rows, {"pocket": ["ADPA", "ADPA[top-5]", "DPO"]})
     assert list(built) == ["main", "ablation", "direction", "cost", "training", "quality"]
 
 

@@ -22,7 +22,7 @@ TINY = str(Path(__file__).parent / "tiny.yaml")
         ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
         ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
         ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
-        ("benchmarks.mt-bench.data=", "benchmarks.mt-bench.data: given None"),
+        ("benchmarks.mt-bench.data=3", "benchmarks.mt-bench.data: given 3"),
         ("name=a b", "name: given 'a b'"),
         ("lr", "--set lr: must be key=value"),
     ],

@@ -1,0 +1,53 @@
+"""What each row's own stages cost, from the records of its artifacts."""
+
+from typing import Any
+
+from harness.collect import folder_of
+from harness.lineage import STUDENT, TEACHER
+from harness.measures import Cell
+from harness.plan import Plan, closure
+from harness.selection import stages
+from harness.store import Step, Store
+from reports.records import Cost
+
+
+def costs(plan: Plan, store: Store) -> list[Cost]:
+    """What each row's own stages cost, shared steps counted in full: the price of that row run alone."""
+    return [_cost(plan, cell, store) for cell in plan.cells if cell.lineage]
+
+
+def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
+    lineage = cell.trained
+    shared = {} if cell.method in (TEACHER, STUDENT) else closure(lineage.student) | closure(lineage.teacher)
+    own = [s for i, s in stages(cell.model).items() if i not in shared]
+    teachers = {lineage.teacher.id, lineage.teacher_ref.id}
+    of_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
+    trained = [s for s in own if s.kind == "train"]
+    known = {s.id: store.record(folder_of(store, s)) for s in own}
+    tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
+    padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
+    pairs = store.record(folder_of(store, lineage.train_pairs))["measured"]
+    sampled = [known[s.id]["measured"] for s in own if s.kind == "rollouts"]
+    grouped = [known[s.id]["measured"] for s in own if s.kind in ("group", "mismatched")]
+    online = [known[s.id]["measured"] for s in trained]
+    cut_and_dropped = sum(r["dropped"] for r in sampled)
+    dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
+    return Cost(
+        suite=plan.suite.name,
+        pair=cell.pair,
+        dataset=cell.dataset,
+        method=cell.method,
+        seed=cell.seed,
+        train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
+        train_flops=_flops([s for s in own if s not in of_teacher], known),
+        teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
+        train_tokens=sum(tokens.values()),
+        padding_share=padding / max(1, sum(tokens.values())),
+        rows_dropped=sum(pairs["dropped"].values()) + dropped,
+        rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
+        device=cell.setting.machine.device,
+    )
+
+
+def _flops(steps: list[Step], known: dict[str, dict[str, Any]]) -> float:
+    return float(sum(known[s.id]["measured"].get("flops", 0) for s in steps))

@@ -1,0 +1,121 @@
+"""Rows in files, one JSON object a line: written whole or not at all, read strictly."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from reports.records import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
+
+Row = TypeVar("Row", Record, Cost, Training, Summary, Judging, JudgeCheck)
+
+
+def write(rows: Iterable[Row], path: Path) -> None:
+    """Write one JSON object a line, in the given order; a key must not stand twice. The file is replaced
+    atomically.
+    """
+    lines, seen = [], set()
+    for row in rows:
+        key = _key(row)
+        if key in seen:
+            raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
+        seen.add(key)
+        lines.append(json.dumps(vars(row), allow_nan=False) + "\n")
+    aside = path.with_name(path.name + ".partial")
+    aside.write_text("".join(lines), encoding="utf-8")
+    aside.replace(path)
+
+
+def read(path: Path) -> list[Record]:
+    """The records of a `results.jsonl`."""
+    return _read(path, Record)
+
+
+def read_costs(path: Path) -> list[Cost]:
+    """The rows of a `costs.jsonl`."""
+    return _read(path, Cost)
+
+
+def read_training(path: Path) -> list[Training]:
+    """The rows of a `training.jsonl`."""
+    return _read(path, Training)
+
+
+def read_summaries(path: Path) -> list[Summary]:
+    """The rows of a `summaries.jsonl`."""
+    return _read(path, Summary)
+
+
+def read_judging(path: Path) -> list[Judging]:
+    """The rows of a `judging.jsonl`."""
+    return _read(path, Judging)
+
+
+def read_judge_checks(path: Path) -> list[JudgeCheck]:
+    """The rows of a `judges.jsonl`."""
+    return _read(path, JudgeCheck)
+
+
+def _read(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
+    types = {name: _json_types(hint) for name, hint in get_type_hints(kind).items()}
+    found: list[Row] = []
+    seen = set()
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = _row(line, kind, types)
+                key = _key(row)
+                if key in seen:
+                    raise ValueError(f"duplicate {_noun(kind)}")
+            except ValueError as e:
+                raise ValueError(f"{path}:{number}: {e}") from e
+            seen.add(key)
+            found.append(row)
+    return found
+
+
+def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]]) -> Row:
+    try:
+        row = DECODER.decode(line.decode("utf-8"))
+    except ValueError as e:  # JSONDecodeError, UnicodeDecodeError
+        raise ValueError(f"not JSON ({e})") from e
+    if not isinstance(row, dict) or row.keys() != types.keys():
+        raise ValueError(f"not a {_noun(kind)}; keys must be {', '.join(types)}")
+    for name, value in row.items():
+        if type(value) not in types[name]:
+            raise ValueError(f"{name} is {value!r}; must be {get_type_hints(kind)[name]}")
+    fields: dict[str, Any] = {name: _frozen(value) for name, value in row.items()}
+    return kind(**fields)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def _json_types(hint: object) -> frozenset[type]:
+    """The Python types of the JSON values that a field takes; an int is a float, a bool is not an int."""
+    if isinstance(hint, UnionType):
+        return frozenset().union(*(_json_types(member) for member in get_args(hint)))
+    if hint is float:
+        return frozenset((float, int))
+    if get_origin(hint) is tuple:
+        return frozenset((list,))
+    assert isinstance(hint, type)
+    return frozenset((hint,))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def _key(row: Record | Cost | Training | Summary | Judging | JudgeCheck) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in KEYS[type(row)])
+
+
+def _noun(kind: type) -> str:
+    return kind.__name__.lower()
