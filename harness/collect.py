@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import answers
-from harness.benchmark_specs import Judged, Reward
+from harness.benchmark_specs import Judged, MTBench, Reward
 from harness.flat import Flat
 from harness.measures import Cell
 from harness.plan import Plan
@@ -32,6 +32,7 @@ class Value(NamedTuple):
     tokens: int = 0
     truncated: bool = False
     reference: str = ""
+    version: str = ""
 
 
 def records(plan: Plan, store: Store) -> list[Record]:
@@ -73,13 +74,20 @@ def _record(
         turn=value.turn,
         order=value.order,
         judge=_judge(spec),
-        reference=value.reference,
+        reference=value.reference or _references(spec),
         value=value.value,
         status=status,
         tokens=value.tokens,
         truncated=value.truncated,
         artifacts=artifacts,
+        version=value.version,
     )
+
+
+def _references(spec: Any) -> str:
+    """The set of reference answers that MT-Bench's judge sees; the pocket world has one of its own."""
+    of_world = isinstance(spec, MTBench) and (spec.data or "").startswith("world/")
+    return spec.references if isinstance(spec, MTBench) and not of_world else ""
 
 
 def _judge(spec: Any) -> str:
@@ -122,7 +130,8 @@ def _judged(metric: str, folders: dict[str, Path], missing: float | None = None)
 
 def _openllm(folders: dict[str, Path]) -> Iterator[Value]:
     for row in _lines(folders["results"] / "results.jsonl"):
-        yield Value("primary", row["document"], row["value"], row["task"])
+        version = f"{row['version']}, {row['num_fewshot']}-shot"
+        yield Value("primary", row["document"], row["value"], row["task"], version=version)
 
 
 def _pair_logps(folder: Path, sequences: Sequences) -> NDArray[np.float64]:

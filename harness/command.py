@@ -42,6 +42,7 @@ class Spending(NamedTuple):
 
 
 FREE = Spending()
+WIDE = ("summaries",)  # tables that are written only: every number of every benchmark
 
 
 def machine(runs: Path, workers: int = 1) -> Machine:
@@ -96,7 +97,7 @@ def run(
     if opened.ledger.calls or opened.ledger.kept:
         typer.echo(f"endpoints: {opened.ledger.told()}")
     built = tables.write(plan, store, out, table)
-    for part in [t for parts in built.values() for t in parts]:
+    for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
     typer.echo(f"Written: {out}/: results.jsonl and other rows, tables/, exports/")
 

@@ -28,10 +28,12 @@ def run_world(work: Work) -> dict[str, Any]:
 
 
 def run_link(work: Work) -> dict[str, Any]:
-    """The step that puts a model or a data folder from outside into the store, as links to its files."""
+    """The step that puts what lies outside into the store: links to a model's files, or to a data folder."""
     source = fetch(work.context["path"])
-    if work.settings["kind"] == "model":
-        load_tokenizer(source)  # fails here rather than after hours
+    if work.settings["kind"] == "data":
+        (work.out / "files").symlink_to(source.resolve())  # whole: the record must not stand among its files
+        return {"source": str(source)}
+    load_tokenizer(source)  # fails here rather than after hours
     for path in sorted(source.iterdir()):
         (work.out / path.name).symlink_to(path.resolve())
     return {"source": str(source)}

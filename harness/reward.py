@@ -1,6 +1,6 @@
 """What a reward model says of answers: one number each, from a sequence-classification head.
 
-    rewards.jsonl {"row": 0, "turn": 1, "reward": 0.73, "tokens": 41, "truncated": false, "cut": false}
+    rewards.jsonl {"row": 0, "reward": 0.73, "tokens": 41, "truncated": false, "cut": false}
 
 A conversation is written by the reward model's own chat template, and tokenised as the card of
 sfairXC/FsfairX-LLaMA3-RM-v0.1 does: its template's BOS is removed, since the tokenizer puts one there. What a
@@ -11,7 +11,7 @@ the template refuses has the reward null.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.api import Answer, Message, Question
+from benchmarks.api import Message
 from harness import chat
 from harness.flat import Flat
 from harness.models import Model, Tokenizer, load_tokenizer
@@ -33,12 +33,11 @@ FAR = 1 << 30  # tokens: no limit
 class Asked(NamedTuple):
     """A conversation that ends with the answer that is scored; `specials` were taken out of the answer."""
 
-    row: int | str
+    row: int
     messages: Sequence[Message]
     tokens: int
     truncated: bool
-    turn: int = 1
-    specials: int = 0
+    specials: int
 
 
 class Input(NamedTuple):
@@ -134,39 +133,19 @@ def run(work: Work) -> dict[str, Any]:
     }
     rollouts = Sequences(work.inputs["rollouts"])
     flags = _truncated(work.inputs["rollouts"], len(rollouts))
-    judge = _of(work)
+    settings = work.settings
+    limit, dtype = settings.get("max_length") or FAR, getattr(torch, settings["dtype"])
+    judge = load(work.inputs["model"], dtype, settings.get("template"), limit)
+    judge.model.to(work.context["device"])
 
-    def asked() -> Iterator[Asked]:
-        for i, row in enumerate(rollouts.rows.tolist()):
-            ids = rollouts[i].ids[len(rollouts.prompt(i)) :]
-            said = tokenizer.decode(ids, skip_special_tokens=True).strip()
-            answer, specials = plain(judge.tokenizer, said)
-            messages = [*prompts[row], Message(role="assistant", content=answer)]
-            yield Asked(row, messages, len(ids), flags[i], specials=specials)
-
-    return _written(work, judge, asked())
-
-
-def run_answers(work: Work) -> dict[str, Any]:
-    """The step: score the answers to a judged benchmark's questions, each turn with those before it."""
-    from harness import answers, questions  # with the clients of endpoints, which no rollout needs
-
-    asked, _ = questions.load(work.settings["benchmark"], work.inputs["data"], work.settings)
-    judge = _of(work)
-    return _written(work, judge, turns(asked, answers.read(work.inputs["answers"]), judge.tokenizer))
-
-
-def turns(
-    questions: Iterable[Question], answers: Mapping[str, Answer], tokenizer: Tokenizer
-) -> Iterator[Asked]:
-    """Each answered turn as a conversation; `tokenizer` is the reward model's."""
-    for question in questions:
-        answer, messages = answers[question.id], list[Message]()
-        for n, (user, said) in enumerate(zip(question.turns, answer.turns, strict=True)):
-            text, specials = plain(tokenizer, said)
-            messages += [Message(role="user", content=user), Message(role="assistant", content=text)]
-            tokens, truncated = answer.tokens[n], answer.truncated[n]
-            yield Asked(question.id, tuple(messages), tokens, truncated, n + 1, specials)
+    asked = []
+    for i, row in enumerate(rollouts.rows.tolist()):
+        ids = rollouts[i].ids[len(rollouts.prompt(i)) :]
+        said = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        answer, specials = plain(judge.tokenizer, said)
+        messages = [*prompts[row], Message(role="assistant", content=answer)]
+        asked.append(Asked(row, messages, len(ids), flags[i], specials))
+    return _written(work, judge, asked)
 
 
 def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
@@ -178,20 +157,10 @@ def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
     return text, count
 
 
-def _of(work: Work) -> RewardModel:
-    settings = work.settings
-    limit = settings.get("max_length") or FAR
-    dtype = getattr(torch, settings["dtype"])
-    judge = load(work.inputs["model"], dtype, settings.get("template"), limit)
-    judge.model.to(work.context["device"])
-    return judge
-
-
-def _written(work: Work, judge: RewardModel, asked: Iterable[Asked]) -> dict[str, Any]:
+def _written(work: Work, judge: RewardModel, asked: Sequence[Asked]) -> dict[str, Any]:
     """Score conversations and write rewards.jsonl; returns the mean and what was counted."""
-    every = list(asked)
     inputs: dict[int, Input] = {}
-    for i, one in enumerate(every):
+    for i, one in enumerate(asked):
         try:
             inputs[i] = judge.input(one.messages)
         except chat.Unrenderable:
@@ -199,18 +168,18 @@ def _written(work: Work, judge: RewardModel, asked: Iterable[Asked]) -> dict[str
     scores = judge.score([given.ids for given in inputs.values()], work.context["tokens"])
     rewards = dict(zip(inputs, scores, strict=True))
     with (work.out / "rewards.jsonl").open("w") as out:
-        for i, one in enumerate(every):
-            row = {"row": one.row, "turn": one.turn, "reward": rewards.get(i), "tokens": one.tokens}
+        for i, one in enumerate(asked):
+            row = {"row": one.row, "reward": rewards.get(i), "tokens": one.tokens}
             cut = i in inputs and inputs[i].cut
             out.write(json.dumps({**row, "truncated": one.truncated, "cut": cut}) + "\n")
     read = sum(len(given.ids) for given in inputs.values())
     return {
-        "answers": len(every),
+        "answers": len(asked),
         "mean": sum(scores) / len(scores) if scores else None,
-        "truncated": sum(one.truncated for one in every),
+        "truncated": sum(one.truncated for one in asked),
         "cut": sum(given.cut for given in inputs.values()),
-        "unrenderable": len(every) - len(inputs),
-        "specials": sum(one.specials > 0 for one in every),
+        "unrenderable": len(asked) - len(inputs),
+        "specials": sum(one.specials > 0 for one in asked),
         "tokens": read,
         "flops": 2 * judge.model.num_parameters(exclude_embeddings=True) * read,
     }
@@ -242,19 +211,3 @@ def won(ours: float | None, theirs: float | None) -> float | None:
     if ours is None or theirs is None:
         return None
     return float(ours > theirs) + 0.5 * float(ours == theirs)
-
-
-def win_rate(rewards: Mapping[int, float | None], reference: Mapping[int, float | None]) -> float:
-    """Share, 0-1, of the rows both have a reward on, on which ours is higher; ties are half a win.
-
-    ValueError unless both are of the same rows.
-    """
-    if rewards.keys() != reference.keys():
-        raise ValueError(
-            f"win rate: rewards of {len(rewards)} rows and {len(reference)} of the reference; "
-            f"{len(rewards.keys() ^ reference.keys())} rows are in one of them alone"
-        )
-    known = [win for row in rewards if (win := won(rewards[row], reference[row])) is not None]
-    if not known:
-        raise ValueError("win rate: there is no row with both rewards")
-    return sum(known) / len(known)

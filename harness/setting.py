@@ -56,7 +56,8 @@ class Setting:
         settings = {"kind": kind, "fingerprint": known}
         context = {**self.how, "path": path}
         label = f"{kind} {Path(path).name}"
-        return Step("link", kind, label, settings, {}, "harness.prepare:run_link", context=context)
+        step = Step("link", kind, label, settings, {}, "harness.prepare:run_link", 2, context)
+        return step if kind == "model" else Part(step, "files")
 
     def rows(self, source: Data) -> tuple[dict[str, Any], dict[str, Step | Part], dict[str, Any]]:
         """Settings, inputs and context of a step that reads a data source."""

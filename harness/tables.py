@@ -18,6 +18,7 @@ from reports.main_table import main_tables
 from reports.quality_table import quality_tables
 from reports.records import Cost, JudgeCheck, Judging, Record, Summary, Training
 from reports.render import to_csv, to_latex, to_markdown
+from reports.summary_tables import summary_tables
 from reports.table import Table
 from reports.training_table import training_tables
 
@@ -99,6 +100,7 @@ def build(rows: Rows, methods: Mapping[str, list[str]]) -> dict[str, list[Table]
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),
             "training": training_tables(own.trained, [m for m in names if m in trained]),
+            "summaries": summary_tables(own.summed, names),
             "quality": quality_tables(own.measured, own.paid, names, own.judging),
         }
         for name, tables in found.items():

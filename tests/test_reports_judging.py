@@ -7,6 +7,7 @@ from reports.judging_table import judging_tables
 from reports.main_table import main_tables
 from reports.records import JudgeCheck, Judging, Record, Summary
 from reports.slots import Draw
+from reports.summary_tables import summary_tables
 from reports.table import Cell, Table
 
 QUICK = Draw(resamples=100)
@@ -101,3 +102,18 @@ def test_what_a_check_found_is_a_table_and_a_note_under_what_the_judge_judged() 
     (main,) = main_tables([RECORD], ["DPO"], QUICK, summed(win_rate=0.25), [CHECK])
     assert told in main.notes
     assert not judge_tables([])
+
+
+def test_every_number_of_a_benchmark_stands_in_a_table_of_its_own() -> None:
+    """A mean over seeds; a flag is no number."""
+    rows = summed(win_rate=0.25, n=500, upstream_low=0.2, mean_length=800.0, lc_stand_in=1.0)
+    rows += [replace(s, seed=1, value=s.value + 0.5) for s in rows if s.metric == "win_rate"]
+    rows += [replace(SUMMARY, benchmark="mt-bench", reference="", metric="score/math", value=4.0)]
+    arena, mt_bench = summary_tables(rows, ["DPO", "ADPA"])
+    assert {t: c.value for t, c in shown(arena, "DPO").items()} == {
+        "win_rate": 0.5, "n": 500, "upstream_low": 0.2, "mean_length": 800.0
+    }  # fmt: skip
+    assert [c.unit for c in arena.columns] == ["share", "count", "share", "tokens"]
+    assert set(shown(arena, "ADPA").values()) == {Cell()}
+    assert "arena-hard by gpt-4 against baseline" in arena.title and "mt-bench by gpt-4" in mt_bench.title
+    assert mt_bench.columns[0].unit == "score"

@@ -19,7 +19,7 @@ from transformers import (
     pipeline,
 )
 
-from benchmarks.api import Answer, Message, Question
+from benchmarks.api import Message
 from harness import reward, sequences
 from harness.flat import FlatWriter
 from harness.store import Work
@@ -278,42 +278,9 @@ def test_a_folder_that_holds_no_reward_model_is_refused_in_one_line(tmp_path: Pa
         reward.load(lacking, torch.float32)
 
 
-def test_each_turn_of_an_answer_is_scored_with_those_before_it() -> None:
-    asked = [Question("81", ("a", "b")), Question("82", ("c",))]
-    answers = {
-        "81": Answer("81", ("d", "e <end> f"), (3, 5), (False, True)),
-        "82": Answer("82", ("",), (1,), (False,)),
-    }
-    first, second, other = reward.turns(asked, answers, reward_tokenizer())
-
-    assert [m["content"] for m in first.messages] == ["a", "d"]
-    assert [(m["role"], m["content"]) for m in second.messages] == [
-        ("user", "a"),
-        ("assistant", "d"),
-        ("user", "b"),
-        ("assistant", "e  f"),
-    ]
-    assert (second.row, second.turn, second.tokens, second.truncated, second.specials) == (
-        "81",
-        2,
-        5,
-        True,
-        1,
-    )
-    assert (other.row, other.turn, other.messages[1]["content"]) == ("82", 1, "")
-
-
-def test_the_win_rate_by_hand() -> None:
-    """Above, equal, below, unknown: (1 + 1/2 + 0) / 3."""
-    ours, theirs = {0: 1.0, 1: 0.5, 2: -2.0, 3: None}, {0: 0.5, 1: 0.5, 2: -1.0, 3: 4.0}
-
-    assert [reward.won(ours[row], theirs[row]) for row in ours] == [1.0, 0.5, 0.0, None]
-    assert reward.win_rate(ours, theirs) == 0.5
-    assert reward.win_rate({0: 2.0, 1: 1.0}, {0: 1.0, 1: 0.0}) == 1.0
-    with pytest.raises(ValueError, match="2 rows are in one of them alone"):
-        reward.win_rate({0: 1.0, 1: 1.0}, {0: 1.0, 2: 1.0})
-    with pytest.raises(ValueError, match="no row with both rewards"):
-        reward.win_rate({0: None}, {0: 1.0})
+def test_a_win_is_a_higher_reward_a_tie_half_of_one_and_no_reward_is_neither() -> None:
+    assert [reward.won(a, 0.5) for a in (1.0, 0.5, 0.0, None)] == [1.0, 0.5, 0.0, None]
+    assert reward.won(1.0, None) is None
 
 
 def test_two_answers_to_a_row_are_not_taken_for_one(tmp_path: Path) -> None:

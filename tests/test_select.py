@@ -114,30 +114,38 @@ GREEDY = {**asdict(Sampling(0.0, 1.0, 5)), "samples": 1, "drop_truncated": False
 HOW = {**CONTEXT, "method": "DPO", "batch": 8}
 
 
-def outside(folder: Path, kind: str = "data") -> Step:
+def outside(folder: Path, kind: str) -> Step:
     """A folder as a step of the store."""
     settings, context = {"kind": kind, "fingerprint": str(folder)}, {"path": str(folder)}
     return Step("link", kind, folder.name, settings, {}, "harness.prepare:run_link", context=context)
 
 
-def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Step]:
+def rows_of(folder: Path) -> Part:
+    """A folder of sequences, as it stands in the store."""
+    return Part(outside(folder, "data"), "files")
+
+
+def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Part]:
     """Training with checkpoints, its start, and its pairs."""
     given = inputs(folder)
     rows = [{"row": row, "prompt": [{"role": "user", "content": "a b"}]} for row in range(12)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     start = outside(given.pop("start"), "model")
     settings = {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints}
-    read = {"start": start, **{name: outside(path) for name, path in given.items()}}
+    read = {"start": start, **{name: rows_of(path) for name, path in given.items()}}
     return (
         Step("train", "dpo", "DPO", settings, read, "harness.train:run", context=HOW),
         start,
-        outside(folder),
+        rows_of(folder),
     )
 
 
-def of_checkpoint(trained: Step, n: int, start: Step, pairs: Step, judge: Step) -> Step:
+def of_checkpoint(trained: Step, n: int, start: Step, pairs: Part, judge: Step) -> Step:
     """The rewards of the n-th checkpoint's answers to the prompts of the pairs."""
-    asked = {"model": Part(trained, f"checkpoints/{n}"), "prompts": Part(pairs, "chosen")}
+    asked = {
+        "model": Part(trained, f"checkpoints/{n}"),
+        "prompts": Part(pairs.step, f"{pairs.folder}/chosen"),
+    }
     said = Step("rollouts", f"at-{n}", "answers", GREEDY, asked, "harness.rollouts:run", context=HOW)
     read = {"model": judge, "rollouts": said, "pairs": pairs, "tokenizer": start}
     settings = {"dtype": "float32"}
