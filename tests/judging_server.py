@@ -1,9 +1,10 @@
 """An OpenAI-compatible server in a process of its own that judges, and answers as a model does.
 
-    python tests/judging_server.py LOG       prints its port, serves until it is killed
+    python tests/judging_server.py LOG [REPLAY]      prints its port, serves until it is killed
 
 It reads off the prompt which benchmark asks, and gives a verdict of the benchmark's form that depends on the
 prompt alone. The model `mute` gives no log-probs. Every request is a line of LOG before it is answered.
+REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a real judge once said to it.
 """
 
 import hashlib
@@ -34,10 +35,10 @@ class Running(NamedTuple):
         return [c for c in contents if c != "Say OK."]
 
 
-def running(log: Path) -> Iterator[Running]:
+def running(log: Path, *replay: Path) -> Iterator[Running]:
     """Start a server, and stop it when the generator is closed."""
     log.touch()
-    command = [sys.executable, "-I", "-S", __file__, str(log)]
+    command = [sys.executable, "-I", "-S", __file__, str(log), *map(str, replay)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -74,11 +75,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._send(401, {"error": {"message": f"Incorrect API key provided: {KEY[:6]}"}})
             return
-        text = reply_to(body["messages"][-1]["content"])
+        prompt = body["messages"][-1]["content"]
+        text = reply_to(prompt)
+        logprobs = {t: -0.1 if t == text else -2.5 for t in ("m", "M")}
+        if prompt in REPLAY:
+            text, logprobs = REPLAY[prompt]
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
         choice["message"] = {"role": "assistant", "content": text}
         if body.get("logprobs") and body["model"] != "mute":
-            top = [{"token": t, "logprob": -0.1 if t == text else -2.5, "bytes": None} for t in ("m", "M")]
+            top = [{"token": t, "logprob": p, "bytes": None} for t, p in logprobs.items()]
             choice["logprobs"] = {"content": [{"token": text, "logprob": -0.1, "top_logprobs": top}]}
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         about = {"id": "x", "object": "chat.completion", "created": 0, "model": f"{body['model']}-2026"}
@@ -98,6 +103,7 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     LOG = Path(sys.argv[1])
+    REPLAY = json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
