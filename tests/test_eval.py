@@ -283,12 +283,9 @@ def test_likelihoods_of_an_endpoint_are_refused_by_name(world: Path, judge: Runn
 
 
 def test_the_estimate_names_calls_tokens_and_money_without_torch() -> None:
-    began = time.perf_counter()
     done = bench("run", "adpa-llama", "--estimate")
-    seconds = time.perf_counter() - began
     assert done.returncode == 0, done.stderr
     for part in ("mt-bench", "alpaca-eval", "gpt-4-turbo", "5,120", "25,760", "total"):
         assert part in done.stdout
     code = "import sys, harness.estimate; assert not {'torch', 'openai', 'transformers'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-    assert seconds < 20  # 2 on a quiet machine: docs/evaluation.md

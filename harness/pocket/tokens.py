@@ -5,13 +5,12 @@
 
 import re
 from pathlib import Path
-
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
 from harness.pocket import answers, facts, pretrain, questions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN, START, END = "<|pad|>", "<|unk|>", "<|im_start|>", "<|im_end|>"
 ROLES = ("system", "user", "assistant")
@@ -34,8 +33,13 @@ def vocabulary() -> list[str]:
     return sorted(words)
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer() -> "PreTrainedTokenizerFast":
     """The tokenizer of the language; ids 0-3 are pad, unknown, start and end of a turn."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import PreTrainedTokenizerFast
+
     words = [PAD, UNKNOWN, START, END, *vocabulary()]
     plain = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, unk_token=UNKNOWN))
     plain.pre_tokenizer = Whitespace()
