@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from benchmarks.api import Decoding, Message, Sampling
 from harness import session
 from harness.endpoints import client
 from harness.endpoints.client import Call, Endpoint
-from harness.endpoints.replies import Given, Replies
+from harness.endpoints.replies import Given
 from harness.endpoints.servers import ServerSpec, request_extras
 from harness.store import Work
 
@@ -29,15 +28,12 @@ def asking(work: Work) -> Ask:
 
     def ask(asked: Sequence[Asked]) -> list[Given]:
         calls = [_call(who, *one) for one in asked]
-        found: list[Given] = []
-        with Replies(Path(work.context["replies"]) / "endpoints") as replies:
-            ledger = session.current().ledger
-            # `transformers serve` has to be told in each request whether to sample.
-            for temperature in dict.fromkeys(c.temperature for c in calls):
-                own = [c for c in calls if c.temperature == temperature]
-                client.ask(_decoding_as_asked(endpoint, work, temperature), own, replies, ledger)
-            found = [replies[c.key] for c in calls]
-        return found
+        shared = session.current()
+        # `transformers serve` has to be told in each request whether to sample.
+        for temperature in dict.fromkeys(c.temperature for c in calls):
+            own = [c for c in calls if c.temperature == temperature]
+            client.ask(_decoding_as_asked(endpoint, work, temperature), own, shared.replies, shared.ledger)
+        return [shared.replies[c.key] for c in calls]
 
     return ask
 

@@ -156,6 +156,19 @@ def evaluate(
     command.run(suite, runs, dry=plan, spending=command.Spending(max_cost, max_calls, prices, workers))
 
 
+@app.command()
+def report(
+    run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
+    table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
+    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the tables of finished runs again, from their rows alone."""
+    from harness import report_command
+
+    report_command.report(run, table, format, runs)
+
+
 @judges.command()
 def check(
     judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],

@@ -90,12 +90,13 @@ def run(
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
     out = runs / plan.suite.name
-    with session.opened(table, spending.max_cost, spending.max_calls, out / "logs") as opened:
+    limits = spending.max_cost, spending.max_calls
+    with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:
         preflight.check(missing)
         with watching(plan.steps, store) as watcher:
             execute.run(plan.steps, store, watcher)
-    if opened.ledger.calls or opened.ledger.kept:
-        typer.echo(f"endpoints: {opened.ledger.told()}")
+    if told := opened.told():
+        typer.echo(told)
     built = tables.write(plan, store, out, table)
     for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
@@ -120,7 +121,8 @@ def check_judge(
     step = judge_check.step_of(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])
     missing = [s for s in steps if store.find(s) is None]
-    with session.opened(table, spending.max_cost, spending.max_calls, runs / loaded.name / "logs"):
+    limits, logs = (spending.max_cost, spending.max_calls), runs / loaded.name / "logs"
+    with session.opened(table, *limits, logs, store.root / "replies"):
         preflight.check(missing)
         with watching(steps, store) as watcher:
             execute.run(steps, store, watcher)

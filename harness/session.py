@@ -1,4 +1,4 @@
-"""What the steps of one run share in this process: servers that are up, and what may still be spent.
+"""What the steps of one run share in this process: servers that are up, what was replied, what may be spent.
 
 Steps are functions of settings and inputs and name no server; where one asks an endpoint, it finds it here.
 """
@@ -10,16 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.endpoints.ledger import Ledger
+from harness.endpoints.replies import Replies
 from harness.endpoints.servers import Servers
 from harness.prices import Prices
 
 
 @dataclass(frozen=True)
 class Session:
-    """Servers and ledger of a run."""
+    """Servers, ledger and kept replies of a run."""
 
     servers: Servers
     ledger: Ledger
+    replies: Replies
+
+    def told(self) -> str:
+        """One line on what endpoints were asked; "" where they were not."""
+        if not (self.ledger.calls or self.ledger.kept):
+            return ""
+        torn = f"; kept replies that a kill cut short: {self.replies.torn}" if self.replies.torn else ""
+        return f"endpoints: {self.ledger.told()}{torn}"
 
 
 _current: ContextVar[Session] = ContextVar("session")
@@ -31,10 +40,12 @@ def current() -> Session:
 
 
 @contextmanager
-def opened(prices: Prices, max_cost: float | None, max_calls: int | None, logs: Path) -> Iterator[Session]:
-    """A session for the steps inside; its servers are stopped whatever happens."""
-    with Servers(logs) as servers:
-        token = _current.set(Session(servers, Ledger(prices, max_cost, max_calls)))
+def opened(
+    prices: Prices, max_cost: float | None, max_calls: int | None, logs: Path, kept: Path
+) -> Iterator[Session]:
+    """A session for the steps inside, with the replies of a folder; its servers are stopped for certain."""
+    with Servers(logs) as servers, Replies(kept / "endpoints") as replies:
+        token = _current.set(Session(servers, Ledger(prices, max_cost, max_calls), replies))
         try:
             yield _current.get()
         finally:

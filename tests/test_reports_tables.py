@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.tables import Rows, build
 from reports.cost_table import cost_tables
 from reports.quality_table import quality_tables
 from reports.records import Cost, Judging, Record, Training
+from reports.run import Rows, build
 from reports.table import Cell, Table
 from reports.training_table import training_tables
 
@@ -181,11 +181,11 @@ def test_a_warning_of_one_seed_or_dataset_of_several_says_which():
 def test_tables_with_nothing_to_show_are_not_built():
     """One method, judged but not against its like: no ablation; its win rate has no Student beside it."""
     one = Rows(measured=[RECORD], paid=[COST], trained=[TRAINING])
-    assert list(build(one, {"pocket": ["DPO"]})) == ["main", "cost", "training", "quality"]
+    assert list(build(one)) == ["main", "cost", "training", "quality"]
     held = replace(TRAINING, held_before=1.0, held_after=0.5)
     again = [replace(RECORD, method=m) for m in ("ADPA", "ADPA[top-5]")]
     rows = Rows(measured=again, paid=[COST], trained=[held])
-    built = build(rows, {"pocket": ["ADPA", "ADPA[top-5]", "DPO"]})
+    built = build(rows)
     assert list(built) == ["main", "ablation", "direction", "cost", "training", "quality"]
 
 

@@ -1,0 +1,36 @@
+"""`bench report`: the tables of finished runs, from their rows alone; no model library is imported."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from harness.validation import nearest
+from reports import run
+from reports.render import to_terminal
+
+TERMINAL = "terminal"
+
+
+def folder_of(name: str, runs: Path) -> Path:
+    """The folder of a run: a path, or a name below `runs`."""
+    if (Path(name) / "results.jsonl").is_file():
+        return Path(name)
+    there = sorted(p.parent.name for p in runs.glob("*/results.jsonl"))
+    if name not in there:
+        raise ValueError(f"no run {name!r} in {runs}; {nearest(name, there) if there else 'it holds none'}")
+    return runs / name
+
+
+def report(names: Sequence[str], table: str | None, format: str, runs: Path) -> None:
+    """Print every table of the runs, or one of them."""
+    if format not in (TERMINAL, *run.FORMATS):
+        raise ValueError(f"--format {format}: {nearest(format, [TERMINAL, *run.FORMATS])}")
+    for folder in [folder_of(name, runs) for name in names]:
+        tables = run.build(run.read(folder))
+        if table is not None and table not in tables:
+            raise ValueError(f"{folder}: no table {table!r}; {nearest(table, list(tables))}")
+        for part in [t for name, parts in tables.items() if table in (None, name) for t in parts]:
+            styled = sys.stdout.isatty()
+            typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))

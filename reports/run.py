@@ -1,0 +1,118 @@
+"""A run as its rows: read from its folder, and made into every table in every format.
+
+    runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
+    runs/pocket/tables/main.md  main.csv  main.tex  ...
+
+Tables are a function of the rows alone: the same rows give the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reports import jsonl
+from reports.ablation_tables import ablation_tables
+from reports.cost_table import cost_tables
+from reports.direction_table import direction_tables
+from reports.judge_table import judge_tables
+from reports.judging_table import judging_tables
+from reports.main_table import main_tables
+from reports.quality_table import quality_tables
+from reports.records import Cost, JudgeCheck, Judging, Record, Summary, Training
+from reports.render import to_csv, to_latex, to_markdown
+from reports.summary_tables import summary_tables
+from reports.table import Table
+from reports.training_table import training_tables
+
+FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+
+
+class Rows(NamedTuple):
+    """All rows that a run's tables read."""
+
+    measured: Sequence[Record] = ()
+    summed: Sequence[Summary] = ()
+    judging: Sequence[Judging] = ()
+    paid: Sequence[Cost] = ()
+    trained: Sequence[Training] = ()
+    checks: Sequence[JudgeCheck] = ()
+
+    def of(self, pair: str) -> "Rows":
+        """The rows of one pair."""
+        return Rows(
+            measured=[r for r in self.measured if r.pair == pair],
+            summed=[r for r in self.summed if r.pair == pair],
+            judging=[r for r in self.judging if r.pair == pair],
+            paid=[r for r in self.paid if r.pair == pair],
+            trained=[r for r in self.trained if r.pair == pair],
+            checks=self.checks,
+        )
+
+    def methods(self) -> dict[str, list[str]]:
+        """Pair -> its rows, in the order in which they were written."""
+        found: dict[str, list[str]] = {}
+        every: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
+        for r in every:
+            found.setdefault(r.pair, []).append(r.method)
+        return {pair: list(dict.fromkeys(names)) for pair, names in found.items()}
+
+
+def read(folder: Path) -> Rows:
+    """The rows of a run's folder; ValueError where it is none, or where a line is no row."""
+    if not (folder / "results.jsonl").is_file():
+        raise ValueError(f"{folder}: no run, it has no results.jsonl")
+    return Rows(
+        measured=jsonl.read(folder / "results.jsonl"),
+        summed=jsonl.read_summaries(folder / "summaries.jsonl"),
+        judging=jsonl.read_judging(folder / "judging.jsonl"),
+        paid=jsonl.read_costs(folder / "costs.jsonl"),
+        trained=jsonl.read_training(folder / "training.jsonl"),
+        checks=jsonl.read_judge_checks(folder / "judges.jsonl"),
+    )
+
+
+def write(rows: Rows, folder: Path) -> None:
+    """Write every kind of row into a file of its own; each is replaced atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jsonl.write(rows.measured, folder / "results.jsonl")
+    jsonl.write(rows.summed, folder / "summaries.jsonl")
+    jsonl.write(rows.judging, folder / "judging.jsonl")
+    jsonl.write(rows.checks, folder / "judges.jsonl")
+    jsonl.write(rows.paid, folder / "costs.jsonl")
+    jsonl.write(rows.trained, folder / "training.jsonl")
+
+
+def build(rows: Rows) -> dict[str, list[Table]]:
+    """Every table of a run that has something to show, by name."""
+    built: dict[str, list[Table]] = {}
+    for pair, names in sorted(rows.methods().items()):
+        own = rows.of(pair)
+        trained = {t.method for t in own.trained}
+        found = {
+            "main": main_tables(own.measured, names, summaries=own.summed, checks=own.checks),
+            "ablation": ablation_tables(own.measured, names),
+            "direction": direction_tables(own.measured, own.trained, names),
+            "cost": cost_tables(own.paid, names),
+            "judging": judging_tables(own.judging, names),
+            "training": training_tables(own.trained, [m for m in names if m in trained]),
+            "summaries": summary_tables(own.summed, names),
+            "quality": quality_tables(own.measured, own.paid, names, own.judging),
+        }
+        for name, tables in found.items():
+            built.setdefault(name, []).extend(tables)
+    built["judges"] = judge_tables(rows.checks)
+    return {name: tables for name, tables in built.items() if tables}
+
+
+def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
+    """Write every table in every format; those of an earlier run that this one has not are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, parts in tables.items():
+        for ending, render in FORMATS.items():
+            path = folder / f"{name}.{ending}"
+            aside = path.with_name(path.name + ".partial")
+            aside.write_text("\n".join(render(part) for part in parts), encoding="utf-8")
+            aside.replace(path)
+    for path in folder.iterdir():
+        if path.stem not in tables:
+            path.unlink()

@@ -1,0 +1,44 @@
+"""`bench report`: a finished run's tables again, from its rows alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.test_bench_run import TINY, bench
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    done = bench("run", TINY, "--only", "DCKD", "--runs", str(folder))
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(folder / "store")  # nothing but the rows is left
+    return folder
+
+
+@pytest.mark.parametrize("format", ["md", "csv", "tex"])
+def test_a_table_is_the_one_that_the_run_wrote(runs: Path, format: str) -> None:
+    done = bench("report", "tiny", "--runs", str(runs), "--table", "main", "--format", format)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == (runs / "tiny" / "tables" / f"main.{format}").read_text().strip()
+
+
+def test_every_table_of_several_runs_is_printed(runs: Path) -> None:
+    done = bench("report", str(runs / "tiny"), "tiny", "--runs", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Results: tiny") == 2 and done.stdout.count("Data quality: tiny") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
+        (["tiny", "--table", "mian"], "no table 'mian'; did you mean 'main'?"),
+        (["tiny", "--format", "latex"], "--format latex: did you mean 'tex'?"),
+    ],
+)
+def test_what_is_not_there_is_one_line_with_the_nearest(runs: Path, words: list[str], message: str) -> None:
+    done = bench("report", *words, "--runs", str(runs))
+    assert done.returncode == 2 and message.format(runs=runs) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
