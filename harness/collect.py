@@ -129,9 +129,17 @@ def _judged(metric: str, folders: dict[str, Path], missing: float | None = None)
 
 
 def _openllm(folders: dict[str, Path]) -> Iterator[Value]:
+    """Every document; `truncated` says that its prompt lost its beginning, too long for the model."""
+    cut = {
+        (told["task"], told["document"])
+        for told in _lines(folders["results"] / "details.jsonl")
+        if told["truncated"]
+    }
     for row in _lines(folders["results"] / "results.jsonl"):
         version = f"{row['version']}, {row['num_fewshot']}-shot"
-        yield Value("primary", row["document"], row["value"], row["task"], version=version)
+        task, document = row["task"], row["document"]
+        truncated = (task, document) in cut
+        yield Value("primary", document, row["value"], task, truncated=truncated, version=version)
 
 
 def _pair_logps(folder: Path, sequences: Sequences) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ COLUMNS = (
     Column("rows_dropped", "Rows dropped", "count"),
     Column("rows_truncated", "Rows truncated", "count"),
     Column("answers_truncated", "Answers truncated", "count"),
+    Column("prompts_truncated", "Prompts truncated", "count"),
     Column("judgments_unparsed", "Judgments unparsed", "count"),
     Column("template_tokens", "Template tokens", "count"),
 )
@@ -19,6 +20,7 @@ NOTES = (
     "rows of the training set, a mean over seeds",
     "answers cut at their token limit, and verdicts that could not be read (in judges' replies, or in "
     "answers that need no judge), of n over benchmarks and seeds",
+    "prompts of OpenLLM that lost their beginning, too long for the model, of n documents",
     "tokens of chat templates in answers that were broken up before a judge read them",
 )
 
@@ -38,7 +40,7 @@ def quality_tables(
                 runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]
                 asked = [j for j in judged.get(pair, []) if (j.dataset, j.method) == (dataset, method)]
                 guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()
-                cells = (*_rows_lost(runs), _truncated(own), _unparsed(own, asked), guarded)
+                cells = (*_rows_lost(runs), *_truncated(own), _unparsed(own, asked), guarded)
                 rows.append(Row(dataset, method, cells))
         tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), NOTES))
     return tables
@@ -48,14 +50,18 @@ def _rows_lost(runs: list[Cost]) -> tuple[Cell, Cell]:
     return mean(c.rows_dropped for c in runs), mean(c.rows_truncated for c in runs)
 
 
-def _truncated(records: list[Record]) -> Cell:
-    """Answers cut, of those given; several records (metrics, orders, judges) describe one answer.
-
-    A record of 0 tokens is of no answer: OpenLLM and the implicit reward score texts that were not generated.
+def _truncated(records: list[Record]) -> tuple[Cell, Cell]:
+    """Answers cut, and prompts of OpenLLM, of those that there are; several records (metrics, orders, judges)
+    describe one. A record of 0 tokens is of no answer: the implicit reward scores texts that were there.
     """
-    answers = {_answer(r) for r in records if r.tokens or r.truncated}
-    cut = {_answer(r) for r in records if r.truncated}
-    return Cell(len(cut), n=len(answers)) if answers else Cell()
+    of_openllm = [r for r in records if r.benchmark.startswith("openllm")]
+    of_answers = [r for r in records if not r.benchmark.startswith("openllm") and (r.tokens or r.truncated)]
+    return _cut(of_answers), _cut(of_openllm)
+
+
+def _cut(records: list[Record]) -> Cell:
+    every, cut = {_answer(r) for r in records}, {_answer(r) for r in records if r.truncated}
+    return Cell(len(cut), n=len(every)) if every else Cell()
 
 
 def _answer(r: Record) -> tuple[int, str, str, str, int]:

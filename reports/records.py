@@ -20,10 +20,10 @@ class Record:
     """One value of one method on one item.
 
     `group` is the question's category (MT-Bench) or the task (OpenLLM, whose `version` is lm-eval's and the
-    number of shots); `value` is finite, and None exactly
-    where `status` is not "ok"; win rates and accuracies are 0-1; `tokens` and `truncated` describe the
-    answer. A result that could not be had at all is one record per method and benchmark with `question` "",
-    `value` None and the reason as its `status` ("not run: no answers of the reference ADPA").
+    number of shots); `value` is finite, and None exactly where `status` is not "ok"; win rates and accuracies
+    are 0-1; `tokens` and `truncated` describe the answer, for OpenLLM the prompt. A result that could not be
+    had at all is one record per method and benchmark with `question` "", `value` None and the reason as its
+    `status` ("not run: no answers of the reference ADPA").
     """
 
     suite: str

@@ -56,7 +56,7 @@ def test_costs_are_means_over_seeds():
 
 
 def test_an_answer_is_counted_once_however_many_records_it_has():
-    """Two answers, one cut; four judgments, one unparsed; a score of no answer and a reason are neither."""
+    """Two answers and two prompts of OpenLLM, one cut of each; four judgments, one unparsed."""
     cut = {"question": "82", "truncated": True}
     records = [
         RECORD,
@@ -64,6 +64,7 @@ def test_an_answer_is_counted_once_however_many_records_it_has():
         replace(RECORD, **cut),
         replace(RECORD, **cut, judge="gpt-4", value=None, status="unparsed"),
         replace(RECORD, benchmark="openllm", metric="primary", judge="", tokens=0),
+        replace(RECORD, benchmark="openllm", metric="primary", judge="", tokens=0, **cut),
         replace(RECORD, benchmark="alpaca-eval", question="", value=None, status="not run: no reference"),
     ]
     (table,) = quality_tables(records, [COST], ["DPO"])
@@ -71,6 +72,7 @@ def test_an_answer_is_counted_once_however_many_records_it_has():
         "rows_dropped": Cell(2.0),
         "rows_truncated": Cell(4.0),
         "answers_truncated": Cell(1, n=2),
+        "prompts_truncated": Cell(1, n=2),
         "judgments_unparsed": Cell(1, n=4),
         "template_tokens": Cell(),
     }
@@ -87,9 +89,9 @@ def test_quality_counts_verdicts_without_a_judge_and_broken_tokens():
 
 def test_quality_shows_what_is_known_of_records_or_costs_alone():
     (table,) = quality_tables([RECORD], [], ["DPO"])
-    assert [c.value for c in table.rows[0].cells] == [None, None, 0, 0, None]
+    assert [c.value for c in table.rows[0].cells] == [None, None, 0, None, 0, None]
     (table,) = quality_tables([], [COST], ["DPO"])
-    assert [c.value for c in table.rows[0].cells] == [2.0, 4.0, None, None, None]
+    assert [c.value for c in table.rows[0].cells] == [2.0, 4.0, None, None, None, None]
 
 
 def test_training_shows_before_and_after_and_the_change_of_the_margin():
