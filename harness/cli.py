@@ -161,12 +161,15 @@ def report(
     run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
     table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
+    beside: Annotated[
+        str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
+    ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables of finished runs again, from their rows alone."""
     from harness import report_command
 
-    report_command.report(run, table, format, runs)
+    report_command.report(run, table, format, runs, beside)
 
 
 @judges.command()

@@ -10,7 +10,7 @@ from harness.validation import nearest
 from reports import run
 from reports.render import to_terminal
 
-TERMINAL = "terminal"
+TERMINAL, PAPER = "terminal", "paper"
 
 
 def folder_of(name: str, runs: Path) -> Path:
@@ -23,12 +23,17 @@ def folder_of(name: str, runs: Path) -> Path:
     return runs / name
 
 
-def report(names: Sequence[str], table: str | None, format: str, runs: Path) -> None:
-    """Print every table of the runs, or one of them."""
+def report(
+    names: Sequence[str], table: str | None, format: str, runs: Path, beside: str | None = None
+) -> None:
+    """Print every table of the runs, or one of them; or the paper's numbers beside ours."""
     if format not in (TERMINAL, *run.FORMATS):
         raise ValueError(f"--format {format}: {nearest(format, [TERMINAL, *run.FORMATS])}")
+    if beside not in (None, PAPER):
+        raise ValueError(f"--beside {beside}: known: {PAPER}")
     for folder in [folder_of(name, runs) for name in names]:
-        tables = run.build(run.read(folder))
+        rows = run.read(folder)
+        tables = {PAPER: run.beside(rows)} if beside else run.build(rows)
         if table is not None and table not in tables:
             raise ValueError(f"{folder}: no table {table!r}; {nearest(table, list(tables))}")
         for part in [t for name, parts in tables.items() if table in (None, name) for t in parts]:

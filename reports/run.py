@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from reports import jsonl
 from reports.ablation_tables import ablation_tables
+from reports.beside_table import beside_tables
 from reports.cost_table import cost_tables
 from reports.direction_table import direction_tables
 from reports.judge_table import judge_tables
@@ -102,6 +103,12 @@ def build(rows: Rows) -> dict[str, list[Table]]:
             built.setdefault(name, []).extend(tables)
     built["judges"] = judge_tables(rows.checks)
     return {name: tables for name, tables in built.items() if tables}
+
+
+def beside(rows: Rows) -> list[Table]:
+    """The paper's numbers beside a run's."""
+    methods = rows.methods().items()
+    return [t for pair, names in methods for t in beside_tables(rows.of(pair).measured, names)]
 
 
 def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
