@@ -58,7 +58,13 @@ def write(plan: Plan, store: Store, out: Path) -> None:
 def _names(plan: Plan) -> dict[int, str]:
     """Each cell's row as a file's name: what tells it from the others."""
     varied = [k for k in ("pair", "dataset", "seed") if len({getattr(c, k) for c in plan.cells}) > 1]
-    return {id(c): "-".join([*(str(getattr(c, k)) for k in varied), c.method]) for c in plan.cells}
+    told = {id(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
+    return {cell: _file_name("-".join(parts)) for cell, parts in told.items()}
+
+
+def _file_name(name: str) -> str:
+    """A name without what would be a folder ("DCKD w/o dispreferred", "org/judge")."""
+    return name.replace("/", "_")
 
 
 def _read(store: Store, step: Step, row: str, spec: Judged, reference: str) -> Judgments:
@@ -68,7 +74,7 @@ def _read(store: Store, step: Step, row: str, spec: Judged, reference: str) -> J
     lines = (folder_of(store, step) / "judgments.jsonl").read_text().splitlines()
     verdicts = [json.loads(line) for line in lines]
     given = answers.read(folders["answers"])
-    return Judgments(row, spec.judge, reference, asked, benchmark, given, theirs, verdicts)
+    return Judgments(row, _file_name(spec.judge), reference, asked, benchmark, given, theirs, verdicts)
 
 
 def _input(store: Store, source: Step | Part) -> Path:

@@ -236,6 +236,20 @@ def test_an_endpoint_is_a_model_too(world: Path, judge: Running, tmp_path: Path)
     )
 
 
+def test_a_name_with_a_slash_is_one_file_of_the_exports(world: Path, judge: Running, tmp_path: Path) -> None:
+    said = [
+        w.replace("--judge=gpt-4", "--judge=org/gpt-4") for w in words(world, judge, tmp_path, "mt-bench")
+    ]
+    settings = [f"models.a w/o b.path={world / 'ours'}", "benchmarks.mt-bench.limit=1"]
+    done = bench(*said, *(f"--set={s}" for s in settings))
+    assert done.returncode == 0, done.stderr
+    exports = tmp_path / "e" / "exports" / "mt-bench"
+    assert {p.name for p in (exports / "model_answer").iterdir()} == {
+        "ours.jsonl", "theirs.jsonl", "a w_o b.jsonl"
+    }  # fmt: skip
+    assert [p.name for p in (exports / "model_judgment").iterdir()] == ["org_gpt-4_single.jsonl"]
+
+
 def test_the_budget_stops_before_it_is_passed_and_a_larger_one_goes_on(
     world: Path, judge: Running, tmp_path: Path
 ) -> None:
