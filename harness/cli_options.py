@@ -1,0 +1,59 @@
+"""The options that several commands of `bench` share, and what they do before heavy imports."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.suite import Suite
+
+SuiteName = Annotated[str, typer.Argument(help="A suite by name, or a path that ends in .yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one key of the suite, such as methods.ADPA.gamma_beta=0.2."),
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", "-o", help="Run these methods, with all that they need.")
+]
+Runs = Annotated[
+    Path, typer.Option(envvar="BENCH_RUNS", help="The folder of the store and of each suite's results.")
+]
+MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
+
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Print every step, whether it is done and why it would run.")
+]
+Budget = Annotated[float | None, typer.Option("--max-cost", help="Stop before judging costs more, in USD.")]
+Calls = Annotated[int | None, typer.Option("--max-calls", help="Stop before more calls to endpoints.")]
+Prices = Annotated[Path | None, typer.Option(help="A YAML file of prices, over those that ship.")]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that measure one model; results do not change.")]
+Judged = Annotated[
+    str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
+]
+JudgeUrl = Annotated[str | None, typer.Option(help="The judge's endpoint; OpenAI's if absent.")]
+JudgeKey = Annotated[
+    str | None, typer.Option(help="The environment variable with the judge's key; OPENAI_API_KEY.")
+]
+JudgeEngine = Annotated[
+    str | None, typer.Option(help="What serves a judge from a folder or hub id: transformers or vllm.")
+]
+
+
+def show_estimate(suite: "Suite", prices: Path | None) -> None:
+    from harness import estimate
+
+    estimate.show(suite, prices)
+
+
+def quiet_libraries() -> None:
+    """Libraries that talk while they load would break the live view; set before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # what fails is told by us, once
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
