@@ -77,7 +77,9 @@ def run(
 def report(
     run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
     table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
-    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
+    format: Annotated[
+        str, typer.Option(help="terminal, md, csv, tex, or html: the page.")
+    ] = "terminal",
     beside: Annotated[
         str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
     ] = None,
@@ -90,6 +92,16 @@ def report(
 
 
 app.command(name="eval")(evaluate)
+
+
+@app.command()
+def suites(
+    words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
+) -> None:
+    """List the suites that ship, or show one as it stands in its file."""
+    from harness import suite_pages
+
+    typer.echo(suite_pages.shown(words or []))
 
 
 @app.command()

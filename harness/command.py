@@ -13,6 +13,7 @@ from harness import (
     benchmark_data,
     execute,
     extension,
+    hub,
     judge_check,
     pages,
     preflight,
@@ -82,10 +83,14 @@ def run(
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    plan = planned(loaded, only, store, machine(runs, spending.workers), method_file)
+    where = machine(runs, spending.workers)
     if dry:
-        describe(plan, store)
+        with hub.unresolved_allowed() as names:
+            describe(planned(loaded, only, store, where, method_file), store)
+        if unresolved := hub.told(names):
+            typer.echo(unresolved)
         return
+    plan = planned(loaded, only, store, where, method_file)
     table = prices.load(spending.prices)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
@@ -100,7 +105,7 @@ def run(
     built = tables.write(plan, store, out, table)
     for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
-    typer.echo(f"Written: {out}/: results.jsonl and other rows, tables/, exports/")
+    typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
 
 
 def check_judge(

@@ -12,7 +12,6 @@ import glob
 import gzip
 import hashlib
 import json
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from harness import hub
 from harness.layouts import DIALOGUES, PAIRS, PROMPTS, Dialogue, Dropped, Layout, Pair, Prompt
 
 __all__ = [
@@ -30,10 +30,8 @@ __all__ = [
 T = TypeVar("T")
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-COMMIT = re.compile(r"[0-9a-f]{40}")
 # The json builder takes the types of the first chunk for all of them, and turns what differs later into text.
 ONE_CHUNK = 1 << 30  # bytes
-HUB_TIMEOUT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -227,40 +225,14 @@ def json_fault(path: Path) -> str | None:
 
 
 def fingerprint(source: Source) -> str:
-    """What the rows are decided by: the bytes of local files, or a hub id at its commit."""
+    """What the rows are decided by: the bytes of local files, or a hub id at its commit (see harness.hub)."""
     path = local_path(source)
     if path is None:
-        return f"{source.path}@{commit_of(source.path, source.revision or 'main')}"
+        remedy = "give a local file, or a commit hash (40 digits) as `revision`"
+        return hub.resolve("dataset", source.path, source.revision or "main", remedy)
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())
     for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else ():
         digest.update(f"{file.relative_to(path)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return f"sha256:{digest.hexdigest()}"
-
-
-def commit_of(repo: str, revision: str) -> str:
-    """The commit of a revision: itself, or the hub's word, or without a network that of the local cache."""
-    if COMMIT.fullmatch(revision):
-        return revision
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
-    from huggingface_hub.file_download import repo_folder_name
-
-    try:
-        return str(HfApi().dataset_info(repo, revision=revision, timeout=HUB_TIMEOUT).sha)
-    except HFValidationError as error:
-        raise ValueError(f"{repo!r} is neither a file nor a hub id") from error
-    except (HTTPError, OSError) as error:  # no such set, no access, no network
-        ref = (
-            Path(constants.HF_HUB_CACHE)
-            / repo_folder_name(repo_id=repo, repo_type="dataset")
-            / "refs"
-            / revision
-        )
-        if ref.is_file():
-            return ref.read_text().strip()
-        remedy = "give a local file, or a commit hash (40 digits) as `revision`"
-        raise ValueError(
-            f"{repo}: cannot resolve revision {revision!r} ({type(error).__name__}); {remedy}"
-        ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.api import Sampling
-from harness import benchmark_data, judges, questions
+from harness import benchmark_data, hub, judges, questions
 from harness.benchmark_specs import BASELINE, Compared, Computed, Judged, Outside
 from harness.lineage import STUDENT, TEACHER, Lineage
 from harness.selection import rewards
@@ -93,7 +93,8 @@ def _asked(spec: Judged | Computed) -> dict[str, Any]:
 
 
 def _data(setting: Setting, benchmark: str, spec: Judged | Computed) -> Step | Part:
-    path = spec.data or str(benchmark_data.find(questions.DATA[benchmark]))
+    name = questions.DATA.get(benchmark, "")
+    path = spec.data or hub.stand_in(name, lambda: str(benchmark_data.find(name)))
     return setting.folder(path, "data")
 
 

@@ -15,23 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness import hub
 from methods.ops import Head
 
 Model = Any  # transformers.PreTrainedModel
 Tokenizer = Any  # transformers.PreTrainedTokenizerBase
 
 
-@cache
 def fingerprint(ref: str) -> str:
-    """What a model is: a hash over the files of a local folder, or hub id and commit."""
+    """What a model is: a hash over the files of a local folder, or hub id and commit (see harness.hub)."""
     folder = Path(ref)
     if folder.is_dir():
-        digest = hashlib.sha256()
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            digest.update(path.name.encode())
-            with path.open("rb") as f:
-                digest.update(hashlib.file_digest(f, "sha256").digest())
-        return "sha256:" + digest.hexdigest()[:32]
+        return _hashed(folder)
     if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
         near = difflib.get_close_matches(folder.name, _names(folder.parent), n=1)
         hint = f"; did you mean {folder.parent / near[0]}?" if near else ""
@@ -39,32 +34,23 @@ def fingerprint(ref: str) -> str:
     return _hub_commit(ref)
 
 
+@cache
+def _hashed(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        digest.update(path.name.encode())
+        with path.open("rb") as f:
+            digest.update(hashlib.file_digest(f, "sha256").digest())
+    return "sha256:" + digest.hexdigest()[:32]
+
+
 def _names(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir()] if folder.is_dir() else []
 
 
 def _hub_commit(ref: str) -> str:
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]
-        HTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-    )
-
     name, _, revision = ref.partition("@")
-    if len(revision) == 40:
-        return f"{name}@{revision}"
-    try:
-        return f"{name}@{HfApi().model_info(name, revision=revision or None, timeout=10).sha}"
-    except (HTTPError, OfflineModeIsEnabled, OSError) as e:
-        try:
-            cached = snapshot_download(name, revision=revision or None, local_files_only=True)
-        except (LocalEntryNotFoundError, OSError):
-            raise ValueError(
-                f"model {ref}: no local folder, not in the hub cache {constants.HF_HUB_CACHE}, and the hub "
-                f"did not answer ({type(e).__name__}); give a local folder with --set"
-            ) from None
-        return f"{name}@{Path(cached).name}"
+    return hub.resolve("model", name, revision or "main", "give a local folder with --set")
 
 
 def fetch(ref: str) -> Path:

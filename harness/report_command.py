@@ -8,9 +8,10 @@ import typer
 
 from harness.validation import nearest
 from reports import run
+from reports.page import page
 from reports.render import to_terminal
 
-TERMINAL, PAPER = "terminal", "paper"
+TERMINAL, HTML, PAPER = "terminal", "html", "paper"
 
 
 def folder_of(name: str, runs: Path) -> Path:
@@ -27,11 +28,15 @@ def report(
     names: Sequence[str], table: str | None, format: str, runs: Path, beside: str | None = None
 ) -> None:
     """Print every table of the runs, or one of them; or the paper's numbers beside ours."""
-    if format not in (TERMINAL, *run.FORMATS):
-        raise ValueError(f"--format {format}: {nearest(format, [TERMINAL, *run.FORMATS])}")
+    formats = [TERMINAL, *run.FORMATS, HTML]
+    if format not in formats:
+        raise ValueError(f"--format {format}: {nearest(format, formats)}")
     if beside not in (None, PAPER):
         raise ValueError(f"--beside {beside}: known: {PAPER}")
     for folder in [folder_of(name, runs) for name in names]:
+        if format == HTML:
+            typer.echo(f"Written: {page.write(folder)}")
+            continue
         rows = run.read(folder)
         tables = {PAPER: run.beside(rows)} if beside else run.build(rows)
         if table is not None and table not in tables:

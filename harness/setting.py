@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import methods
-from harness import benchmark_data, data, extension, models
+from harness import benchmark_data, data, extension, hub, models
 from harness.store import Part, Step
 from harness.suite import Data, Suite
 from methods.api import Method, Training
@@ -52,7 +52,10 @@ class Setting:
         if path.split("/")[0] == "world":
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
-        known = models.fingerprint(path) if kind == "model" else benchmark_data.fingerprint(Path(path))
+        if kind == "model":
+            known = models.fingerprint(path)
+        else:
+            known = path if hub.is_stand_in(path) else benchmark_data.fingerprint(Path(path))
         settings = {"kind": kind, "fingerprint": known}
         context = {**self.how, "path": path}
         label = f"{kind} {Path(path).name}"

@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
 def to_markdown(table: Table) -> str:
     """A pipe table under a heading, notes and numbered footnotes below."""
-    page = _page(table)
+    page = shown(table)
 
     def cell(t: Text) -> str:
         value = f"**{t.value}**" if t.best else t.value.translate(MARKDOWN)
@@ -84,7 +84,7 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     """A booktabs table with a caption, notes and numbered footnotes below; needs `\\usepackage{booktabs}`."""
-    page = _page(table)
+    page = shown(table)
 
     def number(text: str) -> str:
         return f"${text}$" if text.startswith("-") and text != MISSING else text.translate(LATEX)
@@ -141,7 +141,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
     """
     from rich.console import Console  # here, so that the other formats do not need it
 
-    page = _page(table)
+    page = shown(table)
     console = Console(
         file=io.StringIO(),
         width=10_000,  # we choose what fits; rich must not wrap numbers
@@ -206,7 +206,7 @@ def _width(block: "RichTable", console: "Console") -> int:
     return console.measure(block).maximum
 
 
-def _page(table: Table) -> Page:
+def shown(table: Table) -> Page:
     several = len({row.dataset for row in table.rows}) > 1
     counts = [{row.cells[i].n for row in table.rows} - {0} for i in range(len(table.columns))]
     heads = [

@@ -1,6 +1,7 @@
 """A run as its rows: read from its folder, and made into every table in every format.
 
     runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
+    runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
     runs/pocket/tables/main.md  main.csv  main.tex  ...
 
 Tables are a function of the rows alone: the same rows give the same bytes.

@@ -1,22 +1,30 @@
 """Heads of real architectures, built from configurations in memory: what a policy says is what the model
-itself says.
+itself says. And who a model is: a hub on 127.0.0.1 that answers, refuses, or is silent.
 """
 
-from collections.abc import Callable
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 import torch
 import transformers
+from huggingface_hub import constants
 from torch import Tensor
 
-from harness.models import Model, _check_head, body, head_of, load_head, save_head
+from harness import data, hub
+from harness.models import Model, _check_head, body, fingerprint, head_of, load_head, save_head
 from harness.policy import Inputs, Policy
 from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
 from methods.ops import Head, Hidden
 
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 VOCAB, ROWS = 131, 136  # tokens, and rows of the embeddings
 SMALL = {
     "vocab_size": ROWS,
@@ -147,3 +155,117 @@ def test_a_head_without_bias_is_read_back_without(tmp_path: Path) -> None:
     save_head(head_of(model, VOCAB), tmp_path)
     read = load_head(tmp_path, torch.device("cpu"))
     assert (read.bias, read.vocab, read.softcap, read.scale) == (None, VOCAB, 5.0, 1.0)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What the hub says of models: one is known, one gated, no other exists. `asked` is what it was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/models/"):  # the client library has a question of its own
+            self.asked.append(self.path)
+        known = "/api/models/org/known" in self.path
+        body = json.dumps({"id": "org/known", "sha": COMMIT} if known else {"error": "no"}).encode()
+        self.send_response(200 if known else 403 if "gated" in self.path else 404)
+        code = "GatedRepo" if "gated" in self.path else "RepoNotFound"
+        for name, value in ({} if known else {"X-Error-Code": code}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """An empty cache and a line to the hub that was never tried; given a URL, that is where the hub is."""
+    monkeypatch.setattr(hub, "_LINE", hub._Line())
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    yield lambda url: monkeypatch.setattr(constants, "ENDPOINT", url)
+
+
+@pytest.fixture
+def answering(line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A hub on 127.0.0.1, and what it is asked."""
+    monkeypatch.setattr(Hub, "asked", [])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        line(f"http://127.0.0.1:{server.server_port}")
+        yield Hub.asked
+        server.shutdown()
+
+
+def test_a_hub_id_is_the_commit_that_the_hub_says_and_is_asked_for_once(answering: list[str]) -> None:
+    assert fingerprint("org/known") == fingerprint("org/known") == f"org/known@{COMMIT}"
+    assert len(answering) == 1
+
+
+def test_a_model_that_the_hub_knows_not_is_a_fault_even_of_a_plan(answering: list[str]) -> None:
+    with hub.unresolved_allowed() as names:
+        with pytest.raises(ValueError, match=r"org/none: .* RepositoryNotFoundError; give a local folder"):
+            fingerprint("org/none")
+        assert fingerprint("org/gated") == "org/gated@unresolved"
+    assert names == ["org/gated"]
+
+
+def test_a_silent_hub_is_asked_once_for_all_ids_of_models_and_data(
+    line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and says nothing: one time-out in all, whatever stands in a plan."""
+    monkeypatch.setattr(hub, "TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        line(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.perf_counter()
+        with hub.unresolved_allowed() as names:
+            found = [fingerprint(f"org/{n}") for n in "abca"] + [data.fingerprint(data.Source("org/set"))]
+        assert time.perf_counter() - began < 3
+        silent.settimeout(0)
+        silent.accept()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert found == [f"org/{n}@unresolved" for n in ("a", "b", "c", "a", "set")]
+    assert names == ["org/a", "org/b", "org/c", "org/set"]
+    assert hub.told(names).endswith("will change: org/a, org/b, org/c, org/set") and hub.told([]) == ""
+
+
+def test_an_address_that_is_never_found_costs_one_time_out(
+    line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "TIMEOUT", 0.3)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(4) or [])
+    line("http://hub.invalid")
+    began = time.perf_counter()
+    with hub.unresolved_allowed():
+        assert fingerprint("org/a") == "org/a@unresolved" and fingerprint("org/b") == "org/b@unresolved"
+    assert time.perf_counter() - began < 3
+
+
+def test_what_is_not_resolved_is_an_error_of_a_run(
+    line: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, and after a plan was printed; what the cache knows is no error."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    fault = r"model org/a: revision 'main' is not in the hub's cache, .*HF_HUB_OFFLINE.*; give a local folder"
+    with pytest.raises(ValueError, match=fault):
+        fingerprint("org/a")
+    with hub.unresolved_allowed():
+        assert fingerprint("org/a") == "org/a@unresolved"
+    with pytest.raises(ValueError, match=fault):
+        fingerprint("org/a")
+    assert fingerprint(f"org/a@{COMMIT}") == f"org/a@{COMMIT}"
+
+    refs = tmp_path / "cache" / "models--org--a" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "v1").write_text(COMMIT)
+    assert fingerprint("org/a@v1") == f"org/a@{COMMIT}"
+
+
+def test_a_folder_that_is_not_there_is_a_fault_even_of_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with hub.unresolved_allowed() as names, pytest.raises(ValueError, match=r"did you mean .*model"):
+        fingerprint(str(tmp_path / "modle"))
+    assert names == []

@@ -65,7 +65,14 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
     """`bench run` as a plan, `bench tune` as far as its help: what they do is proved elsewhere, and takes
     minutes.
     """
-    dry = {"run": ["--plan"], "tune": ["--help"], "methods": [], "eval": [], "report": ["--help"]}[words[1]]
+    dry = {
+        "run": ["--plan"],
+        "tune": ["--help"],
+        "methods": [],
+        "eval": [],
+        "report": ["--help"],
+        "suites": [],
+    }[words[1]]
     dry = [] if "--estimate" in words else dry
     done = subprocess.run(
         [sys.executable, "-c", "from harness.cli import main; main()", *words[1:], *dry],

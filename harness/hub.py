@@ -1,0 +1,164 @@
+"""Hub ids at their commits, and what stands in a printed plan for what nobody here can look up.
+
+    resolve("model", "org/name", "main", ...)  ->  "org/name@1f0a...e3"
+    inside `unresolved_allowed()`              ->  "org/name@unresolved" without network and cache
+
+The hub is asked within seconds, and after it was silent once, no more in this process.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Literal
+
+Kind = Literal["model", "dataset"]
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+TIMEOUT = 5.0  # seconds
+MARK = "@unresolved"
+
+
+@dataclass
+class _Line:
+    """The line to the hub in this process: what it said, and why it is not asked again; "" while it is."""
+
+    commits: dict[tuple[Kind, str, str], str] = field(default_factory=dict)
+    dead: str = ""
+
+
+_LINE = _Line()
+_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+
+
+class Silent(OSError):
+    """The hub gave no answer: no network, no time, or no wish."""
+
+
+@contextmanager
+def unresolved_allowed() -> Iterator[list[str]]:
+    """For a plan that is only printed: what cannot be looked up inside stands as "name@unresolved", and its
+    name is in the list that this gives, each once.
+    """
+    names: list[str] = []
+    token = _noted.set(names)
+    try:
+        yield names
+    finally:
+        _noted.reset(token)
+
+
+def stand_in(name: str, find: Callable[[], str]) -> str:
+    """What `find` gives; its ValueError, or "name@unresolved" in its place where that is allowed."""
+    try:
+        return find()
+    except ValueError:
+        names = _noted.get()
+        if names is None:
+            raise
+        if name not in names:
+            names.append(name)
+        return f"{name}{MARK}"
+
+
+def is_stand_in(ref: str) -> bool:
+    """Whether a name or path is one that `stand_in` gave."""
+    return ref.endswith(MARK)
+
+
+def told(names: list[str]) -> str:
+    """One line on what a plan could not look up; "" where there is nothing to tell."""
+    if not names:
+        return ""
+    return f"not resolved, so the ids of their steps will change: {', '.join(names)}"
+
+
+def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:
+    """ "repo@commit": the commit of a revision is itself, or the hub's word, or that of the local cache.
+
+    ValueError, with `remedy`, where none of these is to be had, and where the hub knows no such repository
+    or revision, whatever is allowed.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if COMMIT.fullmatch(revision):
+        return f"{repo}@{revision}"
+    try:
+        return f"{repo}@{_asked(kind, repo, revision)}"
+    except HFValidationError as error:
+        raise ValueError(f"{repo!r} is neither a file nor a hub id") from error
+    except OSError as error:
+        if found := _cached(kind, repo, revision):
+            return f"{repo}@{found}"
+        told = str(error) if isinstance(error, Silent) else type(error).__name__
+        fault = f"{kind} {repo}: revision {revision!r} is not in the hub's cache, and the hub said {told}"
+        known_absent = isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError))
+        if known_absent and not isinstance(error, GatedRepoError):
+            raise ValueError(f"{fault}; {remedy}") from error
+        reason = f"{fault}; {remedy}"
+    return stand_in(repo, lambda: _refused(reason))
+
+
+def _refused(reason: str) -> str:
+    raise ValueError(reason)
+
+
+def _asked(kind: Kind, repo: str, revision: str) -> str:
+    """The hub's word on a revision. Silent where it gives none, HfHubHTTPError where it refuses."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.utils._validators import validate_repo_id
+
+    validate_repo_id(repo)
+    if constants.HF_HUB_OFFLINE:
+        raise Silent("nothing (HF_HUB_OFFLINE)")
+    if (kind, repo, revision) in _LINE.commits:
+        return _LINE.commits[kind, repo, revision]
+    if _LINE.dead:
+        raise Silent(_LINE.dead)
+    api = HfApi()
+    about = api.model_info if kind == "model" else api.dataset_info
+    try:
+        commit = str(_within(TIMEOUT, lambda: about(repo, revision=revision, timeout=TIMEOUT).sha))
+    except HfHubHTTPError:
+        raise
+    except (HTTPError, OSError) as error:
+        _LINE.dead = f"nothing ({type(error).__name__})"
+        raise Silent(_LINE.dead) from error
+    _LINE.commits[kind, repo, revision] = commit
+    return commit
+
+
+def _within(seconds: float, call: Callable[[], str | None]) -> str | None:
+    """What a call gives, or TimeoutError: to find the address of a host has no time limit of its own."""
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    found: Future[str | None] = Future()
+
+    def ask() -> None:
+        try:
+            found.set_result(call())
+        except (HTTPError, OSError, ValueError) as error:
+            found.set_exception(error)
+
+    Thread(target=ask, daemon=True).start()
+    return found.result(timeout=seconds)
+
+
+def _cached(kind: Kind, repo: str, revision: str) -> str:
+    """The commit that the local cache knows for a revision; "" where it knows none."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=repo, repo_type=kind)
+    ref = Path(constants.HF_HUB_CACHE) / folder / "refs" / revision
+    return ref.read_text().strip() if ref.is_file() else ""

@@ -1,0 +1,265 @@
+"""The figures of a run, from its tables as they are shown, and from its rows where no table has them.
+
+Every figure is SVG with text as text; a mark's name and numbers are its aria-label.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import fsum
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from reports.page.vega import ACCENT, FAINT, INK, PAPER, STUDENT_INK, Spec, inks, names, quantity, svg
+from reports.page.views import CellView, RowView, TableView
+from reports.records import Record, Summary, Training
+from reports.table import STUDENT, TEACHER, Column
+
+ROW = 19  # px of a method's line
+HEIGHT = 270  # px of a scatter plot
+HUNDRED = 100
+
+
+class Figure(NamedTuple):
+    """A drawing with its title, and a line that says how to read it."""
+
+    title: str
+    svg: Markup
+    note: str = ""
+
+
+def kind(method: str) -> str:
+    """What a row is: the teacher, the student it all starts from, or a method."""
+    return {TEACHER: "teacher", STUDENT: "student"}.get(method, "method")
+
+
+def scale(column: Column) -> int:
+    """Shares are shown in percent."""
+    return HUNDRED if column.unit == "share" else 1
+
+
+def values_of(values: Sequence[object]) -> Spec:
+    return {"data": {"values": list(values)}}
+
+
+def number(view: CellView) -> float | None:
+    return float(view.cell.value) if isinstance(view.cell.value, float | int) else None
+
+
+def domain(values: Sequence[float]) -> list[float]:
+    """The span of the values with some room."""
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low) or abs(high) or 1.0
+    return [low - room, high + room]
+
+
+def datasets(table: TableView) -> dict[str, list[RowView]]:
+    """The rows of each dataset of a table."""
+    found: dict[str, list[RowView]] = {}
+    for row in table.rows:
+        found.setdefault(row.dataset, []).append(row)
+    return found
+
+
+def forests(table: TableView) -> list[Figure]:
+    """A panel for each column: every method's value with its interval, the Student's as a line."""
+    several = len(datasets(table)) > 1
+    return [
+        Figure(table.columns[i].title + (f", {dataset}" if several else ""), drawn)
+        for i in range(len(table.columns))
+        for dataset, rows in datasets(table).items()
+        if (drawn := _forest(rows, i, table.columns[i]))
+    ]
+
+
+def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
+    values = []
+    for row in rows:
+        value, cell = number(row.cells[i]), row.cells[i].cell
+        if value is not None:
+            low, high = (value if v is None else v for v in (cell.low, cell.high))
+            text = row.cells[i].text
+            says = f"{row.method}: {text.value} {text.interval}".strip()
+            one = {"method": row.method, "kind": kind(row.method), "told": says}
+            times = scale(column)
+            values.append(one | {"value": times * value, "low": times * low, "high": times * high})
+    if not values:
+        return None
+    y, told = names("method", [r.method for r in rows]), {"field": "told"}
+    student = [v for v in values if v["kind"] == "student"]
+    layers: list[Spec] = [
+        values_of(student)
+        | {
+            "mark": {"type": "rule", "strokeDash": [3, 3], "aria": False},
+            "encoding": {"x": quantity("value"), "color": {"value": STUDENT_INK}},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55, "aria": False},
+            "encoding": {"y": y, "x": quantity("low"), "x2": {"field": "high"}, "color": inks()},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
+            "encoding": {"y": y, "x": quantity("value"), "color": inks(), "description": told},
+        },
+    ]
+    return svg(values_of(values) | {"height": {"step": ROW}, "layer": layers})
+
+
+def changes(trained: Sequence[Training], methods: Sequence[str]) -> list[Figure]:
+    """Loss after training as a share of the loss before, and margins before and after; means over seeds."""
+    lowered = [t for t in trained if t.objective == "loss"]
+    found = [
+        (
+            "Loss after training, % of before",
+            ("on the probe", _share([(t.method, t.loss_before, t.loss_after) for t in trained])),
+            ("on held-out prompts", _share([(t.method, t.held_before, t.held_after) for t in lowered])),
+        ),
+        (
+            "Margin on held-out pairs, nats",
+            ("before", _means([(t.method, t.margin_before) for t in trained])),
+            ("after", _means([(t.method, t.margin_after) for t in trained])),
+        ),
+    ]
+    return [
+        Figure(title, _dumbbell(first, second, methods), f"hollow: {first[0]}, filled: {second[0]}")
+        for title, first, second in found
+        if first[1] or second[1]
+    ]
+
+
+def _share(losses: Sequence[tuple[str, float | None, float | None]]) -> dict[str, float]:
+    """method -> what is left of its loss, in percent; a loss of 0 or below has no share."""
+    left = [(m, HUNDRED * a / b if a is not None and b is not None and b > 0 else None) for m, b, a in losses]
+    return _means(left)
+
+
+def _means(values: Sequence[tuple[str, float | None]]) -> dict[str, float]:
+    """method -> the mean over its seeds."""
+    found: dict[str, list[float]] = {}
+    for method, value in values:
+        if value is not None:
+            found.setdefault(method, []).append(value)
+    return {m: fsum(of) / len(of) for m, of in found.items()}
+
+
+def _dumbbell(
+    first: tuple[str, dict[str, float]], second: tuple[str, dict[str, float]], methods: Sequence[str]
+) -> Markup:
+    """Two values of each method, joined: the first hollow, the second filled."""
+    order = [m for m in methods if m in first[1] or m in second[1]]
+    both = [m for m in order if m in first[1] and m in second[1]]
+    joined = [{"method": m, "low": first[1][m], "high": second[1][m]} for m in both]
+    y = names("method", order)
+    layers: list[Spec] = [
+        values_of(joined)
+        | {
+            "mark": {"type": "rule", "strokeWidth": 2, "color": FAINT, "opacity": 0.6, "aria": False},
+            "encoding": {"y": y, "x": quantity("low"), "x2": {"field": "high"}},
+        }
+    ]
+    for (name, values), fill in ((first, PAPER), (second, ACCENT)):
+        dots = [
+            {"method": m, "value": values[m], "told": f"{m}, {name}: {values[m]:.2f}"}
+            for m in order
+            if m in values
+        ]
+        mark = {"type": "point", "size": 62, "opacity": 1, "filled": True, "fill": fill, "stroke": ACCENT}
+        x, told = quantity("value"), {"field": "told"}
+        layers.append(values_of(dots) | {"mark": mark, "encoding": {"y": y, "x": x, "description": told}})
+    return svg({"height": {"step": ROW}, "layer": layers})
+
+
+def curves(measured: Iterable[Record], methods: Sequence[str]) -> list[Figure]:
+    """The mean reward of each method's checkpoints over its optimizer steps; all share one scale."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for r in measured:
+        if r.metric == "checkpoint_reward" and r.value is not None:
+            found.setdefault(r.method, {}).setdefault(int(r.group), []).append(r.value)
+    means = {m: {s: fsum(sorted(v)) / len(v) for s, v in sorted(by.items())} for m, by in found.items()}
+    every = [v for by in means.values() for v in by.values()]
+    figures = []
+    for method in (m for m in methods if m in means):
+        values = [
+            {"step": s, "reward": v, "told": f"{method}, step {s:,}: {v:.2f}"}
+            for s, v in means[method].items()
+        ]
+        y = quantity("reward", scale={"domain": domain(every), "nice": False}, axis={"tickCount": 4})
+        mark = {
+            "type": "line",
+            "color": ACCENT,
+            "strokeWidth": 2,
+            "point": {"size": 40, "filled": True},
+        }
+        encoding = {
+            "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
+            "y": y,
+            "description": {"field": "told"},
+        }
+        figures.append(
+            Figure(method, svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding}))
+        )
+    return figures
+
+
+def categories(summed: Iterable[Summary], methods: Sequence[str]) -> list[Figure]:
+    """MT-Bench by category, a mean over seeds: the darker, the higher."""
+    found: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = {}
+    for s in summed:
+        if s.benchmark == "mt-bench" and s.metric.startswith("score/"):
+            of = found.setdefault((s.dataset, s.judge), {})
+            of.setdefault((s.method, s.metric.removeprefix("score/")), []).append(s.value)
+    figures = []
+    for (dataset, judge), cells in sorted(found.items()):
+        values = []
+        for (method, category), scores in sorted(cells.items()):
+            mean = fsum(sorted(scores)) / len(scores)
+            told = f"{method}, {category}: {mean:.2f}"
+            values.append(
+                {"method": method, "category": category, "mean": mean, "text": f"{mean:.1f}", "told": told}
+            )
+        where = [dataset] * (len({d for d, _ in found}) > 1) + [f"judge {judge}"] * (
+            len({j for _, j in found}) > 1
+        )
+        title = ", ".join(["MT-Bench by category", *where])
+        figures.append(Figure(title, _heat(values, methods), "mean of both turns, 1-10"))
+    return figures
+
+
+def _heat(values: Sequence[dict[str, object]], methods: Sequence[str]) -> Markup:
+    x = {
+        "field": "category",
+        "type": "nominal",
+        "axis": {"title": None, "orient": "top", "labelAngle": -45, "ticks": False, "domain": False},
+        "scale": {"paddingInner": 0.04},
+    }
+    there = {v["method"] for v in values}
+    y = names("method", [m for m in methods if m in there], scale={"paddingInner": 0.06})
+    strength = {
+        "field": "mean",
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"domain": [1, 10], "range": [0.03, 0.5]},
+    }
+    cell = {"type": "rect", "color": ACCENT, "cornerRadius": 2}
+    layers: list[Spec] = [
+        {"mark": cell, "encoding": {"fillOpacity": strength, "description": {"field": "told"}}},
+        {
+            "mark": {"type": "text", "fontSize": 10, "aria": False, "color": INK},
+            "encoding": {"text": {"field": "text"}},
+        },
+    ]
+    return svg(values_of(values) | {"height": {"step": 21}, "encoding": {"x": x, "y": y}, "layer": layers})
+
+
+def kinds(seconds: Sequence[tuple[str, float, int]]) -> Figure:
+    """How long the steps of each kind took together: (kind, seconds, number of steps), longest first."""
+    values = [{"kind": k, "seconds": s, "told": f"{k}: {s:,.1f} s in {n} steps"} for k, s, n in seconds]
+    encoding = {
+        "y": names("kind", [k for k, _, _ in seconds]),
+        "x": quantity("seconds", "seconds", scale={"zero": True}),
+        "description": {"field": "told"},
+    }
+    mark = {"type": "bar", "color": ACCENT, "height": {"band": 0.62}}
+    return Figure(
+        "Seconds by kind of step",
+        svg(values_of(values) | {"height": {"step": ROW}, "mark": mark, "encoding": encoding}),
+    )

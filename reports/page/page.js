@@ -1,0 +1,400 @@
+"use strict";
+// The page's own script. What models wrote reaches the document as textContent alone.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const make = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+  document.documentElement.classList.add("js");
+
+  // ---- tables: sort and filter ----
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
+  const keyOf = (cell) => {
+    const key = cell.dataset.key ?? cell.textContent.trim();
+    return key !== "" && Number.isFinite(Number(key)) ? Number(key) : key;
+  };
+  function sort(head) {
+    const table = head.closest("table"), at = head.cellIndex, body = table.tBodies[0];
+    const before = head.getAttribute("aria-sort"), words = head.classList.contains("label");
+    const order = words ? ["ascending", "descending"] : ["descending", "ascending"];
+    const next = before === order[0] ? order[1] : before === order[1] ? null : order[0];
+    for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+    const rows = [...body.rows];
+    rows.forEach((row, n) => { row.dataset.at ??= n; });
+    if (next === null) rows.sort((a, b) => a.dataset.at - b.dataset.at);
+    else {
+      head.setAttribute("aria-sort", next);
+      const sign = next === "ascending" ? 1 : -1;
+      rows.sort((a, b) => {
+        const [x, y] = [keyOf(a.cells[at]), keyOf(b.cells[at])];
+        if (x === "" || y === "") return (x === "") - (y === ""); // what is not there comes last either way
+        return sign * compare(x, y) || a.dataset.at - b.dataset.at;
+      });
+    }
+    body.append(...rows);
+  }
+  for (const head of document.querySelectorAll("thead th")) head.firstElementChild.addEventListener("click", () => sort(head));
+
+  const filter = document.querySelector(".filter"), boxes = [...filter.querySelectorAll("input[type=checkbox]")];
+  function narrow() {
+    const words = $("filter").value.toLowerCase().split(",").map((w) => w.trim()).filter(Boolean);
+    const off = new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
+    for (const row of document.querySelectorAll("tr[data-method]")) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = off.has(row.dataset.method) || (words.length > 0 && !words.some((w) => text.includes(w)));
+    }
+    for (const mark of document.querySelectorAll("svg [aria-label][role=graphics-symbol]")) {
+      const name = mark.getAttribute("aria-label").split(/[:,]/, 1)[0];
+      const known = boxes.some((box) => box.value === name);
+      mark.classList.toggle("dim", known && (off.has(name) || (words.length > 0 && !words.some((w) => name.toLowerCase().includes(w)))));
+    }
+  }
+  filter.addEventListener("input", narrow);
+  filter.addEventListener("submit", (event) => event.preventDefault());
+
+  // ---- figures: what a mark says, where it is pointed at ----
+  const tip = $("tip");
+  document.addEventListener("pointerover", (event) => {
+    const mark = event.target.closest?.(".drawing [aria-label][role=graphics-symbol]");
+    tip.hidden = !mark || mark.classList.contains("role-axis");
+    if (tip.hidden) return;
+    tip.textContent = mark.getAttribute("aria-label");
+    const box = mark.getBoundingClientRect(), wide = tip.offsetWidth;
+    tip.style.left = `${Math.max(4, Math.min(innerWidth - wide - 4, box.left + box.width / 2 - wide / 2))}px`;
+    tip.style.top = `${Math.max(4, box.top - tip.offsetHeight - 6)}px`;
+  });
+
+  // ---- sheets ----
+  const sheets = [...document.querySelectorAll(".sheet")];
+  function open(name) {
+    for (const sheet of sheets) sheet.classList.toggle("open", sheet.id === `sheet-${name}`);
+    for (const link of document.querySelectorAll("nav a")) {
+      if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    filter.hidden = name === "answers" || !document.querySelector(`#sheet-${name} tr[data-method]`);
+    document.body.dataset.sheet = name;
+  }
+
+  // ---- answers ----
+  const CHUNK = 120;
+  const state = { set: null, view: 0, seed: null, a: "", b: "", q: "", category: "", outcome: "", search: "" };
+  let index = [], shown = [], drawn = 0, current = null;
+  const blocks = new Map();
+
+  function block(set) {
+    // A benchmark's texts are parsed when first asked for.
+    if (!blocks.has(set.id)) blocks.set(set.id, JSON.parse($(set.id).textContent));
+    return blocks.get(set.id);
+  }
+
+  function load() {
+    const set = index[state.set], data = block(set), columns = data.views[state.view], about = set.views[state.view];
+    const items = data.questions.map(([id, category, turns]) => ({ id, category, turns, of: new Map() }));
+    const names = new Set();
+    for (let n = 0; n < columns.method.length; n++) {
+      if (columns.seed[n] !== state.seed) continue;
+      const method = set.methods[columns.method[n]], item = items[columns.question[n]];
+      names.add(method);
+      if (!item.of.has(method)) item.of.set(method, []);
+      item.of.get(method).push(n);
+    }
+    current = { set, data, columns, about, items, names: set.methods.filter((m) => names.has(m)), compares: about.metric === "win_rate" };
+    current.outside = current.compares && about.reference && !names.has(about.reference) ? about.reference : null;
+  }
+  const text = (n) => current.data.strings[n];
+
+  function mean(item, method) {
+    // The mean over turns and orders; one without a verdict has none.
+    if (method === current.outside) return 0.5;
+    const values = (item.of.get(method) ?? []).map((n) => current.columns.value[n]).filter((v) => v !== null);
+    return values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : null;
+  }
+  function outcome(item) {
+    const [a, b] = [mean(item, state.a), mean(item, state.b)];
+    if (a === null || b === null) return { name: "none", word: "no verdict" };
+    const gap = a - b, percent = current.about.metric !== "score";
+    if (Math.abs(gap) < 1e-9) return { name: "tie", word: "tie" };
+    const size = percent ? (100 * Math.abs(gap)).toFixed(0) : Math.abs(gap).toFixed(1).replace(/\.0$/, "");
+    return { name: gap > 0 ? "win" : "loss", word: `${gap > 0 ? "A" : "B"} +${size}` };
+  }
+
+  function options(select, values, chosen) {
+    select.replaceChildren(...values.map(([value, label]) => {
+      const option = make("option", "", label);
+      option.value = value;
+      option.selected = String(value) === String(chosen);
+      return option;
+    }));
+    select.disabled = values.length < 2;
+  }
+  const several = (name) => new Set(index.map((s) => s[name])).size > 1;
+  function controls() {
+    const set = index[state.set];
+    options($("set"), index.map((s, n) => [n, [s.benchmark, several("dataset") && s.dataset, several("pair") && s.pair].filter(Boolean).join(" · ")]), state.set);
+    options($("view"), set.views.map((v, n) => [n, [v.judge || "no judge", v.reference && `against ${v.reference}`].filter(Boolean).join(", ")]), state.view);
+    options($("seed"), set.seeds.map((s) => [s, s]), state.seed);
+    document.querySelector("label.seed").hidden = set.seeds.length < 2;
+    const names = [...current.names, ...(current.outside ? [current.outside] : [])];
+    options($("a"), names.map((m) => [m, m]), state.a);
+    options($("b"), names.map((m) => [m, m]), state.b);
+    const found = [...new Set(current.items.map((i) => i.category).filter(Boolean))].sort();
+    options($("category"), [["", "All categories"], ...found.map((c) => [c, c])], state.category);
+    $("outcome").value = state.outcome;
+    if ($("search").value !== state.search) $("search").value = state.search;
+  }
+
+  function matches(item, word) {
+    if (!word) return true;
+    const { columns } = current, has = (n) => text(n).toLowerCase().includes(word);
+    if (item.id.toLowerCase() === word || item.turns.some(has)) return true;
+    return [state.a, state.b].some((m) => (item.of.get(m) ?? []).some((n) => has(columns.answer[n]) || has(columns.reply[n])));
+  }
+
+  function list() {
+    const word = state.search.trim().toLowerCase(), tally = { win: 0, loss: 0, tie: 0, none: 0 };
+    shown = [];
+    for (const item of current.items) {
+      if (state.category && item.category !== state.category) continue;
+      if (!matches(item, word)) continue;
+      const result = outcome(item);
+      tally[result.name] += 1;
+      if (!state.outcome || state.outcome === result.name) shown.push({ item, result });
+    }
+    const say = $("tally");
+    say.replaceChildren();
+    const parts = [["win", `${state.a} wins`], ["loss", `${state.b} wins`], ["tie", "ties"], ["none", "without a verdict"]];
+    for (const [name, words] of parts) {
+      if (name === "none" && !tally.none) continue;
+      if (say.childNodes.length) say.append(" · ");
+      const count = make("b", name, tally[name].toLocaleString("en"));
+      say.append(count, ` ${words}`);
+    }
+    drawn = 0;
+    $("questions").replaceChildren();
+    if (!shown.length) $("questions").append(make("p", "", "No question matches."));
+    more();
+  }
+  function more() {
+    const rows = shown.slice(drawn, drawn + CHUNK).map(({ item, result }) => {
+      const row = make("li"), button = make("button");
+      button.type = "button";
+      button.dataset.q = item.id;
+      if (item.id === state.q) button.setAttribute("aria-current", "true");
+      button.append(
+        make("span", "what", text(item.turns[0]).slice(0, 160)),
+        make("span", "about", [item.id, item.category].filter(Boolean).join(" · ")),
+        make("span", `score ${result.name}`, result.word),
+      );
+      row.append(button);
+      return row;
+    });
+    drawn += rows.length;
+    $("questions").append(...rows);
+  }
+
+  function value(n, method) {
+    const { columns, compares, about } = current, v = columns.value[n];
+    if (compares && method === about.reference) return ["tie", "the reference itself"];
+    if (v === null) return ["none", text(columns.status[n])];
+    if (about.metric === "score") return ["", String(Number(v.toFixed(2)))];
+    if (!compares) return v > 0 ? ["win", "right"] : ["loss", "wrong"];
+    if (v === 0.5) return ["tie", "tie"];
+    const sure = v === 0 || v === 1 ? "" : ` (${(100 * v).toFixed(0)} %)`;
+    return v > 0.5 ? ["win", `preferred to ${about.reference}${sure}`] : ["loss", `${about.reference} preferred${sure}`];
+  }
+  const ORDERS = { ab: "shown first", ba: "shown second" };
+  function side(method, letter, item, turn) {
+    const { columns } = current, box = make("section", "side"), head = make("header");
+    const own = (item.of.get(method) ?? []).filter((n) => columns.turn[n] === turn);
+    head.append(make("small", "", letter), make("b", "", method));
+    box.append(head);
+    if (method === current.outside) {
+      const any = [...item.of.values()].flat().find((n) => columns.turn[n] === turn);
+      if (any !== undefined) box.append(make("p", "said", text(columns.theirs[any])));
+      return box;
+    }
+    if (!own.length) {
+      box.append(make("p", "none", "No answer."));
+      return box;
+    }
+    const cut = columns.cut[own[0]] ? ", cut at the limit" : "";
+    if (columns.tokens[own[0]]) head.append(make("small", "", `${columns.tokens[own[0]].toLocaleString("en")} tokens${cut}`));
+    const said = text(columns.answer[own[0]]);
+    box.append(make("p", said ? "said" : "said none", said || "(an empty answer)"));
+    for (const n of own) {
+      const verdict = make("div", "verdict"), [name, words] = value(n, method), reply = text(columns.reply[n]);
+      verdict.append(make("b", name, words));
+      if (ORDERS[columns.order[n]]) verdict.append(" ", make("small", "", ORDERS[columns.order[n]]));
+      if (reply) verdict.append(make("p", "words", reply));
+      box.append(verdict);
+    }
+    return box;
+  }
+  function detail() {
+    const pane = $("question"), at = shown.findIndex(({ item }) => item.id === state.q);
+    const item = current.items.find((i) => i.id === state.q);
+    pane.replaceChildren();
+    if (!item) {
+      pane.append(make("p", "lead", "Choose a question."));
+      return;
+    }
+    const bar = make("div", "bar"), move = make("span", "move"), result = outcome(item);
+    bar.append(make("h3", "", `Question ${item.id}`), make("small", "", item.category), make("b", result.name, result.word), move);
+    if (at >= 0) move.append(make("small", "", `${at + 1} of ${shown.length}`));
+    for (const [arrow, by, label] of [["\u2190", -1, "Previous question"], ["\u2192", 1, "Next question"]]) {
+      const button = make("button", "", arrow);
+      button.type = "button";
+      button.setAttribute("aria-label", label);
+      button.addEventListener("click", () => step(by));
+      move.append(button);
+    }
+    pane.append(bar);
+    const { columns } = current, every = [...item.of.values()].flat();
+    const turns = [...new Set(every.map((n) => columns.turn[n]))].sort((x, y) => x - y);
+    turns.forEach((turn, n) => {
+      const part = make("div", "turn"), pair = make("div", "pair");
+      if (item.turns[n] !== undefined) part.append(make("p", "asked", text(item.turns[n])));
+      pair.append(side(state.a, "A", item, turn));
+      if (state.b !== state.a) pair.append(side(state.b, "B", item, turn));
+      part.append(pair);
+      const any = every.find((m) => columns.turn[m] === turn && text(columns.theirs[m]));
+      if (any !== undefined && ![state.a, state.b].includes(current.about.reference)) {
+        const authors = make("details", "authors");
+        const whose = current.compares ? `Answer of ${current.about.reference}` : "Reference answer";
+        authors.append(make("summary", "", whose), make("p", "said", text(columns.theirs[any])));
+        part.append(authors);
+      }
+      pane.append(part);
+    });
+  }
+
+  function choose(q, scroll) {
+    state.q = q;
+    const at = shown.findIndex(({ item }) => item.id === q);
+    while (drawn <= at) more();
+    for (const button of $("questions").querySelectorAll("button")) {
+      if (button.dataset.q === q) {
+        button.setAttribute("aria-current", "true");
+        if (scroll) button.scrollIntoView({ block: "nearest" });
+      } else button.removeAttribute("aria-current");
+    }
+    detail();
+    remember();
+  }
+  function step(by) {
+    if (!shown.length) return;
+    const at = shown.findIndex(({ item }) => item.id === state.q);
+    const next = at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + by));
+    choose(shown[next].item.id, true);
+  }
+  function refresh(named) {
+    // A question that an address names is shown even where its filters leave it out.
+    controls();
+    list();
+    const there = named ? current.items.map((item) => item.id) : shown.map(({ item }) => item.id);
+    if (!there.includes(state.q)) state.q = shown.length ? shown[0].item.id : "";
+    choose(state.q, true);
+  }
+
+  // ---- addresses: #bench=mt-bench&q=81&a=ADPA&b=DPO ----
+  function remember() {
+    const set = index[state.set], about = set.views[state.view];
+    const told = { bench: set.benchmark, judge: about.judge, ref: about.reference };
+    if (several("dataset")) told.data = set.dataset;
+    if (several("pair")) told.pair = set.pair;
+    if (set.seeds.length > 1) told.seed = state.seed;
+    Object.assign(told, { q: state.q, a: state.a, b: state.b, cat: state.category, show: state.outcome, s: state.search });
+    const kept = Object.entries(told).filter(([, v]) => v !== "" && v !== undefined);
+    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+  }
+  function recall(told) {
+    const fits = (set) => [["bench", "benchmark"], ["data", "dataset"], ["pair", "pair"]].filter(([k, f]) => told.has(k) && told.get(k) === set[f]).length;
+    const best = index.reduce((at, set, n) => (fits(set) > fits(index[at]) ? n : at), 0);
+    state.set = best;
+    const set = index[best];
+    const of = (v) => [["judge", "judge"], ["ref", "reference"]].filter(([k, f]) => told.has(k) && told.get(k) === v[f]).length;
+    state.view = set.views.reduce((at, v, n) => (of(v) > of(set.views[at]) ? n : at), 0);
+    state.seed = set.seeds.includes(Number(told.get("seed"))) ? Number(told.get("seed")) : set.seeds[0];
+    Object.assign(state, { category: told.get("cat") ?? "", outcome: told.get("show") ?? "", search: told.get("s") ?? "", q: told.get("q") ?? "" });
+    load();
+    state.a = told.get("a") ?? "";
+    state.b = told.get("b") ?? "";
+    settle();
+  }
+  function settle() {
+    // Names that this benchmark does not have give way: A to the last row, B to the reference or the Student.
+    const names = [...current.names, ...(current.outside ? [current.outside] : [])];
+    if (!names.includes(state.a)) state.a = current.names.at(-1) ?? "";
+    if (!names.includes(state.b)) {
+      const wanted = [current.compares ? current.about.reference : "", "Student", ...names].filter((m) => names.includes(m));
+      state.b = wanted.find((m) => m !== state.a) ?? state.a;
+    }
+    if (!current.items.some((i) => i.category === state.category)) state.category = "";
+  }
+
+  function route() {
+    const address = location.hash.slice(1);
+    const known = sheets.some((sheet) => sheet.id === `sheet-${address}`);
+    const asked = index.length > 0 && (address === "answers" || address.includes("="));
+    open(asked ? "answers" : known && address !== "answers" ? address : "results");
+    scrollTo(0, 0);
+    if (!asked) return;
+    recall(new URLSearchParams(address === "answers" ? "" : address));
+    refresh(true);
+  }
+
+  function on(id, change) {
+    $(id).addEventListener("change", (event) => {
+      change(event.target.value);
+      refresh();
+    });
+  }
+  function browse() {
+    on("set", (v) => { Object.assign(state, { set: Number(v), view: 0, q: "" }); state.seed = index[state.set].seeds[0]; load(); settle(); });
+    on("view", (v) => { state.view = Number(v); load(); settle(); });
+    on("seed", (v) => { state.seed = Number(v); load(); settle(); });
+    on("a", (v) => { state.a = v; });
+    on("b", (v) => { state.b = v; });
+    on("category", (v) => { state.category = v; });
+    on("outcome", (v) => { state.outcome = v; });
+    let waiting = 0;
+    $("search").addEventListener("input", (event) => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { state.search = event.target.value; refresh(); }, 120);
+    });
+    $("questions").addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button) choose(button.dataset.q, false);
+    });
+    $("questions").addEventListener("scroll", (event) => {
+      const box = event.target;
+      if (drawn < shown.length && box.scrollTop + box.clientHeight > box.scrollHeight - 400) more();
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape" && typing) return event.target.blur();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const answering = document.body.dataset.sheet === "answers";
+    if (event.key === "/") {
+      event.preventDefault();
+      (answering ? $("search") : $("filter")).focus();
+    } else if (answering && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
+      event.preventDefault();
+      step(event.key === "ArrowRight" ? 1 : -1);
+    }
+  });
+
+  // Tables can be read while the texts, which stand last, still arrive.
+  open("results");
+  document.addEventListener("DOMContentLoaded", () => {
+    index = JSON.parse($("index").textContent);
+    if (index.length) browse();
+    addEventListener("hashchange", route);
+    route();
+  });
+})();

@@ -1,0 +1,198 @@
+"""A run as one page, `report.html`: tables, figures, the plan, and every answer with its verdicts.
+
+The page is a function of the files in the run's folder, and one file that loads nothing. Its policy allows
+its own style and script alone, by their hashes; what models wrote is data that the script shows as text.
+The order of costs.jsonl is that of the methods, that of summaries.jsonl that of its columns; other rows may
+stand in any order.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence, Sized
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import main_table, run
+from reports.page import embed, figures, planes, steps, texts, views
+from reports.page.figures import Figure
+from reports.page.texts import Made, Text
+from reports.page.views import TableView
+from reports.run import Rows
+from reports.table import STUDENT
+
+HERE = Path(__file__).parent
+NAME = "report.html"
+FIRST = ("main",)  # tables of the first sheet
+TRAINING = ("training", "direction", "ablation")
+
+
+class Group(NamedTuple):
+    """Figures that are read together."""
+
+    title: str
+    note: str
+    figures: Sequence[Figure]
+
+
+def write(folder: Path) -> Path:
+    """Write the page of a run's folder into it; ValueError where the folder is no run."""
+    made, said = texts.read_steps(folder / "steps.jsonl"), texts.read_texts(folder / "texts.jsonl")
+    page = render(run.read(folder), said, made)
+    path = folder / NAME
+    aside = path.with_name(path.name + ".partial")
+    aside.write_text(page, encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[Made] = ()) -> str:
+    """The page of a run's rows, and of its texts and steps where there are any."""
+    methods, sets = rows.methods(), views.groups(said)
+    tables = _tables(rows, sets)
+    kinds = steps.by_kind(made)
+    data = embed.data(said, methods)
+    style, code = _file("page.css"), _file("page.js")
+    html = (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            name=_name(rows),
+            facts=_facts(rows, said, made),
+            style=style,
+            code=code,
+            policy=policy(style, code),
+            methods=list(dict.fromkeys(m for names in methods.values() for m in names)),
+            first=[t for t in tables if t.name in FIRST],
+            training=[t for t in tables if t.name in TRAINING],
+            others=[t for t in tables if t.name not in (*FIRST, *TRAINING)],
+            results=_results(rows, tables),
+            learning=_learning(rows),
+            kinds=kinds,
+            kinds_figure=figures.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
+            labels={step.id: step.label for step in made},
+            trained=steps.trained(made),
+            settings=steps.settings(made),
+            data=data,
+        )
+    )
+    return html + "\n"
+
+
+def policy(style: str, code: str) -> str:
+    """The page's Content-Security-Policy: nothing but this style and this script."""
+    allowed = {"style-src": style, "script-src": code}
+    return "; ".join(
+        [
+            "default-src 'none'",
+            *(f"{kind} '{_hash(text)}'" for kind, text in allowed.items()),
+            "base-uri 'none'",
+        ]
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _file(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _name(rows: Rows) -> str:
+    suites = {r.suite for r in rows.measured} | {r.suite for r in rows.paid} | {r.suite for r in rows.judging}
+    return ", ".join(sorted(suites)) or "run"
+
+
+def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple[str, str]]:
+    """What the run is, in a few numbers: (number, what it counts)."""
+    of: dict[str, Sized] = {
+        "methods": {m for names in rows.methods().values() for m in names},
+        "pairs": {r.pair for r in rows.measured},
+        "datasets": {r.dataset for r in rows.measured},
+        "seeds": {r.seed for r in rows.measured},
+        "benchmarks": {r.benchmark for r in rows.measured},
+        "judgments": range(len(said)),
+        "steps": range(len(made)),
+    }
+    counts = [(len(found), noun) for noun, found in of.items() if found]
+    return [(f"{n:,}", noun.removesuffix("s") if n == 1 else noun) for n, noun in counts]
+
+
+def _tables(rows: Rows, sets: Sequence[views.Of]) -> list[TableView]:
+    """Every table, pair by pair, since links need to know whose it is."""
+    found: dict[str, list[TableView]] = {}
+    for pair in sorted(rows.methods()):
+        own = rows.of(pair)._replace(checks=())
+        for name, tables in run.build(own).items():
+            found.setdefault(name, []).extend(views.view(name, table, pair, sets) for table in tables)
+    checks = run.build(Rows(checks=rows.checks))
+    return [
+        *(view for of in found.values() for view in of),
+        *(views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),
+    ]
+
+
+def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
+    main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
+    forests = [f for t in main for f in figures.forests(t)]
+    spent = [f for m, c in zip(main, cost, strict=False) for f in planes.costs(m, c)]
+    taxes, categories = [], []
+    for pair, names in sorted(rows.methods().items()):
+        own = rows.of(pair)
+        categories += figures.categories(own.summed, names)
+        if STUDENT in names:
+            less = main_table.difference_tables(own.measured, names, STUDENT)
+            taxes += [f for t in less for f in planes.taxes(views.view("", t, pair, ()))]
+    found = [
+        Group("Every column with its intervals", "The dashed line is the Student.", forests),
+        Group(
+            "Score against cost",
+            "FLOPs of the method's own training and of the teacher's work for it. The dashed "
+            "line joins the methods that none beats at their cost.",
+            spent,
+        ),
+        Group(
+            "Alignment tax",
+            "What a method wins over the Student, against what it gains or loses on OpenLLM: paired "
+            "differences with their intervals. Left of the line, alignment cost ability.",
+            taxes,
+        ),
+        Group("By category", "", categories),
+    ]
+    return [group for group in found if group.figures]
+
+
+def _learning(rows: Rows) -> list[Group]:
+    changes, curves = [], []
+    for pair, names in sorted(rows.methods().items()):
+        own = rows.of(pair)
+        changes += figures.changes(own.trained, names)
+        curves += figures.curves(own.measured, names)
+    found = [
+        Group(
+            "What training changed",
+            "Losses of two methods share no scale: each is told as a share of its own.",
+            changes,
+        ),
+        Group(
+            "Reward of checkpoints",
+            "Mean reward on the held-out prompts; all panels share one scale.",
+            curves,
+        ),
+    ]
+    return [group for group in found if group.figures]

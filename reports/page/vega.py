@@ -1,0 +1,67 @@
+"""Vega-Lite specifications into SVG: no script runs in the page, and colours are the page's own.
+
+A colour is a CSS variable ("var(--accent)"), which SVG resolves where it stands: one drawing serves light
+and dark. What a mark says aloud (its aria-label) is also what the page shows when it is pointed at.
+"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+Spec = dict[str, Any]
+VERSION = "5.21"
+WIDTH = 340  # px: a phone's
+INK, MUTED, FAINT, RULE = "var(--ink)", "var(--muted)", "var(--faint)", "var(--rule)"
+ACCENT, TEACHER_INK, STUDENT_INK = "var(--accent)", "var(--teacher)", "var(--student)"
+PAPER = "var(--paper)"
+CONFIG: Spec = {
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED,
+        "labelFontSize": 11,
+        "titleColor": MUTED,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "gridColor": RULE,
+        "domainColor": RULE,
+        "tickColor": RULE,
+        "labelLimit": 110,
+    },
+    "axisY": {"labelColor": INK},
+    "text": {"color": INK, "fontSize": 11},
+}
+
+
+def svg(spec: Spec, width: int = WIDTH) -> Markup:
+    """The drawing of a specification, `width` pixels wide over all."""
+    import vl_convert  # a browser engine: only where something is drawn
+
+    whole = {
+        "background": None,
+        "padding": {"left": 6, "right": 12, "top": 4, "bottom": 2},
+        "width": width,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "config": CONFIG,
+    } | spec
+    drawn = vl_convert.vegalite_to_svg(whole, vl_version=VERSION)
+    assert 'id="' not in drawn, "ids count up from drawing to drawing: they clash, and no page is made twice"
+    return Markup(drawn)
+
+
+def quantity(field: str, title: str | None = None, **more: Any) -> Spec:
+    """A quantitative encoding; its scale need not hold 0."""
+    scale = {"zero": False, "nice": True} | more.pop("scale", {})
+    axis = {"title": title, "tickCount": 5} | more.pop("axis", {})
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis} | more
+
+
+def names(field: str, order: list[str], **more: Any) -> Spec:
+    """A nominal encoding of methods in the order of their table."""
+    axis = {"title": None, "ticks": False, "domain": False, "grid": False} | more.pop("axis", {})
+    return {"field": field, "type": "nominal", "sort": order, "axis": axis} | more
+
+
+def inks(field: str = "kind") -> Spec:
+    """The colour of a mark by what kind of row it is: teacher, student, or a method of the run."""
+    domain, colours = ["teacher", "student", "method"], [TEACHER_INK, STUDENT_INK, ACCENT]
+    return {"field": field, "type": "nominal", "scale": {"domain": domain, "range": colours}, "legend": None}
