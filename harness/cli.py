@@ -77,9 +77,7 @@ def run(
 def report(
     run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
     table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
-    format: Annotated[
-        str, typer.Option(help="terminal, md, csv, tex, or html: the page.")
-    ] = "terminal",
+    format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = "terminal",
     beside: Annotated[
         str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
     ] = None,
