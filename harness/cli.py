@@ -93,6 +93,19 @@ app.command(name="eval")(evaluate)
 
 
 @app.command()
+def compare(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    baseline: Annotated[str, typer.Option(help="The method that all others are compared with.")],
+    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Compare every method with one of them: difference, interval, p, Holm, rank, groups, power."""
+    from harness import report_command
+
+    report_command.compare(run, baseline, runs, format)
+
+
+@app.command()
 def suites(
     words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
 ) -> None:

@@ -44,3 +44,14 @@ def report(
         for part in [t for name, parts in tables.items() if table in (None, name) for t in parts]:
             styled = sys.stdout.isatty()
             typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))
+
+
+def compare(name: str, baseline: str, runs: Path, format: str) -> None:
+    """Print each benchmark's comparison of every method with one of them."""
+    formats = [TERMINAL, *run.FORMATS]
+    if format not in formats:
+        raise ValueError(f"--format {format}: {nearest(format, formats)}")
+    rows = run.read(folder_of(name, runs))
+    for part in run.compared(rows, baseline):
+        styled = sys.stdout.isatty()
+        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))

@@ -33,6 +33,8 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     "loss": lambda x: f"{x:.3f}",
     "seconds": lambda x: f"{x:.1f}",
     "usd": lambda x: f"{x:,.2f}",
+    "p": lambda x: f"{x:.3f}" if x >= 0.001 else "<0.001",
+    "rank": lambda x: f"{x:.1f}",
 }
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
 LATEX = str.maketrans(

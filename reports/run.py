@@ -8,12 +8,14 @@ Tables are a function of the rows alone: the same rows give the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from reports import jsonl
 from reports.ablation_tables import ablation_tables
 from reports.beside_table import beside_tables
+from reports.comparison_table import comparison_tables
 from reports.cost_table import cost_tables
 from reports.direction_table import direction_tables
 from reports.judge_table import judge_tables
@@ -110,6 +112,22 @@ def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
     methods = rows.methods().items()
     return [t for pair, names in methods for t in beside_tables(rows.of(pair).measured, names)]
+
+
+def compared(rows: Rows, baseline: str) -> list[Table]:
+    """Every method against `baseline`, benchmark by benchmark; ValueError where no pair has that row."""
+    methods = rows.methods()
+    found = {pair: names for pair, names in methods.items() if baseline in names}
+    if not found:
+        known = list(dict.fromkeys(m for names in methods.values() for m in names))
+        near = get_close_matches(baseline, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"rows: {', '.join(known)}"
+        raise ValueError(f"no row {baseline!r}; {hint}")
+    return [
+        table
+        for pair, names in found.items()
+        for table in comparison_tables(rows.of(pair).measured, names, baseline)
+    ]
 
 
 def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:

@@ -117,47 +117,47 @@ def cells(
         if r.dataset == dataset and r.method in reasons:
             reasons[r.method].append(r)
 
-    strata = {_item(r).stratum for rows in records.values() for r in rows}
+    strata = {item_of(r).stratum for rows in records.values() for r in rows}
     seeds = {r.seed for rows in records.values() for r in rows}
-    values = {m: _values(rows) for m, rows in records.items()}
+    values = {m: values_of(rows) for m, rows in records.items()}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
-    boot = bootstrap(whole, draw.seed, draw.resamples, _weights(strata)) if whole else None
+    boot = bootstrap(whole, draw.seed, draw.resamples, weights_of(strata)) if whole else None
 
     found = {}
     for m in methods:
         there = estimate(boot, m) if boot and m in whole else None
-        notes = _cell_notes(records[m], reasons[m], seeds)
+        notes = cell_notes(records[m], reasons[m], seeds)
         if values[m] and lacks[m]:
             notes += (f"no average without {', '.join(lacks[m])}",)
         found[m] = Cell(*there, notes=notes) if there else Cell(notes=notes)
     return found
 
 
-def _weights(strata: set[str]) -> dict[str, float]:
+def weights_of(strata: set[str]) -> dict[str, float]:
     """Tasks weigh the same; MMLU's subjects weigh as much as one task together, as on the leaderboard."""
     tasks = {name: "mmlu" if name.startswith("mmlu_") else name for name in strata}
     sizes = Counter(tasks.values())
     return {name: 1 / sizes[task] for name, task in tasks.items()}
 
 
-def _item(record: Record) -> Item:
+def item_of(record: Record) -> Item:
     """What a record is a value of: only OpenLLM's groups are strata, since only it averages over tasks."""
     if record.benchmark == "openllm":
         return Item(record.group, record.question)
     return Item("", f"{record.group}/{record.question}")
 
 
-def _values(records: list[Record]) -> dict[Item, float]:
+def values_of(records: list[Record]) -> dict[Item, float]:
     """Item -> the mean of its values over turns, orders and seeds; fsum, so that order does not matter."""
     found: dict[Item, list[float]] = defaultdict(list)
     for r in records:
         if r.value is not None:
-            found[_item(r)].append(r.value)
+            found[item_of(r)].append(r.value)
     return {item: fsum(values) / len(values) for item, values in found.items()}
 
 
-def _cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
+def cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
     """What a cell lacks: values by their status, seeds that other rows have, and the reasons given."""
     lost = Counter(r.status for r in records if r.value is None)
     own = {r.seed for r in records if r.value is not None}

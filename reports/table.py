@@ -14,7 +14,9 @@ from reports.records import Cost, Judging, Record, Summary, Training
 
 Source = TypeVar("Source", Record, Cost, Training, Summary, Judging)
 TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
-Unit = Literal["score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "text"]
+Unit = Literal[
+    "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
+]
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "methods": [],
         "eval": [],
         "report": ["--help"],
+        "compare": ["--help"],
         "suites": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry

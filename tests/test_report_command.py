@@ -42,3 +42,14 @@ def test_what_is_not_there_is_one_line_with_the_nearest(runs: Path, words: list[
     done = bench("report", *words, "--runs", str(runs))
     assert done.returncode == 2 and message.format(runs=runs) in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_every_method_is_compared_with_the_baseline(runs: Path) -> None:
+    done = bench("compare", "tiny", "--baseline", "Student", "--runs", str(runs), "--format", "md")
+    assert done.returncode == 0, done.stderr
+    assert "less Student" in done.stdout and "| DCKD |" in done.stdout and "Group" in done.stdout
+
+
+def test_a_baseline_that_is_no_row_is_one_line_with_the_nearest(runs: Path) -> None:
+    done = bench("compare", "tiny", "--baseline", "DCDK", "--runs", str(runs))
+    assert done.returncode == 2 and "no row 'DCDK'; did you mean 'DCKD'?" in done.stderr

@@ -1,0 +1,225 @@
+"""Which method is better, by how much, and is it real: one table per pair, dataset and benchmark column.
+
+    | Method | Mean | less DPO | p | p Holm | Rank | Group | MDE |
+    | ADPA   | 6.25 | 0.41 [0.12, 0.70] | 0.006 | 0.024 | 1.0 [1.0, 2.0] | a | 0.42 |
+
+Two methods share a letter exactly if their test, Holm-adjusted over all pairs, does not tell them apart.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from itertools import combinations
+from string import ascii_letters
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from reports import compare, slots
+from reports.compare import NO_TEST, Comparison, Sample, holm
+from reports.records import Record
+from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes, values_of, weights_of
+from reports.stats import Bootstrap, Item, bootstrap, interval
+from reports.table import Cell, Column, Row, Table, by_pair, title
+
+ALPHA = 0.05
+Pair = tuple[str, str]
+
+
+class Compared(NamedTuple):
+    """The methods of one dataset and column that have a value in every stratum, and what their tests say."""
+
+    sample: Sample
+    boot: Bootstrap
+    lacks: dict[str, list[str]]  # method -> strata without a value, of the methods left out
+    ps: dict[Pair, float]  # of every pair that could be tested
+    adjusted: dict[Pair, float]  # Holm over those pairs
+
+
+def comparison_tables(
+    records: Sequence[Record], methods: Sequence[str], baseline: str, draw: Draw = DRAW
+) -> list[Table]:
+    """One table per pair, dataset and benchmark column, its rows those of `methods`, in their order."""
+    if baseline not in methods:
+        near = get_close_matches(baseline, methods, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ValueError(f"no row {baseline!r}{hint} rows: {', '.join(methods)}")
+    tables = []
+    for pair, rows in by_pair(records).items():
+        shown = slots.find([r for r in rows if r.method in methods])
+        for dataset in sorted({r.dataset for slot in shown for r in slot.records if r.method in methods}):
+            for slot in shown:
+                if (found := compared(slot, dataset, methods, draw)) is not None:
+                    column = slots.column(slot, shown)
+                    what = title(f"{column.title}, {dataset}: compared with {baseline}", *pair)
+                    tables.append(_table(what, column, slot, dataset, methods, baseline, found, draw))
+    return tables
+
+
+def compared(slot: Slot, dataset: str, methods: Sequence[str], draw: Draw = DRAW) -> Compared | None:
+    """The tests of all pairs of methods; None if no method has a value in every stratum."""
+    of: dict[str, list[Record]] = {m: [] for m in methods}
+    for r in slot.records:
+        if r.dataset == dataset and r.method in of and r.value is not None:
+            of[r.method].append(r)
+    values = {m: values_of(rows) for m, rows in of.items()}
+    strata = {item.stratum for own in values.values() for item in own}
+    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods if values[m]}
+    whole = {m: values[m] for m, missing in lacks.items() if not missing}
+    if not whole:
+        return None
+    weights = weights_of(strata)
+    sample = compare.sample(whole, {m: _runs(of[m]) for m in whole}, weights)
+    # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
+    tested = {p: compare.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
+    ps = {p: value for p, value in tested.items() if value is not None}
+    adjusted = dict(zip(ps, holm(ps.values()), strict=True))
+    boot = bootstrap(whole, draw.seed, draw.resamples, weights)
+    return Compared(sample, boot, {m: s for m, s in lacks.items() if s}, ps, adjusted)
+
+
+def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str, str]:
+    """method -> its letters; two share one exactly if they are not a pair of `apart`.
+
+    Insert-and-absorb (Piepho, 2004). "a" holds the highest mean; the order of `means` does not matter.
+    """
+    order = sorted(means, key=lambda m: (-means[m], m))
+    groups = [frozenset(order)]
+    for pair in sorted(apart, key=sorted):
+        split = [
+            part for group in groups for part in ([group - {m} for m in pair] if pair <= group else [group])
+        ]
+        groups = [g for g in dict.fromkeys(split) if not any(g < other for other in split)]
+    groups.sort(key=lambda group: sorted(order.index(m) for m in group))
+    found: dict[str, str] = dict.fromkeys(means, "")
+    for i, group in enumerate(groups):
+        for m in group:
+            found[m] += ascii_letters[i % 52] + (str(i // 52) if i >= 52 else "")
+    return found
+
+
+def pairwise_summary(found: Compared) -> str:
+    """How many of all pairs each kind of test tells apart, as one line of a note."""
+    boot, limit = found.boot, float(ndtri(1 - ALPHA / 2))
+    error = dict(zip(boot.methods, np.nanstd(boot.draws, 0), strict=True))
+    mean = dict(zip(boot.methods, boot.means, strict=True))
+    counts = (
+        f"{sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in found.ps)} unpaired",
+        f"{sum(p < ALPHA for p in found.ps.values())} paired",
+        f"{sum(p < ALPHA for p in found.adjusted.values())} paired and Holm-adjusted",
+    )
+    return f"of {len(found.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
+
+
+def _runs(records: list[Record]) -> dict[int, dict[Item, float]]:
+    """Seed -> question -> value."""
+    by_seed: dict[int, list[Record]] = defaultdict(list)
+    for r in records:
+        by_seed[r.seed].append(r)
+    return {seed: values_of(rows) for seed, rows in by_seed.items()}
+
+
+def _table(
+    what: str,
+    column: Column,
+    slot: Slot,
+    dataset: str,
+    methods: Sequence[str],
+    baseline: str,
+    found: Compared,
+    draw: Draw,
+) -> Table:
+    sample, boot = found.sample, found.boot
+    others = [m for m in sample.methods if m != baseline]
+    there = baseline in sample.methods
+    less = compare.versus(sample, baseline, others, draw) if there else {}
+    tested = {m: c.p for m, c in less.items() if c.p is not None}
+    adjusted = dict(zip(tested, holm(tested.values()), strict=True))
+    ranks = compare.ranks(sample, boot, draw.seed)
+    means = {m: interval(boot, m).value for m in boot.methods}
+    apart = {frozenset(pair) for pair, p in found.adjusted.items() if p < ALPHA}
+    groups = letters(means, apart)
+    own = [r for r in slot.records if r.dataset == dataset and r.method in methods]
+    seeds = {r.seed for r in own}
+
+    rows = []
+    for m in methods:
+        reasons = [r for r in slot.reasons if (r.dataset, r.method) == (dataset, m)]
+        notes = cell_notes([r for r in own if r.method == m], reasons, seeds)
+        if m not in groups:
+            if m in found.lacks:
+                notes += (f"no average without {', '.join(found.lacks[m])}",)
+            rows.append(Row(dataset, m, (Cell(notes=notes), *[Cell()] * 6)))
+            continue
+        mean = Cell(means[m], n=interval(boot, m).n, notes=notes)
+        rest = (Cell(*ranks[m]), Cell(groups[m]))
+        rows.append(
+            Row(dataset, m, (mean, *_against(less.get(m), adjusted.get(m)), *rest, _mde(less.get(m))))
+        )
+    return Table(
+        what,
+        _columns(column, baseline),
+        tuple(rows),
+        _notes(column, found, less, len(tested), baseline, draw),
+    )
+
+
+def _columns(column: Column, baseline: str) -> tuple[Column, ...]:
+    def named(name: str, head: str) -> Column:
+        return Column(f"{column.name}.{name}", head, column.unit)
+
+    return (
+        named("mean", column.title),
+        named("less", f"less {baseline}"),
+        Column(f"{column.name}.p", "p", "p"),
+        Column(f"{column.name}.p_holm", "p Holm", "p"),
+        Column(f"{column.name}.rank", "Rank", "rank"),  # ties are halves
+        Column(f"{column.name}.group", "Group", "text"),
+        named("mde", "MDE"),
+    )
+
+
+def _against(c: Comparison | None, adjusted: float | None) -> tuple[Cell, Cell, Cell]:
+    if c is None:
+        return Cell(), Cell(), Cell()
+    return (
+        Cell(c.value, c.low, c.high, c.n, (c.test,) if c.test == NO_TEST else ()),
+        Cell(c.p),
+        Cell(adjusted),
+    )
+
+
+def _mde(c: Comparison | None) -> Cell:
+    return Cell(None if c is None else c.mde)
+
+
+def _notes(
+    column: Column, found: Compared, less: Mapping[str, Comparison], tests: int, baseline: str, draw: Draw
+) -> tuple[str, ...]:
+    """What the tests, families and intervals of a table are, and what they leave out."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for m, c in less.items():
+        kinds[c.test].append(m)
+    several = len(kinds) > 1
+    told = [
+        f"test: {test}{' (' + ', '.join(of) + ')' if several else ''}" for test, of in sorted(kinds.items())
+    ]
+    if any(test.startswith(compare.TWO_LEVEL) for test in kinds):
+        told.append("two-level: chance of seeds and of questions, t interval by Banerjee's bound")
+    single = [m for m, s in zip(found.sample.methods, found.sample.seeds, strict=True) if len(s) < 2]
+    if single:
+        whose = "" if len(single) == len(found.sample.methods) else f" (one seed: {', '.join(single)})"
+        told.append(f"bootstrap interval, {ONE_SEED}{whose}")
+    if less:
+        told.append(
+            f"differences: over questions that both have; p Holm: family of {tests} tests against {baseline}"
+        )
+        told.append("MDE: difference that such a test finds at p < 0.05 with 80 % power")
+    told += [
+        f"groups: two methods share a letter if Holm over all {len(found.ps)} pairs does not tell them apart",
+        pairwise_summary(found),
+        f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over seeds",
+        f"resampled: questions within each task, B = {draw.resamples:,}, seed {draw.seed}, shared by methods",
+    ]
+    return tuple(told)
