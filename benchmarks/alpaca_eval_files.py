@@ -9,9 +9,7 @@ Every JSON file may be gzipped: .json.gz.
 """
 
 import csv
-import gzip
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.api import Answer, Question, Reply
+from benchmarks.files import json_of
 
 COLUMNS = (
     "win_rate",
@@ -57,12 +56,7 @@ def find(folder: Path, name: str) -> Path | None:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON list, gzipped or not. ValueError where the file holds anything else."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        try:
-            rows = json.load(file)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is no JSON: {error}") from error
+    rows = json_of(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path} is no list of JSON objects")
     return rows

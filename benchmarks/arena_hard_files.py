@@ -12,7 +12,6 @@ and rows are sorted: the same content gives the same bytes. Style metadata is no
 utils/add_markdown_info.py adds it.
 """
 
-import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from benchmarks import arena_hard_style
 from benchmarks.api import Answer, Question, Score, Unparsed
 from benchmarks.arena_hard_style import Style
+from benchmarks.files import Row, json_lines
 
 Order = Literal["ab", "ba"]
 ORDERS: tuple[Order, Order] = ("ba", "ab")  # of the games; "ab": ours is A
@@ -41,7 +41,7 @@ BASELINES = {  # category -> the model that its answers are compared with
     "creative_writing": "gemini-2.0-flash-001",
 }
 
-Row = dict[str, Any]
+LAYOUT = "Arena-Hard's format"
 
 
 class Verdict(TypedDict):
@@ -223,17 +223,9 @@ def read_judgments(
 
 def read_rows(path: Path, fields: Sequence[str] = ()) -> Iterator[Row]:
     """The objects of a JSON-lines file, gzipped or not. ValueError: a line that lacks a field or an id."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        row = json.loads(line)
-        missing = [field for field in fields if field not in row]
-        if missing or not ("uid" in row or "question_id" in row):
-            raise ValueError(
-                f"{path}, line {number}: not Arena-Hard's format, without {', '.join(missing or ['uid'])}"
-            )
+    for row in json_lines(path, fields, LAYOUT):
+        if not ("uid" in row or "question_id" in row):
+            raise ValueError(f"{path}: not {LAYOUT}, a row without uid")
         yield row
 
 

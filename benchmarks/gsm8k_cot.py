@@ -10,7 +10,6 @@ models named Llama-3.1).
 """
 
 import ast
-import gzip
 import json
 import operator
 import re
@@ -31,6 +30,7 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
+from benchmarks.files import json_lines
 
 # Word for word, blanks at the ends of lines included: a model sees them.
 PROMPT = """
@@ -189,11 +189,8 @@ def _questions(folder: Path) -> list[Question]:
     path = next((folder / name for name in FILES if (folder / name).exists()), None)
     if path is None:
         raise ValueError(f"no {' or '.join(FILES)} in {folder}")
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     questions = []
-    for n, row in enumerate(rows):
+    for n, row in enumerate(json_lines(path, ("question", "answer"), "GSM8K's format")):
         gold = row["answer"].rpartition("####")[2].strip()
         if "####" not in row["answer"] or not NUMBER.search(gold):
             raise ValueError(f"{path}, row {n + 1}: the answer does not end in '#### number'")

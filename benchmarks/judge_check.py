@@ -8,7 +8,6 @@ output_2 as the reference's, so what is measured is judge and prompt together. A
 output_1; an item is one pair in one repeat, and its value the mean of both orders.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,6 +17,7 @@ from statistics import fmean, stdev, variance
 from typing import Literal
 
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score, Unparsed
+from benchmarks.files import json_of
 
 Z = 1.959963984540054  # 95 %, two-sided
 ORDERS = {"ab", "ba"}
@@ -114,11 +114,7 @@ def load_gold(folder: Path) -> list[GoldPair]:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise ValueError(f"no *.json with gold pairs in {folder}")
-    return [
-        _gold(path, n, row)
-        for path in files
-        for n, row in enumerate(json.loads(path.read_text(encoding="utf-8")))
-    ]
+    return [_gold(path, n, row) for path in files for n, row in enumerate(json_of(path))]
 
 
 def requests(gold: Iterable[GoldPair], benchmark: JudgedBenchmark, repeats: int = 1) -> list[Asked]:

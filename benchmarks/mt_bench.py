@@ -9,9 +9,8 @@ and a question of a category that wants a reference is judged without one where 
 stops).
 """
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from math import sqrt
 from pathlib import Path
@@ -30,6 +29,7 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
+from benchmarks.files import Row, json_lines
 
 TEMPERATURE = {
     "writing": 0.7,
@@ -44,6 +44,10 @@ TEMPERATURE = {
 }
 OTHER_TEMPERATURE = 0.7  # FastChat's for a category that it does not list
 NEEDS_REFERENCE = ("math", "reasoning", "coding", "arena-hard-200")
+# What a row of each file must have.
+OF_QUESTION = ("question_id", "turns")
+OF_PROMPT = ("name", "system_prompt", "prompt_template")
+OF_REFERENCE = ("question_id", "choices")
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
 REFERENCE = "gpt-4"  # the original set; "gpt-4-1106-preview_simpo" is the one that SimPO's authors corrected
 
@@ -62,8 +66,8 @@ def load(
     not there, a judge prompt that is missing, a question of more than two turns.
     """
     references = _references(folder, reference)
-    questions = [_question(row, references) for row in _rows(folder / "question.jsonl")]
-    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl")}
+    questions = [_question(row, references) for row in _rows(folder / "question.jsonl", OF_QUESTION)]
+    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", OF_PROMPT)}
     if missing := [name for name in PROMPTS if name not in prompts]:
         raise ValueError(f"{folder / 'judge_prompts.jsonl'} has no prompt {', '.join(missing)}")
 
@@ -174,8 +178,8 @@ def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         known = ", ".join(files) or "none, the questions' own are used by default"
         raise ValueError(f"no reference answers {name!r} in {folder}{hint} known: {known}")
-    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name])}
+    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], OF_REFERENCE)}
 
 
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    return (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
+def _rows(path: Path, fields: Sequence[str]) -> Iterator[Row]:
+    return json_lines(path, fields, "FastChat's format")

@@ -11,20 +11,21 @@ as its -1, which it drops. Timestamps are 0, ids are hashes and rows are sorted:
 same bytes. What FastChat has no field for is lost: lengths in tokens, and whether an answer was cut.
 """
 
-import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from benchmarks.api import Answer, JudgeRequest, Question, Score, Unparsed
+from benchmarks.files import Row, json_lines
 from benchmarks.mt_bench import prompt_name
 
 NO_RATING = -1
-Row = dict[str, Any]
+LAYOUT = "FastChat's format"
+FIELDS = ("question_id", "model", "judge", "judgment", "score", "turn")
 T = TypeVar("T")
 
 
@@ -63,7 +64,7 @@ def read_answers(folder: Path, model: str) -> dict[str, Answer]:
     twice the last row counts, as in FastChat. ValueError: no such model, or rows of another format.
     """
     found: dict[str, Answer] = {}
-    for row in _rows(_answer_file(folder / "model_answer", model), ("question_id", "choices")):
+    for row in json_lines(_answer_file(folder / "model_answer", model), ("question_id", "choices"), LAYOUT):
         turns = tuple(row["choices"][0]["turns"])
         question = str(row["question_id"])
         found[question] = Answer(question, turns, (0,) * len(turns), (False,) * len(turns))
@@ -94,7 +95,7 @@ def read_judgments(path: Path, questions: Sequence[Question] = ()) -> dict[str, 
     categories = {q.id: q.category for q in questions}
     scores: dict[str, list[Score]] = {}
     seen, judges = set(), set()
-    for row in _rows(path, ("question_id", "model", "judge", "judgment", "score", "turn")):
+    for row in json_lines(path, FIELDS, LAYOUT):
         question, turn, model = str(row["question_id"]), int(row["turn"]), row["model"]
         if (model, question, turn) in seen:
             raise ValueError(f"{path}: turn {turn} of question {question} by {model!r} is judged twice")
@@ -175,15 +176,3 @@ def _write(path: Path, rows: Iterable[Row]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
-
-
-def _rows(path: Path, fields: Sequence[str]) -> Iterator[Row]:
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        row = json.loads(line)
-        if missing := [field for field in fields if field not in row]:
-            raise ValueError(f"{path}, line {number}: not FastChat's format, without {', '.join(missing)}")
-        yield row

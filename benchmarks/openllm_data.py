@@ -4,12 +4,13 @@ A task is extended, not rewritten: a YAML file of a few lines includes the task'
 `read_splits` as its data set. The rows are held in memory, past the cache of `datasets`.
 """
 
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+
+from benchmarks.files import json_in, lines_in, text_of
 
 # Hub dataset, configuration -> split -> a .jsonl, .jsonl.gz or .json file in `data`. "*" stands for every
 # configuration: "{config}" in the file's name is the configuration, else each row names its own as "subject".
@@ -141,17 +142,15 @@ def _find(data: Path, name: str) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    raw = path.read_bytes()
-    return _parsed(gzip.decompress(raw) if path.suffix == ".gz" else raw, ".jsonl" in path.suffixes)
+    return _parsed(text_of(path), path)
 
 
-@lru_cache(maxsize=8)  # MMLU's 57 subjects share three files; the content is the key, so nothing is stale
-def _parsed(content: bytes, lines: bool) -> list[dict[str, Any]]:
-    if lines:
-        rows = [json.loads(line) for line in content.split(b"\n") if line.strip()]
-    else:
-        whole = json.loads(content)
-        rows = whole["examples"] if isinstance(whole, dict) else whole  # BIG-Bench Hard's
+@lru_cache(maxsize=8)  # MMLU's 57 subjects share three files; the content is in the key, so nothing is stale
+def _parsed(text: str, path: Path) -> list[dict[str, Any]]:
+    if ".jsonl" in path.suffixes:
+        return [_choices_and_labels(row) for row in lines_in(text, path)]
+    whole = json_in(text, path)
+    rows = whole["examples"] if isinstance(whole, dict) else whole  # BIG-Bench Hard's
     return [_choices_and_labels(row) for row in rows]
 
 
