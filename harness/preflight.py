@@ -15,7 +15,13 @@ from harness.store import Part, Step
 
 def check(missing: Sequence[Step]) -> None:
     """Look at what the steps that are to be done will need."""
+    looked: set[str] = set()  # at what: rows of a table ask for the same
     for step in missing:
+        data = [step.input_ids[name] for name in ("data", "include") if name in step.inputs]
+        what = json.dumps([step.kind, step.settings, data], sort_keys=True)
+        if what in looked:
+            continue
+        looked.add(what)
         if step.kind in ("answers", "judgments"):
             _questions(step)
         if step.kind == "openllm":

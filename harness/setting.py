@@ -4,6 +4,7 @@ are.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,24 @@ class Setting:
         if path.split("/")[0] == "world":
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
-        if kind == "model":
-            known = models.fingerprint(path)
-        else:
-            known = path if hub.is_stand_in(path) else benchmark_data.fingerprint(Path(path))
+        known = models.fingerprint(path) if kind == "model" else self._content(path)
         settings = {"kind": kind, "fingerprint": known}
         context = {**self.how, "path": path}
         label = f"{kind} {Path(path).name}"
         step = Step("link", kind, label, settings, {}, "harness.prepare:run_link", 2, context)
         return step if kind == "model" else Part(step, "files")
+
+    def _content(self, path: str) -> str:
+        """What a data folder holds, read once: every row of a table names the folders of its benchmarks."""
+        if hub.is_stand_in(path):
+            return path
+        if path not in self._contents:
+            self._contents[path] = benchmark_data.fingerprint(Path(path))
+        return self._contents[path]
+
+    @cached_property
+    def _contents(self) -> dict[str, str]:
+        return {}
 
     def rows(self, source: Data) -> tuple[dict[str, Any], dict[str, Step | Part], dict[str, Any]]:
         """Settings, inputs and context of a step that reads a data source."""

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Self
 from uuid import uuid4
@@ -43,11 +44,16 @@ class Replies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.torn = 0
-        self._known: dict[str, Given] = {}
         self._file: IO[bytes] | None = None
-        for path in sorted(folder.glob("*.jsonl")):
+
+    @cached_property
+    def _known(self) -> dict[str, Given]:
+        """Every reply by its key, read when one is first looked for: most runs ask no endpoint."""
+        found: dict[str, Given] = {}
+        for path in sorted(self.folder.glob("*.jsonl")):
             for row in self._rows(path):
-                self._known.setdefault(row.key, row)
+                found.setdefault(row.key, row)
+        return found
 
     def __enter__(self) -> Self:
         return self
