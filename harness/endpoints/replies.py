@@ -43,17 +43,27 @@ class Replies:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.torn = 0
         self._file: IO[bytes] | None = None
 
     @cached_property
-    def _known(self) -> dict[str, Given]:
-        """Every reply by its key, read when one is first looked for: most runs ask no endpoint."""
-        found: dict[str, Given] = {}
+    def _read(self) -> tuple[dict[str, Given], int]:
+        """Every reply by its key and the lines cut short, read when first asked for: most runs ask no
+        endpoint.
+        """
+        known: dict[str, Given] = {}
+        torn = 0
         for path in sorted(self.folder.glob("*.jsonl")):
-            for row in self._rows(path):
-                found.setdefault(row.key, row)
-        return found
+            for row in _rows(path):
+                if row is None:
+                    torn += 1
+                else:
+                    known.setdefault(row.key, row)
+        return known, torn
+
+    @property
+    def torn(self) -> int:
+        """Lines that a kill cut short."""
+        return self._read[1]
 
     def __enter__(self) -> Self:
         return self
@@ -63,10 +73,10 @@ class Replies:
             self._file.close()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._known
+        return key in self._read[0]
 
     def __getitem__(self, key: str) -> Given:
-        return self._known[key]
+        return self._read[0][key]
 
     def add(self, *given: Given) -> None:
         """Write replies, with one wait for the disk; when this returns, a kill does not lose them."""
@@ -78,13 +88,15 @@ class Replies:
         self._file.flush()
         os.fsync(self._file.fileno())
         for one in given:
-            self._known.setdefault(one.key, one)
+            self._read[0].setdefault(one.key, one)
 
-    def _rows(self, path: Path) -> Iterator[Given]:
-        for line in path.read_bytes().splitlines(keepends=True):
-            try:
-                if not line.endswith(b"\n"):
-                    raise ValueError("cut short")
-                yield Given(**json.loads(line))
-            except (ValueError, TypeError):
-                self.torn += 1
+
+def _rows(path: Path) -> Iterator[Given | None]:
+    """The replies of a file, None for a line cut short."""
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError("cut short")
+            yield Given(**json.loads(line))
+        except (ValueError, TypeError):
+            yield None
