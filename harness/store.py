@@ -5,7 +5,8 @@
 A step's id covers its kind, version, settings and the ids of its inputs; how it ran (device, micro-batch,
 paths) is context and stands in the record alone. Work happens in `partial/<id>.<host>.<pid>`, the record is
 written last, then one rename publishes the folder. Two processes that make the same step do no harm: the
-loser keeps the winner's.
+loser keeps the winner's. What a step wants to find again after a kill it writes to `unfinished/<id>`, which
+goes when the step is published.
 """
 
 import hashlib
@@ -28,12 +29,16 @@ RECORD = "RECORD.json"
 class Work:
     """What a running step is given: its settings, the folders of its inputs, and an empty folder to write
     to.
+
+    `kept` is a folder of this step that outlives a kill or a failure; it need not exist yet. None: whatever
+    is cut short is lost.
     """
 
     settings: Mapping[str, Any]
     inputs: Mapping[str, Path]
     out: Path
     context: Mapping[str, Any]
+    kept: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,12 @@ class Store:
             began = time.perf_counter()
             module, _, function = step.run.partition(":")
             run = getattr(importlib.import_module(module), function)
-            measured = run(Work(step.settings, inputs, work, step.context))
+            kept = self.root / "unfinished" / step.id
+            measured = run(Work(step.settings, inputs, work, step.context, kept))
             self._describe(step, work, measured, time.perf_counter() - began)
-            return self._publish(step, work)
+            done = self._publish(step, work)
+            shutil.rmtree(kept, ignore_errors=True)
+            return done
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -152,10 +160,15 @@ class Store:
         return done
 
     def sweep(self) -> None:
-        """Remove the unfinished work of processes of this host that are gone."""
+        """Remove the partial work of processes of this host that are gone, and what was kept of steps that
+        are done.
+        """
         for folder in self.root.glob("partial/*"):
             host, pid = folder.name.partition(".")[2].rsplit(".", 1)
             if host == socket.gethostname() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in self.root.glob("unfinished/*"):
+            if any(self.root.glob(f"*/*-{folder.name}/{RECORD}")):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -35,6 +35,17 @@ def linger(work: Work) -> dict[str, Any]:
     return {}
 
 
+def count(work: Work) -> dict[str, Any]:
+    """A step that fails once, and finds what it kept when it runs again."""
+    assert work.kept is not None
+    if not work.kept.exists():
+        work.kept.mkdir(parents=True)
+        (work.kept / "text").write_text("kept")
+        raise ValueError("no")
+    (work.out / "text").write_text((work.kept / "text").read_text())
+    return {}
+
+
 def step(text: str, run: str = "write_text", **inputs: Step | Part) -> Step:
     return Step("text", "t", f"text {text}", {"text": text}, inputs, f"tests.test_store:{run}")
 
@@ -104,3 +115,17 @@ def test_two_processes_that_make_the_same_step_end_with_one_artifact(tmp_path: P
     assert len(records) == 40
     assert {json.loads(r.read_text())["measured"]["length"] for r in records} == {1, 2}
     assert not list(tmp_path.glob("partial/*"))
+
+
+def test_a_step_that_runs_again_finds_what_it_kept_which_goes_with_its_publication(tmp_path: Path) -> None:
+    store, a = Store(tmp_path), step("a", "count")
+    with pytest.raises(ValueError, match="no"):
+        store.make(a)
+    store.sweep()
+    kept = tmp_path / "unfinished" / a.id
+
+    assert kept.exists()
+    assert (store.make(a) / "text").read_text() == "kept" and not kept.exists()
+    kept.mkdir()  # as a kill behind the publication leaves it
+    store.sweep()
+    assert not kept.exists()
