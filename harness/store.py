@@ -4,9 +4,10 @@
 
 A step's id covers its kind, version, settings and the ids of its inputs; how it ran (device, micro-batch,
 paths) is context and stands in the record alone. Work happens in `partial/<id>.<host>.<pid>`, the record is
-written last, then one rename publishes the folder. Two processes that make the same step do no harm: the
-loser keeps the winner's. What a step wants to find again after a kill it writes to `unfinished/<id>`, which
-goes when the step is published.
+written last with the checksum of every file, all of it is on the disk, then one rename publishes the folder.
+Processes, on one machine or several that share the folder, lock the step that they are at (locks.py); two
+that make the same step none the less do no harm: the loser keeps the winner's. What a step wants to find
+again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
 """
 
 import hashlib
@@ -17,12 +18,19 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.locks import Locks
+
 RECORD = "RECORD.json"
+ID = 12  # hex digits
+PARTIAL, KEPT = "partial", "unfinished"
+WAITING = 8  # files that are waited for at once
+LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Step:
             "settings": self.settings,
             "inputs": self.input_ids,
         }
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:ID]
 
 
 class Store:
@@ -97,6 +105,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.locks = Locks(root / "locks")
 
     def find(self, step: Step) -> Path | None:
         """The folder of a finished step."""
@@ -112,22 +121,38 @@ class Store:
             yield json.loads(path.read_text())
 
     def make(self, step: Step) -> Path:
-        """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is."""
+        """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is, and
+        one that another process is at is waited for.
+        """
+        pause, most = LOOKS
+        while (done := self.attempt(step)) is None:
+            time.sleep(pause)
+            pause = min(2 * pause, most)
+        return done
+
+    def attempt(self, step: Step) -> Path | None:
+        """The same without waiting: None where another process is at the step."""
         if done := self.find(step):
             return done
+        with self.locks.trying(step.id) as ours:
+            if not ours:
+                return None
+            return self.find(step) or self._made(step)
+
+    def _made(self, step: Step) -> Path:
         inputs = {}
         for name, source in step.inputs.items():
             folder = self.find(step.sources[name])
             assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
             inputs[name] = folder / source.folder if isinstance(source, Part) else folder
-        work = self.root / "partial" / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
+        work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         try:
             began = time.perf_counter()
             module, _, function = step.run.partition(":")
             run = getattr(importlib.import_module(module), function)
-            kept = self.root / "unfinished" / step.id
+            kept = self.root / KEPT / step.id
             measured = run(Work(step.settings, inputs, work, step.context, kept))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)
@@ -146,8 +171,10 @@ class Store:
             "inputs": step.input_ids,
             "seconds": round(seconds, 3),
             "measured": measured,
+            "files": {str(p.relative_to(work)): checksum(p) for p in files_of(work)},
         }
         (work / RECORD).write_text(json.dumps(record, indent=1))
+        _to_disk(work)
 
     def _publish(self, step: Step, work: Path) -> Path:
         done = self.root / step.kind / f"{step.slug}-{step.id}"
@@ -159,24 +186,40 @@ class Store:
                 raise
         return done
 
-    def sweep(self) -> None:
-        """Remove the partial work of processes of this host that are gone, and what was kept of steps that
-        are done.
+    def sweep(self) -> list[Path]:
+        """Remove the partial work that nobody who lives is at, and what was kept of steps that are done;
+        returns what was removed.
         """
-        for folder in self.root.glob("partial/*"):
-            host, pid = folder.name.partition(".")[2].rsplit(".", 1)
-            if host == socket.gethostname() and not _alive(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
-        for folder in self.root.glob("unfinished/*"):
-            if any(self.root.glob(f"*/*-{folder.name}/{RECORD}")):
-                shutil.rmtree(folder, ignore_errors=True)
+        partial = [p for p in self.root.glob(f"{PARTIAL}/*") if self.locks.holder(p.name[:ID]) is None]
+        kept = [p for p in self.root.glob(f"{KEPT}/*") if any(self.root.glob(f"*/*-{p.name}/{RECORD}"))]
+        for folder in [*partial, *kept]:
+            shutil.rmtree(folder, ignore_errors=True)
+        return [*partial, *kept]
 
 
-def _alive(pid: int) -> bool:
+def files_of(folder: Path) -> list[Path]:
+    """The files of an artifact that are its own, in order: not its record, nor what links lead to."""
+    inside = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until a folder's files are on the disk: a machine that stops must not leave a name without bytes.
+    All are waited for at once, which takes a journal about as long as one.
+    """
+    with ThreadPoolExecutor(WAITING) as pool:
+        list(pool.map(_wait_for, [*files_of(folder), folder / RECORD, folder]))
+
+
+def _wait_for(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        os.fsync(opened)
+    finally:
+        os.close(opened)
