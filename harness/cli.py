@@ -12,12 +12,17 @@ from harness.cli_options import (
     Budget,
     Calls,
     Estimate,
+    Executor,
     MethodFile,
     Only,
     Overrides,
     PlanOnly,
     Prices,
+    RayAddress,
+    Resources,
     Runs,
+    Slurm,
+    SlurmPartition,
     SuiteName,
     Workers,
     quiet_libraries,
@@ -53,6 +58,11 @@ def run(
     max_cost: Budget = None,
     max_calls: Calls = None,
     prices: Prices = None,
+    executor: Executor = "inline",
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
+    slurm_partition: SlurmPartition = None,
+    resources: Resources = None,
     plan: PlanOnly = False,
     estimate: Estimate = False,
 ) -> None:
@@ -68,9 +78,13 @@ def run(
         show_estimate(loaded, prices)
         return
     from harness import command
+    from harness.executors import Chosen
 
     spending = command.Spending(max_cost, max_calls, prices, workers)
-    command.run(loaded, runs, only=only or [], method_file=method_file, dry=plan, spending=spending)
+    chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
+    command.run(
+        loaded, runs, only=only or [], method_file=method_file, dry=plan, spending=spending, chosen=chosen
+    )
 
 
 @app.command()

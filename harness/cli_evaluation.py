@@ -9,6 +9,7 @@ from harness.cli_options import (
     Budget,
     Calls,
     Estimate,
+    Executor,
     Judged,
     JudgeEngine,
     JudgeKey,
@@ -16,7 +17,11 @@ from harness.cli_options import (
     Overrides,
     PlanOnly,
     Prices,
+    RayAddress,
+    Resources,
     Runs,
+    Slurm,
+    SlurmPartition,
     Workers,
     quiet_libraries,
     show_estimate,
@@ -57,6 +62,11 @@ def evaluate(
     max_cost: Budget = None,
     max_calls: Calls = None,
     prices: Prices = None,
+    executor: Executor = "inline",
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
+    slurm_partition: SlurmPartition = None,
+    resources: Resources = None,
     plan: PlanOnly = False,
     estimate: Estimate = False,
 ) -> None:
@@ -80,8 +90,11 @@ def evaluate(
         show_estimate(suite, prices)
         return
     from harness import command
+    from harness.executors import Chosen
 
-    command.run(suite, runs, dry=plan, spending=command.Spending(max_cost, max_calls, prices, workers))
+    spending = command.Spending(max_cost, max_calls, prices, workers)
+    chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
+    command.run(suite, runs, dry=plan, spending=spending, chosen=chosen)
 
 
 @judges.command()

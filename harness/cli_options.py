@@ -32,6 +32,20 @@ Estimate = Annotated[
     bool, typer.Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that measure one model; results do not change.")]
+Executor = Annotated[
+    str, typer.Option(help="Who runs the steps: inline (this process), ray or slurm; see docs/executors.md.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option(help="A cluster of Ray; one of this machine's own if absent.")
+]
+Slurm = Annotated[
+    list[str] | None, typer.Option("--slurm", help="What sbatch is told, key=value: time=120, account=lab.")
+]
+SlurmPartition = Annotated[str | None, typer.Option(help="The partition of SLURM's jobs.")]
+Resources = Annotated[
+    list[str] | None,
+    typer.Option("--resources", help="What each step gets: cpus=2 (threads too), gpus=0.5, memory=32 (GB)."),
+]
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
 ]

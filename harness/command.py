@@ -12,6 +12,7 @@ import methods
 from harness import (
     benchmark_data,
     execute,
+    executors,
     extension,
     hub,
     judge_check,
@@ -43,6 +44,7 @@ class Spending(NamedTuple):
 
 
 FREE = Spending()
+INLINE = executors.Chosen()
 WIDE = ("summaries",)  # tables that are written only: every number of every benchmark
 
 
@@ -80,6 +82,7 @@ def run(
     method_file: str | None = None,
     dry: bool = False,
     spending: Spending = FREE,
+    chosen: executors.Chosen = INLINE,
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
@@ -98,8 +101,10 @@ def run(
     limits = spending.max_cost, spending.max_calls
     with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:
         preflight.check(missing)
+        limited = any(limit is not None for limit in limits)
+        executor = executors.opened(chosen, store, out / "logs", table, limited=limited) if missing else None
         with watching(plan.steps, store) as watcher:
-            execute.run(plan.steps, store, watcher)
+            execute.run(plan.steps, store, watcher, executor)
     if told := opened.told():
         typer.echo(told)
     built = tables.write(plan, store, out, table)

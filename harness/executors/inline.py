@@ -1,0 +1,37 @@
+"""One step after the other in this process: no dependency, no start-up."""
+
+import time
+
+from harness.executors import Outcome
+from harness.executors.work import compute_with
+from harness.store import Step, Store
+
+
+class Inline:
+    """Runs a step when its end is asked for; what it raises is raised there."""
+
+    def __init__(self, store: Store, threads: int | None = None) -> None:
+        self._store = store
+        self._step: Step | None = None
+        if threads is not None:
+            compute_with(threads)
+
+    def has_room(self, step: Step) -> bool:
+        """One step at a time."""
+        return self._step is None
+
+    def begin(self, step: Step) -> None:
+        """Remember the step."""
+        self._step = step
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Run it."""
+        if self._step is None:
+            return []
+        step, self._step = self._step, None
+        began = time.perf_counter()
+        made = self._store.attempt(step) is not None
+        return [Outcome(step, time.perf_counter() - began, made)]
+
+    def close(self) -> None:
+        """Nothing is left running."""

@@ -1,0 +1,113 @@
+"""Steps as tasks of Ray: embedded on this machine, or on a cluster. (`pip install "prefbench[ray]"`)
+
+Ray's CPU workers stay alive between steps; those of a GPU end with their step, which frees its memory. A
+worker that dies costs its own step, which is tried again; steps that are queued do not occupy anything.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from harness.executors import Office, Outcome
+from harness.executors.resources import Share
+from harness.executors.work import do, job
+from harness.store import Step
+
+RETRIES = 2  # of a step whose worker died
+MISSING = '--executor ray: not installed; pip install "prefbench[ray]"'
+
+
+class Ray:
+    """Runs steps as long as the cluster has CPUs and GPUs for them."""
+
+    def __init__(self, office: Office, address: str | None) -> None:
+        try:
+            import ray
+        except ModuleNotFoundError:
+            raise ValueError(MISSING) from None
+        self._ray: Any = ray
+        self._office = office
+        self._running: dict[Any, tuple[Step, Share, Path]] = {}
+        self._do = ray.remote(do)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if address is None:
+            quiet["include_dashboard"] = False
+        try:
+            context = ray.init(address=address or "local", **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as e:
+            told = next(iter(f"{e}".splitlines()), type(e).__name__)
+            raise ValueError(f"--ray-address {address}: no cluster of Ray there ({told})") from None
+        self._most = self._largest()
+        there = ray.cluster_resources()
+        where = f"cluster at {address}" if address else "embedded, ends with this command"
+        typer.echo(
+            f"ray {ray.__version__}: {where}, bound to {context.address_info['gcs_address']}, token "
+            f"{'required' if _asks_for_token() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
+            f"{there.get('GPU', 0):g} GPUs; a step computes with {office.resources.threads} threads"
+        )
+
+    def has_room(self, step: Step) -> bool:
+        """Whether the cluster has what the step asks for, beside what runs. ValueError: no machine has it."""
+        asked = self._office.resources.of(step)
+        if asked.cpus > self._most.cpus or asked.gpus > self._most.gpus:
+            raise ValueError(
+                f"{step.label}: asks for {asked.cpus} CPUs and {asked.gpus:g} GPUs, and no machine of Ray's "
+                f"has more than {self._most.cpus} and {self._most.gpus:g}; see --resources"
+            )
+        there = self._ray.cluster_resources()
+        used = [share for _, share, _ in self._running.values()]
+        return bool(
+            sum(s.cpus for s in used) + asked.cpus <= there.get("CPU", 0)
+            and sum(s.gpus for s in used) + asked.gpus <= there.get("GPU", 0)
+        )
+
+    def begin(self, step: Step) -> None:
+        """Hand the step to the cluster."""
+        share = self._office.resources.of(step)
+        log = self._office.logs.resolve() / f"{step.kind}-{step.id}.log"
+        options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_retries": RETRIES, "name": step.label}
+        if share.memory is not None:
+            options["memory"] = int(share.memory * 1e9)
+        task = self._do.options(**options).remote(job(step, self._office, log))
+        self._running[task] = step, share, log
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """The tasks that are done; one whose worker died too often is a fault with its log."""
+        if not self._running:
+            return []
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        return [self._outcome(task) for task in ready]
+
+    def close(self) -> None:
+        """End the embedded cluster, or leave the other one; either ends what runs."""
+        self._ray.shutdown()
+
+    def _outcome(self, task: Any) -> Outcome:
+        step, _, log = self._running.pop(task)
+        errors = self._ray.exceptions
+        try:
+            outcome: Outcome = self._ray.get(task)
+            return outcome._replace(step=step)
+        except errors.RayTaskError as e:
+            with log.open("a") as f:
+                f.write(f"{e}\n")
+            return Outcome(step, fault=f"{f'{e}'.strip().splitlines()[-1]}; log {log}")
+        except errors.RayError as e:
+            died = f"its worker died {RETRIES + 1} times ({type(e).__name__})"
+            return Outcome(step, fault=f"{died}; log {log}")
+
+    def _largest(self) -> Share:
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        most = {key: max((n.get(key, 0.0) for n in nodes), default=0.0) for key in ("CPU", "GPU")}
+        return Share(int(most["CPU"]), most["GPU"], None)
+
+
+def _asks_for_token() -> bool:
+    from ray._raylet import (  # type: ignore[attr-defined]
+        AuthenticationMode,
+        get_authentication_mode,
+    )
+
+    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)

@@ -1,0 +1,89 @@
+"""What a step asks of the machine that runs it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from harness.store import Step
+from harness.validation import nearest
+
+ON_DEVICE = frozenset(
+    {"train", "objective", "answers", "openllm", "signals", "rollouts", "probes", "rewards"}
+)
+BY_WORKERS = frozenset({"answers", "openllm"})  # measured by as many processes as `--workers` says
+
+
+class Share(NamedTuple):
+    """CPUs, GPUs and GB of memory; None where memory is nobody's concern."""
+
+    cpus: int
+    gpus: float
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one step may use. `threads` is the number that torch computes with, whoever runs the step: sums of
+    floats depend on it. None for `cpus`: as many as threads where a step computes on CPUs, one beside a GPU.
+    """
+
+    threads: int
+    cpus: int | None = None
+    gpus: float = 1.0  # of a step that computes on one
+    memory: float | None = None  # GB
+
+    def of(self, step: Step) -> Share:
+        """What a step asks for."""
+        context = step.context
+        served = "engine" in context.get("endpoint", {})
+        asks = "endpoint" in context and not served
+        on_gpu = context.get("device") == "cuda" and (step.kind in ON_DEVICE or served) and not asks
+        processes = int(context.get("workers", 1)) if step.kind in BY_WORKERS else 1
+        if on_gpu:
+            gpus = max(self.gpus, float(processes)) if processes > 1 else self.gpus
+            return Share((self.cpus or 1) * processes, gpus, self.memory)
+        return Share(max(self.cpus or self.threads, processes), 0.0, self.memory)
+
+
+def read(given: Sequence[str]) -> Resources:
+    """Resources from "cpus=2", "gpus=0.5", "memory=32"; ValueError for anything else.
+
+    A step computes with as many threads as it has CPUs; without a word, with as many as torch uses here.
+    """
+    found = {key: _number(key, value) for key, value in pairs("--resources", given).items()}
+    for key in found:
+        if key not in ("cpus", "gpus", "memory"):
+            raise ValueError(f"--resources {key}: {nearest(key, ('cpus', 'gpus', 'memory'))}")
+    cpus = found.get("cpus")
+    if cpus is not None and cpus != int(cpus):
+        raise ValueError(f"--resources cpus={cpus}: a whole number of CPUs")
+    gpus = found.get("gpus", 1.0)
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"--resources gpus={gpus}: a share of one GPU, or a whole number of them")
+    whole = int(cpus) if cpus else None
+    return Resources(whole or _threads(), whole, gpus, found.get("memory"))
+
+
+def pairs(option: str, given: Sequence[str]) -> Mapping[str, str]:
+    """ "key=value" words of an option, as a dictionary."""
+    for word in given:
+        if not all(word.partition("=")):
+            raise ValueError(f"{option} {word}: wants key=value")
+    return {word.partition("=")[0]: word.partition("=")[2] for word in given}
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"--resources {key}={value}: a number above 0")
+    return number
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
