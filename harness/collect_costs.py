@@ -3,10 +3,9 @@
 from typing import Any
 
 from harness.collect import folder_of
-from harness.lineage import STUDENT, TEACHER
 from harness.measures import Cell
-from harness.plan import Plan, closure
-from harness.selection import stages
+from harness.passes import of_row, own_stages
+from harness.plan import Plan
 from harness.store import Step, Store
 from reports.records import Cost
 
@@ -18,10 +17,10 @@ def costs(plan: Plan, store: Store) -> list[Cost]:
 
 def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
     lineage = cell.trained
-    shared = {} if cell.method in (TEACHER, STUDENT) else closure(lineage.student) | closure(lineage.teacher)
-    own = [s for i, s in stages(cell.model).items() if i not in shared]
+    own, passes = own_stages(cell), of_row(cell)
     teachers = {lineage.teacher.id, lineage.teacher_ref.id}
-    of_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
+    by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
+    of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind != "signals")]
     trained = [s for s in own if s.kind == "train"]
     known = {s.id: store.record(folder_of(store, s)) for s in own}
     tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
@@ -39,13 +38,14 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
         method=cell.method,
         seed=cell.seed,
         train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
-        train_flops=_flops([s for s in own if s not in of_teacher], known),
+        train_flops=_flops([s for s in own if s not in by_teacher], known),
         teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
         train_tokens=sum(tokens.values()),
         padding_share=padding / max(1, sum(tokens.values())),
         rows_dropped=sum(pairs["dropped"].values()) + dropped,
         rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
         device=cell.setting.machine.device,
+        passes=tuple(sorted(map("/".join, passes))),
     )
 
 

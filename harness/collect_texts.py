@@ -99,7 +99,7 @@ def steps(plan: Plan, store: Store) -> list[Made]:
                 kind=step.kind,
                 label=step.label,
                 seconds=record["seconds"],
-                inputs=tuple((name, source.id) for name, source in step.sources.items()),
+                inputs=tuple((name, step.sources[name].id) for name in step.inputs),
                 settings=tuple(_flat(step.settings)) if step.kind == "train" else (),
                 results=tuple(results.get(step.id, ())),
             )

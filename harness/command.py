@@ -17,6 +17,7 @@ from harness import (
     hub,
     judge_check,
     pages,
+    passes,
     preflight,
     prices,
     questions,
@@ -97,6 +98,8 @@ def run(
     table = prices.load(spending.prices)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
+    if told := passes.told(plan):
+        typer.echo(told)
     out = runs / plan.suite.name
     limits = spending.max_cost, spending.max_calls
     with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:

@@ -186,11 +186,6 @@ class Lineage:
         label, run = f"{form} of {model.label} on {name}", "harness.signals:run"
         return Step("signals", slug(label), label, settings, inputs, run, context=self.setting.how)
 
-    def _head(self, model: Step, dtype: str) -> Step:
-        settings, inputs = {"dtype": dtype}, {"model": model}
-        label = f"head of {model.label}"
-        return Step("head", slug(model.label), label, settings, inputs, "harness.signals:run_head")
-
     def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> dict[str, Step | Part]:
         """The inputs of a training step: its start, its views of some pairs, and the signals it needs on
         them.
@@ -220,7 +215,7 @@ class Lineage:
                 assert k != "full"
                 signal = self.signals(model, name, sequences, form, dtype, k, ids)
                 if form == "hidden":
-                    inputs[f"head.{role}"] = self._head(model, dtype)
+                    inputs[f"head.{role}"] = head_step(model, dtype)
                 elif form == "topk":
                     ids = ids or signal
                 inputs[f"signal.{view}.{role}"] = signal
@@ -274,3 +269,10 @@ class Lineage:
             label = name if number == 0 else f"{name} round {number + 1}"
             done = self.setting.train(label, method, hp, training, seed, inputs, number)
         return start, selected(self, done, training)
+
+
+def head_step(model: Step, dtype: str) -> Step:
+    """The output head of a model, kept by itself."""
+    settings, inputs = {"dtype": dtype}, {"model": model}
+    label = f"head of {model.label}"
+    return Step("head", slug(model.label), label, settings, inputs, "harness.signals:run_head")

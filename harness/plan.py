@@ -14,6 +14,7 @@ from itertools import product
 import methods
 from harness.lineage import STUDENT, TEACHER, Lineage
 from harness.measures import Cell, measure, outside
+from harness.passes import shared
 from harness.setting import Machine, Setting
 from harness.store import Step
 from harness.suite import Suite, configured
@@ -63,14 +64,18 @@ def plan(
         *(c.source for c in cells if isinstance(c.source, Step)),
         *(s for c in cells for m in c.measures.values() for s in m.values()),
     ]
-    return Plan(suite, ordered(wanted), tuple(cells))
+    steps = ordered(wanted)
+    return Plan(suite, ordered(steps, shared(steps, done)), tuple(cells))
 
 
-def ordered(wanted: Iterable[Step]) -> tuple[Step, ...]:
-    """Every step that the wanted ones stand on, inputs first, each once."""
+def ordered(wanted: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:
+    """Every step that the wanted ones stand on, inputs first, each once; `instead` names by id the same step
+    with other context.
+    """
     found: dict[str, Step] = {}
 
     def visit(step: Step) -> None:
+        step = (instead or {}).get(step.id, step)
         if step.id not in found:
             for source in step.sources.values():
                 visit(source)
@@ -79,11 +84,6 @@ def ordered(wanted: Iterable[Step]) -> tuple[Step, ...]:
     for step in wanted:
         visit(step)
     return tuple(found.values())
-
-
-def closure(step: Step) -> dict[str, Step]:
-    """A step and all it stands on, by id."""
-    return {s.id: s for s in ordered([step])}
 
 
 def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:

@@ -8,10 +8,15 @@
                                                  reported)
 
 N counts response tokens in the order of the sequences. The reference teacher's `topk` stands at the
-teacher's ids.
+teacher's ids. Where another form of the same pass is at hand (harness.passes), the model is not run again:
+log-probs are copied, a top-k is the head of the hidden states. Both are the same bit for bit.
 """
 
+import json
+import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +27,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.flat import Flat, FlatWriter
-from harness.models import Model, body, head_of, load, load_tokenizer, parameters, save_head, vocabulary
+from harness.models import body, head_of, load, load_head, load_tokenizer, parameters, save_head, vocabulary
 from harness.policy import pad
 from harness.sequences import Sequences, batches_of
-from harness.store import Work
+from harness.store import RECORD, Work
 from methods.ops import Head, Hidden, Signal, TopK, log_rest, top_ids
 
 WINDOW = 256  # sequences that are sorted by length together
 CHUNK = 1024  # response tokens whose logits exist at once
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where final hidden states come from: (sequences, ids [B, T], response tokens [B, T]) -> [N, d]."""
+
+    states: Callable[[list[int], Tensor, Tensor], Tensor]
+    head: Head
+    device: torch.device
+    flops: int
+
+
 def run(work: Work) -> dict[str, Any]:
-    """The step: one pass of `model` over `sequences`, written in order as it goes."""
-    settings, device = work.settings, torch.device(work.context["device"])
-    model = load(work.inputs["model"], getattr(torch, settings["dtype"])).to(device)
-    head = head_of(model, vocabulary(load_tokenizer(work.inputs["model"])))
-    sequences = Sequences(work.inputs["sequences"])
+    """The step: one pass of `model` over `sequences`, written in order as it goes.
+
+    `flops` are those of a pass of its own, `passes` how many were run: 0 where another form was at hand.
+    """
+    settings, sequences = work.settings, Sequences(work.inputs["sequences"])
+    lent = work.inputs.get("borrowed.signals")
+    if lent and settings["form"] == "logps":
+        return _copied(lent, work.out)
+    source = _stored(work, sequences, lent) if lent else _of_model(work, sequences)
     at = Flat(work.inputs["ids"], "ids") if "ids" in work.inputs else None
-    k = min(settings.get("k", 0), head.vocab)
+    k = min(settings.get("k", 0), source.head.vocab)
     hidden_dtype = "int16" if settings["dtype"] == "bfloat16" else "float32"
     arrays = {
         "logps": {"logps": ("float32", 0)},
-        "hidden": {"logps": ("float32", 0), "hidden": (hidden_dtype, head.weight.shape[1])},
+        "hidden": {"logps": ("float32", 0), "hidden": (hidden_dtype, source.head.weight.shape[1])},
         "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
     }[settings["form"]]
 
@@ -52,33 +71,74 @@ def run(work: Work) -> dict[str, Any]:
         writers = {n: files.enter_context(FlatWriter(work.out, n, *a)) for n, a in arrays.items()}
         for first in range(0, len(sequences), WINDOW):
             window = range(first, min(first + WINDOW, len(sequences)))
-            rows = _of_window(model, head, sequences, window, k, at, work.context["tokens"])
+            rows = _of_window(source, sequences, window, k, at, work.context["tokens"])
             for name, writer in writers.items():
                 writer.append(np.concatenate([rows[i][name] for i in window]))
             cut += sum(float(np.exp(r["rest"]).sum()) for r in rows.values()) if k else 0.0
-    size, tokens = parameters(model), int(sequences.lengths.sum())
     answered = int(sequences.response_lengths.sum())
     return {
-        "tokens": tokens,
+        "tokens": int(sequences.lengths.sum()),
         "response_tokens": answered,
-        "flops": 2 * (size["body"] * tokens + size["head"] * answered),
+        "flops": source.flops,
         "cut_mass": cut / answered,
+        "passes": int(lent is None),
     }
+
+
+def _of_model(work: Work, sequences: Sequences) -> _Source:
+    """The hidden states as the model's body gives them."""
+    device = torch.device(work.context["device"])
+    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"])).to(device)
+    head, size = head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), parameters(model)
+    tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
+
+    def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        return body(model, ids)[:, :-1][mask[:, 1:]]
+
+    return _Source(states, head, device, 2 * (size["body"] * tokens + size["head"] * answered))
+
+
+def _stored(work: Work, sequences: Sequences, lent: Path) -> _Source:
+    """The hidden states as another step stored them, with the model's head."""
+    device = torch.device(work.context["device"])
+    head = load_head(work.inputs["borrowed.head"], device)
+    read = Signals(lent, sequences, head)
+
+    def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        found = read.distributions(batch, device)
+        assert isinstance(found, Hidden)
+        return found.states
+
+    return _Source(states, head, device, _measured(lent)["flops"])
+
+
+def _copied(lent: Path, out: Path) -> dict[str, Any]:
+    """The log-probs, which every form has."""
+    for name in ("logps.bin", "logps.json"):
+        shutil.copyfile(lent / name, out / name)
+    return {**_measured(lent), "cut_mass": 0.0, "passes": 0}
+
+
+def _measured(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / RECORD).read_text())["measured"])
 
 
 @torch.no_grad()
 def _of_window(
-    model: Model, head: Head, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
+    source: _Source, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
 ) -> dict[int, dict[str, NDArray[np.generic]]]:
     """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
     found: dict[int, dict[str, NDArray[np.generic]]] = {}
     for batch in batches_of(order, sequences.lengths, tokens):
         read = [sequences[i] for i in batch]
-        ids, mask = pad([s.ids for s in read], model.device), pad([s.mask for s in read], model.device).bool()
-        states = body(model, ids)[:, :-1][mask[:, 1:]]
-        stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(model.device)
-        arrays = arrays_of(head, states, ids[mask], k, stored)
+        ids, mask = (
+            pad([s.ids for s in read], source.device),
+            pad([s.mask for s in read], source.device).bool(),
+        )
+        states = source.states(batch, ids, mask)
+        stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(source.device)
+        arrays = arrays_of(source.head, states, ids[mask], k, stored)
         lengths = [int(sequences.response_lengths[i]) for i in batch]
         split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
         for j, i in enumerate(batch):

@@ -63,7 +63,9 @@ class Step:
     machines.
 
     `run` names the function that does the work, "module:function" (imported only then): it takes a `Work` and
-    returns what it measured or counted, for the record.
+    returns what it measured or counted, for the record. `borrowed` are artifacts that spare it work and
+    change nothing of what it makes, so they are context: they come first, and stand in `Work.inputs` as
+    "borrowed.<name>" where they are there.
     """
 
     kind: str
@@ -74,11 +76,13 @@ class Step:
     run: str
     version: int = 1
     context: Mapping[str, Any] = field(default_factory=dict)
+    borrowed: Mapping[str, "Step"] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> dict[str, "Step"]:
         """The steps that must be done before this one, by input."""
-        return {name: x.step if isinstance(x, Part) else x for name, x in self.inputs.items()}
+        made = {name: x.step if isinstance(x, Part) else x for name, x in self.inputs.items()}
+        return made | {f"borrowed.{name}": step for name, step in self.borrowed.items()}
 
     @cached_property
     def input_ids(self) -> dict[str, str]:
@@ -145,6 +149,9 @@ class Store:
             folder = self.find(step.sources[name])
             assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
             inputs[name] = folder / source.folder if isinstance(source, Part) else folder
+        for name, lender in step.borrowed.items():
+            if folder := self.find(lender):
+                inputs[f"borrowed.{name}"] = folder
         work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)

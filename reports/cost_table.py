@@ -4,9 +4,10 @@ train (s) 41.2 | train FLOPs 1.2e12 | teacher FLOPs 3.4e12 | tokens 204,800 | pa
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from reports.records import Cost
-from reports.table import Cell, Column, Table, mean, run_tables
+from reports.table import Cell, Column, Table, by_pair, mean, run_tables
 
 COLUMNS = (
     Column("train_seconds", "Train (s)", "seconds"),
@@ -20,7 +21,17 @@ COLUMNS = (
 
 def cost_tables(costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
     """One table per pair. Seconds are measured, so only they differ between two runs of one suite."""
-    return run_tables("Cost", costs, methods, COLUMNS, _cells)
+    tables = run_tables("Cost", (own := list(costs)), methods, COLUMNS, _cells)
+    notes = [_passes(of_pair) for of_pair in by_pair(own).values()]
+    return [replace(t, notes=(*t.notes, *note)) for t, note in zip(tables, notes, strict=True)]
+
+
+def _passes(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """How often teachers ran over training sets: every row of every seed alone, and all together."""
+    needed, run = sum(len(c.passes) for c in costs), len(set().union(*(c.passes for c in costs)))
+    return (
+        (f"teacher passes over training sets: {needed} needed by the rows alone, {run} run",) if run else ()
+    )
 
 
 def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:

@@ -61,6 +61,7 @@ class Cost:
 
     Seconds are measured; FLOPs are counted (6 x parameters x tokens for a training step, 2 x for a forward
     pass). `padding_share` is 0-1; `rows_dropped` and `rows_truncated` count rows of the training set.
+    `passes` names the forward passes of teacher-size models over training sets, "model/sequences/dtype".
     """
 
     suite: str
@@ -76,6 +77,7 @@ class Cost:
     rows_dropped: int
     rows_truncated: int
     device: str
+    passes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,17 @@ def test_costs_are_means_over_seeds():
     assert table.notes == ("means over seeds 0, 1",)
 
 
+def test_the_note_under_the_costs_tells_what_sharing_a_teachers_passes_spares():
+    """Two methods and two seeds read T(W); one of them T(L), too."""
+    costs = [
+        replace(COST, method=method, seed=seed, passes=("T/W/float32", "T/L/float32")[:count])
+        for method, count in (("DCKD", 2), ("VanillaKD", 1))
+        for seed in (0, 1)
+    ]
+    (table,) = cost_tables(costs, ["DCKD", "VanillaKD"])
+    assert table.notes[-1] == "teacher passes over training sets: 6 needed by the rows alone, 2 run"
+
+
 def test_an_answer_is_counted_once_however_many_records_it_has():
     """Two answers and two prompts of OpenLLM, one cut of each; four judgments, one unparsed."""
     cut = {"question": "82", "truncated": True}
