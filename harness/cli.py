@@ -9,8 +9,12 @@ import typer
 
 from harness.cli_evaluation import data_of_benchmarks, evaluate, judges
 from harness.cli_options import (
+    Batch,
     Budget,
     Calls,
+    Check,
+    Device,
+    Devices,
     Estimate,
     Executor,
     MethodFile,
@@ -24,6 +28,7 @@ from harness.cli_options import (
     Slurm,
     SlurmPartition,
     SuiteName,
+    Tokens,
     Workers,
     quiet_libraries,
     show_estimate,
@@ -64,7 +69,12 @@ def run(
     slurm_partition: SlurmPartition = None,
     resources: Resources = None,
     plan: PlanOnly = False,
+    device: Device = None,
+    devices: Devices = 1,
+    check: Check = False,
     estimate: Estimate = False,
+    tokens: Tokens = 16_384,
+    batch: Batch = 128,
 ) -> None:
     """Compute what is missing of a suite, then print and write its tables.
 
@@ -79,11 +89,18 @@ def run(
         return
     from harness import command
     from harness.executors import Chosen
+    from harness.forecast.shown import Ahead
 
-    spending = command.Spending(max_cost, max_calls, prices, workers)
-    chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
     command.run(
-        loaded, runs, only=only or [], method_file=method_file, dry=plan, spending=spending, chosen=chosen
+        loaded,
+        runs,
+        only=only or [],
+        method_file=method_file,
+        dry=plan or check,
+        spending=command.Spending(max_cost, max_calls, prices, workers),
+        chosen=Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ()),
+        at_once=command.Batches(tokens, batch),
+        ahead=Ahead(device, devices, check),
     )
 
 

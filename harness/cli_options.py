@@ -23,8 +23,17 @@ Runs = Annotated[
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
 
 PlanOnly = Annotated[
-    bool, typer.Option("--plan", help="Print every step, whether it is done and why it would run.")
+    bool, typer.Option("--plan", help="Print what it takes, and every step: done, or why it would run.")
 ]
+Device = Annotated[
+    str | None, typer.Option(help="With --plan: the device of the estimate: h200, a100, 4090 or cpu.")
+]
+Devices = Annotated[int, typer.Option(min=1, help="With --plan: on so many devices at once.")]
+Check = Annotated[bool, typer.Option("--check", help="Print estimates against what finished steps recorded.")]
+Tokens = Annotated[
+    int, typer.Option(min=1, help="Padded positions of a micro-batch: less takes less memory.")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Answers decoded together: fewer take less memory.")]
 Budget = Annotated[float | None, typer.Option("--max-cost", help="Stop before judging costs more, in USD.")]
 Calls = Annotated[int | None, typer.Option("--max-calls", help="Stop before more calls to endpoints.")]
 Prices = Annotated[Path | None, typer.Option(help="A YAML file of prices, over those that ship.")]

@@ -25,6 +25,11 @@ from harness import (
     tables,
 )
 from harness import plan as planning
+from harness.forecast.check import checked
+from harness.forecast.cost import Sizes
+from harness.forecast.devices import here, named
+from harness.forecast.forecast import forecast
+from harness.forecast.shown import Ahead, shown
 from harness.plan import Plan
 from harness.progress import watching
 from harness.setting import Machine, Setting
@@ -44,15 +49,22 @@ class Spending(NamedTuple):
     workers: int = 1
 
 
-FREE = Spending()
-INLINE = executors.Chosen()
+class Batches(NamedTuple):
+    """How much is computed at once, for smaller devices; no result depends on it."""
+
+    tokens: int = Machine.tokens
+    batch: int = Machine.batch
+
+
+FREE, USUAL, HERE, INLINE = Spending(), Batches(), Ahead(), executors.Chosen()
 WIDE = ("summaries",)  # tables that are written only: every number of every benchmark
 
 
-def machine(runs: Path, workers: int = 1) -> Machine:
+def machine(runs: Path, workers: int = 1, at_once: Batches = USUAL) -> Machine:
     """This machine: a GPU where there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Machine(device=device, workers=workers, replies=str(runs / "store" / "replies"))
+    replies = str(runs / "store" / "replies")
+    return Machine(device, workers=workers, replies=replies, **at_once._asdict())
 
 
 def planned(
@@ -84,13 +96,16 @@ def run(
     dry: bool = False,
     spending: Spending = FREE,
     chosen: executors.Chosen = INLINE,
+    at_once: Batches = USUAL,
+    ahead: Ahead = HERE,
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    where = machine(runs, spending.workers)
+    where = machine(runs, spending.workers, at_once)
     if dry:
         with hub.unresolved_allowed() as names:
-            describe(planned(loaded, only, store, where, method_file), store)
+            plan = planned(loaded, only, store, where, method_file)
+            describe(plan, store, where, ahead, spending.prices)
         if unresolved := hub.told(names):
             typer.echo(unresolved)
         return
@@ -156,16 +171,13 @@ def show_data() -> None:
     Console().print(table)
 
 
-def describe(plan: Plan, store: Store) -> None:
-    """Print every step: done, or why it would run."""
-    redone = set()
-    for step in plan.steps:
-        reason = execute.why(step, store)
-        if reason:
-            redone.add(step.id)
-        line = f"{step.kind}-{step.id}  {step.label}"
-        typer.echo(f"run   {line}  [{reason}]" if reason else f"done  {line}")
-    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(redone)} to do")
+def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: Path | None) -> None:
+    """Print what a plan takes, and every step: done, or why it would run."""
+    known = plan.cells[0].setting.registry
+    sizes = Sizes(plan.suite, known, where, store, prices.load(table))
+    found = forecast(plan, sizes, named(ahead.device or here()))
+    for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
+        typer.echo(line)
 
 
 def show_methods(name: str | None, method_file: str | None, write: Path | None) -> None:

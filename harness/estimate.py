@@ -37,17 +37,19 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
     for name, spec in suite.benchmarks.judged().items():
         if spec.judge == RULE and RULE not in suite.judges:
             continue
-        each = prices.typical(
-            name if name in prices.TYPICAL else "mt-bench", _number_of_questions(name, spec)
-        )
         times = len(spec.reference) if isinstance(spec, Compared) else 1
-        if name in ONE_ORDER_TYPICAL and getattr(spec, "order", "") == "both":
-            times *= 2
-        usage = Usage(*(n * times * rows_of(suite) for n in each))
+        usage = Usage(*(n * times * rows_of(suite) for n in usage_of(name, spec)))
         judge = suite.judges[spec.judge]
         cost = 0.0 if judge.kind == "server" else prices.usd(table, judge.model, usage)
         found.append(Line(name, spec.judge, rows_of(suite), usage, cost))
     return found
+
+
+def usage_of(name: str, spec: Judged) -> Usage:
+    """What judging one row takes, against one reference."""
+    each = prices.typical(name if name in prices.TYPICAL else "mt-bench", _number_of_questions(name, spec))
+    orders = 2 if name in ONE_ORDER_TYPICAL and getattr(spec, "order", "") == "both" else 1
+    return Usage(*(n * orders for n in each))
 
 
 def _number_of_questions(name: str, spec: Judged) -> int | None:
