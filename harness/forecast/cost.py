@@ -21,8 +21,9 @@ class Cost:
     """What a step takes. disk and memory in bytes, usd None where no price is known.
 
     sequential: passes that wait for one another, each through `layers` layers and `reads` bytes of weights;
-    loads: bytes of weights that come from disk first; fixed: bytes of `memory` that smaller batches keep; assumed: what the numbers rest on that nobody has
-    counted; unknown: why there is no estimate, and then all numbers are 0.
+    loads: bytes of weights that come from disk first; fixed: bytes of `memory` that smaller batches keep;
+    assumed: what the numbers rest on that nobody has counted; unknown: why there is no estimate, and then all
+    numbers are 0.
     """
 
     work: Work = "files"
