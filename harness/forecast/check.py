@@ -41,11 +41,11 @@ def written(folder: Path) -> int:
 
 def checked(found: Forecast, store: Store) -> Iterator[str]:
     """A line for each kind with finished steps, and one for all."""
-    done = {s: m for s in found.plan.steps if (m := measured(s, store)) is not None}
+    done = {s.id: m for s in found.plan.steps if (m := measured(s, store)) is not None}
     rows = [HEAD]
     kinds = dict.fromkeys(s.kind for s in found.plan.steps)
     for kind in (*kinds, "all"):
-        pairs = [(s, m) for s in found.plan.steps if (m := done.get(s)) and kind in (s.kind, "all")]
+        pairs = [(s, m) for s in found.plan.steps if (m := done.get(s.id)) and kind in (s.kind, "all")]
         if not pairs:
             continue
         counted = [(found.costs[s.id].flops, m.flops) for s, m in pairs if m.flops is not None]

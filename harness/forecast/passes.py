@@ -93,7 +93,8 @@ def probes(step: Step, sizes: Sizes) -> Cost:
     model, group = sizes.models.of(step.inputs["model"]), sizes.texts.of(step.inputs["group"])
     keep = step.sources["group"].settings["keep"]
     probes = group.sequences * (keep - 1)
-    tokens = round(probes * (group.prompt + 2 * group.answered / max(1, group.sequences)))
+    words = len(step.settings["question"].split())
+    tokens = round(probes * (group.prompt + words + 2 * group.answered / max(1, group.sequences)))
     number = BYTES[step.settings["dtype"]]
     return Cost(
         work="forward",
@@ -105,7 +106,7 @@ def probes(step: Step, sizes: Sizes) -> Cost:
         loads=model.parameters * number,
         disk=4 * group.sequences,
         memory=passing(model, sizes.machine.tokens, probes, number),
-        assumed=(*model.notes, *group.notes, "a probe's words beside its texts left out"),
+        assumed=(*model.notes, *group.notes, "a token for each word of the probe's question"),
     )
 
 

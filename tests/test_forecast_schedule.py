@@ -1,0 +1,52 @@
+"""List scheduling by hand, and its bounds on real plans."""
+
+import random
+
+import pytest
+
+from harness.forecast.schedule import Job, schedule
+
+
+def test_a_chain_takes_its_length_on_any_number_of_devices() -> None:
+    chain = [Job("a", 1, (), True), Job("b", 2, ("a",), True), Job("c", 3, ("b",), True)]
+    for devices in (1, 8):
+        found = schedule(chain, devices)
+        assert (found.makespan, found.chain, found.chain_seconds) == (6, ("a", "b", "c"), 6)
+    assert schedule(chain, 8).used == 1 / 8
+
+
+def test_the_longest_rest_goes_first() -> None:
+    """Two devices, x (1 s) before a long y (4 s), and three jobs of 2 s: 5 s if x starts first, 6 if last."""
+    jobs = [*(Job(f"j{i}", 2, (), True) for i in range(3)), Job("x", 1, (), True), Job("y", 4, ("x",), True)]
+    found = schedule(jobs, 2)
+    assert found.makespan == 6 and found.used == 11 / 12
+    assert found.chain == ("x", "y")
+    assert schedule(jobs, 3).makespan == 5
+
+
+def test_what_takes_no_device_waits_for_none() -> None:
+    jobs = [Job("work", 5, (), True), *(Job(f"call{i}", 5, (), False) for i in range(9))]
+    found = schedule(jobs, 1)
+    assert found.makespan == 5 and found.used == 1
+
+
+def test_nothing_to_do_takes_no_time() -> None:
+    found = schedule([], 4)
+    assert (found.makespan, found.used, found.chain) == (0, 0, ())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_schedule_keeps_the_bounds_of_every_list_schedule(seed: int) -> None:
+    """Graham: no less than the longest chain and the mean load; no more than their sum."""
+    draw = random.Random(seed)
+    jobs: list[Job] = []
+    for i in range(60):
+        needs = tuple({f"s{draw.randrange(i)}" for _ in range(draw.randrange(3))}) if i else ()
+        jobs.append(Job(f"s{i}", draw.uniform(0.1, 5), needs, True))
+    load = sum(job.seconds for job in jobs)
+    for devices in (1, 3, 64):
+        found = schedule(jobs, devices)
+        assert max(found.chain_seconds, load / devices) <= found.makespan + 1e-9
+        assert found.makespan <= found.chain_seconds + load / devices + 1e-9
+        assert found.used * devices * found.makespan == pytest.approx(load)
+    assert schedule(jobs, 1).makespan == pytest.approx(load)
