@@ -144,7 +144,7 @@ class Lineage:
         inputs: dict[str, Step | Part] = {"model": model, "prompts": prompts}
         name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
         label, run = f"rollouts of {name}", "harness.rollouts:run"
-        return Step("rollouts", slug(name), label, settings, inputs, run, 2, context=self.setting.how)
+        return Step("rollouts", slug(name), label, settings, inputs, run, 3, context=self.setting.how)
 
     def _group(self, start: Step, pairs: Step, group: Group) -> Step:
         """The most different of several responses of the model that a stage starts from."""

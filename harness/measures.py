@@ -81,8 +81,8 @@ def answers(cell: Cell, benchmark: str, spec: Judged | Computed, source: Step | 
         settings |= {kind: source.control or source.answers}
         label, run = str(settings[kind]), "run_control" if source.control else "run_stored"
         context = setting.how
-    label = f"{benchmark} answers of {label}"
-    return Step("answers", slug(label), label, settings, inputs, f"harness.answers:{run}", 2, context)
+    label, version = f"{benchmark} answers of {label}", 3 if run == "run_model" else 2
+    return Step("answers", slug(label), label, settings, inputs, f"harness.answers:{run}", version, context)
 
 
 def _asked(spec: Judged | Computed) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Answers: the same whatever is decoded beside them, and drawn from the model's own distribution."""
 
+from typing import Any
+
 import pytest
 import torch
+import transformers
 
 from benchmarks.api import Sampling
 from harness import models
@@ -73,3 +76,64 @@ def test_samples_follow_the_models_distribution(model: models.Model) -> None:
 def test_another_seed_draws_other_answers(model: models.Model) -> None:
     one, two = (generate(model, requests(Sampling(1.0, 1.0, 12)), [3], batch=4, seed=s) for s in (0, 1))
     assert one != two
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+    "eos_token_id": 3,
+    "pad_token_id": 0,
+}
+WINDOWED = {"sliding_window": 6}
+KINDS: dict[str, dict[str, Any]] = {
+    "Llama": {},
+    "Mistral": WINDOWED,
+    "Gemma2": WINDOWED,
+    "Qwen3": {},
+    "Lfm2": {"full_attn_idxs": [1]},  # its convolutions keep states that have no place for padding
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kind: str) -> None:
+    """Prompts on both sides of the window, of unlike lengths, with limits of their own; half sample."""
+    config = getattr(transformers, f"{kind}Config")(**SMALL, **KINDS[kind])
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    draw = torch.Generator().manual_seed(1)
+    asked = []
+    for i in range(11):
+        length, limit = (int(torch.randint(*span, (1,), generator=draw)) for span in ((1, 20), (1, 25)))
+        prompt = torch.randint(4, VOCAB, (length,), generator=draw).tolist()
+        asked.append(Request(prompt, Sampling(0.9 * (i % 2), 1.0, limit), str(i)))
+    alone = [generate(model, [r], [3, 9, 11], batch=1, seed=0)[0] for r in asked]
+
+    for batch in (3, 8, 11):
+        assert generate(model, asked, [3, 9, 11], batch=batch, seed=0) == alone
+    for request, answer in zip(asked[::2], alone[::2], strict=True):
+        ids = list(request.prompt)
+        for token in answer.ids:
+            assert token == int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            ids.append(token)
+        assert answer.truncated == (answer.ids[-1] not in (3, 9, 11))
+    assert {a.truncated for a in alone} == {True, False}
+
+
+def test_a_model_s_own_penalties_do_not_change_what_it_says(model: models.Model) -> None:
+    """Qwen2.5's generation config has a repetition penalty; a sample would no longer be the policy's."""
+    asked = requests(Sampling(0.0, 1.0, 12))
+    plain = generate(model, asked, [3], batch=4, seed=0)
+    before, model.generation_config.repetition_penalty = model.generation_config.repetition_penalty, 5.0
+    try:
+        assert generate(model, asked, [3], batch=4, seed=0) == plain
+    finally:
+        model.generation_config.repetition_penalty = before
