@@ -137,6 +137,18 @@ def compare(
 
 
 @app.command()
+def view(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Serve a run's page, report.html, to this machine alone until Ctrl-C."""
+    from harness import report_command, view
+
+    view.view(report_command.folder_of(run, runs), port)
+
+
+@app.command()
 def suites(
     words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
 ) -> None:

@@ -72,6 +72,8 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "eval": [],
         "report": ["--help"],
         "compare": ["--help"],
+        "view": ["--help"],
+        "show": ["--help"],
         "suites": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry

@@ -1,0 +1,53 @@
+"""`bench view`: a run's page on this machine's own address, and nothing else of its folder."""
+
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import typer
+
+from reports.page.page import NAME
+
+HOST = "127.0.0.1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers `/` and `/report.html` with the page as it now lies on disk; other paths are not there."""
+
+    def __init__(self, page: Path, *of_server: object) -> None:
+        self.page = page
+        super().__init__(*of_server)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, with_body: bool) -> None:
+        if self.path.partition("?")[0] not in ("/", f"/{NAME}") or not self.page.is_file():
+            self.send_error(404)
+            return
+        body = self.page.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: one reader's requests are no news."""
+
+
+def view(folder: Path, port: int) -> None:
+    """Serve the page of a run's folder until Ctrl-C; ValueError where there is no page. Port 0: a free one."""
+    page = folder / NAME
+    if not page.is_file():
+        raise ValueError(f"{folder} has no {NAME}; write it with `bench report {folder} --format html`")
+    with ThreadingHTTPServer((HOST, port), partial(Handler, page)) as server:
+        typer.echo(f"{folder.name}: http://{HOST}:{server.server_port}/ (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("")
