@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def view(folder: Path, port: int) -> None:
-    """Serve the page of a run's folder until Ctrl-C; ValueError where there is no page. Port 0: a free one."""
+    """Serve the page of a run's folder until Ctrl-C; ValueError where there is none. Port 0: a free one."""
     page = folder / NAME
     if not page.is_file():
         raise ValueError(f"{folder} has no {NAME}; write it with `bench report {folder} --format html`")

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from reports import published, slots
 from reports.records import Record
 from reports.slots import DRAW, Draw, Slot
-from reports.stats import interval
 from reports.table import Cell, Column, Row, Table, by_pair, title
 
 
@@ -139,7 +138,9 @@ def _tables(
 
     parts = _win_rates(win_rates, blocks, datasets, draw)
     for slot in others:
-        cells = {(d, m): c for d in datasets for m, c in slots.cells(slot, d, names, interval, draw).items()}
+        cells = {
+            (d, m): c for d in datasets for m, c in slots.cells(slot, d, names, slots.mean, draw).items()
+        }
         parts.append(Part(slots.column(slot, others), cells))
     if not parts:
         return []
@@ -179,7 +180,7 @@ def _win_rates(found: list[Slot], blocks: list[Block], datasets: list[str], draw
             slot = of.get((judge, reference))
             for d in datasets:
                 without = dict.fromkeys(names, Cell(notes=(f"not judged against {reference}",)))
-                told = slots.cells(slot, d, names, interval, draw) if slot else without
+                told = slots.cells(slot, d, names, slots.mean, draw) if slot else without
                 cells.update({(d, m): cell for m, cell in told.items()})
         parts.append(Part(slots.column(column, list(columns.values())), cells))
     return parts

@@ -12,7 +12,6 @@ from reports import published, slots
 from reports.published import Scores
 from reports.records import Record
 from reports.slots import DRAW, TASKS, Draw, Slot
-from reports.stats import interval
 from reports.table import Cell, Column, Row, Table, Unit, by_pair, title
 
 # Suite and data set of the paper's own models -> its table. Other suites stand beside the first of them.
@@ -74,7 +73,7 @@ def _table(
             Column(f"{own.name}.ours", "ours", spec.unit),
             Column(f"{own.name}.verdict", "verdict", "text"),
         ]
-        ours = slots.cells(slot, dataset, methods, interval, draw)
+        ours = slots.cells(slot, dataset, methods, slots.mean, draw)
         reason = _reason(spec, slot, same)
         for m in methods:
             told = _published(spec, paper.get(m))

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from reports import compare, slots
-from reports.compare import NO_TEST, Comparison, Sample, holm
+from reports import chance, compare, slots
+from reports.chance import Sample
+from reports.compare import NO_TEST, Comparison, holm
 from reports.records import Record
-from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes, values_of, weights_of
-from reports.stats import Bootstrap, Item, bootstrap, interval
+from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes, runs_of, values_of, weights_of
+from reports.stats import Bootstrap, bootstrap, interval
 from reports.table import Cell, Column, Row, Table, by_pair, title
 
 ALPHA = 0.05
@@ -70,7 +71,7 @@ def compared(slot: Slot, dataset: str, methods: Sequence[str], draw: Draw = DRAW
     if not whole:
         return None
     weights = weights_of(strata)
-    sample = compare.sample(whole, {m: _runs(of[m]) for m in whole}, weights)
+    sample = chance.sample(whole, {m: runs_of(of[m]) for m in whole}, weights)
     # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
     tested = {p: compare.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
     ps = {p: value for p, value in tested.items() if value is not None}
@@ -110,14 +111,6 @@ def pairwise_summary(found: Compared) -> str:
         f"{sum(p < ALPHA for p in found.adjusted.values())} paired and Holm-adjusted",
     )
     return f"of {len(found.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
-
-
-def _runs(records: list[Record]) -> dict[int, dict[Item, float]]:
-    """Seed -> question -> value."""
-    by_seed: dict[int, list[Record]] = defaultdict(list)
-    for r in records:
-        by_seed[r.seed].append(r)
-    return {seed: values_of(rows) for seed, rows in by_seed.items()}
 
 
 def _table(
@@ -206,7 +199,9 @@ def _notes(
         f"test: {test}{' (' + ', '.join(of) + ')' if several else ''}" for test, of in sorted(kinds.items())
     ]
     if any(test.startswith(compare.TWO_LEVEL) for test in kinds):
-        told.append("two-level: chance of seeds and of questions, t interval by Banerjee's bound")
+        told.append(
+            "two-level: chance of seeds and of questions; p by Banerjee's bound, stricter than the interval"
+        )
     single = [m for m, s in zip(found.sample.methods, found.sample.seeds, strict=True) if len(s) < 2]
     if single:
         whose = "" if len(single) == len(found.sample.methods) else f" (one seed: {', '.join(single)})"

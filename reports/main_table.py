@@ -8,7 +8,6 @@ from reports import slots, summed
 from reports.judge_table import noise_notes
 from reports.records import JudgeCheck, Record, Summary
 from reports.slots import DRAW, Draw, Estimator
-from reports.stats import interval
 from reports.table import Row, Table, by_pair, title
 
 
@@ -23,7 +22,7 @@ def main_tables(
 
     `summaries` add columns that no mean over items gives, `checks` a note on each judge.
     """
-    tables = _tables("Results", records, methods, interval, draw, summaries)
+    tables = _tables("Results", records, methods, slots.mean, draw, summaries)
     used = {r.judge for r in records}
     return [replace(t, notes=t.notes + noise_notes(checks, used)) for t in tables]
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from math import fsum
 from typing import NamedTuple
 
+from reports import chance
+from reports.chance import Part, Sample
 from reports.records import Record
-from reports.stats import RESAMPLES, Bootstrap, Estimate, Item, bootstrap, difference
+from reports.stats import RESAMPLES, Bootstrap, Estimate, Item, bootstrap, difference, interval
 from reports.table import Cell, Column, Unit
 
 
@@ -48,7 +50,8 @@ TASKS = {
 }
 NATS = "sum over tokens of log pi_dpo - log pi_ref, nats"
 ONE_SEED = "conditional on this checkpoint"
-Estimator = Callable[[Bootstrap, str], Estimate | None]
+SEEDS = "rows of several seeds: t over chance of seeds and of questions"
+Estimator = Callable[[Bootstrap, Sample, str], Estimate | None]
 
 
 class Draw(NamedTuple):
@@ -90,14 +93,29 @@ def find(records: list[Record]) -> list[Slot]:
     return slots
 
 
+def mean(boot: Bootstrap, sample: Sample, method: str) -> Estimate:
+    """The mean of a method; where it has several seeds, its interval is over seeds and questions."""
+    return _two_level(interval(boot, method), chance.parts_of_mean(sample, method))
+
+
 def less(baseline: str) -> Estimator:
     """The mean of a method minus that of `baseline`, which has none itself."""
 
-    def estimate(boot: Bootstrap, method: str) -> Estimate | None:
-        there = method != baseline and baseline in boot.methods
-        return difference(boot, method, baseline) if there else None
+    def estimate(boot: Bootstrap, sample: Sample, method: str) -> Estimate | None:
+        if method == baseline or baseline not in boot.methods:
+            return None
+        parts = chance.parts_of_difference(sample, method, baseline)
+        return _two_level(difference(boot, method, baseline), parts)
 
     return estimate
+
+
+def _two_level(found: Estimate, parts: list[Part]) -> Estimate:
+    """With the interval of these parts; without any, that of the resamples stays."""
+    if not parts:
+        return found
+    half = chance.half_width(parts)
+    return found._replace(low=found.value - half, high=found.value + half)
 
 
 def _is_for(reason: Record, judge: str, reference: str) -> bool:
@@ -122,11 +140,16 @@ def cells(
     values = {m: values_of(rows) for m, rows in records.items()}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
-    boot = bootstrap(whole, draw.seed, draw.resamples, weights_of(strata)) if whole else None
+    told = {}
+    if whole:
+        weights = weights_of(strata)
+        boot = bootstrap(whole, draw.seed, draw.resamples, weights)
+        sample = chance.sample(whole, {m: runs_of(records[m]) for m in whole}, weights)
+        told = {m: estimate(boot, sample, m) for m in whole}
 
     found = {}
     for m in methods:
-        there = estimate(boot, m) if boot and m in whole else None
+        there = told.get(m)
         notes = cell_notes(records[m], reasons[m], seeds)
         if values[m] and lacks[m]:
             notes += (f"no average without {', '.join(lacks[m])}",)
@@ -155,6 +178,14 @@ def values_of(records: list[Record]) -> dict[Item, float]:
         if r.value is not None:
             found[item_of(r)].append(r.value)
     return {item: fsum(values) / len(values) for item, values in found.items()}
+
+
+def runs_of(records: list[Record]) -> dict[int, dict[Item, float]]:
+    """Seed -> question -> value."""
+    by_seed: dict[int, list[Record]] = defaultdict(list)
+    for r in records:
+        by_seed[r.seed].append(r)
+    return {seed: values_of(rows) for seed, rows in by_seed.items()}
 
 
 def cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
@@ -209,10 +240,15 @@ def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, .
 
 def intervals(slots: list[Slot], draw: Draw) -> str:
     """How the intervals of these columns are drawn, and what they leave out."""
-    seeds = {r.seed for slot in slots for r in slot.records}
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for r in (r for slot in slots for r in slot.records):
+        seeds[r.method].add(r.seed)
+    every, single = set().union(*seeds.values()), sorted(m for m, of in seeds.items() if len(of) < 2)
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    scope = f"means over seeds {_listed(seeds)}, which are not resampled" if len(seeds) > 1 else ONE_SEED
-    return f"intervals: {kind}; {scope}"
+    if len(every) < 2:
+        return f"intervals: {kind}; {ONE_SEED}"
+    rest = f"; {', '.join(single)}: {kind}, {ONE_SEED}" if single else ""
+    return f"intervals: 95 %, means over seeds {_listed(every)}; {SEEDS}{rest}"
 
 
 def _listed(seeds: set[int]) -> str:

@@ -158,9 +158,23 @@ def test_seeds_are_named_and_a_row_with_fewer_says_so():
     records = [record("DPO", "0", 1.0, seed=s) for s in (0, 1)] + [record("SFT", "0", 1.0)]
     records.append(record("SFT", "", None, status="failed: diverged", seed=1))
     table = only(main_tables(records, ["DPO", "SFT"], QUICK))
-    assert "means over seeds 0, 1, which are not resampled" in table.notes[0]
+    assert "means over seeds 0, 1; rows of several seeds: t over chance of seeds" in table.notes[0]
+    assert "SFT: 95 % bootstrap" in table.notes[0] and "conditional on this checkpoint" in table.notes[0]
     assert cells(table)["DPO"].notes == ()
     assert cells(table)["SFT"].notes == ("seed 0 of 0, 1", "failed: diverged")
+
+
+def test_the_interval_of_several_seeds_is_wider_by_the_chance_of_training():
+    """Seeds 2 apart on the same 40 questions: the seed part alone is 2^2 / 2 / 2 = 1, at t of one df."""
+    rng = random.Random(1)
+    values = [rng.gauss(5, 0.1) for _ in range(40)]
+    records = [record("DPO", str(q), v + 2 * s, seed=s) for q, v in enumerate(values) for s in (0, 1)]
+    records += [record("SFT", str(q), v) for q, v in enumerate(values)]
+    found = cells(only(main_tables(records, ["DPO", "SFT"])))
+    assert (found["DPO"].high - found["DPO"].low) / 2 == pytest.approx(12.706, rel=0.01)
+    assert (found["SFT"].high - found["SFT"].low) / 2 == pytest.approx(0.031, abs=0.01)
+    less = cells(only(difference_tables(records, ["DPO", "SFT"], "SFT")))["DPO"]
+    assert less.high - less.low < 0.2  # one seed on one side: of these checkpoints
 
 
 def test_a_method_that_is_not_shown_is_named():

@@ -29,9 +29,8 @@ def served(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     code = "from harness.cli import main; main()"
     words = ["view", "toy", "--runs", str(run.parent)]
     env = {**ENV, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", code, *words]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     line = process.stdout.readline()
     yield process, line.split()[1]
