@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from harness.forecast.cost import Cost
-from harness.plan import Plan, closure
+from harness.passes import passes
+from harness.plan import Plan, ordered
 from harness.store import Step
-
-PASSES, RESPONSES = ("signals", "probes"), ("rollouts",)
 
 
 class Sharing(NamedTuple):
@@ -31,18 +30,17 @@ def sharing(plan: Plan, costs: Mapping[str, Cost]) -> Sharing:
     teachers: set[str] = set()
     for cell in plan.cells:
         if cell.lineage and isinstance(cell.source, Step):
-            alone += closure(cell.source).values()
+            alone += ordered([cell.source])
             teachers |= {cell.lineage.teacher.id, cell.lineage.teacher_ref.id}
     together = list({step.id: step for step in alone}.values())
 
-    def of(steps: list[Step], kinds: tuple[str, ...]) -> int:
-        return sum(s.kind in kinds and s.sources["model"].id in teachers for s in steps)
+    def responses(steps: list[Step]) -> int:
+        return sum(s.kind == "rollouts" and s.sources["model"].id in teachers for s in steps)
 
     return Sharing(
-        of(alone, PASSES),
-        of(together, PASSES),
-        of(alone, RESPONSES),
-        of(together, RESPONSES),
+        *passes(plan),
+        responses(alone),
+        responses(together),
         len(alone),
         len(together),
         sum(costs[s.id].flops for s in alone),
