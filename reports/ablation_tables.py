@@ -10,7 +10,7 @@ A row is judged against the full method of its block, as in the paper. Papers' c
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from reports import published, slots
+from reports import pairwise, published, slots
 from reports.records import Record
 from reports.slots import DRAW, Draw, Slot
 from reports.table import Cell, Column, Row, Table, by_pair, title
@@ -156,7 +156,9 @@ def _tables(
         *(b.column for b in shape.after),
     )
     judged = [s for s in win_rates if s.reference in {b.against for b in blocks}]
-    notes = [*slots.notes([*judged, *others], names, draw), *(b.note for b in shape.after)]
+    marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
+    notes = [*slots.notes([*judged, *others], names, draw), *pairwise.notes(marked)]
+    notes += [b.note for b in shape.after]
     if not win_rates:
         notes.append("no WR: the run has no AlpacaEval")
     return [Table(title(shape.title, *pair), columns, tuple(rows), tuple(notes))]
@@ -181,6 +183,8 @@ def _win_rates(found: list[Slot], blocks: list[Block], datasets: list[str], draw
             for d in datasets:
                 without = dict.fromkeys(names, Cell(notes=(f"not judged against {reference}",)))
                 told = slots.cells(slot, d, names, slots.mean, draw) if slot else without
+                if slot and column.spec.best:
+                    told = pairwise.mark(slot, d, told)
                 cells.update({(d, m): cell for m, cell in told.items()})
         parts.append(Part(slots.column(column, list(columns.values())), cells))
     return parts

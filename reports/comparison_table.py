@@ -9,33 +9,18 @@ Two methods share a letter exactly if their test, Holm-adjusted over all pairs, 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import combinations
 from string import ascii_letters
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
-from reports import chance, compare, slots
-from reports.chance import Sample
+from reports import compare, slots
 from reports.compare import NO_TEST, Comparison, holm
+from reports.pairwise import ALPHA, Tested, tested
 from reports.records import Record
-from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes, runs_of, values_of, weights_of
+from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes
 from reports.stats import Bootstrap, bootstrap, interval
 from reports.table import Cell, Column, Row, Table, by_pair, title
-
-ALPHA = 0.05
-Pair = tuple[str, str]
-
-
-class Compared(NamedTuple):
-    """The methods of one dataset and column that have a value in every stratum, and what their tests say."""
-
-    sample: Sample
-    boot: Bootstrap
-    lacks: dict[str, list[str]]  # method -> strata without a value, of the methods left out
-    ps: dict[Pair, float]  # of every pair that could be tested
-    adjusted: dict[Pair, float]  # Holm over those pairs
 
 
 def comparison_tables(
@@ -51,33 +36,11 @@ def comparison_tables(
         shown = slots.find([r for r in rows if r.method in methods])
         for dataset in sorted({r.dataset for slot in shown for r in slot.records if r.method in methods}):
             for slot in shown:
-                if (found := compared(slot, dataset, methods, draw)) is not None:
+                if (found := tested(slot, dataset, methods)) is not None:
                     column = slots.column(slot, shown)
                     what = title(f"{column.title}, {dataset}: compared with {baseline}", *pair)
                     tables.append(_table(what, column, slot, dataset, methods, baseline, found, draw))
     return tables
-
-
-def compared(slot: Slot, dataset: str, methods: Sequence[str], draw: Draw = DRAW) -> Compared | None:
-    """The tests of all pairs of methods; None if no method has a value in every stratum."""
-    of: dict[str, list[Record]] = {m: [] for m in methods}
-    for r in slot.records:
-        if r.dataset == dataset and r.method in of and r.value is not None:
-            of[r.method].append(r)
-    values = {m: values_of(rows) for m, rows in of.items()}
-    strata = {item.stratum for own in values.values() for item in own}
-    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods if values[m]}
-    whole = {m: values[m] for m, missing in lacks.items() if not missing}
-    if not whole:
-        return None
-    weights = weights_of(strata)
-    sample = chance.sample(whole, {m: runs_of(of[m]) for m in whole}, weights)
-    # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
-    tested = {p: compare.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
-    ps = {p: value for p, value in tested.items() if value is not None}
-    adjusted = dict(zip(ps, holm(ps.values()), strict=True))
-    boot = bootstrap(whole, draw.seed, draw.resamples, weights)
-    return Compared(sample, boot, {m: s for m, s in lacks.items() if s}, ps, adjusted)
 
 
 def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str, str]:
@@ -100,9 +63,9 @@ def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str,
     return found
 
 
-def pairwise_summary(found: Compared) -> str:
+def pairwise_summary(found: Tested, boot: Bootstrap) -> str:
     """How many of all pairs each kind of test tells apart, as one line of a note."""
-    boot, limit = found.boot, float(ndtri(1 - ALPHA / 2))
+    limit = float(ndtri(1 - ALPHA / 2))
     error = dict(zip(boot.methods, np.nanstd(boot.draws, 0), strict=True))
     mean = dict(zip(boot.methods, boot.means, strict=True))
     counts = (
@@ -120,15 +83,16 @@ def _table(
     dataset: str,
     methods: Sequence[str],
     baseline: str,
-    found: Compared,
+    found: Tested,
     draw: Draw,
 ) -> Table:
-    sample, boot = found.sample, found.boot
+    sample = found.sample
+    boot = bootstrap(found.values, draw.seed, draw.resamples, sample.given)
     others = [m for m in sample.methods if m != baseline]
     there = baseline in sample.methods
     less = compare.versus(sample, baseline, others, draw) if there else {}
-    tested = {m: c.p for m, c in less.items() if c.p is not None}
-    adjusted = dict(zip(tested, holm(tested.values()), strict=True))
+    ps = {m: c.p for m, c in less.items() if c.p is not None}
+    adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     ranks = compare.ranks(sample, boot, draw.seed)
     means = {m: interval(boot, m).value for m in boot.methods}
     apart = {frozenset(pair) for pair, p in found.adjusted.items() if p < ALPHA}
@@ -154,7 +118,7 @@ def _table(
         what,
         _columns(column, baseline),
         tuple(rows),
-        _notes(column, found, less, len(tested), baseline, draw),
+        _notes(column, found, less, len(ps), baseline, boot, draw),
     )
 
 
@@ -188,7 +152,13 @@ def _mde(c: Comparison | None) -> Cell:
 
 
 def _notes(
-    column: Column, found: Compared, less: Mapping[str, Comparison], tests: int, baseline: str, draw: Draw
+    column: Column,
+    found: Tested,
+    less: Mapping[str, Comparison],
+    tests: int,
+    baseline: str,
+    boot: Bootstrap,
+    draw: Draw,
 ) -> tuple[str, ...]:
     """What the tests, families and intervals of a table are, and what they leave out."""
     kinds: dict[str, list[str]] = defaultdict(list)
@@ -213,7 +183,7 @@ def _notes(
         told.append("MDE: difference that such a test finds at p < 0.05 with 80 % power")
     told += [
         f"groups: two methods share a letter if Holm over all {len(found.ps)} pairs does not tell them apart",
-        pairwise_summary(found),
+        pairwise_summary(found, boot),
         f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over seeds",
         f"resampled: questions within each task, B = {draw.resamples:,}, seed {draw.seed}, shared by methods",
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
-from reports import slots, summed
+from reports import pairwise, slots, summed
 from reports.judge_table import noise_notes
 from reports.records import JudgeCheck, Record, Summary
 from reports.slots import DRAW, Draw, Estimator
@@ -22,7 +22,7 @@ def main_tables(
 
     `summaries` add columns that no mean over items gives, `checks` a note on each judge.
     """
-    tables = _tables("Results", records, methods, slots.mean, draw, summaries)
+    tables = _tables("Results", records, methods, slots.mean, draw, summaries, marked=True)
     used = {r.judge for r in records}
     return [replace(t, notes=t.notes + noise_notes(checks, used)) for t in tables]
 
@@ -46,6 +46,7 @@ def _tables(
     estimate: Estimator,
     draw: Draw,
     summaries: Sequence[Summary] = (),
+    marked: bool = False,
 ) -> list[Table]:
     tables = []
     for pair, rows in by_pair(records).items():
@@ -54,12 +55,16 @@ def _tables(
         found = []
         for dataset in sorted({r.dataset for r in rows}):
             cells = [slots.cells(slot, dataset, methods, estimate, draw) for slot in shown]
+            if marked:
+                cells = [pairwise.mark(slot, dataset, of) for slot, of in zip(shown, cells, strict=True)]
             for m in methods:
                 more = tuple(summed.cell(slot, dataset, m) for slot in added)
                 found.append(Row(dataset, m, tuple(of_slot[m] for of_slot in cells) + more))
         columns = tuple(slots.column(slot, shown) for slot in shown)
         columns += tuple(summed.column(slot, added) for slot in added)
         notes = slots.notes(shown, methods, draw) + summed.notes(added)
+        if marked:
+            notes += pairwise.notes(shown, [summed.column(slot, added).title for slot in added])
         if hidden := sorted({r.method for r in rows} - set(methods)):
             notes += (f"records but no row here: {', '.join(hidden)}",)
         tables.append(Table(title(what, *pair), columns, tuple(found), notes))

@@ -5,7 +5,7 @@
     | Teacher | 6.82 [6.51, 7.12] |
     | ADPA | **6.25** [5.90, 6.60] |
 
-The best of a column is bold, per dataset; the teacher is no contestant. CSV keeps units and digits.
+Cells that a test marks are bold (best) or underlined (second), see pairwise.py. CSV keeps units and digits.
 """
 
 import csv
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.table import TEACHER, Cell, Row, Table, Unit
+from reports.table import Cell, Mark, Table, Unit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +44,11 @@ LATEX = str.maketrans(
 )
 
 
+MARKED_MARKDOWN: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
+MARKED_LATEX: dict[Mark, str] = {"": "", "best": r"\textbf", "second": r"\underline"}
+MARKED_TERMINAL: dict[Mark, str] = {"": "", "best": "bold", "second": "underline"}
+
+
 class Text(NamedTuple):
     """A cell as shown: its value, "[low, high]", "(n=78)" where n differs in the column, footnote numbers."""
 
@@ -51,7 +56,7 @@ class Text(NamedTuple):
     interval: str = ""
     n: str = ""
     marks: str = ""
-    best: bool = False
+    stands: Mark = ""
 
 
 class Page(NamedTuple):
@@ -69,7 +74,7 @@ def to_markdown(table: Table) -> str:
     page = shown(table)
 
     def cell(t: Text) -> str:
-        value = f"**{t.value}**" if t.best else t.value.translate(MARKDOWN)
+        value = MARKED_MARKDOWN[t.stands].format(t.value.translate(MARKDOWN))
         marks = f"<sup>{t.marks}</sup>" if t.marks else ""
         return " ".join(filter(None, (value, t.interval, t.n))) + marks
 
@@ -92,7 +97,8 @@ def to_latex(table: Table) -> str:
         return f"${text}$" if text.startswith("-") and text != MISSING else text.translate(LATEX)
 
     def cell(t: Text) -> str:
-        value = rf"\textbf{{{number(t.value)}}}" if t.best else number(t.value)
+        command = MARKED_LATEX[t.stands]
+        value = rf"{command}{{{number(t.value)}}}" if command else number(t.value)
         small = " ".join(filter(None, (t.interval, t.n)))
         marks = f"$^{{{t.marks}}}$" if t.marks else ""
         return value + (rf" {{\scriptsize ${small}$}}" if small else "") + marks
@@ -139,7 +145,7 @@ def to_csv(table: Table) -> str:
 def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
     """Intervals beside their values where all columns fit so, else beneath; then blocks of columns that fit.
 
-    `styled` adds the escape codes that make the best bold.
+    `styled` adds the escape codes that make the best bold and underline the second.
     """
     from rich.console import Console  # here, so that the other formats do not need it
 
@@ -198,7 +204,7 @@ def _rich(page: Page, columns: list[int], stacked: bool) -> "RichTable":
         shown = [RichText(label) for label in labels]
         for t in (cells[column] for column in columns):
             marked = t.value + (f" ({t.marks})" if t.marks else "")
-            text = RichText(marked, style="bold" if t.best else "")
+            text = RichText.assemble((marked, MARKED_TERMINAL[t.stands]))
             shown.append(text.append(("\n" if stacked else " ").join(["", *filter(None, (t.interval, t.n))])))
         out.add_row(*shown)
     return out
@@ -220,25 +226,12 @@ def shown(table: Table) -> Page:
     for row in table.rows:
         rows.append(([row.dataset] * several + [row.method], []))
         for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
-            best = column.best and _is_best(table, row, i)
             marks = ",".join(str(footnotes.setdefault(note, len(footnotes) + 1)) for note in cell.notes)
             n = f"(n={_n(cell.n)})" if cell.n and len(counts[i]) > 1 else ""
-            rows[-1][1].append(Text(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, best))
+            rows[-1][1].append(
+                Text(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
+            )
     return Page(["Dataset"] * several + ["Method"], heads, rows, list(table.notes), list(footnotes))
-
-
-def _is_best(table: Table, row: Row, i: int) -> bool:
-    """Whether no contestant on this dataset has more. What reads the same is the same: both are bold."""
-    unit = table.columns[i].unit
-    values = [r.cells[i] for r in table.rows if r.dataset == row.dataset and r.method != TEACHER]
-    highest = max((c for c in values if isinstance(c.value, float | int)), key=_value, default=Cell())
-    own = row.cells[i]
-    return row.method != TEACHER and own.value is not None and _shown(own, unit) == _shown(highest, unit)
-
-
-def _value(cell: Cell) -> float:
-    assert isinstance(cell.value, float | int)
-    return cell.value
 
 
 def _shown(cell: Cell, unit: Unit) -> str:

@@ -19,9 +19,12 @@ Unit = Literal[
 ]
 
 
+Mark = Literal["", "best", "second"]
+
+
 @dataclass(frozen=True)
 class Column:
-    """`name` is for machines, `title` for people; with `best`, the highest value of the column is marked."""
+    """`name` is for machines, `title` for people; `best`: the highest value is the best."""
 
     name: str
     title: str
@@ -33,7 +36,8 @@ class Column:
 class Cell:
     """One value in the unit of its column, shares 0-1; None: there is none, and `notes` say why.
 
-    `n` counts what the value was taken over, 0 where that says nothing; `notes` become footnotes.
+    `n` counts what the value was taken over, 0 where that says nothing; `notes` become footnotes. `mark` says
+    that a test tells the value from the next lower one of its column (pairwise.py).
     """
 
     value: float | str | None = None
@@ -41,6 +45,7 @@ class Cell:
     high: float | None = None
     n: int = 0
     notes: tuple[str, ...] = ()
+    mark: Mark = ""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ GOLDEN = """\
 | --- | ---: | ---: | ---: |
 | DCKD | 50.0 [50.0, 50.0] | 8.00 [8.00, 8.00] | 50.0 / 50.0 / 50.0 |
 | DCKD w/o DPO teacher | 25.0 [0.0, 75.0] | 7.00 [7.00, 7.00] | 48.2 / 35.6 / 39.1 |
-| DCKD w/o dispreferred | 0.0 [0.0, 0.0] | **9.00** [9.00, 9.00] | 40.3 / 39.9 / 37.9 |
+| DCKD w/o dispreferred | 0.0 [0.0, 0.0] | 9.00 [9.00, 9.00] | 40.3 / 39.9 / 37.9 |
 | ADPA | 50.0 [50.0, 50.0] | 6.00 [6.00, 6.00] | 50.0 / 50.0 / 50.0 |
 | ADPA w/o reference teacher | 25.0 [0.0, 50.0] | 5.00 [5.00, 5.00] | 31.6 / 36.6 / 46.2 |
 
@@ -62,6 +62,8 @@ GOLDEN = """\
 - MT-Bench: judge rule
 - intervals: 95 % bootstrap over questions, B = 5,000, seed 0, paired; conditional on this checkpoint
 - an AlpacaEval row equal to its reference is 50 by definition
+- bold: the best, if a paired test tells it from the second at p \\< 0.05, Holm over all pairs of its column; \
+underlined: the second, if one tells it from the third; the Teacher takes no part
 - paper WR: percent against the full method, ADPA's Table 2, DPO-MIX-7K, three students
 """
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy import stats as theirs
 
-from reports import slots
+from reports import pairwise, slots
 from reports.compare import holm
-from reports.comparison_table import compared, comparison_tables, letters, pairwise_summary
+from reports.comparison_table import comparison_tables, letters, pairwise_summary
 from reports.records import Record
 from reports.render import to_csv, to_latex, to_markdown, to_terminal
 from reports.slots import Draw
+from reports.stats import bootstrap
 from reports.table import Cell, Table
 
 QUICK = Draw(resamples=500)
@@ -209,14 +210,14 @@ def test_real_verdicts_of_14_models_are_told_apart_as_scipy_tells_them(verdicts:
     of = {m: verdicts[m] for m in names}
     fields = {"benchmark": "alpaca-eval-2", "metric": "win_rate", "judge": "gpt-4", "reference": "gpt4"}
     records = [record(m, str(q), float(x), **fields) for m in names for q, x in enumerate(of[m])]
-    found = compared(slots.find(records)[0], "data", names)
+    found = pairwise.tested(slots.find(records)[0], "data", names)
 
     pairs = list(combinations(names, 2))
     paired = [theirs.ttest_rel(of[a], of[b]).pvalue for a, b in pairs]
     unpaired = [theirs.ttest_ind(of[a], of[b], equal_var=False).pvalue for a, b in pairs]
     counts = [int((np.array(p) < 0.05).sum()) for p in (unpaired, paired, holm(paired))]
     assert counts == [65, 69, 57]
-    assert pairwise_summary(found) == (
+    assert pairwise_summary(found, bootstrap(found.values)) == (
         "of 91 pairs, differ at p < 0.05: 65 unpaired, 69 paired, 57 paired and Holm-adjusted"
     )
     assert found.ps == pytest.approx(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from reports import pairwise
 from reports.main_table import difference_tables, main_tables
 from reports.records import Record
 from reports.slots import Draw
@@ -150,8 +151,9 @@ def test_the_notes_name_judge_reference_and_kind_of_interval():
         "AlpacaEval WR (%): judge rule, reference ADPA",
         "intervals: 95 % bootstrap over questions, B = 5,000, seed 0, paired; conditional on this checkpoint",
         "an AlpacaEval row equal to its reference is 50 by definition",
+        pairwise.NOTE,
     )
-    assert only(main_tables(records, ["DPO"])).notes == shown[:2]
+    assert only(main_tables(records, ["DPO"])).notes == (*shown[:2], pairwise.NOTE)
 
 
 def test_seeds_are_named_and_a_row_with_fewer_says_so():

@@ -2,6 +2,9 @@
 
 import csv
 import random
+import shutil
+import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from reports.main_table import main_tables
 from reports.records import Record
 from reports.render import to_csv, to_latex, to_markdown, to_terminal
-from reports.table import Cell, Column, Row, Table
+from reports.table import Cell, Column, Mark, Row, Table
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITERS = {"md": to_markdown, "csv": to_csv, "tex": to_latex, "txt": to_terminal}
@@ -50,13 +53,11 @@ def text(ending: str, rows: list[Record]) -> str:
     return WRITERS[ending](table)
 
 
-def one_column(values: dict[str, float | None], unit: str = "score", best: bool = True) -> Table:
-    rows = tuple(Row("d", method, (Cell(value),)) for method, value in values.items())
-    return Table("t", (Column("c", "C", unit, best),), rows)
-
-
-def bold(table: Table) -> list[str]:
-    return [line.split(" | ")[0].strip("| ") for line in to_markdown(table).splitlines() if "**" in line]
+def one_column(
+    values: dict[str, float | None], unit: str = "score", marks: Mapping[str, Mark] | None = None
+) -> Table:
+    rows = tuple(Row("d", m, (Cell(value, mark=(marks or {}).get(m, "")),)) for m, value in values.items())
+    return Table("t", (Column("c", "C", unit),), rows)
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -72,32 +73,43 @@ def test_shuffled_records_give_the_same_bytes(ending: str):
         assert text(ending, rows) == expected
 
 
-def test_the_best_is_bold_and_the_teacher_is_no_contestant():
-    assert bold(one_column({"Teacher": 9.0, "DPO": 5.0, "SFT": 4.0, "SimPO": None})) == ["DPO"]
+def test_marks_are_bold_and_underlined_in_every_format():
+    table = one_column({"DPO": -5.0, "SFT": -6.0, "KD": -7.0}, marks={"DPO": "best", "SFT": "second"})
+    assert [line.split(" | ")[1] for line in to_markdown(table).splitlines()[4:7]] == [
+        "**-5.00** |", "<u>-6.00</u> |", "-7.00 |",
+    ]  # fmt: skip
+    assert r"DPO & \textbf{$-5.00$} \\" in to_latex(table) and r"SFT & \underline{$-6.00$} \\" in to_latex(
+        table
+    )
+    styled = to_terminal(table, styled=True)
+    assert "\x1b[1m-5.00" in styled and "\x1b[4m-6.00" in styled and "\x1b[4m-7" not in styled
 
 
-def test_what_reads_the_same_is_equally_good():
-    assert bold(one_column({"DPO": 5.001, "SFT": 4.999, "ADPA": 4.99})) == ["DPO", "SFT"]
-
-
-def test_a_negative_best_is_the_highest():
-    assert bold(one_column({"DPO": -5.0, "SFT": -4.0}, "nats")) == ["SFT"]
-
-
-def test_nothing_is_best_where_nobody_contests_or_high_is_not_good():
-    assert bold(one_column({"Teacher": 9.0, "DPO": None})) == []
-    assert bold(one_column({"DPO": 5.0, "SFT": 4.0}, best=False)) == []
-
-
-def test_each_dataset_has_its_own_best_and_is_named_only_among_several():
+def test_datasets_are_named_only_among_several():
     rows = tuple(
         Row(d, m, (Cell(v),)) for d, m, v in [("x", "DPO", 1.0), ("x", "SFT", 2.0), ("y", "DPO", 0.5)]
     )
     table = Table("t", (Column("c", "C", "score", best=True),), rows)
     lines = to_markdown(table).splitlines()
     assert lines[2] == "| Dataset | Method | C |"
-    assert lines[5:7] == ["| x | SFT | **2.00** |", "| y | DPO | **0.50** |"]
+    assert lines[5:7] == ["| x | SFT | 2.00 |", "| y | DPO | 0.50 |"]
     assert to_markdown(replace(table, rows=rows[:2])).splitlines()[2] == "| Method | C |"
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="needs pdflatex (apt-get install texlive-latex-base)"
+)
+def test_latex_compiles(tmp_path: Path):
+    """Marks, footnotes, signs and what is special, in one document with the packages that are asked for."""
+    special = one_column({r"[a] 50% & my_model #1 {x} ~ ^ $ \ <>": -1.0, "DPO": 2.0}, marks={"DPO": "best"})
+    parts = [text("tex", records()), to_latex(special), to_latex(wide(5))]
+    body = "\n".join(parts)
+    source = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "t.tex").write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "t.tex"], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout.decode()[-2000:]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,7 @@ def test_each_dataset_has_its_own_best_and_is_named_only_among_several():
     ],
 )  # fmt: skip
 def test_numbers_are_rounded_by_their_unit(unit: str, value: float | str | None, shown: str):
-    table = one_column({"DPO": value}, unit, best=False)
+    table = one_column({"DPO": value}, unit)
     assert to_markdown(table).splitlines()[4] == f"| DPO | {shown} |"
 
 
@@ -133,7 +145,7 @@ def test_footnotes_are_numbered_as_they_first_appear_and_shared():
 
 def test_latex_escapes_what_is_special():
     name = r"[a] 50% & my_model #1 {x} ~ ^ $ \ <>"
-    latex = to_latex(one_column({name: -1.0}, "nats", best=False))
+    latex = to_latex(one_column({name: -1.0}, "nats"))
     escaped = (
         r"{[}a] 50\% \& my\_model \#1 \{x\} \textasciitilde{} \textasciicircum{} \$ \textbackslash{} "
         r"\textless{}\textgreater{}"
@@ -142,7 +154,7 @@ def test_latex_escapes_what_is_special():
 
 
 def test_markdown_escapes_what_is_special():
-    lines = to_markdown(one_column({"a|b_c*<d>": 1.0}, best=False)).splitlines()
+    lines = to_markdown(one_column({"a|b_c*<d>": 1.0})).splitlines()
     assert lines[4] == r"| a\|b\_c\*\<d> | 1.00 |"
 
 
