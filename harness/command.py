@@ -57,7 +57,7 @@ class Batches(NamedTuple):
 
 
 FREE, USUAL, HERE, INLINE = Spending(), Batches(), Ahead(), executors.Chosen()
-WIDE = ("summaries",)  # tables that are written only: every number of every benchmark
+WIDE = ("summaries", "comparison")  # written only: every number of every benchmark, every test
 
 
 def machine(runs: Path, workers: int = 1, at_once: Batches = USUAL) -> Machine:

@@ -8,7 +8,6 @@ Two methods share a letter exactly if their test, Holm-adjusted over all pairs, 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from string import ascii_letters
 
 import numpy as np
@@ -20,17 +19,14 @@ from reports.pairwise import ALPHA, Tested, tested
 from reports.records import Record
 from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes
 from reports.stats import Bootstrap, bootstrap, interval
-from reports.table import Cell, Column, Row, Table, by_pair, title
+from reports.table import Cell, Column, Row, Table, by_pair, check_row, title
 
 
 def comparison_tables(
     records: Sequence[Record], methods: Sequence[str], baseline: str, draw: Draw = DRAW
 ) -> list[Table]:
     """One table per pair, dataset and benchmark column, its rows those of `methods`, in their order."""
-    if baseline not in methods:
-        near = get_close_matches(baseline, methods, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no row {baseline!r}{hint} rows: {', '.join(methods)}")
+    check_row(baseline, methods)
     tables = []
     for pair, rows in by_pair(records).items():
         shown = slots.find([r for r in rows if r.method in methods])

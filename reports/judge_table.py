@@ -3,11 +3,13 @@
 agreement (%) 87.1 [83.6, 90.0] | consistent (%) 81.0 | first slot (%) 52.3 | repeat noise (%) 11.2
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
 
 from reports.records import JudgeCheck
 from reports.table import Cell, Column, Row, Table
 
+Z = 1.96  # 95 %
 COLUMNS = (
     Column("agreement", "Agreement (%)", "share"),
     Column("consistent", "Consistent (%)", "share"),
@@ -44,12 +46,25 @@ def _cells(c: JudgeCheck) -> tuple[Cell, ...]:
     )
 
 
-def noise_notes(checks: Iterable[JudgeCheck], judges: Iterable[str]) -> tuple[str, ...]:
-    """The noise floor of the judges of a table: how far a verdict moves when it is asked for again."""
+def noise_notes(
+    checks: Iterable[JudgeCheck], judges: Iterable[str], questions: Mapping[tuple[str, str], int]
+) -> tuple[str, ...]:
+    """How good the judges of a table are, and how far a win rate moves when each verdict is asked for again.
+
+    `questions` counts those of each (judge, benchmark). That noise of each verdict alone is in the spread of
+    questions, so the intervals hold it: adding it to them would count it twice.
+    """
     wanted, told = set(judges), []
     for c in checks:
-        if c.judge in wanted and c.agreement is not None:
-            noise = "" if c.repeat_noise is None else f"; repeats differ by {100 * c.repeat_noise:.1f} (sd)"
-            agrees = f"agrees with {100 * c.agreement:.1f} % of {c.n} gold pairs"
-            told.append(f"judge {c.judge} ({c.prompt}): {agrees}{noise}")
+        if c.judge not in wanted or c.agreement is None:
+            continue
+        noise = ""
+        if c.repeat_noise is not None:
+            noise = f"; repeats differ by {100 * c.repeat_noise:.1f} (sd)"
+            if n := questions.get((c.judge, c.prompt), 0):
+                moved = 100 * Z * c.repeat_noise / sqrt(n)
+                noise += f", which moves a win rate over {n:,} questions by about +-{moved:.1f}"
+                noise += " (its interval holds that)"
+        agrees = f"agrees with {100 * c.agreement:.1f} % of {c.n} gold pairs"
+        told.append(f"judge {c.judge} ({c.prompt}): {agrees}{noise}")
     return tuple(told)

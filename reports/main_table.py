@@ -1,14 +1,14 @@
 """The main table: every method on every benchmark, a mean over questions with its interval."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from reports import pairwise, slots, summed
 from reports.judge_table import noise_notes
 from reports.records import JudgeCheck, Record, Summary
 from reports.slots import DRAW, Draw, Estimator
-from reports.table import Row, Table, by_pair, title
+from reports.table import Row, Table, by_pair, check_row, title
 
 
 def main_tables(
@@ -23,18 +23,20 @@ def main_tables(
     `summaries` add columns that no mean over items gives, `checks` a note on each judge.
     """
     tables = _tables("Results", records, methods, slots.mean, draw, summaries, marked=True)
-    used = {r.judge for r in records}
-    return [replace(t, notes=t.notes + noise_notes(checks, used)) for t in tables]
+    asked: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for r in records:
+        if r.question:
+            asked[r.judge, r.benchmark].add(r.question)
+    counts = {of: len(questions) for of, questions in asked.items()}
+    notes = noise_notes(checks, {r.judge for r in records}, counts)
+    return [replace(t, notes=t.notes + notes) for t in tables]
 
 
 def difference_tables(
     records: Iterable[Record], methods: Sequence[str], baseline: str, draw: Draw = DRAW
 ) -> list[Table]:
     """The main tables with each cell less that of `baseline`, paired by question; nothing is best."""
-    if baseline not in methods:
-        near = get_close_matches(baseline, methods, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no row {baseline!r}{hint} rows: {', '.join(methods)}")
+    check_row(baseline, methods)
     tables = _tables(f"Differences from {baseline}", records, methods, slots.less(baseline), draw)
     return [replace(t, columns=tuple(replace(c, best=False) for c in t.columns)) for t in tables]
 

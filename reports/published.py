@@ -8,6 +8,12 @@ Alignment in Small Language Models", ICLR 2025 (arXiv 2502.17927).
     GRANULARITY             Table 3, pair not stated
     Q_VARIANTS              table of the slides on distilling Q or the advantage, pair not stated
 
+And of PAD, Gu et al., "Capturing Nuanced Preferences: Preference-Aligned Distillation for Small Language
+Models", Findings of ACL 2025 (arXiv 2502.14272):
+
+    PAD_LC                  AlpacaEval 2, length-controlled, Gemma-2-9B-It > Gemma-2-2B-It: README of the
+                            authors' code (EganGu/PAD). The paper's other tables were not at hand.
+
 Win rates are AlpacaEval's, in percent; MT-Bench is a mean of ratings 1-10; OpenLLM is the average of the Open
 LLM Leaderboard, in percent. Rows bear the names of our registry.
 """
@@ -89,3 +95,5 @@ GRANULARITY: Mapping[str, Granularity] = {
 }
 
 Q_VARIANTS: Mapping[str, float] = {"Q-argmax KD": 41.8, "Q-softmax KD": 28.2, "ADPA": 50.0}
+
+PAD_LC: Mapping[str, float] = {"DPO": 43.77, "SimPO": 44.94, "PAD": 45.73}

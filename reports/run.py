@@ -8,7 +8,6 @@ Tables are a function of the rows alone: the same rows give the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +20,12 @@ from reports.direction_table import direction_tables
 from reports.judge_table import judge_tables
 from reports.judging_table import judging_tables
 from reports.main_table import main_tables
+from reports.pad_table import pad_tables
 from reports.quality_table import quality_tables
 from reports.records import Cost, JudgeCheck, Judging, Record, Summary, Training
 from reports.render import to_csv, to_latex, to_markdown
 from reports.summary_tables import summary_tables
-from reports.table import Table
+from reports.table import STUDENT, Table, check_row
 from reports.training_table import training_tables
 
 FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
@@ -92,9 +92,12 @@ def build(rows: Rows) -> dict[str, list[Table]]:
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         trained = {t.method for t in own.trained}
+        main = main_tables(own.measured, names, summaries=own.summed, checks=own.checks)
         found = {
-            "main": main_tables(own.measured, names, summaries=own.summed, checks=own.checks),
+            "main": main,
+            "pad": pad_tables(main),
             "ablation": ablation_tables(own.measured, names),
+            "comparison": comparison_tables(own.measured, names, _baseline(names)),
             "direction": direction_tables(own.measured, own.trained, names),
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),
@@ -108,6 +111,11 @@ def build(rows: Rows) -> dict[str, list[Table]]:
     return {name: tables for name, tables in built.items() if tables}
 
 
+def _baseline(methods: Sequence[str]) -> str:
+    """Whom a run's own comparison is with: the Student, else SFT, else the first row."""
+    return next((m for m in (STUDENT, "SFT") if m in methods), methods[0])
+
+
 def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
     methods = rows.methods().items()
@@ -117,12 +125,8 @@ def beside(rows: Rows) -> list[Table]:
 def compared(rows: Rows, baseline: str) -> list[Table]:
     """Every method against `baseline`, benchmark by benchmark; ValueError where no pair has that row."""
     methods = rows.methods()
+    check_row(baseline, list(dict.fromkeys(m for names in methods.values() for m in names)))
     found = {pair: names for pair, names in methods.items() if baseline in names}
-    if not found:
-        known = list(dict.fromkeys(m for names in methods.values() for m in names))
-        near = get_close_matches(baseline, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"rows: {', '.join(known)}"
-        raise ValueError(f"no row {baseline!r}; {hint}")
     return [
         table
         for pair, names in found.items()

@@ -7,6 +7,7 @@ Table("pocket", columns=(Column("mt-bench.score", "MT-Bench", "score", best=True
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import fsum
 from typing import Literal, TypeVar
 
@@ -65,6 +66,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+
+def check_row(name: str, methods: Sequence[str]) -> None:
+    """ValueError, with the nearest, where `name` is no row of `methods`."""
+    if name not in methods:
+        near = get_close_matches(name, methods, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ValueError(f"no row {name!r}{hint} rows: {', '.join(methods)}")
 
 
 def by_pair(rows: Iterable[Source]) -> dict[tuple[str, str], list[Source]]:

@@ -62,8 +62,8 @@ GOLDEN = """\
 - MT-Bench: judge rule
 - intervals: 95 % bootstrap over questions, B = 5,000, seed 0, paired; conditional on this checkpoint
 - an AlpacaEval row equal to its reference is 50 by definition
-- bold: the best, if a paired test tells it from the second at p \\< 0.05, Holm over all pairs of its column; \
-underlined: the second, if one tells it from the third; the Teacher takes no part
+- bold: the best, if a paired test tells it from the second at p \\< 0.05, Holm over all pairs of its \
+column; underlined: the second, if one tells it from the third; the Teacher takes no part
 - paper WR: percent against the full method, ADPA's Table 2, DPO-MIX-7K, three students
 """
 

@@ -97,11 +97,17 @@ def test_what_a_check_found_is_a_table_and_a_note_under_what_the_judge_judged() 
     (table,) = judge_tables([CHECK])
     assert shown(table, "gpt-4, alpaca-eval")["Agreement (%)"] == Cell(0.8, 0.76, 0.84, n=400)
     told = "judge gpt-4 (alpaca-eval): agrees with 80.0 % of 400 gold pairs; repeats differ by 10.0 (sd)"
-    assert noise_notes([CHECK], ["gpt-4"]) == (told,)
-    assert noise_notes([CHECK], ["rule"]) == ()
+    assert noise_notes([CHECK], ["gpt-4"], {}) == (told,)
+    assert noise_notes([CHECK], ["rule"], {}) == ()
     (main,) = main_tables([RECORD], ["DPO"], QUICK, summed(win_rate=0.25), [CHECK])
     assert told in main.notes
     assert not judge_tables([])
+
+
+def test_the_noise_of_a_judge_is_told_for_the_number_of_its_questions() -> None:
+    """1.96 x 10 / sqrt(400) = 0.98."""
+    (told,) = noise_notes([CHECK], ["gpt-4"], {("gpt-4", "alpaca-eval"): 400, ("gpt-4", "mt-bench"): 9})
+    assert told.endswith("moves a win rate over 400 questions by about +-1.0 (its interval holds that)")
 
 
 def test_every_number_of_a_benchmark_stands_in_a_table_of_its_own() -> None:
