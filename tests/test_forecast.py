@@ -89,7 +89,7 @@ def test_a_models_size_is_that_of_the_model_built_from_it(name: str) -> None:
 
 def test_every_preset_has_a_size_for_each_of_its_models_and_data_sets() -> None:
     """No step of a shipped suite is without an estimate, with no network, no data and an empty store."""
-    for name in ("adpa-llama", "adpa-ablation", "pad-gemma", "pad-llama", "smol", "real-text", "pocket-all"):
+    for name in ("adpa-llama", "adpa-ablation", "pad-gemma", "pad-llama", "smol", "real-text", "pocket"):
         plan = planned(name=name)
         sizes = sizes_of(plan, None)
         unknown = {cost_of(s, sizes).unknown for s in plan.steps}

@@ -105,7 +105,7 @@ def probes(step: Step, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=model.parameters * number,
         disk=4 * group.sequences,
-        memory=passing(model, sizes.machine.tokens, probes, number),
+        memory=passing(model, sizes.machine.tokens, _batches(sizes.machine.tokens, tokens // probes), number),
         assumed=(*model.notes, *group.notes, "a token for each word of the probe's question"),
     )
 
