@@ -55,7 +55,8 @@ def run_model(work: Work) -> dict[str, Any]:
             )
             for q, conversation in asked
         ]
-        drawn = generate(model, requests, stop, batch=work.context["batch"], seed=settings["seed"])
+        batch, seed = work.context["batch"], settings["seed"]
+        drawn = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
         texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
         return [(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 

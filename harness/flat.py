@@ -14,16 +14,23 @@ from numpy.typing import NDArray
 
 
 class FlatWriter:
-    """Appends rows to one array; use as a context manager."""
+    """Appends rows to one array; use as a context manager. The first `rows` of one that is there stay."""
 
-    def __init__(self, folder: Path, name: str, dtype: str, width: int = 0) -> None:
+    def __init__(self, folder: Path, name: str, dtype: str, width: int = 0, *, rows: int = 0) -> None:
         (folder / f"{name}.json").write_text(json.dumps({"dtype": dtype, "width": width}))
         self.dtype = np.dtype(dtype)
-        self.file = (folder / f"{name}.bin").open("wb")
+        self.file = (folder / f"{name}.bin").open("r+b" if rows else "wb")
+        self.file.truncate(rows * max(width, 1) * self.dtype.itemsize)
+        self.file.seek(0, os.SEEK_END)
 
     def append(self, rows: NDArray[np.generic]) -> None:
         """Write rows [n] or [n, width] behind what is there."""
         self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+
+    def to_disk(self) -> None:
+        """Wait until what was appended is on the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
 
     def __enter__(self) -> "FlatWriter":
         return self

@@ -9,10 +9,13 @@ Nothing but the request decides an answer: what a model's generation config says
 
 import hashlib
 import inspect
+import json
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +25,10 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.generation import TopPLogitsWarper
 
 from benchmarks.api import Sampling
+from harness.kept import Beat, Lines
 from harness.models import Model
+
+log = logging.getLogger(__name__)
 
 REFILL = 0.25  # share of the rows that have ended before they leave, since who enters costs a pass
 
@@ -54,11 +60,38 @@ class _Row:
 
 
 def generate(
-    model: Model, requests: Sequence[Request], stop: list[int], *, batch: int, seed: int
+    model: Model,
+    requests: Sequence[Request],
+    stop: list[int],
+    *,
+    batch: int,
+    seed: int,
+    kept: Path | None = None,
 ) -> list[Generated]:
-    """Answer every request, in its order; at most `batch` are decoded at a time."""
-    found = dict(decoded(model, requests, stop, batch=batch, seed=seed))
-    return [found[i] for i in range(len(requests))]
+    """Answer every request, in its order; at most `batch` are decoded at a time.
+
+    Below `kept` answers outlive a kill: what stands there is not decoded again.
+    """
+    keys, lines, beat = [_key(request, stop, seed) for request in requests], Lines(kept), Beat()
+    found = {row["key"]: Generated(row["ids"], row["truncated"]) for row in lines.read()[0]}
+    missing = [i for i, key in enumerate(keys) if key not in found]
+    if len(missing) < len(keys):
+        log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
+    new: list[dict[str, Any]] = []
+    for at, answer in decoded(model, [requests[i] for i in missing], stop, batch=batch, seed=seed):
+        key = keys[missing[at]]
+        found[key] = answer
+        new.append({"key": key, **answer._asdict()})
+        if beat.due():
+            lines.add(*new)
+            new.clear()
+    lines.close()
+    return [found[key] for key in keys]
+
+
+def _key(request: Request, stop: list[int], seed: int) -> str:
+    """What an answer of a model is kept under: all that decides it."""
+    return hashlib.sha256(json.dumps([request, stop, seed], default=asdict).encode()).hexdigest()
 
 
 def decoded(

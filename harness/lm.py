@@ -1,6 +1,6 @@
 """lm-eval's requests, answered by a pool of workers; every batch is kept, so that a killed run goes on.
 
-    lm-eval/5d1f30a7c2e4/host.4711.9b2c.jsonl    {"key": "9f3a...", "answers": [[-12.5, false], ...]}
+    lm-eval/5d1f30a7c2e4/host-4711-9b2c.jsonl    {"key": "9f3a...", "answers": [[-12.5, false], ...]}
 
 The batches are those that lm-eval's HFLM forms of the whole list of requests, whatever the number of workers
 and whatever is kept already: a batch is the unit of work and of the cache. So the numbers are those of plain
@@ -12,8 +12,6 @@ once.
 import hashlib
 import json
 import logging
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
-from uuid import uuid4
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -29,6 +26,7 @@ from lm_eval.models.utils import Collator, normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness import chat
+from harness.kept import Lines
 from harness.models import load_tokenizer
 from harness.workers import Held, Pool
 
@@ -72,7 +70,8 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.computed = self.kept = 0
         self.cut: set[tuple[str, int]] = set()
         self._cut: list[bool] = []
-        self._replies = Replies(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
+        self._lines = Lines(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
+        self._known = {row["key"]: row["answers"] for row in self._lines.read()[0]}
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -129,13 +128,14 @@ class PooledLM(HFLM):  # type: ignore[misc]
     def _answered(self, kind: Kind, batches: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """The answers to each batch, kept or from the pool."""
         keys = [_digest([kind, batch]) for batch in batches]
-        known = self._replies.known
+        known = self._known
         missing = {key: batch for key, batch in zip(keys, batches, strict=True) if key not in known}
         self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
         items = [(kind, batch) for batch in missing.values()]
         waiting = list(missing)
         for n, answers in self.pool.each("harness.lm:answer", items, self.batch_size):
-            self._replies.add(waiting[n], answers)
+            known[waiting[n]] = answers
+            self._lines.add({"key": waiting[n], "answers": answers})
         found = [known[key] for key in keys]
         return [[tuple(a) for a in answers] for answers in found] if kind == "tokens" else found
 
@@ -162,28 +162,6 @@ class PooledLM(HFLM):  # type: ignore[misc]
 
     def _note(self, requests: Sequence[Any], cut: Sequence[bool]) -> None:
         self.cut |= {(r.task_name, r.doc_id) for r, c in zip(requests, cut, strict=True) if c}
-
-
-class Replies:
-    """What batches were answered: read from every file of a folder, added to a file of this process alone."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.known: dict[str, list[Any]] = {}
-        self._name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}.jsonl"
-        for path in sorted(folder.glob("*.jsonl")) if folder else ():
-            *lines, _torn = path.read_text().split("\n")  # behind the last line end stands what a kill cut
-            self.known |= {row["key"]: row["answers"] for row in map(json.loads, lines)}
-
-    def add(self, key: str, answers: list[Any]) -> None:
-        """Keep a batch's answers; they are on the disk when this returns."""
-        self.known[key] = answers
-        if self.folder:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / self._name).open("a") as file:
-                file.write(json.dumps({"key": key, "answers": answers}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
 
 
 def likelihood_batches(requests: Sequence[Tokens], size: int) -> list[list[int]]:

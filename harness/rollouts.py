@@ -26,7 +26,8 @@ def run(work: Work) -> dict[str, Any]:
     asked = [(i, sample) for i in range(len(prompts)) for sample in range(settings["samples"])]
     requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in asked]
     stop = chat.end_ids(tokenizer, model.generation_config, template=settings["template"])
-    answers = generate(model, requests, stop, batch=work.context["batch"], seed=settings["seed"])
+    batch, seed = work.context["batch"], settings["seed"]
+    answers = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
     kept = (
         sequences.response(int(prompts.rows[i]), request.prompt, answer.ids)
         for (i, _), request, answer in zip(asked, requests, answers, strict=True)

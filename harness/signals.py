@@ -14,7 +14,7 @@ log-probs are copied, a top-k is the head of the hidden states. Both are the sam
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.flat import Flat, FlatWriter
+from harness.kept import Beat, replace
 from harness.models import body, head_of, load, load_head, load_tokenizer, parameters, save_head, vocabulary
 from harness.policy import pad
 from harness.sequences import Sequences, batches_of
 from harness.store import RECORD, Work
 from methods.ops import Head, Hidden, Signal, TopK, log_rest, top_ids
+
+Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence
 
 WINDOW = 256  # sequences that are sorted by length together
 CHUNK = 1024  # response tokens whose logits exist at once
@@ -66,15 +69,10 @@ def run(work: Work) -> dict[str, Any]:
         "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
     }[settings["form"]]
 
-    cut = 0.0
-    with ExitStack() as files:
-        writers = {n: files.enter_context(FlatWriter(work.out, n, *a)) for n, a in arrays.items()}
-        for first in range(0, len(sequences), WINDOW):
-            window = range(first, min(first + WINDOW, len(sequences)))
-            rows = _of_window(source, sequences, window, k, at, work.context["tokens"])
-            for name, writer in writers.items():
-                writer.append(np.concatenate([rows[i][name] for i in window]))
-            cut += sum(float(np.exp(r["rest"]).sum()) for r in rows.values()) if k else 0.0
+    def of(window: range) -> dict[int, Arrays]:
+        return _of_window(source, sequences, window, k, at, work.context["tokens"])
+
+    cut = _write(work, arrays, sequences, of)
     answered = int(sequences.response_lengths.sum())
     return {
         "tokens": int(sequences.lengths.sum()),
@@ -123,13 +121,48 @@ def _measured(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / RECORD).read_text())["measured"])
 
 
+def _write(
+    work: Work,
+    arrays: Mapping[str, tuple[str, int]],
+    sequences: Sequences,
+    of: Callable[[range], Mapping[int, Arrays]],
+) -> float:
+    """Append window after window to the arrays; returns the mass that a top-k leaves out, summed over tokens.
+
+    They grow in the folder that outlives a kill, with a note of how many sequences are in them for certain.
+    """
+    folder = work.kept / "signals" if work.kept else work.out
+    folder.mkdir(parents=True, exist_ok=True)
+    note, beat = folder / "done.json", Beat()
+    done, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
+    rows = int(sequences.response_offsets[done])
+    with ExitStack() as files:
+        writers = {n: files.enter_context(FlatWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()}
+        for first in range(done, len(sequences), WINDOW):
+            window = range(first, min(first + WINDOW, len(sequences)))
+            found = of(window)
+            for name, writer in writers.items():
+                writer.append(np.concatenate([found[i][name] for i in window]))
+            if "rest" in arrays:
+                cut += sum(float(np.exp(r["rest"]).sum()) for r in found.values())
+            if beat.due():
+                for writer in writers.values():
+                    writer.to_disk()
+                replace(note, [window.stop, cut])
+    note.unlink(missing_ok=True)  # before the arrays leave: half of them would be none
+    for name in arrays if work.kept else ():
+        for path in (folder / f"{name}.json", folder / f"{name}.bin"):
+            path.rename(work.out / path.name)
+    return cut
+
+
 @torch.no_grad()
 def _of_window(
     source: _Source, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
-) -> dict[int, dict[str, NDArray[np.generic]]]:
+) -> dict[int, Arrays]:
     """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
-    found: dict[int, dict[str, NDArray[np.generic]]] = {}
+    found: dict[int, Arrays] = {}
     for batch in batches_of(order, sequences.lengths, tokens):
         read = [sequences[i] for i in batch]
         ids, mask = (

@@ -2,20 +2,16 @@
 
     replies/openai/host-4711-9b2c.jsonl   {"key": "9f3a...", "text": "[[7]]", "model": "gpt-4", ...}
 
-A reply counts once it is on the disk. Each process writes a file of its own and reads all of them. A line
-that a kill cut short is left out and counted; of a key that stands twice the first is kept. Failures are not
-kept.
+A reply counts once it is on the disk (harness.kept). A line that a kill cut short is left out and counted; of
+a key that stands twice the first is kept. Failures are not kept.
 """
 
-import json
-import os
-import socket
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Self
-from uuid import uuid4
+from typing import Self
+
+from harness.kept import Lines
 
 
 @dataclass(frozen=True)
@@ -42,22 +38,22 @@ class Replies:
     """The replies below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._file: IO[bytes] | None = None
+        self._lines = Lines(folder)
 
     @cached_property
     def _read(self) -> tuple[dict[str, Given], int]:
         """Every reply by its key and the lines cut short, read when first asked for: most runs ask no
         endpoint.
         """
+        rows, torn = self._lines.read()
         known: dict[str, Given] = {}
-        torn = 0
-        for path in sorted(self.folder.glob("*.jsonl")):
-            for row in _rows(path):
-                if row is None:
-                    torn += 1
-                else:
-                    known.setdefault(row.key, row)
+        for row in rows:
+            try:
+                given = Given(**row)
+            except TypeError:
+                torn += 1
+                continue
+            known.setdefault(given.key, given)
         return known, torn
 
     @property
@@ -69,8 +65,7 @@ class Replies:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+        self._lines.close()
 
     def __contains__(self, key: str) -> bool:
         return key in self._read[0]
@@ -80,23 +75,6 @@ class Replies:
 
     def add(self, *given: Given) -> None:
         """Write replies, with one wait for the disk; when this returns, a kill does not lose them."""
-        if self._file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
-            self._file = (self.folder / name).open("xb")
-        self._file.write(b"".join(json.dumps(asdict(one)).encode() + b"\n" for one in given))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._lines.add(*map(asdict, given))
         for one in given:
             self._read[0].setdefault(one.key, one)
-
-
-def _rows(path: Path) -> Iterator[Given | None]:
-    """The replies of a file, None for a line cut short."""
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            if not line.endswith(b"\n"):
-                raise ValueError("cut short")
-            yield Given(**json.loads(line))
-        except (ValueError, TypeError):
-            yield None

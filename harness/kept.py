@@ -1,0 +1,79 @@
+"""What outlives a kill: rows in append-only files of JSON lines, and when to wait for the disk.
+
+    host-4711-9b2c61f0.jsonl    {"key": "9f3a...", ...}
+
+Each process writes a file of its own and reads all of them.
+"""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+SECONDS = 1.0  # of work that a kill may lose, so that waits for the disk do not count
+
+
+class Lines:
+    """The rows below one folder, which is made with the first of them. None: nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._file: IO[bytes] | None = None
+
+    def read(self) -> tuple[list[Any], int]:
+        """Every row that is on the disk, and how many lines a kill cut short."""
+        rows, torn = [], 0
+        for path in sorted(self.folder.glob("*.jsonl")) if self.folder else ():
+            for line in path.read_bytes().splitlines(keepends=True):
+                try:
+                    if not line.endswith(b"\n"):
+                        raise ValueError("cut short")
+                    rows.append(json.loads(line))
+                except ValueError:
+                    torn += 1
+        return rows, torn
+
+    def add(self, *rows: Any) -> None:
+        """Write rows, with one wait for the disk; when this returns, a kill does not lose them."""
+        if self.folder is None:
+            return
+        if self._file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
+            self._file = (self.folder / name).open("xb")
+        self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file of this process, if there is one."""
+        if self._file:
+            self._file.close()
+
+
+def replace(path: Path, value: Any) -> None:
+    """Put JSON in a file's place, whole or not at all."""
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+class Beat:
+    """Says when SECONDS have passed since it last did."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is worth a wait for the disk."""
+        now = time.monotonic()
+        if now - self.last < SECONDS:
+            return False
+        self.last = now
+        return True
