@@ -1,4 +1,4 @@
-"""Steps that are killed half-way: what was on the disk is used, and the artifact is as if nothing had been."""
+"""Steps that are killed half-way: what is on the disk is used, and the artifact is as if nothing had been."""
 
 import json
 import logging
