@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from harness import chat
+from harness import chat, memory
 from harness import examples as data
 from harness.examples import Examples
 from harness.extension import method_of
@@ -27,7 +27,6 @@ from harness.store import Work
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
-LOGIT_BYTES = 24  # per token and vocabulary entry that the backward pass keeps: some six float32 copies
 SCAN = 256  # examples of which set_stats are taken at once
 
 
@@ -130,9 +129,9 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     accelerator = Accelerator(mixed_precision=settings["precision"], cpu=context["device"] == "cpu")
     model, tokenizer = load(start), load_tokenizer(start)
     vocab = vocabulary(tokenizer)
-    recompute = context["tokens"] * vocab * LOGIT_BYTES > context["keep"]
+    room = memory.room(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
-    policy, optimizer = Policy(model, vocab, context["chunk"], recompute, valued), None
+    policy, optimizer = Policy(model, vocab, room, valued), None
     if optimized:
         policy, optimizer = accelerator.prepare(policy, optimized(policy.parameters()))
     else:

@@ -5,7 +5,7 @@ unsynchronised.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.models import Model, body, head_of
 from methods.batch import Role, Statistic
-from methods.ops import Signal, token_statistics
+from methods.ops import Room, Signal, token_statistics
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Policy(nn.Module):
     With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value.
     """
 
-    def __init__(self, model: Model, vocab: int, chunk: int, recompute: bool, valued: bool = False) -> None:
+    def __init__(self, model: Model, vocab: int, room: Room, valued: bool = False) -> None:
         super().__init__()
-        self.model, self.vocab, self.chunk, self.recompute = model, vocab, chunk, recompute
+        self.model, self.vocab, self.room = model, vocab, room
         self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
         if self.value is not None:
             nn.init.zeros_(self.value.weight)
@@ -70,15 +70,14 @@ class Policy(nn.Module):
         ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
         hidden = torch.split(body(self.model, ids), [len(v.ids) for v in views])
         head = head_of(self.model, self.vocab)
+        room = replace(self.room, keep=self.room.keep // len(views))
         scored = []
         for view, states in zip(views, hidden, strict=True):
             before = states[:, : view.ids.shape[1] - 1][
                 view.mask[:, 1:]
             ]  # [N, d] the state that predicts a token
             tokens = view.ids[view.mask]
-            logps, statistics = token_statistics(
-                before, head, tokens, view.stats, view.signals, hp, chunk=self.chunk, recompute=self.recompute
-            )
+            logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, room)
             values = (
                 self.value(before).squeeze(-1).float() if self.value is not None and view.values else None
             )

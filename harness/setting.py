@@ -22,8 +22,7 @@ class Machine:
     device: str = "cpu"
     tokens: int = 16_384  # padded positions of a micro-batch
     batch: int = 128  # prompts that are answered together
-    chunk: int = 1024  # response tokens whose logits exist at once
-    keep: int = 2 << 30  # bytes of logits that may be kept for the backward pass
+    head: str = "auto"  # whether logits are kept for the backward pass, see harness.memory
     workers: int = 1  # processes that each hold the model under measurement
     replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 

@@ -1,10 +1,10 @@
-"""Per-token statistics from final hidden states: nothing of size [tokens, V] outlives one chunk.
+"""Per-token statistics from final hidden states: nothing of size [tokens, V] is whole unless memory allows.
 
-    logits = softcap(scale * (hidden @ weight.T + bias))    the model's own head, columns of real tokens only
     statistic(chunk of log-probs) -> one number per token
 
-The body runs once per forward and prompt positions never reach the head. A chunk's logits are recomputed in
-the backward pass (`recompute=True`) or kept. Everything over V is float32.
+The body runs once per forward and prompt positions never reach the head. A pass over the head gives the
+columns of a stored support (methods/head.py); where a statistic reads whole distributions, it is given whole
+rows (methods/rows.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,54 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from methods.batch import Chunk, Role, Statistic
+from methods.head import Head, Room, at_ids
+from methods.rows import Hidden, Pass
 
-
-@dataclass(frozen=True)
-class Head:
-    """The map from final hidden states to logits that a model applies itself.
-
-    weight [V', d] and bias [V'] are the output embedding's; `vocab` <= V' is the number of real tokens
-    (tokenizers of one family are padded to different V'); softcap is Gemma-2's c in c * tanh(z / c); scale
-    multiplies the logits.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-    vocab: int
-    softcap: float | None = None
-    scale: float = 1.0
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits of the real tokens, multiplied in float32 whatever the states' dtype. [N, d] -> [N, vocab]
-
-        Advantages are differences of two teachers' logits: rounded to bfloat16, a third of one is noise.
-        """
-        bias = None if self.bias is None else self.bias[: self.vocab].float()
-        with torch.autocast(hidden.device.type, enabled=False):
-            z = F.linear(hidden.float(), self.weight[: self.vocab].float(), bias) * self.scale
-        return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
-
-    def logprobs(self, hidden: Tensor) -> Tensor:
-        """log_softmax over the real tokens, float32. [N, d] -> [N, vocab]"""
-        return F.log_softmax(self.logits(hidden), -1)
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """A frozen model's signal as final hidden states: its log-probs over all of V are recomputed chunk by
-    chunk.
-    """
-
-    states: Tensor  # [N, d]
-    head: Head
-
-    def rows(self, a: int, b: int) -> "Hidden":
-        return Hidden(self.states[a:b], self.head)
+__all__ = ["Head", "Hidden", "Room", "Signal", "TopK", "log_rest", "token_statistics", "top_ids"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +29,8 @@ class TopK:
     logprobs: Tensor  # [N, k]
     rest: Tensor  # [N] log of the probability outside the ids; -inf where there is none
 
-    def rows(self, a: int, b: int) -> "TopK":
-        return TopK(self.ids[a:b], self.logprobs[a:b], self.rest[a:b])
+    def rows(self, at: slice) -> "TopK":
+        return TopK(self.ids[at], self.logprobs[at], self.rest[at])
 
 
 Signal = Hidden | TopK
@@ -100,66 +59,83 @@ def token_statistics(
     stats: Sequence[Statistic],
     signals: Mapping[Role, Signal],
     hp: Any,
-    *,
-    chunk: int,
-    recompute: bool,
+    room: Room,
 ) -> tuple[Tensor, dict[Statistic, Tensor]]:
-    """Log-probs of `tokens` [N] under the head, and every statistic, each [N], in one pass over chunks of
-    `hidden`.
+    """Log-probs of `tokens` [N] under the head, and every statistic, each [N], in one pass over the head.
 
     hidden [N, d]; signals hold N rows each. Gradients reach hidden states and head, never the signals.
     """
-    out: list[tuple[Tensor, ...]] = []
-    for a in range(0, len(tokens), chunk):
-        rows = {role: signal.rows(a, a + chunk) for role, signal in signals.items()}
-        args = (hidden[a : a + chunk], head, tokens[a : a + chunk], stats, rows, hp)
-        out.append(checkpoint(_of_chunk, *args, use_reentrant=False) if recompute else _of_chunk(*args))
-    columns = [torch.cat(parts) for parts in zip(*out, strict=True)]
-    return columns[0], dict(zip(stats, columns[1:], strict=True))
+    read = {role: signals[role] for role in sorted({r for s in stats for r in s.reads})}
+    ids = _columns(tokens, stats, read)
+    with torch.autocast(hidden.device.type, enabled=False):
+        if ids is None:
+            frozen = {role: signal for role, signal in read.items() if isinstance(signal, Hidden)}
+
+            def of(policy: Tensor, others: Sequence[Tensor], at: slice) -> list[Tensor]:
+                full: dict[Role, Tensor] = {"policy": policy, **dict(zip(frozen, others, strict=True))}
+                stored = {role: s.rows(at) for role, s in read.items() if isinstance(s, TopK)}
+                return [s.of(_chunk_for(s, full, stored, tokens[at]), hp) for s in stats]
+
+            logps, *values = Pass(head, list(frozen.values()), of, room).run(hidden, tokens)
+            return logps, dict(zip(stats, values, strict=True))
+
+        said = at_ids(hidden, head, ids, room)
+        logps = said.gather(-1, _place(ids, tokens)[:, None])[:, 0]
+        whole = ids.shape[1] == head.vocab
+        stored = {role: signal for role, signal in read.items() if isinstance(signal, TopK)}
+        told = {
+            s: s.of(_at_support(s, said[:, :-1], None if whole else said[:, -1], stored, tokens), hp)
+            for s in stats
+        }
+        return logps, told
 
 
-def _of_chunk(
-    hidden: Tensor,
-    head: Head,
-    tokens: Tensor,
-    stats: Sequence[Statistic],
-    signals: Mapping[Role, Signal],
-    hp: Any,
-) -> tuple[Tensor, ...]:
-    logits = head.logits(hidden)
-    logps = -F.cross_entropy(logits, tokens, reduction="none")
+def _columns(tokens: Tensor, stats: Sequence[Statistic], read: Mapping[Role, Signal]) -> Tensor | None:
+    """The ids [N, k] that all statistics look at, the realised tokens among them; None where one reads whole
+    rows.
+    """
     if not stats:
-        return (logps,)
-    policy = F.log_softmax(logits, -1)
-    return (logps, *(s.of(_chunk_for(s, policy, logits, tokens, signals), hp) for s in stats))
+        return tokens[:, None]
+    stored = [signal.ids for signal in read.values() if isinstance(signal, TopK)]
+    if len(stored) < len(read) or not all(s.reads for s in stats):
+        return None
+    shared = all(torch.equal(ids, stored[0]) for ids in stored[1:])
+    return stored[0] if shared and (stored[0] == tokens[:, None]).any(-1).all() else None
 
 
 def _chunk_for(
-    stat: Statistic, policy: Tensor, logits: Tensor, tokens: Tensor, signals: Mapping[Role, Signal]
+    stat: Statistic, full: Mapping[Role, Tensor], stored: Mapping[Role, TopK], tokens: Tensor
 ) -> Chunk:
-    """The columns that `stat` declares: the full vocabulary, or the stored ids with or without the rest
-    bucket.
-    """
-    read = {role: signals[role] for role in stat.reads}
-    stored = next((s for s in read.values() if isinstance(s, TopK)), None)
-    if stored is None:
-        with torch.no_grad():
-            dense = {r: s.head.logprobs(s.states) for r, s in read.items() if isinstance(s, Hidden)}
-        return Chunk(tokens, {"policy": policy, **dense})
+    """What `stat` declares of whole rows: the vocabulary, or the stored ids."""
+    first = next((stored[role] for role in stat.reads if role in stored), None)
+    policy = full["policy"]
+    if first is None:
+        return Chunk(tokens, {role: full[role] for role in ("policy", *stat.reads)})
+    rest = log_rest(policy, first.ids) if first.ids.shape[1] < policy.shape[1] else None
+    return _at_support(stat, policy.gather(-1, first.ids), rest, stored, tokens)
 
-    with_rest = stat.rest and stored.ids.shape[1] < policy.shape[1]
+
+def _at_support(
+    stat: Statistic, policy: Tensor, rest: Tensor | None, stored: Mapping[Role, TopK], tokens: Tensor
+) -> Chunk:
+    """The stored ids, and behind them the rest where `stat` asks for it and there is one. policy [N, k]"""
 
     def columns(at_ids: Tensor, rest: Tensor | None) -> Tensor:
-        return at_ids if rest is None else torch.cat([at_ids, rest[:, None]], -1)
+        return at_ids if rest is None or not stat.rest else torch.cat([at_ids, rest[:, None]], -1)
 
-    columns_of: dict[Role, Tensor] = {
-        "policy": columns(policy.gather(-1, stored.ids), log_rest(logits, stored.ids) if with_rest else None)
-    }
-    for role, signal in read.items():
-        if not isinstance(signal, TopK):
+    found: dict[Role, Tensor] = {"policy": columns(policy, rest)}
+    first = next(stored[role] for role in stat.reads if role in stored)
+    for role in stat.reads:
+        if role not in stored:
             raise TypeError(f"{stat.name}: signals of one statistic come in one form, {role} differs")
-        if not torch.equal(signal.ids, stored.ids):
+        signal = stored[role]
+        if not torch.equal(signal.ids, first.ids):
             raise ValueError(f"{stat.name}: the top-k of {role} does not stand at the ids of the others")
-        rest = signal.rest.detach().float() if with_rest else None
-        columns_of[role] = columns(signal.logprobs.detach().float(), rest)
-    return Chunk((stored.ids == tokens[:, None]).int().argmax(-1), columns_of)
+        at_ids = signal.logprobs.detach().float()
+        found[role] = columns(at_ids, None if rest is None else signal.rest.detach().float())
+    return Chunk(_place(first.ids, tokens), found)
+
+
+def _place(ids: Tensor, tokens: Tensor) -> Tensor:
+    """The column of each row of `ids` [N, k] that holds the token."""
+    return (ids == tokens[:, None]).int().argmax(-1)

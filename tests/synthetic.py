@@ -26,6 +26,7 @@ from methods.api import Method, Needs
 from methods.batch import Batch, Role, ViewName
 from methods.ops import Head
 from methods.pad import PAD
+from tests.rooms import room
 
 VOCAB, ROWS = 61, 64  # tokens, and rows of the policy's embedding: three of them are padding
 WIDTHS: dict[Role, int] = {"ref": 12, "teacher": 24, "teacher_ref": 20}
@@ -67,7 +68,7 @@ def tiny_policy(
     dtype: torch.dtype = torch.float64, chunk: int = 5, recompute: bool = True, valued: bool = False
 ) -> Policy:
     """The tiny Llama as a method trains it; chunks end inside sequences. A scalar head is not 0."""
-    policy = Policy(tiny_llama(dtype), VOCAB, chunk, recompute, valued)
+    policy = Policy(tiny_llama(dtype), VOCAB, room(chunk, VOCAB, recompute), valued)
     if policy.value is not None:
         draw = torch.Generator().manual_seed(3)
         policy.value.weight.data = torch.randn(1, 16, generator=draw) / 4

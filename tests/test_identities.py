@@ -26,6 +26,7 @@ from methods.api import Method
 from methods.batch import Chunk, Role, Statistic, statistic
 from methods.formulas import reverse_kl, teacher_kl
 from methods.ops import Head, Hidden, Signal, TopK, token_statistics
+from tests.rooms import room
 
 N = 9
 
@@ -101,7 +102,7 @@ def of_logits(stat: Statistic, signals: dict[Role, Signal], hp: object = None) -
     z = logits(1).requires_grad_()
     identity = Head(torch.eye(VOCAB), None, VOCAB)
     realised = next((s.ids[:, 0] for s in signals.values() if isinstance(s, TopK)), torch.zeros(N).long())
-    _, found = token_statistics(z, identity, realised, [stat], signals, hp, chunk=4, recompute=True)
+    _, found = token_statistics(z, identity, realised, [stat], signals, hp, room(4, VOCAB, recompute=True))
     (gradient,) = torch.autograd.grad(found[stat].sum(), z)
     return found[stat].detach(), gradient
 

@@ -23,6 +23,7 @@ from harness.policy import Inputs, Policy
 from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
 from methods.ops import Head, Hidden
+from tests.rooms import room
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 VOCAB, ROWS = 131, 136  # tokens, and rows of the embeddings
@@ -82,7 +83,7 @@ def test_what_a_policy_says_is_what_the_model_says(name: str) -> None:
     mask = torch.tensor([[0, 0, 1, 1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1]]).bool()
     states, weight = torch.randn(12, 20, generator=draw), torch.randn(VOCAB, 20, generator=draw)
     signals = {"teacher": Hidden(states, Head(weight, None, VOCAB))}
-    policy = Policy(model, VOCAB, chunk=5, recompute=True)
+    policy = Policy(model, VOCAB, room(5, VOCAB, recompute=True))
     (said,) = policy([Inputs(ids, mask, signals, [entropy, teacher_kl])], None)
 
     dense = model(ids).logits[:, :-1, :VOCAB].double().log_softmax(-1)[mask[:, 1:]]
@@ -102,7 +103,7 @@ def test_padded_rows_of_a_model_are_not_trained() -> None:
     """Tied embeddings: neither the head nor the input side gives the padding a gradient."""
     model = model_of(CONFIGS["Qwen2, tied"]())
     ids, mask = torch.arange(VOCAB - 9, VOCAB)[None], torch.tensor([[0] + [1] * 8]).bool()
-    (said,) = Policy(model, VOCAB, chunk=5, recompute=True)([Inputs(ids, mask, {}, [entropy])], None)
+    (said,) = Policy(model, VOCAB, room(5, VOCAB, recompute=True))([Inputs(ids, mask, {}, [entropy])], None)
     (said.logps.sum() + said.statistics[entropy].sum()).backward()
     gradient = model.get_output_embeddings().weight.grad
     assert gradient is model.get_input_embeddings().weight.grad

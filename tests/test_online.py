@@ -19,6 +19,7 @@ from harness.signals import Signals
 from harness.store import Work
 from methods.formulas import kl, teacher_kl
 from methods.ops import Hidden, TopK, token_statistics
+from tests.rooms import room
 from tests.test_signals import dense, sequence_set, stored
 from tests.tiny_models import VOCAB, tiny_folder
 
@@ -31,7 +32,7 @@ SETTINGS: dict[str, Any] = {
     "template": None,
     "teacher_dtype": "float32",
 }
-CONTEXT = {"device": "cpu", "tokens": 64, "chunk": 16, "keep": 1 << 30, "batch": 4, "method_file": None}
+CONTEXT = {"device": "cpu", "tokens": 64, "batch": 4, "method_file": None}
 
 
 def loop_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> Loop:
@@ -164,7 +165,7 @@ def forward_kl(told: Any, tokens: torch.Tensor, k: int | None = None) -> torch.T
     signal = told.distributions(BATCH, torch.device("cpu"), None)
     assert isinstance(signal, TopK if k else Hidden)
     args = (policy, Head(weight, None, VOCAB), tokens, [teacher_kl], {"teacher": signal}, None)
-    return token_statistics(*args, chunk=5, recompute=False)[1][teacher_kl]
+    return token_statistics(*args, room(5, VOCAB, recompute=False))[1][teacher_kl]
 
 
 def test_every_form_of_a_teacher_says_the_same(teacher: tuple[Path, Sequences, Path]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from methods.batch import Chunk, Role, Statistic, statistic
 from methods.formulas import kl
 from methods.ops import Head, Hidden, Signal, TopK, log_rest, token_statistics, top_ids
+from tests.rooms import room
 
 WIDTH, PADDING, SUPPORT = 6, 3, 4
 
@@ -37,7 +38,8 @@ def teacher_surprise(at: Chunk, hp: None) -> Tensor:
     return (at.policy - at.teacher).gather(-1, at.realised[:, None])[:, 0]
 
 
-STATISTICS = (negative_entropy, forward_kl, expected_ratio, teacher_surprise)
+OF_TEACHERS = (forward_kl, expected_ratio, teacher_surprise)  # at a stored support no row is ever whole
+STATISTICS = (negative_entropy, *OF_TEACHERS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def teacher_ids(at: Case, k: int) -> Tensor:
     return torch.tensor(rows)
 
 
-def naive(at: Case, ids: Tensor | None) -> dict[str, Tensor]:
+def naive(at: Case, ids: Tensor | None, stats: Sequence[Statistic] = STATISTICS) -> dict[str, Tensor]:
     """The same numbers, dense and in float64, row by row and without a chunk."""
     vocab = len(at.weight) - PADDING
     z = at.hidden.double() @ at.weight[:vocab].double().T
@@ -118,13 +120,18 @@ def naive(at: Case, ids: Tensor | None) -> dict[str, Tensor]:
             divergence = divergence + q_rest * (q_rest / p_rest).log()
         out["forward_kl"].append(divergence)
         out["expected_ratio"].append(sum(p[a].exp() * (q[a] - ref[a]) for a in kept))
-    return {name: torch.stack(rows) for name, rows in out.items()}
+    return {name: torch.stack(out[name]) for name in ("logps", *(s.name for s in stats))}
 
 
-def ours(at: Case, signals: dict[Role, Signal], chunk: int, recompute: bool) -> dict[str, Tensor]:
-    logps, found = token_statistics(
-        at.hidden, at.head, at.tokens, STATISTICS, signals, None, chunk=chunk, recompute=recompute
-    )
+def ours(
+    at: Case,
+    signals: dict[Role, Signal],
+    chunk: int,
+    recompute: bool,
+    stats: Sequence[Statistic] = STATISTICS,
+) -> dict[str, Tensor]:
+    space = room(chunk, at.head.vocab, recompute)
+    logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
     return {"logps": logps, **{s.name: x for s, x in found.items()}}
 
 
@@ -147,16 +154,17 @@ HEADS = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("form", ["hidden", "topk"])
+@pytest.mark.parametrize("form", ["hidden", "topk", "topk alone"])
 @pytest.mark.parametrize("n, vocab", [(1, 5), (13, 5), (1, 131), (13, 131)])
 def test_statistics_are_those_of_dense_float64(n: int, vocab: int, form: str, head: str) -> None:
     """float32 over V: logits of about 10 are known to 1e-6, sums of 131 of them to 1e-5."""
     at = case(n, vocab, **HEADS[head])
     ids = None if form == "hidden" else teacher_ids(at, SUPPORT)
-    expected = naive(at, ids)
+    stats = OF_TEACHERS if form == "topk alone" else STATISTICS
+    expected = naive(at, ids, stats)
     expected_gradients = gradients(expected, at)
     for chunk, recompute in product((1, 7, 1000), (True, False)):
-        found = ours(at, as_hidden(at) if ids is None else as_topk(at, ids), chunk, recompute)
+        found = ours(at, as_hidden(at) if ids is None else as_topk(at, ids), chunk, recompute, stats)
         for name, values in expected.items():
             torch.testing.assert_close(found[name].double(), values, rtol=1e-5, atol=1e-5, msg=name)
         for ours_gradient, theirs in zip(gradients(found, at), expected_gradients, strict=True):
@@ -186,7 +194,7 @@ def test_bf16_hidden_states_cost_the_rounding_of_the_logits(bias: bool) -> None:
     rounded = {name: t.detach().bfloat16() for name, t in rounded.items()}
     at = replace(at, **rounded)
     logps, found = token_statistics(
-        at.hidden, at.head, at.tokens, [negative_entropy], {}, None, chunk=7, recompute=False
+        at.hidden, at.head, at.tokens, [negative_entropy], {}, None, room(7, at.head.vocab, False)
     )
     assert logps.dtype == found[negative_entropy].dtype == torch.float32
     logits = at.hidden.double() @ at.weight[:-PADDING].double().T
@@ -259,11 +267,13 @@ def nested_ids(at: Case, sizes: Sequence[int]) -> list[Tensor]:
     return [torch.tensor(rows)[:, :k] for k in sizes]
 
 
+@pytest.mark.parametrize("stats", [STATISTICS, OF_TEACHERS], ids=["whole rows", "a support"])
 @pytest.mark.parametrize("vocab", [5, 131])
-def test_the_top_v_of_v_is_the_full_support(vocab: int) -> None:
+def test_the_top_v_of_v_is_the_full_support(vocab: int, stats: Sequence[Statistic]) -> None:
     """Values and gradients; no rest bucket stands in the chunk."""
     at = case(13, vocab)
-    full, top = ours(at, as_hidden(at), 7, True), ours(at, as_topk(at, teacher_ids(at, vocab)), 7, True)
+    full = ours(at, as_hidden(at), 7, True, stats)
+    top = ours(at, as_topk(at, teacher_ids(at, vocab)), 7, True, stats)
     torch.testing.assert_close(top, full, rtol=1e-5, atol=1e-5)
     for ours_gradient, theirs in zip(gradients(top, at), gradients(full, at), strict=True):
         torch.testing.assert_close(ours_gradient, theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
@@ -278,7 +288,7 @@ def test_a_statistic_without_rest_sees_k_columns_and_one_with_rest_one_more() ->
 
     looks = [Statistic("without", look, ("teacher",), False), Statistic("with", look, ("teacher",), True)]
     token_statistics(
-        at.hidden, at.head, at.tokens, looks, as_topk(at, teacher_ids(at, 2)), None, chunk=7, recompute=False
+        at.hidden, at.head, at.tokens, looks, as_topk(at, teacher_ids(at, 2)), None, room(7, 5, False)
     )
     assert columns.keys() == {2, 3}
     assert (columns[2] < 1).all()

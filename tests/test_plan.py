@@ -54,7 +54,7 @@ def test_a_changed_setting_reruns_its_steps_and_what_depends_on_them_only() -> N
 def test_the_machine_is_not_part_of_any_id() -> None:
     loaded = suite.load(TINY)
     one = planning.plan(loaded, methods.registry(), Machine())
-    two = planning.plan(loaded, methods.registry(), Machine(device="cuda", tokens=7, batch=1, chunk=3))
+    two = planning.plan(loaded, methods.registry(), Machine(device="cuda", tokens=7, batch=1, head="keep"))
 
     assert [s.id for s in one.steps] == [s.id for s in two.steps]
 

@@ -24,8 +24,6 @@ SETTINGS = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6}, "seed": 0, "
 CONTEXT = {
     "device": "cpu",
     "tokens": 10_000,
-    "chunk": 16,
-    "keep": 1 << 30,
     "method_file": None,
 }
 
@@ -72,8 +70,8 @@ def test_the_order_of_examples_is_a_permutation_an_epoch_and_the_seeds_alone() -
 def test_micro_batches_do_not_change_what_is_learned(tmp_path: Path) -> None:
     given = inputs(tmp_path)
     whole = trained(tmp_path / "whole", given, {})
-    split = trained(tmp_path / "split", given, {}, tokens=40, chunk=3)
-    recomputed = trained(tmp_path / "recomputed", given, {}, keep=0)
+    split = trained(tmp_path / "split", given, {}, tokens=40)
+    recomputed = trained(tmp_path / "recomputed", given, {}, head="recompute")
 
     for name, weight in whole.items():
         torch.testing.assert_close(split[name], weight, rtol=1e-4, atol=1e-6)

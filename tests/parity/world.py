@@ -22,6 +22,7 @@ from harness.models import Model, head_of
 from harness.policy import Policy
 from methods.batch import Role, ViewName
 from tests.parity.table import Result
+from tests.rooms import room
 from tests.synthetic import EVERYTHING, step_of
 
 VOCAB = 64
@@ -119,7 +120,7 @@ def ours(name: str, hp: Any, at: World, step: Sequence[int] = EVERYTHING) -> Res
             signals[view, role] = Live(Frozen(at.frozen[role], head_of(at.frozen[role], VOCAB)), views[view])
     index = np.array(EVERYTHING)[:, None]
     examples = Examples(needs, views, dict.fromkeys(views, index), signals, torch.device("cpu"))
-    policy = Policy(deepcopy(at.policy), VOCAB, chunk=5, recompute=True)
+    policy = Policy(deepcopy(at.policy), VOCAB, room(5, VOCAB, recompute=True))
     terms, gradient = step_of(
         method, hp, policy, examples, [list(step[i::MICRO_BATCHES]) for i in range(MICRO_BATCHES)]
     )

@@ -1,0 +1,202 @@
+"""From final hidden states to log-probs: a model's own head, and a pass over it that never sees a whole row.
+
+    logits = softcap(scale * (hidden @ weight.T + bias))    columns of real tokens only
+
+`at_ids` asks for a few columns and for the mass beside them. It goes over tiles of [rows, columns] that a
+cache holds, with a running maximum and sum (Milakov and Gimelshein, arXiv 1805.02867). What its backward pass
+needs of size [N, V] is kept where `Room` allows and computed again where not, bit for bit the same. What
+runs over V is float32.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+FLOAT = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Head:
+    """The map from final hidden states to logits that a model applies itself.
+
+    weight [V', d] and bias [V'] are the output embedding's; `vocab` <= V' is the number of real tokens
+    (tokenizers of one family are padded to different V'); softcap is Gemma-2's c in c * tanh(z / c); scale
+    multiplies the logits.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    vocab: int
+    softcap: float | None = None
+    scale: float = 1.0
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits of the real tokens, multiplied in float32 whatever the states' dtype. [N, d] -> [N, vocab]
+
+        Advantages are differences of two teachers' logits: rounded to bfloat16, a third of one is noise.
+        """
+        bias = None if self.bias is None else self.bias[: self.vocab].float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            z = F.linear(hidden.float(), self.weight[: self.vocab].float(), bias) * self.scale
+        return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
+
+    def logprobs(self, hidden: Tensor) -> Tensor:
+        """log_softmax over the real tokens, float32. [N, d] -> [N, vocab]"""
+        return F.log_softmax(self.logits(hidden), -1)
+
+    def write_logits(self, scaled: Tensor, columns: slice, out: Tensor) -> Tensor:
+        """The same numbers of some columns, into `out` [N, columns]; the states are float32 and multiplied by
+        `scale` already. No gradient.
+        """
+        torch.mm(scaled, self.weight[columns].float().T, out=out)
+        if self.bias is not None:
+            out += self.bias[columns].float() * self.scale
+        return out if self.softcap is None else out.div_(self.softcap).tanh_().mul_(self.softcap)
+
+    def slope(self, z: Tensor) -> Tensor | None:
+        """d z / d x at z = c * tanh(x / c), which is 1 - (z / c)^2; None where it is 1."""
+        return None if self.softcap is None else 1 - (z / self.softcap) ** 2
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that things of size [N, V] may take. `keep` changes no bit of any number."""
+
+    keep: int = 0  # what one pass may hold for its backward pass
+    rows: int = 128 << 20  # whole rows that exist at once
+    tile: int = 16 << 20  # what elementwise work goes over, some of a processor's cache
+
+    def fits(self, n: int, head: Head, copies: int) -> bool:
+        """Whether a backward pass is wanted and may keep `copies` times [n, V]."""
+        return torch.is_grad_enabled() and n * head.vocab * FLOAT * copies <= self.keep
+
+
+def spans(first: int, last: int, size: int) -> Iterator[slice]:
+    """first to last in pieces of `size`, the last one shorter."""
+    return (slice(a, min(a + size, last)) for a in range(first, last, size))
+
+
+class Gradients:
+    """Gradients of scaled hidden states and of a head, each summed over tiles into one buffer."""
+
+    def __init__(self, head: Head, scaled: Tensor, wanted: tuple[bool, ...]) -> None:
+        self.head, self.scaled = head, scaled
+        self.hidden = torch.zeros_like(scaled) if wanted[0] else None
+        self.weight = torch.empty_like(head.weight, dtype=torch.float32) if wanted[1] else None
+        self.bias = scaled.new_zeros(len(head.weight)) if head.bias is not None and wanted[2] else None
+        if self.weight is not None:
+            self.weight[head.vocab :] = 0
+
+    def add(self, g: Tensor, rows: slice, columns: slice) -> None:
+        """Take in the gradient of a tile of logits; the tiles of the first rows come first."""
+        if self.hidden is not None:
+            self.hidden[rows].addmm_(g, self.head.weight[columns].float())
+        if self.weight is not None:
+            into, states = self.weight[columns], self.scaled[rows]
+            if rows.start == 0:  # saves a pass of zeros over [V, d]
+                torch.mm(g.T, states, out=into)
+            else:
+                into.addmm_(g.T, states)
+        if self.bias is not None:
+            self.bias[columns] += g.sum(0) * self.head.scale
+
+    def found(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Of scaled hidden states, weight and bias, the head's in its own dtype."""
+        weight = None if self.weight is None else self.weight.to(self.head.weight.dtype)
+        bias = None if self.bias is None else self.bias.to(self.head.weight.dtype)
+        return self.hidden, weight, bias
+
+
+def at_ids(hidden: Tensor, head: Head, ids: Tensor, room: Room) -> Tensor:
+    """Log-probs at distinct `ids` [N, k], and behind them the log of the mass outside, exact where that is
+    tiny and -inf where there is none. [N, d] -> [N, k + 1]
+    """
+    keep = room.fits(len(ids), head, copies=1 if head.softcap is None else 2)
+    states = hidden.float() * head.scale
+    levels: Tensor = _AtIds.apply(  # type: ignore[no-untyped-call]
+        states, head.weight, head.bias, head, ids, room.tile, keep
+    )
+    return F.log_softmax(levels, -1)
+
+
+class _AtIds(torch.autograd.Function):
+    """Logits at ids and the logsumexp of all others, [N, k + 1], up to a number that no softmax sees."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        scaled: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        head: Head,
+        ids: Tensor,
+        tile: int,
+        keep: bool,
+    ) -> Tensor:
+        levels = scaled.new_empty(len(ids), ids.shape[1] + 1)
+        top = scaled.new_full(
+            (len(ids),), torch.finfo(torch.float32).min
+        )  # the largest logit outside, so far
+        total = torch.zeros_like(top)  # sum of exp(logit - top) outside, so far
+        ctx.tops, ctx.kept = {}, {}
+        for rows, columns, z in _tiles(scaled, head, tile, fresh=keep):
+            head.write_logits(scaled[rows], columns, z)
+            slope = head.slope(z) if keep else None
+            row, j, column = _inside(ids[rows], columns)
+            levels[rows][row, j] = z[row, column]
+            z[row, column] = -torch.inf
+            higher = torch.maximum(top[rows], z.amax(-1))
+            z.sub_(higher[:, None]).exp_()
+            total[rows] = total[rows] * (top[rows] - higher).exp() + z.sum(-1)
+            top[rows] = ctx.tops[rows.start, columns.start] = higher
+            if keep:
+                ctx.kept[rows.start, columns.start] = z, slope
+        levels[:, :-1] -= top.where(total > 0, 0)[:, None]
+        levels[:, -1] = total.log()
+        ctx.head, ctx.tile = head, tile
+        ctx.save_for_backward(scaled, weight, bias, ids, top, total)
+        return levels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        scaled, _, _, ids, top, total = ctx.saved_tensors
+        head, sums = ctx.head, Gradients(ctx.head, scaled, ctx.needs_input_grad)
+        share = g[:, -1] / total.clamp(min=1)  # below 1 the sum is empty, and no logit has a part in it
+        for rows, columns, z in _tiles(scaled, head, ctx.tile, fresh=False):
+            then = ctx.tops[rows.start, columns.start]
+            kept, slope = ctx.kept.pop((rows.start, columns.start), (None, None))
+            if kept is None:  # recomputed, or this is a second backward pass: the first one used it up
+                head.write_logits(scaled[rows], columns, z)
+                slope = head.slope(z)
+                z.sub_(then[:, None]).exp_()
+            else:
+                z = kept
+            z.mul_((share[rows] * (then - top[rows]).exp())[:, None])
+            row, j, column = _inside(ids[rows], columns)
+            z[row, column] = g[rows][row, j]
+            sums.add(z if slope is None else z.mul_(slope), rows, columns)
+        return *sums.found(), None, None, None, None
+
+
+def _tiles(scaled: Tensor, head: Head, tile: int, fresh: bool) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Rows, columns and memory of every tile; memory that is not `fresh` is used again for the next."""
+    for rows in spans(0, len(scaled), max(1, isqrt(tile // FLOAT))):
+        n = rows.stop - rows.start
+        width = min(head.vocab, max(1, tile // (FLOAT * n)))
+        buffer = scaled.new_empty(0 if fresh else n * width)
+        for columns in spans(0, head.vocab, width):
+            m = columns.stop - columns.start
+            yield rows, columns, scaled.new_empty(n, m) if fresh else buffer[: n * m].view(n, m)
+
+
+def _inside(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """The ids that fall into some columns: their row, place in the row, and column of the tile."""
+    row, j = ((ids >= columns.start) & (ids < columns.stop)).nonzero(as_tuple=True)
+    return row, j, ids[row, j] - columns.start

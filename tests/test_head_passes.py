@@ -1,0 +1,152 @@
+"""What the passes over a head keep, and what they never hold."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from test_ops import HEADS, OF_TEACHERS, STATISTICS, Case, as_hidden, as_topk, case, naive, teacher_ids
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from harness import memory
+from methods.batch import Statistic
+from methods.head import Room, at_ids
+from methods.ops import token_statistics
+from tests.rooms import room
+
+PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
+    "realised": ("topk", ()),
+    "a support": ("topk", OF_TEACHERS),
+    "whole rows": ("topk", STATISTICS),
+    "teachers' rows": ("hidden", STATISTICS),
+}
+every_pass = pytest.mark.parametrize("name", PASSES)
+
+
+def run(at: Case, name: str, space: Room) -> Tensor:
+    """Log-probs and statistics. [1 + S, N]"""
+    form, stats = PASSES[name]
+    signals = as_hidden(at) if form == "hidden" else as_topk(at, teacher_ids(at, 4))
+    logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
+    return torch.stack([logps, *found.values()])
+
+
+def gradients(values: Tensor, at: Case, **how: Any) -> list[Tensor]:
+    weights = torch.randn(values.shape, generator=torch.Generator().manual_seed(3))
+    leaves = [at.hidden, at.weight] + ([] if at.bias is None else [at.bias])
+    return list(torch.autograd.grad((values * weights).sum(), leaves, **how))
+
+
+@every_pass
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_what_is_kept_changes_no_bit(name: str, head: str, chunk: int) -> None:
+    at = case(13, 131, **HEADS[head])
+    kept, computed = (run(at, name, room(chunk, 131, recompute)) for recompute in (False, True))
+    assert torch.equal(kept, computed)
+    for ours, theirs in zip(gradients(kept, at), gradients(computed, at), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@every_pass
+def test_a_second_backward_pass_finds_the_same(name: str) -> None:
+    at = case(13, 131, **HEADS["all"])
+    values = run(at, name, room(5, 131, recompute=False))
+    first, second = gradients(values, at, retain_graph=True), gradients(values, at)
+    assert all(map(torch.equal, first, second))
+
+
+@every_pass
+def test_a_frozen_head_and_frozen_states_have_no_gradient(name: str) -> None:
+    """As with LoRA; the other's gradient is what it was."""
+    at = case(13, 131, bias=True)
+    space = room(5, 131, recompute=True)
+    hidden, weight, _ = gradients(run(at, name, space), at)
+    for frozen in (("weight", "bias"), ("hidden",)):
+        part = replace(at, **{key: getattr(at, key).detach() for key in frozen})
+        values = run(part, name, space)
+        weights = torch.randn(values.shape, generator=torch.Generator().manual_seed(3))
+        leaf, expected = (at.weight, weight) if frozen == ("hidden",) else (at.hidden, hidden)
+        assert torch.equal(torch.autograd.grad((values * weights).sum(), leaf)[0], expected)
+
+
+@every_pass
+def test_autocast_rounds_nothing_over_the_vocabulary(name: str) -> None:
+    at = case(13, 131)
+    space = room(5, 131, recompute=True)
+    plain = run(at, name, space)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(run(at, name, space), plain)
+
+
+def test_a_support_that_misses_the_realised_token_still_has_its_log_prob() -> None:
+    at = case(13, 131)
+    ids = torch.stack([(at.tokens + i) % 131 for i in (1, 2, 3)], -1)
+    signals = as_topk(at, ids)
+    logps, _ = token_statistics(
+        at.hidden, at.head, at.tokens, OF_TEACHERS[:1], signals, None, room(5, 131, True)
+    )
+    torch.testing.assert_close(logps.double(), naive(at, None)["logps"], rtol=1e-5, atol=1e-5)
+
+
+def test_a_rest_of_e_to_the_minus_200_is_exact() -> None:
+    """Logits (0, 0, -200, -200) at ids (0, 1), as one tile, and as tiles of one column."""
+    at = case(1, 4)
+    weight = torch.zeros(7, 6)
+    weight[2:4, 0] = -200.0
+    head = replace(at, weight=weight).head
+    for tile in (1 << 20, 4):
+        said = at_ids(torch.eye(6)[:1], head, torch.tensor([[0, 1]]), Room(tile=tile))
+        torch.testing.assert_close(
+            said, torch.tensor([[0.5, 0.5, torch.e]]).log() - torch.tensor([0, 0, 201.0])
+        )
+
+
+class Largest(TorchDispatchMode):
+    """The largest number of elements that an operation gave memory of its own."""
+
+    found = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        out = func(*args, **(kwargs or {}))
+        for x in tree_leaves(out):
+            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in given:
+                self.found = max(self.found, x.untyped_storage().nbytes() // 4)
+        return out
+
+
+@every_pass
+def test_logits_that_are_not_kept_are_never_whole(name: str) -> None:
+    """Nothing is larger than the head's gradient or the room for rows, whatever N and V are."""
+    at = case(97, 1000)
+    signals = as_topk(at, teacher_ids(at, 4))
+    stats = PASSES[name][1]
+    space = Room(keep=0, rows=4 * 3 * 1000, tile=4 * 1000)
+    with Largest() as largest:
+        logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
+        torch.stack([logps, *found.values()]).sum().backward()
+    assert 0 < largest.found <= len(at.weight) * at.weight.shape[1]
+
+
+def test_an_unknown_way_with_logits_is_one_line() -> None:
+    with pytest.raises(ValueError, match="head kep: did you mean 'keep'"):
+        memory.room("kep", torch.device("cpu"))
+
+
+def test_logits_are_kept_where_a_share_of_the_free_memory_holds_them() -> None:
+    free = memory.free(torch.device("cpu"))
+    assert 0 < memory.room("auto", torch.device("cpu")).keep < free
+    assert memory.room("recompute", torch.device("cpu")).keep == 0
+
+
+def test_a_container_has_what_its_limit_leaves(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("100\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.free(torch.device("cpu")) > 1000
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert memory.free(torch.device("cpu")) == 900
