@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness import stopping
 from harness.cli_evaluation import data_of_benchmarks, evaluate, judges
 from harness.cli_options import (
     Batch,
@@ -187,8 +188,11 @@ def tune(
 
 def main() -> None:
     """Entry point: one clear line and exit code 2 for what the person at the keyboard can mend."""
+    stopping.listen()
     try:
         app()
+    except stopping.Terminated as e:
+        sys.exit(_fail(e.told, e.code))
     except ValueError as e:
         sys.exit(_fail(str(e), 2))
     except OSError as e:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from harness import chat, memory
@@ -23,11 +22,14 @@ from harness.live import Frozen, Live
 from harness.models import head_of, load, load_tokenizer, vocabulary
 from harness.online import Sampler
 from harness.policy import Policy, Scored
+from harness.processes import accelerator_of, prepared
 from harness.store import Work
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
 SCAN = 256  # examples of which set_stats are taken at once
+
+Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,40 @@ class Loop:
     sampler: Sampler | None = None
     means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
 
+    def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
+        """Every process's micro-batches of an optimizer step, as many for each: all take part in every
+        forward pass where weights are sharded. One that has less to do ends with empty ones.
+        """
+        processes = self.accelerator.num_processes
+        shares = [self.examples.micro_batches(step[r::processes], self.tokens) for r in range(processes)]
+        most = max(map(len, shares))
+        return [[*share, *([] for _ in range(most - len(share)))] for share in shares]
+
     def parts(self, step: Sequence[int]) -> list[list[int]]:
         """This process's micro-batches of an optimizer step."""
-        mine = step[self.accelerator.process_index :: self.accelerator.num_processes]
-        return self.examples.micro_batches(mine, self.tokens)
+        return self.shares(step)[self.accelerator.process_index]
 
     def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
-        """The forward pass over one micro-batch."""
+        """The forward pass over one micro-batch; over some example where it is empty."""
+        part = part or step[:1]
         scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp)
         return replace(self.examples.batch(part, scored, step), means=self.means)
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
-        """The loss terms of one micro-batch."""
-        return self.method.loss(replace(self.score(part, step), means=means), self.hp)
+        """The loss terms of one micro-batch; 0 for an empty one, which has a gradient all the same."""
+        terms = self.method.loss(replace(self.score(part, step), means=means), self.hp)
+        return terms if part else {name: 0.0 * value for name, value in terms.items()}
 
     @torch.no_grad()
     def means_of(self, stats: Stats | None, step: Sequence[int]) -> dict[str, Tensor]:
         """Sums over counts, over all micro-batches and processes of a step."""
         if stats is None:
             return {}
-        return self._reduced([stats(self.score(part, step), self.hp) for part in self.parts(step)])
+        return self._reduced([(part, stats(self.score(part, step), self.hp)) for part in self.parts(step)])
 
-    def _reduced(self, found: Sequence[Mapping[str, tuple[Tensor, Tensor]]]) -> dict[str, Tensor]:
+    def _reduced(self, told: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
+        """Sums over counts of micro-batches, of which empty ones count nothing."""
+        found = [c if part else {n: (0 * a, 0 * b) for n, (a, b) in c.items()} for part, c in told]
         return {
             name: self.accelerator.reduce(torch.stack([f[name][0] for f in found]).sum())
             / self.accelerator.reduce(torch.stack([f[name][1] for f in found]).sum())
@@ -77,8 +91,9 @@ class Loop:
             return self
         every = range(len(self.examples))
         mine = every[self.accelerator.process_index :: self.accelerator.num_processes]
-        parts = [mine[a : a + SCAN] for a in range(0, len(mine), SCAN)]
-        found = [self.method.set_stats(self.examples.stored(part), self.hp) for part in parts]
+        parts = [mine[a : a + SCAN] for a in range(0, max(1, len(mine)), SCAN)]
+        stored = [(part, self.examples.stored(part or every[:1])) for part in parts]
+        found = [(part, self.method.set_stats(batch, self.hp)) for part, batch in stored]
         return replace(self, means=self._reduced(found))
 
     def gradient(self, step: Sequence[int]) -> dict[str, float]:
@@ -125,17 +140,13 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     method = method_of(context["method"], context["method_file"])
     hp = type(method.hparams)(**settings["hp"])
     needs = method.needs(hp)
-    AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
-    accelerator = Accelerator(mixed_precision=settings["precision"], cpu=context["device"] == "cpu")
+    accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
     model, tokenizer = load(start), load_tokenizer(start)
     vocab = vocabulary(tokenizer)
     room = memory.room(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
-    policy, optimizer = Policy(model, vocab, room, valued), None
-    if optimized:
-        policy, optimizer = accelerator.prepare(policy, optimized(policy.parameters()))
-    else:
-        policy = accelerator.prepare(policy)
+    plain = Policy(model, vocab, room, valued)
+    policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
     examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
     loop = Loop(method, hp, policy, examples, accelerator, context["tokens"])
     if needs.online:
@@ -172,10 +183,11 @@ def _sampler(work: Work, recipe: Online, loop: Loop, stop: list[int]) -> Sampler
 
 
 def teacher_flops(loop: Loop) -> int:
-    """Operations of the frozen models that ran beside the loop."""
+    """Operations of the frozen models that ran beside the loop, in all processes."""
     seen = {
         id(told.frozen): told.frozen.flops
         for told in loop.examples.signals.values()
         if isinstance(told, Live)
     }
-    return sum(seen.values())
+    mine = torch.tensor(sum(seen.values()), device=loop.accelerator.device)
+    return int(loop.accelerator.reduce(mine))

@@ -83,9 +83,13 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
     return model
 
 
-def save(model: Model, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write weights (safetensors, in the dtype they have) and tokenizer as one Hugging Face folder."""
-    model.save_pretrained(folder)
+def save(
+    model: Model, tokenizer: Tokenizer, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write weights (safetensors, in the dtype they have) and tokenizer as one Hugging Face folder; `weights`
+    are those of a model that has only a share of its own.
+    """
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 
@@ -153,11 +157,11 @@ def parameters(model: Model) -> dict[str, int]:
     }
 
 
-def share_moved(model: nn.Module, start: Mapping[str, Tensor]) -> float:
+def share_moved(weights: Mapping[str, Tensor], start: nn.Module) -> float:
     """Share of the parameters' elements whose float32 value differs from the start's. 0-1"""
     moved = total = 0
-    for name, value in model.named_parameters():
-        moved += int((value.detach().float().cpu() != start[name].float()).sum())
+    for name, value in start.named_parameters():
+        moved += int((weights[name].detach().float().cpu() != value.detach().float()).sum())
         total += value.numel()
     return moved / total
 

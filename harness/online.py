@@ -46,11 +46,12 @@ class Sampler:
     truncated: int = 0
     flops: int = 0
 
-    def buffers(self, examples: Examples, order: Iterator[list[int]]) -> Iterator[tuple[Examples, list[int]]]:
+    def buffers(
+        self, examples: Examples, order: Iterator[list[int]], number: int = 0
+    ) -> Iterator[tuple[Examples, list[int]]]:
         """The optimizer steps over `order`, each with the buffer its examples stand in: the prompts of
-        `batches` steps at a time, gone through `passes` times.
+        `batches` steps at a time, gone through `passes` times. The first buffer is the one of that number.
         """
-        number = 0
         while steps := list(islice(order, self.recipe.batches)):
             with self.draw(examples, [e for step in steps for e in step], str(number)) as buffer:
                 for _ in range(self.recipe.passes):

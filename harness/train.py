@@ -9,17 +9,23 @@ alone fixes which examples form a step.
 
 import json
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import get_scheduler
 
+from harness import stopping
 from harness.examples import Examples, orders
 from harness.loop import Loop, set_up, teacher_flops
 from harness.models import load, load_tokenizer, parameters, save, share_moved
+from harness.processes import number, weights_of
+from harness.resume import Checkpoints, Progress, publish
 from harness.store import Work
 from methods.api import Method, Training
 
@@ -44,22 +50,27 @@ def run(work: Work) -> dict[str, Any]:
     _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings["precision"]])
     measured = _optimize(loop, optimizer, training, settings["seed"] + settings.get("round", 0), work)
     after, seen_after = loop.measure(probe)
-    trained = loop.accelerator.unwrap_model(loop.policy).model
+    weights = weights_of(loop.accelerator, loop.policy)
     if loop.accelerator.is_main_process:
-        save(trained, load_tokenizer(start), work.out)
-        moved = share_moved(trained, load(start).state_dict())
+        _save(loop, work, weights, work.out)
         summary = {
             "before": before,
             "after": after,
             "watched": {name: [seen_before[name], seen_after[name]] for name in seen_before},
-            "moved": moved,
+            "moved": share_moved(weights, load(start)),
             "steps": measured["steps"],
         }
         (work.out / "training.json").write_text(json.dumps(summary))
         if count := settings.get("checkpoints", 0):
             at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
             (work.out / "checkpoints.json").write_text(json.dumps(at))
-    return {**measured, "parameters": parameters(trained), "device": str(loop.accelerator.device)}
+            shutil.move(_models(work), work.out / "checkpoints")
+    return {
+        **measured,
+        "parameters": parameters(loop.accelerator.unwrap_model(loop.policy).model),
+        "device": str(loop.accelerator.device),
+        "processes": loop.accelerator.num_processes,
+    }
 
 
 def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:
@@ -73,13 +84,22 @@ def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: fl
             )
 
 
-def _stream(loop: Loop, size: int, steps: int, seed: int) -> Iterator[tuple[Examples, list[int]]]:
-    """The examples of each optimizer step; those of an online method are drawn on the way."""
+def _between(loop: Loop) -> int:
+    """Optimizer steps from one buffer to the next; 1 where there are none."""
+    return loop.sampler.recipe.batches * loop.sampler.recipe.passes if loop.sampler else 1
+
+
+def _stream(loop: Loop, size: int, steps: int, seed: int, done: int) -> Iterator[tuple[Examples, list[int]]]:
+    """The examples of each optimizer step behind the first `done`; those of an online method are drawn on the
+    way.
+    """
     n = len(loop.examples)
     if loop.sampler is None:
-        return ((loop.examples, step) for step in orders(n, size, steps, seed))
-    drawn = math.ceil(steps / loop.sampler.recipe.passes)
-    return islice(loop.sampler.buffers(loop.examples, orders(n, size, drawn, seed)), steps)
+        return ((loop.examples, step) for step in islice(orders(n, size, steps, seed), done, None))
+    recipe, number = loop.sampler.recipe, done // _between(loop)
+    order = orders(n, size, math.ceil(steps / recipe.passes), seed)
+    rest = islice(order, number * recipe.batches, None)
+    return islice(loop.sampler.buffers(loop.examples, rest, number), steps - done)
 
 
 def marks(steps: int, checkpoints: int) -> list[int]:
@@ -92,11 +112,24 @@ def marks(steps: int, checkpoints: int) -> list[int]:
     return [(2 * k * steps + checkpoints) // (2 * checkpoints) for k in range(1, checkpoints + 1)]
 
 
+def _save(loop: Loop, work: Work, weights: Mapping[str, Tensor], folder: Path) -> None:
+    model = loop.accelerator.unwrap_model(loop.policy).model
+    save(model, load_tokenizer(work.inputs["start"]), folder, weights)
+
+
+def _models(work: Work) -> Path:
+    """Where the models of the way stand until the training is done."""
+    return (work.kept or work.out) / "models"
+
+
 def _keep(loop: Loop, work: Work, name: str) -> None:
     """Write the model as it is now to the checkpoint's folder."""
+    weights = weights_of(loop.accelerator, loop.policy)
     if loop.accelerator.is_main_process:
-        model = loop.accelerator.unwrap_model(loop.policy).model
-        save(model, load_tokenizer(work.inputs["start"]), work.out / "checkpoints" / name)
+        new = _models(work) / "writing"
+        shutil.rmtree(new, ignore_errors=True)
+        _save(loop, work, weights, new)
+        publish(new, _models(work) / name)
 
 
 def _optimize(
@@ -105,47 +138,45 @@ def _optimize(
     """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
     n = len(loop.examples)
     size = min(training.batch_size, n)
-    if size < loop.accelerator.num_processes:
-        raise ValueError(
-            f"a batch of {size} examples is less than {loop.accelerator.num_processes} processes"
-        )
     steps = max(1, round(training.epochs * n / size))
     kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.get("checkpoints", 0)), 1)}
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
-    seen = answered = padded = 0
-    with (work.out / "metrics.jsonl").open("w") as metrics:
-        for number, (examples, step) in enumerate(_stream(loop, size, steps, seed), 1):
+    with stopping.deferred():
+        checkpoints = Checkpoints(work, loop, schedule, _between(loop))
+        told = checkpoints.progress
+        for examples, step in _stream(loop, size, steps, seed, told.step):
+            told.step += 1
             now = replace(loop, examples=examples)
             terms = now.gradient(step)
-            norm = float(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
+            norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
             if not math.isfinite(sum(terms.values()) + norm):
                 raise ValueError(
-                    f"{loop.method.name}: step {number}: loss {terms}, gradient norm {norm}; lower lr?"
+                    f"{loop.method.name}: step {told.step}: loss {terms}, gradient norm {norm}; lower lr?"
                 )
             rate = schedule.get_last_lr()[0]
             optimizer.step()
             schedule.step()
-            if number in kept:
-                _keep(loop, work, kept[number])
+            if told.step in kept:
+                _keep(loop, work, kept[told.step])
             optimizer.zero_grad()
-            for part in now.parts(step):
-                counts = examples.tokens(part).values()
-                seen, answered = seen + sum(a for a, _ in counts), answered + sum(b for _, b in counts)
-                padded += len(part) * examples.width * int(examples.lengths[part].max())
-            if number % LOG_EVERY == 0 or number == steps:
-                metrics.write(json.dumps({"step": number, "lr": rate, "grad_norm": norm, **terms}) + "\n")
+            told.count(now, step)
+            if told.step % LOG_EVERY == 0 or told.step == steps:
+                line = {"step": told.step, "lr": rate, "grad_norm": norm, **terms}
+                checkpoints.log(json.dumps(line) + "\n")
+            checkpoints.after(last=told.step == steps)
+    return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, told)}
+
+
+def _processed(loop: Loop, told: Progress) -> dict[str, Any]:
     size_of = parameters(loop.accelerator.unwrap_model(loop.policy).model)
     sampler = loop.sampler
     return {
-        "steps": steps,
-        "batch_size": size,
-        "examples": n,
         "identical": loop.examples.identical,
         "drawn": sampler.drawn if sampler else 0,
         "truncated": sampler.truncated if sampler else 0,
-        "tokens": seen,
-        "padding_share": 1 - seen / padded,
-        "flops": 6 * (size_of["body"] * seen + size_of["head"] * answered)
+        "tokens": told.tokens,
+        "padding_share": 1 - told.tokens / told.padded,
+        "flops": 6 * (size_of["body"] * told.tokens + size_of["head"] * told.answered)
         + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),
     }

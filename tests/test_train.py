@@ -190,7 +190,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     ]
     assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
 
-    assert {p.name for p in (tmp_path / "rank 1").iterdir()} == {"metrics.jsonl"}
+    assert not list((tmp_path / "rank 1").iterdir()), "one process writes, the folder is everyone's"
     assert {p.name for p in (tmp_path / "rank 0" / "checkpoints").iterdir()} == {"1", "2"}
     both = load_file(tmp_path / "rank 0" / "model.safetensors")
     start = load_file(given["start"] / "model.safetensors")
