@@ -10,10 +10,12 @@ import typer
 from harness import stopping
 from harness.cli_evaluation import data_of_benchmarks, evaluate, judges
 from harness.cli_options import (
+    AccelerateConfig,
     Batch,
     Budget,
     Calls,
     Check,
+    CheckpointEvery,
     Device,
     Devices,
     Estimate,
@@ -23,6 +25,7 @@ from harness.cli_options import (
     Overrides,
     PlanOnly,
     Prices,
+    Processes,
     RayAddress,
     Resources,
     Runs,
@@ -34,6 +37,7 @@ from harness.cli_options import (
     quiet_libraries,
     show_estimate,
 )
+from harness.every import EVERY
 
 app = typer.Typer(
     add_completion=False,
@@ -61,6 +65,9 @@ def run(
     runs: Runs = Path("runs"),
     method_file: MethodFile = None,
     workers: Workers = 1,
+    processes: Processes = None,
+    accelerate_config: AccelerateConfig = None,
+    checkpoint_every: CheckpointEvery = EVERY,
     max_cost: Budget = None,
     max_calls: Calls = None,
     prices: Prices = None,
@@ -100,7 +107,7 @@ def run(
         dry=plan or check,
         spending=command.Spending(max_cost, max_calls, prices, workers),
         chosen=Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ()),
-        at_once=command.Batches(tokens, batch),
+        on=command.Hardware(tokens, batch, processes, accelerate_config, checkpoint_every),
         ahead=Ahead(device, devices, check),
     )
 
@@ -192,7 +199,7 @@ def main() -> None:
     try:
         app()
     except stopping.Terminated as e:
-        sys.exit(_fail(e.told, e.code))
+        sys.exit(_fail(e.told, stopping.REQUEUE))
     except ValueError as e:
         sys.exit(_fail(str(e), 2))
     except OSError as e:

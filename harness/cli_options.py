@@ -55,6 +55,15 @@ Resources = Annotated[
     list[str] | None,
     typer.Option("--resources", help="What each step gets: cpus=2 (threads too), gpus=0.5, memory=32 (GB)."),
 ]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Processes of a training; a GPU each, of all, or one on the CPU.")
+]
+AccelerateConfig = Annotated[
+    Path | None, typer.Option(help="A file of `accelerate config`, to shard a training by FSDP2, say.")
+]
+CheckpointEvery = Annotated[
+    str, typer.Option(help="How often a training writes a checkpoint: 5m, or 200 optimizer steps.")
+]
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
 ]

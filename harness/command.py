@@ -25,6 +25,7 @@ from harness import (
     tables,
 )
 from harness import plan as planning
+from harness.every import EVERY, Every
 from harness.forecast.check import checked
 from harness.forecast.cost import Sizes
 from harness.forecast.devices import here, named
@@ -49,22 +50,39 @@ class Spending(NamedTuple):
     workers: int = 1
 
 
-class Batches(NamedTuple):
-    """How much is computed at once, for smaller devices; no result depends on it."""
+class Hardware(NamedTuple):
+    """What a run computes on, how much at once, and how often a training writes a checkpoint; results differ
+    by rounding at most.
+    """
 
     tokens: int = Machine.tokens
     batch: int = Machine.batch
+    processes: int | None = None  # a GPU each, of all; on the CPU one
+    accelerate_config: Path | None = None
+    checkpoint_every: str = EVERY
 
 
-FREE, USUAL, HERE, INLINE = Spending(), Batches(), Ahead(), executors.Chosen()
+FREE, USUAL, HERE, INLINE = Spending(), Hardware(), Ahead(), executors.Chosen()
 WIDE = ("summaries", "comparison")  # written only: every number of every benchmark, every test
 
 
-def machine(runs: Path, workers: int = 1, at_once: Batches = USUAL) -> Machine:
-    """This machine: a GPU where there is one."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    replies = str(runs / "store" / "replies")
-    return Machine(device, workers=workers, replies=replies, **at_once._asdict())
+def machine(runs: Path, workers: int = 1, on: Hardware = USUAL) -> Machine:
+    """This machine: a GPU where there is one; a training has them all, or what the config file says."""
+    config, gpus = on.accelerate_config, torch.cuda.device_count()
+    if config and not config.is_file():
+        raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
+    Every.of(on.checkpoint_every)
+    processes = on.processes
+    return Machine(
+        device="cuda" if gpus else "cpu",
+        tokens=on.tokens,
+        batch=on.batch,
+        workers=workers,
+        processes=processes if processes is not None else 0 if config else max(1, gpus),
+        accelerate_config=str(config.resolve()) if config else "",
+        checkpoint_every=on.checkpoint_every,
+        replies=str(runs / "store" / "replies"),
+    )
 
 
 def planned(
@@ -96,12 +114,12 @@ def run(
     dry: bool = False,
     spending: Spending = FREE,
     chosen: executors.Chosen = INLINE,
-    at_once: Batches = USUAL,
+    on: Hardware = USUAL,
     ahead: Ahead = HERE,
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    where = machine(runs, spending.workers, at_once)
+    where = machine(runs, spending.workers, on)
     if dry:
         with hub.unresolved_allowed() as names:
             plan = planned(loaded, only, store, where, method_file)

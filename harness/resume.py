@@ -27,11 +27,11 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from harness import stopping
+from harness.every import EVERY, Every
 from harness.live import Frozen, Live
 from harness.loop import Loop
 from harness.store import Work
 
-EVERY = "5m"
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
 METRICS = "metrics.jsonl"
 
@@ -56,26 +56,6 @@ class Progress:
         )
         for part in chain(*loop.shares(step)):
             self.padded += len(part) * examples.width * int(examples.lengths[part].max(initial=0))
-
-
-@dataclass(frozen=True)
-class Every:
-    """How often a checkpoint is written: every so many optimizer steps or seconds."""
-
-    steps: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def of(cls, text: str) -> "Every":
-        """ "200" optimizer steps, or "5m", minutes; ValueError for anything else."""
-        number = text.removesuffix("m")
-        try:
-            every = cls(seconds=60 * float(number)) if number != text else cls(steps=int(number))
-        except ValueError:
-            every = cls()
-        if every.steps <= 0 and not 0 < every.seconds < float("inf"):
-            raise ValueError(f"checkpoint every {text!r}: optimizer steps such as 200, or minutes such as 5m")
-        return every
 
 
 class Checkpoints:

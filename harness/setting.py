@@ -10,6 +10,7 @@ from typing import Any
 
 import methods
 from harness import benchmark_data, data, extension, hub, models
+from harness.every import EVERY
 from harness.store import Part, Step
 from harness.suite import Data, Suite
 from methods.api import Method, Training
@@ -24,6 +25,9 @@ class Machine:
     batch: int = 128  # prompts that are answered together
     head: str = "auto"  # whether logits are kept for the backward pass, see harness.memory
     workers: int = 1  # processes that each hold the model under measurement
+    processes: int = 1  # of a training; 0: as the accelerate config file says
+    accelerate_config: str = ""  # a file, for FSDP and the like
+    checkpoint_every: str = EVERY  # minutes, or optimizer steps of a training
     replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 
 

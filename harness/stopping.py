@@ -8,6 +8,7 @@ the signal and looks at `asked` where it can stop.
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: "the user is invited to retry"
@@ -18,7 +19,7 @@ class Terminated(SystemExit):
 
     def __init__(self, where: str = "") -> None:
         super().__init__(REQUEUE)
-        self.where, self.code = where, REQUEUE
+        self.where = where
 
     @property
     def told(self) -> str:
@@ -29,14 +30,17 @@ class Terminated(SystemExit):
 class _State:
     asked = False
     deferred = 0
+    file: Path | None = None
 
 
 _state = _State()
 
 
-def listen() -> None:
-    """From now on SIGTERM raises `Terminated` in the main thread, once; a deferred one waits."""
-    _state.asked = False
+def listen(file: Path | None = None) -> None:
+    """From now on SIGTERM raises `Terminated` in the main thread, once; a deferred one waits. `file` is one
+    that another process makes in its place; it is seen where `asked` is.
+    """
+    _state.asked, _state.file = False, file
     signal.signal(signal.SIGTERM, _on_signal)
 
 
@@ -47,8 +51,8 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def asked() -> bool:
-    """Whether SIGTERM has come."""
-    return _state.asked
+    """Whether SIGTERM has come, or the file in its place."""
+    return _state.asked or (_state.file is not None and _state.file.exists())
 
 
 @contextmanager
@@ -59,5 +63,5 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _state.deferred -= 1
-    if _state.asked and not _state.deferred:
+    if asked() and not _state.deferred:
         raise Terminated

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from harness import stopping
+from harness import launched, stopping
 from harness.examples import Examples, orders
 from harness.loop import Loop, set_up, teacher_flops
 from harness.models import load, load_tokenizer, parameters, save, share_moved
@@ -38,6 +38,8 @@ def run(work: Work) -> dict[str, Any]:
     """The step: train the model of input `start`, and write it as a Hugging Face folder with metrics
     beside.
     """
+    if launched.wanted(work.context):
+        return launched.run(work)
     settings, start = work.settings, work.inputs["start"]
     training = Training(**settings["training"])
 

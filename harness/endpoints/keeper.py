@@ -1,11 +1,11 @@
 """Runs a command for as long as the process that asked for it lives.
 
-    python -I -S keeper.py PARENT_PID COMMAND ...
+    python -I -S keeper.py PARENT_PID SECONDS COMMAND ...
 
 The command gets a session of its own, so one signal reaches all of its processes. They are told to stop, and
-then made to, when this process is told to, when the parent is gone, SIGKILL included, or when the command's
-first process ends. The parent is watched by its id rather than by PR_SET_PDEATHSIG, which fires when the
-parent's *thread* ends; that one guards the command against the end of this process, which has one thread.
+SECONDS later made to, when this process is told to, when the parent is gone, SIGKILL included, or when the
+command's first process ends. The parent is watched by its id rather than by PR_SET_PDEATHSIG, which fires when
+the parent's *thread* ends; that one guards the command against the end of this process, which has one thread.
 
 On Linux what the command leaves behind becomes a child of this process, so that a process which left the
 session is found too, and none waits as a zombie for an init that may never look.
@@ -20,13 +20,12 @@ import time
 from pathlib import Path
 from types import FrameType
 
-SECONDS_TO_STOP = 5.0  # between SIGTERM and SIGKILL
 SECONDS_BETWEEN_LOOKS = 0.1
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def main(parent: int, command: list[str]) -> int:
+def main(parent: int, seconds: float, command: list[str]) -> int:
     """Exit status of the command, or 128 and the signal that ended it."""
     told: list[int] = []
 
@@ -44,14 +43,14 @@ def main(parent: int, command: list[str]) -> int:
     )
     while child.poll() is None and not told and os.getppid() == parent:
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    _stop(child)
+    _stop(child, seconds)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _stop(child: "subprocess.Popen[bytes]") -> None:
+def _stop(child: "subprocess.Popen[bytes]", seconds: float) -> None:
     """End every process of the command's session, and those that left it."""
     _signal(child.pid, signal.SIGTERM)
-    until = time.monotonic() + SECONDS_TO_STOP
+    until = time.monotonic() + seconds
     while time.monotonic() < until and (child.poll() is None or _left(child.pid)):
         time.sleep(0.02)
     _signal(child.pid, signal.SIGKILL)
@@ -93,4 +92,4 @@ def _prctl(option: int, value: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

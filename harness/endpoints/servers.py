@@ -48,7 +48,8 @@ KEEPER = Path(__file__).with_name("keeper.py")
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
 SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_STOP = 10.0  # the keeper's own limit and some
+SECONDS_OF_KEEPER = 5.0  # that a server has between SIGTERM and SIGKILL
+SECONDS_TO_STOP = 10.0  # that a keeper has
 PORTS = 3  # a port may be taken between its choice and its use: how many to try
 TAKEN = "address already in use"
 LAST_LINES = 5
@@ -192,7 +193,7 @@ class Servers:
 def _kept(command: list[str], out: Any) -> "subprocess.Popen[bytes]":
     """The command under a keeper, out of reach of the terminal's Ctrl-C, which is ours to act on."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), *command],
+        [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(SECONDS_OF_KEEPER), *command],
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=subprocess.STDOUT,
