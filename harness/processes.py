@@ -67,7 +67,14 @@ def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]
     sharded one. All processes take part.
     """
     state: dict[str, Tensor] = accelerator.get_state_dict(policy)
-    return {name.removeprefix(MODEL): w for name, w in state.items() if name.startswith(MODEL)}
+    tied: set[str] = set()
+    if (
+        accelerator.distributed_type == DistributedType.FSDP
+    ):  # gathered one by one, they would be stored twice
+        once = {name for name, _ in policy.named_parameters()}
+        tied = {name for name, _ in policy.named_parameters(remove_duplicate=False)} - once
+    names = [name for name in state if name.startswith(MODEL) and name not in tied]
+    return {name.removeprefix(MODEL): state[name] for name in names}
 
 
 def number(x: Tensor) -> float:

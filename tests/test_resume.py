@@ -37,7 +37,9 @@ FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["harness.train", "tests.test_resume"])
 
 
-def work_of(folder: Path, method: str, out: str, **context: Any) -> Work:
+def work_of(
+    folder: Path, method: str, out: str, training: dict[str, Any] | None = None, **context: Any
+) -> Work:
     """A training of 60 optimizer steps."""
     given = inputs(folder) if not (folder / "start").exists() else None
     if given is None:
@@ -48,7 +50,8 @@ def work_of(folder: Path, method: str, out: str, **context: Any) -> Work:
         "view.mismatched": given["view.rejected"],
         "signal.mismatched.ref": given["signal.rejected.ref"],
     }
-    settings = {"training": TRAINING, "seed": 0, "precision": "no", "hp": METHODS[method], "checkpoints": 3}
+    settings = {"training": {**TRAINING, **(training or {})}, "seed": 0, "precision": "no", "checkpoints": 3}
+    settings["hp"] = METHODS[method]
     if method in ("DPPO[token]", "GKD"):
         if not (folder / "teacher").exists():
             tiny_folder(folder / "teacher", hidden=24, seed=5)

@@ -4,8 +4,8 @@
 
 The command gets a session of its own, so one signal reaches all of its processes. They are told to stop, and
 SECONDS later made to, when this process is told to, when the parent is gone, SIGKILL included, or when the
-command's first process ends. The parent is watched by its id rather than by PR_SET_PDEATHSIG, which fires when
-the parent's *thread* ends; that one guards the command against the end of this process, which has one thread.
+command's first process ends. The parent is watched by its id rather than by PR_SET_PDEATHSIG, which fires
+when the parent's *thread* ends; that one guards the command against the end of this process, which has one.
 
 On Linux what the command leaves behind becomes a child of this process, so that a process which left the
 session is found too, and none waits as a zombie for an init that may never look.
