@@ -10,6 +10,7 @@ from methods.ops import Room
 
 HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
 SHARE = 4  # of what is free, one part in so many is for logits
+ON_GPU = 1 << 30  # bytes of whole rows: few and large launches; not measured
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -31,6 +32,6 @@ def room(head: str, device: torch.device) -> Room:
     if head not in HEADS:
         raise ValueError(f"head {head}: {nearest(head, HEADS)}")
     keep = {"auto": free(device) // SHARE, "keep": 1 << 62, "recompute": 0}[head]
-    if device.type == "cuda":  # few and large launches; not measured
-        return Room(keep, rows=1 << 30, tile=1 << 28)
+    if device.type == "cuda":
+        return Room(keep, rows=ON_GPU, tile=ON_GPU // 4)
     return Room(keep)

@@ -5,9 +5,10 @@ from dataclasses import replace
 from harness.forecast.cost import BYTES, Cost, Sizes
 from harness.forecast.models import ModelSize
 from harness.forecast.texts import LONGEST, Text
+from harness.signals import CHUNK
 from harness.store import Step
 
-LOGITS = 3  # float32 copies of a chunk's logits without a backward pass
+LOGITS = 3  # float32 copies of CHUNK tokens' logits without a backward pass
 ID = 5  # bytes that a token takes in a set of sequences: its id and whether it is read
 ROW = 12  # bytes of a sequence: its length and its row
 
@@ -17,10 +18,10 @@ def forward(model: ModelSize, tokens: float, answered: float) -> float:
     return 2 * (model.body * tokens + model.head * answered)
 
 
-def passing(model: ModelSize, positions: int, chunk: int, number: int) -> float:
+def passing(model: ModelSize, positions: int, number: int) -> float:
     """Bytes of a forward pass without gradient over `positions` at once, weights of `number` bytes."""
     activations = positions * (4 * model.hidden + 2 * model.ffn) * number
-    return model.parameters * number + activations + chunk * model.vocab * 4 * LOGITS
+    return model.parameters * number + activations + CHUNK * model.vocab * 4 * LOGITS
 
 
 def stored(text: Text) -> float:
@@ -43,7 +44,7 @@ def signals(step: Step, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=model.parameters * number,
         disk=text.answered * each[settings["form"]],
-        memory=passing(model, sizes.machine.tokens, sizes.machine.chunk, number),
+        memory=passing(model, sizes.machine.tokens, number),
         assumed=(*model.notes, *text.notes),
     )
 

@@ -11,7 +11,7 @@ from harness.forecast.cost import Cost, Sizes
 from harness.forecast.models import ModelSize
 from harness.forecast.passes import passing
 from harness.forecast.texts import LONGEST, Text
-from harness.loop import LOGIT_BYTES
+from harness.memory import ON_GPU
 from harness.store import Step
 from harness.train import PROBE
 from methods.api import Needs, Online
@@ -108,9 +108,8 @@ def memory(model: ModelSize, width: int, step: Step, sizes: Sizes) -> float:
     # normed inputs, queries, keys, values and attention's result; gate, up, their product and the activation.
     wide = model.heads * model.head_dim + 2 * model.kv * model.head_dim
     kept = 2 * model.hidden * 4 + (4 * model.hidden + wide + 4 * model.ffn) * (2 if half else 4)
-    logits = positions * model.vocab * LOGIT_BYTES
-    if logits > machine.keep:
-        logits = machine.chunk * model.vocab * LOGIT_BYTES
+    # Logits and their gradient; what is kept of them beyond this share is kept where there is room.
+    logits = min(positions * model.vocab * 4 * 2, ON_GPU)
     working = STATE * model.parameters + positions * model.layers * kept + logits
     return float(max(working, STEP * model.parameters))
 
@@ -131,6 +130,6 @@ def objective(step: Step, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=8.0 * model.parameters,
         disk=500,
-        memory=passing(model, sizes.machine.tokens, sizes.machine.chunk, 4),
+        memory=passing(model, sizes.machine.tokens, 4),
         assumed=(*model.notes, *shape.notes),
     )
