@@ -1,4 +1,4 @@
-"""Trainings in several processes on gloo: the numbers of one process, and nothing that outlives the parent."""
+"""Trainings in several gloo processes: the numbers of one process, and nothing that outlives the parent."""
 
 import json
 import os
@@ -154,7 +154,7 @@ def test_processes_end_with_their_parent_and_their_training_goes_on(tmp_path: Pa
     parent, below = training_in_two(cut, 4)
     assert len([p for p in below if "RANK" in _environment(p)]) == 2
     os.kill(parent.pid, signal.SIGKILL)
-    gone, alive = psutil.wait_procs(below, timeout=60)
+    _, alive = psutil.wait_procs(below, timeout=60)
     assert not alive
     parent.join()
     again = started(cut)

@@ -8,7 +8,7 @@ from harness.forecast.texts import LONGEST, Text
 from harness.signals import CHUNK
 from harness.store import Step
 
-LOGITS = 3  # float32 copies of CHUNK tokens' logits without a backward pass
+LOGITS = 3  # float32 copies of logits without a backward pass
 ID = 5  # bytes that a token takes in a set of sequences: its id and whether it is read
 ROW = 12  # bytes of a sequence: its length and its row
 
@@ -18,10 +18,12 @@ def forward(model: ModelSize, tokens: float, answered: float) -> float:
     return 2 * (model.body * tokens + model.head * answered)
 
 
-def passing(model: ModelSize, positions: int, number: int) -> float:
-    """Bytes of a forward pass without gradient over `positions` at once, weights of `number` bytes."""
+def passing(model: ModelSize, positions: int, number: int, rows: int = CHUNK) -> float:
+    """Bytes of a forward pass without gradient over `positions` at once, weights of `number` bytes, logits of
+    `rows` tokens.
+    """
     activations = positions * (4 * model.hidden + 2 * model.ffn) * number
-    return model.parameters * number + activations + CHUNK * model.vocab * 4 * LOGITS
+    return model.parameters * number + activations + rows * model.vocab * 4 * LOGITS
 
 
 def stored(text: Text) -> float:
@@ -106,7 +108,7 @@ def probes(step: Step, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=model.parameters * number,
         disk=4 * group.sequences,
-        memory=passing(model, sizes.machine.tokens, _batches(sizes.machine.tokens, tokens // probes), number),
+        memory=passing(model, sizes.machine.tokens, number, _batches(sizes.machine.tokens, tokens // probes)),
         assumed=(*model.notes, *group.notes, "a token for each word of the probe's question"),
     )
 
@@ -123,6 +125,6 @@ def rewards(step: Step, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=model.parameters * number,
         disk=80 * text.sequences,
-        memory=passing(model, sizes.machine.tokens, 0, number),
+        memory=passing(model, sizes.machine.tokens, number, rows=0),
         assumed=(*model.notes, *text.notes, "the reward model's tokens are the student's"),
     )
