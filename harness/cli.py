@@ -37,6 +37,7 @@ from harness.cli_options import (
     quiet_libraries,
     show_estimate,
 )
+from harness.cli_store import export, of_store
 from harness.every import EVERY
 
 app = typer.Typer(
@@ -48,6 +49,8 @@ app = typer.Typer(
 
 app.add_typer(judges, name="judge")
 app.add_typer(data_of_benchmarks, name="data")
+app.add_typer(of_store, name="store")
+app.command()(export)
 
 INTERRUPTED = 130
 

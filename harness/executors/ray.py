@@ -25,6 +25,7 @@ class Ray:
     def __init__(self, office: Office, address: str | None) -> None:
         try:
             import ray
+            from ray._private.authentication.authentication_utils import is_token_auth_enabled
         except ModuleNotFoundError:
             raise ValueError(MISSING) from None
         self._ray: Any = ray
@@ -44,7 +45,7 @@ class Ray:
         where = f"cluster at {address}" if address else "embedded, ends with this command"
         typer.echo(
             f"ray {ray.__version__}: {where}, bound to {context.address_info['gcs_address']}, token "
-            f"{'required' if _asks_for_token() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
+            f"{'required' if is_token_auth_enabled() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
             f"{there.get('GPU', 0):g} GPUs; a step computes with {office.resources.threads} threads"
         )
 
@@ -102,12 +103,3 @@ class Ray:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = {key: max((n.get(key, 0.0) for n in nodes), default=0.0) for key in ("CPU", "GPU")}
         return Share(int(most["CPU"]), most["GPU"], None)
-
-
-def _asks_for_token() -> bool:
-    from ray._raylet import (  # type: ignore[attr-defined]
-        AuthenticationMode,
-        get_authentication_mode,
-    )
-
-    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)

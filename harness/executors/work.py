@@ -1,6 +1,7 @@
 """One step in a worker: a process of its own, perhaps on another machine, that shares the store's folder."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -60,12 +61,15 @@ def _tried(step: Step, store: Store, began: float) -> Outcome:
 
 
 def compute_with(threads: int) -> None:
-    """Set the number of threads of torch and of every library beside it: the last bits depend on it."""
-    import torch
+    """Set the number of threads of torch and of every library beside it, loaded or not: the last bits of a
+    sum depend on it.
+    """
     from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     threadpool_limits(threads)
+    if "torch" in sys.modules:  # a step may do without it, and it takes seconds
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def _await_inputs(step: Step, store: Store) -> None:
