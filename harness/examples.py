@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness import shared_rows
 from harness.flat import Flat
 from harness.live import Frozen, Kept, Live, Told
 from harness.models import load_head
 from harness.policy import Inputs, Scored, pad, spread
-from harness.sequences import Ints, Sequences, batches_of
+from harness.sequences import Ints, Sequences
+from harness.shared_rows import Rows
 from harness.signals import Signals
 from methods.api import Needs, Reads
 from methods.batch import Batch, Role, ScoreName, View, ViewName
@@ -34,6 +36,7 @@ class Examples:
     scores: Mapping[tuple[ViewName, ScoreName], NDArray[np.generic]] = field(default_factory=dict)
     kept: Kept | None = None  # of the view policy_rollout
     identical: int = 0  # examples left out, since their teacher and student rollouts are the same
+    share: bool = False  # whether the policy runs over shared rows (harness.shared_rows)
 
     def __len__(self) -> int:
         return len(next(iter(self.at.values())))
@@ -129,11 +132,46 @@ class Examples:
         return View(mask, step_tokens, {}, told, values, scores)
 
     def micro_batches(self, examples: Sequence[int], tokens: int) -> list[list[int]]:
-        """The examples of a step, those of like length together, at most `tokens` padded positions over all
-        views.
+        """The examples of a step, those of like length together, at most `tokens` computed positions over
+        all views.
         """
-        order = sorted(examples, key=lambda e: int(self.lengths[e]))
-        return batches_of(order, self.lengths, max(1, tokens // self.width))
+        parts: list[list[int]] = []
+        for e in sorted(examples, key=lambda e: int(self.lengths[e])):
+            if parts and self.positions([*parts[-1], e]) <= tokens:
+                parts[-1].append(e)
+            else:
+                parts.append([e])
+        return parts
+
+    def padded(self, examples: Sequence[int]) -> int:
+        """Positions of some examples in a padded batch of all views."""
+        return len(examples) * self.width * int(self.lengths[list(examples)].max(initial=0))
+
+    def positions(self, examples: Sequence[int]) -> int:
+        """Positions of some examples that are computed: those of a row where that is worth it."""
+        padded = self.padded(examples)
+        row = sum(map(self._in_a_row, examples)) if self.share else padded
+        return row if row <= shared_rows.WORTH * padded else padded
+
+    def rows(self, examples: Sequence[int]) -> Rows | None:
+        """Some examples as one row; None where they are better padded."""
+        if self.positions(examples) == self.padded(examples):
+            return None
+        read = [(s, e) for name in self.needs.views for e in examples for s in self._ids(name, e)]
+        return shared_rows.lay_out([s for s, _ in read], [e for _, e in read], self.device)
+
+    def _in_a_row(self, example: int) -> int:
+        if example not in self._counted:
+            read = [s for name in self.needs.views for s in self._ids(name, example)]
+            self._counted[example] = shared_rows.distinct(read)
+        return self._counted[example]
+
+    @cached_property
+    def _counted(self) -> dict[int, int]:
+        return {}
+
+    def _ids(self, name: ViewName, example: int) -> list[list[int]]:
+        return [self.views[name][i].ids for i in self._sequences(name, [example])]
 
 
 def load(

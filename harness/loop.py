@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from harness import chat, memory
+from harness import chat, memory, shared_rows
 from harness import examples as data
 from harness.examples import Examples
 from harness.extension import method_of
@@ -41,9 +41,10 @@ class Loop:
     policy: torch.nn.Module
     examples: Examples
     accelerator: Accelerator
-    tokens: int  # padded positions of a micro-batch
+    tokens: int  # computed positions of a micro-batch
     sampler: Sampler | None = None
     means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
+    unshared: str | None = None  # why the model runs over padded batches only
 
     def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
         """Every process's micro-batches of an optimizer step, as many for each: all take part in every
@@ -61,7 +62,7 @@ class Loop:
     def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
         """The forward pass over one micro-batch; over some example where it is empty."""
         part = part or step[:1]
-        scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp)
+        scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp, self.examples.rows(part))
         return replace(self.examples.batch(part, scored, step), means=self.means)
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
@@ -142,13 +143,15 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     needs = method.needs(hp)
     accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
     model, tokenizer = load(start), load_tokenizer(start)
+    unshared = shared_rows.prepare(model)
     vocab = vocabulary(tokenizer)
     room = memory.room(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, room, valued)
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
     examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
-    loop = Loop(method, hp, policy, examples, accelerator, context["tokens"])
+    examples = replace(examples, share=unshared is None)
+    loop = Loop(method, hp, policy, examples, accelerator, context["tokens"], unshared=unshared)
     if needs.online:
         stop = chat.end_ids(tokenizer, model.generation_config, template=settings["template"])
         loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))

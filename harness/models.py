@@ -93,11 +93,11 @@ def save(
     tokenizer.save_pretrained(folder)
 
 
-def body(model: Model, ids: Tensor) -> Tensor:
+def body(model: Model, ids: Tensor, how: Mapping[str, Any] | None = None) -> Tensor:
     """Final hidden states of right-padded ids, [B, T] -> [B, T, d]. Causal: what stands behind changes
-    nothing.
+    nothing. `how` is what harness.shared_rows tells the model of other layouts.
     """
-    hidden: Tensor = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    hidden: Tensor = model.base_model(input_ids=ids, use_cache=False, **(how or {})).last_hidden_state
     return hidden
 
 

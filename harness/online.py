@@ -39,7 +39,7 @@ class Sampler:
     max_tokens: int
     stop: list[int]
     batch: int  # prompts that are answered together
-    positions: int  # padded, of a pass over what was drawn
+    positions: int  # computed, of a pass over what was drawn
     seed: int
     folder: Path
     drawn: int = 0
@@ -109,7 +109,7 @@ class Sampler:
         )
         logps, values = {}, {}
         for part in alone.micro_batches(range(len(alone)), self.positions):
-            (said,) = self.policy(alone.inputs(part), self.hp)
+            (said,) = self.policy(alone.inputs(part), self.hp, alone.rows(part))
             for row, i in enumerate(part):
                 logps[i] = said.logps[row][said.mask[row]]
                 if said.values is not None:

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness import shared_rows
 from harness.models import Model, body, head_of
+from harness.shared_rows import Rows, gather
 from methods.batch import Role, Statistic
 from methods.ops import Room, Signal, token_statistics
 
@@ -64,18 +66,17 @@ class Policy(nn.Module):
             nn.init.zeros_(self.value.weight)
             nn.init.zeros_(self.value.bias)
 
-    def forward(self, views: Sequence[Inputs], hp: Any) -> list[Scored]:
-        """One pass of the body over all views, then each view's statistics. Everything [B, T] per view."""
-        longest = max(v.ids.shape[1] for v in views)
-        ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
-        hidden = torch.split(body(self.model, ids), [len(v.ids) for v in views])
+    def forward(self, views: Sequence[Inputs], hp: Any, rows: Rows | None = None) -> list[Scored]:
+        """One pass of the body over all views, as one row where `rows` lays them out, then each view's
+        statistics. Everything [B, T] per view.
+        """
+        states, places = self._states(views, rows)
         head = head_of(self.model, self.vocab)
         room = replace(self.room, keep=self.room.keep // len(views))
         scored = []
-        for view, states in zip(views, hidden, strict=True):
-            before = states[:, : view.ids.shape[1] - 1][
-                view.mask[:, 1:]
-            ]  # [N, d] the state that predicts a token
+        for view, at in zip(views, places, strict=True):
+            # [N, d] the state that predicts a token
+            before = gather(states, at[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
             tokens = view.ids[view.mask]
             logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, room)
             values = (
@@ -90,3 +91,12 @@ class Policy(nn.Module):
                 )
             )
         return scored
+
+    def _states(self, views: Sequence[Inputs], rows: Rows | None) -> tuple[Tensor, Sequence[Tensor]]:
+        """Final hidden states, [N, d], and where each token of a view has its own, [B, T] a view."""
+        longest, sizes = max(v.ids.shape[1] for v in views), [len(v.ids) for v in views]
+        if rows:
+            return shared_rows.states(self.model, rows), torch.split(rows.at, sizes)
+        ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
+        at = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+        return body(self.model, ids).flatten(0, 1), torch.split(at, sizes)

@@ -43,19 +43,20 @@ class Progress:
     step: int = 0
     tokens: int = 0
     answered: int = 0
-    padded: int = 0
+    positions: int = 0  # computed
+    padded: int = 0  # positions of the padded batches
+    padding: int = 0  # computed positions that hold no token
     metrics: list[str] = field(default_factory=list)  # lines of metrics.jsonl
 
     def count(self, loop: Loop, step: Sequence[int]) -> None:
         """Count the tokens of an optimizer step."""
         examples = loop.examples
-        counts = examples.tokens(step).values()
-        self.tokens, self.answered = (
-            self.tokens + sum(a for a, _ in counts),
-            self.answered + sum(b for _, b in counts),
-        )
         for part in chain(*loop.shares(step)):
-            self.padded += len(part) * examples.width * int(examples.lengths[part].max(initial=0))
+            counts, positions = examples.tokens(part).values(), examples.positions(part)
+            tokens = sum(a for a, _ in counts)
+            self.tokens, self.answered = self.tokens + tokens, self.answered + sum(b for _, b in counts)
+            self.positions, self.padded = self.positions + positions, self.padded + examples.padded(part)
+            self.padding += max(0, positions - tokens)  # a shared row has none
 
 
 class Checkpoints:

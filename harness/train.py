@@ -177,7 +177,10 @@ def _processed(loop: Loop, told: Progress) -> dict[str, Any]:
         "drawn": sampler.drawn if sampler else 0,
         "truncated": sampler.truncated if sampler else 0,
         "tokens": told.tokens,
-        "padding_share": 1 - told.tokens / told.padded,
+        "padding_share": told.padding / told.positions,
+        "positions": told.positions,
+        "padded_positions": told.padded,
+        "sharing": f"padded: {loop.unshared}" if loop.unshared else "shared",
         "flops": 6 * (size_of["body"] * told.tokens + size_of["head"] * told.answered)
         + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),

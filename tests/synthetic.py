@@ -258,7 +258,8 @@ def batch_of(
     means: Mapping[str, Tensor] | None = None,
 ) -> Batch:
     """What a loss sees of some examples of an optimizer step."""
-    return replace(examples.batch(part, policy(examples.inputs(part), hp), step), means=means or {})
+    scored = policy(examples.inputs(part), hp, examples.rows(part))
+    return replace(examples.batch(part, scored, step), means=means or {})
 
 
 def step_of(
