@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.execute import RUN
-from harness.store import RECORD, UNFINISHED, Store, checksum
+from harness.store import KEPT, PARTIAL, RECORD, Store, checksum
 from harness.validation import nearest
 
-KEPT = "unfinished"  # folders of steps that go on where they were, by id
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -45,7 +44,7 @@ class Artifact:
 def artifacts(store: Store) -> list[Artifact]:
     """Every finished artifact, by kind and name."""
     found = []
-    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in (UNFINISHED, KEPT))
+    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in (PARTIAL, KEPT))
     for path in sorted(paths):
         try:
             record = json.loads(path.read_text())
@@ -121,7 +120,7 @@ def rubbish(store: Store, wanted: set[str] | None) -> list[Path]:
 
 def remove(store: Store, folders: Sequence[Path]) -> None:
     """Remove folders; each is out of sight at once, so that a kill leaves no half of one behind."""
-    aside = store.root / UNFINISHED
+    aside = store.root / PARTIAL
     aside.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         gone = aside / f"{folder.name.rpartition('-')[2]}.removed.{os.getpid()}"
@@ -174,7 +173,7 @@ def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
 
 
 def _undone(store: Store) -> list[Path]:
-    return sorted([*store.root.glob(f"{UNFINISHED}/*"), *store.root.glob(f"{KEPT}/*")])
+    return sorted([*store.root.glob(f"{PARTIAL}/*"), *store.root.glob(f"{KEPT}/*")])
 
 
 def _bytes(size: float) -> str:

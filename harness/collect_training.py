@@ -53,6 +53,7 @@ def training(plan: Plan, store: Store) -> list[Training]:
                     *_passed(told["watched"], method),
                     *_approximated(trained_of(cell.model), store),
                     *_chosen(cell.model, store),
+                    *_skipped(trained_of(cell.model), store),
                 ),
             )
         )
@@ -86,6 +87,13 @@ def _chosen(model: Step, store: Store) -> Iterator[str]:
         told = json.loads((folder_of(store, model) / "selection.json").read_text())
         steps = told["steps"]
         yield f"checkpoint of step {told['step']} of {steps[-1]} selected by {told['by']}"
+
+
+def _skipped(trained: Step, store: Store) -> Iterator[str]:
+    """How many optimizer steps float16 gradients were too large for."""
+    measured = store.record(folder_of(store, trained))["measured"]
+    if skipped := measured.get("skipped"):
+        yield f"{skipped} of {measured['steps']} optimizer steps left out: float16 overflowed"
 
 
 def _passed(watched: dict[str, list[float]], method: Method) -> Iterator[str]:

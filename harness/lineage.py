@@ -14,7 +14,8 @@ from benchmarks.api import Sampling
 from harness.selection import selected
 from harness.setting import Setting, slug
 from harness.store import Part, Step
-from harness.suite import Architecture, ChatData, Data, Dataset, ModelPair, TrainingSpec, configured
+from harness.suite import Architecture, ChatData, Data, Dataset, ModelPair, configured
+from harness.training_specs import TrainingSpec
 from methods.api import Group, Method, Needs, Training
 from methods.batch import Role, ViewName
 

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from harness import chat, memory, shared_rows
+from harness import chat, engine, memory, shared_rows
 from harness import examples as data
 from harness.examples import Examples
 from harness.extension import method_of
@@ -144,6 +144,7 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
     model, tokenizer = load(start), load_tokenizer(start)
     unshared = shared_rows.prepare(model)
+    engine.prepare(model, accelerator, settings, context)
     vocab = vocabulary(tokenizer)
     room = memory.room(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())

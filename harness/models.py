@@ -157,6 +157,18 @@ def parameters(model: Model) -> dict[str, int]:
     }
 
 
+def training_flops(model: Model, tokens: int, answered: int) -> int:
+    """Operations of training on tokens, of which some are answered: 4 per parameter and token for the forward
+    pass and the gradients that flow through, 2 for the gradient of a parameter that is trained.
+    """
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    body = [p for p in model.parameters() if p is not head and p is not embedding]
+    moving = sum(p.numel() for p in body if p.requires_grad)
+    of_token: int = 4 * sum(p.numel() for p in body) + 2 * moving
+    of_answered = int(head.numel()) * (6 if head.requires_grad else 4)
+    return of_token * tokens + of_answered * answered
+
+
 def share_moved(weights: Mapping[str, Tensor], start: nn.Module) -> float:
     """Share of the parameters' elements whose float32 value differs from the start's. 0-1"""
     moved = total = 0

@@ -85,7 +85,10 @@ def page(method: Method) -> str:
             [(f.name, getattr(method.hparams, f.name)) for f in fields(method.hparams)],
         ),
         f"Training (source: {method.training.source}):",
-        _table(("setting", "default"), [(k, v) for k, v in asdict(method.training).items() if k != "source"]),
+        _table(
+            ("setting", "default"),
+            [(k, v) for k, v in asdict(method.training).items() if k not in ("source", "lora")],
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

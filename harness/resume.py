@@ -46,6 +46,7 @@ class Progress:
     positions: int = 0  # computed
     padded: int = 0  # positions of the padded batches
     padding: int = 0  # computed positions that hold no token
+    skipped: int = 0  # optimizer steps left out, since float16 gradients overflowed
     metrics: list[str] = field(default_factory=list)  # lines of metrics.jsonl
 
     def count(self, loop: Loop, step: Sequence[int]) -> None:

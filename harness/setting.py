@@ -97,7 +97,10 @@ class Setting:
     ) -> Step:
         """A training step. Where a number was published (`source`) is not part of it."""
         settings = self._of_method(method, hp, seed, inputs)
-        settings["training"] = {k: v for k, v in asdict(training).items() if k != "source"}
+        told = {k: v for k, v in asdict(training).items() if k != "source"}
+        settings["training"] = told if training.lora else {k: v for k, v in told.items() if k != "lora"}
+        engine = self.suite.engine.model_dump(include={"compile", "fused"})
+        settings |= {name: True for name, asked in engine.items() if asked}
         if round_:
             settings["round"] = round_
         context = self._where(method)
@@ -135,7 +138,8 @@ class Setting:
 
     def _where(self, method: Method) -> dict[str, Any]:
         file = self.method_file if self._is_of_file(method) else None
-        return {**self.how, "method": method.name, "method_file": file}
+        how = {**self.how, "checkpointing": self.suite.engine.checkpointing}
+        return {**how, "method": method.name, "method_file": file}
 
     def _is_of_file(self, method: Method) -> bool:
         return self.method_file is not None and method.name not in {m.name for m in methods.BUILT_IN}

@@ -5,7 +5,7 @@ suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,37 +16,13 @@ from ruamel.yaml.error import YAMLError
 
 from harness.benchmark_specs import Benchmarks, Judge, Outside, Strict
 from harness.pocket.build import World
+from harness.training_specs import Engine, PreferenceStage, TrainingSpec
 from harness.validation import nearest, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Training
 
 RULE = "rule"  # the pocket world's exact judge, which every suite with a world has
-
-
-class TrainingSpec(Strict):
-    """What a suite overrides of a stage's optimisation (see methods.api.Training); the rest stays as
-    published.
-    """
-
-    lr: float | None = Field(None, gt=0)
-    epochs: float | None = Field(None, gt=0)
-    batch_size: int | None = Field(None, gt=0)
-    warmup: float | None = Field(None, ge=0, le=1)
-    schedule: Literal["cosine", "linear", "constant"] | None = None
-    weight_decay: float | None = Field(None, ge=0)
-    max_grad_norm: float | None = Field(None, gt=0)
-
-    def over(self, base: "Training") -> "Training":
-        """`base` with what is given here."""
-        given = self.model_dump(exclude_none=True, include=set(TrainingSpec.model_fields))
-        return replace(base, **given, source="suite" if given else base.source)
-
-
-class PreferenceStage(TrainingSpec):
-    """The DPO stage of a teacher."""
-
-    beta: float = Field(0.01, gt=0)
 
 
 class Architecture(Strict):
@@ -155,7 +131,7 @@ class Suite(Strict):
     world: World | None = None
     max_length: int = Field(1024, gt=1)
     chat_template: str | None = None
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["no", "bf16", "fp16"] = "no"
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"
     pairs: dict[str, ModelPair] = Field(default_factory=dict)
     datasets: dict[str, Dataset] = Field(default_factory=dict)
@@ -165,6 +141,7 @@ class Suite(Strict):
     probe: Probe = Probe()
     signals: Literal["stored", "live"] = "stored"
     training: TrainingSpec = TrainingSpec()
+    engine: Engine = Engine()
     selection: Selection | None = None
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     benchmarks: Benchmarks

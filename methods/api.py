@@ -75,6 +75,15 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class LoRA:
+    """Adapters of rank r, scaled by alpha / r, on the layers of those names: the only weights trained."""
+
+    r: int = 16
+    alpha: int = 32
+    targets: str | tuple[str, ...] = "all-linear"  # of the layers, the output head is not one
+
+
+@dataclass(frozen=True)
 class Training:
     """How a stage is optimised (AdamW): `epochs` passes over its examples; `source` says whose numbers."""
 
@@ -86,6 +95,7 @@ class Training:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     source: str = "ours"
+    lora: LoRA | None = None  # None: all weights are trained
 
 
 @dataclass(frozen=True)
