@@ -158,7 +158,9 @@ def test_a_plan_is_printed_whole_without_network_cache_or_data_and_says_what_it_
     words = ("run", "adpa-llama", "--runs", str(tmp_path / "runs"))
     told = bench(*words, "--plan", **nowhere, **empty)
     assert told.returncode == 0, told.stderr
-    *steps, summary, unresolved = told.stdout.splitlines()
+    ahead, _, planned = told.stdout.partition("\n\n")
+    *steps, summary, unresolved = planned.splitlines()
+    assert "teacher passes: " in ahead
     assert len(steps) > 400 and all(line.startswith("run  ") for line in steps)
     assert summary == f"adpa-llama: {len(steps)} steps, {len(steps)} to do"
     for name in ("meta-llama/Llama-3.1-8B", "argilla/dpo-mix-7k", "mt-bench", "alpaca-eval"):
