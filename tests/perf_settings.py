@@ -2,8 +2,8 @@
 
     python -m tests.perf_settings [--repeats 5] [--only float32 LoRA]
 
-A random Llama (hidden 256, 4 layers, 32,000 words), 16 sequences of 64-256 tokens. Every setting has a process
-of its own, whose peak is told; they take turns at one step each, and the fastest of each counts, so a busy
+A random Llama (hidden 256, 4 layers, 32,000 words), 16 sequences of 64-256 tokens. Every setting has its own
+process, whose peak is told; they take turns at one step each, and the fastest of each counts, so a busy
 machine slows all alike.
 """
 

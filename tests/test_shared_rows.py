@@ -126,7 +126,7 @@ def test_losses_and_gradients_are_those_of_padded_batches(
         hp = method.hparams
         needs = method.needs(hp)
         valued = any("policy" in reads.values for reads in needs.views.values())
-        policy = Policy(model_of(CONFIGS[config]()), VOCAB, chunk=5, recompute=True, valued=valued)
+        policy = Policy(model_of(CONFIGS[config]()), VOCAB, room(5, VOCAB, recompute=True), valued)
         examples = written(with_one_prompt(world()), tmp_path / method.formula, needs)
         parts = [[5, 0, 3], [1], [7, 2, 4, 6]]
         (terms, gradient), (ours, our_gradient) = both(method, hp, policy, examples, parts)
