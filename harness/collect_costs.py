@@ -46,6 +46,10 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
         rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
         device=cell.setting.machine.device,
         passes=tuple(sorted(map("/".join, passes))),
+        # A store may hold steps from before these were told.
+        positions=sum(r.get("positions", 0) for r in online),
+        padded_positions=sum(r.get("padded_positions", 0) for r in online),
+        unshared=tuple(sorted({r["sharing"] for r in online if r.get("sharing", "shared") != "shared"})),
     )
 
 

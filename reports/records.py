@@ -62,6 +62,8 @@ class Cost:
     Seconds are measured; FLOPs are counted (6 x parameters x tokens for a training step, 2 x for a forward
     pass). `padding_share` is 0-1; `rows_dropped` and `rows_truncated` count rows of the training set.
     `passes` names the forward passes of teacher-size models over training sets, "model/sequences/dtype".
+    `positions` are those that training computed, `padded_positions` those of the same batches padded; both 0
+    where no step told. `unshared` says which models could not share, and why.
     """
 
     suite: str
@@ -78,6 +80,9 @@ class Cost:
     rows_truncated: int
     device: str
     passes: tuple[str, ...] = ()
+    positions: int = 0
+    padded_positions: int = 0
+    unshared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,23 @@ def shown(table: Table, method: str) -> dict[str, Cell]:
 
 
 def test_costs_are_means_over_seeds():
-    other = replace(COST, seed=1, train_seconds=30.0, padding_share=0.75, device="cuda")
-    (table,) = cost_tables([COST, other], ["Teacher", "DPO"])
+    """Saved: 1 - 500 / 1000 and 1 - 800 / 1000."""
+    one = replace(COST, positions=500, padded_positions=1000)
+    other = replace(
+        COST,
+        seed=1,
+        train_seconds=30.0,
+        padding_share=0.75,
+        device="cuda",
+        positions=800,
+        padded_positions=1000,
+    )
+    (table,) = cost_tables([one, other], ["Teacher", "DPO"])
     found = {name: cell.value for name, cell in shown(table, "DPO").items()}
     assert found == {
         "train_seconds": 20.0, "train_flops": 1e12, "teacher_flops": 0.0,
-        "train_tokens": 1000.0, "padding_share": 0.5, "device": "cpu, cuda",
+        "train_tokens": 1000.0, "padding_share": 0.5,
+        "positions": 650.0, "saved_share": 0.35, "device": "cpu, cuda",
     }  # fmt: skip
     assert set(shown(table, "Teacher").values()) == {Cell()}
     assert table.notes == ("means over seeds 0, 1",)
@@ -64,6 +75,18 @@ def test_the_note_under_the_costs_tells_what_sharing_a_teachers_passes_spares():
     ]
     (table,) = cost_tables(costs, ["DCKD", "VanillaKD"])
     assert table.notes[-1] == "teacher passes over training sets: 6 needed by the rows alone, 2 run"
+
+
+def test_models_that_share_no_rows_are_told_below_the_costs():
+    """And a store from before positions were told has none."""
+    reason = "padded: BloomForCausalLM has an attention of its own"
+    (table,) = cost_tables([replace(COST, positions=9, padded_positions=9, unshared=(reason,))], ["DPO"])
+    assert (shown(table, "DPO")["saved_share"].value, shown(table, "DPO")["saved_share"].notes) == (
+        0,
+        (reason,),
+    )
+    (old,) = cost_tables([COST], ["DPO"])
+    assert shown(old, "DPO")["saved_share"].value is None and shown(old, "DPO")["positions"].value is None
 
 
 def test_an_answer_is_counted_once_however_many_records_it_has():

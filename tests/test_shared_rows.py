@@ -38,6 +38,7 @@ from harness.policy import Policy
 from harness.shared_rows import alike, distinct, lay_out
 from harness.store import Work
 from methods.api import Method
+from tests.rooms import room
 from tests.test_train import CONTEXT, SETTINGS, equal, inputs, preferences
 from tests.tiny_models import tiny_folder
 
