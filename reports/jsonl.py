@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from reports.records import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
 
+Shape = tuple[str | type, ...]  # the names of a row and the types of its values
 Row = TypeVar("Row", Record, Cost, Training, Summary, Judging, JudgeCheck)
 
 
@@ -17,7 +19,7 @@ def write(rows: Iterable[Row], path: Path) -> None:
     """
     lines, seen = [], set()
     for row in rows:
-        key = _key(row)
+        key = attrgetter(*KEYS[type(row)])(row)
         if key in seen:
             raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
         seen.add(key)
@@ -61,12 +63,13 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
     """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
     types = {name: _json_types(hint) for name, hint in get_type_hints(kind).items()}
     found: list[Row] = []
-    seen = set()
+    seen, fine = set(), set[Shape]()
+    key_of = attrgetter(*KEYS[kind])
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                row = _row(line, kind, types)
-                key = _key(row)
+                row = _row(line, kind, types, fine)
+                key = key_of(row)
                 if key in seen:
                     raise ValueError(f"duplicate {_noun(kind)}")
             except ValueError as e:
@@ -76,18 +79,29 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
     return found
 
 
-def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]]) -> Row:
+def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]], fine: set[Shape]) -> Row:
+    """The row of a line; `fine` collects names and types that were checked, most lines having the same."""
     try:
-        row = DECODER.decode(line.decode("utf-8"))
+        row: Any = DECODER.decode(line.decode("utf-8"))
     except ValueError as e:  # JSONDecodeError, UnicodeDecodeError
         raise ValueError(f"not JSON ({e})") from e
-    if not isinstance(row, dict) or row.keys() != types.keys():
+    if not isinstance(row, dict):
+        raise ValueError(f"not a {_noun(kind)}; keys must be {', '.join(types)}")
+    shape = (*row, *map(type, row.values()))
+    if shape not in fine:
+        _check(row, kind, types)
+        fine.add(shape)
+    if list in shape:
+        row |= {name: _frozen(value) for name, value in row.items() if type(value) is list}
+    return kind(**row)
+
+
+def _check(row: dict[str, Any], kind: type[Row], types: dict[str, frozenset[type]]) -> None:
+    if row.keys() != types.keys():
         raise ValueError(f"not a {_noun(kind)}; keys must be {', '.join(types)}")
     for name, value in row.items():
         if type(value) not in types[name]:
             raise ValueError(f"{name} is {value!r}; must be {get_type_hints(kind)[name]}")
-    fields: dict[str, Any] = {name: _frozen(value) for name, value in row.items()}
-    return kind(**fields)
 
 
 def _refuse(constant: str) -> None:
@@ -111,10 +125,6 @@ def _json_types(hint: object) -> frozenset[type]:
 
 def _frozen(value: object) -> object:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
-
-
-def _key(row: Record | Cost | Training | Summary | Judging | JudgeCheck) -> tuple[object, ...]:
-    return tuple(getattr(row, name) for name in KEYS[type(row)])
 
 
 def _noun(kind: type) -> str:

@@ -14,8 +14,7 @@ import numpy as np
 from reports import chance, compare
 from reports.chance import Sample
 from reports.compare import holm
-from reports.records import Record
-from reports.slots import Slot, runs_of, values_of, weights_of
+from reports.slots import Slot, weights_of
 from reports.stats import Item
 from reports.table import TEACHER, Cell, Mark
 
@@ -39,20 +38,17 @@ class Tested(NamedTuple):
 
 def tested(slot: Slot, dataset: str, methods: Sequence[str]) -> Tested | None:
     """The tests of all pairs of methods; None if no method has a value in every stratum."""
-    of: dict[str, list[Record]] = {m: [] for m in methods}
-    for r in slot.records:
-        if r.dataset == dataset and r.method in of and r.value is not None:
-            of[r.method].append(r)
-    values = {m: values_of(rows) for m, rows in of.items()}
+    measured = {m: slot.measured[dataset, m] for m in methods if (dataset, m) in slot.measured}
+    values = {m: of.values for m, of in measured.items()}
     strata = {item.stratum for own in values.values() for item in own}
-    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods if values[m]}
+    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in values}
     whole = {m: values[m] for m, missing in lacks.items() if not missing}
     if not whole:
         return None
-    sample = chance.sample(whole, {m: runs_of(of[m]) for m in whole}, weights_of(strata))
+    sample = chance.sample(whole, {m: measured[m].runs for m in whole}, weights_of(strata))
     # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
-    found = {p: compare.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
-    ps = {p: value for p, value in found.items() if value is not None}
+    every = {p: compare.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
+    ps = {p: value for p, value in every.items() if value is not None}
     adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     return Tested(sample, whole, {m: s for m, s in lacks.items() if s}, ps, adjusted)
 

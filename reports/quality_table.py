@@ -3,6 +3,7 @@
 rows dropped 2 | rows truncated 11 | answers truncated 3 (n=240) | judgments unparsed 1 (n=160)
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from reports.records import Cost, Judging, Record
@@ -33,10 +34,14 @@ def quality_tables(
     tables = []
     for pair in sorted({*told, *paid}):
         of_pair, of_costs = told.get(pair, []), paid.get(pair, [])
+        of_rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for r in of_pair:
+            if r.question:
+                of_rows[r.dataset, r.method].append(r)
         rows = []
         for dataset in sorted({r.dataset for r in of_pair} | {c.dataset for c in of_costs}):
             for method in methods:
-                own = [r for r in of_pair if (r.dataset, r.method) == (dataset, method) and r.question]
+                own = of_rows[dataset, method]
                 runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]
                 asked = [j for j in judged.get(pair, []) if (j.dataset, j.method) == (dataset, method)]
                 guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()

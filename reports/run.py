@@ -97,7 +97,7 @@ def build(rows: Rows) -> dict[str, list[Table]]:
             "main": main,
             "pad": pad_tables(main),
             "ablation": ablation_tables(own.measured, names),
-            "comparison": comparison_tables(own.measured, names, _baseline(names)),
+            "comparison": comparison_tables(own.measured, names, _baseline(names)) if names[1:] else [],
             "direction": direction_tables(own.measured, own.trained, names),
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),

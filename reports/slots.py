@@ -6,6 +6,8 @@ unweighted mean over tasks of that. Two judges, or two references, make two slot
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import fsum
 from typing import NamedTuple
 
@@ -64,7 +66,15 @@ class Draw(NamedTuple):
 DRAW = Draw()
 
 
-class Slot(NamedTuple):
+class Measured(NamedTuple):
+    """One method's values of one column."""
+
+    values: dict[Item, float]  # the mean over turns, orders and seeds
+    runs: dict[int, dict[Item, float]]  # by seed
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
     """A column with its records: those of questions, and those that say why there is none."""
 
     spec: Spec
@@ -73,23 +83,40 @@ class Slot(NamedTuple):
     records: list[Record]
     reasons: list[Record]
 
+    @cached_property
+    def measured(self) -> dict[tuple[str, str], Measured]:
+        """(dataset, method) -> its values, where it has any; added up once for cells, marks and tests."""
+        found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for r in self.records:
+            if r.value is not None:
+                found[r.dataset, r.method].append(r)
+        return {of: _measured(rows) for of, rows in found.items()}
+
+
+NOTHING = Measured({}, {})
+
 
 def find(records: list[Record]) -> list[Slot]:
     """The columns that any record is for; a reason that names no judge or reference is for all of them."""
+    by_benchmark: dict[str, list[Record]] = defaultdict(list)
+    for r in records:
+        by_benchmark[r.benchmark].append(r)
     slots = []
     for spec in COLUMNS:
-        of_benchmark = [r for r in records if r.benchmark == spec.benchmark]
+        of_benchmark = by_benchmark.get(spec.benchmark, [])
         reasons = [r for r in of_benchmark if not r.question and r.value is None]
-        of_spec = [r for r in of_benchmark if r.metric == spec.metric and (r.question or r.value is not None)]
+        of_spec: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for r in of_benchmark:
+            if r.metric == spec.metric and (r.question or r.value is not None):
+                of_spec[r.judge, r.reference].append(r)
 
-        variants = {(r.judge, r.reference) for r in of_spec}
+        variants = set(of_spec)
         for r in reasons:
             if r.metric in ("", spec.metric) and not any(_is_for(r, *v) for v in variants):
                 variants.add((r.judge, r.reference))
         for judge, reference in sorted(variants):
-            own = [r for r in of_spec if (r.judge, r.reference) == (judge, reference)]
             why = [r for r in reasons if _is_for(r, judge, reference)]
-            slots.append(Slot(spec, judge, reference, own, why))
+            slots.append(Slot(spec, judge, reference, of_spec.get((judge, reference), []), why))
     return slots
 
 
@@ -135,16 +162,17 @@ def cells(
         if r.dataset == dataset and r.method in reasons:
             reasons[r.method].append(r)
 
-    strata = {item_of(r).stratum for rows in records.values() for r in rows}
+    strata = {stratum_of(r) for rows in records.values() for r in rows}
     seeds = {r.seed for rows in records.values() for r in rows}
-    values = {m: values_of(rows) for m, rows in records.items()}
+    measured = {m: slot.measured.get((dataset, m), NOTHING) for m in methods}
+    values = {m: of.values for m, of in measured.items()}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
     told = {}
     if whole:
         weights = weights_of(strata)
         boot = bootstrap(whole, draw.seed, draw.resamples, weights)
-        sample = chance.sample(whole, {m: runs_of(records[m]) for m in whole}, weights)
+        sample = chance.sample(whole, {m: measured[m].runs for m in whole}, weights)
         told = {m: estimate(boot, sample, m) for m in whole}
 
     found = {}
@@ -164,28 +192,27 @@ def weights_of(strata: set[str]) -> dict[str, float]:
     return {name: 1 / sizes[task] for name, task in tasks.items()}
 
 
-def item_of(record: Record) -> Item:
-    """What a record is a value of: only OpenLLM's groups are strata, since only it averages over tasks."""
-    if record.benchmark == "openllm":
-        return Item(record.group, record.question)
-    return Item("", f"{record.group}/{record.question}")
+def stratum_of(record: Record) -> str:
+    """Only OpenLLM's groups are strata, since only it averages over tasks."""
+    return record.group if record.benchmark == "openllm" else ""
 
 
-def values_of(records: list[Record]) -> dict[Item, float]:
-    """Item -> the mean of its values over turns, orders and seeds; fsum, so that order does not matter."""
-    found: dict[Item, list[float]] = defaultdict(list)
+def _measured(records: list[Record]) -> Measured:
+    """The values of a method's records; fsum, so that order does not matter."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = {}
     for r in records:
         if r.value is not None:
-            found[item_of(r)].append(r.value)
-    return {item: fsum(values) / len(values) for item, values in found.items()}
-
-
-def runs_of(records: list[Record]) -> dict[int, dict[Item, float]]:
-    """Seed -> question -> value."""
-    by_seed: dict[int, list[Record]] = defaultdict(list)
-    for r in records:
-        by_seed[r.seed].append(r)
-    return {seed: values_of(rows) for seed, rows in by_seed.items()}
+            found.setdefault((r.group, r.question), {}).setdefault(r.seed, []).append(r.value)
+    strata = stratum_of(records[0]) != ""  # all are of one benchmark
+    values: dict[Item, float] = {}
+    runs: dict[int, dict[Item, float]] = {}
+    for (group, question), of_seeds in found.items():
+        item = Item(group, question) if strata else Item("", f"{group}/{question}")
+        every = [v for own in of_seeds.values() for v in own]
+        values[item] = fsum(every) / len(every)
+        for seed, own in of_seeds.items():
+            runs.setdefault(seed, {})[item] = fsum(own) / len(own)
+    return Measured(values, runs)
 
 
 def cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:

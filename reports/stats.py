@@ -110,13 +110,15 @@ def _resample(table: Floats, resamples: int, rng: np.random.Generator) -> Floats
     n = len(table)
     present = ~np.isnan(table)
     filled, weight = np.where(present, table, 0.0), present.astype(float)
+    whole = bool(present.all())
     means = []
     for start in range(0, resamples, max(1, CHUNK // n)):
         rows = min(max(1, CHUNK // n), resamples - start)
         drawn = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
         # einsum, not BLAS: the order of summation must not depend on the number of threads.
-        means.append(_ratio(np.einsum("bn,nm->bm", counts, filled), np.einsum("bn,nm->bm", counts, weight)))
+        total = np.einsum("bn,nm->bm", counts, filled)
+        means.append(total / n if whole else _ratio(total, np.einsum("bn,nm->bm", counts, weight)))
     return np.concatenate(means)
 
 
