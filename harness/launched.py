@@ -46,6 +46,10 @@ def run(work: Work) -> dict[str, Any]:
 
     A ValueError of theirs is raised here; another end is one line of a ChildProcessError that names the log.
     """
+    from harness import processes
+
+    if file := work.context.get("accelerate_config"):
+        processes.check_config(Path(file))
     with tempfile.TemporaryDirectory() as spare:
         folder = (work.kept or Path(spare)).resolve() / "launch"
         shutil.rmtree(folder, ignore_errors=True)

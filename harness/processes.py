@@ -3,6 +3,7 @@ asks for it (harness/launched.py).
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,17 +12,38 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 
+DEEPSPEED = (
+    "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
+    "several; name distributed_type FSDP with fsdp_version 2 in the accelerate config file"
+)
 MODEL = "model."  # of the names of the policy's weights, those of the language model
 
 
 def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
     """The accelerator of one step; ValueError for what the loop cannot do with it."""
+    if _asked("DEEPSPEED"):
+        raise ValueError(DEEPSPEED)
     AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
     accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
     if accelerator.distributed_type == DistributedType.MULTI_CPU and _asked("FSDP"):
         _shard_on_cpu(accelerator)
     _check(accelerator, online)
     return accelerator
+
+
+def check_config(file: Path) -> None:
+    """ValueError for an accelerate config file that no training can be run by."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        told = YAML(typ="safe").load(file.read_text())
+    except YAMLError as e:
+        raise ValueError(f"{file}: not YAML: {e}") from e
+    if not isinstance(told, dict) or "distributed_type" not in told:
+        raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
+    if told["distributed_type"] == "DEEPSPEED":
+        raise ValueError(DEEPSPEED)
 
 
 def _asked(what: str) -> bool:
@@ -37,11 +59,6 @@ def _shard_on_cpu(accelerator: Accelerator) -> None:
 
 def _check(accelerator: Accelerator, online: bool) -> None:
     kind = accelerator.distributed_type
-    if kind == DistributedType.DEEPSPEED or _asked("DEEPSPEED"):
-        raise ValueError(
-            "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
-            "several; name distributed_type FSDP with fsdp_version 2 in the accelerate config file"
-        )
     if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
         raise ValueError("FSDP: version 1 is not supported; set fsdp_version 2 in the accelerate config file")
     if kind == DistributedType.FSDP and online:
@@ -68,9 +85,7 @@ def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]
     """
     state: dict[str, Tensor] = accelerator.get_state_dict(policy)
     tied: set[str] = set()
-    if (
-        accelerator.distributed_type == DistributedType.FSDP
-    ):  # gathered one by one, they would be stored twice
+    if accelerator.distributed_type == DistributedType.FSDP:  # they are gathered one by one
         once = {name for name, _ in policy.named_parameters()}
         tied = {name for name, _ in policy.named_parameters(remove_duplicate=False)} - once
     names = [name for name in state if name.startswith(MODEL) and name not in tied]

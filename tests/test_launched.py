@@ -1,4 +1,4 @@
-"""Trainings in several gloo processes: the numbers of one process, and nothing that outlives the parent."""
+"""Trainings in several processes on gloo: the numbers of one, and nothing that outlives the parent."""
 
 import json
 import os
@@ -98,9 +98,18 @@ def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path) -> None:
     alike(one, several)
 
 
-def test_what_sharding_cannot_do_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.yaml"
+    for text, told in (
+        ("distributed_type: DEEPSPEED", "DeepSpeed: accelerate steps its optimizer in each backward pass"),
+        ("- a", "no distributed_type"),
+        ("a: [", "not YAML"),
+    ):
+        config.write_text(text)
+        with pytest.raises(ValueError, match=told):
+            train.run(Work({}, {}, tmp_path, {"accelerate_config": str(config)}))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(ValueError, match="DeepSpeed: accelerate steps its optimizer in each backward pass"):
+    with pytest.raises(ValueError, match="DeepSpeed: accelerate steps"):
         processes.accelerator_of("no", "cpu", online=False)
 
 
