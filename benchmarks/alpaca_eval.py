@@ -15,9 +15,8 @@ import ast
 import math
 import random
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
@@ -122,14 +121,25 @@ def load(
     `max_tokens` are of the answers. With the weighted evaluator, on the 805 instructions against its
     baseline, and where the folder holds df_gamed.csv, the length-controlled win rate is computed too.
     """
+    sampling = Sampling(temperature, max_tokens=max_tokens)
+    benchmark = replace(comparison(evaluator, order, seed), sampling=lambda question: sampling)
+    questions = files.read_questions(folder, tuple(BASELINE.values()))
+    gamed = lc.find_gamed(folder) if evaluator == WEIGHTED else None
+    if gamed:
+        controlled = partial(_with_length_controlled, folder, gamed, questions)
+        benchmark = replace(benchmark, aggregate=controlled)
+    return questions, benchmark
+
+
+def comparison(evaluator: str, order: Order, seed: int = 0) -> JudgedBenchmark:
+    """One of upstream's evaluators, whatever the questions are; see `load`."""
     if evaluator not in EVALUATORS:
         near = get_close_matches(evaluator, EVALUATORS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ValueError(f"no evaluator {evaluator!r}{hint} known: {', '.join(EVALUATORS)}")
     if order not in ("random", "both"):
         raise ValueError(f"no order {order!r}; known: random, both")
-    chosen, questions = EVALUATORS[evaluator], _questions(folder)
-    gamed = lc.find_gamed(folder) if evaluator == WEIGHTED else None
+    chosen = EVALUATORS[evaluator]
     template = _template(chosen.template)
 
     def requests(question: Question, answer: Answer, reference: Answer | None) -> list[JudgeRequest | Score]:
@@ -149,22 +159,24 @@ def load(
             for side in _sides(question.turns[0], order, seed)
         ]
 
-    return questions, JudgedBenchmark(
+    return JudgedBenchmark(
         name=chosen.benchmark,
         version=1,
         metric="win_rate",
         pairwise=True,
         decoding=chosen.decoding,
-        sampling=lambda question: Sampling(temperature, max_tokens=max_tokens),
+        sampling=lambda question: Sampling(),
         requests=requests,
         parse=chosen.parse,
-        aggregate=partial(_with_length_controlled, folder, gamed, questions) if gamed else aggregate,
+        aggregate=aggregate,
     )
 
 
 def baseline(folder: Path, name: str) -> dict[str, Answer]:
     """Question id -> the answer of the model `name`, matched by instruction; see `files.read_answers`."""
-    return files.read_answers(files.outputs_path(folder, name), _questions(folder))
+    return files.read_answers(
+        files.outputs_path(folder, name), files.read_questions(folder, tuple(BASELINE.values()))
+    )
 
 
 def aggregate(scores: Sequence[Score]) -> dict[str, float]:
@@ -282,18 +294,3 @@ def _template(name: str) -> tuple[Message, ...]:
         raise ValueError("AlpacaEval's prompt comes with the package alpaca-eval: pip install alpaca-eval")
     found = MESSAGE.findall((Path(spec.origin).parent / name).read_text(encoding="utf-8"))
     return tuple(Message(role=role, content=content.strip()) for role, content in found)
-
-
-def _questions(folder: Path) -> list[Question]:
-    outputs = [f"model_outputs/{name}" for name in reversed(BASELINE.values())]
-    names = ["questions", "alpaca_eval", *outputs]
-    if not (path := next(filter(None, (files.find(folder, name) for name in names)), None)):
-        raise ValueError(f"{folder} has no {'.json, '.join(names)}.json, gzipped or not")
-    questions = [
-        Question(str(row.get("id", n)), (row["instruction"],), row.get("category", row.get("dataset", "")))
-        for n, row in enumerate(files.read_rows(path))
-    ]
-    ids = Counter(q.id for q in questions)
-    if twice := sorted(id for id, times in ids.items() if times > 1):
-        raise ValueError(f"{path}: question ids stand twice: {', '.join(twice)}")
-    return questions

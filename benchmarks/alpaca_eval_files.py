@@ -54,6 +54,21 @@ def find(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def read_questions(folder: Path, baselines: Sequence[str]) -> list[Question]:
+    """The questions of a folder: questions.json, alpaca_eval.json, or a baseline's outputs, the last first."""
+    names = ["questions", "alpaca_eval", *(f"model_outputs/{name}" for name in reversed(baselines))]
+    if not (path := next(filter(None, (find(folder, name) for name in names)), None)):
+        raise ValueError(f"{folder} has no {'.json, '.join(names)}.json, gzipped or not")
+    questions = [
+        Question(str(row.get("id", n)), (row["instruction"],), row.get("category", row.get("dataset", "")))
+        for n, row in enumerate(read_rows(path))
+    ]
+    ids = Counter(q.id for q in questions)
+    if twice := sorted(id for id, times in ids.items() if times > 1):
+        raise ValueError(f"{path}: question ids stand twice: {', '.join(twice)}")
+    return questions
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON list, gzipped or not. ValueError where the file holds anything else."""
     rows = json_of(path)

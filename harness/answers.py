@@ -14,11 +14,12 @@ from typing import Any
 from benchmarks.api import Answer, Message, Question
 from harness import questions
 from harness.asking import asking
+from harness.benchmark_specs import Control
 from harness.endpoints.replies import Given
 from harness.store import Work
 
 # What a judge should give nothing for: a fixed text, no text, the question itself.
-CONTROLS: dict[str, Callable[[str], str]] = {
+CONTROLS: dict[Control, Callable[[str], str]] = {
     "constant": lambda question: "I am happy to help. Here is a detailed and accurate answer.",
     "empty": lambda question: "",
     "copy": lambda question: question,

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 BASELINE = "baseline"  # as a reference: the answers that the benchmark's authors compare with
+Control = Literal["constant", "empty", "copy"]  # what no model should gain by
 
 
 class Strict(BaseModel):
@@ -52,7 +53,7 @@ class Outside(Strict):
     model: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     answers: str | None = None
-    control: Literal["constant", "empty", "copy"] | None = None
+    control: Control | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Outside":

@@ -5,10 +5,10 @@ bench eval FOLDER http://127.0.0.1:8000/v1#gpt-x --bench mt-bench,alpaca-eval-2 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from harness import suite
-from harness.benchmark_specs import BASELINE, Benchmarks, Compared, Judged
+from harness.benchmark_specs import BASELINE, Benchmarks, Compared, Control, Judged
 from harness.suite import Suite
 from harness.validation import nearest, validated
 
@@ -19,7 +19,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "openllm-v2": {"tasks": ["v2"]},
 }
 OF_TRAINING = ("rule", "implicit-reward", "teacher-reward", "reward", "objective")  # not for any model
-CONTROLS = ("constant", "empty", "copy")
 
 
 class JudgeWords(NamedTuple):
@@ -62,7 +61,7 @@ def evaluation(
         against, row = _row(reference)
         rows[against] = row
     if controls:
-        rows |= {f"control: {kind}": {"control": kind} for kind in CONTROLS}
+        rows |= {f"control: {kind}": {"control": kind} for kind in get_args(Control)}
     served = [n for n, row in rows.items() if "url" in row]
     if served and (scored := [b for b in benchmarks if b.startswith("openllm")]):
         raise ValueError(

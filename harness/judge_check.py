@@ -41,11 +41,7 @@ def run(work: Work) -> dict[str, Any]:
     """The step: the judge reads every pair in both orders, `repeats` times."""
     settings = work.settings
     gold = judge_check.load_gold(work.inputs["data"])[: settings["limit"]]
-    asked = [{"id": pair.id, "instruction": pair.instruction} for pair in gold]
-    (work.out / "questions.json").write_text(json.dumps(asked))
-    evaluator = questions.EVALUATORS[settings["prompt"]]
-    _, benchmark = alpaca_eval.load(work.out, evaluator=evaluator, order="both")
-
+    benchmark = alpaca_eval.comparison(questions.EVALUATORS[settings["prompt"]], "both")
     requests = judge_check.requests(gold, benchmark, settings["repeats"])
     said = asking(work)([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []

@@ -10,7 +10,7 @@ from benchmarks.api import Answer, JudgedBenchmark, Question
 from harness.benchmark_specs import BASELINE
 
 Loaded = tuple[list[Question], JudgedBenchmark]
-EVALUATORS = {"alpaca-eval": "alpaca_eval_gpt4", "alpaca-eval-2": "weighted_alpaca_eval_gpt4_turbo"}
+EVALUATORS = {evaluator.benchmark: name for name, evaluator in alpaca_eval.EVALUATORS.items()}
 LOGPROBS = ("alpaca-eval-2",)  # their judge's verdict is in the log-probs of its first token
 DATA = {  # benchmark -> the data set that `bench data` knows
     "mt-bench": "mt-bench",

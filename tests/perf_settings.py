@@ -1,10 +1,10 @@
 """What each setting of training costs: seconds and peak memory of a DPO step, for docs/training.md.
 
-    python -m tests.perf_settings [--repeats 5] [--only float32 LoRA]
+    python -m tests.perf_settings [--repeats 5] [--only float32 bf16]
 
-A random Llama (hidden 256, 4 layers, 32,000 words), 16 sequences of 64-256 tokens. Every setting has its own
-process, whose peak is told; they take turns at one step each, and the fastest of each counts, so a busy
-machine slows all alike.
+A random Llama (hidden 256, 4 layers, 32,000 words), 16 sequences of 64-256 tokens. Every setting has a
+process of its own, whose peak is told; they take turns at one step each, and the fastest of each counts, so a
+busy machine slows all alike.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def serve(folder: Path, name: str) -> None:
     given = json.loads((folder / "inputs.json").read_text())
     asked = SETTINGS[name]
     settings = {"training": {"lr": 1e-5}, "seed": 0, "precision": "no", "hp": {"beta": 0.1}} | asked
-    context = {"device": "cpu", "tokens": 1024, "chunk": 1024, "keep": 2 << 30, "method": "DPO"}
+    context = {"device": "cpu", "tokens": 1024, "method": "DPO"}
     context |= {"method_file": None, "checkpointing": asked.get("checkpointing", False)}
     work = Work(settings, {n: Path(p) for n, p in given.items()}, folder, context)
 

@@ -146,6 +146,7 @@ def test_every_pass_of_the_whole_comparison_is_run_once() -> None:
     assert len(signals_of) > len(running)
 
 
+@pytest.mark.slow
 def test_forms_of_one_pass_can_be_made_in_another_process(tmp_path: Path) -> None:
     """A step is all that a worker is told."""
     sequence_set(tmp_path / "set")
