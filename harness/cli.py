@@ -160,6 +160,19 @@ def view(
 
 
 @app.command()
+def why(
+    one: Annotated[str, typer.Argument(help="An artifact: its id, or its folder's name.")],
+    two: Annotated[str, typer.Argument(help="Another one.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print in what two artifacts differ: settings, versions, inputs, and what these differ in."""
+    from harness import provenance
+    from harness.store import Store
+
+    typer.echo("\n".join(provenance.why(one, two, Store(runs / "store"))))
+
+
+@app.command()
 def suites(
     words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
 ) -> None:

@@ -20,6 +20,7 @@ from harness import (
     passes,
     preflight,
     prices,
+    provenance,
     questions,
     session,
     tables,
@@ -131,8 +132,9 @@ def run(
     table = prices.load(spending.prices)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
-    if told := passes.told(plan):
-        typer.echo(told)
+    for told in (passes.told(plan), provenance.told(plan.steps, store)):
+        if told:
+            typer.echo(told)
     out = runs / plan.suite.name
     limits = spending.max_cost, spending.max_calls
     with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from harness.executors import Executor, Outcome
 from harness.executors.inline import Inline
+from harness.provenance import flat
 from harness.store import Step, Store
 
 LOOK = 1.0  # seconds between two looks at steps that another run is at
@@ -131,7 +132,7 @@ def why(step: Step, store: Store) -> str:
 
 def differences(record: Mapping[str, Any], step: Step) -> list[str]:
     """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
-    old, new = _flat(record["settings"]), _flat(step.settings)
+    old, new = flat(record["settings"]), flat(step.settings)
     told = [
         f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
         for k in sorted({*old, *new})
@@ -144,10 +145,3 @@ def differences(record: Mapping[str, Any], step: Step) -> list[str]:
     ]
     version = [f"version {record['version']} -> {step.version}"] if record["version"] != step.version else []
     return told + named + version
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.locks import Locks
+from harness.sources import sources
 
 RECORD = "RECORD.json"
 ID = 12  # hex digits
@@ -176,6 +177,7 @@ class Store:
             "label": step.label,
             "settings": step.settings,
             "inputs": step.input_ids,
+            "sources": sources(step.run, step.settings),
             "seconds": round(seconds, 3),
             "measured": measured,
             "files": {str(p.relative_to(work)): checksum(p) for p in files_of(work)},
