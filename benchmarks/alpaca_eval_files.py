@@ -55,7 +55,7 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def read_questions(folder: Path, baselines: Sequence[str]) -> list[Question]:
-    """The questions of a folder: questions.json, alpaca_eval.json, or a baseline's outputs, last ones first."""
+    """Questions of a folder: questions.json, alpaca_eval.json, or a baseline's outputs (the last first)."""
     names = ["questions", "alpaca_eval", *(f"model_outputs/{name}" for name in reversed(baselines))]
     if not (path := next(filter(None, (find(folder, name) for name in names)), None)):
         raise ValueError(f"{folder} has no {'.json, '.join(names)}.json, gzipped or not")

@@ -100,7 +100,7 @@ def run(
         return
     from harness import command
     from harness.executors import Chosen
-    from harness.forecast.shown import Ahead
+    from harness.forecast.asked import Ahead
 
     command.run(
         loaded,

@@ -27,11 +27,7 @@ from harness import (
 )
 from harness import plan as planning
 from harness.every import EVERY, Every
-from harness.forecast.check import checked
-from harness.forecast.cost import Sizes
-from harness.forecast.devices import here, named
-from harness.forecast.forecast import forecast
-from harness.forecast.shown import Ahead, shown
+from harness.forecast.asked import Ahead
 from harness.plan import Plan
 from harness.progress import watching
 from harness.setting import Machine, Setting
@@ -193,6 +189,12 @@ def show_data() -> None:
 
 def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: Path | None) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
+    from harness.forecast.check import checked
+    from harness.forecast.cost import Sizes
+    from harness.forecast.devices import here, named
+    from harness.forecast.forecast import forecast
+    from harness.forecast.shown import shown
+
     known = plan.cells[0].setting.registry
     sizes = Sizes(plan.suite, known, where, store, prices.load(table))
     found = forecast(plan, sizes, named(ahead.device or here()))

@@ -16,14 +16,6 @@ HEAD = ("kind", "steps", "to do", "FLOPs", "time", "disk", "memory", "judging")
 LONGEST_CHAIN = 8  # steps of the chain that are named
 
 
-class Ahead(NamedTuple):
-    """What `--plan` is asked: which device (None: this machine's), how many, and whether to check records."""
-
-    device: str | None = None
-    devices: int = 1
-    check: bool = False
-
-
 class Total(NamedTuple):
     """Sums over some steps; memory is the largest, usd None where a price is missing."""
 
