@@ -19,9 +19,13 @@ from reports.page.texts import Made, Text
 
 
 def write(plan: Plan, store: Store, out: Path) -> None:
-    """Write `texts.jsonl` and `steps.jsonl` of a finished plan into `out`."""
+    """Write `texts.jsonl` of a finished plan into `out`."""
     rows.write(texts(plan, store), out / "texts.jsonl")
-    rows.write(steps(plan, store), out / "steps.jsonl")
+
+
+def write_steps(plan: Plan, store: Store, out: Path) -> bool:
+    """Write `steps.jsonl` of a finished plan into `out`; returns whether it is another now."""
+    return rows.write(steps(plan, store), out / "steps.jsonl")
 
 
 def texts(plan: Plan, store: Store) -> list[Text]:

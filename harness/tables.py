@@ -1,5 +1,7 @@
 """A finished plan into the folder of its results: rows, tables, and exports for other tools."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from harness import (
@@ -14,16 +16,22 @@ from harness import (
 from harness.plan import Plan
 from harness.prices import Prices
 from harness.store import Store
-from reports import run
+from reports import jsonl, run
 from reports.page import page
 from reports.run import Rows
 from reports.table import Table
 
-PAGE = "report.html"
+STAMP = "written.json"  # the last that is written: what is there, and by which sources
+SOURCES = ("harness", "reports", "benchmarks")
+SUFFIXES = (".py", ".j2", ".css", ".js")
 
 
 def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list[Table]]:
-    """Collect a finished plan's rows into `out` and write its tables; returns them by name."""
+    """Collect a finished plan's rows into `out` and write its tables; returns them by name.
+
+    Texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
+    artifacts behind them: where no row is another and all of it is there, they stay.
+    """
     rows = Rows(
         measured=collect.records(plan, store),
         summed=collect_judging.summaries(plan, store),
@@ -32,17 +40,28 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         trained=collect_training.training(plan, store),
         checks=judge_check.found(plan.suite, plan.cells[0].setting, store),
     )
-    before = _bytes(out)
-    run.write(rows, out)
-    collect_texts.write(plan, store, out)
+    stamp, sources = out / STAMP, _sources()
+    known = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
+    if not stays:
+        stamp.unlink(missing_ok=True)
+    if run.write(rows, out) | collect_texts.write_steps(plan, store, out):
+        stays = False
+        stamp.unlink(missing_ok=True)
     tables = run.build(rows)
     run.write_tables(tables, out / "tables")
-    exports.write(plan, store, out / "exports")
-    if _bytes(out) != before or not (out / PAGE).exists():  # it takes seconds, and is a function of the rows
+    if not stays:
+        collect_texts.write(plan, store, out)
+        exports.write(plan, store, out / "exports")
         page.write(out)
+        there = sorted(str(p.relative_to(out)) for part in ("", "exports") for p in (out / part).glob("*"))
+        jsonl.replace(stamp, json.dumps({"sources": sources, "there": there}))
     return tables
 
 
-def _bytes(out: Path) -> dict[str, bytes]:
-    """The rows that the page is made of, as they stand in a run's folder."""
-    return {path.name: path.read_bytes() for path in sorted(out.glob("*.jsonl"))}
+def _sources() -> str:
+    """A hash of the code that rows, exports and the page are made by."""
+    root, found = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(p for house in SOURCES for p in (root / house).rglob("*") if p.suffix in SUFFIXES):
+        found.update(path.read_bytes())
+    return found.hexdigest()

@@ -13,9 +13,9 @@ Shape = tuple[str | type, ...]  # the names of a row and the types of its values
 Row = TypeVar("Row", Record, Cost, Training, Summary, Judging, JudgeCheck)
 
 
-def write(rows: Iterable[Row], path: Path) -> None:
-    """Write one JSON object a line, in the given order; a key must not stand twice. The file is replaced
-    atomically.
+def write(rows: Iterable[Row], path: Path) -> bool:
+    """Write one JSON object a line, in the given order; a key must not stand twice. Returns whether the file
+    is another now; it is replaced atomically.
     """
     lines, seen = [], set()
     for row in rows:
@@ -24,9 +24,18 @@ def write(rows: Iterable[Row], path: Path) -> None:
             raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
         seen.add(key)
         lines.append(json.dumps(vars(row), allow_nan=False) + "\n")
+    return replace(path, "".join(lines))
+
+
+def replace(path: Path, text: str) -> bool:
+    """Put a text into a file, atomically; False where it stands there already."""
+    data = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == data:
+        return False
     aside = path.with_name(path.name + ".partial")
-    aside.write_text("".join(lines), encoding="utf-8")
+    aside.write_bytes(data)
     aside.replace(path)
+    return True
 
 
 def read(path: Path) -> list[Record]:

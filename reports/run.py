@@ -75,15 +75,18 @@ def read(folder: Path) -> Rows:
     )
 
 
-def write(rows: Rows, folder: Path) -> None:
-    """Write every kind of row into a file of its own; each is replaced atomically."""
+def write(rows: Rows, folder: Path) -> bool:
+    """Write every kind of row into a file of its own; returns whether any of them is another now."""
     folder.mkdir(parents=True, exist_ok=True)
-    jsonl.write(rows.measured, folder / "results.jsonl")
-    jsonl.write(rows.summed, folder / "summaries.jsonl")
-    jsonl.write(rows.judging, folder / "judging.jsonl")
-    jsonl.write(rows.checks, folder / "judges.jsonl")
-    jsonl.write(rows.paid, folder / "costs.jsonl")
-    jsonl.write(rows.trained, folder / "training.jsonl")
+    changed = [
+        jsonl.write(rows.measured, folder / "results.jsonl"),
+        jsonl.write(rows.summed, folder / "summaries.jsonl"),
+        jsonl.write(rows.judging, folder / "judging.jsonl"),
+        jsonl.write(rows.checks, folder / "judges.jsonl"),
+        jsonl.write(rows.paid, folder / "costs.jsonl"),
+        jsonl.write(rows.trained, folder / "training.jsonl"),
+    ]
+    return any(changed)
 
 
 def build(rows: Rows) -> dict[str, list[Table]]:
@@ -139,10 +142,7 @@ def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, parts in tables.items():
         for ending, render in FORMATS.items():
-            path = folder / f"{name}.{ending}"
-            aside = path.with_name(path.name + ".partial")
-            aside.write_text("\n".join(render(part) for part in parts), encoding="utf-8")
-            aside.replace(path)
+            jsonl.replace(folder / f"{name}.{ending}", "\n".join(render(part) for part in parts))
     for path in folder.iterdir():
         if path.stem not in tables:
             path.unlink()

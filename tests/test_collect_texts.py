@@ -69,6 +69,7 @@ def test_a_comparison_has_the_answer_of_its_reference(finished):
 def test_a_run_has_a_row_for_each_step_with_its_inputs(finished, tmp_path: Path):
     plan, store = finished
     collect_texts.write(plan, store, tmp_path)
+    collect_texts.write_steps(plan, store, tmp_path)
     made = rows.read_steps(tmp_path / "steps.jsonl")
     assert [m.id for m in made] == [s.id for s in plan.steps]
     known = {m.id: m for m in made}

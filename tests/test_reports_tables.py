@@ -222,7 +222,7 @@ def test_tables_with_nothing_to_show_are_not_built():
     again = [replace(RECORD, method=m) for m in ("ADPA", "ADPA[top-5]")]
     rows = Rows(measured=again, paid=[COST], trained=[held])
     built = build(rows)
-    assert list(built) == ["main", "ablation", "direction", "cost", "training", "quality"]
+    assert list(built) == ["main", "ablation", "comparison", "direction", "cost", "training", "quality"]
 
 
 @pytest.mark.parametrize("tables", [cost_tables, training_tables, lambda r, m: quality_tables([], r, m)])

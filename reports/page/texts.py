@@ -9,9 +9,11 @@ A text is one judgment, with the question and the answers that it is about: a pa
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
+
+from reports import jsonl
 
 Row = TypeVar("Row", "Text", "Made")
 
@@ -65,13 +67,10 @@ class Made:
     results: tuple[tuple[str, str, str, int], ...] = ()
 
 
-def write(rows: Iterable[Row], path: Path) -> None:
-    """Write one JSON object a line, in the given order; the file is replaced atomically."""
+def write(rows: Iterable[Row], path: Path) -> bool:
+    """Write one JSON object a line, in the given order; returns whether the file is another now."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".partial")
-    with aside.open("w", encoding="utf-8") as out:
-        out.writelines(json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows)
-    aside.replace(path)
+    return jsonl.replace(path, "".join(json.dumps(vars(row), allow_nan=False) + "\n" for row in rows))
 
 
 def read_texts(path: Path) -> list[Text]:
