@@ -123,12 +123,15 @@ def report(
     beside: Annotated[
         str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
     ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
+    ] = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables of finished runs again, from their rows alone."""
     from harness import report_command
 
-    report_command.report(run, table, format, runs, beside)
+    report_command.report(run, table, format, runs, beside, merge)
 
 
 app.command(name="eval")(evaluate)
@@ -145,6 +148,20 @@ def compare(
     from harness import report_command
 
     report_command.compare(run, baseline, runs, format)
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
+    benchmark: Annotated[str, typer.Option(help="mt-bench, alpaca-eval, ...")],
+    question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the answers of methods to one question, and what the judge said of them."""
+    from harness import report_command
+
+    report_command.show(run, methods.split(","), benchmark, question, runs)
 
 
 @app.command()

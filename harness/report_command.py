@@ -8,8 +8,11 @@ import typer
 
 from harness.validation import nearest
 from reports import run
-from reports.page import page
+from reports.merge import merged
+from reports.page import page, texts
 from reports.render import to_terminal
+from reports.show import shown
+from reports.table import Table
 
 TERMINAL, HTML, PAPER = "terminal", "html", "paper"
 
@@ -25,25 +28,40 @@ def folder_of(name: str, runs: Path) -> Path:
 
 
 def report(
-    names: Sequence[str], table: str | None, format: str, runs: Path, beside: str | None = None
+    names: Sequence[str],
+    table: str | None,
+    format: str,
+    runs: Path,
+    beside: str | None = None,
+    merge: bool = False,
 ) -> None:
-    """Print every table of the runs, or one of them; or the paper's numbers beside ours."""
+    """Print every table of the runs, or one of them; or the paper's numbers beside ours; or runs as one."""
     formats = [TERMINAL, *run.FORMATS, HTML]
     if format not in formats:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
     if beside not in (None, PAPER):
         raise ValueError(f"--beside {beside}: known: {PAPER}")
-    for folder in [folder_of(name, runs) for name in names]:
-        if format == HTML:
+    folders = [folder_of(name, runs) for name in names]
+    if format == HTML:
+        if merge:
+            raise ValueError("--merge makes tables; a page is of one run")
+        for folder in folders:
             typer.echo(f"Written: {page.write(folder)}")
-            continue
-        rows = run.read(folder)
+        return
+    every = {folder: run.read(folder) for folder in folders}
+    if merge:
+        every = {Path("merged"): merged({folder.name: rows for folder, rows in every.items()})}
+    for folder, rows in every.items():
         tables = {PAPER: run.beside(rows)} if beside else run.build(rows)
         if table is not None and table not in tables:
             raise ValueError(f"{folder}: no table {table!r}; {nearest(table, list(tables))}")
-        for part in [t for name, parts in tables.items() if table in (None, name) for t in parts]:
-            styled = sys.stdout.isatty()
-            typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))
+        _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)
+
+
+def _echo(tables: Sequence[Table], format: str) -> None:
+    for part in tables:
+        styled = sys.stdout.isatty()
+        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))
 
 
 def compare(name: str, baseline: str, runs: Path, format: str) -> None:
@@ -52,6 +70,13 @@ def compare(name: str, baseline: str, runs: Path, format: str) -> None:
     if format not in formats:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
     rows = run.read(folder_of(name, runs))
-    for part in run.compared(rows, baseline):
-        styled = sys.stdout.isatty()
-        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))
+    _echo(run.compared(rows, baseline), format)
+
+
+def show(name: str, methods: Sequence[str], benchmark: str, question: str, runs: Path) -> None:
+    """Print what methods answered to one question, and what the judge said."""
+    folder = folder_of(name, runs)
+    said = texts.read_texts(folder / "texts.jsonl")
+    if not said:
+        raise ValueError(f"{folder}: no answers, it has no texts.jsonl")
+    typer.echo(shown(said, methods, benchmark, question))

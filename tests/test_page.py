@@ -159,6 +159,14 @@ def test_a_column_leads_to_the_judge_and_reference_that_it_names():
     assert not views.link("p", "other", "SFT", column, sets)
 
 
+def test_cells_of_every_table_of_values_lead_to_their_answers_and_differences_to_both(html):
+    found = Elements(html).found
+    hrefs = {attrs["href"] for tag, attrs in found if tag == "a"}
+    assert "#bench=mt-bench&judge=rule&data=data&pair=pair&a=SFT" in hrefs  # the main table
+    assert "#bench=mt-bench&judge=rule&data=data&pair=pair&a=SFT&b=Student" in hrefs  # the comparison
+    assert "#bench=alpaca-eval&judge=rule&ref=ADPA&data=data&pair=pair&a=ADPA&b=Student" in hrefs
+
+
 def test_every_drawing_is_whole_and_says_its_numbers(html):
     """MT-Bench of ADPA: (3 + q) mod 10 + 1 over six questions and two turns, from 4 to 9: 6.50."""
     drawings = re.findall(r"<svg.*?</svg>", html, re.S)

@@ -112,6 +112,14 @@ def test_a_cell_leads_to_its_questions_within_two_clicks(tab, address):
     assert tab.texts("#question .side:first-child .verdict small") == ["shown first", "shown second"]
 
 
+def test_a_difference_leads_to_the_answers_of_both(tab, address):
+    tab.page.goto(f"{address}#tables")
+    row = tab.page.locator("#sheet-tables figure", has_text="MT-Bench, data: compared with Student")
+    row.locator("tr[data-method=SFT] a").last.click()
+    tab.page.locator("#questions button").first.click()
+    assert tab.texts("#question .side header b") == ["SFT", "Student"] * 2
+
+
 def test_a_script_in_an_answer_shows_as_text(tab, address):
     tab.page.goto(f"{address}#bench=alpaca-eval&q=1&a=SFT&b=ADPA")
     assert tab.texts("#question .said")[0] == f"SFT says {page_run.SCRIPT}"

@@ -9,6 +9,9 @@ from reports.render import Text as Shown
 from reports.render import shown
 from reports.table import Cell, Column, Table
 
+LINKED = ("main", "pad", "comparison", "ablation")
+LESS = "less "
+
 
 class Of(NamedTuple):
     """What a set of judgments is told apart by."""
@@ -59,13 +62,18 @@ def groups(texts: Iterable[Text]) -> list[Of]:
 
 
 def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
-    """A table of one pair; cells of the main table link to the answers that they are a mean over."""
-    page = shown(table)
+    """A table of one pair; means and differences link to the answers that they are a mean over.
+
+    A difference's answers stand beside those of the method that it is taken from.
+    """
+    page, linked, baseline = shown(table), name in LINKED, ""
+    if name == "comparison":
+        baseline = next(c.title.removeprefix(LESS) for c in table.columns if c.name.endswith(".less"))
     rows = []
     for row, (labels, texts) in zip(table.rows, page.rows, strict=True):
         cells = []
         for column, cell, text in zip(table.columns, row.cells, texts, strict=True):
-            href = link(pair, row.dataset, row.method, column, sets) if name == "main" and cell.n else ""
+            href = link(pair, row.dataset, row.method, column, sets, baseline) if linked and cell.n else ""
             key = "" if cell.value is None else str(cell.value)
             cells.append(CellView(text, cell, key, "; ".join(cell.notes), href))
         rows.append(RowView(row.dataset, row.method, labels, cells))
@@ -74,9 +82,11 @@ def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
     )
 
 
-def link(pair: str, dataset: str, method: str, column: Column, sets: Sequence[Of]) -> str:
+def link(pair: str, dataset: str, method: str, column: Column, sets: Sequence[Of], baseline: str = "") -> str:
     """The address of a cell's questions in the page, "" where there are no texts of it."""
-    spec, _, told = column.name.partition(" ")
+    # A column of a comparison is named by what it compares, and then by its part.
+    name = column.name.rpartition(".")[0] if baseline else column.name
+    spec, _, told = name.partition(" ")
     benchmark, _, metric = spec.partition(".")
     there = [s for s in sets if (s.pair, s.dataset, s.benchmark) == (pair, dataset, benchmark)]
     # A column is told by reference and judge only where its benchmark has several of them.
@@ -85,8 +95,9 @@ def link(pair: str, dataset: str, method: str, column: Column, sets: Sequence[Of
     if not own:
         return ""
     s = own[0]
+    beside = {"a": method} | ({"b": baseline} if baseline not in ("", method) else {})
     asked = {"bench": benchmark, "judge": s.judge, "ref": s.reference, "data": dataset, "pair": pair}
-    return "#" + urlencode({k: v for k, v in asked.items() if v} | {"a": method})
+    return "#" + urlencode({k: v for k, v in asked.items() if v} | beside)
 
 
 def _names(of: Of) -> tuple[str, str, str]:
