@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all check parity install clean
+.PHONY: run test test-all kill-test check parity install clean
 
 run: install
 	$(BIN)/bench run
@@ -13,6 +13,10 @@ test: install
 
 test-all: install
 	$(BIN)/pytest
+
+# A small suite under 65 random SIGKILLs, inline and on Ray: nothing may be lost. Some 15 minutes.
+kill-test: install
+	$(BIN)/python -m tests.kill_test
 
 check: install
 	$(BIN)/ruff check .

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import execute
+import methods
+from harness import execute, suite
+from harness import plan as planning
 from harness.executors import Chosen, Executor, opened
 from harness.executors.inline import Inline
 from harness.executors.resources import Resources, Share, read
 from harness.plan import ordered
 from harness.progress import Lines
+from harness.setting import Machine
 from harness.store import Step, Store
 from tests.executor_steps import step
 
@@ -28,6 +31,7 @@ ENV = {
     "HF_HUB_OFFLINE": "1",
     "PYTHONPATH": str(ROOT),
 }
+TIMED = ("training.json",)  # holds seconds
 FILES = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl", "tables/main.md")
 
 
@@ -67,7 +71,9 @@ def test_steps_run_in_the_order_of_the_plan_where_one_at_a_time_runs(tmp_path: P
 TWO = """
 import sys
 from pathlib import Path
-from harness import execute
+import methods
+from harness import execute, suite
+from harness import plan as planning
 from harness.plan import ordered
 from harness.progress import Lines
 from harness.store import Store
@@ -144,12 +150,30 @@ def small(runs: Path, *words: str) -> dict[str, bytes]:
         str(runs),
         *words,
     ]
-    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=500)
+    env = {**ENV, "SLURM_CONF": os.environ.get("SLURM_CONF", "")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     return {name: (runs / "tiny" / name).read_bytes() for name in FILES}
 
 
-def test_ray_gives_the_bytes_that_this_process_gives(tmp_path: Path) -> None:
+def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_two: Executor) -> None:
+    """Byte for byte, of a line from the world to judgments of a trained student."""
+    small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]
+    plan = planning.plan(suite.load(TINY, small_line), methods.registry(), Machine(), only=["SFT"])
+    steps, stores = plan.steps, [Store(tmp_path / "inline"), Store(tmp_path / "store")]
+    execute.run(steps, stores[0], Lines(len(steps)), Inline(stores[0], 1))
+    execute.run(steps, stores[1], Lines(len(steps)), ray_of_two)
+
+    assert {s.kind for s in steps} >= {"world", "init", "text", "train", "answers", "judgments"}
+    for made in zip(*(map(store.make, steps) for store in stores), strict=True):
+        ours, theirs = (Store(folder).record(folder)["files"] for folder in made)
+        assert {k: v for k, v in ours.items() if k not in TIMED} == {
+            k: v for k, v in theirs.items() if k not in TIMED
+        }
+
+
+@pytest.mark.slow
+def test_ray_gives_the_tables_that_this_process_gives(tmp_path: Path) -> None:
     assert small(tmp_path / "r", "--executor", "ray") == small(tmp_path / "i")
 
 
@@ -190,7 +214,8 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(asked: Step, share: Shar
         (Chosen(resources=("cpus",)), "--resources cpus: wants key=value"),
         (Chosen("slurm", slurm=("cluster=mars",)), "slurm, or local"),
         (Chosen("slurm", slurm=("cluster=local", "time=1h")), "time=1h: whole minutes"),
-        (Chosen("ray", ray_address="127.0.0.1:1"), "no cluster of Ray there"),
+        (Chosen("ray", ray_address="127.0.0.1:1"), "no cluster of Ray there (Connection refused)"),
+        (Chosen("ray", ray_address="auto"), "wants HOST:PORT"),
     ],
 )
 def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: Chosen, told: str) -> None:

@@ -5,6 +5,7 @@ worker that dies costs its own step, which is tried again; steps that are queued
 """
 
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.executors.work import do, job
 from harness.store import Step
 
 RETRIES = 2  # of a step whose worker died
+SECONDS_TO_ANSWER = 10.0  # of an address
 MISSING = '--executor ray: not installed; pip install "prefbench[ray]"'
 
 
@@ -35,11 +37,9 @@ class Ray:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if address is None:
             quiet["include_dashboard"] = False
-        try:
-            context = ray.init(address=address or "local", **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as e:
-            told = next(iter(f"{e}".splitlines()), type(e).__name__)
-            raise ValueError(f"--ray-address {address}: no cluster of Ray there ({told})") from None
+        else:
+            _look_at(address)
+        context = ray.init(address=address or "local", **quiet)
         self._most = self._largest()
         there = ray.cluster_resources()
         where = f"cluster at {address}" if address else "embedded, ends with this command"
@@ -103,3 +103,16 @@ class Ray:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = {key: max((n.get(key, 0.0) for n in nodes), default=0.0) for key in ("CPU", "GPU")}
         return Share(int(most["CPU"]), most["GPU"], None)
+
+
+def _look_at(address: str) -> None:
+    """ValueError where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ValueError(
+            f"--ray-address {address}: wants HOST:PORT of the cluster's head, such as node-1:6379"
+        )
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+    except OSError as e:
+        raise ValueError(f"--ray-address {address}: no cluster of Ray there ({e.strerror or e})") from None

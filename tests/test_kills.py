@@ -1,0 +1,23 @@
+"""A sample of `make kill-test`: nothing is lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [("--inline", "3", "--ray", "0"), pytest.param(("--inline", "0", "--ray", "1"), marks=pytest.mark.slow)],
+    ids=["inline", "ray"],
+)
+def test_a_suite_survives_a_few_random_kills(kills: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "tests.kill_test", *kills, "--seed", "1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
+    count = sum(map(int, kills[1::2]))
+    assert f"survived {count} / lost 0" in done.stdout, done.stdout + done.stderr
