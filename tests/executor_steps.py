@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import session
 from harness.store import Step, Work
 
 
@@ -17,6 +18,12 @@ def add(work: Work) -> dict[str, Any]:
     total = 1 + sum(int((folder / "n").read_text()) for folder in work.inputs.values())
     (work.out / "n").write_text(str(total))
     return {"n": total}
+
+
+def place(work: Work) -> dict[str, Any]:
+    """Which process this is, and how many calls its session may make."""
+    _tell(work)
+    return {"pid": os.getpid(), "most": session.current().ledger.max_calls}
 
 
 def wrong(work: Work) -> dict[str, Any]:
@@ -48,6 +55,13 @@ def die_once(work: Work) -> dict[str, Any]:
 def step(told: Path, name: str, run: str = "add", seconds: float = 0, **inputs: Step) -> Step:
     settings: Mapping[str, Any] = {"name": name, "told": str(told), "seconds": seconds}
     return Step("text", name, name, settings, inputs, f"tests.executor_steps:{run}")
+
+
+def asking(told: Path, name: str, run: str = "place", **where: str) -> Step:
+    """A step that asks an endpoint, or a server of our own where `engine` is given."""
+    settings: Mapping[str, Any] = {"name": name, "told": str(told)}
+    context = {"endpoint": {"model": "m", **where}}
+    return Step("judgments", name, name, settings, {}, f"tests.executor_steps:{run}", context=context)
 
 
 def _tell(work: Work) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import methods
-from harness import execute, suite
+from harness import execute, session, suite
 from harness import plan as planning
 from harness.executors import Chosen, Executor, opened
 from harness.executors.inline import Inline
@@ -19,7 +19,7 @@ from harness.plan import ordered
 from harness.progress import Lines
 from harness.setting import Machine
 from harness.store import Step, Store
-from tests.executor_steps import step
+from tests.executor_steps import asking, step
 
 ROOT = Path(__file__).parents[1]
 TINY = str(Path(__file__).parent / "tiny.yaml")
@@ -72,7 +72,7 @@ TWO = """
 import sys
 from pathlib import Path
 import methods
-from harness import execute, suite
+from harness import execute, session, suite
 from harness import plan as planning
 from harness.plan import ordered
 from harness.progress import Lines
@@ -120,6 +120,28 @@ def test_jobs_that_fail_cost_what_stands_on_them_and_are_told_in_a_line(
     assert "e: job" in str(failed.value) and "_log.err" in str(failed.value)
     assert "FAILED: the data is empty" in capsys.readouterr().out
     assert not list(tmp_path.glob("store/partial/*"))
+
+
+def test_what_asks_an_endpoint_stays_in_the_process_whose_budget_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    steps = [
+        asking(told, "a"),
+        asking(told, "b", engine="vllm"),
+        asking(told, "c"),
+        asking(told, "d", "wrong"),
+    ]
+    with (
+        session.opened({}, None, 7, tmp_path / "logs", store.root / "replies"),
+        pytest.raises(ValueError, match="1 failed: d: the data is empty"),
+    ):
+        execute.run(steps, store, Lines(4), local(store, tmp_path))
+
+    a, b, c = (store.record(store.make(s))["measured"] for s in steps[:3])
+    assert a == c == {"pid": os.getpid(), "most": 7}
+    assert b["pid"] != os.getpid() and b["most"] is None
 
 
 def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_two: Executor) -> None:
