@@ -45,16 +45,18 @@ def report(
     if format == HTML:
         if merge:
             raise ValueError("--merge makes tables; a page is of one run")
-        for folder in folders:
-            typer.echo(f"Written: {page.write(folder)}")
+        for at in folders:
+            typer.echo(f"Written: {page.write(at)}")
         return
-    every = {folder: run.read(folder) for folder in folders}
+    every = [(str(folder), run.read(folder)) for folder in folders]
     if merge:
-        every = {Path("merged"): merged({folder.name: rows for folder, rows in every.items()})}
-    for folder, rows in every.items():
+        if len({folder.name for folder in folders}) < max(2, len(folders)):
+            raise ValueError("--merge wants several runs, each by another name")
+        every = [("merged", merged({f.name: rows for f, (_, rows) in zip(folders, every, strict=True)}))]
+    for told, rows in every:
         tables = {PAPER: run.beside(rows)} if beside else run.build(rows)
         if table is not None and table not in tables:
-            raise ValueError(f"{folder}: no table {table!r}; {nearest(table, list(tables))}")
+            raise ValueError(f"{told}: no table {table!r}; {nearest(table, list(tables))}")
         _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)
 
 

@@ -25,9 +25,7 @@ Names = Mapping[str, Mapping[Key, str]]  # run -> the name of each of its rows
 
 
 def merged(runs: Mapping[str, Rows]) -> Rows:
-    """The rows of runs by name as those of one suite; ValueError where fewer than two are given."""
-    if len(runs) < 2:
-        raise ValueError("--merge wants several runs, each by another name")
+    """The rows of runs by name as those of one suite."""
     names = _names(runs, set())
     if clashing := _clashing(runs, names):  # one model, but asked or judged in another way
         names = _names(runs, clashing)

@@ -26,6 +26,12 @@ def written(runs: Path) -> dict[str, bytes]:
     return {name: (runs / "tiny" / name).read_bytes() for name in RESULTS}
 
 
+def made_at(runs: Path) -> dict[str, int]:
+    """When texts, exports and page were written: they take seconds, and stay where no row is another."""
+    files = [p for p in (runs / "tiny").rglob("*") if p.is_file()]
+    return {str(p): p.stat().st_mtime_ns for p in files if "logs" not in p.parts}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the tiny suite has run."""
@@ -57,12 +63,22 @@ def test_a_run_ends_in_tables_with_a_row_for_each_method(finished: Path) -> None
 
 
 def test_a_second_run_does_no_work(finished: Path) -> None:
-    before, began = written(finished), time.perf_counter()
+    before, times, began = written(finished), made_at(finished), time.perf_counter()
     again = bench("run", TINY, "--runs", str(finished))
 
     assert again.returncode == 0 and "steps, 0 to do" in again.stdout
     assert time.perf_counter() - began < 15  # idle: 3 s; the store is not made again either way
-    assert written(finished) == before
+    assert written(finished) == before and made_at(finished) == times
+
+
+def test_what_was_taken_away_from_a_finished_run_is_written_again(copied: Path) -> None:
+    out = copied / "tiny"
+    page, export = (out / "report.html").read_bytes(), sorted((out / "exports" / "mt-bench").rglob("*"))
+    (out / "report.html").unlink()
+    shutil.rmtree(out / "exports" / "mt-bench")
+    assert bench("run", TINY, "--runs", str(copied)).returncode == 0
+    assert (out / "report.html").read_bytes() == page
+    assert sorted((out / "exports" / "mt-bench").rglob("*")) == export
 
 
 def test_a_fresh_run_gives_the_same_bytes_and_another_seed_gives_others(

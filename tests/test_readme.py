@@ -1,4 +1,4 @@
-"""The README's commands and its method run as they stand there."""
+"""The commands of the README and of docs/reports.md, and the README's method, run as they stand there."""
 
 import gzip
 import re
@@ -13,15 +13,15 @@ import pytest
 from tests.test_bench_run import ENV, ROOT, TINY, bench
 from tests.tiny_models import tiny_folder
 
-README = (ROOT / "README.md").read_text()
+README, REPORTS = ((ROOT / name).read_text() for name in ("README.md", "docs/reports.md"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
 
 
 def commands() -> list[list[str]]:
-    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    lines = "\n".join([*blocks("bash"), *blocks("bash", REPORTS)]).replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("bench")]
 
 

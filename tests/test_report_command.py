@@ -1,5 +1,6 @@
 """`bench report`: a finished run's tables again, from its rows alone."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -30,12 +31,37 @@ def test_every_table_of_several_runs_is_printed(runs: Path) -> None:
     assert done.stdout.count("Results: tiny") == 2 and done.stdout.count("Data quality: tiny") == 2
 
 
+def test_several_runs_are_merged_into_one_table(runs: Path) -> None:
+    shutil.copytree(runs / "tiny", runs / "other", dirs_exist_ok=True)
+    done = bench(
+        "report", "tiny", "other", "--merge", "--table", "main", "--runs", str(runs), "--format", "md"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("### Results: tiny + other") == 1 and done.stdout.count("| DCKD |") == 1
+    shutil.rmtree(runs / "other")
+
+
+def test_the_answers_behind_a_number_are_shown(runs: Path) -> None:
+    words = ("--methods", "DCKD,Student", "--benchmark", "mt-bench", "--question")
+    question = next(
+        row["question"]
+        for row in map(json.loads, (runs / "tiny" / "results.jsonl").read_text().splitlines())
+        if row["benchmark"] == "mt-bench"
+    )
+    done = bench("show", "tiny", *words, question, "--runs", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--- DCKD") == done.stdout.count("--- Student") == 2
+    wrong = bench("show", "tiny", *words, "x", "--runs", str(runs))
+    assert wrong.returncode == 2 and "no question 'x'" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
         (["tiny", "--table", "mian"], "no table 'mian'; did you mean 'main'?"),
         (["tiny", "--format", "latex"], "--format latex: did you mean 'tex'?"),
+        (["tiny", "tiny", "--merge"], "--merge wants several runs"),
     ],
 )
 def test_what_is_not_there_is_one_line_with_the_nearest(runs: Path, words: list[str], message: str) -> None:

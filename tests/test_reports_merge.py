@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from reports import run
 from reports.merge import merged
 from reports.records import Cost, Record
@@ -46,8 +44,3 @@ def test_a_run_with_itself_is_that_run() -> None:
 def test_one_model_that_was_asked_in_another_way_is_two_rows() -> None:
     a, b = rows("a", {"ADPA": "m1"}), rows("b", {"ADPA": "m1"}, answers="other")
     assert merged({"a": a, "b": b}).methods() == {"p": ["ADPA (a)", "ADPA (b)"]}
-
-
-def test_one_run_is_not_several() -> None:
-    with pytest.raises(ValueError, match="--merge wants several runs"):
-        merged({"a": rows("a", {"ADPA": "m1"})})

@@ -11,11 +11,11 @@ TEXTS = page_run.texts(said="hello")
 def test_two_answers_stand_with_every_verdict_on_them() -> None:
     told = shown(TEXTS, ["SFT", "Student"], "mt-bench", "3").splitlines()
     assert told[0] == "mt-bench, question 3 (math), judge rule; pair, data"
-    assert [line for line in told if line.startswith(("turn", "---", ">>"))] == [
-        told[2], "--- SFT, 3 tokens", ">> 5: Rating: [[4]]", "--- Student, 3 tokens", ">> 4: Rating: [[4]]",
-        told[10], "--- SFT, 3 tokens", ">> 5: Rating: [[4]]", "--- Student, 3 tokens", ">> 4: Rating: [[4]]",
+    lines = [line for line in told if line.startswith(("turn", "---", ">>"))]
+    assert [line.partition(": Question")[0] for line in lines] == [
+        "turn 1", "--- SFT, 3 tokens", ">> 5: Rating: [[4]]", "--- Student, 3 tokens", ">> 4: Rating: [[4]]",
+        "turn 2", "--- SFT, 3 tokens", ">> 5: Rating: [[4]]", "--- Student, 3 tokens", ">> 4: Rating: [[4]]",
     ]  # fmt: skip
-    assert told[2].startswith("turn 1: Question number 3") and told[10].startswith("turn 2: ")
 
 
 def test_a_reference_stands_beside_what_is_compared_with_it_in_both_orders() -> None:
