@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all kill-test check parity install clean
+.PHONY: run test test-all kill-test check parity perf install clean
 
 run: install
 	$(BIN)/bench run
@@ -27,6 +27,10 @@ check: install
 parity: $(VENV_PARITY)/installed
 	$(VENV_PARITY)/bin/python -m tests.parity
 
+# Our speed and memory beside TRL's on this machine, which should be doing nothing else: docs/performance.md.
+perf: $(VENV_PARITY)/installed
+	$(VENV_PARITY)/bin/python -m tests.perf
+
 install: $(VENV)/installed
 
 # torch first: a bare torch pulls the CUDA build where a CPU build is enough.
@@ -40,7 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV_PARITY)/installed: pyproject.toml constraints.txt
 	test -d $(VENV_PARITY) || $(PYTHON) -m venv $(VENV_PARITY)
 	$(VENV_PARITY)/bin/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(VENV_PARITY)/bin/pip install --quiet --constraint constraints.txt --editable . "trl==1.16.*"
+	$(VENV_PARITY)/bin/pip install --quiet --constraint constraints.txt --editable . "trl==1.16.*" peft
 	touch $@
 
 clean:

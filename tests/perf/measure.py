@@ -1,0 +1,65 @@
+"""One measurement in a process of its own: what it says is the last line of stdout, as JSON.
+
+python -m tests.perf.measure '{"what": "head", "side": "trl", "vocab": 32000, "root": "runs/perf"}'
+"""
+
+import json
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tests.perf import world
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
+
+
+def _train(at: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    if asked["side"].startswith("trl"):
+        from tests.perf import theirs
+
+        return theirs.run(at, asked["name"], precomputed=asked["side"] == "trl precomputed")
+    from tests.perf import ours
+
+    return ours.run(at, asked["name"], asked["side"], asked.get("profiled", False))
+
+
+def measured(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the measurement says."""
+    vocab = asked.get("vocab", 0)
+    at = world.folder(Path(asked["root"]), vocab)
+    match asked["what"]:
+        case "world":
+            return {"making": world.make(at, vocab)}
+        case "limit":
+            from tests.perf import limit
+
+            return dict(limit.of_step(at, asked["name"], vocab))
+        case "head":
+            from tests.perf import head
+
+            return head.run(asked["side"], vocab)
+        case "generate":
+            from tests.perf import generation
+
+            return generation.run(at, asked["side"])
+        case "train":
+            return _train(at, asked)
+    raise ValueError(f"nothing is called {asked['what']!r} here")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "-"
+    return found
+
+
+if __name__ == "__main__":
+    said = measured(json.loads(sys.argv[1]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({**said, "peak": peak, "versions": _versions()}))

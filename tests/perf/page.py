@@ -1,0 +1,247 @@
+"""docs/performance.md, from the measurements below a folder."""
+
+import json
+from collections.abc import Iterable, Sequence
+from math import inf, isfinite
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, NamedTuple
+
+from tests.perf import world
+from tests.perf.workloads import VOCABS, WORKLOADS
+
+APART = 1e-4  # of two losses of the same step
+NOT_MEASURED = "Not measured.\n"
+GIB = 2**30
+NAMES = {
+    "trl": "TRL",
+    "trl precomputed": "TRL, `precompute_ref_log_probs`",
+    "auto": "ours",
+    "keep": "ours, logits kept",
+    "recompute": "ours, logits recomputed",
+    "plain": "one matrix of logits, torch's cross entropy",
+    "limit": "the matrix products alone",
+    "transformers": "`model.generate`",
+}
+Measured = list[dict[str, Any]]
+
+
+class Took(NamedTuple):
+    """Seconds of the repeats of one thing, and the largest peak."""
+
+    best: float
+    median: float
+    cpu: float  # of all threads, the least
+    peak: float  # GiB
+    repeats: int
+
+
+def read(root: Path, section: str) -> dict[str, Any]:
+    path = root / f"{section}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"measured": []}
+    return found
+
+
+def _of(measured: Measured, **asked: Any) -> Measured:
+    return [m for m in measured if not m.get("profiled") and all(m.get(k) == v for k, v in asked.items())]
+
+
+def took(found: Measured) -> Took | None:
+    """A training's seconds are those of a step, the first left out; None where nothing was measured."""
+    if not found:
+        return None
+    each, cpu = ([_mean(m[key]) for m in found] for key in ("seconds", "cpu"))
+    return Took(min(each), median(each), min(cpu), max(m["peak"] for m in found) / GIB, len(each))
+
+
+def _mean(seconds: float | list[float]) -> float:
+    return mean(seconds[1:]) if isinstance(seconds, list) else seconds
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    line = "| " + " | ".join(columns) + " |\n" + "|" + " --- |" * len(columns) + "\n"
+    return line + "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def _ratio(a: Took | None, b: Took | None) -> str:
+    return f"{a.best / b.best:.2f}" if a and b else "-"
+
+
+def _numbers(t: Took) -> list[str]:
+    return [f"{t.best:.3f}", f"{t.median:.3f}", f"{t.cpu:.2f}", str(t.repeats)]
+
+
+def _head(measured: Measured) -> str:
+    text = ""
+    for vocab in VOCABS:
+        every = {
+            s: took(_of(measured, vocab=vocab, side=s))
+            for s in ("limit", "keep", "recompute", "plain", "trl")
+        }
+        rows = [
+            [
+                NAMES[side],
+                *_numbers(t),
+                _ratio(t, every["limit"]),
+                f"{t.peak:.2f}" if side != "limit" else "-",
+            ]
+            for side, t in every.items()
+            if t
+        ]
+        if rows:
+            text += f"\n{vocab:,} words:\n\n"
+            text += table(("", "s, best", "s, median", "CPU-s", "repeats", "/ limit", "peak GiB"), rows)
+    return text or NOT_MEASURED
+
+
+def _training(measured: Measured) -> str:
+    text = ""
+    for vocab in VOCABS:
+        rows = [row for name in WORKLOADS for row in _workload(measured, name, vocab)]
+        if rows:
+            text += f"\n{vocab:,} words:\n\n"
+            columns = (
+                "",
+                "",
+                "s a step, best",
+                "median",
+                "CPU-s",
+                "repeats",
+                "/ ours",
+                "goal",
+                "/ limit",
+                "peak GiB",
+            )
+            text += table((*columns, "loss apart"), rows)
+    return text or NOT_MEASURED
+
+
+def _workload(measured: Measured, name: str, vocab: int) -> list[list[str]]:
+    load, rows = WORKLOADS[name], []
+    sides = (*load.variants, "auto", "recompute", "limit")
+    every = {side: took(_of(measured, vocab=vocab, name=name, side=side)) for side in sides}
+    for side, t in every.items():
+        if t is None:
+            continue
+        goal = load.goals[side][VOCABS.index(vocab)] if side in load.goals else None
+        peak = "-" if side == "limit" else f"{t.peak:.2f}"
+        told = [_ratio(t, every["auto"]), f">= {goal}" if goal else "-", _ratio(t, every["limit"]), peak]
+        apart = "-" if side in ("limit", load.variants[0]) else f"{_apart(measured, name, vocab, side):.0e}"
+        rows.append([name, NAMES[side], *_numbers(t), *told, apart])
+    return rows
+
+
+def _apart(measured: Measured, name: str, vocab: int, side: str) -> float:
+    """The largest difference of a step's loss from TRL's; infinite where a side stands alone."""
+    theirs = _of(measured, vocab=vocab, name=name, side=WORKLOADS[name].variants[0])
+    found = [
+        abs(a - b) if isfinite(a - b) else inf
+        for m in _of(measured, vocab=vocab, name=name, side=side)
+        for a, b in zip(m["losses"], theirs[0]["losses"] if theirs else [], strict=False)
+    ]
+    return max(found, default=inf if theirs else 0.0)
+
+
+def losses_agree(root: Path) -> bool:
+    """Whether every loss of ours is TRL's."""
+    measured = read(root, "train")["measured"]
+    asked = {(m["name"], m["vocab"], m["side"]) for m in measured if "losses" in m and not m.get("profiled")}
+    return all(_apart(measured, *a) <= APART for a in asked)
+
+
+def _profile(measured: Measured) -> str:
+    found = [m for m in measured if m.get("profiled")]
+    if not found:
+        return NOT_MEASURED
+    heads = table(
+        ("", "words", "share of the head"),
+        ([m["name"], f"{m['vocab']:,}", f"{m['profile']['head']:.0%}"] for m in found),
+    )
+    m = next((m for m in found if m["name"] == "DPO"), found[0])
+    rows = ([f"`{n}`", str(count), f"{share:.1%}"] for n, count, share in m["profile"]["operations"])
+    return (
+        heads + f"\n{m['name']}, {m['vocab']:,} words:\n\n" + table(("", "calls", "share of the step"), rows)
+    )
+
+
+def _making(measured: Measured) -> str:
+    """What our side reads, and how long its making took, once for all methods, epochs and seeds."""
+    names = {
+        "ref": "the reference's log-probs, both answers",
+        "teacher": "hidden states of the teacher, and its head",
+    }
+    per = world.STEPS
+    rows = (
+        [f"{m['vocab']:,}", names[key], f"{seconds:.2f}", f"{seconds / per:.2f}"]
+        for m in measured
+        for key, seconds in m["making"].items()
+    )
+    return table(("words", "", "s", "s per step's examples"), rows) if measured else NOT_MEASURED
+
+
+def _generation(measured: Measured) -> str:
+    every = {side: _of(measured, side=side) for side in ("transformers", "ours")}
+    rows = []
+    for side, found in every.items():
+        if t := took(found):
+            rate = found[0]["answered"] / t.best
+            rows.append([NAMES.get(side, side), *_numbers(t), f"{rate:.0f}", f"{t.peak:.2f}"])
+    return (
+        table(("", "s, best", "s, median", "CPU-s", "repeats", "tokens/s", "peak GiB"), rows)
+        if rows
+        else NOT_MEASURED
+    )
+
+
+def _comparison(told: dict[str, Any]) -> str:
+    if "suite" not in told:
+        return NOT_MEASURED
+    rows = []
+    for start in ("empty", "with teachers"):
+        alone = {name: s for name, s in told[start].items() if name != "together"}
+        if alone:
+            total, together = sum(alone.values()), told[start]["together"]
+            name = "an empty store" if start == "empty" else "the teachers' checkpoints"
+            rows.append([name, str(len(alone)), f"{total:.0f}", f"{together:.0f}", f"{total / together:.2f}"])
+    columns = ("from", "methods", "s, each alone, summed", "s, all in one run", "ratio")
+    return table(columns, rows) if rows else NOT_MEASURED
+
+
+def _gpu(told: dict[str, Any]) -> str:
+    if not told["measured"]:
+        return NOT_MEASURED
+    columns = ("words", "method", "tokens/s", "model FLOP/s of the peak", "peak GiB")
+    rows = (
+        [f"{m['vocab']:,}", m["method"], f"{m['rate']:.0f}", f"{m['mfu']:.0%}", f"{m['peak'] / GIB:.1f}"]
+        for m in told["measured"]
+    )
+    return f"{told['device']}.\n\n" + table(columns, rows)
+
+
+def _machine(told: Iterable[dict[str, Any]]) -> str:
+    found = [t for t in told if "machine" in t]
+    if not found:
+        return ""
+    m = found[-1]["machine"]
+    versions = next((t["versions"] for t in reversed(found) if "versions" in t), {})
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB; Python {m['python']}, {names}.\n"
+
+
+def text(root: Path) -> str:
+    """The page."""
+    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "comparison", "gpu")}
+    parts = {
+        "{machine}": _machine(told[s] for s in ("head", "generate", "train")),
+        "{head}": _head(told["head"]["measured"]),
+        "{training}": _training(told["train"]["measured"]),
+        "{making}": _making(told["world"]["measured"]),
+        "{profile}": _profile(told["train"]["measured"]),
+        "{generation}": _generation(told["generate"]["measured"]),
+        "{comparison}": _comparison(told["comparison"]),
+        "{gpu}": _gpu(told["gpu"]),
+    }
+    page = Path(__file__).with_name("page.md").read_text()
+    for name, part in parts.items():
+        page = page.replace(name + "\n", part)
+    return page

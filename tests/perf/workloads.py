@@ -1,0 +1,62 @@
+"""What is measured: each method's setting on our side and on TRL's, where both are one formula."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+VOCABS = (32_000, 128_256)
+LR = 1e-4
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A method here, and TRL's trainer of the same loss."""
+
+    method: str
+    hp: dict[str, Any]
+    trainer: str  # of tests/perf/theirs.py
+    config: dict[str, Any]
+    sides: int = 2  # answers of an example that are trained on
+    signals: dict[str, str] = field(default_factory=dict)  # our inputs -> folders of the world
+    variants: tuple[str, ...] = ("trl",)  # of TRL's side
+    goals: dict[str, tuple[float, float]] = field(default_factory=dict)  # variant -> at least, by vocabulary
+
+
+REF = {f"signal.{side}.ref": f"ref.{side}" for side in ("chosen", "rejected")}
+TAUGHT = {"signal.chosen.teacher": "teacher.chosen", "head.teacher": "head.teacher"}
+PRECOMPUTED = ("trl", "trl precomputed")
+WORKLOADS = {
+    "SFT": Workload("SFT", {}, "sft", {}, sides=1, goals={"trl": (2.5, 3.2)}),
+    "DPO": Workload(
+        "DPO",
+        {"beta": 0.1},
+        "dpo",
+        {"beta": 0.1},
+        signals=REF,
+        variants=PRECOMPUTED,
+        goals={"trl": (4, 6), "trl precomputed": (3, 4.5)},
+    ),
+    "SimPO": Workload(
+        "SimPO",
+        {"beta": 2.0, "margin": 1.0},
+        "cpo",
+        {"loss_type": "simpo", "cpo_alpha": 0.0, "beta": 2.0, "simpo_gamma": 1.0},
+        goals={"trl": (1.6, 3.5)},
+    ),
+    "WPO": Workload(
+        "WPO",
+        {"beta": 0.1},
+        "dpo",
+        {"beta": 0.1, "use_weighting": True},
+        signals=REF,
+        variants=PRECOMPUTED,
+    ),
+    "KD": Workload(
+        "ForwardKD",
+        {},
+        "gkd",
+        {"beta": 0.0, "lmbda": 0.0, "temperature": 1.0},
+        sides=1,
+        signals=TAUGHT,
+        goals={"trl": (1.7, 4.4)},
+    ),
+}
