@@ -49,8 +49,8 @@ def meanwhile(told: Path, name: str, act: Callable[[str], None]) -> Thread:
         until = time.monotonic() + 120
         while name not in (told.read_text().split() if told.exists() else ()) and time.monotonic() < until:
             time.sleep(0.1)
-        listed = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%A"], capture_output=True, text=True)
-        (number,) = listed.stdout.split()
+        listed = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%j %A"], capture_output=True, text=True)
+        (number,) = (w.split()[1] for w in listed.stdout.splitlines() if w.startswith(f"bench-{name}-"))
         act(number)
 
     thread = Thread(target=wait)

@@ -78,7 +78,7 @@ class Slurm:
         from submitit.core.utils import FailedJobError
 
         share = self._office.resources.of(step)
-        asked: dict[str, Any] = {"name": f"bench-{step.kind}", "cpus_per_task": share.cpus}
+        asked: dict[str, Any] = {"name": f"bench-{step.slug}-{step.id}", "cpus_per_task": share.cpus}
         if share.gpus:
             asked["gpus_per_node"] = math.ceil(share.gpus)
         if share.memory is not None:
@@ -89,7 +89,9 @@ class Slurm:
         try:
             submitted = self._submitit.submit(Task(job(step, self._office)))
         except (FailedJobError, subprocess.CalledProcessError) as e:
-            raise ValueError(f"{step.label}: SLURM does not take its job: {_last_line(e)}") from None
+            raise ValueError(
+                f"{step.label}: SLURM does not take its job: {' '.join(f'{e}'.split())}"
+            ) from None
         self._running[submitted.job_id] = step, submitted
 
     def ended(self, seconds: float) -> list[Outcome]:
