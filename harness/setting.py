@@ -21,7 +21,7 @@ class Machine:
     """How steps run here; none of it is part of an id."""
 
     device: str = "cpu"
-    tokens: int = 16_384  # padded positions of a micro-batch
+    tokens: int = 16_384  # computed positions of a micro-batch
     batch: int = 128  # prompts that are answered together
     head: str = "auto"  # whether logits are kept for the backward pass, see harness.memory
     workers: int = 1  # processes that each hold the model under measurement
