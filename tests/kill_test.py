@@ -31,7 +31,7 @@ TINY = Path(__file__).parent / "tiny.yaml"
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
 METHOD = "ADPA"
 ROWS = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl")
-SECONDS_TO_END = 30.0  # of the processes that a killed one had started
+SECONDS_TO_END = 90.0  # of the processes that a killed one had started; agents of Ray look every so often
 SECONDS_A_RUN = 600.0
 CHOSEN = 0.1  # of the steps of a kind that was killed before are killed inside
 OFTEN = 2  # kills of workers in one run: Ray tries a step three times
