@@ -39,28 +39,31 @@ def records(plan: Plan, store: Store) -> list[Record]:
     """Every measured item of every row, and one record with the reason for each benchmark that a row
     lacks.
     """
-    rows = []
+    rows, specs = [], plan.suite.benchmarks.named()
     for cell in plan.cells:
         for benchmark, steps in cell.measures.items():
+            spec = specs[benchmark]
             folders = {name: folder_of(store, step) for name, step in steps.items()}
             made = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
             ids = tuple(f"{step.kind}-{step.id}" for step in made)
             for value in READ[benchmark](folders):
-                rows.append(
-                    _record(
-                        plan, cell, benchmark, value, "ok" if value.value is not None else "unparsed", ids
-                    )
-                )
+                status = "ok" if value.value is not None else "unparsed"
+                rows.append(_record(plan, cell, benchmark, spec, value, status, ids))
         for (benchmark, reference), reason in cell.missing.items():
             nothing = Value(METRIC[benchmark], "", None, reference=reference)
-            rows.append(_record(plan, cell, benchmark, nothing, f"not run: {reason}", ()))
+            rows.append(_record(plan, cell, benchmark, specs[benchmark], nothing, f"not run: {reason}", ()))
     return rows
 
 
 def _record(
-    plan: Plan, cell: Cell, benchmark: str, value: Value, status: str, artifacts: tuple[str, ...]
+    plan: Plan,
+    cell: Cell,
+    benchmark: str,
+    spec: Any,
+    value: Value,
+    status: str,
+    artifacts: tuple[str, ...],
 ) -> Record:
-    spec: Any = plan.suite.benchmarks.named()[benchmark]
     return Record(
         suite=plan.suite.name,
         pair=cell.pair,

@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtr, stdtrit
 
 from reports.stats import LEVEL, Floats, Item
@@ -198,6 +197,8 @@ def p_of(value: float, parts: list[Part], n: int = 2) -> float:
         return 2.0 ** (1 - n)
     if len(there) == 1:
         return float(2 * stdtr(there[0].df, -abs(value) / sqrt(there[0].variance)))
+
+    from scipy.optimize import brentq  # here: it takes a second to import, which one seed need not wait for
 
     def excess(log_p: float) -> float:
         return reach(there, float(np.exp(log_p)) / 2) - abs(value)

@@ -14,7 +14,7 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
+from scipy.special import bdtr
 
 from reports.chance import (
     Part,
@@ -113,10 +113,10 @@ def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, 
         if (part := seeds_part(of, [(index, 1.0)])) is not None:
             extra = max(0.0, part[0].variance - part[1])
             noise[:, m] = sqrt(extra) * rng.standard_t(part[0].df, len(draws))
-    drawn = rankdata(-_rounded(draws + noise), axis=1)
+    drawn = _ranks(_rounded(draws + noise))
     low = np.quantile(drawn, (1 - LEVEL) / 2, axis=0, method="inverted_cdf")
     high = np.quantile(drawn, (1 + LEVEL) / 2, axis=0, method="inverted_cdf")
-    own = rankdata(-_rounded(boot.means))
+    own = _ranks(_rounded(boot.means))
     return {m: (float(own[i]), float(low[i]), float(high[i])) for i, m in enumerate(boot.methods)}
 
 
@@ -157,9 +157,16 @@ def _test(of: Sample, method: str, baseline: str, noise_sd: float) -> _Test:
     binary = np.isin(of.values[[a, b]][:, there], (0.0, 1.0)).all()
     if binary and len(of.weights) == 1 and not noise:
         won, lost = int((d[there] > 0).sum()), int((d[there] < 0).sum())
-        exact = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+        exact = min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
         return _Test(exact, parts, "McNemar exact")
     return _Test(p_of(value, parts, n), parts, "paired t")
+
+
+def _ranks(x: Floats) -> Floats:
+    """1 for the highest along the last axis; ties share the average of theirs. [..., M]"""
+    above = (x[..., None, :] > x[..., :, None]).sum(-1)
+    level = (x[..., None, :] == x[..., :, None]).sum(-1)
+    return np.asarray(above + (level + 1) / 2, float)
 
 
 def _rounded(x: Floats) -> Floats:
