@@ -125,7 +125,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
     for folder in folders:
         gone = aside / f"{folder.name.rpartition('-')[2]}.removed.{os.getpid()}"
         folder.rename(gone)
-        shutil.rmtree(gone)
+        shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
 
 
 def told(folder: Path, store: Store) -> str:

@@ -31,7 +31,9 @@ TINY = Path(__file__).parent / "tiny.yaml"
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
 METHOD = "ADPA"
 ROWS = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl")
-SECONDS_TO_END = 90.0  # of the processes that a killed one had started; agents of Ray look every so often
+SECONDS_TO_END = 30.0  # of the processes that a killed one had started
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they look for their dead cluster before they end
+SECONDS_OF_AGENTS = 120.0
 SECONDS_A_RUN = 600.0
 CHOSEN = 0.1  # of the steps of a kind that was killed before are killed inside
 OFTEN = 2  # kills of workers in one run: Ray tries a step three times
@@ -45,6 +47,7 @@ class Tally:
     kinds: dict[str, int] = field(default_factory=dict)
     kills: int = 0
     lost: list[str] = field(default_factory=list)
+    agents: list[psutil.Process] = field(default_factory=list)  # of clusters whose driver was killed
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -137,6 +140,9 @@ class Siege:
     def kill(self, victim: int) -> None:
         """Kill a process; what it had started must end by itself."""
         below = psutil.Process(victim).children(recursive=True)
+        agents = [p for p in below if p.name() in AGENTS]
+        self.tally.agents += agents
+        below = [p for p in below if p not in agents]
         os.kill(victim, signal.SIGKILL)
         _, alive = psutil.wait_procs(below, timeout=SECONDS_TO_END)
         self.tally.lost += [f"left over: {p}" for p in alive]
@@ -225,6 +231,8 @@ def main(words: list[str] | None = None) -> int:
     if given.inline >= len(kinds) and (missed := kinds - set(tally.kinds)):
         tally.lost.append(f"never killed inside: {', '.join(sorted(missed))}")
     survived("ray", given.ray, known, rows, tally)
+    _, alive = psutil.wait_procs(tally.agents, timeout=SECONDS_OF_AGENTS)
+    tally.lost += [f"left over: {p}" for p in alive]
     for fault in tally.lost:
         print(f"LOST {fault}")
     print(f"survived {tally.kills} / lost {len(tally.lost)}; {time.monotonic() - began:.0f} s")
