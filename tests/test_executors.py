@@ -219,6 +219,9 @@ def of(kind: str, **context: object) -> Step:
         (of("judgments", device="cuda", endpoint={"engine": "vllm"}), Share(1, 1.0, None)),
         (of("answers", device="cuda", endpoint={"base_url": "x"}), Share(4, 0.0, None)),
         (of("answers", device="cuda", workers=4), Share(4, 4.0, None)),
+        (of("train", device="cuda", processes=2), Share(2, 2.0, None)),
+        (of("answers", device="cpu", workers=6), Share(6, 0.0, None)),
+        (of("train", device="cpu", processes=2), Share(8, 0.0, None)),
     ],
 )
 def test_a_step_asks_for_a_gpu_where_it_computes_on_one(asked: Step, share: Share) -> None:

@@ -5,6 +5,7 @@ worker that dies costs its own step, which is tried again; steps that are queued
 """
 
 import logging
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ class Ray:
             quiet["include_dashboard"] = False
         else:
             _look_at(address)
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         context = ray.init(address=address or "local", **quiet)
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in place, with another exit code
         self._most = self._largest()
         there = ray.cluster_resources()
         where = f"cluster at {address}" if address else "embedded, ends with this command"

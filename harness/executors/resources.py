@@ -11,7 +11,9 @@ from harness.validation import nearest
 ON_DEVICE = frozenset(
     {"train", "objective", "answers", "openllm", "signals", "rollouts", "probes", "rewards"}
 )
-BY_WORKERS = frozenset({"answers", "openllm"})  # measured by as many processes as `--workers` says
+# Steps of several processes, and what says how many; those of an accelerate config file are not known.
+ONE_THREAD = frozenset({"answers", "openllm"})  # whose processes compute with one thread each on CPUs
+PROCESSES = {"answers": "workers", "openllm": "workers", "train": "processes"}
 
 
 class Share(NamedTuple):
@@ -39,11 +41,12 @@ class Resources:
         served = "engine" in context.get("endpoint", {})
         asks = "endpoint" in context and not served
         on_gpu = context.get("device") == "cuda" and (step.kind in ON_DEVICE or served) and not asks
-        processes = int(context.get("workers", 1)) if step.kind in BY_WORKERS else 1
+        processes = int(context.get(PROCESSES.get(step.kind, ""), 1)) or 1
         if on_gpu:
             gpus = max(self.gpus, float(processes)) if processes > 1 else self.gpus
             return Share((self.cpus or 1) * processes, gpus, self.memory)
-        return Share(max(self.cpus or self.threads, processes), 0.0, self.memory)
+        each = 1 if step.kind in ONE_THREAD and processes > 1 else self.cpus or self.threads
+        return Share(max(self.cpus or self.threads, each * processes), 0.0, self.memory)
 
 
 def read(given: Sequence[str]) -> Resources:
