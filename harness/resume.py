@@ -10,6 +10,7 @@ policy at its start, so neither is stored: such a training is checkpointed betwe
 is written aside, forced to the disk, then renamed; the one before is removed after that.
 """
 
+import errno
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from safetensors import SafetensorError
 
 from harness import stopping
 from harness.every import EVERY, Every
@@ -120,7 +122,10 @@ class Checkpoints:
             (new / "how.json").write_text(json.dumps({"sharding": sharding(accelerator)}))
         accelerator.wait_for_everyone()
         self._counted = counted(self._loop)
-        accelerator.save_state(str(new))
+        try:
+            accelerator.save_state(str(new))
+        except (RuntimeError, SafetensorError) as e:  # what torch and safetensors make of a full disk
+            raise OSError(errno.EIO, f"a checkpoint could not be written: {e}", str(new)) from e
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             publish(new, folder / f"state-{step}")

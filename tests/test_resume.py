@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -149,6 +150,31 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     same(undisturbed(tmp_path, "DPO"), work)
 
 
+def limited(work: Work) -> None:
+    """A training that can write no file of more than 8 KB; its weights have some 23."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+    try:
+        run(work)
+    except OSError as e:
+        (work.out / "told").write_text(str(e))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    work = work_of(tmp_path, "DPO", "full")
+    killed_after(work, 10, 0.0)
+    before = last(work.kept)
+    process = FORKS.Process(target=limited, args=(work,))
+    process.start()
+    process.join()
+    assert "a checkpoint could not be written" in (work.out / "told").read_text()
+    assert last(work.kept) == before
+    (work.out / "told").unlink()
+    process = started(work)
+    process.join()
+    same(undisturbed(tmp_path, "DPO"), work)
+
+
 def test_every_generator_of_random_numbers_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +215,7 @@ def test_another_way_to_say_it_is_refused(text: str) -> None:
 
 
 def test_a_run_that_gets_sigterm_writes_a_checkpoint_and_asks_to_be_started_again(tmp_path: Path) -> None:
-    """SIGTERM to `bench run` in the teacher's longest stage: one line, code 75, and the same results."""
+    """SIGTERM to `bench run` in the teacher's longest stage: one line, code 75, and a checkpoint."""
     words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
     command = [sys.executable, "-c", "from harness.cli import main; main()", *words]
