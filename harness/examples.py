@@ -204,10 +204,10 @@ def load(
                 signals[name, role] = Live(frozen[role], views[name], k)
             else:
                 signals[name, role] = Signals(stored, views[name], heads.get(role))
-    at = {}
+    at, usable = {}, shared - same
     for name, v in views.items():
-        picked = [i for i, row in enumerate(v.rows.tolist()) if row in shared - same]
-        at[name] = np.array(picked).reshape(len(shared - same), -1)
+        picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
+        at[name] = np.array(picked).reshape(len(usable), -1)
     scores = {
         (name, s): Flat(inputs[f"scores.{name}.{s}"], "scores").all()
         for name, reads in needs.views.items()
