@@ -1,10 +1,10 @@
-"""What each setting of training costs: seconds and peak memory of a DPO step, for docs/training.md.
+"""What each setting of training costs: processor time and peak memory of a DPO step, for docs/training.md.
 
     python -m tests.perf_settings [--repeats 5] [--only float32 bf16]
 
 A random Llama (hidden 256, 4 layers, 32,000 words), 16 sequences of 64-256 tokens. Every setting has a
-process of its own, whose peak is told; they take turns at one step each, and the fastest of each counts, so a
-busy machine slows all alike.
+process of its own, whose peak is told; they take turns at one step each, and the fastest of each counts, in
+seconds of the processor: what others do on the machine hardly shows.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def prepared(folder: Path) -> dict[str, Path]:
 
 
 def serve(folder: Path, name: str) -> None:
-    """One optimizer step for every line on stdin; its seconds and the process's peak on stdout."""
+    """One optimizer step for every line on stdin; its processor time and the process's peak on stdout."""
     import torch
 
     from harness.loop import set_up
@@ -85,17 +85,17 @@ def serve(folder: Path, name: str) -> None:
 
     loop, optimizer = set_up(work, work.inputs["start"], adamw)
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began = time.process_time()
         loop.gradient(range(PAIRS))
         loop.accelerator.clip_grad_norm_(loop.policy.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # GiB
-        print(json.dumps([time.perf_counter() - began, peak]), flush=True)
+        print(json.dumps([time.process_time() - began, peak]), flush=True)
 
 
 def measured(folder: Path, names: list[str], repeats: int) -> dict[str, tuple[float, float]]:
-    """Setting -> seconds of its fastest step and peak GiB of its process."""
+    """Setting -> processor seconds of its fastest step, and peak GiB of its process."""
     (folder / "inputs.json").write_text(json.dumps({n: str(p) for n, p in prepared(folder).items()}))
     workers = {
         name: subprocess.Popen(
@@ -134,7 +134,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         found = measured(Path(folder), given.only, given.repeats)
-    print("| setting | s/step | peak memory (GiB) |\n| --- | ---: | ---: |")
+    print("| setting | CPU-s a step | peak memory (GiB) |\n| --- | ---: | ---: |")
     for name, (seconds, peak) in found.items():
         print(f"| {name} | {seconds:.2f} | {peak:.2f} |")
 
