@@ -49,7 +49,7 @@ def beside_tables(records: Iterable[Record], methods: Sequence[str], draw: Draw 
             of_set = [r for r in rows if r.dataset == dataset and r.method in methods]
             shown = [s for s in slots.find(of_set) if s.spec.benchmark in {spec.benchmark for spec in SPECS}]
             if shown:
-                what = title("Beside the paper", suite, pair)
+                what = f"{title('Beside the paper', suite, pair)}, {dataset}"
                 tables.append(_table(what, dataset, methods, shown, paper, same, draw))
     return tables
 
@@ -98,7 +98,8 @@ def _reason(spec: Spec, slot: Slot, same: bool) -> str:
     if not same:
         return "other models"
     if spec.judged:
-        return "other judge" if slot.reference in ("", "ADPA") else "other reference"
+        compared = spec.benchmark == "alpaca-eval"  # MT-Bench's reference is what the judge is shown as right
+        return "other reference" if compared and slot.reference != "ADPA" else "other judge"
     tasks = {"mmlu" if r.group.startswith("mmlu_") else r.group for r in slot.records}
     return "" if tasks == set(TASKS) else "other tasks"
 

@@ -2,6 +2,8 @@
 network, and run to their tables as shrunken twins.
 """
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -253,6 +255,14 @@ def test_the_twin_of_adpa_llama_runs_to_its_tables(tmp_path: Path, judge: Runnin
         r for r in rows_of(run, "results") if r["benchmark"] == "alpaca-eval" and r["method"] == "ADPA"
     ]
     assert {r["value"] for r in against} == {0.5}
+    told = bench("report", str(run), "--beside", "paper", "--format", "csv")
+    assert told.returncode == 0, told.stderr
+    cells = {(r["dataset"], r["method"], r["column"]): r for r in csv.DictReader(io.StringIO(told.stdout))}
+    published = "mt-bench.score.published"
+    assert cells["dpo-mix-7k", "ADPA", published]["value"] == "3.88"
+    assert cells["helpsteer2", "ADPA+", published]["value"] == "3.99"
+    verdicts = {r["value"] for r in cells.values() if r["column"] == "mt-bench.score.verdict"}
+    assert verdicts - {"value"} == {"not comparable: other judge"}
 
 
 @pytest.mark.slow
