@@ -86,13 +86,16 @@ def with_logps(role: Any, of: Callable[[View], Tensor]) -> Callable[[View], View
     return lambda v: replace(v, token_logps={**v.token_logps, role: of(v)})
 
 
+WATCHED = {"share_clipped"}  # told in tables, read by no loss
+
+
 def of_views(case: Case) -> Iterator[tuple[str, str, Callable[[View], View]]]:
     """What could be wrong with a view: (what, view, change)."""
     for name, reads in case.method.needs(case.hp).views.items():
         yield "mask one early", name, shifted
         yield "last token left out", name, without_last
         for stat in reads.stats:
-            if case.parts[0].views[name].statistics[stat].requires_grad:
+            if stat.name not in WATCHED and case.parts[0].views[name].statistics[stat].requires_grad:
                 yield f"{stat.name} without gradient", name, without_gradient(stat)
         for role in reads.logps:
             yield f"no log-probs of {role}", name, with_logps(role, lambda v: torch.zeros_like(v.mask * 1.0))
