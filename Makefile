@@ -8,8 +8,9 @@ VENV_PARITY := .venv-parity
 run: install
 	$(BIN)/bench run
 
+# Two files at a time, each on one thread: torch's threads beside other work are far slower.
 test: install
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: install
 	$(BIN)/pytest
