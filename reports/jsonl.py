@@ -72,7 +72,7 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
     """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
     types = {name: _json_types(hint) for name, hint in get_type_hints(kind).items()}
     found: list[Row] = []
-    seen, fine = set(), set[Shape]()
+    seen, fine = set(), dict[Shape, tuple[str, ...]]()
     key_of = attrgetter(*KEYS[kind])
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -88,8 +88,12 @@ def _read(path: Path, kind: type[Row]) -> list[Row]:
     return found
 
 
-def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]], fine: set[Shape]) -> Row:
-    """The row of a line; `fine` collects names and types that were checked, most lines having the same."""
+def _row(
+    line: bytes, kind: type[Row], types: dict[str, frozenset[type]], fine: dict[Shape, tuple[str, ...]]
+) -> Row:
+    """The row of a line; `fine` collects names and types that were checked, most lines having the same, and
+    which of them are lists.
+    """
     try:
         row: Any = DECODER.decode(line.decode("utf-8"))
     except ValueError as e:  # JSONDecodeError, UnicodeDecodeError
@@ -99,9 +103,9 @@ def _row(line: bytes, kind: type[Row], types: dict[str, frozenset[type]], fine: 
     shape = (*row, *map(type, row.values()))
     if shape not in fine:
         _check(row, kind, types)
-        fine.add(shape)
-    if list in shape:
-        row |= {name: _frozen(value) for name, value in row.items() if type(value) is list}
+        fine[shape] = tuple(name for name, value in row.items() if type(value) is list)
+    for name in fine[shape]:
+        row[name] = _frozen(row[name])
     made = object.__new__(kind)  # a frozen row's constructor sets its fields one by one, at twice the time
     vars(made).update(row)
     getattr(made, "__post_init__", _nothing)()

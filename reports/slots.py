@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from math import fsum
 from typing import NamedTuple
 
@@ -197,22 +198,26 @@ def stratum_of(record: Record) -> str:
     return record.group if record.benchmark == "openllm" else ""
 
 
+def _mean(values: list[float]) -> float:
+    """Two numbers have one sum in any order; more need fsum."""
+    return (values[0] + values[-1]) / 2 if len(values) <= 2 else fsum(values) / len(values)
+
+
 def _measured(records: list[Record]) -> Measured:
     """The values of a method's records; fsum, so that order does not matter."""
-    found: dict[tuple[str, str], dict[int, list[float]]] = {}
+    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for r in records:
         if r.value is not None:
-            found.setdefault((r.group, r.question), {}).setdefault(r.seed, []).append(r.value)
+            found[r.group, r.question][r.seed].append(r.value)
     strata = stratum_of(records[0]) != ""  # all are of one benchmark
     values: dict[Item, float] = {}
-    runs: dict[int, dict[Item, float]] = {}
+    runs: dict[int, dict[Item, float]] = defaultdict(dict)
     for (group, question), of_seeds in found.items():
         item = Item(group, question) if strata else Item("", f"{group}/{question}")
-        every = [v for own in of_seeds.values() for v in own]
-        values[item] = fsum(every) / len(every)
+        values[item] = _mean(list(chain.from_iterable(of_seeds.values())))
         for seed, own in of_seeds.items():
-            runs.setdefault(seed, {})[item] = fsum(own) / len(own)
-    return Measured(values, runs)
+            runs[seed][item] = _mean(own)
+    return Measured(values, dict(runs))
 
 
 def cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
