@@ -354,7 +354,11 @@ def test_a_missing_column_is_refused_with_the_columns_that_are_there(tmp_path: P
         ("a.json", b"[]", "a.json: holds no rows"),
         ("a.jsonl", b'{"prompt": "a"}\n{"prompt":\n', "a.jsonl: line 2: not JSON"),
         ("a.json", b'[{"prompt": "a"},\n {"prompt": "b"', "a.json: line 2: not JSON"),
-        ("a.jsonl.gz", gzip.compress(b'{"prompt": "a"}\n{"prompt": "b'), "a.jsonl.gz: line 2: not JSON"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"prompt": "a"}\n{"prompt": "b', mtime=0),
+            "a.jsonl.gz: line 2: not JSON",
+        ),
         ("a.json.gz", b"not gzip", "a.json.gz: Not a gzipped file"),
         ("a.parquet", b"not parquet", "a.parquet: Parquet"),
         ("a.csv", b"prompt\na", "a.csv: expected .jsonl, .json, .parquet"),

@@ -221,7 +221,7 @@ BOTH_WAYS = {"teacher_jsd", "likeliest", "share_clipped"}
 OF_STATISTICS = [
     (method, hp, stat, role)
     for method, hp in CASES
-    for stat in {s for reads in method.needs(hp).views.values() for s in reads.stats}
+    for stat in dict.fromkeys(s for reads in method.needs(hp).views.values() for s in reads.stats)
     for role in stat.reads
     if stat.name not in BOTH_WAYS
 ]
