@@ -7,11 +7,11 @@
 A row is judged against the full method of its block, as in the paper. Papers' columns are of `published.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reports import pairwise, published, slots
-from reports.records import Record
+from reports.groups import Group, Records, grouped
 from reports.slots import DRAW, Draw, Slot
 from reports.table import Cell, Column, Row, Table, by_pair, title
 
@@ -112,29 +112,29 @@ SHAPES = (
 )
 
 
-def ablation_tables(records: Iterable[Record], methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
+def ablation_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
     """The tables that a run has rows for: two at least, and of each block one that is not the full method."""
     tables = []
-    for pair, rows in by_pair(records).items():
-        run = {r.method for r in rows} & set(methods)
+    for pair, groups in by_pair(grouped(records)).items():
+        run = {g.method for g in groups} & set(methods)
         for shape in SHAPES:
             own = [b._replace(rows=tuple(m for m in b.rows if m in run)) for b in shape.blocks]
             blocks = [b for b in own if set(b.rows) - {b.full}]
             if sum(len(b.rows) for b in blocks) > 1:
-                tables += _tables(shape, blocks, pair, rows, draw)
+                tables += _tables(shape, blocks, pair, groups, draw)
     return tables
 
 
 def _tables(
-    shape: Shape, blocks: list[Block], pair: tuple[str, str], records: list[Record], draw: Draw
+    shape: Shape, blocks: list[Block], pair: tuple[str, str], groups: list[Group], draw: Draw
 ) -> list[Table]:
     """The table, or none where nothing of it was measured."""
     names = [m for b in blocks for m in b.rows]
-    own = [r for r in records if r.method in names]
+    own = [g for g in groups if g.method in names]
     found = [s for s in slots.find(own) if s.spec.benchmark in shape.benchmarks]
     win_rates = [s for s in found if s.spec.benchmark == "alpaca-eval"]
     others = [s for s in found if s.spec.benchmark != "alpaca-eval"]
-    datasets = sorted({r.dataset for r in own})
+    datasets = sorted({g.dataset for g in own})
 
     parts = _win_rates(win_rates, blocks, datasets, draw)
     for slot in others:
@@ -171,7 +171,7 @@ def _win_rates(found: list[Slot], blocks: list[Block], datasets: list[str], draw
     columns = {}
     for s in found:
         spec = s.spec._replace(title=f"{s.spec.title} vs {versus}", best=len(references) == 1)
-        columns[s.judge] = Slot(spec, s.judge, "", [], [])
+        columns[s.judge] = Slot(spec, s.judge, "", {}, [])
     of = {(s.judge, s.reference): s for s in found}
 
     parts = []

@@ -5,12 +5,12 @@ A verdict is only given where the two could be equal: the same models, data, tas
 that the paper names (it names none). Else the reason stands in its place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reports import published, slots
+from reports.groups import Records, grouped
 from reports.published import Scores
-from reports.records import Record
 from reports.slots import DRAW, TASKS, Draw, Slot
 from reports.table import Cell, Column, Row, Table, Unit, by_pair, title
 
@@ -39,14 +39,14 @@ SPECS = (
 )
 
 
-def beside_tables(records: Iterable[Record], methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
+def beside_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
     """One table per pair and data set that has any of the paper's benchmarks."""
     tables = []
-    for (suite, pair), rows in by_pair(records).items():
-        for dataset in sorted({r.dataset for r in rows}):
+    for (suite, pair), groups in by_pair(grouped(records)).items():
+        for dataset in sorted({g.dataset for g in groups}):
             paper = OF_THE_PAPER.get((suite, dataset), published.DPO_MIX_7K)
             same = (suite, dataset) in OF_THE_PAPER
-            of_set = [r for r in rows if r.dataset == dataset and r.method in methods]
+            of_set = [g for g in groups if g.dataset == dataset and g.method in methods]
             shown = [s for s in slots.find(of_set) if s.spec.benchmark in {spec.benchmark for spec in SPECS}]
             if shown:
                 what = f"{title('Beside the paper', suite, pair)}, {dataset}"
@@ -100,7 +100,7 @@ def _reason(spec: Spec, slot: Slot, same: bool) -> str:
     if spec.judged:
         compared = spec.benchmark == "alpaca-eval"  # MT-Bench's reference is what the judge is shown as right
         return "other reference" if compared and slot.reference != "ADPA" else "other judge"
-    tasks = {"mmlu" if r.group.startswith("mmlu_") else r.group for r in slot.records}
+    tasks = set(slots.tasks_of(slot))
     return "" if tasks == set(TASKS) else "other tasks"
 
 

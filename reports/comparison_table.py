@@ -15,22 +15,22 @@ from scipy.special import ndtri
 
 from reports import compare, slots
 from reports.compare import NO_TEST, Comparison, holm
+from reports.groups import Records, grouped
 from reports.pairwise import ALPHA, Tested, tested
-from reports.records import Record
 from reports.slots import DRAW, ONE_SEED, Draw, Slot, cell_notes
 from reports.stats import Bootstrap, bootstrap, interval
 from reports.table import Cell, Column, Row, Table, by_pair, check_row, title
 
 
 def comparison_tables(
-    records: Sequence[Record], methods: Sequence[str], baseline: str, draw: Draw = DRAW
+    records: Records, methods: Sequence[str], baseline: str, draw: Draw = DRAW
 ) -> list[Table]:
     """One table per pair, dataset and benchmark column, its rows those of `methods`, in their order."""
     check_row(baseline, methods)
     tables = []
-    for pair, rows in by_pair(records).items():
-        shown = slots.find([r for r in rows if r.method in methods])
-        for dataset in sorted({r.dataset for slot in shown for r in slot.records if r.method in methods}):
+    for pair, groups in by_pair(grouped(records)).items():
+        shown = slots.find([g for g in groups if g.method in methods])
+        for dataset in sorted({dataset for slot in shown for dataset, _ in slot.groups}):
             for slot in shown:
                 if (found := tested(slot, dataset, methods)) is not None:
                     column = slots.column(slot, shown)
@@ -93,13 +93,9 @@ def _table(
     means = {m: interval(boot, m).value for m in boot.methods}
     apart = {frozenset(pair) for pair, p in found.adjusted.items() if p < ALPHA}
     groups = letters(means, apart)
-    own = [r for r in slot.records if r.dataset == dataset and r.method in methods]
-    seeds = {r.seed for r in own}
 
     rows = []
-    for m in methods:
-        reasons = [r for r in slot.reasons if (r.dataset, r.method) == (dataset, m)]
-        notes = cell_notes([r for r in own if r.method == m], reasons, seeds)
+    for m, notes in cell_notes(slot, dataset, methods).items():
         if m not in groups:
             if m in found.lacks:
                 notes += (f"no average without {', '.join(found.lacks[m])}",)

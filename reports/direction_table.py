@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from math import fsum
 
 from reports import published, slots
-from reports.records import Record, Training
+from reports.groups import Records, grouped
+from reports.records import Training
 from reports.slots import DRAW, Draw, Slot
 from reports.table import STUDENT, TEACHER, Cell, Column, Row, Table, by_pair, title
 from reports.training_table import HELD_OUT, held_out
@@ -24,22 +25,25 @@ NO_STUDENT = "no WR less Student: the run has no win rate of the Student"
 
 
 def direction_tables(
-    records: Iterable[Record], training: Iterable[Training], methods: Sequence[str], draw: Draw = DRAW
+    records: Records,
+    training: Iterable[Training],
+    methods: Sequence[str],
+    draw: Draw = DRAW,
 ) -> list[Table]:
     """One table per pair that measured objectives on held-out prompts, or win rates."""
     names = [m for m in methods if m not in (TEACHER, STUDENT)]
-    measured, trained = by_pair(records), by_pair(training)
+    measured, trained = by_pair(grouped(records)), by_pair(training)
     tables = []
     for pair in sorted({*measured, *trained}):
-        rows, runs = measured.get(pair, []), trained.get(pair, [])
-        wins = [s for s in slots.find([r for r in rows if r.method in {*names, STUDENT}]) if _is_win_rate(s)]
+        own = [g for g in measured.get(pair, []) if g.method in {*names, STUDENT}]
+        runs, wins = trained.get(pair, []), [s for s in slots.find(own) if _is_win_rate(s)]
         table = _table(title("Direction", *pair), names, wins, runs, draw)
         tables += [table] if table.columns else []
     return tables
 
 
 def _table(what: str, names: list[str], wins: list[Slot], runs: list[Training], draw: Draw) -> Table:
-    datasets = sorted({t.dataset for t in runs} | {r.dataset for s in wins for r in s.records})
+    datasets = sorted({t.dataset for t in runs} | {dataset for s in wins for dataset, _ in s.groups})
     cells: dict[tuple[str, str], tuple[Cell, ...]] = {(d, m): () for d in datasets for m in names}
     columns: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
@@ -49,7 +53,7 @@ def _table(what: str, names: list[str], wins: list[Slot], runs: list[Training], 
         for d, m in cells:
             cells[d, m] = _objective([t for t in runs if (t.dataset, t.method) == (d, m)])
 
-    if any(r.method == STUDENT and r.value is not None for s in wins for r in s.records):
+    if any(m == STUDENT and g.measured.values for s in wins for (_, m), g in s.groups.items()):
         judges = sorted({s.judge for s in wins})
         of = [{s.reference: s for s in wins if s.judge == judge} for judge in judges]
         columns += _columns(judges)
@@ -66,7 +70,7 @@ def _table(what: str, names: list[str], wins: list[Slot], runs: list[Training], 
 
 
 def _is_win_rate(slot: Slot) -> bool:
-    return slot.spec.benchmark == "alpaca-eval" and bool(slot.records)
+    return slot.spec.benchmark == "alpaca-eval" and bool(slot.groups)
 
 
 def _objective(seeds: list[Training]) -> tuple[Cell, ...]:

@@ -1,18 +1,19 @@
 """The main table: every method on every benchmark, a mean over questions with its interval."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reports import pairwise, slots, summed
+from reports.groups import Records, grouped
 from reports.judge_table import noise_notes
-from reports.records import JudgeCheck, Record, Summary
+from reports.records import JudgeCheck, Summary
 from reports.slots import DRAW, Draw, Estimator
 from reports.table import Row, Table, by_pair, check_row, title
 
 
 def main_tables(
-    records: Sequence[Record],
+    records: Records,
     methods: Sequence[str],
     draw: Draw = DRAW,
     summaries: Sequence[Summary] = (),
@@ -22,18 +23,18 @@ def main_tables(
 
     `summaries` add columns that no mean over items gives, `checks` a note on each judge.
     """
-    tables = _tables("Results", records, methods, slots.mean, draw, summaries, marked=True)
+    groups = grouped(records)
+    tables = _tables("Results", groups, methods, slots.mean, draw, summaries, marked=True)
     asked: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for r in records:
-        if r.question:
-            asked[r.judge, r.benchmark].add(r.question)
+    for g in groups:
+        asked[g.judge, g.benchmark] |= g.questions
     counts = {of: len(questions) for of, questions in asked.items()}
-    notes = noise_notes(checks, {r.judge for r in records}, counts)
+    notes = noise_notes(checks, {g.judge for g in groups}, counts)
     return [replace(t, notes=t.notes + notes) for t in tables]
 
 
 def difference_tables(
-    records: Iterable[Record], methods: Sequence[str], baseline: str, draw: Draw = DRAW
+    records: Records, methods: Sequence[str], baseline: str, draw: Draw = DRAW
 ) -> list[Table]:
     """The main tables with each cell less that of `baseline`, paired by question; nothing is best."""
     check_row(baseline, methods)
@@ -43,7 +44,7 @@ def difference_tables(
 
 def _tables(
     what: str,
-    records: Iterable[Record],
+    records: Records,
     methods: Sequence[str],
     estimate: Estimator,
     draw: Draw,
@@ -51,11 +52,11 @@ def _tables(
     marked: bool = False,
 ) -> list[Table]:
     tables = []
-    for pair, rows in by_pair(records).items():
-        shown = slots.find([r for r in rows if r.method in methods])
+    for pair, groups in by_pair(grouped(records)).items():
+        shown = slots.find([g for g in groups if g.method in methods])
         added = summed.find([s for s in summaries if (s.suite, s.pair) == pair and s.method in methods])
         found = []
-        for dataset in sorted({r.dataset for r in rows}):
+        for dataset in sorted({g.dataset for g in groups}):
             cells = [slots.cells(slot, dataset, methods, estimate, draw) for slot in shown]
             if marked:
                 cells = [pairwise.mark(slot, dataset, of) for slot, of in zip(shown, cells, strict=True)]
@@ -67,7 +68,7 @@ def _tables(
         notes = slots.notes(shown, methods, draw) + summed.notes(added)
         if marked:
             notes += pairwise.notes(shown, [summed.column(slot, added).title for slot in added])
-        if hidden := sorted({r.method for r in rows} - set(methods)):
+        if hidden := sorted({g.method for g in groups} - set(methods)):
             notes += (f"records but no row here: {', '.join(hidden)}",)
         tables.append(Table(title(what, *pair), columns, tuple(found), notes))
     return [t for t in tables if t.columns]

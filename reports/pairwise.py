@@ -38,8 +38,8 @@ class Tested(NamedTuple):
 
 def tested(slot: Slot, dataset: str, methods: Sequence[str]) -> Tested | None:
     """The tests of all pairs of methods; None if no method has a value in every stratum."""
-    measured = {m: slot.measured[dataset, m] for m in methods if (dataset, m) in slot.measured}
-    values = {m: of.values for m, of in measured.items()}
+    measured = {m: g.measured for m in methods if (g := slot.groups.get((dataset, m)))}
+    values = {m: of.values for m, of in measured.items() if of.values}
     strata = {item.stratum for own in values.values() for item in own}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in values}
     whole = {m: values[m] for m, missing in lacks.items() if not missing}

@@ -6,6 +6,7 @@ rows dropped 2 | rows truncated 11 | answers truncated 3 (n=240) | judgments unp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from reports.groups import Records, grouped
 from reports.records import Cost, Judging, Record
 from reports.table import Cell, Column, Row, Table, by_pair, mean, title
 
@@ -27,19 +28,21 @@ NOTES = (
 
 
 def quality_tables(
-    records: Iterable[Record], costs: Iterable[Cost], methods: Sequence[str], judging: Iterable[Judging] = ()
+    records: Records,
+    costs: Iterable[Cost],
+    methods: Sequence[str],
+    judging: Iterable[Judging] = (),
 ) -> list[Table]:
     """One table per pair that has records or costs."""
-    told, paid, judged = by_pair(records), by_pair(costs), by_pair(judging)
+    told, paid, judged = by_pair(grouped(records)), by_pair(costs), by_pair(judging)
     tables = []
     for pair in sorted({*told, *paid}):
         of_pair, of_costs = told.get(pair, []), paid.get(pair, [])
         of_rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for r in of_pair:
-            if r.question:
-                of_rows[r.dataset, r.method].append(r)
+        for g in of_pair:
+            of_rows[g.dataset, g.method] += [r for r in g.records if r.question]
         rows = []
-        for dataset in sorted({r.dataset for r in of_pair} | {c.dataset for c in of_costs}):
+        for dataset in sorted({g.dataset for g in of_pair} | {c.dataset for c in of_costs}):
             for method in methods:
                 own = of_rows[dataset, method]
                 runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]

@@ -17,6 +17,7 @@ from reports.beside_table import beside_tables
 from reports.comparison_table import comparison_tables
 from reports.cost_table import cost_tables
 from reports.direction_table import direction_tables
+from reports.groups import grouped
 from reports.judge_table import judge_tables
 from reports.judging_table import judging_tables
 from reports.main_table import main_tables
@@ -95,18 +96,19 @@ def build(rows: Rows) -> dict[str, list[Table]]:
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         trained = {t.method for t in own.trained}
-        main = main_tables(own.measured, names, summaries=own.summed, checks=own.checks)
+        groups = grouped(own.measured)
+        main = main_tables(groups, names, summaries=own.summed, checks=own.checks)
         found = {
             "main": main,
             "pad": pad_tables(main),
-            "ablation": ablation_tables(own.measured, names),
-            "comparison": comparison_tables(own.measured, names, _baseline(names)) if names[1:] else [],
-            "direction": direction_tables(own.measured, own.trained, names),
+            "ablation": ablation_tables(groups, names),
+            "comparison": comparison_tables(groups, names, _baseline(names)) if names[1:] else [],
+            "direction": direction_tables(groups, own.trained, names),
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),
             "training": training_tables(own.trained, [m for m in names if m in trained]),
             "summaries": summary_tables(own.summed, names),
-            "quality": quality_tables(own.measured, own.paid, names, own.judging),
+            "quality": quality_tables(groups, own.paid, names, own.judging),
         }
         for name, tables in found.items():
             built.setdefault(name, []).extend(tables)

@@ -1,21 +1,19 @@
-"""Columns of measured values, before they are a table: which records each reads, and its cells.
+"""Columns of measured values, before they are a table: which groups each reads, and its cells.
 
 A cell is the mean over questions of the mean over a question's turns, orders and seeds; OpenLLM is the
 unweighted mean over tasks of that. Two judges, or two references, make two slots.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
-from math import fsum
 from typing import NamedTuple
 
 from reports import chance
 from reports.chance import Part, Sample
+from reports.groups import Group, Measured
 from reports.records import Record
-from reports.stats import RESAMPLES, Bootstrap, Estimate, Item, bootstrap, difference, interval
+from reports.stats import RESAMPLES, Bootstrap, Estimate, bootstrap, difference, interval
 from reports.table import Cell, Column, Unit
 
 
@@ -65,51 +63,33 @@ class Draw(NamedTuple):
 
 
 DRAW = Draw()
-
-
-class Measured(NamedTuple):
-    """One method's values of one column."""
-
-    values: dict[Item, float]  # the mean over turns, orders and seeds
-    runs: dict[int, dict[Item, float]]  # by seed
+NOTHING = Measured({}, {})
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A column with its records: those of questions, and those that say why there is none."""
+    """A column with what it reads: (dataset, method) -> its group, and records that say why there is none."""
 
     spec: Spec
     judge: str
     reference: str
-    records: list[Record]
+    groups: dict[tuple[str, str], Group]
     reasons: list[Record]
 
-    @cached_property
-    def measured(self) -> dict[tuple[str, str], Measured]:
-        """(dataset, method) -> its values, where it has any; added up once for cells, marks and tests."""
-        found: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for r in self.records:
-            if r.value is not None:
-                found[r.dataset, r.method].append(r)
-        return {of: _measured(rows) for of, rows in found.items()}
 
-
-NOTHING = Measured({}, {})
-
-
-def find(records: list[Record]) -> list[Slot]:
-    """The columns that any record is for; a reason that names no judge or reference is for all of them."""
-    by_benchmark: dict[str, list[Record]] = defaultdict(list)
-    for r in records:
-        by_benchmark[r.benchmark].append(r)
+def find(groups: Iterable[Group]) -> list[Slot]:
+    """The columns that any group of a pair is for; a reason that names no judge or reference is for all."""
+    by_benchmark: dict[str, list[Group]] = defaultdict(list)
+    for g in groups:
+        by_benchmark[g.benchmark].append(g)
     slots = []
     for spec in COLUMNS:
         of_benchmark = by_benchmark.get(spec.benchmark, [])
-        reasons = [r for r in of_benchmark if not r.question and r.value is None]
-        of_spec: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for r in of_benchmark:
-            if r.metric == spec.metric and (r.question or r.value is not None):
-                of_spec[r.judge, r.reference].append(r)
+        reasons = [r for g in of_benchmark for r in g.reasons]
+        of_spec: dict[tuple[str, str], dict[tuple[str, str], Group]] = defaultdict(dict)
+        for g in of_benchmark:
+            if g.metric == spec.metric and g.records:
+                of_spec[g.judge, g.reference][g.dataset, g.method] = g
 
         variants = set(of_spec)
         for r in reasons:
@@ -117,7 +97,7 @@ def find(records: list[Record]) -> list[Slot]:
                 variants.add((r.judge, r.reference))
         for judge, reference in sorted(variants):
             why = [r for r in reasons if _is_for(r, judge, reference)]
-            slots.append(Slot(spec, judge, reference, of_spec.get((judge, reference), []), why))
+            slots.append(Slot(spec, judge, reference, of_spec.get((judge, reference), {}), why))
     return slots
 
 
@@ -154,18 +134,9 @@ def cells(
     slot: Slot, dataset: str, methods: Sequence[str], estimate: Estimator, draw: Draw
 ) -> dict[str, Cell]:
     """method -> its cell. Methods that lack a task have none: means over different tasks do not compare."""
-    records: dict[str, list[Record]] = {m: [] for m in methods}
-    reasons: dict[str, list[Record]] = {m: [] for m in methods}
-    for r in slot.records:
-        if r.dataset == dataset and r.method in records:
-            records[r.method].append(r)
-    for r in slot.reasons:
-        if r.dataset == dataset and r.method in reasons:
-            reasons[r.method].append(r)
-
-    strata = {stratum_of(r) for rows in records.values() for r in rows}
-    seeds = {r.seed for rows in records.values() for r in rows}
-    measured = {m: slot.measured.get((dataset, m), NOTHING) for m in methods}
+    groups = {m: g for m in methods if (g := slot.groups.get((dataset, m)))}
+    strata = {stratum for g in groups.values() for stratum in g.strata}
+    measured = {m: groups[m].measured if m in groups else NOTHING for m in methods}
     values = {m: of.values for m, of in measured.items()}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
@@ -177,9 +148,9 @@ def cells(
         told = {m: estimate(boot, sample, m) for m in whole}
 
     found = {}
+    notes_of = cell_notes(slot, dataset, methods)
     for m in methods:
-        there = told.get(m)
-        notes = cell_notes(records[m], reasons[m], seeds)
+        there, notes = told.get(m), notes_of[m]
         if values[m] and lacks[m]:
             notes += (f"no average without {', '.join(lacks[m])}",)
         found[m] = Cell(*there, notes=notes) if there else Cell(notes=notes)
@@ -193,41 +164,20 @@ def weights_of(strata: set[str]) -> dict[str, float]:
     return {name: 1 / sizes[task] for name, task in tasks.items()}
 
 
-def stratum_of(record: Record) -> str:
-    """Only OpenLLM's groups are strata, since only it averages over tasks."""
-    return record.group if record.benchmark == "openllm" else ""
-
-
-def _mean(values: list[float]) -> float:
-    """Two numbers have one sum in any order; more need fsum."""
-    return (values[0] + values[-1]) / 2 if len(values) <= 2 else fsum(values) / len(values)
-
-
-def _measured(records: list[Record]) -> Measured:
-    """The values of a method's records; fsum, so that order does not matter."""
-    found: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for r in records:
-        if r.value is not None:
-            found[r.group, r.question][r.seed].append(r.value)
-    strata = stratum_of(records[0]) != ""  # all are of one benchmark
-    values: dict[Item, float] = {}
-    runs: dict[int, dict[Item, float]] = defaultdict(dict)
-    for (group, question), of_seeds in found.items():
-        item = Item(group, question) if strata else Item("", f"{group}/{question}")
-        values[item] = _mean(list(chain.from_iterable(of_seeds.values())))
-        for seed, own in of_seeds.items():
-            runs[seed][item] = _mean(own)
-    return Measured(values, dict(runs))
-
-
-def cell_notes(records: list[Record], reasons: list[Record], seeds: set[int]) -> tuple[str, ...]:
-    """What a cell lacks: values by their status, seeds that other rows have, and the reasons given."""
-    lost = Counter(r.status for r in records if r.value is None)
-    own = {r.seed for r in records if r.value is not None}
-    notes = [f"{count} of {len(records)} {status}" for status, count in sorted(lost.items())]
-    if own and own != seeds:
-        notes.append(f"seed {_listed(own)} of {_listed(seeds)}")
-    return (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
+def cell_notes(slot: Slot, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What each cell lacks: values by their status, seeds that other rows have, and the reasons given."""
+    every = set().union(*(g.seeds for m in methods if (g := slot.groups.get((dataset, m)))))
+    found = {}
+    for m in methods:
+        notes, own = [], set[int]()
+        if (g := slot.groups.get((dataset, m))) is not None:
+            own = set(g.measured.runs)
+            notes += [f"{count} of {len(g.records)} {status}" for status, count in sorted(g.lost.items())]
+        if own and own != every:
+            notes.append(f"seed {_listed(own)} of {_listed(every)}")
+        reasons = [r for r in slot.reasons if (r.dataset, r.method) == (dataset, m)]
+        found[m] = (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
+    return found
 
 
 def column(slot: Slot, slots: list[Slot]) -> Column:
@@ -239,16 +189,16 @@ def column(slot: Slot, slots: list[Slot]) -> Column:
         told += f" vs {slot.reference or 'none'}"
     if len({s.judge for s in siblings}) > 1:
         told += f" by {slot.judge or 'none'}"
-    tasks = _tasks(slot)
+    tasks = tasks_of(slot)
     name = TASKS.get(tasks[0], tasks[0]) if len(tasks) == 1 else spec.title
     return Column(f"{spec.benchmark}.{spec.metric}{told}", name + told, spec.unit, spec.best)
 
 
-def _tasks(slot: Slot) -> list[str]:
+def tasks_of(slot: Slot) -> list[str]:
     """The tasks of OpenLLM's column; MMLU's subjects are one."""
     if slot.spec.benchmark != "openllm":
         return []
-    return sorted({"mmlu" if r.group.startswith("mmlu_") else r.group for r in slot.records})
+    return sorted({"mmlu" if t.startswith("mmlu_") else t for g in slot.groups.values() for t in g.tasks})
 
 
 def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
@@ -259,7 +209,7 @@ def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, .
         sources = [f"{k} {v}" for k, v in (("judge", slot.judge), ("reference", slot.reference)) if v]
         if sources:
             told.append(f"{name}: {', '.join(sources)}")
-        if tasks := _tasks(slot):
+        if tasks := tasks_of(slot):
             mean_over = "unweighted mean over " if len(tasks) > 1 else ""
             told.append(f"{name}: {mean_over}{', '.join(tasks)}, in percent")
         if slot.spec.unit == "nats":
@@ -273,8 +223,8 @@ def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, .
 def intervals(slots: list[Slot], draw: Draw) -> str:
     """How the intervals of these columns are drawn, and what they leave out."""
     seeds: dict[str, set[int]] = defaultdict(set)
-    for r in (r for slot in slots for r in slot.records):
-        seeds[r.method].add(r.seed)
+    for g in (g for slot in slots for g in slot.groups.values()):
+        seeds[g.method] |= g.seeds
     every, single = set().union(*seeds.values()), sorted(m for m, of in seeds.items() if len(of) < 2)
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
     if len(every) < 2:

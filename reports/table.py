@@ -11,9 +11,11 @@ from difflib import get_close_matches
 from math import fsum
 from typing import Literal, TypeVar
 
-from reports.records import Cost, Judging, Record, Summary, Training
+from reports.groups import Group
+from reports.records import Cost, Judging, Summary, Training
 
-Source = TypeVar("Source", Record, Cost, Training, Summary, Judging)
+Source = TypeVar("Source", Group, Cost, Training, Summary, Judging)
+OfSeed = TypeVar("OfSeed", Cost, Training, Summary, Judging)
 TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
 Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
@@ -91,10 +93,10 @@ def title(what: str, suite: str, pair: str) -> str:
 
 def run_tables(
     what: str,
-    runs: Iterable[Source],
+    runs: Iterable[OfSeed],
     methods: Sequence[str],
     columns: tuple[Column, ...],
-    cells: Callable[[list[Source]], tuple[Cell, ...]],
+    cells: Callable[[list[OfSeed]], tuple[Cell, ...]],
     notes: tuple[str, ...] = (),
 ) -> list[Table]:
     """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""

@@ -15,6 +15,7 @@ from scipy import stats as theirs
 from reports import pairwise, slots
 from reports.compare import holm
 from reports.comparison_table import comparison_tables, letters, pairwise_summary
+from reports.groups import grouped
 from reports.records import Record
 from reports.render import to_csv, to_latex, to_markdown, to_terminal
 from reports.slots import Draw
@@ -210,7 +211,7 @@ def test_real_verdicts_of_14_models_are_told_apart_as_scipy_tells_them(verdicts:
     of = {m: verdicts[m] for m in names}
     fields = {"benchmark": "alpaca-eval-2", "metric": "win_rate", "judge": "gpt-4", "reference": "gpt4"}
     records = [record(m, str(q), float(x), **fields) for m in names for q, x in enumerate(of[m])]
-    found = pairwise.tested(slots.find(records)[0], "data", names)
+    found = pairwise.tested(slots.find(grouped(records))[0], "data", names)
 
     pairs = list(combinations(names, 2))
     paired = [theirs.ttest_rel(of[a], of[b]).pvalue for a, b in pairs]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reports import pairwise, slots
+from reports.groups import grouped
 from reports.main_table import main_tables
 from reports.records import Record
 from reports.slots import Draw
@@ -48,7 +49,7 @@ def test_a_test_that_holm_does_not_let_stand_marks_nothing():
     shift = 2.28 / np.sqrt(30)  # t of 29 df at p = 0.03
     values = {"A": noise + shift, "B": 0 * noise, "C": 0 * noise}
     records = [record(m, str(q), float(v)) for m, x in values.items() for q, v in enumerate(x)]
-    found = pairwise.tested(slots.find(records)[0], "data", ["A", "B"])
+    found = pairwise.tested(slots.find(grouped(records))[0], "data", ["A", "B"])
     assert found is not None and found.ps["A", "B"] == pytest.approx(0.03, abs=0.001)
     assert marks([r for r in records if r.method != "C"], ["A", "B"]) == {"A": "best", "B": ""}
     assert marks(records, ["A", "B", "C"]) == {"A": "", "B": "", "C": ""}
@@ -56,5 +57,5 @@ def test_a_test_that_holm_does_not_let_stand_marks_nothing():
 
 def test_a_column_whose_highest_is_no_merit_has_no_marks():
     records = noisy({"A": 2.0, "B": 1.0}, benchmark="teacher-reward", metric="length")
-    (slot,) = slots.find(records)
+    (slot,) = slots.find(grouped(records))
     assert pairwise.mark(slot, "data", {"A": Cell(2.0), "B": Cell(1.0)})["A"].mark == ""
