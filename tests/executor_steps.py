@@ -26,6 +26,17 @@ def place(work: Work) -> dict[str, Any]:
     return {"pid": os.getpid(), "most": session.current().ledger.max_calls}
 
 
+def wait_for_another(work: Work) -> dict[str, Any]:
+    """Ends once another step has begun; wrong where none does."""
+    _tell(work)
+    until = time.monotonic() + 30
+    while len(Path(work.settings["told"]).read_text().split()) < 2:
+        if time.monotonic() > until:
+            raise ValueError("no other step began")
+        time.sleep(0.01)
+    return {}
+
+
 def wrong(work: Work) -> dict[str, Any]:
     """What the person at the keyboard can mend."""
     _tell(work)

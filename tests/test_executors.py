@@ -144,6 +144,17 @@ def test_what_asks_an_endpoint_stays_in_the_process_whose_budget_it_is(
     assert b["pid"] != os.getpid() and b["most"] is None
 
 
+def test_a_judge_is_asked_while_this_process_computes(tmp_path: Path) -> None:
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    steps = [asking(told, "judge", "wait_for_another"), step(told, "answers")]
+    executor = opened(Chosen(), store, tmp_path / "logs", {}, limited=False)
+    with session.opened({}, None, None, tmp_path / "logs", store.root / "replies"):
+        execute.run(steps, store, Lines(2), executor)
+
+    assert told.read_text().split() == ["judge", "answers"]
+    assert all(map(store.find, steps))
+
+
 def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_two: Executor) -> None:
     """b's worker dies once and is replaced; c's dies always; e has a bug; f does well."""
     told, store = tmp_path / "told", Store(tmp_path / "store")

@@ -81,12 +81,12 @@ def opened(chosen: Chosen, store: Store, logs: Path, prices: Prices, *, limited:
         if given and chosen.name != of:
             raise ValueError(f"{option}: belongs to --executor {of}, not {chosen.name}")
     office = Office(store, logs, prices, limited, _resources(chosen.resources))
+    from harness.executors.lane import Lane
+
     if chosen.name == "inline":
         from harness.executors.inline import Inline
 
-        return Inline(store, office.resources.threads if chosen.resources else None)
-    from harness.executors.lane import Lane
-
+        return Lane(Inline(store, office.resources.threads if chosen.resources else None), office)
     if chosen.name == "ray":
         from harness.executors.ray import Ray
 

@@ -1,4 +1,5 @@
-"""Steps that ask endpoints stay in this process, one at a time, beside an executor that runs the others.
+"""Steps that ask endpoints stay in this process, one at a time, beside an executor that runs the others: the
+next checkpoint answers while a judge reads the last one's answers.
 
 An endpoint's pace, what may be spent and the key in the environment are the run's; workers of their own would
 each have all of it. What such a step computes is little.
@@ -21,6 +22,7 @@ class Lane:
 
     def __init__(self, others: Executor, office: Office) -> None:
         self._others, self._office = others, office
+        self._theirs = 0  # steps that the other executor runs
         self._thread: threading.Thread | None = None
         self._ends: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
 
@@ -31,6 +33,7 @@ class Lane:
     def begin(self, step: Step) -> None:
         """Start a thread that ends with this process, or hand the step on."""
         if not self._is_ours(step):
+            self._theirs += 1
             self._others.begin(step)
             return
         inside = copy_context()  # the session
@@ -39,9 +42,11 @@ class Lane:
 
     def ended(self, seconds: float) -> list[Outcome]:
         """What ended on either side."""
-        until = time.monotonic() + seconds
+        until, look = time.monotonic() + seconds, min(seconds, LOOK) if self._thread else seconds
         while True:
-            found = [*self._ours(), *self._others.ended(min(seconds, LOOK) if self._thread else seconds)]
+            theirs = self._others.ended(look) if self._theirs else []
+            self._theirs -= len(theirs)
+            found = [*theirs, *self._ours(0.0 if theirs or self._theirs else seconds)]
             if found or time.monotonic() >= until:
                 return found
 
@@ -60,12 +65,13 @@ class Lane:
         except BaseException as e:  # raised in the main thread
             self._ends.put(e)
 
-    def _ours(self) -> list[Outcome]:
+    def _ours(self, seconds: float) -> list[Outcome]:
+        if self._thread is None:
+            return []
         try:
-            found = self._ends.get_nowait()
+            found = self._ends.get(timeout=seconds) if seconds else self._ends.get_nowait()
         except queue.Empty:
             return []
-        assert self._thread is not None
         self._thread.join()
         self._thread = None
         if isinstance(found, BaseException):
