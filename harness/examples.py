@@ -2,9 +2,10 @@
 step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ class Examples:
             ids, mask = pad([s.ids for s in read], self.device), pad([s.mask for s in read], self.device)
             found.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
         return found
+
+    def read_ahead(self, steps: Iterable[list[int]]) -> Iterator[list[int]]:
+        """The same steps; while one is computed, the signals of the next are on their way from the disk."""
+        for step, after in pairwise(chain(steps, [[]])):
+            for (name, _), source in self.signals.items():
+                source.ahead(self._sequences(name, after))
+            yield step
 
     def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
         """What the loss sees of a micro-batch, with the counts of the whole step's examples."""

@@ -26,6 +26,9 @@ class Told(Protocol):
     def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None) -> Signal:
         """The distributions at the response tokens of some sequences; a live top-k stands at `ids`."""
 
+    def ahead(self, batch: list[int]) -> None:
+        """What of some sequences will be asked for soon."""
+
 
 @dataclass
 class Frozen:
@@ -71,6 +74,9 @@ class Live:
             return Hidden(states, self.frozen.head)
         found = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
         return TopK(found["ids"].long(), found["top"], found["rest"])
+
+    def ahead(self, batch: list[int]) -> None:
+        """Nothing of it lies on a disk."""
 
     @torch.no_grad()
     def _run(self, batch: list[int]) -> tuple[Tensor, Tensor]:

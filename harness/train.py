@@ -99,7 +99,8 @@ def _stream(loop: Loop, size: int, steps: int, seed: int, done: int) -> Iterator
     """
     n = len(loop.examples)
     if loop.sampler is None:
-        return ((loop.examples, step) for step in islice(orders(n, size, steps, seed), done, None))
+        rest = islice(orders(n, size, steps, seed), done, None)
+        return ((loop.examples, step) for step in loop.examples.read_ahead(rest))
     recipe, number = loop.sampler.recipe, done // _between(loop)
     order = orders(n, size, math.ceil(steps / recipe.passes), seed)
     rest = islice(order, number * recipe.batches, None)

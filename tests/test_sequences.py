@@ -1,5 +1,9 @@
 """Sequences and flat arrays on disk."""
 
+import ctypes
+import mmap
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +41,36 @@ def test_slices_of_a_flat_array_are_what_was_appended(tmp_path: Path, width: int
     assert len(found) == len(whole)
     np.testing.assert_array_equal(found.rows(2, 7), whole[2:7])
     np.testing.assert_array_equal(found.all(), whole)
+
+
+def in_memory(path: Path) -> int:
+    """How many pages of a file the system holds."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        pages = (ctypes.c_ubyte * -(-len(mapped) // mmap.PAGESIZE))()
+        held = ctypes.c_char.from_buffer(mapped)
+        failed = libc.mincore(ctypes.c_void_p(ctypes.addressof(held)), ctypes.c_size_t(len(mapped)), pages)
+        del held
+    assert not failed
+    return sum(page & 1 for page in pages)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system cannot be asked")
+def test_rows_asked_for_ahead_come_into_memory_without_being_read(tmp_path: Path) -> None:
+    with FlatWriter(tmp_path, "x", "float32", 256) as out:
+        out.append(np.zeros((4096, 256), np.float32))
+        out.to_disk()
+    found = Flat(tmp_path, "x")
+    os.posix_fadvise(found.file, 0, 0, os.POSIX_FADV_DONTNEED)
+    if (before := in_memory(tmp_path / "x.bin")) > 100:
+        pytest.skip("this file system does not let go of a file")
+
+    found.ahead(1024, 2048)
+
+    until = time.monotonic() + 10
+    while in_memory(tmp_path / "x.bin") < before + 256 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert in_memory(tmp_path / "x.bin") >= before + 256  # 1 MiB in pages of 4 KiB
 
 
 def test_batches_hold_everything_once_and_keep_to_the_budget() -> None:
