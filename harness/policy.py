@@ -4,7 +4,8 @@ Nothing calls below this module: a body that is called through an unwrapped mode
 unsynchronised.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness import shared_rows
 from harness.models import Model, body, head_of
 from harness.shared_rows import Rows, gather
 from methods.batch import Role, Statistic
+from methods.head import Head
 from methods.ops import Room, Signal, token_statistics
 
 
@@ -52,6 +54,24 @@ def spread(x: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, device=x.device).masked_scatter(mask, x)
 
 
+@contextmanager
+def tied(model: Model, head: Head) -> Iterator[None]:
+    """While inside, an embedding that is the head's matrix is read through it; the head's gradient takes in
+    the few rows of the embedding's: there is no second matrix of them. (Not on a GPU, where the order of that
+    sum would change from run to run.)
+    """
+    embedding = model.get_input_embeddings()
+    if embedding.weight is not model.get_output_embeddings().weight or head.weight.device.type != "cpu":
+        yield
+        return
+    vars(embedding)["weight"], embedding.sparse = head.weight, True  # hides the parameter of this name
+    try:
+        yield
+    finally:
+        del vars(embedding)["weight"]
+        embedding.sparse = False
+
+
 class Policy(nn.Module):
     """A causal language model that returns statistics of the response tokens of several views.
 
@@ -70,8 +90,9 @@ class Policy(nn.Module):
         """One pass of the body over all views, as one row where `rows` lays them out, then each view's
         statistics. Everything [B, T] per view.
         """
-        states, places = self._states(views, rows)
-        head = head_of(self.model, self.vocab)
+        head = head_of(self.model, self.vocab).shared()
+        with tied(self.model, head):
+            states, places = self._states(views, rows)
         room = replace(self.room, keep=self.room.keep // len(views))
         scored = []
         for view, at in zip(views, places, strict=True):

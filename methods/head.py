@@ -9,7 +9,7 @@ runs over V is float32.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any
 
@@ -21,13 +21,20 @@ from torch.autograd.function import once_differentiable
 FLOAT = 4  # bytes
 
 
+@dataclass
+class Sum:
+    """The gradient of a weight over all passes that have run so far, float32; None before the first."""
+
+    weight: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class Head:
     """The map from final hidden states to logits that a model applies itself.
 
     weight [V', d] and bias [V'] are the output embedding's; `vocab` <= V' is the number of real tokens
     (tokenizers of one family are padded to different V'); softcap is Gemma-2's c in c * tanh(z / c); scale
-    multiplies the logits.
+    multiplies the logits. `sum` is where several passes over one head add up its gradient.
     """
 
     weight: Tensor
@@ -35,6 +42,13 @@ class Head:
     vocab: int
     softcap: float | None = None
     scale: float = 1.0
+    sum: Sum | None = None
+
+    def shared(self) -> "Head":
+        """The same head for several passes, whose gradients of it take the memory of one."""
+        total = Sum()
+        weight: Tensor = _Shared.apply(self.weight, total)  # type: ignore[no-untyped-call]
+        return replace(self, weight=weight, sum=total)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of the real tokens, multiplied in float32 whatever the states' dtype. [N, d] -> [N, vocab]
@@ -82,15 +96,38 @@ def spans(first: int, last: int, size: int) -> Iterator[slice]:
     return (slice(a, min(a + size, last)) for a in range(first, last, size))
 
 
+class _Shared(torch.autograd.Function):
+    """A weight, whose gradient is that of its `Sum` and of what was computed with it otherwise."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, total: Sum) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.total, ctx.dtype = total, weight.dtype
+        return weight.view_as(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, None]:
+        found, ctx.total.weight = ctx.total.weight, None
+        if found is None:
+            return g.to_dense() if g is not None and g.is_sparse else g, None
+        found = found.to(ctx.dtype)
+        return found if g is None else found.add_(g), None
+
+
 class Gradients:
     """Gradients of scaled hidden states and of a head, each summed over tiles into one buffer."""
 
     def __init__(self, head: Head, scaled: Tensor, wanted: tuple[bool, ...]) -> None:
         self.head, self.scaled = head, scaled
         self.hidden = torch.zeros_like(scaled) if wanted[0] else None
-        self.weight = torch.empty_like(head.weight, dtype=torch.float32) if wanted[1] else None
+        before = head.sum.weight if head.sum else None
+        self.first = before is None
+        self.weight = None
+        if wanted[1]:
+            self.weight = torch.empty_like(head.weight, dtype=torch.float32) if before is None else before
         self.bias = scaled.new_zeros(len(head.weight)) if head.bias is not None and wanted[2] else None
-        if self.weight is not None:
+        if self.weight is not None and self.first:
             self.weight[head.vocab :] = 0
 
     def add(self, g: Tensor, rows: slice, columns: slice) -> None:
@@ -99,7 +136,7 @@ class Gradients:
             self.hidden[rows].addmm_(g, self.head.weight[columns].float())
         if self.weight is not None:
             into, states = self.weight[columns], self.scaled[rows]
-            if rows.start == 0:  # saves a pass of zeros over [V, d]
+            if self.first and rows.start == 0:  # saves a pass of zeros over [V, d]
                 torch.mm(g.T, states, out=into)
             else:
                 into.addmm_(g.T, states)
@@ -107,8 +144,12 @@ class Gradients:
             self.bias[columns] += g.sum(0) * self.head.scale
 
     def found(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Of scaled hidden states, weight and bias, the head's in its own dtype."""
-        weight = None if self.weight is None else self.weight.to(self.head.weight.dtype)
+        """Of scaled hidden states, weight and bias, the head's in its own dtype; a sum stays where it is."""
+        weight = None
+        if self.head.sum:
+            self.head.sum.weight = self.weight
+        elif self.weight is not None:
+            weight = self.weight.to(self.head.weight.dtype)
         bias = None if self.bias is None else self.bias.to(self.head.weight.dtype)
         return self.hidden, weight, bias
 

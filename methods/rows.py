@@ -132,7 +132,8 @@ class _Run(torch.autograd.Function):
         ctx: Any, scaled: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, asked: Pass, keep: bool
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.asked, ctx.kept, said = asked, {}, []
+        ctx.asked, ctx.kept = asked, {}
+        said: tuple[Tensor, ...] = ()
         memory = None
         for rows in asked.blocks(len(tokens)):
             if memory is None or keep or memory.shape[1] != rows.stop - rows.start:
@@ -141,11 +142,14 @@ class _Run(torch.autograd.Function):
             for at in asked.few(rows):
                 policy, *others = memory[:, at.start - rows.start : at.stop - rows.start]
                 logps = policy.gather(-1, tokens[at, None])[:, 0]
-                said.append((logps, *asked.of(policy, others, at)))
+                found = (logps, *asked.of(policy, others, at))
+                said = said or tuple(x.new_empty(len(tokens)) for x in found)
+                for into, x in zip(said, found, strict=True):  # small results, kept, would scatter the memory
+                    into[at] = x
             if keep:
                 ctx.kept[rows.start] = memory, level
         ctx.save_for_backward(scaled, weight, bias, tokens)
-        return tuple(torch.cat(parts) for parts in zip(*said, strict=True))
+        return said
 
     @staticmethod
     @once_differentiable

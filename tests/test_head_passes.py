@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from harness import memory
 from methods.batch import Statistic
-from methods.head import Room, at_ids
+from methods.head import Head, Room, at_ids
 from methods.ops import token_statistics
 from tests.rooms import room
 
@@ -57,6 +57,28 @@ def test_a_second_backward_pass_finds_the_same(name: str) -> None:
     values = run(at, name, room(5, 131, recompute=False))
     first, second = gradients(values, at, retain_graph=True), gradients(values, at)
     assert all(map(torch.equal, first, second))
+
+
+@every_pass
+@pytest.mark.parametrize("head", HEADS)
+def test_passes_over_a_shared_head_have_the_gradients_of_passes_apart(name: str, head: str) -> None:
+    """Also of a second backward pass, and beside a use of the head that is no pass."""
+    at = case(13, 131, **HEADS[head])
+    form, stats = PASSES[name]
+    signals = as_hidden(at) if form == "hidden" else as_topk(at, teacher_ids(at, 4))
+
+    def of(head: Head) -> Tensor:
+        space, values = room(5, 131, recompute=False), [head.logprobs(at.hidden)[:, 0]]
+        for states in (at.hidden, 2 * at.hidden):
+            logps, found = token_statistics(states, head, at.tokens, stats, signals, None, space)
+            values += [logps, *found.values()]
+        return torch.stack(values)
+
+    apart, shared = of(at.head), of(at.head.shared())
+    assert torch.equal(apart, shared)
+    expected = gradients(apart, at)
+    torch.testing.assert_close(gradients(shared, at, retain_graph=True), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradients(shared, at), expected, rtol=1e-5, atol=1e-5)
 
 
 @every_pass
