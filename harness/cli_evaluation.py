@@ -8,6 +8,7 @@ import typer
 from harness.cli_options import (
     Budget,
     Calls,
+    Device,
     Estimate,
     Executor,
     Judged,
@@ -68,6 +69,7 @@ def evaluate(
     slurm_partition: SlurmPartition = None,
     resources: Resources = None,
     plan: PlanOnly = False,
+    device: Device = None,
     estimate: Estimate = False,
 ) -> None:
     """Measure models that exist, any Hugging Face folder or endpoint, without training anything."""
@@ -91,10 +93,11 @@ def evaluate(
         return
     from harness import command
     from harness.executors import Chosen
+    from harness.forecast.asked import Ahead
 
     spending = command.Spending(max_cost, max_calls, prices, workers)
     chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
-    command.run(suite, runs, dry=plan, spending=spending, chosen=chosen)
+    command.run(suite, runs, dry=plan, spending=spending, chosen=chosen, ahead=Ahead(device))
 
 
 @judges.command()

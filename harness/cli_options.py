@@ -26,7 +26,11 @@ PlanOnly = Annotated[
     bool, typer.Option("--plan", help="Print what it takes, and every step: done, or why it would run.")
 ]
 Device = Annotated[
-    str | None, typer.Option(help="With --plan: the device of the estimate: h200, a100, 4090 or cpu.")
+    str | None,
+    typer.Option(
+        help="h200, a100, 4090 or cpu: the device of --plan's estimate, and what the machines of --executor "
+        "slurm or ray have, if that is not what this one has."
+    ),
 ]
 Devices = Annotated[int, typer.Option(min=1, help="With --plan: on so many devices at once.")]
 Check = Annotated[bool, typer.Option("--check", help="Print estimates against what finished steps recorded.")]

@@ -1,9 +1,9 @@
 """What the commands do, once their heavy imports are wanted."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import typer
@@ -31,11 +31,14 @@ from harness.forecast.asked import Ahead
 from harness.plan import Plan
 from harness.progress import watching
 from harness.setting import Machine, Setting
-from harness.store import Store
+from harness.store import Step, Store
 from harness.suite import Suite
 from harness.validation import nearest
 from reports.judge_table import judge_tables
 from reports.render import to_terminal
+
+if TYPE_CHECKING:
+    from harness.forecast.cost import Sizes
 
 
 class Spending(NamedTuple):
@@ -59,13 +62,17 @@ class Hardware(NamedTuple):
     checkpoint_every: str = EVERY
 
 
+CPU = "cpu"
 FREE, USUAL, HERE, INLINE = Spending(), Hardware(), Ahead(), executors.Chosen()
 WIDE = ("summaries", "comparison")  # written only: every number of every benchmark, every test
 
 
-def machine(runs: Path, workers: int = 1, on: Hardware = USUAL) -> Machine:
-    """This machine: a GPU where there is one; a training has them all, or what the config file says."""
-    config, gpus = on.accelerate_config, torch.cuda.device_count()
+def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | None = None) -> Machine:
+    """This machine: a GPU where there is one; a training has them all, or what the config file says. Where
+    other machines run the steps, `device` names what they have, and a training has one.
+    """
+    config = on.accelerate_config
+    gpus = torch.cuda.device_count() if device is None else int(device != CPU)
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
     Every.of(on.checkpoint_every)
@@ -116,7 +123,8 @@ def run(
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    where = machine(runs, spending.workers, on)
+    elsewhere = ahead.device if chosen.name != INLINE.name else None
+    where = machine(runs, spending.workers, on, elsewhere)
     if dry:
         with hub.unresolved_allowed() as names:
             plan = planned(loaded, only, store, where, method_file)
@@ -136,7 +144,10 @@ def run(
     with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:
         preflight.check(missing)
         limited = any(limit is not None for limit in limits)
-        executor = executors.opened(chosen, store, out / "logs", table, limited=limited) if missing else None
+        executor = None
+        if missing:
+            seconds = estimated(plan, store, where, spending.prices, elsewhere) if elsewhere else None
+            executor = executors.opened(chosen, store, out / "logs", table, limited=limited, seconds=seconds)
         with watching(plan.steps, store) as watcher:
             execute.run(plan.steps, store, watcher, executor)
     if told := opened.told():
@@ -190,16 +201,35 @@ def show_data() -> None:
 def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: Path | None) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
     from harness.forecast.check import checked
-    from harness.forecast.cost import Sizes
     from harness.forecast.devices import here, named
     from harness.forecast.forecast import forecast
     from harness.forecast.shown import shown
 
-    known = plan.cells[0].setting.registry
-    sizes = Sizes(plan.suite, known, where, store, prices.load(table))
-    found = forecast(plan, sizes, named(ahead.device or here()))
+    found = forecast(plan, _sizes(plan, store, where, table), named(ahead.device or here()))
     for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
         typer.echo(line)
+
+
+def estimated(
+    plan: Plan, store: Store, where: Machine, table: Path | None, device: str
+) -> Callable[[Step], float | None]:
+    """What says how many seconds a step takes on a device; None where nobody can say."""
+    from harness.forecast.costs import cost_of
+    from harness.forecast.devices import named
+
+    sizes, on = _sizes(plan, store, where, table), named(device)
+
+    def seconds(step: Step) -> float | None:
+        cost = cost_of(step, sizes)
+        return None if cost.unknown else on.seconds(cost)
+
+    return seconds
+
+
+def _sizes(plan: Plan, store: Store, where: Machine, table: Path | None) -> "Sizes":
+    from harness.forecast.cost import Sizes
+
+    return Sizes(plan.suite, plan.cells[0].setting.registry, where, store, prices.load(table))
 
 
 def show_methods(name: str | None, method_file: str | None, write: Path | None) -> None:

@@ -49,9 +49,9 @@ def meanwhile(told: Path, name: str, act: Callable[[str], None]) -> Thread:
         until = time.monotonic() + 120
         while name not in (told.read_text().split() if told.exists() else ()) and time.monotonic() < until:
             time.sleep(0.1)
-        listed = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%j %A"], capture_output=True, text=True)
-        (number,) = (w.split()[1] for w in listed.stdout.splitlines() if w.startswith(f"bench-{name}-"))
-        act(number)
+        listed = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%j %i"], capture_output=True, text=True)
+        found = [w.split()[1] for w in listed.stdout.splitlines() if w.startswith(f"bench-{name}-")]
+        act(min(found))  # of an array the first
 
     thread = Thread(target=wait)
     thread.start()
@@ -99,6 +99,33 @@ def test_a_job_that_is_cancelled_is_a_line_and_the_next_run_goes_on(
 
     execute.run(steps, store, Lines(2), jobs_of(store, tmp_path))
     assert Counter(told.read_text().split()) == {"a": 2, "b": 1, "c": 1}
+
+
+def test_steps_that_are_ready_together_are_one_array(tmp_path: Path) -> None:
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    steps = diamond(told)
+    execute.run(steps, store, Lines(5), jobs_of(store, tmp_path))
+
+    assert all(map(store.find, steps))
+    logs = {path.name.partition("_")[0] for path in (tmp_path / "logs" / "slurm").glob("*_log.out")}
+    jobs = sorted(path.name for path in (tmp_path / "logs" / "slurm").glob("*_log.out"))
+    assert len(jobs) == 5 and len(logs) == 3, jobs  # a and e, b and c, d
+
+
+def test_a_job_may_take_three_times_its_estimate(tmp_path: Path) -> None:
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    chosen = Chosen("slurm", slurm=("look=1",), slurm_partition="main", resources=("cpus=1",))
+    found: list[str] = []
+
+    def ask(job: str) -> None:
+        command = ["squeue", "-h", "-j", job, "-o", "%l"]
+        found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+    executor = opened(chosen, store, tmp_path / "logs", {}, limited=False, seconds=lambda step: 3000.0)
+    thread = meanwhile(told, "a", ask)
+    execute.run([step(told, "a", seconds=5)], store, Lines(1), executor)
+    thread.join()
+    assert found == ["2:30:00"]
 
 
 def test_jobs_that_fail_cost_what_stands_on_them(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The store is the truth and the plan is data: an executor is told to begin a step
 says when it ended. What a step makes does not depend on who ran it (work.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -67,10 +67,22 @@ class Office:
     prices: Prices
     limited: bool  # whether the run may spend so much only
     resources: "Resources" = field(default_factory=lambda: _resources(()))
+    seconds: Callable[[Step], float | None] | None = None  # estimates a step; without: nobody asked for it
 
 
-def opened(chosen: Chosen, store: Store, logs: Path, prices: Prices, *, limited: bool) -> Executor:
-    """The executor of the options; ValueError where one is unknown or what it needs is not installed."""
+def opened(
+    chosen: Chosen,
+    store: Store,
+    logs: Path,
+    prices: Prices,
+    *,
+    limited: bool,
+    seconds: Callable[[Step], float | None] | None = None,
+) -> Executor:
+    """The executor of the options; ValueError where one is unknown or what it needs is not installed.
+
+    `seconds` estimates a step, or says None.
+    """
     if chosen.name not in NAMES:
         raise ValueError(f"--executor {chosen.name}: {nearest(chosen.name, NAMES)}")
     for option, given, of in (
@@ -80,7 +92,7 @@ def opened(chosen: Chosen, store: Store, logs: Path, prices: Prices, *, limited:
     ):
         if given and chosen.name != of:
             raise ValueError(f"{option}: belongs to --executor {of}, not {chosen.name}")
-    office = Office(store, logs, prices, limited, _resources(chosen.resources))
+    office = Office(store, logs, prices, limited, _resources(chosen.resources), seconds)
     from harness.executors.lane import Lane
 
     if chosen.name == "inline":

@@ -1,4 +1,5 @@
-"""Steps as jobs of SLURM, by submitit: one job for each step whose inputs are done, on a shared store.
+"""Steps as jobs of SLURM, by submitit: one job for each step whose inputs are done, on a shared store; those
+that are ready together and ask for the same are one job array.
 
 `--slurm cluster=local` runs the same jobs as processes of this machine. A job that SLURM preempts, or that
 reaches its time limit, goes back to the queue. One that is cancelled or dies is told in a line with its log.
@@ -11,8 +12,9 @@ import math
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness.executors import Office, Outcome
@@ -21,7 +23,8 @@ from harness.executors.work import Job, do, job
 from harness.store import Step
 
 MISSING = '--executor slurm: not installed; pip install "prefbench[slurm]"'
-MINUTES = 240  # of a job, until the option `--slurm time=` says otherwise
+MINUTES = 240  # of a job that nobody has estimated, until the option `--slurm time=` says otherwise
+TIMES, LEAST = 3, 30  # a job's time limit over its estimate, and the least, in minutes
 BETWEEN_QUEUES = 15.0  # seconds between two looks at the queue: the controller is everybody's
 BETWEEN_FILES = 0.5  # between two looks at the results' files
 SEEN_GONE = 2  # looks in a row that do not find a job which left no result: the file may be late
@@ -51,51 +54,52 @@ class Slurm:
         except ModuleNotFoundError:
             raise ValueError(MISSING) from None
         options = dict(pairs("--slurm", given))
+        self._minutes = _minutes(options.pop("time", None))
         cluster = options.pop("cluster", "slurm")
         if cluster not in ("slurm", "local"):
             raise ValueError(f"--slurm cluster={cluster}: slurm, or local for processes of this machine")
         self._is_local = cluster == "local"
         self._between = float(options.pop("look", BETWEEN_QUEUES))
-        folder = office.logs.resolve() / "slurm"
+        self._office = office
+        self._jobs: Callable[[], Any] = partial(
+            submitit.AutoExecutor, folder=office.logs.resolve() / "slurm", cluster=cluster
+        )
+        self._always = _parameters(options, partition)
         try:
-            self._submitit: Any = submitit.AutoExecutor(folder=folder, cluster=cluster)
-            self._submitit.update_parameters(**_parameters(options, partition))
+            self._jobs().update_parameters(**self._always)
         except (RuntimeError, ValueError) as e:
             raise ValueError(f"--executor slurm: {' '.join(str(e).split())}") from None
-        self._office = office
+        self._ready: dict[tuple[tuple[str, Any], ...], list[Step]] = {}  # what they ask for -> steps
         self._running: dict[str, tuple[Step, Any]] = {}  # by job id
         self._unseen: dict[str, int] = {}
         self._looked = time.monotonic()
 
     def has_room(self, step: Step) -> bool:
         """SLURM has a queue of its own; as processes, as many as this machine has CPUs for."""
-        used = sum(self._office.resources.of(s).cpus for s, _ in self._running.values())
-        cpus = self._office.resources.of(step).cpus
-        return not self._is_local or not self._running or used + cpus <= len(os.sched_getaffinity(0))
+        begun = [s for steps in self._ready.values() for s in steps]
+        begun += [s for s, _ in self._running.values()]
+        cpus = sum(self._office.resources.of(s).cpus for s in (*begun, step))
+        return not self._is_local or not begun or cpus <= len(os.sched_getaffinity(0))
 
     def begin(self, step: Step) -> None:
-        """Submit the step's job; ValueError where SLURM does not take it."""
-        from submitit.core.utils import FailedJobError
-
+        """Note what the step's job asks for; `ended` submits it with those that ask for the same."""
         share = self._office.resources.of(step)
-        asked: dict[str, Any] = {"name": f"bench-{step.slug}-{step.id}", "cpus_per_task": share.cpus}
+        asked: dict[str, Any] = {"timeout_min": self._time(step), "cpus_per_task": share.cpus}
         if share.gpus:
             asked["gpus_per_node"] = math.ceil(share.gpus)
         if share.memory is not None:
             asked["mem_gb"] = share.memory
         if self._is_local:
             asked.pop("cpus_per_task")
-        self._submitit.update_parameters(**asked)
-        try:
-            submitted = self._submitit.submit(Task(job(step, self._office)))
-        except (FailedJobError, subprocess.CalledProcessError) as e:
-            raise ValueError(
-                f"{step.label}: SLURM does not take its job: {' '.join(f'{e}'.split())}"
-            ) from None
-        self._running[submitted.job_id] = step, submitted
+        self._ready.setdefault(tuple(asked.items()), []).append(step)
 
     def ended(self, seconds: float) -> list[Outcome]:
-        """The jobs with a result, and those that are gone without one."""
+        """The jobs with a result, and those that are gone without one, once what has begun is submitted;
+        ValueError where SLURM does not take a job.
+        """
+        for asked, steps in self._ready.items():
+            self._submit(dict(asked), steps)
+        self._ready.clear()
         until = time.monotonic() + seconds
         while self._running:
             gone = self._gone()
@@ -110,6 +114,29 @@ class Slurm:
         for _, submitted in self._running.values():
             submitted.cancel(check=False)
 
+    def _submit(self, asked: dict[str, Any], steps: list[Step]) -> None:
+        from submitit.core.utils import FailedJobError
+
+        first = steps[0]
+        name = f"{first.slug}-{first.id}" + (f"-and-{len(steps) - 1}-more" if steps[1:] else "")
+        jobs = self._jobs()  # a new one: what one step asks for must not stay for the next
+        jobs.update_parameters(**self._always, name=f"bench-{name}", **asked)
+        try:
+            with jobs.batch():
+                submitted = [jobs.submit(Task(job(step, self._office))) for step in steps]
+        except (FailedJobError, subprocess.CalledProcessError) as e:
+            raise ValueError(
+                f"{first.label}: SLURM does not take its job: {' '.join(f'{e}'.split())}"
+            ) from None
+        self._running |= {j.job_id: (step, j) for step, j in zip(steps, submitted, strict=True)}
+
+    def _time(self, step: Step) -> int:
+        """Minutes that a step's job may take: what the option says, else by its estimate where it has one."""
+        seconds = self._office.seconds(step) if self._office.seconds else None
+        if self._minutes is not None or seconds is None:
+            return self._minutes or MINUTES
+        return max(LEAST, math.ceil(TIMES * seconds / 60))
+
     def _gone(self) -> set[str]:
         """The ids of jobs that neither wait nor run."""
         if self._is_local:
@@ -117,7 +144,7 @@ class Slurm:
         if time.monotonic() - self._looked < self._between:
             return set()
         self._looked = time.monotonic()
-        command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format", "%A"]
+        command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format", "%i"]
         found = subprocess.run(command, capture_output=True, text=True)
         if found.returncode:  # the controller is away for a moment
             return set()
@@ -145,14 +172,18 @@ def _parameters(options: dict[str, str], partition: str | None) -> dict[str, Any
     from submitit.slurm.slurm import SlurmExecutor
 
     known = SlurmExecutor._valid_parameters()
-    time_limit = options.pop("time", str(MINUTES))
-    if not time_limit.isdecimal():
-        raise ValueError(f"--slurm time={time_limit}: whole minutes")
-    found: dict[str, Any] = {"timeout_min": int(time_limit)}
-    found |= {f"slurm_{k}": int(v) if v.isdecimal() else v for k, v in options.items() if k in known}
+    found: dict[str, Any] = {
+        f"slurm_{k}": int(v) if v.isdecimal() else v for k, v in options.items() if k in known
+    }
     others = {k: v for k, v in options.items() if k not in known}
     found["slurm_additional_parameters"] = {"requeue": True, **others}
     return found | ({"slurm_partition": partition} if partition else {})
+
+
+def _minutes(given: str | None) -> int | None:
+    if given is not None and not (given.isdecimal() and int(given)):
+        raise ValueError(f"--slurm time={given}: whole minutes")
+    return int(given) if given else None
 
 
 def _last_line(error: BaseException) -> str:

@@ -1,10 +1,10 @@
-"""What `--plan` is asked; apart from what answers, which imports model libraries."""
+"""What an estimate is asked; apart from what answers, which imports model libraries."""
 
 from typing import NamedTuple
 
 
 class Ahead(NamedTuple):
-    """What `--plan` is asked: which device (None: this machine's), how many, and whether to check records."""
+    """Which device (None: this machine's), for `--plan` how many, and whether to check records."""
 
     device: str | None = None
     devices: int = 1
