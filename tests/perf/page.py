@@ -116,6 +116,22 @@ def _training(measured: Measured) -> str:
     return text or NOT_MEASURED
 
 
+def _growth(measured: Measured) -> str:
+    """What a step's peak gains from the small vocabulary to the large one, beside the head's own matrices: its
+    weight, gradient and two moments, and for KD the teacher's weight.
+    """
+    words, rows = VOCABS[1] - VOCABS[0], []
+    for name, load in WORKLOADS.items():
+        a, b = (took(_of(measured, vocab=v, name=name, side="recompute")) for v in VOCABS)
+        if a and b:
+            teacher = world.TEACHER["hidden_size"] if "head.teacher" in load.signals else 0
+            own = words * 4 * (4 * world.STUDENT["hidden_size"] + teacher) / GIB
+            rest = b.peak - a.peak - own
+            rows.append([name, *(f"{x:.2f}" for x in (a.peak, b.peak, own, rest)), f"{rest / a.peak:.1%}"])
+    columns = ("", *(f"GiB, {v:,} words" for v in VOCABS), "the head's own", "beside it", "share")
+    return table(columns, rows) if rows else NOT_MEASURED
+
+
 def _workload(measured: Measured, name: str, vocab: int) -> list[list[str]]:
     load, rows = WORKLOADS[name], []
     sides = (*load.variants, "auto", "recompute", "limit")
@@ -236,6 +252,7 @@ def text(root: Path) -> str:
         "{head}": _head(told["head"]["measured"]),
         "{training}": _training(told["train"]["measured"]),
         "{making}": _making(told["world"]["measured"]),
+        "{growth}": _growth(told["train"]["measured"]),
         "{profile}": _profile(told["train"]["measured"]),
         "{generation}": _generation(told["generate"]["measured"]),
         "{comparison}": _comparison(told["comparison"]),
