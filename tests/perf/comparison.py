@@ -43,7 +43,7 @@ def run(root: Path, machine: dict[str, Any]) -> None:
                     shutil.copytree(teachers, runs)
                 options = () if name == "together" else ("--only", name)
                 told[start][name] = _seconds(runs, *options)
-                if (start, name) == ("empty", "together"):  # a run like any other: its tables may be looked at
+                if (start, name) == ("empty", "together"):  # its tables may be looked at
                     shutil.rmtree(root / "together", ignore_errors=True)
                     shutil.copytree(runs, root / "together")
                 shutil.rmtree(runs)

@@ -117,7 +117,7 @@ def _training(measured: Measured) -> str:
 
 
 def _growth(measured: Measured) -> str:
-    """What a step's peak gains from the small vocabulary to the large one, beside the head's own matrices: its
+    """What a step's peak gains from the small vocabulary to the large one, beside the head's own matrices:
     weight, gradient and two moments, and for KD the teacher's weight.
     """
     words, rows = VOCABS[1] - VOCABS[0], []
