@@ -33,5 +33,5 @@ def room(head: str, device: torch.device) -> Room:
         raise ValueError(f"head {head}: {nearest(head, HEADS)}")
     keep = {"auto": free(device) // SHARE, "keep": 1 << 62, "recompute": 0}[head]
     if device.type == "cuda":
-        return Room(keep, rows=ON_GPU, tile=ON_GPU // 4)
+        return Room(keep, rows=ON_GPU, tile=ON_GPU // 4, few=ON_GPU // 4)
     return Room(keep)

@@ -83,8 +83,9 @@ class Room:
     """Bytes that things of size [N, V] may take. `keep` changes no bit of any number."""
 
     keep: int = 0  # what one pass may hold for its backward pass
-    rows: int = 128 << 20  # whole rows that exist at once
-    tile: int = 16 << 20  # what elementwise work goes over, some of a processor's cache
+    rows: int = 192 << 20  # whole rows that exist at once
+    tile: int = 16 << 20  # what is multiplied at once, some of a processor's cache
+    few: int = 2 << 20  # rows that functions are given at once, which make several things of their size
 
     def fits(self, n: int, head: Head, copies: int) -> bool:
         """Whether a backward pass is wanted and may keep `copies` times [n, V]."""

@@ -76,7 +76,7 @@ def token_statistics(
                 stored = {role: s.rows(at) for role, s in read.items() if isinstance(s, TopK)}
                 return [s.of(_chunk_for(s, full, stored, tokens[at]), hp) for s in stats]
 
-            logps, *values = Pass(head, list(frozen.values()), of, room).run(hidden, tokens)
+            logps, *values = Pass(head, list(frozen.values()), of, len(stats), room).run(hidden, tokens)
             return logps, dict(zip(stats, values, strict=True))
 
         said = at_ids(hidden, head, ids, room)

@@ -1,7 +1,9 @@
 """Functions of whole rows of log-probs, given a few rows at a time, in one pass over the head.
 
 The backward pass asks the functions again, under autograd, and hands what they say on to hidden states and
-head. The rows it needs are kept where `Room` allows and computed again where not, bit for bit the same.
+head. The rows it needs are kept where `Room` allows and computed again where not, bit for bit the same. A
+single function is asked once: in the place of the frozen models' rows its slope is kept, which a token's own
+gradient only multiplies.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +37,7 @@ class Pass:
     head: Head
     frozen: Sequence[Hidden]
     of: Functions
+    count: int  # of functions
     room: Room
 
     def run(self, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
@@ -62,7 +65,7 @@ class Pass:
 
     def few(self, rows: slice) -> Iterator[slice]:
         """Rows that elementwise work goes over at once."""
-        return spans(rows.start, rows.stop, max(1, self.room.tile // (FLOAT * self.head.vocab)))
+        return spans(rows.start, rows.stop, max(1, self.room.few // (FLOAT * self.head.vocab)))
 
     def columns(self, rows: slice) -> Iterator[slice]:
         """Columns of the vocabulary that are multiplied at once."""
@@ -92,12 +95,18 @@ class Pass:
         tokens: Tensor,
         at: slice,
         gs: Sequence[Tensor | None],
+        kept: bool,
     ) -> None:
-        """Put the gradient of the policy's logits at rows `at` in the place of its log-probs."""
+        """Put the gradient of the policy's logits at rows `at` in the place of its log-probs; `kept`: a
+        single function's slope stands in the place of the others.
+        """
         policy, *others = log_probs
         slope = None if self.head.softcap is None else self.head.slope(policy + level[:, None])
         g_logps = None if gs[0] is None else gs[0][at, None]
-        g_stats = self._of_functions(policy, others, at, gs[1:])
+        if self.count == 1:
+            g_stats = self._of_one(policy, others, at, gs[1], kept)
+        else:
+            g_stats = self._of_functions(policy, others, at, gs[1:])
         share = sum((g.sum(-1, keepdim=True) for g in (g_logps, g_stats) if g is not None), torch.zeros(()))
         policy.exp_().mul_(-share)
         if g_stats is not None:
@@ -106,6 +115,22 @@ class Pass:
             policy.scatter_add_(-1, tokens[at, None], g_logps)
         if slope is not None:
             policy *= slope
+
+    def with_slope(self, policy: Tensor, others: Sequence[Tensor], at: slice) -> tuple[Tensor, Tensor | None]:
+        """What the single function says, [n], and how it changes with its own row, where it does. [n, V]"""
+        with torch.enable_grad():
+            (said,) = self.of(leaf := policy.detach().requires_grad_(), others, at)
+        found = torch.autograd.grad(said, leaf, torch.ones_like(said)) if said.requires_grad else (None,)
+        return said.detach(), found[0]
+
+    def _of_one(
+        self, policy: Tensor, others: Sequence[Tensor], at: slice, g: Tensor | None, kept: bool
+    ) -> Tensor | None:
+        """The gradient of the single function with respect to the policy's log-probs. [n, V]"""
+        if g is None:
+            return None
+        slope = others[0] if kept else self.with_slope(policy, others, at)[1]
+        return None if slope is None else slope.mul_(g[at, None])
 
     def _of_functions(
         self, policy: Tensor, others: Sequence[Tensor], at: slice, gs: Sequence[Tensor | None]
@@ -133,6 +158,7 @@ class _Run(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.asked, ctx.kept = asked, {}
+        ctx.slopes = keep and asked.count == 1 and len(asked.frozen) > 0
         said: tuple[Tensor, ...] = ()
         memory = None
         for rows in asked.blocks(len(tokens)):
@@ -142,7 +168,12 @@ class _Run(torch.autograd.Function):
             for at in asked.few(rows):
                 policy, *others = memory[:, at.start - rows.start : at.stop - rows.start]
                 logps = policy.gather(-1, tokens[at, None])[:, 0]
-                found = (logps, *asked.of(policy, others, at))
+                if ctx.slopes:
+                    value, slope = asked.with_slope(policy, others, at)
+                    others[0].copy_(slope) if slope is not None else others[0].zero_()
+                    found = (logps, value)
+                else:
+                    found = (logps, *asked.of(policy, others, at))
                 said = said or tuple(x.new_empty(len(tokens)) for x in found)
                 for into, x in zip(said, found, strict=True):  # small results, kept, would scatter the memory
                     into[at] = x
@@ -158,7 +189,8 @@ class _Run(torch.autograd.Function):
         asked, memory = ctx.asked, None
         sums = Gradients(asked.head, scaled, ctx.needs_input_grad)
         for rows in asked.blocks(len(tokens)):
-            if rows.start in ctx.kept:  # used up: a second backward pass would compute it again
+            kept = rows.start in ctx.kept
+            if kept:  # used up: a second backward pass would compute it again
                 memory, level = ctx.kept.pop(rows.start)
             else:
                 if memory is None or memory.shape[1] != rows.stop - rows.start:
@@ -166,7 +198,7 @@ class _Run(torch.autograd.Function):
                 level = asked.write(scaled, rows, memory)
             for at in asked.few(rows):
                 few = slice(at.start - rows.start, at.stop - rows.start)
-                asked.gradient(memory[:, few].unbind(), level[few], tokens, at, gs)
+                asked.gradient(memory[:, few].unbind(), level[few], tokens, at, gs, kept and ctx.slopes)
             for columns in asked.columns(rows):
                 sums.add(memory[0, :, columns], rows, columns)
         return *sums.found(), None, None, None
