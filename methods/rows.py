@@ -130,7 +130,7 @@ class Pass:
         if g is None:
             return None
         slope = others[0] if kept else self.with_slope(policy, others, at)[1]
-        return None if slope is None else slope.mul_(g[at, None])
+        return None if slope is None else slope * g[at, None]
 
     def _of_functions(
         self, policy: Tensor, others: Sequence[Tensor], at: slice, gs: Sequence[Tensor | None]

@@ -22,6 +22,7 @@ PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
     "a support": ("topk", OF_TEACHERS),
     "whole rows": ("topk", STATISTICS),
     "teachers' rows": ("hidden", STATISTICS),
+    "a single slope": ("hidden", OF_TEACHERS[:1]),
 }
 every_pass = pytest.mark.parametrize("name", PASSES)
 
