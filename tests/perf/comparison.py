@@ -3,6 +3,7 @@ both again where the teachers' checkpoints are there already.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from harness import command, execute, suite
+from harness import plan as planning
+from harness.executors.inline import Inline
+from harness.progress import Lines
+from harness.store import Step, Store
 
 SUITE = "pocket"
 TEACHER = "Teacher"  # the row whose steps make the teachers' checkpoints
@@ -19,32 +26,36 @@ def _seconds(runs: Path, *options: str) -> float:
     began = time.perf_counter()
     code = "from harness.cli import main; main()"
     command = [sys.executable, "-c", code, "run", SUITE, "--runs", str(runs), *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
     return time.perf_counter() - began
 
 
 def rows() -> list[str]:
     """The methods of the suite, in its order."""
-    from harness import suite
-
     return list(suite.load(SUITE, []).methods)
+
+
+def make_teachers(runs: Path) -> None:
+    """A store that holds the teachers' checkpoints and what they stand on."""
+    store = Store(runs / "store")
+    plan = command.planned(suite.load(SUITE, []), [], store, command.machine(runs), None)
+    sources = [c.source for c in plan.cells if c.method == TEACHER and isinstance(c.source, Step)]
+    steps = planning.ordered(sources)
+    execute.run(steps, store, Lines(len(steps)), Inline(store, threads=1))
 
 
 def run(root: Path, machine: dict[str, Any]) -> None:
     """Write comparison.json after every run, so that what was measured is not lost with the next."""
     told: dict[str, Any] = {"machine": machine, "suite": SUITE, "empty": {}, "with teachers": {}}
+    together = [("empty", "together"), ("with teachers", "together")]
+    alone = [(start, name) for start in ("with teachers", "empty") for name in rows()]
     with tempfile.TemporaryDirectory() as folder:
-        teachers = Path(folder) / "teachers"
-        told["teachers"] = _seconds(teachers, "--only", TEACHER)
-        for start in ("empty", "with teachers"):
-            for name in ("together", *rows()):
-                runs = Path(folder) / "runs"
-                if start == "with teachers":
-                    shutil.copytree(teachers, runs)
-                options = () if name == "together" else ("--only", name)
-                told[start][name] = _seconds(runs, *options)
-                if (start, name) == ("empty", "together"):  # its tables may be looked at
-                    shutil.rmtree(root / "together", ignore_errors=True)
-                    shutil.copytree(runs, root / "together")
-                shutil.rmtree(runs)
-                (root / "comparison.json").write_text(json.dumps(told, indent=1))
+        teachers, runs = Path(folder) / "teachers", Path(folder) / "runs"
+        make_teachers(teachers)
+        for start, name in (*together, *alone):
+            if start == "with teachers":
+                shutil.copytree(teachers, runs)
+            told[start][name] = _seconds(runs, *(() if name == "together" else ("--only", name)))
+            (root / "comparison.json").write_text(json.dumps(told, indent=1))
+            shutil.rmtree(runs)
