@@ -1,7 +1,7 @@
 """What the commands do, once their heavy imports are wanted."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,14 +31,14 @@ from harness.forecast.asked import Ahead
 from harness.plan import Plan
 from harness.progress import watching
 from harness.setting import Machine, Setting
-from harness.store import Step, Store
+from harness.store import Store
 from harness.suite import Suite
 from harness.validation import nearest
 from reports.judge_table import judge_tables
 from reports.render import to_terminal
 
 if TYPE_CHECKING:
-    from harness.forecast.cost import Sizes
+    from harness.forecast.forecast import Forecast
 
 
 class Spending(NamedTuple):
@@ -62,7 +62,6 @@ class Hardware(NamedTuple):
     checkpoint_every: str = EVERY
 
 
-CPU = "cpu"
 FREE, USUAL, HERE, INLINE = Spending(), Hardware(), Ahead(), executors.Chosen()
 WIDE = ("summaries", "comparison")  # written only: every number of every benchmark, every test
 
@@ -72,7 +71,7 @@ def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | No
     other machines run the steps, `device` names what they have, and a training has one.
     """
     config = on.accelerate_config
-    gpus = torch.cuda.device_count() if device is None else int(device != CPU)
+    gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
     Every.of(on.checkpoint_every)
@@ -124,16 +123,15 @@ def run(
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
     elsewhere = ahead.device if chosen.name != INLINE.name else None
-    where = machine(runs, spending.workers, on, elsewhere)
+    where, table = machine(runs, spending.workers, on, elsewhere), prices.load(spending.prices)
     if dry:
         with hub.unresolved_allowed() as names:
             plan = planned(loaded, only, store, where, method_file)
-            describe(plan, store, where, ahead, spending.prices)
+            describe(plan, store, where, ahead, table)
         if unresolved := hub.told(names):
             typer.echo(unresolved)
         return
     plan = planned(loaded, only, store, where, method_file)
-    table = prices.load(spending.prices)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
     for told in (passes.told(plan), provenance.told(plan.steps, store)):
@@ -146,7 +144,7 @@ def run(
         limited = any(limit is not None for limit in limits)
         executor = None
         if missing:
-            seconds = estimated(plan, store, where, spending.prices, elsewhere) if elsewhere else None
+            seconds = forecast_of(plan, store, where, elsewhere, table).estimate if elsewhere else None
             executor = executors.opened(chosen, store, out / "logs", table, limited=limited, seconds=seconds)
         with watching(plan.steps, store) as watcher:
             execute.run(plan.steps, store, watcher, executor)
@@ -198,38 +196,25 @@ def show_data() -> None:
     Console().print(table)
 
 
-def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: Path | None) -> None:
+def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
     from harness.forecast.check import checked
-    from harness.forecast.devices import here, named
-    from harness.forecast.forecast import forecast
+    from harness.forecast.devices import here
     from harness.forecast.shown import shown
 
-    found = forecast(plan, _sizes(plan, store, where, table), named(ahead.device or here()))
+    found = forecast_of(plan, store, where, ahead.device or here(), table)
     for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
         typer.echo(line)
 
 
-def estimated(
-    plan: Plan, store: Store, where: Machine, table: Path | None, device: str
-) -> Callable[[Step], float | None]:
-    """What says how many seconds a step takes on a device; None where nobody can say."""
-    from harness.forecast.costs import cost_of
-    from harness.forecast.devices import named
-
-    sizes, on = _sizes(plan, store, where, table), named(device)
-
-    def seconds(step: Step) -> float | None:
-        cost = cost_of(step, sizes)
-        return None if cost.unknown else on.seconds(cost)
-
-    return seconds
-
-
-def _sizes(plan: Plan, store: Store, where: Machine, table: Path | None) -> "Sizes":
+def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":
+    """What a plan takes on a device."""
     from harness.forecast.cost import Sizes
+    from harness.forecast.devices import named
+    from harness.forecast.forecast import forecast
 
-    return Sizes(plan.suite, plan.cells[0].setting.registry, where, store, prices.load(table))
+    sizes = Sizes(plan.suite, plan.cells[0].setting.registry, where, store, table)
+    return forecast(plan, sizes, named(device))
 
 
 def show_methods(name: str | None, method_file: str | None, write: Path | None) -> None:

@@ -226,8 +226,8 @@ class Signals:
 
     def ahead(self, batch: list[int]) -> None:
         """What of some sequences will be asked for soon."""
-        for array in self.arrays.values():
-            for span in self._spans(batch):
+        for span in self._spans(batch):
+            for array in self.arrays.values():
                 array.ahead(*span)
 
     def _spans(self, batch: list[int]) -> list[tuple[int, int]]:

@@ -170,7 +170,7 @@ class _Run(torch.autograd.Function):
                 logps = policy.gather(-1, tokens[at, None])[:, 0]
                 if ctx.slopes:
                     value, slope = asked.with_slope(policy, others, at)
-                    others[0].copy_(slope) if slope is not None else others[0].zero_()
+                    others[0][:] = 0 if slope is None else slope
                     found = (logps, value)
                 else:
                     found = (logps, *asked.of(policy, others, at))

@@ -106,8 +106,9 @@ def grouped(records: Records) -> Groups:
     if isinstance(records, Groups):
         return records
     found: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    key_of = attrgetter(*KEY)
     for r in records:
-        found[attrgetter(*KEY)(r)].append(r)
+        found[key_of(r)].append(r)
     return Groups(Group(**dict(zip(KEY, key, strict=True)), every=rows) for key, rows in found.items())
 
 

@@ -11,8 +11,6 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import methods
 from harness import adapters, engine, models, policy, suite, train
@@ -21,6 +19,7 @@ from harness.loop import set_up
 from harness.setting import Machine
 from harness.store import Step, Work
 from methods.api import LoRA
+from tests.made import Made
 from tests.test_plan import TINY
 from tests.test_train import CONSTANT, CONTEXT, SETTINGS, equal, inputs, trained
 from tests.tiny_models import VOCAB, tiny_folder
@@ -41,24 +40,6 @@ def gradients(given: dict[str, Path], out: Path, **context: Any) -> dict[str, Te
     loop, _ = set_up(Work(told, given, out, {**CONTEXT, "method": "DPO", **context}), given["start"])
     loop.gradient(range(6))
     return {n: p.grad for n, p in loop.policy.named_parameters() if p.grad is not None}
-
-
-class New(TorchDispatchMode):
-    """How often an operation gave memory of its own to so many numbers."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size, self.count = size, 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {
-            x.data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor) and not x.is_sparse
-        }
-        out = func(*args, **(kwargs or {}))
-        for x in tree_leaves(out):
-            if isinstance(x, Tensor) and not x.is_sparse and x.data_ptr() not in given:
-                self.count += x.numel() == self.size
-        return out
 
 
 def test_adapters_alone_move_and_what_is_saved_says_what_the_adapted_model_says(tmp_path: Path) -> None:
@@ -134,14 +115,16 @@ def test_a_tied_embedding_adds_its_rows_to_the_heads_gradient(tmp_path: Path) ->
     """The same gradients, and no other matrix of its size is made on the way."""
     given = inputs(tmp_path)
     size = models.load(given["start"]).get_output_embeddings().weight.numel()
-    with New(size) as of_tied:
+    with Made() as of_tied:
         together = gradients(given, tmp_path / "tied")
-    with pytest.MonkeyPatch.context() as patch, New(size) as of_apart:
+    with pytest.MonkeyPatch.context() as patch, Made() as of_apart:
         patch.setattr(policy, "tied", lambda model, head: nullcontext())
         apart = gradients(given, tmp_path / "apart")
 
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-7)
-    assert of_tied.count == of_apart.count - 2  # the embedding's, and its sum with the head's
+    assert (
+        of_tied.sizes.count(size) == of_apart.sizes.count(size) - 2
+    )  # the embedding's, and its sum with the head's
 
 
 def test_an_embedding_has_its_gradient_where_the_head_has_none(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ import pytest
 import torch
 from test_ops import HEADS, OF_TEACHERS, STATISTICS, Case, as_hidden, as_topk, case, naive, teacher_ids
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from harness import memory
 from methods.batch import Statistic
 from methods.head import Head, Room, at_ids
 from methods.ops import token_statistics
+from tests.made import Made
 from tests.rooms import room
 
 PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
@@ -128,20 +127,6 @@ def test_a_rest_of_e_to_the_minus_200_is_exact() -> None:
         )
 
 
-class Largest(TorchDispatchMode):
-    """The largest number of elements that an operation gave memory of its own."""
-
-    found = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
-        out = func(*args, **(kwargs or {}))
-        for x in tree_leaves(out):
-            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in given:
-                self.found = max(self.found, x.untyped_storage().nbytes() // 4)
-        return out
-
-
 @every_pass
 def test_logits_that_are_not_kept_are_never_whole(name: str) -> None:
     """Nothing is larger than the head's gradient or the room for rows, whatever N and V are."""
@@ -149,10 +134,10 @@ def test_logits_that_are_not_kept_are_never_whole(name: str) -> None:
     signals = as_topk(at, teacher_ids(at, 4))
     stats = PASSES[name][1]
     space = Room(keep=0, rows=4 * 3 * 1000, tile=4 * 1000)
-    with Largest() as largest:
+    with Made() as made:
         logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
         torch.stack([logps, *found.values()]).sum().backward()
-    assert 0 < largest.found <= len(at.weight) * at.weight.shape[1]
+    assert 0 < max(made.sizes) <= len(at.weight) * at.weight.shape[1]
 
 
 def test_an_unknown_way_with_logits_is_one_line() -> None:

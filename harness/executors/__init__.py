@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.executors.resources import Resources
 
 NAMES = ("inline", "ray", "slurm")
+Estimate = Callable[[Step], float | None]  # seconds of a step; None where nobody can say
 
 
 class Outcome(NamedTuple):
@@ -67,7 +68,7 @@ class Office:
     prices: Prices
     limited: bool  # whether the run may spend so much only
     resources: "Resources" = field(default_factory=lambda: _resources(()))
-    seconds: Callable[[Step], float | None] | None = None  # estimates a step; without: nobody asked for it
+    seconds: Estimate | None = None  # None: nobody said on which device
 
 
 def opened(
@@ -77,12 +78,9 @@ def opened(
     prices: Prices,
     *,
     limited: bool,
-    seconds: Callable[[Step], float | None] | None = None,
+    seconds: Estimate | None = None,
 ) -> Executor:
-    """The executor of the options; ValueError where one is unknown or what it needs is not installed.
-
-    `seconds` estimates a step, or says None.
-    """
+    """The executor of the options; ValueError where one is unknown or what it needs is not installed."""
     if chosen.name not in NAMES:
         raise ValueError(f"--executor {chosen.name}: {nearest(chosen.name, NAMES)}")
     for option, given, of in (

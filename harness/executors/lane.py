@@ -69,7 +69,7 @@ class Lane:
         if self._thread is None:
             return []
         try:
-            found = self._ends.get(timeout=seconds) if seconds else self._ends.get_nowait()
+            found = self._ends.get(timeout=seconds)
         except queue.Empty:
             return []
         self._thread.join()

@@ -28,6 +28,10 @@ class Forecast:
         """Seconds of a step on the device; those of a judge's calls take none."""
         return self.device.seconds(self.costs[step.id])
 
+    def estimate(self, step: Step) -> float | None:
+        """Seconds of a step on the device; None where nobody can say."""
+        return None if self.costs[step.id].unknown else self.seconds(step)
+
     def hours(self, steps: Sequence[Step]) -> float:
         """Device-hours of some steps."""
         return sum(self.seconds(s) for s in steps if self.costs[s.id].work in ON_DEVICE) / 3600

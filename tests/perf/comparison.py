@@ -25,9 +25,9 @@ TEACHER = "Teacher"  # the row whose steps make the teachers' checkpoints
 def _seconds(runs: Path, *options: str) -> float:
     began = time.perf_counter()
     code = "from harness.cli import main; main()"
-    command = [sys.executable, "-c", code, "run", SUITE, "--runs", str(runs), *options]
+    words = [sys.executable, "-c", code, "run", SUITE, "--runs", str(runs), *options]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=env)
     return time.perf_counter() - began
 
 
