@@ -195,5 +195,4 @@ def load_head(folder: Path, device: torch.device) -> Head:
     from safetensors.torch import load_file
 
     tensors = load_file(folder / "head.safetensors", device=str(device))
-    float32 = {name: tensor.float() for name, tensor in tensors.items()}
-    return Head(float32["weight"], float32.get("bias"), **json.loads((folder / "head.json").read_text()))
+    return Head(tensors["weight"], tensors.get("bias"), **json.loads((folder / "head.json").read_text()))

@@ -90,7 +90,9 @@ class Policy(nn.Module):
         """One pass of the body over all views, as one row where `rows` lays them out, then each view's
         statistics. Everything [B, T] per view.
         """
-        head = head_of(self.model, self.vocab).shared()
+        device = views[0].ids.device.type
+        half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        head = head_of(self.model, self.vocab).shared(half)
         with tied(self.model, head):
             states, places = self._states(views, rows)
         room = replace(self.room, keep=self.room.keep // len(views))

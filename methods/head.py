@@ -5,7 +5,7 @@
 `at_ids` asks for a few columns and for the mass beside them. It goes over tiles of [rows, columns] that a
 cache holds, with a running maximum and sum (Milakov and Gimelshein, arXiv 1805.02867). What its backward pass
 needs of size [N, V] is kept where `Room` allows and computed again where not, bit for bit the same. What
-runs over V is float32.
+runs over V is float32, sums of products too, whatever the factors are.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,17 @@ from torch.autograd.function import once_differentiable
 FLOAT = 4  # bytes
 
 
+def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """a @ b, added up in float32 and not rounded after. [n, k] x [k, m] -> [n, m]
+
+    A GPU multiplies factors that are both half as wide as they are: their products are exact in float32. It
+    has no gradient for that.
+    """
+    if a.is_cuda and a.dtype == b.dtype != torch.float32:
+        return torch.mm(a, b, torch.float32, out=out)
+    return torch.mm(a.float(), b.float(), out=out)
+
+
 @dataclass
 class Sum:
     """The gradient of a weight over all passes that have run so far, float32; None before the first."""
@@ -34,7 +45,8 @@ class Head:
 
     weight [V', d] and bias [V'] are the output embedding's; `vocab` <= V' is the number of real tokens
     (tokenizers of one family are padded to different V'); softcap is Gemma-2's c in c * tanh(z / c); scale
-    multiplies the logits. `sum` is where several passes over one head add up its gradient.
+    multiplies the logits. `sum` is where several passes over one head add up its gradient; `half` is the
+    weight in the dtype of autocast, in which they multiply.
     """
 
     weight: Tensor
@@ -43,32 +55,47 @@ class Head:
     softcap: float | None = None
     scale: float = 1.0
     sum: Sum | None = None
+    half: Tensor | None = None
 
-    def shared(self) -> "Head":
-        """The same head for several passes, whose gradients of it take the memory of one."""
+    def shared(self, dtype: torch.dtype | None) -> "Head":
+        """The same head for several passes, whose gradients of it take the memory of one; `dtype` is that of
+        autocast, None without.
+        """
         total = Sum()
+        half = None if dtype is None else self.weight.detach().to(dtype)
         weight: Tensor = _Shared.apply(self.weight, total)  # type: ignore[no-untyped-call]
-        return replace(self, weight=weight, sum=total)
+        return replace(self, weight=weight, sum=total, half=half)
+
+    @property
+    def matrix(self) -> Tensor:
+        """The weight as it is multiplied."""
+        return self.weight if self.half is None else self.half
+
+    def factor(self, hidden: Tensor) -> Tensor:
+        """Hidden states as they are multiplied: float32 and times `scale`, or rounded as the matrix is."""
+        if hidden.dtype == self.matrix.dtype and self.scale == 1:
+            return hidden
+        scaled = hidden.float() * self.scale
+        return scaled if self.half is None else scaled.to(self.half.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits of the real tokens, multiplied in float32 whatever the states' dtype. [N, d] -> [N, vocab]
+        """Logits of the real tokens, float32 whatever the states' dtype. [N, d] -> [N, vocab]
 
         Advantages are differences of two teachers' logits: rounded to bfloat16, a third of one is noise.
         """
-        bias = None if self.bias is None else self.bias[: self.vocab].float()
         with torch.autocast(hidden.device.type, enabled=False):
-            z = F.linear(hidden.float(), self.weight[: self.vocab].float(), bias) * self.scale
+            z = product(self.factor(hidden), self.matrix[: self.vocab].T)
+            if self.bias is not None:
+                z = z + self.bias[: self.vocab].float() * self.scale
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
     def logprobs(self, hidden: Tensor) -> Tensor:
         """log_softmax over the real tokens, float32. [N, d] -> [N, vocab]"""
         return F.log_softmax(self.logits(hidden), -1)
 
-    def write_logits(self, scaled: Tensor, columns: slice, out: Tensor) -> Tensor:
-        """The same numbers of some columns, into `out` [N, columns]; the states are float32 and multiplied by
-        `scale` already. No gradient.
-        """
-        torch.mm(scaled, self.weight[columns].float().T, out=out)
+    def write_logits(self, factor: Tensor, columns: slice, out: Tensor) -> Tensor:
+        """The same numbers of some columns, into `out` [N, columns]. No gradient."""
+        product(factor, self.matrix[columns].T, out)
         if self.bias is not None:
             out += self.bias[columns].float() * self.scale
         return out if self.softcap is None else out.div_(self.softcap).tanh_().mul_(self.softcap)
@@ -117,42 +144,52 @@ class _Shared(torch.autograd.Function):
 
 
 class Gradients:
-    """Gradients of scaled hidden states and of a head, each summed over tiles into one buffer."""
+    """Gradients of hidden states and of a head, each summed over tiles into one buffer."""
 
-    def __init__(self, head: Head, scaled: Tensor, wanted: tuple[bool, ...]) -> None:
-        self.head, self.scaled = head, scaled
-        self.hidden = torch.zeros_like(scaled) if wanted[0] else None
+    def __init__(self, head: Head, factor: Tensor, wanted: tuple[bool, ...]) -> None:
+        self.head, self.factor = head, factor
+        self.hidden = torch.zeros_like(factor, dtype=torch.float32) if wanted[0] else None
         before = head.sum.weight if head.sum else None
         self.first = before is None
         self.weight = None
         if wanted[1]:
             self.weight = torch.empty_like(head.weight, dtype=torch.float32) if before is None else before
-        self.bias = scaled.new_zeros(len(head.weight)) if head.bias is not None and wanted[2] else None
+        biased = head.bias is not None and wanted[2]
+        self.bias = factor.new_zeros(len(head.weight), dtype=torch.float32) if biased else None
         if self.weight is not None and self.first:
             self.weight[head.vocab :] = 0
 
     def add(self, g: Tensor, rows: slice, columns: slice) -> None:
         """Take in the gradient of a tile of logits; the tiles of the first rows come first."""
-        if self.hidden is not None:
-            self.hidden[rows].addmm_(g, self.head.weight[columns].float())
-        if self.weight is not None:
-            into, states = self.weight[columns], self.scaled[rows]
-            if self.first and rows.start == 0:  # saves a pass of zeros over [V, d]
-                torch.mm(g.T, states, out=into)
-            else:
-                into.addmm_(g.T, states)
         if self.bias is not None:
             self.bias[columns] += g.sum(0) * self.head.scale
+        g = g.to(self.factor.dtype)
+        if self.hidden is not None:
+            _add_product(self.hidden[rows], g, self.head.matrix[columns])
+        if self.weight is not None:
+            into, states = self.weight[columns], self.factor[rows]
+            if self.first and rows.start == 0:  # saves a pass of zeros over [V, d]
+                product(g.T, states, into)
+            else:
+                _add_product(into, g.T, states)
 
     def found(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Of scaled hidden states, weight and bias, the head's in its own dtype; a sum stays where it is."""
+        """Of hidden states, weight and bias, the head's in its own dtype; a sum stays where it is."""
+        hidden = self.hidden if self.hidden is None else self.hidden.mul_(self.head.scale)
         weight = None
         if self.head.sum:
             self.head.sum.weight = self.weight
         elif self.weight is not None:
             weight = self.weight.to(self.head.weight.dtype)
         bias = None if self.bias is None else self.bias.to(self.head.weight.dtype)
-        return self.hidden, weight, bias
+        return hidden, weight, bias
+
+
+def _add_product(into: Tensor, a: Tensor, b: Tensor) -> None:
+    if a.dtype == torch.float32:
+        into.addmm_(a, b.float())
+    else:
+        into += product(a, b)
 
 
 def at_ids(hidden: Tensor, head: Head, ids: Tensor, room: Room) -> Tensor:
@@ -160,9 +197,8 @@ def at_ids(hidden: Tensor, head: Head, ids: Tensor, room: Room) -> Tensor:
     tiny and -inf where there is none. [N, d] -> [N, k + 1]
     """
     keep = room.fits(len(ids), head, copies=1 if head.softcap is None else 2)
-    states = hidden.float() * head.scale
     levels: Tensor = _AtIds.apply(  # type: ignore[no-untyped-call]
-        states, head.weight, head.bias, head, ids, room.tile, keep
+        hidden, head.weight, head.bias, head, ids, room.tile, keep
     )
     return F.log_softmax(levels, -1)
 
@@ -173,7 +209,7 @@ class _AtIds(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        scaled: Tensor,
+        hidden: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         head: Head,
@@ -181,14 +217,14 @@ class _AtIds(torch.autograd.Function):
         tile: int,
         keep: bool,
     ) -> Tensor:
-        levels = scaled.new_empty(len(ids), ids.shape[1] + 1)
-        top = scaled.new_full(
-            (len(ids),), torch.finfo(torch.float32).min
-        )  # the largest logit outside, so far
+        factor = head.factor(hidden)
+        levels = hidden.new_empty(len(ids), ids.shape[1] + 1, dtype=torch.float32)
+        # The largest logit outside, so far.
+        top = torch.full_like(levels[:, 0], torch.finfo(torch.float32).min)
         total = torch.zeros_like(top)  # sum of exp(logit - top) outside, so far
         ctx.tops, ctx.kept = {}, {}
-        for rows, columns, z in _tiles(scaled, head, tile, fresh=keep):
-            head.write_logits(scaled[rows], columns, z)
+        for rows, columns, z in _tiles(factor, head, tile, fresh=keep):
+            head.write_logits(factor[rows], columns, z)
             slope = head.slope(z) if keep else None
             row, j, column = _inside(ids[rows], columns)
             levels[rows][row, j] = z[row, column]
@@ -202,20 +238,20 @@ class _AtIds(torch.autograd.Function):
         levels[:, :-1] -= top.where(total > 0, 0)[:, None]
         levels[:, -1] = total.log()
         ctx.head, ctx.tile = head, tile
-        ctx.save_for_backward(scaled, weight, bias, ids, top, total)
+        ctx.save_for_backward(factor, weight, bias, ids, top, total)
         return levels
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        scaled, _, _, ids, top, total = ctx.saved_tensors
-        head, sums = ctx.head, Gradients(ctx.head, scaled, ctx.needs_input_grad)
+        factor, _, _, ids, top, total = ctx.saved_tensors
+        head, sums = ctx.head, Gradients(ctx.head, factor, ctx.needs_input_grad)
         share = g[:, -1] / total.clamp(min=1)  # below 1 the sum is empty, and no logit has a part in it
-        for rows, columns, z in _tiles(scaled, head, ctx.tile, fresh=False):
+        for rows, columns, z in _tiles(factor, head, ctx.tile, fresh=False):
             then = ctx.tops[rows.start, columns.start]
             kept, slope = ctx.kept.pop((rows.start, columns.start), (None, None))
             if kept is None:  # recomputed, or this is a second backward pass: the first one used it up
-                head.write_logits(scaled[rows], columns, z)
+                head.write_logits(factor[rows], columns, z)
                 slope = head.slope(z)
                 z.sub_(then[:, None]).exp_()
             else:
@@ -227,15 +263,15 @@ class _AtIds(torch.autograd.Function):
         return *sums.found(), None, None, None, None
 
 
-def _tiles(scaled: Tensor, head: Head, tile: int, fresh: bool) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Rows, columns and memory of every tile; memory that is not `fresh` is used again for the next."""
-    for rows in spans(0, len(scaled), max(1, isqrt(tile // FLOAT))):
+def _tiles(factor: Tensor, head: Head, tile: int, fresh: bool) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Rows, columns and float32 memory of every tile; what is not `fresh` is used again for the next."""
+    for rows in spans(0, len(factor), max(1, isqrt(tile // FLOAT))):
         n = rows.stop - rows.start
         width = min(head.vocab, max(1, tile // (FLOAT * n)))
-        buffer = scaled.new_empty(0 if fresh else n * width)
+        buffer = factor.new_empty(0 if fresh else n * width, dtype=torch.float32)
         for columns in spans(0, head.vocab, width):
             m = columns.stop - columns.start
-            yield rows, columns, scaled.new_empty(n, m) if fresh else buffer[: n * m].view(n, m)
+            yield rows, columns, buffer.new_empty(n, m) if fresh else buffer[: n * m].view(n, m)
 
 
 def _inside(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor, Tensor]:

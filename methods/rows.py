@@ -49,9 +49,8 @@ class Pass:
                 f"a head over {self.head.vocab} tokens met one over {', '.join(map(str, other))}"
             )
         keep = self.room.fits(len(tokens), self.head, copies=1 + len(self.frozen))
-        scaled = hidden.float() * self.head.scale
         said: tuple[Tensor, ...] = _Run.apply(  # type: ignore[no-untyped-call]
-            scaled, self.head.weight, self.head.bias, tokens, self, keep
+            hidden, self.head.weight, self.head.bias, tokens, self, keep
         )
         return said
 
@@ -61,7 +60,8 @@ class Pass:
 
     def memory(self, rows: slice, like: Tensor) -> Tensor:
         """Room for the log-probs of some rows. [models, rows, V]"""
-        return like.new_empty(1 + len(self.frozen), rows.stop - rows.start, self.head.vocab)
+        shape = (1 + len(self.frozen), rows.stop - rows.start, self.head.vocab)
+        return like.new_empty(shape, dtype=torch.float32)
 
     def few(self, rows: slice) -> Iterator[slice]:
         """Rows that elementwise work goes over at once."""
@@ -71,13 +71,13 @@ class Pass:
         """Columns of the vocabulary that are multiplied at once."""
         return spans(0, self.head.vocab, max(1, self.room.tile // (FLOAT * (rows.stop - rows.start))))
 
-    def write(self, scaled: Tensor, rows: slice, out: Tensor) -> Tensor:
+    def write(self, factor: Tensor, rows: slice, out: Tensor) -> Tensor:
         """Log-probs of all models into `out` [models, rows, V]. Returns the logsumexp of the policy's logits,
         [rows].
         """
-        level = scaled.new_empty(rows.stop - rows.start)
-        every = [(self.head, scaled[rows]), *((f.head, _scaled(f, rows)) for f in self.frozen)]
-        for i, (head, states) in enumerate(every):
+        level = out.new_empty(rows.stop - rows.start)
+        frozen = ((f.head, f.head.factor(f.states[rows].detach())) for f in self.frozen)
+        for i, (head, states) in enumerate([(self.head, factor[rows]), *frozen]):
             for columns in self.columns(rows):
                 head.write_logits(states, columns, out[i, :, columns])
             for few in self.few(slice(0, len(states))):
@@ -147,24 +147,20 @@ class Pass:
         return torch.autograd.grad(outputs, leaf, weights)[0]
 
 
-def _scaled(frozen: Hidden, rows: slice) -> Tensor:
-    return frozen.states[rows].detach().float() * frozen.head.scale
-
-
 class _Run(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, scaled: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, asked: Pass, keep: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, tokens: Tensor, asked: Pass, keep: bool
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.asked, ctx.kept = asked, {}
         ctx.slopes = keep and asked.count == 1 and len(asked.frozen) > 0
         said: tuple[Tensor, ...] = ()
-        memory = None
+        factor, memory = asked.head.factor(hidden), None
         for rows in asked.blocks(len(tokens)):
             if memory is None or keep or memory.shape[1] != rows.stop - rows.start:
-                memory = asked.memory(rows, scaled)
-            level = asked.write(scaled, rows, memory)
+                memory = asked.memory(rows, factor)
+            level = asked.write(factor, rows, memory)
             for at in asked.few(rows):
                 policy, *others = memory[:, at.start - rows.start : at.stop - rows.start]
                 logps = policy.gather(-1, tokens[at, None])[:, 0]
@@ -179,23 +175,23 @@ class _Run(torch.autograd.Function):
                     into[at] = x
             if keep:
                 ctx.kept[rows.start] = memory, level
-        ctx.save_for_backward(scaled, weight, bias, tokens)
+        ctx.save_for_backward(factor, weight, bias, tokens)
         return said
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gs: Tensor | None) -> tuple[Tensor | None, ...]:
-        scaled, _, _, tokens = ctx.saved_tensors
+        factor, _, _, tokens = ctx.saved_tensors
         asked, memory = ctx.asked, None
-        sums = Gradients(asked.head, scaled, ctx.needs_input_grad)
+        sums = Gradients(asked.head, factor, ctx.needs_input_grad)
         for rows in asked.blocks(len(tokens)):
             kept = rows.start in ctx.kept
             if kept:  # used up: a second backward pass would compute it again
                 memory, level = ctx.kept.pop(rows.start)
             else:
                 if memory is None or memory.shape[1] != rows.stop - rows.start:
-                    memory = asked.memory(rows, scaled)
-                level = asked.write(scaled, rows, memory)
+                    memory = asked.memory(rows, factor)
+                level = asked.write(factor, rows, memory)
             for at in asked.few(rows):
                 few = slice(at.start - rows.start, at.stop - rows.start)
                 asked.gradient(memory[:, few].unbind(), level[few], tokens, at, gs, kept and ctx.slopes)

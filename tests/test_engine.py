@@ -132,7 +132,7 @@ def test_an_embedding_has_its_gradient_where_the_head_has_none(tmp_path: Path) -
     embedding, found = model.get_input_embeddings(), []
     for within in (lambda model, head: nullcontext(), policy.tied):
         embedding.weight.grad = None
-        with within(model, models.head_of(model, VOCAB).shared()):
+        with within(model, models.head_of(model, VOCAB).shared(None)):
             states = models.body(model, ids)
         states.square().sum().backward()
         found.append(embedding.weight.grad)

@@ -8,11 +8,13 @@ import pytest
 import torch
 from test_ops import HEADS, OF_TEACHERS, STATISTICS, Case, as_hidden, as_topk, case, naive, teacher_ids
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import memory
 from methods.batch import Statistic
-from methods.head import Head, Room, at_ids
-from methods.ops import token_statistics
+from methods.head import Head, Room, at_ids, product
+from methods.ops import Hidden, token_statistics
 from tests.made import Made
 from tests.rooms import room
 
@@ -26,11 +28,11 @@ PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
 every_pass = pytest.mark.parametrize("name", PASSES)
 
 
-def run(at: Case, name: str, space: Room) -> Tensor:
+def run(at: Case, name: str, space: Room, head: Head | None = None) -> Tensor:
     """Log-probs and statistics. [1 + S, N]"""
     form, stats = PASSES[name]
     signals = as_hidden(at) if form == "hidden" else as_topk(at, teacher_ids(at, 4))
-    logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
+    logps, found = token_statistics(at.hidden, head or at.head, at.tokens, stats, signals, None, space)
     return torch.stack([logps, *found.values()])
 
 
@@ -38,6 +40,18 @@ def gradients(values: Tensor, at: Case, **how: Any) -> list[Tensor]:
     weights = torch.randn(values.shape, generator=torch.Generator().manual_seed(3))
     leaves = [at.hidden, at.weight] + ([] if at.bias is None else [at.bias])
     return list(torch.autograd.grad((values * weights).sum(), leaves, **how))
+
+
+class Calls(TorchDispatchMode):
+    """The names of the operations that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.made.append(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 @every_pass
@@ -74,7 +88,7 @@ def test_passes_over_a_shared_head_have_the_gradients_of_passes_apart(name: str,
             values += [logps, *found.values()]
         return torch.stack(values)
 
-    apart, shared = of(at.head), of(at.head.shared())
+    apart, shared = of(at.head), of(at.head.shared(None))
     assert torch.equal(apart, shared)
     expected = gradients(apart, at)
     torch.testing.assert_close(gradients(shared, at, retain_graph=True), expected, rtol=1e-5, atol=1e-5)
@@ -102,6 +116,55 @@ def test_autocast_rounds_nothing_over_the_vocabulary(name: str) -> None:
     plain = run(at, name, space)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(run(at, name, space), plain)
+
+
+@every_pass
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_in_half_rounds_what_is_multiplied_and_nothing_else(name: str, head: str) -> None:
+    """Values are those of rounded states and weights; logits' gradients, too, are rounded, by 2^-9 each."""
+    at = case(13, 131, **HEADS[head])
+    states = (at.hidden.detach() * at.scale).bfloat16().float() / at.scale
+    rounded = replace(
+        at, hidden=states.requires_grad_(), weight=at.weight.detach().bfloat16().float().requires_grad_()
+    )
+    space = room(5, 131, recompute=True)
+    half, plain = run(at, name, space, at.head.shared(torch.bfloat16)), run(rounded, name, space)
+    torch.testing.assert_close(half, plain, rtol=1e-5, atol=1e-5)
+    assert (plain - run(at, name, space)).abs().max() > 1e-3
+    for ours, theirs in zip(gradients(half, at), gradients(plain, rounded), strict=True):
+        assert ours.dtype == torch.float32 and (ours - theirs).norm() < 2**-8 * theirs.norm()
+
+
+@pytest.mark.parametrize("form", ["rows", "logits"])
+def test_frozen_states_and_heads_in_half_lose_nothing(form: str) -> None:
+    at = case(13, 131, bias=True)
+    half = Head(at.weight.detach().bfloat16(), at.bias.detach().bfloat16(), 131)
+    wide = Head(half.weight.float(), half.bias.float(), 131)
+    states = at.hidden.detach().bfloat16()
+
+    def said(states: Tensor, head: Head) -> Tensor:
+        if form == "logits":
+            return head.logits(states)
+        signals = {"teacher": Hidden(states, head)}
+        return token_statistics(
+            at.hidden, at.head, at.tokens, OF_TEACHERS[:1], signals, None, room(5, 131, recompute=True)
+        )[1][OF_TEACHERS[0]]
+
+    assert torch.equal(said(states, half), said(states.float(), wide))
+
+
+def test_a_gpu_multiplies_half_factors_as_they_are_and_adds_up_in_float32() -> None:
+    """By torch's own account of shapes, dtypes and devices: no kernel runs."""
+    with FakeTensorMode(), Calls() as calls:
+        a, b = (torch.empty(n, 8, device="cuda", dtype=torch.bfloat16) for n in (4, 5))
+        apart, into = product(a, b.T), product(a, b.T, torch.empty(4, 5, device="cuda"))
+        wide = product(a, b.float().T)
+    assert {x.dtype for x in (apart, into, wide)} == {torch.float32}
+    assert [f for f in calls.made if f.startswith("aten.mm")] == [
+        "aten.mm.dtype",
+        "aten.mm.dtype_out",
+        "aten.mm.default",
+    ]
 
 
 def test_a_support_that_misses_the_realised_token_still_has_its_log_prob() -> None:
