@@ -1,6 +1,7 @@
 """The command `bench`."""
 
 import errno
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -102,6 +103,7 @@ def run(
     from harness.executors import Chosen
     from harness.forecast.asked import Ahead
 
+    gc.freeze()  # torch's modules stay to the end: no collection need look at them
     command.run(
         loaded,
         runs,

@@ -36,6 +36,7 @@ from harness.suite import Suite
 from harness.validation import nearest
 from reports.judge_table import judge_tables
 from reports.render import to_terminal
+from reports.run import WIDE
 
 if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
@@ -63,7 +64,6 @@ class Hardware(NamedTuple):
 
 
 FREE, USUAL, HERE, INLINE = Spending(), Hardware(), Ahead(), executors.Chosen()
-WIDE = ("summaries", "comparison")  # written only: every number of every benchmark, every test
 
 
 def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | None = None) -> Machine:

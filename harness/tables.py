@@ -24,12 +24,14 @@ from reports.table import Table
 STAMP = "written.json"  # the last that is written: what is there, and by which sources
 SOURCES = ("harness", "reports", "benchmarks")
 SUFFIXES = (".py", ".j2", ".css", ".js")
+PARTS = ("", "tables", "exports")
 
 
 def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list[Table]]:
-    """Collect a finished plan's rows into `out` and write its tables; returns them by name.
+    """Collect a finished plan's rows into `out` and write its tables; returns them by name, the wide ones
+    only where they were written.
 
-    Texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
+    Tables, texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
     artifacts behind them: where no row is another and all of it is there, they stay.
     """
     rows = Rows(
@@ -48,13 +50,13 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     if run.write(rows, out) | collect_texts.write_steps(plan, store, out):
         stays = False
         stamp.unlink(missing_ok=True)
-    tables = run.build(rows)
-    run.write_tables(tables, out / "tables")
+    tables = run.build(rows, wide=not stays)
     if not stays:
+        run.write_tables(tables, out / "tables")
         collect_texts.write(plan, store, out)
         exports.write(plan, store, out / "exports")
         page.write(out)
-        there = sorted(str(p.relative_to(out)) for part in ("", "exports") for p in (out / part).glob("*"))
+        there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
         jsonl.replace(stamp, json.dumps({"sources": sources, "there": there}))
     return tables
 

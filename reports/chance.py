@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtr, stdtrit
+import scipy  # its parts are loaded where they are first asked for
 
 from reports.stats import LEVEL, Floats, Item
 
@@ -177,15 +177,15 @@ def half_width(parts: list[Part]) -> float:
     total = sum(part.variance for part in parts)
     if not total:
         return 0.0
-    z = float(ndtri((1 + LEVEL) / 2))
-    t = [float(stdtrit(part.df, (1 + LEVEL) / 2)) for part in parts]
+    z = float(scipy.special.ndtri((1 + LEVEL) / 2))
+    t = [float(scipy.special.stdtrit(part.df, (1 + LEVEL) / 2)) for part in parts]
     wider = ((x**2 - z**2) * (part.variance / total) ** POWER for x, part in zip(t, parts, strict=True))
     return sqrt(total * (z**2 + sum(wider)))
 
 
 def reach(parts: list[Part], quantile: float) -> float:
     """sqrt(sum of t_df^2 * variance), t at this quantile: half the width of an interval."""
-    return hypot(*(float(stdtrit(part.df, quantile)) * sqrt(part.variance) for part in parts))
+    return hypot(*(float(scipy.special.stdtrit(part.df, quantile)) * sqrt(part.variance) for part in parts))
 
 
 def p_of(value: float, parts: list[Part], n: int = 2) -> float:
@@ -196,9 +196,7 @@ def p_of(value: float, parts: list[Part], n: int = 2) -> float:
     if not there:
         return 2.0 ** (1 - n)
     if len(there) == 1:
-        return float(2 * stdtr(there[0].df, -abs(value) / sqrt(there[0].variance)))
-
-    from scipy.optimize import brentq  # here: it takes a second to import, which one seed need not wait for
+        return float(2 * scipy.special.stdtr(there[0].df, -abs(value) / sqrt(there[0].variance)))
 
     def excess(log_p: float) -> float:
         return reach(there, float(np.exp(log_p)) / 2) - abs(value)
@@ -206,4 +204,4 @@ def p_of(value: float, parts: list[Part], n: int = 2) -> float:
     least, most = -690.0, -1e-9  # exp(-690) is near the smallest float
     if excess(least) < 0 or excess(most) > 0:
         return float(np.exp(least)) if excess(least) < 0 else 1.0
-    return float(np.exp(brentq(excess, least, most, xtol=1e-10)))
+    return float(np.exp(scipy.optimize.brentq(excess, least, most, xtol=1e-10)))

@@ -14,7 +14,7 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtr
+import scipy
 
 from reports.chance import (
     Part,
@@ -157,7 +157,7 @@ def _test(of: Sample, method: str, baseline: str, noise_sd: float) -> _Test:
     binary = np.isin(of.values[[a, b]][:, there], (0.0, 1.0)).all()
     if binary and len(of.weights) == 1 and not noise:
         won, lost = int((d[there] > 0).sum()), int((d[there] < 0).sum())
-        exact = min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
+        exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))
         return _Test(exact, parts, "McNemar exact")
     return _Test(p_of(value, parts, n), parts, "paired t")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from string import ascii_letters
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from reports import compare, slots
 from reports.compare import NO_TEST, Comparison, holm
@@ -61,7 +61,7 @@ def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str,
 
 def pairwise_summary(found: Tested, boot: Bootstrap) -> str:
     """How many of all pairs each kind of test tells apart, as one line of a note."""
-    limit = float(ndtri(1 - ALPHA / 2))
+    limit = float(scipy.special.ndtri(1 - ALPHA / 2))
     error = dict(zip(boot.methods, np.nanstd(boot.draws, 0), strict=True))
     mean = dict(zip(boot.methods, boot.means, strict=True))
     counts = (

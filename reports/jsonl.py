@@ -23,7 +23,7 @@ def write(rows: Iterable[Row], path: Path) -> bool:
         if key in seen:
             raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
         seen.add(key)
-        lines.append(json.dumps(vars(row), allow_nan=False) + "\n")
+        lines.append(ENCODER.encode(vars(row)) + "\n")
     return replace(path, "".join(lines))
 
 
@@ -128,6 +128,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
+ENCODER = json.JSONEncoder(allow_nan=False)
 DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 

@@ -179,11 +179,14 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
 def _blocks(page: Page, columns: list[int], width: int, console: "Console") -> list[list[int]]:
     """The columns in as few runs as fit the width; a column too wide for it stands alone."""
     blocks: list[list[int]] = []
+    labels, room = _width(_rich(page, [], stacked=True), console), 0
     for column in columns:
-        if blocks and _width(_rich(page, [*blocks[-1], column], stacked=True), console) <= width:
-            blocks[-1].append(column)
-        else:
-            blocks.append([column])
+        takes = _width(_rich(page, [column], stacked=True), console) - labels
+        if takes > room or not blocks:
+            blocks.append([])
+            room = width - labels
+        blocks[-1].append(column)
+        room -= takes
     return blocks
 
 

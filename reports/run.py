@@ -30,6 +30,7 @@ from reports.table import STUDENT, Table, check_row
 from reports.training_table import training_tables
 
 FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
 
 
 class Rows(NamedTuple):
@@ -90,8 +91,8 @@ def write(rows: Rows, folder: Path) -> bool:
     return any(changed)
 
 
-def build(rows: Rows) -> dict[str, list[Table]]:
-    """Every table of a run that has something to show, by name."""
+def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
+    """Every table of a run that has something to show, by name; not `wide`: without those."""
     built: dict[str, list[Table]] = {}
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
@@ -102,12 +103,12 @@ def build(rows: Rows) -> dict[str, list[Table]]:
             "main": main,
             "pad": pad_tables(main),
             "ablation": ablation_tables(groups, names),
-            "comparison": comparison_tables(groups, names, _baseline(names)) if names[1:] else [],
+            "comparison": comparison_tables(groups, names, _baseline(names)) if wide and names[1:] else [],
             "direction": direction_tables(groups, own.trained, names),
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),
             "training": training_tables(own.trained, [m for m in names if m in trained]),
-            "summaries": summary_tables(own.summed, names),
+            "summaries": summary_tables(own.summed, names) if wide else [],
             "quality": quality_tables(groups, own.paid, names, own.judging),
         }
         for name, tables in found.items():

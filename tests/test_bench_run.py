@@ -74,10 +74,13 @@ def test_a_second_run_does_no_work(finished: Path) -> None:
 def test_what_was_taken_away_from_a_finished_run_is_written_again(copied: Path) -> None:
     out = copied / "tiny"
     page, export = (out / "report.html").read_bytes(), sorted((out / "exports" / "mt-bench").rglob("*"))
+    tests = (out / "tables" / "comparison.csv").read_bytes()
     (out / "report.html").unlink()
+    (out / "tables" / "comparison.csv").unlink()
     shutil.rmtree(out / "exports" / "mt-bench")
     assert bench("run", TINY, "--runs", str(copied)).returncode == 0
     assert (out / "report.html").read_bytes() == page
+    assert (out / "tables" / "comparison.csv").read_bytes() == tests
     assert sorted((out / "exports" / "mt-bench").rglob("*")) == export
 
 
