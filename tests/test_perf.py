@@ -1,14 +1,37 @@
 """The measurements of tests/perf: what is planned, how it is read, and that our side really trains."""
 
 import json
+import math
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.perf import ours, page, world
-from tests.perf.__main__ import planned
+from tests.perf.__main__ import kept, main, planned
+from tests.perf.scales import CPU, GPU, SCALES
 from tests.perf.workloads import WORKLOADS
+
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+}
+TINY = replace(
+    GPU, student=SMALL, teacher=SMALL, steps=2, prompt=(8, 8), total=(12, 16), batch=3, device="cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    at = tmp_path_factory.mktemp("world")
+    assert all(seconds > 0 for seconds in world.make(at, 300, TINY).values())
+    return at
 
 
 def trained(side: str, repeat: int, seconds: list[float], losses: list[float]) -> dict[str, Any]:
@@ -36,7 +59,7 @@ def test_the_first_step_is_no_time_and_the_best_repeat_is_read(tmp_path: Path) -
     assert "| SFT | TRL | 3.000 | 4.000 | 8.00 | 2 | 3.00 | >= 2.5 |" in text
     assert "| SFT | ours | 1.000 | 1.250 | 8.00 | 2 | 1.00 | - |" in text
     assert page.losses_agree(at)
-    assert text.count("Not measured.") == 7
+    assert text.count("Not measured.") == 8
 
 
 def test_the_head_s_own_matrices_are_no_growth(tmp_path: Path) -> None:
@@ -56,21 +79,61 @@ def test_a_loss_that_is_not_trls_is_seen(tmp_path: Path) -> None:
     )
 
 
-def test_both_sides_of_a_workload_are_measured_before_the_next_workload() -> None:
-    asked = list(planned("train", [32_000], list(WORKLOADS), repeats=2, seed=0))
+@pytest.mark.parametrize("on", SCALES)
+def test_both_sides_of_a_workload_are_measured_before_the_next_workload(on: str) -> None:
+    asked = list(planned("train", on, [32_000], list(SCALES[on].workloads), repeats=2, seed=0))
     names = [a["name"] for a in asked]
-    assert [n for i, n in enumerate(names) if n not in names[:i]] == list(WORKLOADS)
-    assert names == sorted(names, key=list(WORKLOADS).index)
-    for name, load in WORKLOADS.items():
+    assert tuple(n for i, n in enumerate(names) if n not in names[:i]) == SCALES[on].workloads
+    assert names == sorted(names, key=SCALES[on].workloads.index)
+    for name in SCALES[on].workloads:
         sides = [a["side"] for a in asked if a["name"] == name and not a.get("profiled")]
-        assert sorted(sides) == sorted(["limit", *load.variants, "auto", "recompute"] * 2)
+        theirs = WORKLOADS[name].variants if find_spec("trl") else ()
+        assert sorted(sides) == sorted(["limit"] * (on == "cpu") * 2 + [*theirs, *SCALES[on].ours] * 2)
+
+
+@pytest.mark.parametrize("name", GPU.workloads)
+def test_what_a_gpu_is_asked_for_trains_here_in_small(name: str, tiny: Path) -> None:
+    """bfloat16 autocast, the teacher's hidden states in bfloat16, DCKD's on both answers."""
+    found = ours.run(tiny, TINY, name, "auto")
+    assert len(found["seconds"]) == len(set(found["losses"])) == TINY.steps
+    assert all(map(math.isfinite, found["losses"]))
+
+
+def test_a_steps_operations_are_six_a_weight_and_token(tiny: Path) -> None:
+    """Two layers of 32 x (32 + 16 + 16 + 32) + 3 x 32 x 64 weights and two norms, and a last norm."""
+    body = 2 * (32 * 96 + 3 * 32 * 64 + 2 * 32) + 32
+    n = world.counts(tiny, TINY, 2)
+    assert n["once"] - n["answers"] == TINY.batch * 8
+    assert world.flops(tiny, TINY, 2, 300) == 6 * (body * n["once"] + 300 * 32 * n["answers"])
+
+
+def test_a_gpus_rate_is_a_share_of_its_peak(tmp_path: Path) -> None:
+    """500 FLOP and 40 tokens in half a second, where 2,000 FLOP/s are the peak."""
+    gpu = {"name": "Some GPU", "as": "h200", "flops": 2000.0}
+    told = trained("auto", 0, [99, 0.5, 0.5], [1.0, 0.9, 0.8])
+    told |= {"name": "DCKD", "tokens": 40, "flops": 500, "gpu": gpu}
+    (tmp_path / "gpu").mkdir()
+    kept(tmp_path / "gpu" / "train.json", {}, told | {"versions": {"torch": "2"}})
+    text = page.text(tmp_path)
+    assert "Some GPU, against the peak of h200, 0 TFLOP/s; torch 2." in text
+    assert "| 32,000 | DCKD | ours | 0.500 | 0.500 | 1 | 1.00 | 80 | 50% | 1.0 | - |" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_scale_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tests.perf", "--scale", "gpu"])
+    with pytest.raises(SystemExit) as e:
+        main()
+    assert e.value.code == 2 and "--scale gpu: torch finds no GPU here" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["DPO", "KD"])
 def test_our_side_trains_the_same_whatever_is_kept(name: str, tmp_path: Path) -> None:
-    made = world.make(tmp_path, 300)
-    kept, computed = (ours.run(tmp_path, name, head, profiled=True) for head in ("keep", "recompute"))
-    assert kept["losses"] == computed["losses"] and len(set(kept["losses"])) == world.STEPS
+    made = world.make(tmp_path, 300, CPU)
+    kept, computed = (ours.run(tmp_path, CPU, name, head, profiled=True) for head in ("keep", "recompute"))
+    assert kept["losses"] == computed["losses"] and len(set(kept["losses"])) == CPU.steps
     assert 0 < kept["profile"]["head"] < 1
     assert made["ref"] > 0 and made["teacher"] > 0

@@ -4,64 +4,87 @@ import argparse
 import json
 import platform
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.perf import comparison, page, world
+from tests.perf.clock import gpu
+from tests.perf.scales import SCALES
 from tests.perf.workloads import VOCABS, WORKLOADS
 
-ROOT = Path("runs/perf")
+ROOT = Path("runs/perf")  # and below it a folder of each other scale
 PAGE = Path("docs/performance.md")
 SECTIONS = ("head", "train", "generate", "comparison")
-OURS = ("auto", "recompute")
 Asked = dict[str, Any]
 
 
-def of_head(vocab: int) -> list[Asked]:
+def of_head() -> list[Asked]:
     return [{"what": "head", "side": side} for side in ("limit", "plain", "trl", "keep", "recompute")]
 
 
-def of_training(vocab: int, names: list[str]) -> list[list[Asked]]:
-    """The measurements of each workload, which run back to back."""
+def of_training(on: str, names: list[str]) -> list[list[Asked]]:
+    """The measurements of each workload, which run back to back; the limit is a CPU's."""
+    limit = [{"what": "limit", "side": "limit"}] if on == "cpu" else []
+    trained = {"what": "train", "scale": on}
     return [
-        [{"what": "limit", "side": "limit", "name": name}]
-        + [{"what": "train", "side": side, "name": name} for side in (*WORKLOADS[name].variants, *OURS)]
+        [asked | {"name": name} for asked in limit]
+        + [trained | {"side": side, "name": name} for side in (*_theirs(name), *SCALES[on].ours)]
         for name in names
     ]
 
 
-def groups(section: str, vocab: int, names: list[str]) -> list[list[Asked]]:
+def _theirs(name: str) -> tuple[str, ...]:
+    """TRL's sides of a workload, where it is installed."""
+    return WORKLOADS[name].variants if find_spec("trl") else ()
+
+
+def groups(section: str, on: str, names: list[str]) -> list[list[Asked]]:
     if section == "head":
-        return [of_head(vocab)]
+        return [of_head()]
     if section == "generate":
         return [[{"what": "generate", "side": side} for side in ("transformers", "ours")]]
-    return of_training(vocab, names)
+    return of_training(on, names)
 
 
-def planned(section: str, vocabs: list[int], names: list[str], repeats: int, seed: int) -> Iterator[Asked]:
+def planned(
+    section: str, on: str, vocabs: list[int], names: list[str], repeats: int, seed: int
+) -> Iterator[Asked]:
     """All repeats of a group before the next group, each in an order of its own."""
     draw = random.Random(seed)
     for vocab in vocabs:
-        for group in groups(section, vocab, names):
+        for group in groups(section, on, names):
             for repeat in range(repeats):
                 for asked in draw.sample(group, len(group)):
                     yield asked | {"vocab": vocab, "repeat": repeat}
             for asked in group if section == "train" else ():
-                if asked["side"] == OURS[0]:
+                if asked["side"] == "auto" and on == "cpu":
                     yield asked | {"vocab": vocab, "repeat": repeats, "profiled": True}
 
 
-def run(asked: Asked) -> dict[str, Any]:
-    """One measurement, in a process of its own."""
-    command = [sys.executable, "-m", "tests.perf.measure", json.dumps(asked | {"root": str(ROOT)})]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+def measure(root: Path, section: str, asked: Asked) -> bool:
+    """Make one measurement, in a process of its own, and keep it; says whether there was one."""
+    print(json.dumps(asked), flush=True)
+    command = [sys.executable, "-m", "tests.perf.measure", json.dumps(asked | {"root": str(root)})]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 0:
+        kept(root / f"{section}.json", asked, json.loads(done.stdout.splitlines()[-1]))
+    return done.returncode == 0
+
+
+def made(root: Path, on: str, vocab: int) -> bool:
+    """Whether there is a world, made if need be; never a part of one."""
+    at = world.folder(root, vocab)
+    there = at.exists() or measure(root, "world", {"what": "world", "scale": on, "vocab": vocab})
+    if not there:
+        shutil.rmtree(at, ignore_errors=True)
+    return there
 
 
 def machine() -> dict[str, Any]:
@@ -79,9 +102,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def kept(section: str, asked: Asked, said: dict[str, Any]) -> None:
+def kept(path: Path, asked: Asked, said: dict[str, Any]) -> None:
     """Add a measurement to its section's file; an earlier one of the same is replaced."""
-    path = ROOT / f"{section}.json"
     found = json.loads(path.read_text()) if path.exists() else {"measured": []}
     others = [m for m in found["measured"] if {k: m.get(k) for k in asked} != asked]
     told = {"machine": machine(), "versions": said.pop("versions"), "measured": [*others, asked | said]}
@@ -90,31 +112,36 @@ def kept(section: str, asked: Asked, said: dict[str, Any]) -> None:
 
 def main() -> int:
     ask = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
+    ask.add_argument("--scale", default="cpu", choices=list(SCALES), help="of another one, training alone")
     ask.add_argument("--sections", default="head,train,generate", help=f"of {', '.join(SECTIONS)}")
     ask.add_argument("--comparison", action="store_true", help="the whole pocket comparison alone: hours")
-    ask.add_argument("--only", nargs="*", default=list(WORKLOADS), choices=list(WORKLOADS))
+    ask.add_argument("--only", nargs="*", choices=list(WORKLOADS), help="workloads; without: the scale's")
     ask.add_argument("--vocab", nargs="*", type=int, default=list(VOCABS))
     ask.add_argument("--repeats", type=int, default=3)
     ask.add_argument("--seed", type=int, default=0, help="of the order of the measurements")
     given = ask.parse_args()
     sections = ["comparison"] if given.comparison else [s for s in given.sections.split(",") if s]
+    on, root, failed = given.scale, ROOT, 0
+    if on != "cpu":
+        sections, root = ["train"], ROOT / on
     if unknown := set(sections) - set(SECTIONS):
         ask.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    ROOT.mkdir(parents=True, exist_ok=True)
+    if SCALES[on].device == "cuda" and gpu() is None:
+        ask.error(f"--scale {on}: torch finds no GPU here")
+    root.mkdir(parents=True, exist_ok=True)
     for section in sections:
         if section == "comparison":
-            comparison.run(ROOT, machine())
+            comparison.run(root, machine())
             continue
         vocabs = given.vocab if section != "generate" else given.vocab[:1]
-        for vocab in vocabs if section != "head" else ():
-            if not world.folder(ROOT, vocab).exists():
-                kept("world", {"what": "world", "vocab": vocab}, run({"what": "world", "vocab": vocab}))
-        for asked in planned(section, vocabs, given.only, given.repeats, given.seed):
-            print(json.dumps(asked), flush=True)
-            kept(section, asked, run(asked))
+        if section != "head" and not all(made(root, on, vocab) for vocab in vocabs):
+            return 1
+        names = given.only or list(SCALES[on].workloads)
+        for asked in planned(section, on, vocabs, names, given.repeats, given.seed):
+            failed += not measure(root, section, asked)
     PAGE.write_text(page.text(ROOT))
-    print(f"Written: {PAGE}")
-    return 0 if page.losses_agree(ROOT) else 1
+    print(f"Written: {PAGE}" + (f"; {failed} measurements failed" if failed else ""))
+    return 1 if failed or not page.losses_agree(ROOT) else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tests.perf import world
+from tests.perf.scales import CPU
 from tests.perf.workloads import WORKLOADS
 
 REPEATS = 3
@@ -39,13 +40,12 @@ def of_step(at: Path, name: str, vocab: int) -> dict[str, float]:
     """Of a step of a workload: the body on every token (a pair's prompt once), the head on response tokens,
     and for KD the teacher's head on them. Attention's own products are left out.
     """
-    load = WORKLOADS[name]
-    n = world.counts(at, load.sides)
-    width, wide = world.STUDENT["hidden_size"], world.STUDENT["intermediate_size"]
-    layers = world.STUDENT["num_hidden_layers"]
+    n = world.counts(at, CPU, WORKLOADS[name].sides)
+    width, wide = CPU.student["hidden_size"], CPU.student["intermediate_size"]
+    layers = CPU.student["num_hidden_layers"]
     square, up, down = (products(n["once"], a, b) for a, b in ((width, width), (width, wide), (wide, width)))
     parts = [(4 * layers, square), (2 * layers, up), (layers, down)]
     parts.append((1, products(n["answers"], width, vocab)))
     if name == "KD":
-        parts.append((1, products(n["answers"], world.TEACHER["hidden_size"], vocab, backward=False)))
+        parts.append((1, products(n["answers"], CPU.teacher["hidden_size"], vocab, backward=False)))
     return {key: sum(times * part[key] for times, part in parts) for key in ("seconds", "cpu", "flops")}

@@ -4,25 +4,30 @@ python -m tests.perf.measure '{"what": "head", "side": "trl", "vocab": 32000, "r
 """
 
 import json
-import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tests.perf import world
+from tests.perf.clock import gpu, peak
+from tests.perf.scales import SCALES
+from tests.perf.workloads import WORKLOADS
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
 def _train(at: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    scale, name = SCALES[asked["scale"]], asked["name"]
+    sides, vocab = WORKLOADS[name].sides, asked["vocab"]
+    told = {"tokens": world.counts(at, scale, sides)["once"], "flops": world.flops(at, scale, sides, vocab)}
     if asked["side"].startswith("trl"):
         from tests.perf import theirs
 
-        return theirs.run(at, asked["name"], precomputed=asked["side"] == "trl precomputed")
+        return told | theirs.run(at, scale, name, precomputed=asked["side"] == "trl precomputed")
     from tests.perf import ours
 
-    return ours.run(at, asked["name"], asked["side"], asked.get("profiled", False))
+    return told | ours.run(at, scale, name, asked["side"], asked.get("profiled", False))
 
 
 def measured(asked: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def measured(asked: dict[str, Any]) -> dict[str, Any]:
     at = world.folder(Path(asked["root"]), vocab)
     match asked["what"]:
         case "world":
-            return {"making": world.make(at, vocab)}
+            return {"making": world.make(at, vocab, SCALES[asked["scale"]])}
         case "limit":
             from tests.perf import limit
 
@@ -61,5 +66,4 @@ def _versions() -> dict[str, str]:
 
 if __name__ == "__main__":
     said = measured(json.loads(sys.argv[1]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({**said, "peak": peak, "versions": _versions()}))
+    print(json.dumps({**said, "peak": peak(), "gpu": gpu(), "versions": _versions()}))

@@ -11,17 +11,19 @@ from torch.profiler import ProfilerActivity, profile
 from harness.loop import set_up
 from harness.setting import Machine
 from harness.store import Work
+from tests.perf.clock import synchronize
+from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
-from tests.perf.world import BATCH, STEPS
 
 METHOD_FILE = str(Path(__file__).with_name("forward_kd.py"))
 HEAD = ("_AtIds", "_AtIdsBackward", "_Run", "_RunBackward")  # the passes of methods/head.py and rows.py
+COMPILED = "compiled"  # the side in `auto` whose layers torch.compile fuses
 SHOWN = 12  # operations of the profile
 
 
-def run(at: Path, name: str, head: str, profiled: bool = False) -> dict[str, Any]:
+def run(at: Path, scale: Scale, name: str, side: str, profiled: bool = False) -> dict[str, Any]:
     """Seconds and losses of every optimizer step; with `profiled` where the time of the last one went."""
-    work = _work(at, name, head)
+    work = _work(at, scale, name, side)
 
     def adamw(weights: Any) -> torch.optim.Optimizer:
         return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
@@ -29,14 +31,15 @@ def run(at: Path, name: str, head: str, profiled: bool = False) -> dict[str, Any
     loop, optimizer = set_up(work, work.inputs["start"], adamw)
 
     def step(number: int) -> float:
-        terms = loop.gradient(range(number * BATCH, (number + 1) * BATCH))
+        terms = loop.gradient(range(number * scale.batch, (number + 1) * scale.batch))
         loop.accelerator.clip_grad_norm_(loop.policy.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        synchronize()
         return sum(terms.values())
 
     seconds, cpu, losses = [], [], []
-    for number in range(STEPS):
+    for number in range(scale.steps):
         began, used = time.perf_counter(), time.process_time()
         losses.append(step(number))
         seconds.append(time.perf_counter() - began)
@@ -49,13 +52,15 @@ def run(at: Path, name: str, head: str, profiled: bool = False) -> dict[str, Any
     return found
 
 
-def _work(at: Path, name: str, head: str) -> Work:
-    load = WORKLOADS[name]
+def _work(at: Path, scale: Scale, name: str, side: str) -> Work:
+    load, compiled = WORKLOADS[name], side == COMPILED
     inputs = {"start": at / "student"}
     inputs |= {f"view.{side}": at / side for side in ("chosen", "rejected")[: load.sides]}
     inputs |= {key: at / folder for key, folder in load.signals.items()}
-    settings = {"training": {"lr": LR}, "seed": 0, "precision": "no", "hp": load.hp, "fused": True}
-    context = asdict(Machine(head=head)) | {"method": load.method, "method_file": METHOD_FILE}
+    settings = {"training": {"lr": LR}, "seed": 0, "precision": scale.precision, "hp": load.hp, "fused": True}
+    settings |= {"compile": True} if compiled else {}
+    machine = Machine(head="auto" if compiled else side, device=scale.device)
+    context = asdict(machine) | {"method": load.method, "method_file": METHOD_FILE}
     return Work(settings, inputs, at, context)
 
 

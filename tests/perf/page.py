@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
-from tests.perf import world
+from tests.perf.scales import CPU, GPU, Scale
 from tests.perf.workloads import VOCABS, WORKLOADS
 
 APART = 1e-4  # of two losses of the same step
@@ -17,6 +17,7 @@ NAMES = {
     "trl": "TRL",
     "trl precomputed": "TRL, `precompute_ref_log_probs`",
     "auto": "ours",
+    "compiled": "ours, `engine.compile`",
     "keep": "ours, logits kept",
     "recompute": "ours, logits recomputed",
     "plain": "one matrix of logits, torch's cross entropy",
@@ -97,7 +98,7 @@ def _head(measured: Measured) -> str:
 def _training(measured: Measured) -> str:
     text = ""
     for vocab in VOCABS:
-        rows = [row for name in WORKLOADS for row in _workload(measured, name, vocab)]
+        rows = [row for name in CPU.workloads for row in _workload(measured, name, vocab)]
         if rows:
             text += f"\n{vocab:,} words:\n\n"
             columns = (
@@ -121,11 +122,11 @@ def _growth(measured: Measured) -> str:
     weight, gradient and two moments, and for KD the teacher's weight.
     """
     words, rows = VOCABS[1] - VOCABS[0], []
-    for name, load in WORKLOADS.items():
+    for name in CPU.workloads:
         a, b = (took(_of(measured, vocab=v, name=name, side="recompute")) for v in VOCABS)
         if a and b:
-            teacher = world.TEACHER["hidden_size"] if "head.teacher" in load.signals else 0
-            own = words * 4 * (4 * world.STUDENT["hidden_size"] + teacher) / GIB
+            teacher = CPU.teacher["hidden_size"] if "head.teacher" in WORKLOADS[name].signals else 0
+            own = words * 4 * (4 * CPU.student["hidden_size"] + teacher) / GIB
             rest = b.peak - a.peak - own
             rows.append([name, *(f"{x:.2f}" for x in (a.peak, b.peak, own, rest)), f"{rest / a.peak:.1%}"])
     columns = ("", *(f"GiB, {v:,} words" for v in VOCABS), "the head's own", "beside it", "share")
@@ -134,7 +135,7 @@ def _growth(measured: Measured) -> str:
 
 def _workload(measured: Measured, name: str, vocab: int) -> list[list[str]]:
     load, rows = WORKLOADS[name], []
-    sides = (*load.variants, "auto", "recompute", "limit")
+    sides = (*load.variants, *CPU.ours, "limit")
     every = {side: took(_of(measured, vocab=vocab, name=name, side=side)) for side in sides}
     for side, t in every.items():
         if t is None:
@@ -142,14 +143,22 @@ def _workload(measured: Measured, name: str, vocab: int) -> list[list[str]]:
         goal = load.goals[side][VOCABS.index(vocab)] if side in load.goals else None
         peak = "-" if side == "limit" else f"{t.peak:.2f}"
         told = [_ratio(t, every["auto"]), f">= {goal}" if goal else "-", _ratio(t, every["limit"]), peak]
-        apart = "-" if side in ("limit", load.variants[0]) else f"{_apart(measured, name, vocab, side):.0e}"
-        rows.append([name, NAMES[side], *_numbers(t), *told, apart])
+        rows.append([name, NAMES[side], *_numbers(t), *told, _apart_told(measured, name, vocab, side)])
     return rows
 
 
+def _apart_told(measured: Measured, name: str, vocab: int, side: str) -> str:
+    compared = _theirs(measured, name, vocab) and side not in ("limit", WORKLOADS[name].variants[0])
+    return f"{_apart(measured, name, vocab, side):.0e}" if compared else "-"
+
+
+def _theirs(measured: Measured, name: str, vocab: int) -> Measured:
+    return [m for v in WORKLOADS[name].variants[:1] for m in _of(measured, vocab=vocab, name=name, side=v)]
+
+
 def _apart(measured: Measured, name: str, vocab: int, side: str) -> float:
-    """The largest difference of a step's loss from TRL's; infinite where a side stands alone."""
-    theirs = _of(measured, vocab=vocab, name=name, side=WORKLOADS[name].variants[0])
+    """The largest difference of a step's loss from TRL's, 0 without; infinite where a side stands alone."""
+    theirs = _theirs(measured, name, vocab)
     found = [
         abs(a - b) if isfinite(a - b) else inf
         for m in _of(measured, vocab=vocab, name=name, side=side)
@@ -169,6 +178,7 @@ def _profile(measured: Measured) -> str:
     found = [m for m in measured if m.get("profiled")]
     if not found:
         return NOT_MEASURED
+    found.sort(key=lambda m: (m["vocab"], CPU.workloads.index(m["name"])))
     heads = table(
         ("", "words", "share of the head"),
         ([m["name"], f"{m['vocab']:,}", f"{m['profile']['head']:.0%}"] for m in found),
@@ -180,15 +190,14 @@ def _profile(measured: Measured) -> str:
     )
 
 
-def _making(measured: Measured) -> str:
+def _making(measured: Measured, scale: Scale) -> str:
     """What our side reads, and how long its making took, once for all methods, epochs and seeds."""
     names = {
         "ref": "the reference's log-probs, both answers",
         "teacher": "hidden states of the teacher, and its head",
     }
-    per = world.STEPS
     rows = (
-        [f"{m['vocab']:,}", names[key], f"{seconds:.2f}", f"{seconds / per:.2f}"]
+        [f"{m['vocab']:,}", names[key], f"{seconds:.2f}", f"{seconds / scale.steps:.2f}"]
         for m in measured
         for key, seconds in m["making"].items()
     )
@@ -224,39 +233,60 @@ def _comparison(told: dict[str, Any]) -> str:
 
 
 def _gpu(told: dict[str, Any]) -> str:
-    if not told["measured"]:
+    """A GPU's steps, beside its peak in bfloat16."""
+    measured = told["measured"]
+    if not measured:
         return NOT_MEASURED
-    columns = ("words", "method", "tokens/s", "model FLOP/s of the peak", "peak GiB")
-    rows = (
-        [f"{m['vocab']:,}", m["method"], f"{m['rate']:.0f}", f"{m['mfu']:.0%}", f"{m['peak'] / GIB:.1f}"]
-        for m in told["measured"]
-    )
-    return f"{told['device']}.\n\n" + table(columns, rows)
+    gpu = measured[-1]["gpu"]
+    rows = [
+        row for vocab in VOCABS for name in GPU.workloads for row in _gpu_workload(measured, name, vocab, gpu)
+    ]
+    columns = ("words", "", "", "s a step, best", "median", "repeats", "/ ours", "tokens/s", "of the peak")
+    device = f"{gpu['name']}, against the peak of {gpu['as']}, {gpu['flops'] / 1e12:.0f} TFLOP/s"
+    return f"{device}; {_versions(told['versions'])}.\n\n" + table((*columns, "peak GiB", "loss apart"), rows)
+
+
+def _gpu_workload(measured: Measured, name: str, vocab: int, gpu: dict[str, Any]) -> list[list[str]]:
+    sides, rows = (*WORKLOADS[name].variants, *GPU.ours), []
+    every = {side: _of(measured, vocab=vocab, name=name, side=side) for side in sides}
+    for side, found in every.items():
+        if t := took(found):
+            rate, share = found[0]["tokens"] / t.best, found[0]["flops"] / t.best / gpu["flops"]
+            row = [f"{vocab:,}", name, NAMES[side], f"{t.best:.3f}", f"{t.median:.3f}", str(t.repeats)]
+            row += [_ratio(t, took(every["auto"])), f"{rate:.0f}", f"{share:.0%}", f"{t.peak:.1f}"]
+            rows.append([*row, _apart_told(measured, name, vocab, side)])
+    return rows
 
 
 def _machine(told: Iterable[dict[str, Any]]) -> str:
-    found = [t for t in told if "machine" in t]
-    if not found:
+    every = [t for t in told if "machine" in t]
+    if not every:
         return ""
-    m = found[-1]["machine"]
-    versions = next((t["versions"] for t in reversed(found) if "versions" in t), {})
-    names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB; Python {m['python']}, {names}.\n"
+    m = every[-1]["machine"]
+    versions = next((t["versions"] for t in reversed(every) if "versions" in t), {})
+    here = f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB; Python {m['python']}"
+    return f"{here}, {_versions(versions)}.\n"
+
+
+def _versions(of: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in of.items())
 
 
 def text(root: Path) -> str:
     """The page."""
-    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "comparison", "gpu")}
+    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "comparison")}
+    on_gpu = {s: read(root / "gpu", s) for s in ("train", "world")}
     parts = {
         "{machine}": _machine(told[s] for s in ("head", "generate", "train")),
         "{head}": _head(told["head"]["measured"]),
         "{training}": _training(told["train"]["measured"]),
-        "{making}": _making(told["world"]["measured"]),
+        "{making}": _making(told["world"]["measured"], CPU),
         "{growth}": _growth(told["train"]["measured"]),
         "{profile}": _profile(told["train"]["measured"]),
         "{generation}": _generation(told["generate"]["measured"]),
         "{comparison}": _comparison(told["comparison"]),
-        "{gpu}": _gpu(told["gpu"]),
+        "{gpu}": _gpu(on_gpu["train"]),
+        "{making on gpu}": _making(on_gpu["world"]["measured"], GPU),
     }
     page = Path(__file__).with_name("page.md").read_text()
     for name, part in parts.items():

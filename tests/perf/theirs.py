@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset, disable_progress_bars
@@ -13,6 +13,8 @@ from trl.experimental.gkd import GKDConfig, GKDTrainer
 
 from harness.policy import pad
 from tests.perf import world
+from tests.perf.clock import synchronize
+from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
 
 PAIR = {
@@ -25,17 +27,16 @@ Rows = dict[str, list[Any]]
 IGNORED = -100
 
 
-def run(at: Path, name: str, precomputed: bool) -> dict[str, Any]:
+def run(at: Path, scale: Scale, name: str, precomputed: bool) -> dict[str, Any]:
     """Seconds and losses of every optimizer step, data loading in it."""
     disable_progress_bars()
-    load, rows = WORKLOADS[name], world.pairs(at)
-    trainer = BUILD[load.trainer](
-        at, rows, load.config | ({"precompute_ref_log_probs": True} if precomputed else {})
-    )
+    load = WORKLOADS[name]
+    hp = load.config | ({"precompute_ref_log_probs": True} if precomputed else {})
+    trainer = BUILD[load.trainer](Given(at, scale, world.pairs(at), hp))
     found: dict[str, Any] = {}
     if precomputed:
         began = time.perf_counter()
-        trainer.train_dataset = trainer._precompute_ref_logps(trainer.train_dataset, "train", world.BATCH)
+        trainer.train_dataset = trainer._precompute_ref_logps(trainer.train_dataset, "train", scale.batch)
         found["making"] = time.perf_counter() - began
     losses: list[float] = []
     step = trainer.training_step
@@ -63,34 +64,43 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         self.last = time.perf_counter(), time.process_time()
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        synchronize()
         now = time.perf_counter(), time.process_time()
         self.seconds.append(now[0] - self.last[0])
         self.cpu.append(now[1] - self.last[1])
         self.last = now
 
 
-def _built(
-    trainer: Any, config: Any, at: Path, text: Rows, rows: Rows, hp: dict[str, Any], **more: Any
-) -> Any:
+class Given(NamedTuple):
+    """What every trainer is built from."""
+
+    at: Path
+    scale: Scale
+    rows: list[list[list[int]]]
+    hp: dict[str, Any]
+
+
+def _built(trainer: Any, config: Any, given: Given, text: Rows, rows: Rows, **more: Any) -> Any:
+    at, scale = given.at, given.scale
     args = config(
         output_dir=str(at / "trl"),
-        per_device_train_batch_size=world.BATCH,
-        max_steps=world.STEPS,
+        per_device_train_batch_size=scale.batch,
+        max_steps=scale.steps,
         train_sampling_strategy="sequential",
         learning_rate=LR,
         lr_scheduler_type="constant",
         max_grad_norm=1.0,
-        max_length=512,
-        bf16=False,
-        use_cpu=True,
+        max_length=2 * scale.total[1],
+        bf16=scale.precision == "bf16",
+        use_cpu=scale.device == "cpu",
         activation_checkpointing=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        **hp,
+        **given.hp,
     )
     built = trainer(
-        model=_model(at, "student"),
+        model=_model(at, "student", "float32"),
         args=args,
         train_dataset=Dataset.from_dict(text),
         processing_class=AutoTokenizer.from_pretrained(at / "student"),
@@ -100,8 +110,8 @@ def _built(
     return built
 
 
-def _model(at: Path, name: str) -> Any:
-    return AutoModelForCausalLM.from_pretrained(at / name, dtype=torch.float32)
+def _model(at: Path, name: str, dtype: str) -> Any:
+    return AutoModelForCausalLM.from_pretrained(at / name, dtype=getattr(torch, dtype))
 
 
 def _labelled(rows: list[list[list[int]]], side: int) -> Rows:
@@ -111,34 +121,36 @@ def _labelled(rows: list[list[list[int]]], side: int) -> Rows:
     }
 
 
-def _sft(at: Path, rows: list[list[list[int]]], hp: dict[str, Any]) -> Any:
-    labelled = _labelled(rows, 1)
-    return _built(SFTTrainer, SFTConfig, at, labelled, labelled, hp)
+def _sft(given: Given) -> Any:
+    labelled = _labelled(given.rows, 1)
+    return _built(SFTTrainer, SFTConfig, given, labelled, labelled)
 
 
-def _dpo(at: Path, rows: list[list[list[int]]], hp: dict[str, Any]) -> Any:
-    columns = zip(("prompt_ids", "chosen_ids", "rejected_ids"), zip(*rows, strict=True), strict=True)
-    data = {name: list(column) for name, column in columns}
-    return _built(DPOTrainer, DPOConfig, at, PAIR, data, hp)
+def _dpo(given: Given) -> Any:
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    data = {name: list(column) for name, column in zip(names, zip(*given.rows, strict=True), strict=True)}
+    return _built(DPOTrainer, DPOConfig, given, PAIR, data)
 
 
-def _cpo(at: Path, rows: list[list[list[int]]], hp: dict[str, Any]) -> Any:
+def _cpo(given: Given) -> Any:
     data: Rows = {}
     for side, name in enumerate(world.SIDES, 1):
-        found = _labelled(rows, side)
+        found = _labelled(given.rows, side)
         found["attention_mask"] = [[1] * len(ids) for ids in found["input_ids"]]
         data |= {f"{name}_{key}": column for key, column in found.items()}
-    return _built(CPOTrainer, CPOConfig, at, PAIR, data, {"remove_unused_columns": False, **hp})
+    given = given._replace(hp={"remove_unused_columns": False, **given.hp})
+    return _built(CPOTrainer, CPOConfig, given, PAIR, data)
 
 
-def _gkd(at: Path, rows: list[list[list[int]]], hp: dict[str, Any]) -> Any:
+def _gkd(given: Given) -> Any:
     def collated(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         ids, there = pad([e["input_ids"] for e in examples]), pad([[1] * len(e["labels"]) for e in examples])
         labels = pad([e["labels"] for e in examples]).masked_fill(there == 0, IGNORED)
         return {"input_ids": ids, "attention_mask": there, "labels": labels}
 
-    more = {"teacher_model": _model(at, "teacher"), "data_collator": collated}
-    return _built(GKDTrainer, GKDConfig, at, CHAT, _labelled(rows, 1), hp, **more)
+    teacher = _model(given.at, "teacher", given.scale.teacher_dtype)
+    more = {"teacher_model": teacher, "data_collator": collated}
+    return _built(GKDTrainer, GKDConfig, given, CHAT, _labelled(given.rows, 1), **more)
 
 
 BUILD = {"sft": _sft, "dpo": _dpo, "cpo": _cpo, "gkd": _gkd}

@@ -13,16 +13,17 @@ class Workload:
 
     method: str
     hp: dict[str, Any]
-    trainer: str  # of tests/perf/theirs.py
-    config: dict[str, Any]
+    trainer: str = ""  # of tests/perf/theirs.py
+    config: dict[str, Any] = field(default_factory=dict)
     sides: int = 2  # answers of an example that are trained on
     signals: dict[str, str] = field(default_factory=dict)  # our inputs -> folders of the world
-    variants: tuple[str, ...] = ("trl",)  # of TRL's side
+    variants: tuple[str, ...] = ("trl",)  # of TRL's side, which may have no such method
     goals: dict[str, tuple[float, float]] = field(default_factory=dict)  # variant -> at least, by vocabulary
 
 
 REF = {f"signal.{side}.ref": f"ref.{side}" for side in ("chosen", "rejected")}
-TAUGHT = {"signal.chosen.teacher": "teacher.chosen", "head.teacher": "head.teacher"}
+HEAD = {"head.teacher": "head.teacher"}
+TAUGHT = {"signal.chosen.teacher": "teacher.chosen"} | HEAD
 PRECOMPUTED = ("trl", "trl precomputed")
 WORKLOADS = {
     "SFT": Workload("SFT", {}, "sft", {}, sides=1, goals={"trl": (2.5, 3.2)}),
@@ -58,5 +59,11 @@ WORKLOADS = {
         sides=1,
         signals=TAUGHT,
         goals={"trl": (1.7, 4.4)},
+    ),
+    "DCKD": Workload(
+        "DCKD",
+        {"alpha": 0.1},
+        signals=TAUGHT | {"signal.rejected.teacher": "teacher.rejected"},
+        variants=(),
     ),
 }

@@ -6,40 +6,49 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-BATCH, STEPS = 8, 3  # examples of an optimizer step; steps, of which the first warms up
-PROMPT, TOTAL = (32, 64), (64, 256)  # tokens, both ends included
-STUDENT = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024}
-TEACHER = {"hidden_size": 512, "num_hidden_layers": 6, "num_attention_heads": 8, "intermediate_size": 2048}
+from tests.perf.scales import Scale, Shape
+from tests.perf.workloads import WORKLOADS
+
 SIDES = ("chosen", "rejected")
+FORMS = {"ref": ("student", "logps"), "teacher": ("teacher", "hidden")}  # model and form of a frozen model
 
 
 def folder(root: Path, vocab: int) -> Path:
     return root / f"world-{vocab}"
 
 
-def make(at: Path, vocab: int) -> dict[str, float]:
-    """Write the world, and say how many seconds each frozen model's pass over it took."""
+def make(at: Path, vocab: int, scale: Scale) -> dict[str, float]:
+    """Write the world, and say how many seconds each frozen model's passes over it took."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     from tests.tiny_models import WORDS, tiny_tokenizer
 
     words = [*WORDS[:5], *(f"w{n}" for n in range(vocab - 5))]
-    for seed, (name, shape) in enumerate({"student": STUDENT, "teacher": TEACHER}.items()):
+    dtypes = (torch.float32, getattr(torch, scale.teacher_dtype))
+    shapes = {"student": scale.student, "teacher": scale.teacher}
+    for seed, ((name, shape), dtype) in enumerate(zip(shapes.items(), dtypes, strict=True)):
         torch.manual_seed(seed)
-        config = LlamaConfig(
-            vocab_size=vocab, tie_word_embeddings=True, eos_token_id=3, pad_token_id=0, **shape
-        )
-        LlamaForCausalLM(config).save_pretrained(at / name)
+        with torch.device(scale.device):
+            model = LlamaForCausalLM(_config(shape, vocab)).to(dtype)
+        model.save_pretrained(at / name)
+        del model
         tiny_tokenizer(words).save_pretrained(at / name)
-    _write_pairs(at, vocab)
-    return {
-        "ref": sum(_signal(at, f"ref.{side}", "student", side, "logps") for side in SIDES),
-        "teacher": _signal(at, "teacher.chosen", "teacher", "chosen", "hidden"),
-    }
+    _write_pairs(at, vocab, scale)
+    asked = {folder for name in scale.workloads for folder in WORKLOADS[name].signals.values()}
+    took = dict.fromkeys(FORMS, 0.0)
+    for name in sorted(asked):
+        took[_of(name)] += _said(at, name, scale)
+    return took
 
 
-def _write_pairs(at: Path, vocab: int) -> None:
+def _config(shape: Shape, vocab: int) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(vocab_size=vocab, tie_word_embeddings=True, eos_token_id=3, pad_token_id=0, **shape)
+
+
+def _write_pairs(at: Path, vocab: int, scale: Scale) -> None:
     import torch
 
     from harness import sequences
@@ -50,9 +59,9 @@ def _write_pairs(at: Path, vocab: int) -> None:
         return int(torch.randint(low, high + 1, (), generator=draw))
 
     pairs = []
-    for _ in range(BATCH * STEPS):
-        prompt = integer(*PROMPT)
-        lengths = [prompt, *(max(integer(*TOTAL) - prompt, 16) for _ in SIDES)]
+    for _ in range(scale.batch * scale.steps):
+        prompt = integer(*scale.prompt)
+        lengths = [prompt, *(max(integer(*scale.total) - prompt, 16) for _ in SIDES)]
         pairs.append([torch.randint(5, vocab, (n,), generator=draw).tolist() for n in lengths])
     for i, side in enumerate(SIDES, 1):
         rows = (sequences.response(row, pair[0], pair[i]) for row, pair in enumerate(pairs))
@@ -60,18 +69,27 @@ def _write_pairs(at: Path, vocab: int) -> None:
     (at / "pairs.json").write_text(json.dumps(pairs))
 
 
-def _signal(at: Path, name: str, model: str, side: str, form: str) -> float:
+def _of(name: str) -> str:
+    """The frozen model of a folder: of "teacher.chosen" the teacher, of "head.teacher" too."""
+    return next(part for part in name.split(".") if part in FORMS)
+
+
+def _said(at: Path, name: str, scale: Scale) -> float:
+    """Write what a frozen model says of one side, or its head; seconds."""
     from harness import signals
     from harness.setting import Machine
     from harness.store import Work
 
     (at / name).mkdir()
-    inputs = {"model": at / model, "sequences": at / side}
+    model, form = FORMS[_of(name)]
+    dtype = scale.teacher_dtype if model == "teacher" else "float32"
+    inputs, context = {"model": at / model}, asdict(Machine(device=scale.device))
     began = time.perf_counter()
-    signals.run(Work({"form": form, "dtype": "float32"}, inputs, at / name, asdict(Machine())))
-    if form == "hidden":
-        (at / f"head.{model}").mkdir()
-        signals.run_head(Work({"dtype": "float32"}, inputs, at / f"head.{model}", asdict(Machine())))
+    if name.startswith("head."):
+        signals.run_head(Work({"dtype": dtype}, inputs, at / name, context))
+    else:
+        inputs["sequences"] = at / name.partition(".")[2]
+        signals.run(Work({"form": form, "dtype": dtype}, inputs, at / name, context))
     return time.perf_counter() - began
 
 
@@ -81,9 +99,9 @@ def pairs(at: Path) -> list[list[list[int]]]:
     return found
 
 
-def counts(at: Path, sides: int) -> dict[str, int]:
+def counts(at: Path, scale: Scale, sides: int) -> dict[str, int]:
     """Tokens of a timed step on average: all, with every prompt once, and of responses."""
-    timed = pairs(at)[BATCH:]
+    timed = pairs(at)[scale.batch :]
     prompts = sum(len(pair[0]) for pair in timed)
     answers = sum(len(answer) for pair in timed for answer in pair[1 : 1 + sides])
     total: dict[str, Any] = {
@@ -91,4 +109,19 @@ def counts(at: Path, sides: int) -> dict[str, int]:
         "once": prompts + answers,
         "answers": answers,
     }
-    return {name: n // (STEPS - 1) for name, n in total.items()}
+    return {name: n // (scale.steps - 1) for name, n in total.items()}
+
+
+def flops(at: Path, scale: Scale, sides: int, vocab: int) -> int:
+    """Operations that a step's tokens ask of the student, every prompt once: 6 per parameter and token of the
+    body and per response token of the head; attention's own products and the teacher's are left out.
+    """
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from harness.models import training_flops
+
+    with torch.device("meta"):
+        model = LlamaForCausalLM(_config(scale.student, vocab))
+    n = counts(at, scale, sides)
+    return training_flops(model, n["once"], n["answers"])
