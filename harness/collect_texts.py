@@ -14,18 +14,18 @@ from harness.measures import Cell
 from harness.plan import Plan
 from harness.selection import trained_of
 from harness.store import Part, Step, Store
-from reports.page import texts as rows
+from reports import jsonl
 from reports.page.texts import Made, Text
 
 
 def write(plan: Plan, store: Store, out: Path) -> None:
     """Write `texts.jsonl` of a finished plan into `out`."""
-    rows.write(texts(plan, store), out / "texts.jsonl")
+    jsonl.write(texts(plan, store), out / "texts.jsonl")
 
 
 def write_steps(plan: Plan, store: Store, out: Path) -> bool:
     """Write `steps.jsonl` of a finished plan into `out`; returns whether it is another now."""
-    return rows.write(steps(plan, store), out / "steps.jsonl")
+    return jsonl.write(steps(plan, store), out / "steps.jsonl")
 
 
 def texts(plan: Plan, store: Store) -> list[Text]:

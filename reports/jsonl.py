@@ -7,22 +7,24 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from reports.records import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
+from reports.records import KEYS
 
+KEY_OF = {kind: attrgetter(*names) for kind, names in KEYS.items()}
 Shape = tuple[str | type, ...]  # the names of a row and the types of its values
-Row = TypeVar("Row", Record, Cost, Training, Summary, Judging, JudgeCheck)
+Row = TypeVar("Row")  # a frozen dataclass
 
 
 def write(rows: Iterable[Row], path: Path) -> bool:
-    """Write one JSON object a line, in the given order; a key must not stand twice. Returns whether the file
-    is another now; it is replaced atomically.
+    """Write one JSON object a line, in the given order; where rows have a key, it must not stand twice.
+    Returns whether the file is another now; it is replaced atomically.
     """
     lines, seen = [], set()
     for row in rows:
-        key = attrgetter(*KEYS[type(row)])(row)
-        if key in seen:
-            raise ValueError(f"duplicate {_noun(type(row))}: {dict(zip(KEYS[type(row)], key, strict=True))}")
-        seen.add(key)
+        if key := _key(row):
+            if key in seen:
+                told = dict(zip(KEYS[type(row)], key, strict=True))
+                raise ValueError(f"duplicate {_noun(type(row))}: {told}")
+            seen.add(key)
         lines.append(ENCODER.encode(vars(row)) + "\n")
     return replace(path, "".join(lines))
 
@@ -38,54 +40,29 @@ def replace(path: Path, text: str) -> bool:
     return True
 
 
-def read(path: Path) -> list[Record]:
-    """The records of a `results.jsonl`."""
-    return _read(path, Record)
-
-
-def read_costs(path: Path) -> list[Cost]:
-    """The rows of a `costs.jsonl`."""
-    return _read(path, Cost)
-
-
-def read_training(path: Path) -> list[Training]:
-    """The rows of a `training.jsonl`."""
-    return _read(path, Training)
-
-
-def read_summaries(path: Path) -> list[Summary]:
-    """The rows of a `summaries.jsonl`."""
-    return _read(path, Summary)
-
-
-def read_judging(path: Path) -> list[Judging]:
-    """The rows of a `judging.jsonl`."""
-    return _read(path, Judging)
-
-
-def read_judge_checks(path: Path) -> list[JudgeCheck]:
-    """The rows of a `judges.jsonl`."""
-    return _read(path, JudgeCheck)
-
-
-def _read(path: Path, kind: type[Row]) -> list[Row]:
+def read(path: Path, kind: type[Row]) -> list[Row]:
     """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
     types = {name: _json_types(hint) for name, hint in get_type_hints(kind).items()}
     found: list[Row] = []
     seen, fine = set(), dict[Shape, tuple[str, ...]]()
-    key_of = attrgetter(*KEYS[kind])
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 row = _row(line, kind, types, fine)
-                key = key_of(row)
-                if key in seen:
-                    raise ValueError(f"duplicate {_noun(kind)}")
+                if key := _key(row):
+                    if key in seen:
+                        raise ValueError(f"duplicate {_noun(kind)}")
+                    seen.add(key)
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
-            seen.add(key)
             found.append(row)
     return found
+
+
+def _key(row: object) -> tuple[object, ...] | None:
+    """What a row is found by; None of a kind that has no key."""
+    key_of = KEY_OF.get(type(row))
+    return key_of(row) if key_of else None
 
 
 def _row(

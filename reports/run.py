@@ -68,12 +68,12 @@ def read(folder: Path) -> Rows:
     if not (folder / "results.jsonl").is_file():
         raise ValueError(f"{folder}: no run, it has no results.jsonl")
     return Rows(
-        measured=jsonl.read(folder / "results.jsonl"),
-        summed=jsonl.read_summaries(folder / "summaries.jsonl"),
-        judging=jsonl.read_judging(folder / "judging.jsonl"),
-        paid=jsonl.read_costs(folder / "costs.jsonl"),
-        trained=jsonl.read_training(folder / "training.jsonl"),
-        checks=jsonl.read_judge_checks(folder / "judges.jsonl"),
+        measured=jsonl.read(folder / "results.jsonl", Record),
+        summed=jsonl.read(folder / "summaries.jsonl", Summary),
+        judging=jsonl.read(folder / "judging.jsonl", Judging),
+        paid=jsonl.read(folder / "costs.jsonl", Cost),
+        trained=jsonl.read(folder / "training.jsonl", Training),
+        checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
     )
 
 

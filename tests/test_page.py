@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import run
+from reports import jsonl, run
 from reports.page import labels, page, planes, steps, texts, views
 from reports.page.planes import Point
 from reports.page.texts import Made
@@ -126,8 +126,8 @@ def test_a_string_stands_once_in_a_block(html):
 def test_a_page_is_made_of_a_folder_alone(tmp_path: Path):
     """Rows and texts written and read again give the page of the rows themselves."""
     run.write(page_run.rows(), tmp_path)
-    texts.write(page_run.texts(), tmp_path / "texts.jsonl")
-    texts.write(page_run.made(), tmp_path / "steps.jsonl")
+    jsonl.write(page_run.texts(), tmp_path / "texts.jsonl")
+    jsonl.write(page_run.made(), tmp_path / "steps.jsonl")
     path = page.write(tmp_path)
     assert path.name == "report.html"
     assert path.read_text() == page.render(page_run.rows(), page_run.texts(), page_run.made())
@@ -136,7 +136,7 @@ def test_a_page_is_made_of_a_folder_alone(tmp_path: Path):
 
 def test_a_line_that_is_no_text_is_named(tmp_path: Path):
     (tmp_path / "texts.jsonl").write_text('{"method": "ADPA"}\n')
-    with pytest.raises(ValueError, match=r"texts.jsonl:1: keys must be pair, dataset, method"):
+    with pytest.raises(ValueError, match=r"texts.jsonl:1: not a text; keys must be pair, dataset, method"):
         texts.read_texts(tmp_path / "texts.jsonl")
 
 

@@ -7,15 +7,10 @@
 A text is one judgment, with the question and the answers that it is about: a page needs nothing else.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from reports import jsonl
-
-Row = TypeVar("Row", "Text", "Made")
 
 
 @dataclass(frozen=True)
@@ -67,37 +62,11 @@ class Made:
     results: tuple[tuple[str, str, str, int], ...] = ()
 
 
-def write(rows: Iterable[Row], path: Path) -> bool:
-    """Write one JSON object a line, in the given order; returns whether the file is another now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return jsonl.replace(path, "".join(json.dumps(vars(row), allow_nan=False) + "\n" for row in rows))
-
-
 def read_texts(path: Path) -> list[Text]:
     """The rows of a `texts.jsonl`; a run without one has none."""
-    return _read(path, Text)
+    return jsonl.read(path, Text) if path.is_file() else []
 
 
 def read_steps(path: Path) -> list[Made]:
     """The rows of a `steps.jsonl`; a run without one has none."""
-    return _read(path, Made)
-
-
-def _read(path: Path, kind: type[Row]) -> list[Row]:
-    if not path.is_file():
-        return []
-    names, found = {f.name for f in fields(kind)}, []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except ValueError as e:
-                raise ValueError(f"{path}:{number}: not JSON ({e})") from e
-            if not isinstance(row, dict) or row.keys() != names:
-                raise ValueError(f"{path}:{number}: keys must be {', '.join(f.name for f in fields(kind))}")
-            found.append(kind(**{name: _frozen(value) for name, value in row.items()}))
-    return found
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+    return jsonl.read(path, Made) if path.is_file() else []
