@@ -19,15 +19,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 FLOAT = 4  # bytes
+HALVES = (torch.bfloat16, torch.float16)
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """a @ b, added up in float32 and not rounded after. [n, k] x [k, m] -> [n, m]
 
-    A GPU multiplies factors that are both half as wide as they are: their products are exact in float32. It
-    has no gradient for that.
+    Products of two numbers of 16 bits are exact in float32: a GPU multiplies such factors as they are, and
+    has no gradient for it.
     """
-    if a.is_cuda and a.dtype == b.dtype != torch.float32:
+    if a.is_cuda and a.dtype == b.dtype and a.dtype in HALVES:
         return torch.mm(a, b, torch.float32, out=out)
     return torch.mm(a.float(), b.float(), out=out)
 
