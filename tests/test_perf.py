@@ -119,6 +119,15 @@ def test_a_gpus_rate_is_a_share_of_its_peak(tmp_path: Path) -> None:
     assert "| 32,000 | DCKD | ours | 0.500 | 0.500 | 1 | 1.00 | 80 | 50% | 1.0 | - |" in text
 
 
+def test_a_comparison_is_held_against_its_methods_alone(tmp_path: Path) -> None:
+    """From an empty store (60 + 90) / 50 = 3; with the teachers nothing was measured yet."""
+    told = {"suite": "pocket", "empty": {"together": 50, "SFT": 60, "DPO": 90}, "with teachers": {}}
+    (tmp_path / "comparison.json").write_text(json.dumps(told))
+    text = page.text(tmp_path)
+    assert "| an empty store | 2 | 150 | 50 | 3.00 | >= 3 |" in text
+    assert "| the teachers' checkpoints |" not in text
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_scale_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
