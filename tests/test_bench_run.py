@@ -113,7 +113,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path, 
             os.kill(child.pid, signal.SIGKILL)
             break
     child.wait()
-    kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob("store/*/*/RECORD.json")}
+    records = tmp_path.glob("store/*/*/RECORD.json")
+    # Another step may have been on its way into the store.
+    kept = {p: p.stat().st_mtime_ns for p in records if p.parents[1].name != "partial"}
     assert steps <= len(kept) < 89 and not (tmp_path / "tiny").exists()
 
     assert bench("run", TINY, "--runs", str(tmp_path)).returncode == 0
