@@ -176,8 +176,9 @@ def survived(
 
 
 def finished(runs: Path) -> set[str]:
-    """The ids of the artifacts in sight."""
-    return {p.parent.name.rpartition("-")[2] for p in runs.glob("store/*/*/RECORD.json")}
+    """The ids of the artifacts in sight, not of one on its way into the store."""
+    folders = (p.parent for p in runs.glob("store/*/*/RECORD.json"))
+    return {f.name.rpartition("-")[2] for f in folders if f.parent.name != "partial"}
 
 
 def at_work(runs: Path) -> Iterator[tuple[str, int]]:
