@@ -176,7 +176,7 @@ class Gradients:
 
     def found(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Of hidden states, weight and bias, the head's in its own dtype; a sum stays where it is."""
-        hidden = self.hidden if self.hidden is None else self.hidden.mul_(self.head.scale)
+        hidden = None if self.hidden is None else self.hidden.mul_(self.head.scale)
         weight = None
         if self.head.sum:
             self.head.sum.weight = self.weight

@@ -122,9 +122,8 @@ def test_a_tied_embedding_adds_its_rows_to_the_heads_gradient(tmp_path: Path) ->
         apart = gradients(given, tmp_path / "apart")
 
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-7)
-    assert (
-        of_tied.sizes.count(size) == of_apart.sizes.count(size) - 2
-    )  # the embedding's, and its sum with the head's
+    # Not the embedding's, and not its sum with the head's.
+    assert of_tied.sizes.count(size) == of_apart.sizes.count(size) - 2
 
 
 def test_an_embedding_has_its_gradient_where_the_head_has_none(tmp_path: Path) -> None:

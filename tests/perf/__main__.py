@@ -112,7 +112,7 @@ def kept(path: Path, asked: Asked, said: dict[str, Any]) -> None:
 
 def main() -> int:
     ask = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
-    ask.add_argument("--scale", default="cpu", choices=list(SCALES), help="of another one, training alone")
+    ask.add_argument("--scale", default="cpu", choices=list(SCALES), help="what is not cpu trains alone")
     ask.add_argument("--sections", default="head,train,generate", help=f"of {', '.join(SECTIONS)}")
     ask.add_argument("--comparison", action="store_true", help="the whole pocket comparison alone: hours")
     ask.add_argument("--only", nargs="*", choices=list(WORKLOADS), help="workloads; without: the scale's")
@@ -122,10 +122,12 @@ def main() -> int:
     given = ask.parse_args()
     sections = ["comparison"] if given.comparison else [s for s in given.sections.split(",") if s]
     on, root, failed = given.scale, ROOT, 0
-    if on != "cpu":
-        sections, root = ["train"], ROOT / on
     if unknown := set(sections) - set(SECTIONS):
         ask.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if on != "cpu":
+        if given.comparison:
+            ask.error(f"--scale {on}: the comparison is a CPU's")
+        sections, root = ["train"], ROOT / on
     if SCALES[on].device == "cuda" and gpu() is None:
         ask.error(f"--scale {on}: torch finds no GPU here")
     root.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,11 @@ class Scale:
     teacher_dtype: str = "float32"
     batch: int = 8  # examples of an optimizer step
 
+    @property
+    def models(self) -> dict[str, tuple[Shape, str]]:
+        """Shape and dtype of each."""
+        return {"student": (self.student, "float32"), "teacher": (self.teacher, self.teacher_dtype)}
+
 
 CPU = Scale(
     student={"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024},

@@ -100,7 +100,7 @@ def _built(trainer: Any, config: Any, given: Given, text: Rows, rows: Rows, **mo
         **given.hp,
     )
     built = trainer(
-        model=_model(at, "student", "float32"),
+        model=_model(given, "student"),
         args=args,
         train_dataset=Dataset.from_dict(text),
         processing_class=AutoTokenizer.from_pretrained(at / "student"),
@@ -110,8 +110,9 @@ def _built(trainer: Any, config: Any, given: Given, text: Rows, rows: Rows, **mo
     return built
 
 
-def _model(at: Path, name: str, dtype: str) -> Any:
-    return AutoModelForCausalLM.from_pretrained(at / name, dtype=getattr(torch, dtype))
+def _model(given: Given, name: str) -> Any:
+    _, dtype = given.scale.models[name]
+    return AutoModelForCausalLM.from_pretrained(given.at / name, dtype=getattr(torch, dtype))
 
 
 def _labelled(rows: list[list[list[int]]], side: int) -> Rows:
@@ -148,8 +149,7 @@ def _gkd(given: Given) -> Any:
         labels = pad([e["labels"] for e in examples]).masked_fill(there == 0, IGNORED)
         return {"input_ids": ids, "attention_mask": there, "labels": labels}
 
-    teacher = _model(given.at, "teacher", given.scale.teacher_dtype)
-    more = {"teacher_model": teacher, "data_collator": collated}
+    more = {"teacher_model": _model(given, "teacher"), "data_collator": collated}
     return _built(GKDTrainer, GKDConfig, given, CHAT, _labelled(given.rows, 1), **more)
 
 

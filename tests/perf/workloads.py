@@ -22,8 +22,7 @@ class Workload:
 
 
 REF = {f"signal.{side}.ref": f"ref.{side}" for side in ("chosen", "rejected")}
-HEAD = {"head.teacher": "head.teacher"}
-TAUGHT = {"signal.chosen.teacher": "teacher.chosen"} | HEAD
+TAUGHT = {"signal.chosen.teacher": "teacher.chosen", "head.teacher": "head.teacher"}
 PRECOMPUTED = ("trl", "trl precomputed")
 WORKLOADS = {
     "SFT": Workload("SFT", {}, "sft", {}, sides=1, goals={"trl": (2.5, 3.2)}),

@@ -25,12 +25,10 @@ def make(at: Path, vocab: int, scale: Scale) -> dict[str, float]:
     from tests.tiny_models import WORDS, tiny_tokenizer
 
     words = [*WORDS[:5], *(f"w{n}" for n in range(vocab - 5))]
-    dtypes = (torch.float32, getattr(torch, scale.teacher_dtype))
-    shapes = {"student": scale.student, "teacher": scale.teacher}
-    for seed, ((name, shape), dtype) in enumerate(zip(shapes.items(), dtypes, strict=True)):
+    for seed, (name, (shape, dtype)) in enumerate(scale.models.items()):
         torch.manual_seed(seed)
         with torch.device(scale.device):
-            model = LlamaForCausalLM(_config(shape, vocab)).to(dtype)
+            model = LlamaForCausalLM(_config(shape, vocab)).to(getattr(torch, dtype))
         model.save_pretrained(at / name)
         del model
         tiny_tokenizer(words).save_pretrained(at / name)
@@ -82,7 +80,7 @@ def _said(at: Path, name: str, scale: Scale) -> float:
 
     (at / name).mkdir()
     model, form = FORMS[_of(name)]
-    dtype = scale.teacher_dtype if model == "teacher" else "float32"
+    _, dtype = scale.models[model]
     inputs, context = {"model": at / model}, asdict(Machine(device=scale.device))
     began = time.perf_counter()
     if name.startswith("head."):
