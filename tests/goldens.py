@@ -1,6 +1,6 @@
 """What must stay as it is while code moves: the id of every step, and every entry's loss.
 
-    python -m tests.goldens ids.json      {"tiny": ["answers mt-bench answers of ADPA eb9cd70debd8", ...], ...}
+    python -m tests.goldens ids.json      {"tiny": ["answers answers of ADPA eb9cd70debd8", ...], ...}
     python -m tests.goldens losses.json   {"DPO": {"terms": {"dpo": 0.69}, "gradient_norm": 1.2}, ...}
 
 An id changes only with a version bump, and a loss only with its formula; then the file is written anew.
@@ -55,7 +55,7 @@ def offline(folder: Path) -> Iterator[None]:
 
 
 def ids(folder: Path) -> dict[str, list[str]]:
-    """Kind, label and id of every step of the suites that ship and of the tests', planned without a network."""
+    """Kind, label and id of every step of the shipped and the tests' suites, planned without a network."""
     with offline(folder), hub.unresolved_allowed():
         plans = {
             name: plan(suite.load(path), methods.registry(), Machine())
