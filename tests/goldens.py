@@ -16,13 +16,13 @@ from unittest import mock
 
 import torch
 from huggingface_hub import constants
-from synthetic import EVERYTHING, policy_for, step_of, world, written
 
 import methods
 from harness import hub, suite
 from harness.benchmark_sources import SOURCES
 from harness.plan import plan
 from harness.setting import Machine
+from tests.synthetic import EVERYTHING, policy_for, step_of, world, written
 
 GOLDEN = Path(__file__).parent / "golden"
 TESTS = Path(__file__).parent

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from synthetic import (
+from torch import Tensor
+
+from methods import adpa, dckd, dpo, sft, vanillakd
+from methods.api import Method
+from methods.batch import Chunk, Role, Statistic, statistic
+from methods.formulas import reverse_kl, teacher_kl
+from methods.ops import Head, Hidden, Signal, TopK, token_statistics
+from tests.rooms import room
+from tests.synthetic import (
     EVERYTHING,
     VOCAB,
     Gradient,
@@ -19,14 +27,6 @@ from synthetic import (
     world,
     written,
 )
-from torch import Tensor
-
-from methods import adpa, dckd, dpo, sft, vanillakd
-from methods.api import Method
-from methods.batch import Chunk, Role, Statistic, statistic
-from methods.formulas import reverse_kl, teacher_kl
-from methods.ops import Head, Hidden, Signal, TopK, token_statistics
-from tests.rooms import room
 
 N = 9
 

@@ -18,13 +18,13 @@ import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import Collator
-from openllm_rows import data_folder, hub_folder, plain, reader_folder
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.openllm import TaskResult, evaluate
 from harness import workers
 from harness.lm import PooledLM, likelihood_batches
 from harness.workers import Pool
+from tests.openllm_rows import data_folder, hub_folder, plain, reader_folder
 
 TASKS = {
     "arc_challenge": 25,

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from openllm_rows import data_folder, hub_folder, reader_folder
-from openllm_rows import plain as hub_samples
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.openllm import evaluate
 from benchmarks.openllm_tasks import V1, check, expand
+from tests.openllm_rows import data_folder, hub_folder, reader_folder
+from tests.openllm_rows import plain as hub_samples
 
 WORDS = [f"w{n}" for n in range(40)]
 MULTIPLE_CHOICE = """

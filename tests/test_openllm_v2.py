@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from openllm_rows import data_folder, hub_folder, plain, reader_folder
 
 from benchmarks.openllm import TaskResult, evaluate
 from benchmarks.openllm_scores import CHOICES, Score, averages, normalised, scores
@@ -16,6 +15,7 @@ from harness.lm import PooledLM
 from harness.openllm import run
 from harness.store import Work
 from harness.workers import Pool
+from tests.openllm_rows import data_folder, hub_folder, plain, reader_folder
 
 
 def result(task: str, right: int, of: int) -> TaskResult:

@@ -7,7 +7,15 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from synthetic import (
+from torch import Tensor
+
+import methods
+from harness.examples import Examples
+from harness.policy import Inputs, Policy, Scored
+from methods.api import Method, Needs
+from methods.batch import Batch, MissingSignal, Role, ScoreName, Statistic, Terms, ViewName
+from methods.ops import Hidden, TopK
+from tests.synthetic import (
     EVERYTHING,
     VOCAB,
     Gradient,
@@ -23,14 +31,6 @@ from synthetic import (
     world,
     written,
 )
-from torch import Tensor
-
-import methods
-from harness.examples import Examples
-from harness.policy import Inputs, Policy, Scored
-from methods.api import Method, Needs
-from methods.batch import Batch, MissingSignal, Role, ScoreName, Statistic, Terms, ViewName
-from methods.ops import Hidden, TopK
 
 SPLIT = [[3, 0], [1, 6, 4], [7], [2, 5]]
 CASES = computations()

@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from synthetic import (
+from torch import Tensor
+
+import methods
+from harness import sequences, shared_rows, train
+from harness.examples import Examples
+from harness.loop import set_up
+from harness.models import Model, body, load
+from harness.policy import Policy
+from harness.shared_rows import alike, distinct, lay_out
+from harness.store import Work
+from methods.api import Method
+from tests.rooms import room
+from tests.synthetic import (
     EVERYTHING,
     GROUP,
     VIEWS,
@@ -27,18 +39,6 @@ from synthetic import (
     world,
     written,
 )
-from torch import Tensor
-
-import methods
-from harness import sequences, shared_rows, train
-from harness.examples import Examples
-from harness.loop import set_up
-from harness.models import Model, body, load
-from harness.policy import Policy
-from harness.shared_rows import alike, distinct, lay_out
-from harness.store import Work
-from methods.api import Method
-from tests.rooms import room
 from tests.test_train import CONTEXT, SETTINGS, equal, inputs, preferences
 from tests.tiny_models import tiny_folder
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from synthetic import (
+from torch import Tensor
+
+from harness.examples import Examples
+from harness.loop import Loop
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import Batch, Terms, example_mean, seq_mean
+from tests.synthetic import (
     EVERYTHING,
     Gradient,
     assert_same_gradient,
@@ -21,12 +27,6 @@ from synthetic import (
     world,
     written,
 )
-from torch import Tensor
-
-from harness.examples import Examples
-from harness.loop import Loop
-from methods.api import Method, Needs, Reads, Training
-from methods.batch import Batch, Terms, example_mean, seq_mean
 
 
 @dataclass(frozen=True)

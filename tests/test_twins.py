@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from synthetic import (
+
+import methods
+from methods.adpa_release import ADPARelease
+from methods.api import Method
+from tests.synthetic import (
     ANSWERS,
     EVERYTHING,
     TOP,
@@ -25,11 +29,7 @@ from synthetic import (
     world,
     written,
 )
-from twins import Terms, twin_of
-
-import methods
-from methods.adpa_release import ADPARelease
-from methods.api import Method
+from tests.twins import Terms, twin_of
 
 WEIGHT = 0.7  # of a teacher's term, and DPO's beta: far from where a mistake would be small
 HALVES = [EVERYTHING[: len(ANSWERS) // 2], EVERYTHING[len(ANSWERS) // 2 :]]
@@ -110,9 +110,7 @@ def test_a_policy_under_bfloat16_autocast_says_about_the_same(
 
 
 def test_every_formula_has_a_twin() -> None:
-    import twins_distillation
-    import twins_pairs
-    import twins_sampled
+    from tests import twins_distillation, twins_pairs, twins_sampled
 
     known = {*twins_pairs.TWINS, *twins_distillation.TWINS, *twins_sampled.TWINS}
     assert known == {m.formula for m in methods.BUILT_IN}

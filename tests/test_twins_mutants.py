@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from synthetic import (
+from test_twins import CASES, HALVES, agree, compare, every_case
+from torch import Tensor
+
+from methods.api import Method
+from methods.batch import Batch, Chunk, MissingSignal, Role, Statistic, View
+from tests.synthetic import (
     EVERYTHING,
     TOP,
     Gradient,
@@ -19,12 +24,7 @@ from synthetic import (
     world,
     written,
 )
-from test_twins import CASES, HALVES, agree, compare, every_case
-from torch import Tensor
-from twins import Terms
-
-from methods.api import Method
-from methods.batch import Batch, Chunk, MissingSignal, Role, Statistic, View
+from tests.twins import Terms
 
 # Mutants: what any method could have wrong
 

@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from tiny_models import tiny_folder
 
 from benchmarks.api import Sampling
 from harness.generate import Request, generate
 from harness.workers import Held, Pool
+from tests.tiny_models import tiny_folder
 
 PROMPTS = [[5 + (3 * n + i) % 26 for i in range(2 + n % 7)] for n in range(9)]
 

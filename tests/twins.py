@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from synthetic import GROUP, VOCAB, Gradient, World, gradient_of, tiny_policy, world
 from torch import Tensor
 
 from harness.models import body
 from harness.policy import Policy
+from tests.synthetic import GROUP, VOCAB, Gradient, World, gradient_of, tiny_policy, world
 
 Terms = dict[str, Tensor]
 
@@ -111,9 +111,7 @@ def softplus(x: Tensor) -> Tensor:
 @cache
 def twin_of(formula: str, hp: Any) -> tuple[Terms, Gradient]:
     """Terms and gradient of a formula's twin, computed once for all comparisons."""
-    import twins_distillation
-    import twins_pairs
-    import twins_sampled
+    from tests import twins_distillation, twins_pairs, twins_sampled
 
     known = {**twins_pairs.TWINS, **twins_distillation.TWINS, **twins_sampled.TWINS}
     policy = tiny_policy(valued="dppo" in formula)

@@ -4,9 +4,10 @@ from math import log
 from typing import Any
 
 import torch
-from synthetic import VOCAB
 from torch import Tensor
-from twins import Said, Terms, Token, buckets, kl, mean, nll, per_token
+
+from tests.synthetic import VOCAB
+from tests.twins import Said, Terms, Token, buckets, kl, mean, nll, per_token
 
 
 def forward(t: Token) -> Tensor:

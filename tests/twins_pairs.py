@@ -3,7 +3,8 @@
 from typing import Any
 
 from torch import Tensor
-from twins import Response, Said, Terms, lp, mean, nll, per_token, softplus
+
+from tests.twins import Response, Said, Terms, lp, mean, nll, per_token, softplus
 
 
 def ratio(y: Response) -> Tensor:

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from twins import Response, Said, Terms, lp, mean, nll, per_token
-from twins_distillation import reverse
+
+from tests.twins import Response, Said, Terms, lp, mean, nll, per_token
+from tests.twins_distillation import reverse
 
 # Rankings
 
