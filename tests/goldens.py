@@ -22,10 +22,9 @@ from harness import hub, suite
 from harness.benchmark_sources import SOURCES
 from harness.plan import plan
 from harness.setting import Machine
+from tests.paths import GOLDEN, TESTS
 from tests.synthetic import EVERYTHING, policy_for, step_of, world, written
 
-GOLDEN = Path(__file__).parent / "golden"
-TESTS = Path(__file__).parent
 OWN = {
     "tiny": str(TESTS / "tiny.yaml"),
     "tiny-all": str(TESTS / "tiny-all.yaml"),

@@ -27,7 +27,8 @@ from pathlib import Path
 
 import psutil
 
-TINY = Path(__file__).parent / "tiny.yaml"
+from tests.paths import TINY
+
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
 METHOD = "ADPA"
 ROWS = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl")
@@ -82,7 +83,7 @@ def run(runs: Path, executor: str) -> int:
         from harness import command, suite
         from harness.executors import Chosen
 
-        loaded = suite.load(str(TINY), [BENCHMARKS])
+        loaded = suite.load(TINY, [BENCHMARKS])
         command.run(loaded, runs, only=[METHOD], chosen=Chosen(executor, resources=("cpus=1",)))
         sys.stdout.flush()
         os._exit(0)

@@ -18,8 +18,9 @@ from harness.forecast.forecast import Forecast, forecast
 from harness.forecast.shown import power, size, time, total
 from harness.setting import Machine
 from harness.store import Step, Store
+from tests.paths import ROOT
 
-PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
+PAGE = ROOT / "docs" / "scale.md"
 PAIRS = ("adpa-llama", "adpa-danube-1.8b", "adpa-danube-500m", "adpa-llama2")
 SMALL = {"adpa-llama2": Machine(tokens=2048, batch=16), "smol": Machine(tokens=4096, batch=32)}
 CARDS = {"smol": "4090"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-TINY = str(Path(__file__).parent / "tiny.yaml")
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT, TINY
+
 ENV = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 RESULTS = ("results.jsonl", "training.jsonl", "tables/main.md", "tables/main.csv", "tables/main.tex")
 

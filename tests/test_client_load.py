@@ -15,11 +15,11 @@ import pytest
 from harness.endpoints.client import Endpoint, ask
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import Replies
+from tests.paths import ROOT
 from tests.scripted_server import FAULT, KEY_ENV, Running, text_of
 from tests.test_client import call_of, kept
 from tests.test_client import server as server
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = (  # of every 100 judgments these many are hard; the rest is answered at once
     *(
         "fault=429;retry_after=0.02",

@@ -14,10 +14,10 @@ import pytest
 
 from tests import judging_server
 from tests.judging_server import KEY, KEY_ENV, Running
+from tests.paths import ROOT
 from tests.test_openllm import MULTIPLE_CHOICE, choices, write_rows
 from tests.tiny_models import tiny_folder
 
-ROOT = Path(__file__).parents[1]
 ENV = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", KEY_ENV: KEY}
 DETERMINISTIC = ("results.jsonl", "summaries.jsonl", "judging.jsonl", "tables/main.md", "tables/judging.md")
 SINGLE = (

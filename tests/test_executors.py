@@ -20,9 +20,8 @@ from harness.progress import Lines
 from harness.setting import Machine
 from harness.store import Step, Store
 from tests.executor_steps import asking, step
+from tests.paths import ROOT, TINY
 
-ROOT = Path(__file__).parents[1]
-TINY = str(Path(__file__).parent / "tiny.yaml")
 SMALL = ("run", TINY, "--only", "DPO", "--set", "benchmarks={rule: {data: world/test, max_tokens: 8}}")
 ENV = {
     **os.environ,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 import methods
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 HOUSES = {"harness", "methods", "benchmarks", "reports"}
 STDLIB = set(sys.stdlib_module_names)
 ALLOWED = {

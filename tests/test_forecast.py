@@ -30,8 +30,8 @@ from harness.models import parameters
 from harness.plan import Plan
 from harness.setting import Machine
 from harness.store import Step, Store
+from tests.paths import TINY
 
-TINY = str(Path(__file__).parent / "tiny.yaml")
 FAMILIES = {
     "llama": (LlamaConfig, LlamaForCausalLM),
     "mistral": (MistralConfig, MistralForCausalLM),

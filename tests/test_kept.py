@@ -17,9 +17,8 @@ import torch
 from harness import generate, kept, sequences, signals
 from harness.kept import Lines
 from harness.store import RECORD, Step, Store, Work
+from tests.paths import ROOT
 from tests.tiny_models import VOCAB, tiny_folder
-
-ROOT = Path(__file__).parents[1]
 
 
 def make_model(work: Work) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from harness import workers
 from harness.lm import PooledLM, likelihood_batches
 from harness.workers import Pool
 from tests.openllm_rows import data_folder, hub_folder, plain, reader_folder
+from tests.paths import ROOT
 
 TASKS = {
     "arc_challenge": 25,
@@ -172,12 +173,12 @@ def test_what_is_kept_is_for_one_dtype_batch_size_and_template(world: World) -> 
 def test_a_run_that_was_killed_goes_on_where_it_was(alone: Run, world: World, tmp_path: Path) -> None:
     """SIGKILL once two batches are on the disk, in the middle of a task."""
     script = (
-        "import sys; from pathlib import Path; import test_lm as t\n"
+        "import sys; from pathlib import Path; import tests.test_lm as t\n"
         "if __name__ == '__main__':\n"
         "    world = t.World(*map(Path, sys.argv[1:4]))\n"
         "    t.measured(t.Pool(world.model), world, Path(sys.argv[4]), t.KILLED)\n"
     )
-    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     run = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, world), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": path},

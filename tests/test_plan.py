@@ -11,8 +11,7 @@ from harness.plan import Plan
 from harness.setting import Machine
 from harness.store import Store
 from methods.api import Method
-
-TINY = str(Path(__file__).parent / "tiny.yaml")
+from tests.paths import TINY
 
 
 def plan(*overrides: str, registry: dict[str, Method] | None = None, only: tuple[str, ...] = ()) -> Plan:

@@ -2,14 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from harness import prices
 from harness.prices import Price, Usage
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def test_a_users_file_adds_models_and_overrides_prices(tmp_path):

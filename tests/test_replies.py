@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness.endpoints.replies import Given, Replies
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 ODD = [
     "",
     " \n\r\n\t",

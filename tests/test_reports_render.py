@@ -14,8 +14,8 @@ from reports.main_table import main_tables
 from reports.records import Record
 from reports.render import to_csv, to_latex, to_markdown, to_terminal
 from reports.table import Cell, Column, Mark, Row, Table
+from tests.paths import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 WRITERS = {"md": to_markdown, "csv": to_csv, "tex": to_latex, "txt": to_terminal}
 METHODS = ["Teacher", "Student", "DPO_50%", "ADPA & Co", "SimPO"]
 WHY = "not run: no answers of the reference ADPA & Co"

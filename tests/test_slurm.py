@@ -17,6 +17,7 @@ from harness.executors import Chosen, Executor, opened
 from harness.progress import Lines
 from harness.store import Step, Store
 from tests.executor_steps import step
+from tests.paths import ROOT
 from tests.slurm.cluster import cluster, lacks
 from tests.test_executors import diamond, small
 
@@ -28,7 +29,7 @@ LOOK = ("--slurm", "look=2")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cluster for the tests of this file; a machine that cannot start one skips them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        patch.setenv("PYTHONPATH", str(ROOT))
         try:
             with cluster(tmp_path_factory.mktemp("slurm")) as config:
                 patch.setenv("SLURM_CONF", str(config))

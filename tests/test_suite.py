@@ -9,8 +9,7 @@ import pytest
 import methods
 from harness import suite
 from methods.api import Training
-
-TINY = str(Path(__file__).parent / "tiny.yaml")
+from tests.paths import TINY
 
 
 @pytest.mark.parametrize(

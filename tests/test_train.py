@@ -17,6 +17,7 @@ from harness.examples import orders
 from harness.models import load_tokenizer
 from harness.store import Work
 from methods.api import Training
+from tests.paths import ROOT
 from tests.test_signals import stored
 from tests.tiny_models import VOCAB, tiny_folder
 
@@ -173,7 +174,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    root = Path(__file__).parents[1]
+    root = ROOT
     paths = json.dumps({k: str(v) for k, v in given.items()})
     ranks = [
         subprocess.Popen(

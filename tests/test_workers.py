@@ -16,6 +16,7 @@ import torch
 from benchmarks.api import Sampling
 from harness.generate import Request, generate
 from harness.workers import Held, Pool
+from tests.paths import ROOT
 from tests.tiny_models import tiny_folder
 
 PROMPTS = [[5 + (3 * n + i) % 26 for i in range(2 + n % 7)] for n in range(9)]
@@ -69,8 +70,8 @@ def test_two_workers_give_the_bits_of_one_in_the_order_of_the_items(
     folder: Path, two: Pool, many_threads: None
 ) -> None:
     """Also where this process has two threads, which would change the bits of one prompt's logits."""
-    ours = Pool(folder).map("test_workers:logits", PROMPTS, 2.0)
-    theirs = two.map("test_workers:logits", PROMPTS, 2.0)
+    ours = Pool(folder).map("tests.test_workers:logits", PROMPTS, 2.0)
+    theirs = two.map("tests.test_workers:logits", PROMPTS, 2.0)
     assert [a.shape[1] for a in ours] == [len(p) for p in PROMPTS]
     assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
 
@@ -78,33 +79,33 @@ def test_two_workers_give_the_bits_of_one_in_the_order_of_the_items(
 def test_a_cpu_worker_has_one_thread_and_this_process_gets_its_own_back(
     folder: Path, two: Pool, many_threads: None
 ) -> None:
-    found = two.map("test_workers:threads", range(8))
+    found = two.map("tests.test_workers:threads", range(8))
     assert {count for count, _ in found} == {1}
     assert len({process for _, process in found} - {os.getpid()}) == 2
-    assert Pool(folder).map("test_workers:threads", [0]) == [(1, os.getpid())]
+    assert Pool(folder).map("tests.test_workers:threads", [0]) == [(1, os.getpid())]
     assert torch.get_num_threads() == 2
 
 
 def test_sampled_answers_are_the_same_from_two_workers(folder: Path, two: Pool) -> None:
     requests = [Request(p, Sampling(0.8, 0.9, 6), str(n)) for n, p in enumerate(PROMPTS)]
     batches = [requests[n : n + 4] for n in range(0, len(requests), 4)]
-    ours = Pool(folder).map("test_workers:answers", batches, [3], 7)
-    assert two.map("test_workers:answers", batches, [3], 7) == ours
+    ours = Pool(folder).map("tests.test_workers:answers", batches, [3], 7)
+    assert two.map("tests.test_workers:answers", batches, [3], 7) == ours
     assert [len(batch) for batch in ours] == [4, 4, 1]
 
 
 def test_a_value_error_of_the_function_is_raised_here(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^3 is not liked$"):
-        Pool(folder).map("test_workers:picky", range(6))
+        Pool(folder).map("tests.test_workers:picky", range(6))
 
 
 def test_a_worker_that_dies_is_one_line_and_a_pool_that_failed_starts_anew(two: Pool) -> None:
     with pytest.raises(ValueError, match=r"^3 is not liked$"):
-        two.map("test_workers:picky", range(6))
+        two.map("tests.test_workers:picky", range(6))
     with pytest.raises(
         ChildProcessError
     ) as failure:  # of fresh workers, with nothing left of the failed call
-        two.map("test_workers:fatal", range(5))
+        two.map("tests.test_workers:fatal", range(5))
     assert str(failure.value) in {
         f"worker {n} of 2 on cpu was killed (SIGKILL); out of memory?" for n in (1, 2)
     }
@@ -112,7 +113,7 @@ def test_a_worker_that_dies_is_one_line_and_a_pool_that_failed_starts_anew(two: 
 
 def test_no_items_start_nothing(folder: Path) -> None:
     with Pool(folder / "absent", count=2) as pool:
-        assert pool.map("test_workers:picky", []) == []
+        assert pool.map("tests.test_workers:picky", []) == []
 
 
 @pytest.mark.parametrize(
@@ -133,10 +134,10 @@ def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
         "import sys, time; from pathlib import Path; from harness.workers import Pool\n"
         "if __name__ == '__main__':\n"
         "    pool = Pool(Path(sys.argv[1]), count=2)\n"
-        "    print(*{p for _, p in pool.map('test_workers:threads', [0])}, flush=True)\n"
+        "    print(*{p for _, p in pool.map('tests.test_workers:threads', [0])}, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     run = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         stdout=subprocess.PIPE,
