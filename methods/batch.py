@@ -121,7 +121,7 @@ class View:
         return self._read(self.state_values, role, "state values")
 
     def scores(self, name: ScoreName) -> Tensor:
-        """A number per sequence that a step before training made; "selection": see harness.probes. [B]"""
+        """A number per sequence that a step before training made; "selection": PAD's probes. [B]"""
         return self._read(self.sequence_scores, name, "scores")
 
     def _read(self, known: Mapping[Any, Tensor], name: str, what: str) -> Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.table import Cell, Mark, Table, Unit
+from reports.tables.table import Cell, Mark, Table, Unit
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,12 +18,13 @@ import torch
 from huggingface_hub import constants
 
 import methods
-from harness import hub, suite
-from harness.benchmark_sources import SOURCES
-from harness.plan import plan
-from harness.setting import Machine
+from harness.evaluate.benchmark_urls import SOURCES
+from harness.executors.options import Machine
+from harness.models import hub
+from harness.plan.plan import plan
+from harness.suite import loading
+from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
 from tests.paths import GOLDEN, TESTS
-from tests.synthetic import EVERYTHING, policy_for, step_of, world, written
 
 OWN = {
     "tiny": str(TESTS / "tiny.yaml"),
@@ -57,7 +58,7 @@ def ids(folder: Path) -> dict[str, list[str]]:
     """Kind, label and id of every step of the shipped and the tests' suites, planned without a network."""
     with offline(folder), hub.unresolved_allowed():
         plans = {
-            name: plan(suite.load(path), methods.registry(), Machine())
+            name: plan(loading.load(path), methods.registry(), Machine())
             for name, path in (OWN | {name: name for name in PRESETS}).items()
         }
     return {name: sorted(f"{s.kind} {s.label} {s.id}" for s in found.steps) for name, found in plans.items()}

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import psutil
 
+from harness.suite import loading
 from tests.paths import TINY
 
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
@@ -80,11 +81,11 @@ def run(runs: Path, executor: str) -> int:
         out = os.open(runs.with_suffix(".log"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        from harness import command, suite
-        from harness.executors import Chosen
+        from harness.executors.options import Chosen
+        from harness.run import pipeline
 
-        loaded = suite.load(TINY, [BENCHMARKS])
-        command.run(loaded, runs, only=[METHOD], chosen=Chosen(executor, resources=("cpus=1",)))
+        loaded = loading.load(TINY, [BENCHMARKS])
+        pipeline.run(loaded, runs, only=[METHOD], chosen=Chosen(executor, resources=("cpus=1",)))
         sys.stdout.flush()
         os._exit(0)
     except BaseException as e:
@@ -150,11 +151,13 @@ class Siege:
 
     def check(self) -> None:
         """Every artifact in sight is whole, and as old as it was."""
-        from harness import care
-        from harness.store import Store
+        from harness.store import maintenance
+        from harness.store.store import Store
 
-        self.tally.lost += list(care.damaged(Store(self.runs / "store")))
-        now = {a.folder: a.folder.stat().st_ctime_ns for a in care.artifacts(Store(self.runs / "store"))}
+        self.tally.lost += list(maintenance.damaged(Store(self.runs / "store")))
+        now = {
+            a.folder: a.folder.stat().st_ctime_ns for a in maintenance.artifacts(Store(self.runs / "store"))
+        }
         self.tally.lost += [f"made again: {p}" for p, made in self.seen.items() if now.get(p) != made]
         self.seen.update(now)
 
@@ -197,10 +200,10 @@ def undisturbed(folder: Path) -> tuple[dict[str, Known], dict[str, bytes]]:
     """The steps and the rows of a run that nobody kills."""
     _, status = os.waitpid(run(folder, "inline"), 0)
     assert status == 0, folder.with_suffix(".log").read_text()
-    from harness import care
-    from harness.store import Store
+    from harness.store import maintenance
+    from harness.store.store import Store
 
-    records = [a.record for a in care.artifacts(Store(folder / "store"))]
+    records = [a.record for a in maintenance.artifacts(Store(folder / "store"))]
     known = {r["id"]: Known(r["id"], r["kind"], r["label"], r["seconds"]) for r in records if r}
     return known, {name: (folder / "tiny" / name).read_bytes() for name in ROWS}
 
@@ -215,15 +218,15 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(words)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CI": "true"}
-    from harness.cli_options import quiet_libraries
+    from harness.cli.options import quiet_libraries
 
     quiet_libraries()
-    import harness.answers
-    import harness.command
-    import harness.judgments
-    import harness.prepare
-    import harness.signals
-    import harness.train  # noqa: F401
+    import harness.data.prepare
+    import harness.evaluate.answers
+    import harness.evaluate.judgments
+    import harness.run.pipeline
+    import harness.signals.stored
+    import harness.train.step  # noqa: F401
 
     tally, began = Tally(given.seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:

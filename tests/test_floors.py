@@ -81,8 +81,8 @@ def test_methods_do_not_import_each_other(path: Path) -> None:
         "methods.api",
         "methods.batch",
         "methods.formulas",
-        "methods.head",  # of methods.ops
-        "methods.rows",
+        "methods.kernels.output_head",  # of methods.kernels.token_statistics
+        "methods.kernels.row_functions",
     }
 
 
@@ -104,7 +104,7 @@ def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
     [
         ("methods", "import torch.nn.functional as F\nimport math", set()),
         ("methods", "def f():\n    import numpy", {"numpy"}),
-        ("methods", "from harness.models import Head", {"harness"}),
+        ("methods", "from harness.models.loading import Head", {"harness"}),
         ("methods", "from . import api", set()),
         ("benchmarks", "def f():\n    from lm_eval import tasks", set()),
         ("benchmarks", "from lm_eval import tasks", {"lm_eval"}),
@@ -129,7 +129,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_starts_without_torch_and_transformers() -> None:
-    found = python("import sys, harness.cli; print(*{m.partition('.')[0] for m in sys.modules})")
+    found = python("import sys, harness.cli.app; print(*{m.partition('.')[0] for m in sys.modules})")
     assert found.returncode == 0, found.stderr
     loaded = set(found.stdout.split())
     assert "typer" in loaded
@@ -137,6 +137,6 @@ def test_the_command_line_starts_without_torch_and_transformers() -> None:
 
 
 def test_help_is_there() -> None:
-    found = python("import sys; sys.argv = ['bench', '--help']; from harness.cli import main; main()")
+    found = python("import sys; sys.argv = ['bench', '--help']; from harness.cli.app import main; main()")
     assert found.returncode == 0, found.stderr
     assert "run" in found.stdout and "methods" in found.stdout

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from harness.prices import Price, Prices, Usage, usd
+from harness.endpoints.prices import Price, Prices, Usage, usd
 
 BYTES_A_TOKEN = 3  # fewer than in English or Chinese text, so that a prompt is not underestimated
 TOKENS_AROUND = 16  # what a chat template adds to a prompt

@@ -2,8 +2,8 @@
 
     replies/openai/host-4711-9b2c.jsonl   {"key": "9f3a...", "text": "[[7]]", "model": "gpt-4", ...}
 
-A reply counts once it is on the disk (harness.kept). A line that a kill cut short is left out and counted; of
-a key that stands twice the first is kept. Failures are not kept.
+A reply counts once it is on the disk (store/append_log). A line that a kill cut short is left out and
+counted; of a key that stands twice the first is kept. Failures are not kept.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from harness.kept import Lines
+from harness.store.append_log import Lines
 
 
 @dataclass(frozen=True)

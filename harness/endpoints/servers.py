@@ -42,9 +42,11 @@ from typing import Any, Literal, Self
 
 import psutil
 
+from harness.common import supervisor
+
 Engine = Literal["transformers", "vllm"]
 
-KEEPER = Path(__file__).with_name("keeper.py")
+KEEPER = Path(supervisor.__file__)
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
 SECONDS_BETWEEN_LOOKS = 0.2

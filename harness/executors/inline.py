@@ -2,9 +2,10 @@
 
 import time
 
-from harness.executors import Outcome
-from harness.executors.work import compute_with
-from harness.store import Step, Store
+from harness.executors.job import compute_with
+from harness.executors.protocol import Outcome
+from harness.store.step import Step
+from harness.store.store import Store
 
 
 class Inline:

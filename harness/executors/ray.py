@@ -12,10 +12,10 @@ from typing import Any
 
 import typer
 
-from harness.executors import Office, Outcome
+from harness.executors.job import do, job
+from harness.executors.protocol import Office, Outcome
 from harness.executors.resources import Share
-from harness.executors.work import do, job
-from harness.store import Step
+from harness.store.step import Step
 
 RETRIES = 2  # of a step whose worker died
 SECONDS_TO_ANSWER = 10.0  # of an address

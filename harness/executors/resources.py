@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness.store import Step
-from harness.validation import nearest
+from harness.common.suggest import nearest
+from harness.store.step import Step
 
 ON_DEVICE = frozenset(
     {"train", "objective", "answers", "openllm", "signals", "rollouts", "probes", "rewards"}

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.executors import Office, Outcome
+from harness.executors.job import Job, do, job
+from harness.executors.protocol import Office, Outcome
 from harness.executors.resources import pairs
-from harness.executors.work import Job, do, job
-from harness.store import Step
+from harness.store.step import Step
 
 MISSING = '--executor slurm: not installed; pip install "prefbench[slurm]"'
 MINUTES = 240  # of a job that nobody has estimated, until the option `--slurm time=` says otherwise

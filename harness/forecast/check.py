@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.forecast.forecast import Forecast
-from harness.forecast.shown import aligned, power, size, time
-from harness.store import Step, Store
+from harness.forecast.report import aligned, power, size, time
+from harness.store.step import Step
+from harness.store.store import Store
 
 HEAD = ("kind", "done", "FLOPs", "recorded", "ratio", "time", "recorded", "ratio", "disk", "on disk", "ratio")
 

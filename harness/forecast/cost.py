@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness import prices
-from harness.forecast.models import Models
+from harness.endpoints import prices
+from harness.executors.options import Machine
+from harness.forecast.sizes import Models
 from harness.forecast.texts import Texts
-from harness.setting import Machine
-from harness.store import Store
-from harness.suite import Suite
+from harness.store.store import Store
+from harness.suite.schema import Suite
 from methods.api import Method
 
 Work = Literal["train", "forward", "decode", "judge", "files"]

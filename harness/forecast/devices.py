@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from harness.common.suggest import nearest
 from harness.forecast.cost import Cost
 from harness.forecast.tables import table
-from harness.validation import nearest
 
 CALL = 5.0  # seconds of a judge's reply, assumed
-AT_ONCE = 16  # calls under way, as harness.benchmark_specs.Judge has it
+AT_ONCE = 16  # calls under way, as harness.suite.benchmarks.Judge has it
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.forecast.cost import Cost, Sizes
-from harness.forecast.costs import cost_of
 from harness.forecast.devices import Device
 from harness.forecast.schedule import Job, Schedule, schedule
 from harness.forecast.sharing import Sharing, sharing
-from harness.plan import Plan
-from harness.store import Step
+from harness.forecast.step_costs import cost_of
+from harness.plan.plan import Plan
+from harness.store.step import Step
 
 ON_DEVICE = ("train", "forward", "decode")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from harness.forecast.cost import Cost
-from harness.passes import passes
-from harness.plan import Plan, ordered
-from harness.store import Step
+from harness.plan.plan import Plan, ordered
+from harness.plan.row_steps import passes
+from harness.store.step import Step
 
 
 class Sharing(NamedTuple):
@@ -38,7 +38,7 @@ def sharing(plan: Plan, costs: Mapping[str, Cost]) -> Sharing:
         return sum(s.kind == "rollouts" and s.sources["model"].id in teachers for s in steps)
 
     return Sharing(
-        *passes(plan),
+        *passes(plan.cells),
         responses(alone),
         responses(together),
         len(alone),

@@ -7,10 +7,11 @@ tokens those of texts.yaml. A response nobody wrote yet has `max_tokens`: the mo
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.forecast.models import Unknown
+from harness.forecast.sizes import Unknown
 from harness.forecast.tables import table
-from harness.store import Part, Step, Store
-from harness.suite import Suite
+from harness.store.step import Part, Step
+from harness.store.store import Store
+from harness.suite.schema import Suite
 
 LONGEST = "responses of max_tokens each, the most there can be"
 KEPT = "no row dropped"

@@ -8,12 +8,12 @@ import math
 from typing import Any, NamedTuple
 
 from harness.forecast.cost import Cost, Sizes
-from harness.forecast.models import ModelSize
-from harness.forecast.passes import passing
+from harness.forecast.inference import passing
+from harness.forecast.sizes import ModelSize
 from harness.forecast.texts import LONGEST, Text
-from harness.memory import ON_GPU
-from harness.store import Step
-from harness.train import PROBE
+from harness.models.memory import ON_GPU
+from harness.store.step import Step
+from harness.train.step import PROBE
 from methods.api import Needs, Online
 
 STATE, STEP = 16, 20  # bytes a parameter while gradients are computed, and while they are applied
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
 
 
 def train(step: Step, sizes: Sizes) -> Cost:
-    """Operations as harness.train records them, those of a live teacher and of the policy's own rollouts
+    """Operations as harness.train.step records them, those of a live teacher and of the policy's own rollouts
     with them; disk: the model in float32, and each checkpoint.
     """
     model, needs = sizes.models.of(step.inputs["start"]), needs_of(step, sizes)

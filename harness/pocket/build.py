@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.pocket import dialogues, exams, pretrain, tokens
+from harness.pocket import benchmark_files, dialogues, tokenizer
+from harness.pocket import pretraining_text as pretrain
 from harness.pocket.facts import ANIMALS, PEOPLE, Facts, Split, draw_facts, to_json
 
 HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
@@ -51,7 +52,7 @@ def build(world: World, out: Path) -> dict[str, int]:
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "world.json").write_text(to_json(facts), encoding="utf-8")
-    tokens.save(out / "tokenizer")
+    tokenizer.save(out / "tokenizer")
     texts = [{"text": text} for text in pretrain.texts(world.pretrain, facts, rng("pretrain"))]
     train = dialogues.preferences(world.pairs, "train", facts, rng("pairs"))
     validation = dialogues.preferences(world.validation_pairs, "validation", facts, rng("validation pairs"))
@@ -70,9 +71,9 @@ def _exams(world: World, split: Split, facts: Facts, out: Path, rng: random.Rand
     """The three benchmarks' files of one held-out split."""
     for name in ("mt_bench", "alpaca_eval", "openllm"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    two_turns = exams.mt_bench(world.mt_questions, split, facts, rng)
-    questions = exams.alpaca_eval(world.questions, split, facts, rng)
-    _write_rows(out / "mt_bench" / "judge_prompts.jsonl", exams.judge_prompts())
+    two_turns = benchmark_files.mt_bench(world.mt_questions, split, facts, rng)
+    questions = benchmark_files.alpaca_eval(world.questions, split, facts, rng)
+    _write_rows(out / "mt_bench" / "judge_prompts.jsonl", benchmark_files.judge_prompts())
     (out / "alpaca_eval" / "questions.json").write_text(
         json.dumps(questions, indent=1) + "\n", encoding="utf-8"
     )
@@ -80,8 +81,8 @@ def _exams(world: World, split: Split, facts: Facts, out: Path, rng: random.Rand
         f"{split}/mt_bench": _write_rows(out / "mt_bench" / "question.jsonl", two_turns),
         f"{split}/alpaca_eval": len(questions),
     }
-    for task, rows in exams.openllm(split, facts, rng).items():
-        (out / "openllm" / f"{task}.yaml").write_text(exams.task_yaml(task), encoding="utf-8")
+    for task, rows in benchmark_files.openllm(split, facts, rng).items():
+        (out / "openllm" / f"{task}.yaml").write_text(benchmark_files.task_yaml(task), encoding="utf-8")
         counts[f"{split}/{task}"] = _write_rows(out / "openllm" / f"{task}.jsonl", rows)
     return counts
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from benchmarks.api import Message
 from harness.pocket.answers import GRADES, write
-from harness.pocket.draw import draw, draw_two, words_of
 from harness.pocket.facts import Facts, Split
 from harness.pocket.questions import CATEGORIES, Key, ab_question
-from harness.pocket.rule import score
+from harness.pocket.sampling import draw, draw_two, words_of
+from harness.pocket.scoring import score
 
 TWO_TURNS = 0.2  # of dialogues and pairs
 AB_SHARE = 0.08  # of dialogues that ask which of two answers is better

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from reports.page.table_views import CellView, RowView, TableView
 from reports.page.vega import ACCENT, FAINT, INK, PAPER, STUDENT_INK, Spec, inks, names, quantity, svg
-from reports.page.views import CellView, RowView, TableView
-from reports.records import Record, Summary, Training
-from reports.table import STUDENT, TEACHER, Column
+from reports.records.rows import Record, Summary, Training
+from reports.tables.table import STUDENT, TEACHER, Column
 
 ROW = 19  # px of a method's line
 HEIGHT = 270  # px of a scatter plot

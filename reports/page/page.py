@@ -16,13 +16,15 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import main_table, run
-from reports.page import embed, figures, planes, steps, texts, views
+from reports import build as run
+from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
-from reports.page.texts import Made, Text
-from reports.page.views import TableView
-from reports.run import Rows
-from reports.table import STUDENT
+from reports.page.table_views import TableView
+from reports.records import run_folder, texts
+from reports.records.run_folder import Rows
+from reports.records.texts import Made, Text
+from reports.tables import main as main_table
+from reports.tables.table import STUDENT
 
 HERE = Path(__file__).parent
 NAME = "report.html"
@@ -41,7 +43,7 @@ class Group(NamedTuple):
 def write(folder: Path) -> Path:
     """Write the page of a run's folder into it; ValueError where the folder is no run."""
     made, said = texts.read_steps(folder / "steps.jsonl"), texts.read_texts(folder / "texts.jsonl")
-    page = render(run.read(folder), said, made)
+    page = render(run_folder.read(folder), said, made)
     path = folder / NAME
     aside = path.with_name(path.name + ".partial")
     aside.write_text(page, encoding="utf-8")
@@ -51,10 +53,10 @@ def write(folder: Path) -> Path:
 
 def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[Made] = ()) -> str:
     """The page of a run's rows, and of its texts and steps where there are any."""
-    methods, sets = rows.methods(), views.groups(said)
+    methods, sets = rows.methods(), table_views.groups(said)
     tables = _tables(rows, sets)
-    kinds = steps.by_kind(made)
-    data = embed.data(said, methods)
+    kinds = plan_view.by_kind(made)
+    data = answer_data.data(said, methods)
     style, code = _file("page.css"), _file("page.js")
     html = (
         _environment()
@@ -74,8 +76,8 @@ def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[Made] = ()) -> 
             kinds=kinds,
             kinds_figure=figures.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
             labels={step.id: step.label for step in made},
-            trained=steps.trained(made),
-            settings=steps.settings(made),
+            trained=plan_view.trained(made),
+            settings=plan_view.settings(made),
             data=data,
         )
     )
@@ -133,31 +135,31 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple
     return [(f"{n:,}", noun.removesuffix("s") if n == 1 else noun) for n, noun in counts]
 
 
-def _tables(rows: Rows, sets: Sequence[views.Of]) -> list[TableView]:
+def _tables(rows: Rows, sets: Sequence[table_views.Of]) -> list[TableView]:
     """Every table, pair by pair, since links need to know whose it is."""
     found: dict[str, list[TableView]] = {}
     for pair in sorted(rows.methods()):
         own = rows.of(pair)._replace(checks=())
         for name, tables in run.build(own).items():
-            found.setdefault(name, []).extend(views.view(name, table, pair, sets) for table in tables)
+            found.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
     checks = run.build(Rows(checks=rows.checks))
     return [
         *(view for of in found.values() for view in of),
-        *(views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),
+        *(table_views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),
     ]
 
 
 def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
     main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
     forests = [f for t in main for f in figures.forests(t)]
-    spent = [f for m, c in zip(main, cost, strict=False) for f in planes.costs(m, c)]
+    spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
     taxes, categories = [], []
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         categories += figures.categories(own.summed, names)
         if STUDENT in names:
             less = main_table.difference_tables(own.measured, names, STUDENT)
-            taxes += [f for t in less for f in planes.taxes(views.view("", t, pair, ()))]
+            taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
     found = [
         Group("Every column with its intervals", "The dashed line is the Student.", forests),
         Group(

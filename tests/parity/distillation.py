@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from trl.trainer.distillation_trainer import _chunked_divergence_loss
 
-from harness.models import body
-from harness.policy import pad
+from harness.models.loading import body
+from harness.models.policy import pad
 from methods.batch import ViewName
 from methods.gkd import GKD
 from tests.parity import trainers

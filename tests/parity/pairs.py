@@ -9,11 +9,11 @@ from methods.dpo import DPO
 from methods.ipo import IPO
 from methods.smoothed_dpo import SmoothedDPO
 from methods.wpo import WPO
+from tests.methods.synthetic import EVERYTHING
 from tests.parity import trainers
 from tests.parity.table import Compared, Result
 from tests.parity.trainers import Trainer
 from tests.parity.world import World, ours
-from tests.synthetic import EVERYTHING
 
 BELOW_CAP = [1, 2, 4, 5, 7]  # pairs whose weight in WPO is below 1: those of no likeliest answer
 

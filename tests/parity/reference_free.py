@@ -6,10 +6,10 @@ from torch import Tensor
 
 from methods.orpo import ORPO
 from methods.simpo import SimPO, SimPORelease
+from tests.methods.synthetic import EVERYTHING
 from tests.parity import trainers
 from tests.parity.table import Compared, Result
 from tests.parity.world import World, ours, world
-from tests.synthetic import EVERYTHING
 
 
 def same(at: World) -> Iterator[Compared]:

@@ -12,11 +12,11 @@ from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.experimental.gkd import GKDConfig, GKDTrainer
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-from harness.models import Model
+from harness.models.loading import Model
 from methods.batch import ViewName
+from tests.harness.models.tiny_models import tiny_tokenizer
 from tests.parity.table import Result
 from tests.parity.world import World
-from tests.tiny_models import tiny_tokenizer
 
 Trainer = Any
 PAIR = {"prompt": ["a b"], "chosen": [" c"], "rejected": [" d"]}  # a constructor wants data; it is not used

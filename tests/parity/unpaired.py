@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from methods.kto import KTO
+from tests.methods.synthetic import EVERYTHING
 from tests.parity import trainers
 from tests.parity.table import Compared
 from tests.parity.trainers import Trainer
 from tests.parity.world import World, ours
-from tests.synthetic import EVERYTHING
 
 
 def same(at: World) -> Iterator[Compared]:

@@ -15,15 +15,15 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import methods
-from harness import sequences
-from harness.examples import Examples
-from harness.live import Frozen, Live
-from harness.models import Model, head_of
-from harness.policy import Policy
+from harness.data import token_sequences
+from harness.models.loading import Model, head_of
+from harness.models.policy import Policy
+from harness.signals.live import Frozen, Live
+from harness.train.examples import Examples
 from methods.batch import Role, ViewName
+from tests.methods.kernels.memory_budgets import room
+from tests.methods.synthetic import EVERYTHING, step_of
 from tests.parity.table import Result
-from tests.rooms import room
-from tests.synthetic import EVERYTHING, step_of
 
 VOCAB = 64
 MICRO_BATCHES = 3  # of our side's step; TRL's side is one batch
@@ -114,8 +114,10 @@ def ours(name: str, hp: Any, at: World, step: Sequence[int] = EVERYTHING) -> Res
     views, signals = {}, {}
     for view, reads in needs.views.items():
         rows = zip(at.prompts, at.answers[view], strict=True)
-        sequences.write(at.folder / view, (sequences.response(i, *row) for i, row in enumerate(rows)))
-        views[view] = sequences.Sequences(at.folder / view)
+        token_sequences.write(
+            at.folder / view, (token_sequences.response(i, *row) for i, row in enumerate(rows))
+        )
+        views[view] = token_sequences.Sequences(at.folder / view)
         for role in reads.signal_roles():
             signals[view, role] = Live(Frozen(at.frozen[role], head_of(at.frozen[role], VOCAB)), views[view])
     index = np.array(EVERYTHING)[:, None]

@@ -12,11 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import command, execute, suite
-from harness import plan as planning
+from harness.executors import scheduler
 from harness.executors.inline import Inline
-from harness.progress import Lines
-from harness.store import Step, Store
+from harness.plan import plan as planning
+from harness.run import pipeline
+from harness.run.progress import Lines
+from harness.store.step import Step
+from harness.store.store import Store
+from harness.suite import loading
 
 SUITE = "pocket"
 TEACHER = "Teacher"  # the row whose steps make the teachers' checkpoints
@@ -24,7 +27,7 @@ TEACHER = "Teacher"  # the row whose steps make the teachers' checkpoints
 
 def _seconds(runs: Path, *options: str) -> float:
     began = time.perf_counter()
-    code = "from harness.cli import main; main()"
+    code = "from harness.cli.app import main; main()"
     words = [sys.executable, "-c", code, "run", SUITE, "--runs", str(runs), *options]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=env)
@@ -33,16 +36,16 @@ def _seconds(runs: Path, *options: str) -> float:
 
 def rows() -> list[str]:
     """The methods of the suite, in its order."""
-    return list(suite.load(SUITE, []).methods)
+    return list(loading.load(SUITE, []).methods)
 
 
 def make_teachers(runs: Path) -> None:
     """A store that holds the teachers' checkpoints and what they stand on."""
     store = Store(runs / "store")
-    plan = command.planned(suite.load(SUITE, []), [], store, command.machine(runs), None)
+    plan = pipeline.planned(loading.load(SUITE, []), [], store, pipeline.machine(runs), None)
     sources = [c.source for c in plan.cells if c.method == TEACHER and isinstance(c.source, Step)]
     steps = planning.ordered(sources)
-    execute.run(steps, store, Lines(len(steps)), Inline(store, threads=1))
+    scheduler.run(steps, store, Lines(len(steps)), Inline(store, threads=1))
 
 
 def run(root: Path, machine: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Answers to 256 prompts, by `harness.generate` and by transformers in batches of the same size."""
+"""Answers to 256 prompts, by `harness.models.generation` and by transformers in batches of the same size."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ PROMPTS, BATCH, NEW, END = 256, 64, 64, 3
 
 def run(at: Path, side: str) -> dict[str, Any]:
     """Seconds, and how many tokens were answered; greedy, the student of the world."""
-    from harness.models import load
+    from harness.models.loading import load
 
     model = load(at / "student")
     every = world.pairs(at)
@@ -26,7 +26,7 @@ def run(at: Path, side: str) -> dict[str, Any]:
 
 def _ours(model: Any, prompts: list[list[int]]) -> int:
     from benchmarks.api import Sampling
-    from harness.generate import Request, generate
+    from harness.models.generation import Request, generate
 
     how = Sampling(temperature=0.0, max_tokens=NEW)
     requests = [Request(prompt, how, str(i)) for i, prompt in enumerate(prompts)]

@@ -1,4 +1,4 @@
-"""Our side: the loop and the optimizer step that `harness.train` runs, on the world's files."""
+"""Our side: the loop and the optimizer step that `harness.train.step` runs, on the world's files."""
 
 import time
 from dataclasses import asdict
@@ -8,15 +8,20 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from harness.loop import set_up
-from harness.setting import Machine
-from harness.store import Work
+from harness.executors.options import Machine
+from harness.store.step import Work
+from harness.train.loop import set_up
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
 
 METHOD_FILE = str(Path(__file__).with_name("forward_kd.py"))
-HEAD = ("_AtIds", "_AtIdsBackward", "_Run", "_RunBackward")  # the passes of methods/head.py and rows.py
+HEAD = (
+    "_AtIds",
+    "_AtIdsBackward",
+    "_Run",
+    "_RunBackward",
+)  # the passes of methods/kernels/output_head.py and rows.py
 COMPILED = "compiled"  # the side in `auto` whose layers torch.compile fuses
 SHOWN = 12  # operations of the profile
 

@@ -11,7 +11,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.experimental.gkd import GKDConfig, GKDTrainer
 
-from harness.policy import pad
+from harness.models.policy import pad
 from tests.perf import world
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale

@@ -22,7 +22,7 @@ def make(at: Path, vocab: int, scale: Scale) -> dict[str, float]:
     import torch
     from transformers import LlamaForCausalLM
 
-    from tests.tiny_models import WORDS, tiny_tokenizer
+    from tests.harness.models.tiny_models import WORDS, tiny_tokenizer
 
     words = [*WORDS[:5], *(f"w{n}" for n in range(vocab - 5))]
     for seed, (name, (shape, dtype)) in enumerate(scale.models.items()):
@@ -49,7 +49,7 @@ def _config(shape: Shape, vocab: int) -> Any:
 def _write_pairs(at: Path, vocab: int, scale: Scale) -> None:
     import torch
 
-    from harness import sequences
+    from harness.data import token_sequences
 
     draw = torch.Generator().manual_seed(7)
 
@@ -62,8 +62,8 @@ def _write_pairs(at: Path, vocab: int, scale: Scale) -> None:
         lengths = [prompt, *(max(integer(*scale.total) - prompt, 16) for _ in SIDES)]
         pairs.append([torch.randint(5, vocab, (n,), generator=draw).tolist() for n in lengths])
     for i, side in enumerate(SIDES, 1):
-        rows = (sequences.response(row, pair[0], pair[i]) for row, pair in enumerate(pairs))
-        sequences.write(at / side, rows)
+        rows = (token_sequences.response(row, pair[0], pair[i]) for row, pair in enumerate(pairs))
+        token_sequences.write(at / side, rows)
     (at / "pairs.json").write_text(json.dumps(pairs))
 
 
@@ -74,9 +74,9 @@ def _of(name: str) -> str:
 
 def _said(at: Path, name: str, scale: Scale) -> float:
     """Write what a frozen model says of one side, or its head; seconds."""
-    from harness import signals
-    from harness.setting import Machine
-    from harness.store import Work
+    from harness.executors.options import Machine
+    from harness.signals import stored
+    from harness.store.step import Work
 
     (at / name).mkdir()
     model, form = FORMS[_of(name)]
@@ -84,10 +84,10 @@ def _said(at: Path, name: str, scale: Scale) -> float:
     inputs, context = {"model": at / model}, asdict(Machine(device=scale.device))
     began = time.perf_counter()
     if name.startswith("head."):
-        signals.run_head(Work({"dtype": dtype}, inputs, at / name, context))
+        stored.run_head(Work({"dtype": dtype}, inputs, at / name, context))
     else:
         inputs["sequences"] = at / name.partition(".")[2]
-        signals.run(Work({"form": form, "dtype": dtype}, inputs, at / name, context))
+        stored.run(Work({"form": form, "dtype": dtype}, inputs, at / name, context))
     return time.perf_counter() - began
 
 
@@ -117,7 +117,7 @@ def flops(at: Path, scale: Scale, sides: int, vocab: int) -> int:
     import torch
     from transformers import LlamaForCausalLM
 
-    from harness.models import training_flops
+    from harness.models.loading import training_flops
 
     with torch.device("meta"):
         model = LlamaForCausalLM(_config(scale.student, vocab))

@@ -1,0 +1,291 @@
+"""Arena-Hard's own files: questions, answers and judgments, as its tools read and write them.
+
+    model_answer/<model>.jsonl            {"uid": "328c...", "ans_id": "...", "model": "m", "messages":
+                                           [..., {"role": "assistant", "content": {"answer": "..."}}]}
+    model_judgment/<judge>/<model>.jsonl  {"uid": "328c...", "category": "hard_prompt", "judge": "...",
+                                           "model": "m", "baseline": "...", "games": [game, game]}
+    game                                  {"score": "A>>B", "judgment": {"answer": "..."}, "prompt": [...]}
+
+Game 1 shows the baseline's answer as A and the model's as B, game 2 the other way round. Written is
+upstream's layout of 2025; the one of 2024 is read too. Every file may be gzipped. Ids are hashes, times are 0
+and rows are sorted: the same content gives the same bytes. Style metadata is not written: upstream's
+utils/add_markdown_info.py adds it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
+
+from benchmarks.api import Answer, Question, Score, Unparsed
+from benchmarks.arena_hard import style_control
+from benchmarks.arena_hard.style_control import Style
+from benchmarks.json_files import Row, json_lines
+
+Order = Literal["ab", "ba"]
+ORDERS: tuple[Order, Order] = ("ba", "ab")  # of the games; "ab": ours is A
+
+VERDICTS = {"A>>B": 1.0, "A>B": 0.75, "A=B": 0.5, "B>A": 0.25, "B>>A": 0.0}  # from A's view
+SAME = {
+    "B<<A": "A>>B",
+    "B<A": "A>B",
+    "B=A": "A=B",
+    "A<B": "B>A",
+    "A<<B": "B>>A",
+}  # upstream's other spellings
+BASELINES = {  # category -> the model that its answers are compared with
+    "arena-hard-v0.1": "gpt-4-0314",
+    "hard_prompt": "o3-mini-2025-01-31",
+    "creative_writing": "gemini-2.0-flash-001",
+}
+
+LAYOUT = "Arena-Hard's format"
+
+
+class Verdict(TypedDict):
+    """One game. value: 0-1, 1 is the model far better, None where no verdict was read; reply: the judge's."""
+
+    question: str
+    category: str
+    order: Order
+    value: float | None
+    reply: str
+    prompt: NotRequired[str]  # the user's message to the judge
+
+
+def value_of(label: str, order: str) -> float | None:
+    """A label of the judge as 0, 0.25, 0.5, 0.75 or 1 from our view; None where it is no label."""
+    found = VERDICTS.get(SAME.get(label, label))
+    return found if found is None or order == "ab" else 1 - found
+
+
+def label_of(value: float, order: str) -> str:
+    """The label that `value_of` reads as `value`. ValueError where there is none."""
+    seen = value if order == "ab" else 1 - value
+    for label, known in VERDICTS.items():
+        if known == seen:
+            return label
+    raise ValueError(f"no verdict has the value {value}; known: {', '.join(map(str, VERDICTS.values()))}")
+
+
+def find(folder: Path, version: str, name: str) -> Path | None:
+    """The file `name`, "question" or "model_answer/<model>", of a version, gzipped or not.
+
+    It is <name>_<version>.jsonl, or model_answer_<version>_<model>.jsonl; or lies as upstream has it, in
+    the folder of the version, in data/arena-hard-<version>, or in arena-hard-<version>.
+    """
+    kind, _, model = name.partition("/")
+    flat = f"{kind}_{version}_{model}" if model else f"{kind}_{version}"
+    places = (flat, f"data/arena-hard-{version}/{name}", f"arena-hard-{version}/{name}", name)
+    paths = (folder / f"{place}.jsonl{suffix}" for place in places for suffix in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def answers_path(folder: Path, version: str, model: str) -> Path:
+    """Where a model's answers lie. ValueError: none there; it names the file, and the nearest that is."""
+    if path := find(folder, version, f"model_answer/{model}"):
+        return path
+    flat = f"model_answer_{version}_"
+    upstream = (
+        f"data/arena-hard-{version}/model_answer",
+        f"arena-hard-{version}/model_answer",
+        "model_answer",
+    )
+    paths = [
+        *folder.glob(f"{flat}*.jsonl*"),
+        *(p for place in upstream for p in folder.glob(f"{place}/*.jsonl*")),
+    ]
+    known = sorted({p.name.removeprefix(flat).removesuffix(".gz").removesuffix(".jsonl") for p in paths})
+    near = get_close_matches(model, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise ValueError(f"no {flat}{model}.jsonl[.gz] in {folder}{hint} known: {', '.join(known) or 'none'}")
+
+
+def read_questions(folder: Path, version: str) -> list[Question]:
+    """The questions of a version, in the order of the file."""
+    if not (path := find(folder, version, "question")):
+        raise ValueError(f"{folder} has no question_{version}.jsonl[.gz], nor question.jsonl")
+    rows = read_rows(path, ("category",))
+    questions = [Question(_id(row), (_prompt(row),), row["category"]) for row in rows]
+    ids = [q.id for q in questions]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"{path}: {len(ids) - len(set(ids))} question ids stand twice")
+    return questions
+
+
+def read_answers(path: Path) -> dict[str, Answer]:
+    """Question id -> a model's answer. Tokens are those of the file's metadata, 0 where it has none."""
+    found = {}
+    for row in read_rows(path):
+        tokens = int(_metadata(row).get("token_len", 0))
+        found[_id(row)] = Answer(_id(row), (_answer(path, row),), (tokens,), (False,))
+    return found
+
+
+def read_styles(path: Path) -> dict[str, Style]:
+    """Question id -> the style of a model's answer, as the file's metadata tell it, else counted here."""
+    return {
+        _id(row): style_control.from_metadata(_metadata(row))
+        if _metadata(row)
+        else style_control.style(_answer(path, row))
+        for row in read_rows(path)
+    }
+
+
+def write_answers(
+    folder: Path, model: str, answers: Iterable[Answer], questions: Sequence[Question] = ()
+) -> Path:
+    """Write model_answer/<model>.jsonl under `folder`, with the prompts of `questions`; returns its path."""
+    prompts, rows = {q.id: q.turns[0] for q in questions}, {}
+    path = folder / "model_answer" / f"{_file_name(model)}.jsonl"
+    for a in answers:
+        if a.question in rows:
+            raise ValueError(f"{path}: two answers to question {a.question}")
+        asked = [{"role": "user", "content": prompts[a.question]}] if a.question in prompts else []
+        rows[a.question] = {
+            "uid": a.question,
+            "ans_id": hashlib.sha256(json.dumps([model, a.question, a.turns]).encode()).hexdigest()[:22],
+            "model": model,
+            "messages": [*asked, {"role": "assistant", "content": {"answer": a.turns[0]}}],
+            "tstamp": 0,
+        }
+    return _write(path, rows)
+
+
+def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write model_judgment/<judge>/<model>.jsonl under `folder`, from rows as `Verdict`; returns its path.
+
+    Keys beyond a Verdict's are ignored; a game that is not there is a null. ValueError: a game twice, or a
+    value that no label has.
+    """
+    path = folder / "model_judgment" / _file_name(judge) / f"{_file_name(model)}.jsonl"
+    found: dict[str, Row] = {}
+    for row in rows:
+        question, category = row["question"], row["category"]
+        judged = found.setdefault(
+            question,
+            {
+                "uid": question,
+                "category": category,
+                "judge": judge,
+                "model": model,
+                "baseline": BASELINES.get(category, ""),
+                "games": [None, None],
+            },
+        )
+        place = ORDERS.index(row["order"])
+        if judged["games"][place] is not None:
+            raise ValueError(f"{path}: game {place + 1} of question {question} stands twice")
+        judged["games"][place] = _game(row)
+    return _write(path, found)
+
+
+def read_verdicts(path: Path) -> dict[str, list[Verdict]]:
+    """Model -> its games, two a question, in the order of the file. ValueError: a question twice."""
+    found: dict[str, list[Verdict]] = {}
+    seen, judges = set(), set()
+    for row in read_rows(path, ("model", "judge", "games")):
+        if (row["model"], _id(row)) in seen:
+            raise ValueError(f"{path}: question {_id(row)} of {row['model']!r} is judged twice")
+        seen.add((row["model"], _id(row)))
+        judges.add(row["judge"])
+        games = zip(ORDERS, [*row["games"], None, None], strict=False)  # what is not there is no verdict
+        found.setdefault(row["model"], []).extend(_verdict(row, order, game or {}) for order, game in games)
+    if len(judges) > 1:
+        raise ValueError(f"{path} mixes judges: {', '.join(sorted(judges))}")
+    return found
+
+
+def read_judgments(
+    path: Path,
+    questions: Sequence[Question] = (),
+    styles: Mapping[str, tuple[Style, Style]] | None = None,
+) -> dict[str, list[Score]]:
+    """Model -> its scores, one a game. A game without a verdict, or with no known one, is Unparsed.
+
+    Files of 2024 do not say categories: they are those of `questions`. `styles`: question id -> ours and the
+    baseline's, which style control needs.
+    """
+    categories = {q.id: q.category for q in questions}
+    scores: dict[str, list[Score]] = {}
+    for model, verdicts in read_verdicts(path).items():
+        for v in verdicts:
+            value = Unparsed(v["reply"]) if v["value"] is None else v["value"]
+            pair = styles.get(v["question"]) if styles else None
+            category = v["category"] or categories.get(v["question"], "")
+            covariates = style_control.named(*pair) if pair else {}
+            score = Score(v["question"], value, category, 1, v["order"], covariates)
+            scores.setdefault(model, []).append(score)
+    return scores
+
+
+def read_rows(path: Path, fields: Sequence[str] = ()) -> Iterator[Row]:
+    """The objects of a JSON-lines file, gzipped or not. ValueError: a line that lacks a field or an id."""
+    for row in json_lines(path, fields, LAYOUT):
+        if not ("uid" in row or "question_id" in row):
+            raise ValueError(f"{path}: not {LAYOUT}, a row without uid")
+        yield row
+
+
+def _verdict(row: Row, order: Order, game: Row) -> Verdict:
+    judgment = game.get("judgment") or ""
+    found = Verdict(
+        question=_id(row),
+        category=row.get("category", ""),
+        order=order,
+        value=value_of(game.get("score") or "", order),
+        reply=judgment["answer"] if isinstance(judgment, dict) else judgment,
+    )
+    if "user_prompt" in game:
+        found["prompt"] = game["user_prompt"]
+    elif "prompt" in game:
+        found["prompt"] = game["prompt"][-1]["content"]
+    return found
+
+
+def _game(row: Mapping[str, Any]) -> Row:
+    value, order = row["value"], row["order"]
+    game: Row = {
+        "score": None if value is None else label_of(value, order),
+        "judgment": {"answer": row["reply"]},
+    }
+    if "prompt" in row:
+        game["prompt"] = [{"role": "user", "content": row["prompt"]}]
+    return game
+
+
+def _id(row: Row) -> str:
+    return str(row["uid"] if "uid" in row else row["question_id"])
+
+
+def _prompt(row: Row) -> str:
+    return str(row["prompt"] if "prompt" in row else row["turns"][0]["content"])
+
+
+def _answer(path: Path, row: Row) -> str:
+    new = "messages" in row
+    content = row["messages"][-1]["content"]["answer"] if new else row["choices"][0]["turns"][0]["content"]
+    if not isinstance(content, str):
+        raise ValueError(f"{path}: the answer to question {_id(row)} has no text")
+    return content
+
+
+def _metadata(row: Row) -> Mapping[str, Any]:
+    return row.get("metadata") or row.get("conv_metadata") or {}
+
+
+def _file_name(name: str) -> str:
+    if not name or "/" in name or "\\" in name:
+        raise ValueError(
+            f"{name!r} cannot name a file, and Arena-Hard takes names from files; use one without /"
+        )
+    return name
+
+
+def _write(path: Path, rows: Mapping[str, Row]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(rows[id]) + "\n" for id in sorted(rows))
+    path.write_text(text, encoding="utf-8")
+    return path

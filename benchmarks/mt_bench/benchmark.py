@@ -1,0 +1,185 @@
+"""MT-Bench, single-answer grading (Zheng et al., 2023): 80 two-turn questions, 1-10 per turn.
+
+    {"question_id": 81, "category": "writing", "turns": ["Compose a blog post ...", "Rewrite it ..."]}
+
+Reads FastChat's files: question.jsonl, judge_prompts.jsonl, and reference answers where there are any.
+Prompts, regular expressions and the average are FastChat's. It departs in three places: a rating outside
+1-10 is Unparsed (FastChat averages it), as is a reply without one (FastChat stores -1 and drops the row),
+and a question of a category that wants a reference is judged without one where none is there (FastChat
+stops).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from benchmarks.api import (
+    Answer,
+    Decoding,
+    JudgedBenchmark,
+    JudgeRequest,
+    Message,
+    Question,
+    Reply,
+    Sampling,
+    Score,
+    Unparsed,
+)
+from benchmarks.json_files import Row, json_lines
+
+TEMPERATURE = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+    "arena-hard-200": 0.0,
+}
+OTHER_TEMPERATURE = 0.7  # FastChat's for a category that it does not list
+NEEDS_REFERENCE = ("math", "reasoning", "coding", "arena-hard-200")
+# What a row of each file must have.
+OF_QUESTION = ("question_id", "turns")
+OF_PROMPT = ("name", "system_prompt", "prompt_template")
+OF_REFERENCE = ("question_id", "choices")
+PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+REFERENCE = "gpt-4"  # the original set; "gpt-4-1106-preview_simpo" is the one that SimPO's authors corrected
+
+RATING = re.compile(r"\[\[(\d+\.?\d*)\]\]")
+RATING_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
+
+
+def load(
+    folder: Path, *, reference: str = REFERENCE, max_tokens: int = 1024
+) -> tuple[list[Question], JudgedBenchmark]:
+    """Read a folder in FastChat's layout.
+
+    `reference` names a set of reference answers, reference_answer/<name>.jsonl or
+    reference_answer_<name>.jsonl, and the benchmark carries it: "mt-bench[gpt-4]". Where the folder has no
+    set at all, a question's own "reference" is used, and the name is "mt-bench". ValueError: a set that is
+    not there, a judge prompt that is missing, a question of more than two turns.
+    """
+    references = _references(folder, reference)
+    questions = [_question(row, references) for row in _rows(folder / "question.jsonl", OF_QUESTION)]
+    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", OF_PROMPT)}
+    if missing := [name for name in PROMPTS if name not in prompts]:
+        raise ValueError(f"{folder / 'judge_prompts.jsonl'} has no prompt {', '.join(missing)}")
+
+    def sampling(question: Question) -> Sampling:
+        return Sampling(TEMPERATURE.get(question.category, OTHER_TEMPERATURE), max_tokens=max_tokens)
+
+    def requests(question: Question, answer: Answer, reference: Answer | None) -> list[JudgeRequest]:
+        return [_request(prompts, question, answer, turn) for turn, _ in enumerate(question.turns, 1)]
+
+    return questions, JudgedBenchmark(
+        name="mt-bench" if references is None else f"mt-bench[{reference}]",
+        version=1,
+        metric="score",
+        pairwise=False,
+        decoding=Decoding(0.0, max_tokens=2048),
+        sampling=sampling,
+        requests=requests,
+        parse=parse,
+        aggregate=aggregate,
+    )
+
+
+def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
+    """The rating in [[double]] brackets, else the first in [single] ones."""
+    found = RATING.search(reply.text) or RATING_BACKUP.search(reply.text)
+    if not found or not 1 <= float(found[1]) <= 10:
+        return Unparsed(reply.text)
+    return float(found[1])
+
+
+def prompt_name(question: Question, turn: int) -> str:
+    """The judge prompt of turn 1 or 2; with a reference where the category wants one and it is there."""
+    with_reference = question.category in NEEDS_REFERENCE and bool(question.reference)
+    return PROMPTS[2 * (turn - 1) + with_reference]
+
+
+def aggregate(scores: Sequence[Score]) -> dict[str, float]:
+    """Means over the parsed ratings, every turn of every question weighing the same, and their number.
+
+    "standard_error" is clustered by question, whose turns go together; "naive_standard_error" takes every
+    rating for an independent one, and is too small. Both are of "score", in its unit; each is absent where
+    there are fewer than two questions or ratings.
+    """
+    rated = [(s, s.value) for s in scores if not isinstance(s.value, Unparsed)]
+    groups = {
+        "score": [v for _, v in rated],
+        "first_turn": [v for s, v in rated if s.turn == 1],
+        "second_turn": [v for s, v in rated if s.turn == 2],
+    }
+    for category in sorted({s.category for s in scores if s.category}):
+        groups[f"score/{category}"] = [v for s, v in rated if s.category == category]
+    means = {name: fmean(values) for name, values in groups.items() if values}
+    return means | _errors(rated) | {"n": float(len(rated)), "n_unparsed": float(len(scores) - len(rated))}
+
+
+def _errors(rated: Sequence[tuple[Score, float]]) -> dict[str, float]:
+    """Linearised: sqrt(G / (G - 1) sum_g (sum_{i in g} x_i - mean)^2) / n, over G questions and n ratings.
+
+    With as many ratings for each question it is the standard error of the mean of the questions' means.
+    """
+    values = [v for _, v in rated]
+    if len(values) < 2:
+        return {}
+    found, mean = {"naive_standard_error": stdev(values) / sqrt(len(values))}, fmean(values)
+    residuals: dict[str, float] = {}
+    for score, value in rated:
+        residuals[score.question] = residuals.get(score.question, 0.0) + value - mean
+    if (clusters := len(residuals)) > 1:
+        squares = sum(r * r for r in residuals.values())
+        found["standard_error"] = sqrt(clusters / (clusters - 1) * squares) / len(values)
+    return found
+
+
+def _request(
+    prompts: dict[str, dict[str, Any]], question: Question, answer: Answer, turn: int
+) -> JudgeRequest:
+    """The judge of turn 2 sees turn 1 too."""
+    prompt = prompts[prompt_name(question, turn)]
+    values = {"question": question.turns[0], "answer": answer.turns[0]}
+    for n in range(1, turn + 1):
+        values |= {f"question_{n}": question.turns[n - 1], f"answer_{n}": answer.turns[n - 1]}
+    values |= {f"ref_answer_{n}": text for n, text in enumerate(question.reference, 1)}
+
+    # str.format reads the template once, never what it puts in: "{answer}" inside an answer stays as it is.
+    user = Message(role="user", content=prompt["prompt_template"].format(**values))
+    system = prompt["system_prompt"]
+    messages = (Message(role="system", content=system), user) if system else (user,)
+    length = float(len(answer.turns[turn - 1]))  # characters
+    return JudgeRequest(question.id, messages, turn, covariates={"length": length})
+
+
+def _question(row: dict[str, Any], references: dict[str, Sequence[str]] | None) -> Question:
+    id, turns, category = str(row["question_id"]), tuple(row["turns"]), row.get("category", "")
+    if len(turns) not in (1, 2):
+        raise ValueError(f"question {id} has {len(turns)} turns; MT-Bench's prompts know 1 or 2")
+    reference = row.get("reference", ()) if references is None else references.get(id, ())
+    return Question(id, turns, category, tuple(reference) if len(reference) >= len(turns) else ())
+
+
+def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
+    """Question -> reference turns of the set `name`; None where there is no set and none is asked for."""
+    paths = [*folder.glob("reference_answer_*.jsonl"), *folder.glob("reference_answer/*.jsonl")]
+    files = {path.stem.removeprefix("reference_answer_"): path for path in sorted(paths)}
+    if not files and name == REFERENCE:
+        return None
+    if name not in files:
+        near = get_close_matches(name, files, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        known = ", ".join(files) or "none, the questions' own are used by default"
+        raise ValueError(f"no reference answers {name!r} in {folder}{hint} known: {known}")
+    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], OF_REFERENCE)}
+
+
+def _rows(path: Path, fields: Sequence[str]) -> Iterator[Row]:
+    return json_lines(path, fields, "FastChat's format")

@@ -1,0 +1,174 @@
+"""Where the rows of an lm-eval task are, when they are in local files.
+
+A task is extended, not rewritten: a YAML file of a few lines includes the task's own and names
+`read_splits` as its data set. The rows are held in memory, past the cache of `datasets`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from benchmarks.json_files import json_in, lines_in, text_of
+
+# Hub dataset, configuration -> split -> a .jsonl, .jsonl.gz or .json file in `data`. "*" stands for every
+# configuration: "{config}" in the file's name is the configuration, else each row names its own as "subject".
+LOCAL: dict[tuple[str, str | None], dict[str, str]] = {
+    ("allenai/ai2_arc", "ARC-Challenge"): {
+        "train": "arc_challenge_train",
+        "validation": "arc_challenge_validation",
+        "test": "arc_challenge_test",
+    },
+    ("Rowan/hellaswag", None): {"train": "hellaswag_train", "validation": "hellaswag_validation"},
+    ("allenai/winogrande", "winogrande_xl"): {
+        "train": "winogrande_xl_train",
+        "validation": "winogrande_xl_validation",
+    },
+    ("openai/gsm8k", "main"): {"train": "gsm8k_train", "test": "gsm8k_test"},
+    ("cais/mmlu", "*"): {"dev": "mmlu_dev", "validation": "mmlu_validation", "test": "mmlu_test"},
+    ("truthfulqa/truthful_qa", "multiple_choice"): {"validation": "truthfulqa_mc_task_v1_817"},
+    ("SaylorTwift/bbh", "*"): {"test": "bbh/{config}"},
+    ("wis-k/instruction-following-eval", None): {"train": "ifeval_input_data"},
+}
+POOLS = (
+    "fewshot_split",
+    "training_split",
+    "validation_split",
+)  # where examples are drawn from, as lm-eval does
+
+
+class Local(NamedTuple):
+    """Files of a task's splits, there or not; `subject` picks the rows of one configuration."""
+
+    files: dict[str, list[Path]]
+    subject: str | None = None
+
+
+def extension(task: Mapping[str, Any], path: Path, data: Path | None) -> str:
+    """YAML that includes the task of `path`, its rows read from local files if they are there."""
+    lines: dict[str, str | None] = {"include": str(path.resolve())}
+    if local := _local(task, path, data):
+        absent = [split for split, files in local.files.items() if not all(f.exists() for f in files)]
+        absent = [
+            split for split in absent if split != _evaluated(task)
+        ]  # that one is missed when it is read
+        lines |= {key: None for key in POOLS if task.get(key) in absent}
+        kept = {split: [str(f) for f in files] for split, files in local.files.items() if split not in absent}
+        reads: dict[str, Any] = {"data_files": kept} | ({"subject": local.subject} if local.subject else {})
+    text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items())  # JSON is YAML
+    if local:
+        text += f"custom_dataset: !function {__name__}.read_splits\ndataset_kwargs: {json.dumps(reads)}\n"
+    return text
+
+
+def is_local(task: Mapping[str, Any], data: Path | None) -> bool:
+    """Whether a task's rows are read from files: beside its YAML, or in `data`."""
+    return _local(task, Path(), data) is not None
+
+
+def check_files(name: str, task: Mapping[str, Any], path: Path, data: Path | None, shots: int) -> None:
+    """ValueError where the rows of a task are not there, or none that `shots` examples could come from."""
+    local = _local(task, path, data)
+    assert local
+    there = {split for split, files in local.files.items() if all(file.exists() for file in files)}
+    if (split := _evaluated(task)) not in there:
+        wanted = next(iter(local.files.get(split, [])), f"a file of the split {split}")
+        raise ValueError(f"{name}: no {wanted}")
+    shown = (task.get("fewshot_config") or {}).get("samples") is not None
+    if (
+        shots
+        and task.get("num_fewshot") != 0
+        and not shown
+        and not there & {task.get(key) for key in POOLS[:2]}
+    ):
+        missing = [file.name for key in POOLS[:2] for file in local.files.get(task.get(key) or "", ())]
+        where = f" ({', '.join(missing)} is not in {data})" if missing else ""
+        raise ValueError(f"{name}: {shots}-shot needs a training split{where}; use num_fewshot=0")
+
+
+def check_hub(name: str, dataset: str, data: Path | None) -> None:
+    """ValueError where the rows of a task are neither in the hub's caches nor to be had from the hub."""
+    from datasets import config  # imports pyarrow and pandas
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cached = (
+        Path(dataset),
+        Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}",
+        Path(config.HF_DATASETS_CACHE) / dataset.replace("/", "___"),
+    )
+    if any(place.exists() for place in cached):
+        return
+    refusals = cast(tuple[type[Exception], ...], HfHubHTTPError.__bases__)  # the HTTP library's, and OSError
+    try:
+        if HfApi().dataset_info(dataset, timeout=5).gated:
+            HfApi().auth_check(dataset, repo_type="dataset")
+    except refusals as error:
+        hint = "" if data or dataset not in {name for name, _ in LOCAL} else "; or give a folder as `data`"
+        raise ValueError(
+            f"{name}: its rows, {dataset}, are not in the cache {constants.HF_HUB_CACHE}, and the hub did "
+            f"not give them ({type(error).__name__}){hint}"
+        ) from None
+
+
+def _local(task: Mapping[str, Any], path: Path, data: Path | None) -> Local | None:
+    kwargs = task.get("dataset_kwargs") or {}
+    dataset, config = task.get("dataset_path"), task.get("dataset_name")
+    if dataset == "json" and set(kwargs) == {"data_files"}:
+        return Local(_beside(path, kwargs["data_files"]))
+    named = LOCAL.get((str(dataset), config)) or LOCAL.get((str(dataset), "*"))
+    if data is None or named is None:
+        return None
+    files = {split: [_find(data, name.format(config=config))] for split, name in named.items()}
+    shared = (str(dataset), "*") in LOCAL and all("{config}" not in name for name in named.values())
+    return Local(files, config if shared else None)
+
+
+def _evaluated(task: Mapping[str, Any]) -> str:
+    return str(task.get("test_split") or task.get("validation_split"))
+
+
+def _beside(path: Path, data_files: Any) -> dict[str, list[Path]]:
+    """Split -> paths, from any form of `datasets`: a name, a list of names, or either for each split."""
+    splits = data_files if isinstance(data_files, dict) else {"train": data_files}
+    names = {split: [given] if isinstance(given, str) else given for split, given in splits.items()}
+    return {split: [path.resolve().parent / name for name in given] for split, given in names.items()}
+
+
+def _find(data: Path, name: str) -> Path:
+    files = [data.resolve() / f"{name}{suffix}" for suffix in (".jsonl", ".jsonl.gz", ".json")]
+    return next((file for file in files if file.exists()), files[0])
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return _parsed(text_of(path), path)
+
+
+@lru_cache(maxsize=8)  # MMLU's 57 subjects share three files; the content is in the key, so nothing is stale
+def _parsed(text: str, path: Path) -> list[dict[str, Any]]:
+    if ".jsonl" in path.suffixes:
+        return [_choices_and_labels(row) for row in lines_in(text, path)]
+    whole = json_in(text, path)
+    rows = whole["examples"] if isinstance(whole, dict) else whole  # BIG-Bench Hard's
+    return [_choices_and_labels(row) for row in rows]
+
+
+def _choices_and_labels(row: dict[str, Any]) -> dict[str, Any]:
+    """TruthfulQA's {answer: label} in the layout of the hub; other rows as they are."""
+    keys = [key for key in ("mc1_targets", "mc2_targets") if key in row and "choices" not in row[key]]
+    targets = {key: row[key] for key in keys}
+    return row | {key: {"choices": list(t), "labels": list(t.values())} for key, t in targets.items()}
+
+
+def read_splits(data_files: Mapping[str, Sequence[str]], subject: str | None = None, **metadata: Any) -> Any:
+    """A DatasetDict of local rows; lm-eval passes a task's dataset_kwargs and, unasked, its metadata."""
+    from datasets import Dataset, DatasetDict  # imports pyarrow and pandas
+
+    splits = {}
+    for split, paths in data_files.items():
+        rows = [row for path in paths for row in _rows(Path(path))]
+        rows = [row for row in rows if subject in (None, row.get("subject"))]
+        columns = {key: None for row in rows for key in row}
+        splits[split] = Dataset.from_dict({key: [row.get(key) for row in rows] for key in columns})
+    return DatasetDict(splits)

@@ -1,0 +1,253 @@
+"""The command `bench`."""
+
+import errno
+import gc
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.evaluate import data_of_benchmarks, evaluate, judges
+from harness.cli.options import (
+    AccelerateConfig,
+    Batch,
+    Budget,
+    Calls,
+    Check,
+    CheckpointEvery,
+    Device,
+    Devices,
+    Estimate,
+    Executor,
+    MethodFile,
+    Only,
+    Overrides,
+    PlanOnly,
+    Prices,
+    Processes,
+    RayAddress,
+    Resources,
+    Runs,
+    Slurm,
+    SlurmPartition,
+    SuiteName,
+    Tokens,
+    Workers,
+    quiet_libraries,
+    show_estimate,
+)
+from harness.cli.store import export, of_store
+from harness.common import shutdown
+from harness.executors import options
+from harness.executors.options import EVERY
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Which way of aligning a small language model is best, by how much, at what cost, and is it real?",
+)
+
+app.add_typer(judges, name="judge")
+app.add_typer(data_of_benchmarks, name="data")
+app.add_typer(of_store, name="store")
+app.command()(export)
+
+INTERRUPTED = 130
+
+
+@app.callback()
+def bench() -> None:
+    """Compare methods that align small language models."""
+
+
+@app.command()
+def run(
+    suite: SuiteName = "pocket",
+    only: Only = None,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    method_file: MethodFile = None,
+    workers: Workers = 1,
+    processes: Processes = None,
+    accelerate_config: AccelerateConfig = None,
+    checkpoint_every: CheckpointEvery = EVERY,
+    max_cost: Budget = None,
+    max_calls: Calls = None,
+    prices: Prices = None,
+    executor: Executor = "inline",
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
+    slurm_partition: SlurmPartition = None,
+    resources: Resources = None,
+    plan: PlanOnly = False,
+    device: Device = None,
+    devices: Devices = 1,
+    check: Check = False,
+    estimate: Estimate = False,
+    tokens: Tokens = 16_384,
+    batch: Batch = 128,
+) -> None:
+    """Compute what is missing of a suite, then print and write its tables.
+
+    Safe to stop and start again: finished steps are never done twice.
+    """
+    quiet_libraries()
+    from harness.suite import loading as suites
+
+    loaded = suites.load(suite, overrides or [])
+    if estimate:
+        show_estimate(loaded, prices)
+        return
+    from harness.executors.options import Ahead, Chosen
+    from harness.run import pipeline
+
+    gc.freeze()  # torch's modules stay to the end: no collection need look at them
+    pipeline.run(
+        loaded,
+        runs,
+        only=only or [],
+        method_file=method_file,
+        dry=plan or check,
+        spending=options.Spending(max_cost, max_calls, prices, workers),
+        chosen=Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ()),
+        on=options.Hardware(tokens, batch, processes, accelerate_config, checkpoint_every),
+        ahead=Ahead(device, devices, check),
+    )
+
+
+@app.command()
+def report(
+    run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
+    table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
+    format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = "terminal",
+    beside: Annotated[
+        str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
+    ] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the tables of finished runs again, from their rows alone."""
+    from harness.cli import report as report_command
+
+    report_command.report(run, table, format, runs, beside, merge)
+
+
+app.command(name="eval")(evaluate)
+
+
+@app.command()
+def compare(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    baseline: Annotated[str, typer.Option(help="The method that all others are compared with.")],
+    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Compare every method with one of them: difference, interval, p, Holm, rank, groups, power."""
+    from harness.cli import report as report_command
+
+    report_command.compare(run, baseline, runs, format)
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
+    benchmark: Annotated[str, typer.Option(help="mt-bench, alpaca-eval, ...")],
+    question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the answers of methods to one question, and what the judge said of them."""
+    from harness.cli import report as report_command
+
+    report_command.show(run, methods.split(","), benchmark, question, runs)
+
+
+@app.command()
+def view(
+    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Serve a run's page, report.html, to this machine alone until Ctrl-C."""
+    from harness.cli import report as report_command
+    from harness.cli import view
+
+    view.view(report_command.folder_of(run, runs), port)
+
+
+@app.command()
+def why(
+    one: Annotated[str, typer.Argument(help="An artifact: its id, or its folder's name.")],
+    two: Annotated[str, typer.Argument(help="Another one.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print in what two artifacts differ: settings, versions, inputs, and what these differ in."""
+    from harness.store import provenance
+    from harness.store.store import Store
+
+    typer.echo("\n".join(provenance.artifact_differences(one, two, Store(runs / "store"))))
+
+
+@app.command()
+def suites(
+    words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
+) -> None:
+    """List the suites that ship, or show one as it stands in its file."""
+    from harness.cli import suite_catalogue
+
+    typer.echo(suite_catalogue.shown(words or []))
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
+    method_file: MethodFile = None,
+    write: Annotated[Path | None, typer.Option(help="Write a page for each method into this folder.")] = None,
+) -> None:
+    """List the methods with their cost and what they read, or show one in full."""
+
+    from harness.cli import method_pages
+
+    method_pages.show_methods(name, method_file, write)
+
+
+@app.command()
+def tune(
+    suite: SuiteName = "pocket",
+    only: Only = None,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[Path, typer.Option(help="The CSV file of all trials.")] = Path("tuning.csv"),
+) -> None:
+    """Try every method's grid on the validation questions, and write a table of all trials."""
+    quiet_libraries()
+    from harness.run import tuning
+
+    tuning.run(suite, only or [], overrides or [], runs, out)
+
+
+def main() -> None:
+    """Entry point: one clear line and exit code 2 for what the person at the keyboard can mend."""
+    shutdown.listen()
+    try:
+        app()
+    except shutdown.Terminated as e:
+        sys.exit(_fail(e.told, shutdown.REQUEUE))
+    except ValueError as e:
+        sys.exit(_fail(str(e), 2))
+    except OSError as e:
+        full = "; nothing that is done is lost, make room and run the same command again"
+        sys.exit(_fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1))
+    except SystemExit as e:  # what typer makes of Ctrl-C, without a word
+        if e.code == INTERRUPTED:
+            _fail("stopped; the same command goes on where it was", INTERRUPTED)
+        raise
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"bench: {' '.join(message.split())}", err=True)
+    return code

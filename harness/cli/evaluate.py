@@ -1,0 +1,172 @@
+"""The commands `bench eval`, `bench judge` and `bench data`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import (
+    Budget,
+    Calls,
+    Device,
+    Estimate,
+    Executor,
+    Judged,
+    JudgeEngine,
+    JudgeKey,
+    JudgeUrl,
+    Overrides,
+    PlanOnly,
+    Prices,
+    RayAddress,
+    Resources,
+    Runs,
+    Slurm,
+    SlurmPartition,
+    Workers,
+    quiet_libraries,
+    show_estimate,
+)
+from harness.executors import options
+
+AE1 = "alpaca-eval"
+
+judges = typer.Typer(no_args_is_help=True, help="How good a judge is.")
+data_of_benchmarks = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
+
+
+@judges.callback()
+def of_judges() -> None:
+    """How good a judge is."""
+
+
+def evaluate(
+    models: Annotated[
+        list[str], typer.Argument(help="Folders, hub ids or URL#MODEL, each with NAME= before it if wanted.")
+    ],
+    bench: Annotated[str, typer.Option(help="Benchmarks with commas between: mt-bench,alpaca-eval-2.")],
+    judge: Judged = None,
+    judge_url: JudgeUrl = None,
+    judge_key_env: JudgeKey = None,
+    judge_engine: JudgeEngine = None,
+    reference: Annotated[
+        str | None, typer.Option(help="What comparisons are with: one of the models, another, or baseline.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="BENCHMARK=FOLDER, where it was not fetched or added.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first questions of each benchmark.")] = None,
+    controls: Annotated[bool, typer.Option("--controls", help="Add rows that should gain nothing.")] = False,
+    name: Annotated[str | None, typer.Option(help="The name of the results' folder.")] = None,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    workers: Workers = 1,
+    max_cost: Budget = None,
+    max_calls: Calls = None,
+    prices: Prices = None,
+    executor: Executor = "inline",
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
+    slurm_partition: SlurmPartition = None,
+    resources: Resources = None,
+    plan: PlanOnly = False,
+    device: Device = None,
+    estimate: Estimate = False,
+) -> None:
+    """Measure models that exist, any Hugging Face folder or endpoint, without training anything."""
+    quiet_libraries()
+    from harness.suite import from_command_line
+
+    words = from_command_line.JudgeWords(judge, judge_url, judge_key_env, judge_engine) if judge else None
+    suite = from_command_line.evaluation(
+        models,
+        [b.strip() for b in bench.split(",")],
+        judge=words,
+        reference=reference,
+        data=data or [],
+        limit=limit,
+        controls=controls,
+        name=name,
+        overrides=overrides or [],
+    )
+    if estimate:
+        show_estimate(suite, prices)
+        return
+    from harness.executors.options import Ahead, Chosen
+    from harness.run import pipeline
+
+    spending = options.Spending(max_cost, max_calls, prices, workers)
+    chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
+    pipeline.run(suite, runs, dry=plan, spending=spending, chosen=chosen, ahead=Ahead(device))
+
+
+@judges.command()
+def check(
+    judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],
+    prompt: Annotated[
+        str, typer.Option(help="Whose prompt it gets: alpaca-eval or alpaca-eval-2.")
+    ] = "alpaca-eval",
+    judge_url: JudgeUrl = None,
+    judge_key_env: JudgeKey = None,
+    judge_engine: JudgeEngine = None,
+    data: Annotated[
+        str | None, typer.Option(help="A folder of gold pairs; LLMBar's if fetched or added.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each pair is asked, for the noise.")] = 2,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first pairs.")] = None,
+    runs: Runs = Path("runs"),
+    max_cost: Budget = None,
+    max_calls: Calls = None,
+    prices: Prices = None,
+) -> None:
+    """Run a judge over pairs whose better answer is known: agreement, position bias and repeat noise."""
+    quiet_libraries()
+    from harness.run import pipeline
+    from harness.suite import from_command_line
+
+    words = from_command_line.JudgeWords(judge, judge_url, judge_key_env, judge_engine)
+    spending = options.Spending(max_cost, max_calls, prices)
+    pipeline.check_judge(from_command_line.of_judge(words), runs, prompt, data, repeats, limit, spending)
+
+
+@data_of_benchmarks.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set; `bench data list` names them.")],
+    mirror: Annotated[str | None, typer.Option(help="The URL of a copy of the data folder.")] = None,
+) -> None:
+    """Download a benchmark's data from its public home, at its revision and checksum."""
+    from harness.evaluate import benchmark_files
+
+    typer.echo(f"{name}: {benchmark_files.fetch(name, mirror=mirror)}")
+
+
+@data_of_benchmarks.command()
+def add(
+    name: Annotated[str, typer.Argument(help="A data set; `bench data list` names them.")],
+    path: Annotated[Path, typer.Argument(help="The folder that holds its files.")],
+) -> None:
+    """Read a benchmark's data from a folder of your own; nothing is copied."""
+    from harness.evaluate import benchmark_files
+
+    added = benchmark_files.add(name, path)
+    told = [
+        f"{len(files)} {what}"
+        for what, files in (("differ", added.other), ("missing", added.missing))
+        if files
+    ]
+    typer.echo(f"{name}: {added.folder}" + (f" ({', '.join(told)})" if told else ""))
+
+
+@data_of_benchmarks.command(name="list")
+def list_() -> None:
+    """Every data set: where it is, whether its files are as pinned, its licence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.evaluate import benchmark_files
+
+    table = Table("Data set", "Where", "As pinned", "Other content", "Missing", "Licence")
+    for row in benchmark_files.listing():
+        states = [str(len(row.in_state(state))) for state in ("as pinned", "other content", "missing")]
+        table.add_row(row.name, str(row.folder or "-"), *states, row.licence)
+    Console().print(table)

@@ -1,0 +1,80 @@
+"""The commands `bench store` and `bench export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Runs, quiet_libraries
+
+of_store = typer.Typer(no_args_is_help=True, help="What the store holds: list, check, clear.")
+
+
+@of_store.command(name="ls")
+def list_(runs: Runs = Path("runs")) -> None:
+    """List every artifact: kind, name, size, age, how many others stand on it."""
+    from harness.store import maintenance
+    from harness.store.store import Store
+
+    typer.echo(maintenance.listing(Store(runs / "store")))
+
+
+@of_store.command()
+def verify(runs: Runs = Path("runs")) -> None:
+    """Read every file again and name those that are not as they were published; exit code 1 if there are."""
+    from harness.store import maintenance
+    from harness.store.store import Store
+
+    store = Store(runs / "store")
+    found = 0
+    for line in maintenance.damaged(store):
+        found += 1
+        typer.echo(line)
+    typer.echo(f"{len(maintenance.artifacts(store))} artifacts checked, {found} damages")
+    if found:
+        raise typer.Exit(1)
+
+
+@of_store.command()
+def gc(
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="A suite whose steps are needed; artifacts of no such suite are removed."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, say what would be.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Remove unfinished work that nobody is at, and with --keep, what none of those suites needs."""
+    quiet_libraries()
+    from harness.store import maintenance
+    from harness.store.store import Store
+
+    store = Store(runs / "store")
+    found = maintenance.rubbish(store, _needed(keep, runs) if keep else None)
+    for folder in found:
+        typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.told(folder, store)}")
+    if yes:
+        maintenance.remove(store, found)
+    typer.echo(f"{len(found)} folders {'removed' if yes else 'to remove; --yes removes them'}")
+
+
+def _needed(names: list[str], runs: Path) -> set[str]:
+    """The ids of all steps of suites."""
+    from harness.run import pipeline
+    from harness.store.store import Store
+    from harness.suite import loading
+
+    store, where = Store(runs / "store"), pipeline.machine(runs)
+    plans = [pipeline.planned(loading.load(name), (), store, where, None) for name in names]
+    return {step.id for plan in plans for step in plan.steps}
+
+
+def export(
+    artifact: Annotated[str, typer.Argument(help="RUN/METHOD, or a model's label, name or id in the store.")],
+    to: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; it must not exist.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Copy a trained model out of the store, as a plain Hugging Face folder."""
+    from harness.store import maintenance
+
+    typer.echo(f"Written: {to}, a copy of {maintenance.export(artifact, runs, to).name}")

@@ -1,0 +1,80 @@
+"""The suites that ship, as `bench suites` lists them and `bench suites show NAME` prints them.
+
+adpa-llama    1 pair   2 data sets   13 methods   30 rows   mt-bench, alpaca-eval, openllm
+              ADPA's main table on LLaMA-3.1-8B > LLaMA-3.2-1B (...)
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from harness.suite import loading
+from harness.suite.schema import rows_of
+
+HEAD = ("suite", "pairs", "data sets", "methods", "rows", "benchmarks")
+
+
+def shown(words: Sequence[str]) -> str:
+    """What `bench suites` prints: the list, or the suite of `show NAME`."""
+    match list(words):
+        case []:
+            return listing()
+        case ["show", name]:
+            return page(name)
+    raise ValueError(f"bench suites {' '.join(words)}: write `bench suites`, or `bench suites show NAME`")
+
+
+def listing() -> str:
+    """Every suite as an aligned line, and below it the first sentence of its file."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    about = [""]
+    for path in _shipped():
+        loaded = loading.load(path.stem)
+        counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), rows_of(loaded)
+        rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.named())))
+        about.append(_first_sentence(path))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    lines = []
+    for (name, *numbers, benchmarks), said in zip(rows, about, strict=True):
+        aligned = (f"{number:>{width}}" for number, width in zip(numbers, widths[1:-1], strict=True))
+        lines.append("  ".join([f"{name:{widths[0]}}", *aligned, benchmarks]))
+        lines += [f"{'':{widths[0]}}  {said}"] if said else []
+    return "\n".join(lines)
+
+
+def page(name: str) -> str:
+    """A suite's file as it stands, and then those that it extends: what stands first wins.
+
+    ValueError where there is no such suite, or where it is not valid.
+    """
+    loading.load(name)
+    path = loading.named(name)
+    parts = [_text(path).strip()]
+    while (base := _extended(path)) is not None:
+        parts += [f"# ---- {path.name} extends {base.name} ----", _text(base).strip()]
+        path = base
+    return "\n\n".join(parts) + "\n"
+
+
+def _shipped() -> list[Path]:
+    return sorted(p for p in loading.named("pocket").parent.iterdir() if p.suffix == ".yaml")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _first_sentence(path: Path) -> str:
+    """The first sentence of the comment that a file begins with."""
+    comment = takewhile(lambda line: line.startswith("# "), _text(path).splitlines())
+    return re.split(r"(?<=\.) ", " ".join(line.removeprefix("# ") for line in comment))[0]
+
+
+def _extended(path: Path) -> Path | None:
+    """The file that a suite's file extends; None where it stands by itself."""
+    for line in _text(path).splitlines():
+        if line.startswith("extends:"):
+            base = line.removeprefix("extends:").partition("#")[0].strip().strip("\"'")
+            return path.parent / base if base.endswith((".yaml", ".yml")) else loading.named(base)
+    return None

@@ -1,0 +1,82 @@
+"""What calls to a judge cost: a price table that the user can override, and typical sizes before any call.
+
+prices.yaml   gpt-4-1106-preview: {input: 10.00, output: 30.00}     USD per million tokens
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD per million tokens."""
+
+    input: Amount
+    output: Amount
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+Prices = Mapping[str, Price]
+
+
+class Usage(NamedTuple):
+    """Calls to an endpoint and their tokens."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+# Measured for one model with upstream's judges: questions, and calls and tokens for them. AlpacaEval 1's
+# tokens follow from what its judgments were recorded to cost (USD 12.7 with gpt-4).
+TYPICAL: dict[str, tuple[int, Usage]] = {
+    "mt-bench": (80, Usage(160, 130_000, 30_000)),
+    "alpaca-eval": (805, Usage(805, 376_000, 23_700)),
+    "alpaca-eval-2": (805, Usage(805, 1_000_000, 805)),
+    "arena-hard": (500, Usage(1_000, 1_100_000, 800_000)),
+}
+
+
+def load(path: Path | None = None) -> dict[str, Price]:
+    """The prices that ship, and over them those of a YAML file. ValueError: what is wrong there."""
+    shipped = Path(str(files("harness.endpoints") / "prices.yaml"))
+    return _read(shipped) | (_read(path) if path else {})
+
+
+def _read(path: Path) -> dict[str, Price]:
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return TypeAdapter(dict[str, Price]).validate_python({} if raw is None else raw)
+    except OSError as e:
+        raise ValueError(f"no price file {path} ({e.strerror})") from None
+    except ValidationError as e:
+        first = e.errors()[0]
+        wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    except (YAMLError, UnicodeDecodeError) as e:
+        wrong = " ".join(str(e).split())[:200]
+    wanted = "must map a model to {input: USD, output: USD} per million tokens"
+    raise ValueError(f"{path}: {wanted} ({wrong})")
+
+
+def usd(prices: Prices, model: str, usage: Usage) -> float | None:
+    """What that usage costs; None where the table has no price of the model."""
+    price = prices.get(model)
+    if price is None:
+        return None
+    return (price.input * usage.prompt_tokens + price.output * usage.completion_tokens) / 1e6
+
+
+def typical(benchmark: str, questions: int | None = None) -> Usage:
+    """What judging one row takes; for another number of questions in proportion."""
+    known, usage = TYPICAL[benchmark]
+    share = 1.0 if questions is None else questions / known
+    return Usage(*(round(n * share) for n in usage))

@@ -1,0 +1,130 @@
+"""The steps that answer a benchmark's questions: a checkpoint, an endpoint, a control, or answers that exist.
+
+    answers.jsonl   {"question": "81", "turns": ["..."], "tokens": [12], "truncated": [false]}
+
+Answers are stored once; another judge needs no new ones.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.api import Answer, Message, Question
+from harness.endpoints.replies import Given
+from harness.evaluate import questions
+from harness.evaluate.judge_calls import asking
+from harness.store.step import Work
+from harness.suite.benchmarks import Control
+
+# What a judge should give nothing for: a fixed text, no text, the question itself.
+CONTROLS: dict[Control, Callable[[str], str]] = {
+    "constant": lambda question: "I am happy to help. Here is a detailed and accurate answer.",
+    "empty": lambda question: "",
+    "copy": lambda question: question,
+}
+Said = tuple[str, int, bool]  # text, tokens, truncated
+
+
+def read(folder: Path) -> dict[str, Answer]:
+    """Question id -> answer."""
+    rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+    return {
+        r["question"]: Answer(r["question"], tuple(r["turns"]), tuple(r["tokens"]), tuple(r["truncated"]))
+        for r in rows
+    }
+
+
+def run_model(work: Work) -> dict[str, Any]:
+    """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
+    from harness.data import chat_template
+    from harness.models.generation import Request, generate
+    from harness.models.loading import load, load_tokenizer
+
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
+    model = load(work.inputs["model"]).to(work.context["device"])
+    _, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
+    stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings["template"])
+
+    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
+        requests = [
+            Request(
+                chat_template.encode_prompt(tokenizer, conversation, template=settings["template"]),
+                benchmark.sampling(q),
+                f"{q.id}/{turn}",
+            )
+            for q, conversation in asked
+        ]
+        batch, seed = work.context["batch"], settings["seed"]
+        drawn = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
+        texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
+        return [(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
+
+    return _answer_all(work, answer)
+
+
+def run_endpoint(work: Work) -> dict[str, Any]:
+    """The step: an OpenAI-compatible endpoint answers every question; what it has answered is never asked
+    again.
+    """
+    settings = work.settings
+    _, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
+    ask, given = asking(work), list[Given]()
+
+    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
+        found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])
+        given.extend(found)
+        return [(g.text.strip(), g.completion_tokens, g.finish_reason == "length") for g in found]
+
+    measured = _answer_all(work, answer)
+    return measured | {
+        "calls": len(given),
+        "prompt_tokens": sum(g.prompt_tokens for g in given),
+        "completion_tokens": sum(g.completion_tokens for g in given),
+    }
+
+
+def run_control(work: Work) -> dict[str, Any]:
+    """The step: a control's answers."""
+    write = CONTROLS[work.settings["control"]]
+    return _answer_all(work, lambda asked, turn: [(write(q.turns[turn]), 0, False) for q, _ in asked])
+
+
+def run_stored(work: Work) -> dict[str, Any]:
+    """The step: answers that lie in the benchmark's data, of a named model or of its authors' baseline."""
+    settings, data = work.settings, work.inputs["data"]
+    asked, _ = questions.load(settings["benchmark"], data, settings)
+    named = settings["answers"]
+    return _write(work, questions.stored_for(settings["benchmark"], data, settings, named, asked))
+
+
+def _answer_all(
+    work: Work, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[Said]]
+) -> dict[str, Any]:
+    """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
+    asked, _ = questions.load(work.settings["benchmark"], work.inputs["data"], work.settings)
+    said: dict[str, list[Said]] = {q.id: [] for q in asked}
+    for turn in range(max(len(q.turns) for q in asked)):
+        of_turn = [(q, _conversation(q, said[q.id])) for q in asked if len(q.turns) > turn]
+        for (q, _), one in zip(of_turn, answer(of_turn, turn), strict=True):
+            said[q.id].append(one)
+    answers = []
+    for q in asked:
+        turns, tokens, truncated = zip(*said[q.id], strict=True)
+        answers.append(Answer(q.id, turns, tokens, truncated))
+    return _write(work, answers)
+
+
+def _conversation(question: Question, said: Sequence[Said]) -> list[Message]:
+    """The question's turns so far, with the answers given to all but the last."""
+    messages: list[Message] = []
+    for turn, (text, _, _) in zip(question.turns, said, strict=False):
+        messages += [Message(role="user", content=turn), Message(role="assistant", content=text)]
+    return [*messages, Message(role="user", content=question.turns[len(said)])]
+
+
+def _write(work: Work, answers: Sequence[Answer]) -> dict[str, Any]:
+    lines = [json.dumps(asdict(a)) + "\n" for a in answers]
+    (work.out / "answers.jsonl").write_text("".join(lines))
+    return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}

@@ -1,0 +1,236 @@
+"""Data of the benchmarks: fetched from their public homes, or read from a folder of one's own.
+
+    bench data fetch mt-bench          question.jsonl  lm-sys/FastChat @ 587d5cf  sha256 119565ad...
+    bench data add alpaca-eval FOLDER  a link to FOLDER; nothing is copied
+
+Every file is pinned twice, by its repository's full commit and by the sha256 of its bytes: what is fetched is
+what these benchmarks were written against, or nothing (benchmark_sources.py). The checksums were taken from
+the files themselves, but for df_gamed.csv, instruction_difficulty.csv and gemini-2.0-flash-001's answers,
+where they are those that others published for the same revision. Nothing is fetched unasked, and no data is
+part of this package.
+
+What lies in `home()` is laid out as the loaders of `benchmarks` read it. In a folder of one's own any file
+may be gzipped, <name>.gz: it is the content that counts.
+"""
+
+import gzip
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from harness.common.suggest import nearest
+from harness.evaluate.benchmark_urls import SOURCES, File, Source
+
+CHUNK = 1 << 20  # bytes
+SECONDS = 60.0  # without a byte, a download is given up
+PARTIAL = ".partial"
+
+State = Literal["as pinned", "other content", "missing"]
+
+
+class Added(NamedTuple):
+    """A folder of one's own, and what of it is not as pinned."""
+
+    folder: Path
+    other: tuple[str, ...]  # there, with other content than upstream's
+    missing: tuple[str, ...]  # files that add to the benchmark and are not there
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is here of one benchmark: where, and the state of each of its files by name."""
+
+    name: str
+    kind: Literal["fetched", "added", "not here"]
+    folder: Path | None
+    states: Mapping[str, State]
+    licence: str
+
+    def in_state(self, state: State) -> tuple[str, ...]:
+        """The files in that state, in the order of the source."""
+        return tuple(name for name, found in self.states.items() if found == state)
+
+
+def home() -> Path:
+    """Where benchmark data is kept: $BENCH_DATA, else bench/data in the user's cache folder."""
+    if chosen := os.environ.get("BENCH_DATA"):
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "bench" / "data"
+
+
+def find(name: str) -> Path:
+    """The folder of a benchmark's data, fetched or added. ValueError, one line, where it is not whole."""
+    source, place = _source(name), home() / name
+    cure = f"`bench data fetch {name}` or `bench data add {name} PATH`"
+    if place.is_symlink() and not place.is_dir():
+        raise ValueError(f"the folder added for {name} is gone: {place.readlink()}; {cure}")
+    if not place.is_dir():
+        raise ValueError(f"no data of {name} in {home()}: {cure}")
+    if missing := _missing(source, place, needed=True):
+        raise ValueError(f"{place} lacks {', '.join(missing)}: {cure}")
+    return place.resolve()
+
+
+def add(name: str, path: Path) -> Added:
+    """Link a folder of one's own as the data of a benchmark, in place of one that was linked before.
+
+    Content that differs from upstream's is told, not refused: one's own questions are one's own right.
+    ValueError where the folder lacks a file that the benchmark needs, or the benchmark was fetched already.
+    """
+    source, place, folder = _source(name), home() / name, path.expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f"no folder {path}")
+    if missing := _missing(source, folder, needed=True):
+        raise ValueError(
+            f"{folder} is no data of {name}: it lacks {', '.join(missing)} (or the same with .gz)"
+        )
+    if place.is_dir() and not place.is_symlink():
+        raise ValueError(f"{name} was fetched to {place}: remove that folder to add another")
+    states = _states(source, folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    link = place.with_name(f".{name}.{os.getpid()}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder, target_is_directory=True)
+    link.replace(place)
+    other, absent = (tuple(n for n, s in states.items() if s == t) for t in ("other content", "missing"))
+    return Added(folder, other, absent)
+
+
+def fetch(name: str, *, mirror: str | None = None) -> Path:
+    """Download what is not here yet of a benchmark, file by file, and give its folder.
+
+    `mirror` is the URL of a copy of `home()`: files are then read from <mirror>/<name>/<file>, and held to
+    the same checksums. A file is there whole and as pinned, or not at all. OSError, one line, where one
+    cannot be had; ValueError where its content is not what was pinned.
+    """
+    source, place = _source(name), home() / name
+    if place.is_symlink():
+        raise ValueError(f"{name} is the folder {place.readlink()} that was added: remove {place} to fetch")
+    for file in source.files:
+        target = place / file.name
+        if not target.is_file() or _sha256(target) != file.sha256:
+            url = f"{mirror.rstrip('/')}/{name}/{file.name}" if mirror else file.url
+            _download(url, file, target)
+    return place
+
+
+def listing() -> list[Row]:
+    """One row a benchmark, its files compared with what is pinned."""
+    rows = []
+    for name, source in SOURCES.items():
+        place = home() / name
+        if not place.is_dir():
+            states: dict[str, State] = {file.name: "missing" for file in source.files}
+            rows.append(Row(name, "not here", None, states, source.licence))
+            continue
+        kind: Literal["added", "fetched"] = "added" if place.is_symlink() else "fetched"
+        rows.append(Row(name, kind, place.resolve(), _states(source, place), source.licence))
+    return rows
+
+
+def fingerprint(folder: Path, name: str | None = None, *, also: Iterable[str] = ()) -> str:
+    """What results depend on: "sha256:..." over names and contents, the same with or without .gz.
+
+    With the name of a benchmark: over its own files that are there, and those that `also` names (answers of
+    a reference model, say). Without: over all files below the folder but hidden ones.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"no folder {folder}")
+    if name is None:
+        names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        chosen = [n for n in names if not any(part.startswith(".") for part in n.split("/"))]
+    else:
+        wanted, extra = [file.name for file in _source(name).files], list(also)
+        if absent := [n for n in extra if _existing(folder, n) is None]:
+            raise ValueError(f"{folder} lacks {', '.join(absent)}")
+        chosen = sorted({n for n in [*wanted, *extra] if _existing(folder, n)})
+    digest = hashlib.sha256()
+    for each in dict.fromkeys(chosen):
+        path = _existing(folder, each)
+        assert path is not None
+        digest.update(f"{each}\0{_sha256(path)}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _source(name: str) -> Source:
+    if name not in SOURCES:
+        raise ValueError(f"no benchmark data {name!r}; {nearest(name, list(SOURCES))}")
+    return SOURCES[name]
+
+
+def _plain(path: Path) -> str:
+    return path.as_posix().removesuffix(".gz")
+
+
+def _existing(folder: Path, name: str) -> Path | None:
+    """The file of that name, or the same gzipped."""
+    return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+
+
+def _missing(source: Source, folder: Path, *, needed: bool) -> list[str]:
+    return [f.name for f in source.files if f.needed >= needed and _existing(folder, f.name) is None]
+
+
+def _states(source: Source, folder: Path) -> dict[str, State]:
+    states: dict[str, State] = {}
+    for file in source.files:
+        path = _existing(folder, file.name)
+        if path is None:
+            states[file.name] = "missing"
+        else:
+            states[file.name] = "as pinned" if _sha256(path) == file.sha256 else "other content"
+    return states
+
+
+def _sha256(path: Path) -> str:
+    """Of the content, unzipped where it is gzipped. ValueError where it cannot be."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as f:
+            digest = hashlib.sha256()
+            while chunk := f.read(CHUNK):
+                digest.update(chunk)
+    except (gzip.BadGzipFile, EOFError) as e:
+        raise ValueError(f"{path} cannot be unzipped: {e}") from None
+    return digest.hexdigest()
+
+
+def _download(url: str, file: File, target: Path) -> None:
+    """The file of a URL, in place once it is whole and its checksum is right; else nothing is left of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
+    try:
+        found = _streamed(url, partial)
+        if found != file.sha256:
+            raise ValueError(f"{url}: sha256 is {found}, pinned is {file.sha256}; nothing was kept")
+        partial.replace(target)
+    except urllib.error.HTTPError as e:
+        raise OSError(f"{url}: HTTP {e.code} {e.reason}") from None
+    except urllib.error.URLError as e:
+        raise OSError(
+            f"{url} cannot be reached ({e.reason}); without a network use `bench data add`"
+        ) from None
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as e:
+        raise OSError(f"{url}: the download broke off ({e!r}); run it again, what is whole is kept") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _streamed(url: str, partial: Path) -> str:
+    """Write what a URL answers and give its sha256."""
+    digest, length = hashlib.sha256(), 0
+    with urllib.request.urlopen(url, timeout=SECONDS) as reply, partial.open("wb") as f:
+        while chunk := reply.read(CHUNK):
+            f.write(chunk)
+            digest.update(chunk)
+            length += len(chunk)
+        promised = reply.headers.get("Content-Length")
+    if promised is not None and length != int(promised):  # read() with a size says nothing of a torn end
+        raise ConnectionError(f"{length} of {promised} bytes")
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""`bench judge check`: how good a judge is, on pairs whose better answer is known.
+
+    verdicts.jsonl   {"pair": "Natural/12", "repeat": 0, "order": "ab", "value": 1.0, "reply": "..."}
+    quality.json     {"n": 419, "agreement": {"value": 0.87, "low": 0.83, "high": 0.9, "n": 419}, ...}
+
+The judge gets a pairwise benchmark's own prompt. What is found enters the tables of every run that this judge
+has judged, from the same store.
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.alpaca_eval import benchmark as alpaca_eval
+from benchmarks.api import Reply, Unparsed
+from benchmarks.judge_check import benchmark as judge_check
+from harness.evaluate import questions
+from harness.evaluate.judge_calls import asking
+from harness.store.step import Work
+
+GOLD = "llmbar"
+KIND = "judge-check"
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: the judge reads every pair in both orders, `repeats` times."""
+    settings = work.settings
+    gold = judge_check.load_gold(work.inputs["data"])[: settings["limit"]]
+    benchmark = alpaca_eval.comparison(questions.EVALUATORS[settings["prompt"]], "both")
+    requests = judge_check.requests(gold, benchmark, settings["repeats"])
+    said = asking(work)([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
+    verdicts, rows = [], []
+    for one, given in zip(requests, said, strict=True):
+        value = benchmark.parse(one.request, Reply(given.text, given.logprobs, given.finish_reason))
+        verdicts.append(judge_check.Verdict(one.pair, one.repeat, one.request.order, value))
+        told = None if isinstance(value, Unparsed) else value
+        about = {"pair": one.pair.id, "repeat": one.repeat, "order": one.request.order}
+        rows.append(about | {"value": told, "reply": given.text})
+    (work.out / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (work.out / "quality.json").write_text(json.dumps(asdict(judge_check.report(verdicts)), indent=1))
+    return {"calls": len(said), "unparsed": sum(row["value"] is None for row in rows)}

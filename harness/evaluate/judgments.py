@@ -1,0 +1,106 @@
+"""The step that has answers judged.
+
+    judgments.jsonl  {"question": "81", "turn": 1, "order": "", "request": "9f3a...", "reply": "... [[7]]",
+                      "value": 7.0, "finish_reason": "stop", "model": "gpt-4-1106-preview", ...}
+    metrics.json     {"score": 6.21, "first_turn": 6.8, ...}    as the benchmark's own tool adds them up
+
+A reply that could not be parsed has the value null. What the judge was sent is in its messages, built before
+anything a model wrote is filled in; what would read like a token of a chat template is broken up first, where
+the judge asks for that, and counted.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
+from harness.endpoints.replies import Given
+from harness.evaluate import answers, questions
+from harness.evaluate.judge_calls import asking
+from harness.store.step import Work
+
+# Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
+TEMPLATE_TOKEN = re.compile(
+    r"<\|[a-z0-9_]+\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+)
+
+
+def guarded(message: Message) -> tuple[Message, int]:
+    """The message with a space inside each token of a chat template, and how many there were."""
+    content, count = TEMPLATE_TOKEN.subn(lambda found: f"{found[0][0]} {found[0][1:]}", message["content"])
+    return Message(role=message["role"], content=content), count
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: the judge reads every answer, and the benchmark reads the judge."""
+    settings = work.settings
+    asked, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
+    given = answers.read(work.inputs["answers"])
+    reference = answers.read(work.inputs["reference"]) if benchmark.pairwise else {}
+    items = [(q, item) for q in asked for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
+
+    sent, broken = [], 0
+    for request in (item for _, item in items if isinstance(item, JudgeRequest)):
+        if settings["judge"].get("guard"):
+            messages, counts = zip(*map(guarded, request.messages), strict=True)
+            request, broken = replace(request, messages=messages), broken + sum(counts)
+        sent.append(request)
+    ask = asking(work)
+    replies = iter(zip(sent, ask([(r.messages, benchmark.decoding, 0) for r in sent]), strict=True))
+
+    rows, scores, said = [], [], list[Given]()
+    for q, item in items:
+        if isinstance(item, Score):
+            scores.append(item)
+            rows.append(_row(q, item.turn, item.order, item.value))
+            continue
+        request, reply = next(replies)
+        value = benchmark.parse(request, Reply(reply.text, reply.logprobs, reply.finish_reason))
+        scores.append(Score(q.id, value, q.category, item.turn, item.order, item.covariates))
+        rows.append(_row(q, item.turn, item.order, value) | _told(request, reply))
+        said.append(reply)
+    (work.out / "judgments.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
+    return {
+        "judgments": len(rows),
+        "unparsed": sum(row["value"] is None for row in rows),
+        "guarded": broken,
+        "calls": sum(bool(g.key) for g in said),  # a rule is no call
+        "prompt_tokens": sum(g.prompt_tokens for g in said),
+        "completion_tokens": sum(g.completion_tokens for g in said),
+        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in said}),
+    }
+
+
+def request_hash(messages: Sequence[Message]) -> str:
+    """12 hex digits of what the judge was sent."""
+    return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:12]
+
+
+def _row(q: Question, turn: int, order: str, value: float | Unparsed) -> dict[str, Any]:
+    return {
+        "question": q.id,
+        "category": q.category,
+        "turn": turn,
+        "order": order,
+        "request": "",
+        "reply": "",
+        "value": None if isinstance(value, Unparsed) else value,
+    }
+
+
+def _told(request: JudgeRequest, reply: Given) -> dict[str, Any]:
+    return {
+        "request": request_hash(request.messages),
+        "reply": reply.text,
+        "logprobs": reply.logprobs,
+        "finish_reason": reply.finish_reason,
+        "model": reply.model,
+        "fingerprint": reply.fingerprint,
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "latency_s": reply.latency_s,
+    }

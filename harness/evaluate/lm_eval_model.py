@@ -1,0 +1,222 @@
+"""lm-eval's requests, answered by a pool of workers; every batch is kept, so that a killed run goes on.
+
+    lm-eval/5d1f30a7c2e4/host-4711-9b2c.jsonl    {"key": "9f3a...", "answers": [[-12.5, false], ...]}
+
+The batches are those that lm-eval's HFLM forms of the whole list of requests, whatever the number of workers
+and whatever is kept already: a batch is the unit of work and of the cache. So the numbers are those of plain
+lm-eval, to the last bit for one thread, and the same with other workers or after a restart. Equal requests
+share a forward pass where HFLM has them share one (log-likelihoods), and a batch that comes again is answered
+once.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import Collator, normalize_gen_kwargs
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from harness.data import chat_template as chat
+from harness.models.loading import load_tokenizer
+from harness.models.worker_pool import Held, Pool
+from harness.store.append_log import Lines
+
+Kind = Literal["tokens", "text"]
+Tokens = tuple[list[int], list[int]]  # context, continuation
+Text = tuple[str, dict[str, Any]]  # context, how to generate
+Likelihood = tuple[
+    float, bool
+]  # log p(continuation | context) in nats, whether it is what greedy decoding gives
+
+LIBRARIES = ("lm_eval", "torch", "transformers")
+NOT_THE_MODEL = "RECORD.json"  # the store's, with times in it
+
+
+class PooledLM(HFLM):  # type: ignore[misc]
+    """HFLM without a model: it tokenises, forms the batches, and has the pool answer them.
+
+    `template` takes the place of the tokenizer's chat template; `chatting` says that one is needed.
+    `replies` is the folder of what was answered before. After a run `computed` and `kept` count batches, and
+    `cut` holds (task, document) of the prompts that lost their beginning, too long for the model.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        batch_size: int,
+        *,
+        replies: Path | None = None,
+        template: str | None = None,
+        chatting: bool = False,
+    ) -> None:
+        from transformers import AutoConfig
+
+        tokenizer = load_tokenizer(pool.folder)
+        if chatting:
+            tokenizer.chat_template = chat.chat_of(tokenizer, template).template
+        shell = SimpleNamespace(config=AutoConfig.from_pretrained(pool.folder), device=torch.device("cpu"))
+        with _silent():
+            super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size)
+        self.pool = pool
+        self.computed = self.kept = 0
+        self.cut: set[tuple[str, int]] = set()
+        self._cut: list[bool] = []
+        self._lines = Lines(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
+        self._known = {row["key"]: row["answers"] for row in self._lines.read()[0]}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that decides an answer beside the batch that the request stands in."""
+        return {
+            "model": fingerprint(self.pool.folder),
+            "template": self.tokenizer.chat_template,
+            "device": self.pool.device.partition(":")[0],
+            "dtype": self.pool.dtype,
+            "batch_size": self.batch_size,
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Likelihood]:
+        """As HFLM's: (context, continuation) -> log-likelihood in nats, and whether it is greedy."""
+        found: list[Likelihood] = super().loglikelihood(requests, disable_tqdm=True)
+        self._note(requests, self._cut)
+        return found
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """As HFLM's: log-likelihood of whole texts, in nats."""
+        windows = [self._windows(request.args[0]) for request in requests]
+        flat = [window for of_text in windows for window in of_text]
+        # HFLM sorts within these batches, not over all of them.
+        batches = [flat[n : n + self.batch_size] for n in range(0, len(flat), self.batch_size)]
+        answers = iter([a for batch in self._answered("tokens", batches) for a in batch])
+        return [sum(next(answers)[0] for _ in of_text) for of_text in windows]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """As HFLM's: (context, how to generate) -> text. Greedy only: a sample kept would not be a sample."""
+        asked: list[Text] = [request.args for request in requests]
+        self._note(requests, [self._too_long(request.task_name, *request.args) for request in requests])
+        collator = Collator(
+            asked,
+            sort_fn=lambda r: (-len(self.tok_encode(r[0])), r[0]),
+            group_by="gen_kwargs",
+            group_fn=lambda r: r[1],
+        )
+        batches = list(collator.get_batched(n=self.batch_size))
+        found = [text for batch in self._answered("text", batches) for text in batch]
+        return cast(list[str], collator.get_original(found))
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[Any], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[Likelihood]:
+        asked: list[Tokens] = [(context, continuation) for _, context, continuation in requests]
+        self._cut = [len(context) + len(rest) > self.max_length + 1 for context, rest in asked]
+        batches = likelihood_batches(asked, self.batch_size)
+        answers = self._answered("tokens", [[asked[n] for n in batch] for batch in batches])
+        pairs = zip(batches, answers, strict=True)
+        by_position = {n: a for batch, of_batch in pairs for n, a in zip(batch, of_batch, strict=True)}
+        return [by_position[n] for n in range(len(asked))]
+
+    def _answered(self, kind: Kind, batches: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """The answers to each batch, kept or from the pool."""
+        keys = [_digest([kind, batch]) for batch in batches]
+        known = self._known
+        missing = {key: batch for key, batch in zip(keys, batches, strict=True) if key not in known}
+        self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
+        items = [(kind, batch) for batch in missing.values()]
+        waiting = list(missing)
+        for n, answers in self.pool.each("harness.evaluate.lm_eval_model:answer", items, self.batch_size):
+            known[waiting[n]] = answers
+            self._lines.add({"key": waiting[n], "answers": answers})
+        found = [known[key] for key in keys]
+        return [[tuple(a) for a in answers] for answers in found] if kind == "tokens" else found
+
+    def _windows(self, text: str) -> list[Tokens]:
+        windows = get_rolling_token_windows(
+            token_list=self.tok_encode(text),
+            prefix_token=self.prefix_token_id,
+            max_seq_len=self.max_length,
+            context_len=1,
+        )
+        return [make_disjoint_window(window) for window in windows]
+
+    def _too_long(self, task: str, context: str, how: dict[str, Any]) -> bool:
+        told = normalize_gen_kwargs(how, self.max_gen_toks)
+        if told["do_sample"]:
+            raise ValueError(f"{task} draws its answers (do_sample); only greedy generation is measured here")
+        room = self.max_length - told["max_gen_toks"]
+        if room <= 0:
+            raise ValueError(
+                f"{task} writes up to {told['max_gen_toks']} tokens; the model has {self.max_length} "
+                "positions for prompt and answer together"
+            )
+        return bool(len(self.tok_encode(context)) > room)
+
+    def _note(self, requests: Sequence[Any], cut: Sequence[bool]) -> None:
+        self.cut |= {(r.task_name, r.doc_id) for r, c in zip(requests, cut, strict=True) if c}
+
+
+def likelihood_batches(requests: Sequence[Tokens], size: int) -> list[list[int]]:
+    """The positions of the requests in each of HFLM's batches.
+
+    Requests that differ in their last token alone share a row of a batch; rows are sorted by length and then
+    by tokens, the longest first.
+    """
+
+    def row(request: Tokens) -> list[int]:
+        return request[0] + request[1]
+
+    def tokens(group: Sequence[tuple[int, Tokens]]) -> tuple[int, tuple[int, ...]]:
+        longest = row(max(group, key=lambda member: len(member[1][1]))[1])
+        return -len(longest), tuple(longest)
+
+    groups: dict[tuple[int, ...], list[tuple[int, Tokens]]] = {}
+    for n, request in enumerate(requests):
+        groups.setdefault(tuple(row(request)[:-1]), []).append((n, request))
+    rows = sorted(groups.values(), key=tokens)
+    batches = [rows[n : n + size] for n in range(0, len(rows), size)]
+    return [[n for group in batch for n, _ in group] for batch in batches]
+
+
+def answer(held: Held, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
+    """A worker's part: what HFLM answers to one batch."""
+    kind, batch = item
+    with _silent():
+        engine = HFLM(pretrained=held.model, tokenizer=held.tokenizer, batch_size=batch_size)
+        if kind == "tokens":
+            requests = [(None, list(context), list(continuation)) for context, continuation in batch]
+            return list(engine._loglikelihood_tokens(requests, disable_tqdm=True))
+        return list(engine.generate_until([SimpleNamespace(args=args) for args in batch], disable_tqdm=True))
+
+
+def fingerprint(folder: Path) -> str:
+    """32 hex digits over the files of a model's folder, weights and tokenizer; the store's record apart."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name != NOT_THE_MODEL):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """HFLM warns of what we do on purpose, and of cut prompts, which are counted."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,89 @@
+"""The step that runs lm-eval's tasks on a checkpoint, on any number of workers.
+
+    results.jsonl  {"task": "arc_challenge", "version": "1.0", "num_fewshot": 25, "metric": "acc_norm",
+                    "document": "12-5d1f30a7", "value": 1.0}
+    details.jsonl  {"task": "arc_challenge", "document": "12-5d1f30a7", "truncated": false, "target": 2,
+                    "choices": [" water", ...], "loglikelihoods": [-3.1, ...], "greedy": [false, ...],
+                    "metrics": {"acc": 1.0, "acc_norm": 1.0}}
+
+Margins can be read off the details. `truncated`: the prompt lost its beginning, too long for the model.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.store.step import Work
+
+log = logging.getLogger(__name__)
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: lm-eval's tasks on a model's folder; measured are the scores of benchmarks that are whole."""
+    from benchmarks.openllm import evaluate as openllm
+    from benchmarks.openllm import leaderboard_scores, tasks
+    from harness.evaluate.lm_eval_model import PooledLM
+    from harness.models.worker_pool import Pool
+
+    settings, context = work.settings, work.context
+    include, data = work.inputs.get("include"), work.inputs.get("data")
+    asked = {"num_fewshot": settings["num_fewshot"]}
+    tasks.check(settings["tasks"], include, data, **asked)
+    dtype, count = settings.get("dtype", "float32"), context.get("workers", 1)
+    with Pool(work.inputs["model"], context["device"], dtype, count) as pool:
+        lm = PooledLM(
+            pool,
+            settings["batch_size"],
+            replies=Path(context["replies"]) if context.get("replies") else None,
+            template=settings.get("template"),
+            chatting=settings.get("chat", False),
+        )
+        results = openllm.evaluate(
+            lm,
+            settings["tasks"],
+            include,
+            data=data,
+            limit=settings["limit"],
+            chat=settings.get("chat", False),
+            **asked,
+        )
+    _write(work.out / "results.jsonl", (row for result in results for row in _values(result)))
+    _write(work.out / "details.jsonl", (row for result in results for row in _details(result, lm.cut)))
+    truncated = Counter(task for task, _ in lm.cut)
+    if truncated:
+        log.warning("prompts that lost their beginning, too long for the model: %s", dict(truncated))
+    scores = leaderboard_scores.scores(results)
+    return {
+        "documents": sum(len(result.values) for result in results),
+        "truncated": dict(truncated),
+        "versions": {result.task: result.version for result in results},
+        "num_fewshot": {result.task: result.num_fewshot for result in results},
+        "scores": {name: asdict(score) for name, score in scores.items()},
+        "averages": leaderboard_scores.averages(scores),
+        "batches": {"computed": lm.computed, "kept": lm.kept},
+    }
+
+
+def _values(result: Any) -> Iterable[dict[str, Any]]:
+    about = {
+        "task": result.task,
+        "version": result.version,
+        "num_fewshot": result.num_fewshot,
+        "metric": result.metric,
+    }
+    return (about | {"document": document, "value": value} for document, value in result.values.items())
+
+
+def _details(result: Any, cut: set[tuple[str, int]]) -> Iterable[dict[str, Any]]:
+    for document, said in result.details.items():
+        truncated = (result.task, int(document.partition("-")[0])) in cut
+        yield {"task": result.task, "document": document, "truncated": truncated, **said}
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -1,0 +1,96 @@
+"""One step in a worker: a process of its own, perhaps on another machine, that shares the store's folder."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.endpoints import session
+from harness.endpoints.prices import Prices
+from harness.executors.protocol import Office, Outcome
+from harness.store.step import Step
+from harness.store.store import Store
+
+UNTIL_SEEN = 60.0  # seconds in which a shared folder shows what another machine published
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know. `log`: a file for what the step prints, where nobody else keeps it."""
+
+    step: Step
+    store: Path
+    logs: Path
+    prices: Prices
+    threads: int
+    folder: str  # what relative paths of the suite start from
+    log: Path | None = None
+
+
+def job(step: Step, office: Office, log: Path | None = None) -> Job:
+    """A step as a job, with the paths of a run that may be relative made whole."""
+    root, logs = office.store.root.resolve(), office.logs.resolve()
+    return Job(step, root, logs, office.prices, office.resources.threads, os.getcwd(), log)
+
+
+def do(given: Job) -> Outcome:
+    """Make a step here, with a session of its own; a fault that is told by a line is told in the outcome."""
+    os.chdir(given.folder)
+    store, began = Store(given.store), time.perf_counter()
+    with _kept(given.log) if given.log else nullcontext():
+        compute_with(given.threads)
+        _await_inputs(given.step, store)
+        with session.opened(given.prices, None, None, given.logs, store.root / "replies"):
+            return _tried(given.step, store, began)
+
+
+def attempted(step: Step, store: Store) -> Outcome:
+    """Make a step in the session of this process."""
+    return _tried(step, store, time.perf_counter())
+
+
+def _tried(step: Step, store: Store, began: float) -> Outcome:
+    try:
+        store.make(step)
+    except (ValueError, OSError) as e:
+        fault = " ".join(f"{e}".split()) or type(e).__name__
+        return Outcome(step, time.perf_counter() - began, fault=fault, mendable=isinstance(e, ValueError))
+    return Outcome(step, time.perf_counter() - began)
+
+
+def compute_with(threads: int) -> None:
+    """Set the number of threads of torch and of every library beside it, loaded or not: the last bits of a
+    sum depend on it.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    threadpool_limits(threads)
+    if "torch" in sys.modules:  # a step may do without it, and it takes seconds
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _await_inputs(step: Step, store: Store) -> None:
+    until = time.monotonic() + UNTIL_SEEN
+    while not all(map(store.find, step.sources.values())) and time.monotonic() < until:
+        time.sleep(0.5)
+
+
+@contextmanager
+def _kept(log: Path) -> Iterator[None]:
+    """Send what this process prints to a file, where the last words of one that dies can be read."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = os.dup(1), os.dup(2)
+    opened = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o644)
+    try:
+        os.dup2(opened, 1)
+        os.dup2(opened, 2)
+        yield
+    finally:
+        for ours, number in zip(before, (1, 2), strict=True):
+            os.dup2(ours, number)
+            os.close(ours)
+        os.close(opened)

@@ -1,0 +1,117 @@
+"""Running a plan: every step as soon as its inputs are done; what is done is never done again."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from harness.executors.inline import Inline
+from harness.executors.protocol import Executor, Outcome
+from harness.store.locks import RUN
+from harness.store.step import Step
+from harness.store.store import Store
+
+LOOK = 1.0  # seconds between two looks at steps that another run is at
+TOLD = 3  # faults that the last line names
+
+
+class Watcher(Protocol):
+    """Is told what runs; several steps may at once."""
+
+    def begin(self, step: Step) -> None:
+        """A step starts."""
+
+    def end(self, step: Step, seconds: float) -> None:
+        """A step is done."""
+
+    def found(self, step: Step) -> None:
+        """A step that was to be done has been done by another run."""
+
+    def failed(self, step: Step, fault: str) -> None:
+        """A step failed; others go on."""
+
+
+def run(steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executor | None = None) -> None:
+    """Make every step that is not done, in the order of the plan where one at a time runs.
+
+    Steps that another run is at are left to it, and waited for when nothing else is ready. In other processes
+    than this, a step that fails costs those that stand on it; all others are made before the fault is raised.
+    """
+    store.sweep()
+    executor = executor or Inline(store)
+    with store.locks.trying(f"{RUN}.{socket.gethostname()}.{os.getpid()}"):
+        try:
+            _Running(steps, store, watcher, executor).to_the_end()
+        finally:
+            executor.close()
+            store.sweep()
+
+
+class _Running:
+    """A plan under way: which steps wait, run, and failed, by id."""
+
+    def __init__(self, steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executor) -> None:
+        self.store, self.watcher, self.executor = store, watcher, executor
+        self.waiting = {s.id: s for s in steps if not store.find(s)}
+        self.running: dict[str, Step] = {}
+        self.faults: list[Outcome] = []
+        self.lost: set[str] = set()  # ids of steps that failed or stand on one that did
+
+    def to_the_end(self) -> None:
+        """Begin what is ready and wait for what ends, until nothing is left."""
+        while self.waiting or self.running:
+            begun = self._begin()
+            ended = self.executor.ended(LOOK) if self.running else []
+            for outcome in ended:
+                self._end(outcome)
+            if not (begun or ended or self.running) and self.waiting:
+                time.sleep(LOOK)
+        if self.faults:
+            raise self._fault()
+
+    def _begin(self) -> bool:
+        """Begin what is ready, as far as there is room; whether anything changed."""
+        changed = False
+        for step in self._ready():
+            if not self.executor.has_room(step):
+                continue
+            if self.store.find(step):
+                del self.waiting[step.id]
+                self.watcher.found(step)
+            elif self.store.locks.holder(step.id):
+                continue
+            else:
+                self.running[step.id] = self.waiting.pop(step.id)
+                self.watcher.begin(step)
+                self.executor.begin(step)
+            changed = True
+        return changed
+
+    def _ready(self) -> Iterator[Step]:
+        """The waiting steps whose inputs are done, in the plan's order."""
+        for step in list(self.waiting.values()):
+            sources = {s.id for s in step.sources.values()}
+            if sources & self.lost:
+                self.lost.add(step.id)
+                del self.waiting[step.id]
+            elif not any(i in self.waiting or i in self.running for i in sources):
+                yield step
+
+    def _end(self, outcome: Outcome) -> None:
+        step = self.running.pop(outcome.step.id)
+        if outcome.fault:
+            self.faults.append(outcome)
+            self.lost.add(step.id)
+            self.watcher.failed(step, outcome.fault)
+        elif outcome.made:
+            self.watcher.end(step, outcome.seconds)
+        else:
+            self.waiting[step.id] = step
+
+    def _fault(self) -> Exception:
+        told = "; ".join(f"{o.step.label}: {o.fault}" for o in self.faults[:TOLD])
+        more = f"; and {len(self.faults) - TOLD} more" if len(self.faults) > TOLD else ""
+        stand = len(self.lost) - len(self.faults)
+        line = f"{len(self.faults)} failed: {told}{more}; {stand} stand on them; all others are done"
+        return ValueError(line) if all(o.mendable for o in self.faults) else ChildProcessError(line)

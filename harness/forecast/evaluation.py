@@ -1,0 +1,81 @@
+"""What measuring a row takes: its answers, the judge's calls, and lm-eval's requests."""
+
+from dataclasses import replace
+from typing import Any
+
+from harness.endpoints import prices
+from harness.forecast import judging_estimate
+from harness.forecast.cost import BYTES, Cost, Sizes
+from harness.forecast.inference import decoding
+from harness.forecast.sizes import Unknown
+from harness.forecast.tables import table
+from harness.forecast.texts import LONGEST, Text
+from harness.store.step import Step
+
+
+def answers(step: Step, sizes: Sizes) -> Cost:
+    """Answers as long as the benchmark allows; those of an endpoint or a file take nothing of a device."""
+    if "model" not in step.inputs:
+        return Cost(assumed=("answers from elsewhere take nothing here",))
+    name, settings = step.settings["benchmark"], step.settings
+    known, world = table("texts")["questions"][name], sizes.suite.world
+    asked = sizes.suite.benchmarks.judged().get(name) or sizes.suite.benchmarks.rule
+    count, notes = known["questions"], [f"questions of {name}: {known['questions']}"]
+    if world and "world" in {s.kind for s in step.sources.values()}:
+        count = world.mt_questions if name == "mt-bench" else world.questions
+        notes = []
+    count = min(count, settings["limit"] or count) * known["turns"]
+    most = settings["max_tokens"] or known["max_tokens"]
+    prompt = known["prompt"] if asked is None or not world else table("texts")["world"]["prompt"]
+    text = Text(
+        count, count * (prompt + most), count * most, (*notes, f"prompts of {prompt} tokens", LONGEST)
+    )
+    found = decoding(sizes.models.of(step.inputs["model"]), text, most, sizes)
+    return replace(found, disk=4.0 * text.answered)
+
+
+def judgments(step: Step, sizes: Sizes) -> Cost:
+    """Calls to an endpoint, and their price; a rule costs nothing."""
+    judge, name = step.settings["judge"], step.settings["benchmark"]
+    if judge.get("kind") in ("rule", "none"):
+        return Cost(work="judge")
+    spec = sizes.suite.benchmarks.judged()[name]
+    usage = judging_estimate.usage_of(name, spec)
+    note = f"tokens of judging {name}: typical ones"
+    if sizes.suite.judges[spec.judge].kind == "server":
+        note = f"the time of {judge['model']}, which is served here, is not in the estimate"
+        return Cost(work="judge", calls=usage.calls, assumed=(note,))
+    usd = prices.usd(sizes.prices, judge["model"], usage)
+    disk = 4.0 * usage.completion_tokens
+    return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
+
+
+def openllm(step: Step, sizes: Sizes) -> Cost:
+    """lm-eval's passes, logits of every position; float32 unless the step says otherwise."""
+    from benchmarks.openllm import tasks
+
+    model, known = sizes.models.of(step.inputs["model"]), table("texts")["tasks"]
+    passes = tokens = generated = 0.0
+    for name in tasks.SETS.get(step.settings["tasks"][0], step.settings["tasks"]):
+        task: dict[str, Any] | None = known["pocket"] if name.startswith("pocket") else known.get(name)
+        if task is None:
+            raise Unknown(f"requests of lm-eval's task {name}")
+        share = min(1.0, 4 * (step.settings["limit"] or task["passes"]) / task["passes"])
+        passes += share * task["passes"]
+        tokens += share * task["passes"] * task["tokens"]
+        generated += share * task["passes"] * task.get("generated", 0)
+    batch, number = step.settings["batch_size"], BYTES[step.settings.get("dtype", "float32")]
+    context = 1024 * batch * model.vocab * 4 * 2
+    return Cost(
+        work="forward",
+        flops=2 * (model.body + model.head) * (tokens + generated),
+        precision=step.settings.get("dtype", "float32"),
+        tokens=round(tokens + generated),
+        sequential=round((passes + generated) / batch),
+        layers=model.layers,
+        reads=model.parameters * number,
+        loads=model.parameters * number,
+        disk=300 * passes,
+        memory=sizes.machine.workers * (model.parameters * number + context),
+        assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
+    )

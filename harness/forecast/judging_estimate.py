@@ -1,0 +1,87 @@
+"""What judging a suite would cost, before anything is spent. It imports neither models nor torch.
+
+| Benchmark | Judge | Rows | Calls | Tokens in | Tokens out | USD |
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.endpoints import prices
+from harness.endpoints.prices import Prices, Usage
+from harness.evaluate import benchmark_files, questions
+from harness.suite.benchmarks import Compared, Judged
+from harness.suite.schema import RULE, Suite, rows_of
+
+ONE_ORDER_TYPICAL = ("alpaca-eval", "alpaca-eval-2")  # the typical numbers are those of one order
+
+
+class Line(NamedTuple):
+    """What one benchmark takes of one judge; usd is None where no price is known."""
+
+    benchmark: str
+    judge: str
+    rows: int
+    usage: Usage
+    usd: float | None
+
+
+def lines(suite: Suite, table: Prices) -> list[Line]:
+    """A line for each benchmark that an endpoint judges, as if nothing of it were there yet."""
+    found = []
+    for name, spec in suite.benchmarks.judged().items():
+        if spec.judge == RULE and RULE not in suite.judges:
+            continue
+        times = len(spec.reference) if isinstance(spec, Compared) else 1
+        usage = Usage(*(n * times * rows_of(suite) for n in usage_of(name, spec)))
+        judge = suite.judges[spec.judge]
+        cost = 0.0 if judge.kind == "server" else prices.usd(table, judge.model, usage)
+        found.append(Line(name, spec.judge, rows_of(suite), usage, cost))
+    return found
+
+
+def usage_of(name: str, spec: Judged) -> Usage:
+    """What judging one row takes, against one reference."""
+    each = prices.typical(name if name in prices.TYPICAL else "mt-bench", _number_of_questions(name, spec))
+    orders = 2 if name in ONE_ORDER_TYPICAL and getattr(spec, "order", "") == "both" else 1
+    return Usage(*(n * orders for n in each))
+
+
+def _number_of_questions(name: str, spec: Judged) -> int | None:
+    """How many questions are asked: of the data where it is at hand, else the published number."""
+    try:
+        folder = Path(spec.data) if spec.data else benchmark_files.find(questions.DATA[name])
+        asked, _ = questions.load(name, folder, spec.model_dump())
+    except (ValueError, OSError, KeyError):
+        return spec.limit
+    return len(asked)
+
+
+def show(suite: Suite, file: Path | None) -> None:
+    """Print the estimate."""
+    from rich.console import Console
+    from rich.table import Table
+
+    found = lines(suite, prices.load(file))
+    table = Table("Benchmark", "Judge", title=f"Judging {suite.name}: an estimate")
+    for head in ("Rows", "Calls", "Tokens in", "Tokens out", "USD"):
+        table.add_column(head, justify="right")
+    for line in found:
+        counts = (f"{n:,}" for n in (line.rows, *line.usage))
+        table.add_row(line.benchmark, line.judge, *counts, _money(line.usd))
+    known = [line.usd for line in found if line.usd is not None]
+    total = [sum(line.usage[n] for line in found) for n in range(3)]
+    table.add_section()
+    table.add_row("total", "", "", *(f"{n:,}" for n in total), _money(sum(known) if known else None))
+    console = Console()
+    console.print(table)
+    console.print(
+        "Tokens are typical ones, measured with upstream's judges on models of 1B to 7B; longer answers cost "
+        "more. What the store holds already costs nothing.",
+        highlight=False,
+    )
+    for judge in sorted({line.judge for line in found if line.usd is None}):
+        console.print(f"No price of {suite.judges[judge].model} is known: give one with --prices FILE.")
+
+
+def _money(usd: float | None) -> str:
+    return "-" if usd is None else f"{usd:,.2f}"

@@ -1,0 +1,175 @@
+"""A plan as it is printed: what it takes by kind of step, what is shared, and every step with why it runs.
+
+Numbers behind a "~" rest on something assumed, which is listed; a step without an estimate has "-".
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.forecast.cost import Cost
+from harness.forecast.forecast import Forecast
+from harness.store.provenance import reason_to_run
+from harness.store.step import Step
+from harness.store.store import Store
+
+HEAD = ("kind", "steps", "to do", "FLOPs", "time", "disk", "memory", "judging")
+LONGEST_CHAIN = 8  # steps of the chain that are named
+
+
+class Total(NamedTuple):
+    """Sums over some steps; memory is the largest, usd None where a price is missing."""
+
+    flops: float
+    seconds: float
+    disk: float
+    memory: float
+    usd: float | None
+    assumed: bool
+
+
+def total(found: Forecast, steps: Iterable[Step]) -> Total:
+    """Sums over some steps."""
+    steps = list(steps)
+    costs = [found.costs[s.id] for s in steps]
+    usd = [c.usd for c in costs]
+    return Total(
+        sum(c.flops for c in costs),
+        sum(found.seconds(s) for s in steps),
+        sum(c.disk for c in costs),
+        max((c.memory for c in costs), default=0.0),
+        None if None in usd else sum(u for u in usd if u is not None),
+        any(c.assumed or c.unknown for c in costs),
+    )
+
+
+def shown(found: Forecast, store: Store, devices: int) -> Iterator[str]:
+    """The lines of a plan."""
+    device, plan = found.device, found.plan
+    yield f"{plan.suite.name} on {devices} x {device.name} ({size(device.memory)} each), an estimate:"
+    yield from by_kind(found)
+    yield from (f"  {line}" for line in (*_sharing(found), *_schedule(found, devices), *_limits(found)))
+    yield from _assumed(found.costs)
+    yield ""
+    for step in plan.steps:
+        reason = reason_to_run(step, store)
+        line = f"{step.kind}-{step.id}  {step.label}"
+        yield f"run   {line}  [{reason}]  {columns(found, step)}".rstrip() if reason else f"done  {line}"
+    yield f"{plan.suite.name}: {len(plan.steps)} steps, {len(found.todo)} to do"
+
+
+def by_kind(found: Forecast) -> list[str]:
+    """A line for each kind of step, for all, and for what is to do."""
+    steps = found.plan.steps
+    todo = [s for s in steps if s.id in found.todo]
+    groups = {kind: [s for s in steps if s.kind == kind] for kind in dict.fromkeys(s.kind for s in steps)}
+    rows: list[tuple[str, ...]] = [HEAD]
+    for name, group in (*groups.items(), ("all", list(steps)), ("to do", todo)):
+        counts = str(len(group)), str(sum(s.id in found.todo for s in group))
+        rows.append((name, *counts, *_cells(total(found, group))))
+    return aligned(rows)
+
+
+def _cells(x: Total) -> tuple[str, ...]:
+    about = "~" if x.assumed else ""
+    usd = "-" if x.usd is None else f"USD {x.usd:,.0f}" if x.usd else ""
+    numbers = (power(x.flops), time(x.seconds), size(x.disk), size(x.memory))
+    return (*(f"{about}{n}" if n else "" for n in numbers), usd)
+
+
+def columns(found: Forecast, step: Step) -> str:
+    """The numbers of one step."""
+    cost = found.costs[step.id]
+    if cost.unknown:
+        return "-"
+    numbers = _cells(total(found, [step]))
+    words = ("FLOPs", "", "disk", "memory", "")
+    return ", ".join(f"{n} {w}".strip() for n, w in zip(numbers, words, strict=True) if n)
+
+
+def _sharing(found: Forecast) -> Iterator[str]:
+    s = found.sharing
+    yield (
+        f"teacher passes: {s.passes_needed} needed by the rows one by one, {s.passes_run} run; "
+        f"teacher responses: {s.responses_needed} needed, {s.responses_run} run"
+    )
+    yield (
+        f"steps to the rows' checkpoints: {s.steps_alone} one by one, {s.steps_run} in this plan "
+        f"(FLOPs {power(s.flops_alone) or 0}, {power(s.flops_run) or 0})"
+    )
+
+
+def _schedule(found: Forecast, devices: int) -> Iterator[str]:
+    plan = found.on(devices)
+    if not plan.makespan:
+        return
+    labels = {s.id: s.label for s in found.plan.steps}
+    timed = [i for i in plan.chain if found.device.seconds(found.costs[i]) > plan.chain_seconds / 100]
+    names = [labels[i] for i in timed[:LONGEST_CHAIN]]
+    more = f" > {len(timed) - len(names)} more" if len(timed) > len(names) else ""
+    yield (
+        f"on {devices}: done in {time(plan.makespan)}, {100 * plan.used:.0f} % of the devices' time used; "
+        f"the longest chain takes {time(plan.chain_seconds)}: {' > '.join(names)}{more}"
+    )
+
+
+def _limits(found: Forecast) -> Iterator[str]:
+    if large := found.too_large:
+        first, limit = large[0], found.device.memory
+        fixed = [s for s in large if found.costs[s.id].fixed > limit]
+        names = ", ".join(sorted({s.label for s in fixed}))
+        never = f"; no setting makes these fit: {names}" if fixed else ""
+        yield (
+            f"does not fit into {size(limit)}: {len(large)} steps, the largest {first.label!r} with "
+            f"{size(found.costs[first.id].memory)}; training takes less with fewer --tokens, answers with a "
+            f"smaller --batch{never}"
+        )
+    reasons = Counter(c.unknown for c in found.costs.values() if c.unknown)
+    for reason, count in reasons.items():
+        yield f"no estimate for {count} steps, left out above: {reason} is not known here"
+
+
+def _assumed(costs: Mapping[str, Cost]) -> Iterator[str]:
+    notes = Counter(note for cost in costs.values() for note in cost.assumed)
+    if notes:
+        yield "  ~ rests on what is assumed, in so many steps:"
+    for note, count in notes.items():
+        yield f"      {note} ({count})"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def power(flops: float) -> str:
+    """3.1e16; nothing for none."""
+    return f"{flops:.1e}".replace("e+", "e") if flops else ""
+
+
+def time(seconds: float) -> str:
+    """Seconds, minutes or hours; nothing for less than a tenth of a second."""
+    if seconds < 0.05:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes in B, kB, MB, GB or TB; nothing for none."""
+    if count < 1:
+        return ""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError

@@ -1,0 +1,198 @@
+"""Models as folders: where they are, who they are, their body and their own head.
+
+A model is a local Hugging Face folder or a hub id ("name" or "name@revision"). What the harness writes is
+float32 safetensors with the tokenizer beside it.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.models import hub
+from methods.kernels.token_statistics import Head
+
+Model = Any  # transformers.PreTrainedModel
+Tokenizer = Any  # transformers.PreTrainedTokenizerBase
+
+
+def fingerprint(ref: str) -> str:
+    """What a model is: a hash over the files of a local folder, or hub id and commit."""
+    folder = Path(ref)
+    if folder.is_dir():
+        return _hashed(folder)
+    if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
+        near = difflib.get_close_matches(folder.name, _names(folder.parent), n=1)
+        hint = f"; did you mean {folder.parent / near[0]}?" if near else ""
+        raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
+    return _hub_commit(ref)
+
+
+@cache
+def _hashed(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        digest.update(path.name.encode())
+        with path.open("rb") as f:
+            digest.update(hashlib.file_digest(f, "sha256").digest())
+    return "sha256:" + digest.hexdigest()[:32]
+
+
+def _names(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir()] if folder.is_dir() else []
+
+
+def _hub_commit(ref: str) -> str:
+    name, _, revision = ref.partition("@")
+    return hub.resolve("model", name, revision or "main", "give a local folder with --set")
+
+
+def fetch(ref: str) -> Path:
+    """The folder of a model; a hub id is downloaded into the hub's cache."""
+    if Path(ref).is_dir():
+        return Path(ref)
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = ref.partition("@")
+    return Path(snapshot_download(name, revision=revision or None))
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder; ValueError where there is none."""
+    from transformers import AutoTokenizer
+
+    if not any(
+        (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    ):
+        raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
+    """The causal language model of a folder, in eval mode: dropout never acts, gradients do flow."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    _check_head(model)
+    return model
+
+
+def save(
+    model: Model, tokenizer: Tokenizer, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write weights (safetensors, in the dtype they have) and tokenizer as one Hugging Face folder; `weights`
+    are those of a model that has only a share of its own.
+    """
+    model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
+
+
+def body(model: Model, ids: Tensor, how: Mapping[str, Any] | None = None) -> Tensor:
+    """Final hidden states of right-padded ids, [B, T] -> [B, T, d]. Causal: what stands behind changes
+    nothing. `how` is what harness.models.prefix_sharing tells the model of other layouts.
+    """
+    hidden: Tensor = model.base_model(input_ids=ids, use_cache=False, **(how or {})).last_hidden_state
+    return hidden
+
+
+def head_of(model: Model, vocab: int) -> Head:
+    """The model's own head over the first `vocab` columns, with its soft-cap (Gemma-2) and scale (Cohere,
+    Granite).
+    """
+    output = model.get_output_embeddings()
+    config = model.config.get_text_config()
+    scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+    return Head(
+        weight=output.weight,
+        bias=output.bias,
+        vocab=vocab,
+        softcap=getattr(config, "final_logit_softcapping", None),
+        scale=float(scale),
+    )
+
+
+@torch.no_grad()
+def _check_head(model: Model) -> None:
+    """Refuse an architecture whose logits are not what `head_of` says."""
+    ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
+    theirs = model(ids).logits[0].float()
+    head = head_of(model, theirs.shape[-1])
+    ours = head.logits(body(model, ids)[0])
+    # A bf16 model rounds after each of a soft-cap's three operations, by up to eps / 2; ours are float32.
+    rtol = max(1e-3, 2 * torch.finfo(head.weight.dtype).eps)
+    if not torch.allclose(ours, theirs, rtol=rtol, atol=1e-3 * float(theirs.abs().max())):
+        raise ValueError(
+            f"{type(model).__name__}: its logits are not its head of its hidden states; not supported"
+        )
+
+
+def vocabulary(tokenizer: Tokenizer) -> int:
+    """How many columns of a model's logits are tokens; a padded embedding has more."""
+    return int(max(tokenizer.get_vocab().values())) + 1
+
+
+def check_same_tokens(student: Tokenizer, teacher: Tokenizer, names: tuple[str, str]) -> None:
+    """ValueError unless both map the same tokens to the same ids."""
+    ours, theirs = student.get_vocab(), teacher.get_vocab()
+    if ours != theirs:
+        differ = sum(theirs.get(token) != i for token, i in ours.items()) + len(theirs.keys() - ours.keys())
+        raise ValueError(
+            f"student {names[0]} and teacher {names[1]} have other token maps ({len(ours)} and {len(theirs)} "
+            f"tokens, {differ} differ): distillation needs one tokenizer; choose a pair of one model family"
+        )
+
+
+def parameters(model: Model) -> dict[str, int]:
+    """Parameter counts: `body` are those of the layers, `head` those of the output embedding."""
+    embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    return {
+        "body": sum(p.numel() for p in model.parameters() if id(p) not in embeddings),
+        "head": model.get_output_embeddings().weight.numel(),
+    }
+
+
+def training_flops(model: Model, tokens: int, answered: int) -> int:
+    """Operations of training on tokens, of which some are answered: 4 per parameter and token for the forward
+    pass and the gradients that flow through, 2 for the gradient of a parameter that is trained.
+    """
+    head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+    body = [p for p in model.parameters() if p is not head and p is not embedding]
+    moving = sum(p.numel() for p in body if p.requires_grad)
+    of_token: int = 4 * sum(p.numel() for p in body) + 2 * moving
+    of_answered = int(head.numel()) * (6 if head.requires_grad else 4)
+    return of_token * tokens + of_answered * answered
+
+
+def share_moved(weights: Mapping[str, Tensor], start: nn.Module) -> float:
+    """Share of the parameters' elements whose float32 value differs from the start's. 0-1"""
+    moved = total = 0
+    for name, value in start.named_parameters():
+        moved += int((weights[name].detach().float().cpu() != value.detach().float()).sum())
+        total += value.numel()
+    return moved / total
+
+
+def save_head(head: Head, folder: Path) -> None:
+    """Write a head as `head.safetensors` and `head.json`."""
+    from safetensors.torch import save_file
+
+    tensors = {"weight": head.weight[: head.vocab].detach().contiguous()}
+    if head.bias is not None:
+        tensors["bias"] = head.bias[: head.vocab].detach().contiguous()
+    save_file(tensors, folder / "head.safetensors")
+    about = {"vocab": head.vocab, "softcap": head.softcap, "scale": head.scale}
+    (folder / "head.json").write_text(json.dumps(about))
+
+
+def load_head(folder: Path, device: torch.device) -> Head:
+    """A head as `save_head` wrote it, without gradient."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / "head.safetensors", device=str(device))
+    return Head(tensors["weight"], tensors.get("bias"), **json.loads((folder / "head.json").read_text()))

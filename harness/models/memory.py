@@ -1,0 +1,37 @@
+"""How much memory logits may take here: never part of an id, since it changes no bit of a result."""
+
+from pathlib import Path
+
+import psutil
+import torch
+
+from harness.common.suggest import nearest
+from methods.kernels.token_statistics import Room
+
+HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
+SHARE = 4  # of what is free, one part in so many is for logits
+ON_GPU = 1 << 30  # bytes of whole rows: few and large launches; not measured
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def free(device: torch.device) -> int:
+    """Bytes that nobody uses on a device; in a container at most what its limit leaves."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    here = int(psutil.virtual_memory().available)
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        used = int((CGROUP / "memory.current").read_text())
+    except OSError:
+        return here
+    return here if limit == "max" else min(here, max(0, int(limit) - used))
+
+
+def room(head: str, device: torch.device) -> Room:
+    """`keep` and `recompute` as they say; `auto` keeps what fits a share of what is free now."""
+    if head not in HEADS:
+        raise ValueError(f"head {head}: {nearest(head, HEADS)}")
+    keep = {"auto": free(device) // SHARE, "keep": 1 << 62, "recompute": 0}[head]
+    if device.type == "cuda":
+        return Room(keep, rows=ON_GPU, tile=ON_GPU // 4, few=ON_GPU // 4)
+    return Room(keep)

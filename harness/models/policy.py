@@ -1,0 +1,125 @@
+"""The model that is trained, as accelerate wraps it: token ids in, per-token statistics out.
+
+Nothing calls below this module: a body that is called through an unwrapped model leaves gradients
+unsynchronised.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.models import prefix_sharing
+from harness.models.loading import Model, body, head_of
+from harness.models.prefix_sharing import Rows, gather
+from methods.batch import Role, Statistic
+from methods.kernels.output_head import Head
+from methods.kernels.token_statistics import Room, Signal, token_statistics
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A padded view: ids and mask [B, T]; signals hold one row per response token, sequence by sequence."""
+
+    ids: Tensor
+    mask: Tensor
+    signals: Mapping[Role, Signal]
+    stats: Sequence[Statistic]
+    values: bool = False  # whether the scalar head is asked
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the policy says of one view, each [B, T] and 0 off the mask; values where they were asked for."""
+
+    mask: Tensor
+    logps: Tensor
+    statistics: dict[Statistic, Tensor]
+    values: Tensor | None
+
+
+def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
+    """Right-padded ids, [B, T]; what stands behind a sequence is never looked at."""
+    padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = torch.tensor(row)
+    return padded.to(device)
+
+
+def spread(x: Tensor, mask: Tensor) -> Tensor:
+    """Numbers of response tokens, [N], at their places, 0 elsewhere. [B, T]"""
+    return torch.zeros(mask.shape, device=x.device).masked_scatter(mask, x)
+
+
+@contextmanager
+def tied(model: Model, head: Head) -> Iterator[None]:
+    """While inside, an embedding that is the head's matrix is read through it; the head's gradient takes in
+    the few rows of the embedding's: there is no second matrix of them. (Not on a GPU, where the order of that
+    sum would change from run to run.)
+    """
+    embedding = model.get_input_embeddings()
+    if embedding.weight is not model.get_output_embeddings().weight or head.weight.device.type != "cpu":
+        yield
+        return
+    vars(embedding)["weight"], embedding.sparse = head.weight, True  # hides the parameter of this name
+    try:
+        yield
+    finally:
+        del vars(embedding)["weight"]
+        embedding.sparse = False
+
+
+class Policy(nn.Module):
+    """A causal language model that returns statistics of the response tokens of several views.
+
+    With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value.
+    """
+
+    def __init__(self, model: Model, vocab: int, room: Room, valued: bool = False) -> None:
+        super().__init__()
+        self.model, self.vocab, self.room = model, vocab, room
+        self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
+        if self.value is not None:
+            nn.init.zeros_(self.value.weight)
+            nn.init.zeros_(self.value.bias)
+
+    def forward(self, views: Sequence[Inputs], hp: Any, rows: Rows | None = None) -> list[Scored]:
+        """One pass of the body over all views, as one row where `rows` lays them out, then each view's
+        statistics. Everything [B, T] per view.
+        """
+        device = views[0].ids.device.type
+        half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        head = head_of(self.model, self.vocab).shared(half)
+        with tied(self.model, head):
+            states, places = self._states(views, rows)
+        room = replace(self.room, keep=self.room.keep // len(views))
+        scored = []
+        for view, at in zip(views, places, strict=True):
+            # [N, d] the state that predicts a token
+            before = gather(states, at[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
+            tokens = view.ids[view.mask]
+            logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, room)
+            values = (
+                self.value(before).squeeze(-1).float() if self.value is not None and view.values else None
+            )
+            scored.append(
+                Scored(
+                    view.mask,
+                    spread(logps, view.mask),
+                    {s: spread(x, view.mask) for s, x in statistics.items()},
+                    None if values is None else spread(values, view.mask),
+                )
+            )
+        return scored
+
+    def _states(self, views: Sequence[Inputs], rows: Rows | None) -> tuple[Tensor, Sequence[Tensor]]:
+        """Final hidden states, [N, d], and where each token of a view has its own, [B, T] a view."""
+        longest, sizes = max(v.ids.shape[1] for v in views), [len(v.ids) for v in views]
+        if rows:
+            return prefix_sharing.states(self.model, rows), torch.split(rows.at, sizes)
+        ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
+        at = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+        return body(self.model, ids).flatten(0, 1), torch.split(at, sizes)

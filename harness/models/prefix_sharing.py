@@ -1,0 +1,188 @@
+"""One row for a micro-batch: what an example's sequences begin with alike is computed once, nothing is
+padded.
+
+    sequences      a b c d e .    a b c f .    g h .       the last token of each predicts nothing
+    ids            a b c d e f g h                         [1, N]
+    positions      0 1 2 3 4 3 0 1                         [1, N]
+    at             0 1 2 3 4 | 0 1 2 5 0 | 6 7 0 0 0       [S, T]: where each token of the padded batch stands
+
+All of a transformer but attention goes token by token and runs over the row as it is. Around attention,
+queries, keys and values are laid out as the padded batch has them, under the masks that the model itself
+makes for that batch (sliding windows, soft-caps, its own kernel), and what comes out is read back. So
+attention costs what it costs padded, and no block mask stands in the way of the causal kernels. A state
+depends on the tokens up to its own alone, so the numbers are those of the padded batch but for the order of
+float sums.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.models.loading import Model, body
+
+WORTH = 0.95  # of the padded positions; above it the layout around attention costs what it saves
+ATTENTION = ("sdpa", "eager")  # implementations whose masks are tensors of the batch's shape
+LAYERS = {"full_attention", "sliding_attention"}
+# What a foreign forward pass raises where it has no use for such a row; it is then fed padded batches.
+UNFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A micro-batch of S sequences as one row of N positions."""
+
+    ids: Tensor  # [1, N]
+    positions: Tensor  # [1, N]
+    at: Tensor  # [S, T] of 0 to N - 1; what stands behind a sequence is never looked at
+    first: Tensor  # [N] of 0 to S * T - 1: one place of the padded batch where each position is
+
+
+def alike(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def distinct(sequences: Sequence[list[int]]) -> int:
+    """Positions that the sequences of one example take in a row."""
+    ordered = sorted(s[:-1] for s in sequences)
+    return sum(map(len, ordered)) - sum(alike(a, b) for a, b in pairwise(ordered))
+
+
+def lay_out(sequences: Sequence[list[int]], owners: Sequence[int], device: torch.device) -> Rows:
+    """The row of some sequences, in which those of one owner share what they begin with."""
+    longest = max(map(len, sequences)) - 1
+    # Among sorted sequences the one before has most in common with each.
+    order = sorted(range(len(sequences)), key=lambda s: (owners[s], sequences[s][:-1]))
+    ids: list[int] = []
+    positions: list[int] = []
+    first: list[int] = []
+    at: dict[int, list[int]] = {}
+    for before, s in zip([None, *order], order, strict=False):
+        own, shared = sequences[s][:-1], 0
+        if before is not None and owners[before] == owners[s]:
+            shared = alike(sequences[before][:-1], own)
+        known = at[before][:shared] if before is not None else []
+        at[s] = [*known, *range(len(ids), len(ids) + len(own) - shared)]
+        ids += own[shared:]
+        positions += range(shared, len(own))
+        first += range(s * longest + shared, s * longest + len(own))
+    table = [at[s] + [0] * (longest - len(at[s])) for s in range(len(sequences))]
+    told = (torch.tensor(x, device=device) for x in ([ids], [positions], table, first))
+    return Rows(*told)
+
+
+def gather(x: Tensor, at: Tensor) -> Tensor:
+    """Rows of x, [N, d], at the places `at`, [...]: [..., d]. Not x[at], whose gradient CUDA sums in no fixed
+    order.
+    """
+    return F.embedding(at, x)
+
+
+def states(model: Model, rows: Rows) -> Tensor:
+    """Final hidden states of a row, [N, d], of a model that `prepare` has agreed to."""
+    how = {
+        "position_ids": rows.positions,
+        "attention_mask": _masks(model, rows.at.shape[1]),
+        "rows_at": rows.at,
+        "rows_first": rows.first,
+    }
+    return body(model, rows.ids, how)[0]
+
+
+def _masks(model: Model, longest: int) -> Tensor | dict[str, Tensor]:
+    """The masks that the model makes for a padded batch, by kind of layer where it has several. [1, 1, T, T]
+
+    An empty one stands for none: a mask of four dimensions is what models hand on as it is.
+    """
+    from transformers.masking_utils import create_masks_for_generate
+
+    like = torch.empty(1, longest, 0, dtype=model.dtype, device=model.device)
+    made = create_masks_for_generate(model.config, like, None, None)
+    none = torch.empty(1, 1, 0, 0, device=model.device)
+    if isinstance(made, Mapping):
+        return {kind: none if mask is None else mask for kind, mask in made.items()}
+    return none if made is None else made
+
+
+def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
+    """The attention `plain` of transformers, of padded batches and of rows."""
+
+    def attention(
+        module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **how: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        own = inspect.getmodule(type(module))
+        run = own.ALL_ATTENTION_FUNCTIONS.get_interface(plain, own.eager_attention_forward)  # type: ignore[union-attr]
+        at, first = how.pop("rows_at", None), how.pop("rows_first", None)
+        if at is None:
+            return run(module, query, key, value, attention_mask, **how)  # type: ignore[no-any-return]
+        batch = (_padded(x, at) for x in (query, key, value))
+        mask = attention_mask if attention_mask is not None and attention_mask.numel() else None
+        out = run(module, *batch, mask, **how)[0]  # [S, T, H, D]
+        heads = out.shape[2:]
+        return gather(out.flatten(0, 1).flatten(1), first).view(1, len(first), *heads), None
+
+    return attention
+
+
+def _padded(x: Tensor, at: Tensor) -> Tensor:
+    """[1, H, N, D] of a row as [S, H, T, D] of the padded batch."""
+    tokens = x[0].transpose(0, 1)  # [N, H, D]
+    return gather(tokens.flatten(1), at).view(*at.shape, *tokens.shape[1:]).transpose(1, 2)
+
+
+def prepare(model: Model) -> str | None:
+    """Lets a model run over rows as well as over padded batches. None, or why it can't: it is as it was."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    if reason := _unfit(model):
+        return reason
+    plain = model.config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS.register(f"rows_{plain}", _over_rows(plain))
+    ALL_MASK_ATTENTION_FUNCTIONS.register(f"rows_{plain}", ALL_MASK_ATTENTION_FUNCTIONS[plain])
+    model.set_attn_implementation(f"rows_{plain}")
+    reason = _differs(model)
+    if reason:
+        model.set_attn_implementation(plain)
+    return reason
+
+
+def _unfit(model: Model) -> str | None:
+    """Why a model is not worth a trial, by its name and what it declares."""
+    name, config = type(model).__name__, model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - LAYERS
+    if kinds:
+        return f"{name} has layers of kind {', '.join(sorted(kinds))}"
+    if model._is_stateful:
+        return f"{name} is recurrent"
+    if model.config._attn_implementation not in ATTENTION:
+        return f"{name} runs attention {model.config._attn_implementation}"
+    if not model._supports_attention_backend:
+        return f"{name} has an attention of its own"
+    if "position_ids" not in inspect.signature(type(model.base_model).forward).parameters:
+        return f"{name} takes no position ids"
+    return None
+
+
+@torch.no_grad()
+def _differs(model: Model) -> str | None:
+    """Why a model can't run over rows, found by a trial on two short sequences."""
+    size = model.config.get_text_config().vocab_size
+    sequences = [[i % size for i in s] for s in ([1, 2, 3, 4, 5, 6, 0], [1, 2, 3, 7, 0])]
+    rows = lay_out(sequences, [0, 0], model.device)
+    try:
+        ours = states(model, rows)[rows.at]
+    except UNFIT as error:
+        return f"{type(model).__name__} does not run over shared rows ({type(error).__name__})"
+    for sequence, found in zip(sequences, ours, strict=True):
+        theirs = body(model, torch.tensor([sequence[:-1]], device=model.device))[0]
+        scale, eps = float(theirs.abs().max()), torch.finfo(theirs.dtype).eps
+        if not torch.allclose(found[: len(theirs)], theirs, rtol=0, atol=max(1e-4, 4 * eps) * scale):
+            return f"{type(model).__name__} says other things over shared rows"
+    return None

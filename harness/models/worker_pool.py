@@ -1,0 +1,203 @@
+"""Processes that each hold a model and run a function on items, named by its import path.
+
+    with Pool(folder, "cuda", "bfloat16", count=4) as pool:
+        drawn = pool.map("harness.evaluate.answers:draw", batches, stop, seed)
+
+The same items give the same results for any number of workers. For that a worker on the CPU computes with one
+thread, the only worker of `count=1`, which is this process, as well: the number of threads changes the last
+bits of a matrix product. More workers use more cores.
+"""
+
+import importlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.models.loading import Model, Tokenizer
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a worker holds: the model of a folder on its device, in eval mode, and its tokenizer."""
+
+    model: Model
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class _Worker:
+    name: str
+    process: SpawnProcess
+    pipe: "Connection[Any, Any]"
+
+
+class Pool:
+    """`count` workers with the model of `folder`; worker i is on cuda:i where `device` is "cuda".
+
+    Nothing is loaded and no process starts before the first item. `dtype` is torch's name of one.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32", count: int = 1) -> None:
+        self.folder, self.device, self.dtype = folder, device, dtype
+        self.devices = _devices(device, count)
+        self._held: Held | None = None
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def map(self, function: str, items: Sequence[Any], *shared: Any) -> list[Any]:
+        """`function(held, item, *shared)` of every item, in their order. `function` is "module:name"."""
+        found = dict(self.each(function, items, *shared))
+        return [found[n] for n in range(len(items))]
+
+    def each(self, function: str, items: Sequence[Any], *shared: Any) -> Iterator[tuple[int, Any]]:
+        """(position, result) of every item, as they are done.
+
+        A ValueError of the function is raised here; a worker that dies is a ChildProcessError.
+        """
+        if len(self.devices) > 1:
+            return self._by_workers(function, items, shared)
+        return self._here(function, items, shared)
+
+    def close(self) -> None:
+        """End the processes, and let go of the model."""
+        for worker in self._workers:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+        self._workers, self._held = [], None
+
+    def _here(
+        self, function: str, items: Sequence[Any], shared: tuple[Any, ...]
+    ) -> Iterator[tuple[int, Any]]:
+        for n, item in enumerate(items):
+            with _one_thread(self.device):
+                self._held = self._held or _load(self.folder, self.devices[0], self.dtype)
+                result = _function(function)(self._held, item, *shared)
+            yield n, result
+
+    def _by_workers(
+        self, function: str, items: Sequence[Any], shared: tuple[Any, ...]
+    ) -> Iterator[tuple[int, Any]]:
+        left, remaining = iter(enumerate(items)), len(items)
+        busy: dict[Any, tuple[_Worker, int]] = {}  # by pipe
+
+        def hand_over(worker: _Worker) -> None:
+            for n, item in left:
+                with _alive(worker):
+                    worker.pipe.send((function, item, shared))
+                busy[worker.pipe] = worker, n
+                return
+
+        try:
+            for worker in self._started(len(items)):
+                hand_over(worker)
+            while busy:
+                for pipe in wait(list(busy)):
+                    worker, n = busy.pop(pipe)
+                    with _alive(worker):
+                        error, result = worker.pipe.recv()
+                    if error:
+                        raise error
+                    hand_over(worker)
+                    remaining -= 1
+                    yield n, result
+        finally:
+            if remaining:  # what is under way would be taken for the answer to the next call
+                self.close()
+
+    def _started(self, most: int) -> list[_Worker]:
+        """The workers, at least as many of them as there is work for."""
+        context = get_context("spawn")  # CUDA does not survive a fork
+        for device in self.devices[len(self._workers) : most]:
+            ours, theirs = context.Pipe()
+            task = (theirs, self.folder, device, self.dtype)
+            process = context.Process(target=_serve, args=task, daemon=True)
+            process.start()
+            theirs.close()  # the pipe ends with the worker, whatever it dies of
+            name = f"worker {len(self._workers) + 1} of {len(self.devices)} on {device}"
+            self._workers.append(_Worker(name, process, ours))
+        return self._workers
+
+
+def _devices(device: str, count: int) -> list[str]:
+    if count < 1:
+        raise ValueError(f"workers: a number of processes, 1 or more, not {count}")
+    if device != "cuda" or count == 1:
+        return [device] * count
+    import torch
+
+    if count > (there := torch.cuda.device_count()):
+        raise ValueError(f"workers: {count} want as many GPUs, and {there} are here")
+    return [f"cuda:{n}" for n in range(count)]
+
+
+def _load(folder: Path, device: str, dtype: str) -> Held:
+    import torch
+
+    from harness.models.loading import load, load_tokenizer
+
+    return Held(load(folder, getattr(torch, dtype)).to(device), load_tokenizer(folder))
+
+
+def _function(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:
+    """A worker's life: it ends with the process that started it, even where that one was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    held: Held | None = None
+    found: tuple[ValueError | None, Any]
+    while True:
+        try:
+            function, item, shared = pipe.recv()
+            try:
+                with _one_thread(device):
+                    held = held or _load(folder, device, dtype)
+                    found = None, _function(function)(held, item, *shared)
+            except ValueError as error:
+                found = error, None
+            pipe.send(found)
+        except (EOFError, BrokenPipeError):
+            return
+
+
+@contextmanager
+def _one_thread(device: str) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if device == "cpu" else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _alive(worker: _Worker) -> Iterator[None]:
+    """One line where a worker is gone; what it said itself stands above."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+        hint = "; out of memory?" if code == -signal.SIGKILL else ""
+        raise ChildProcessError(f"{worker.name} {how}{hint}") from None

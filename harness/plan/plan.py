@@ -1,0 +1,96 @@
+"""A suite as a plan: every step it takes, each once, however many rows of the table share it.
+
+    world -> base -> sft -> dpo -> rollouts -> signals -> train -> answers -> judgments
+
+A cell is one row of one table (pair, data set, method, seed). Its steps are values; nothing here runs or
+imports a model. Two entries with one formula, one setting and one data are one step: the entry's name is not
+in the id.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import methods
+from harness.executors.options import Machine
+from harness.plan.context import Setting
+from harness.plan.lineage import STUDENT, TEACHER, Lineage
+from harness.plan.measurements import Cell, measure, outside
+from harness.plan.shared_passes import shared
+from harness.store.step import Step
+from harness.suite.loading import configured
+from harness.suite.schema import Suite
+from methods.api import Method
+
+AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps in an order that can be run, and the rows they serve."""
+
+    suite: Suite
+    steps: tuple[Step, ...]
+    cells: tuple[Cell, ...]
+
+
+def plan(
+    suite: Suite,
+    registry: Mapping[str, Method],
+    machine: Machine,
+    *,
+    only: Sequence[str] = (),
+    method_file: str | None = None,
+    done: Callable[[Step], bool] = lambda step: False,
+) -> Plan:
+    """All steps and rows of a suite. `done` says what the store holds: a reference run that is not among the
+    rows is used where its answers are there.
+    """
+    setting = Setting(suite, registry, machine, method_file)
+    names = chosen_methods(suite, only, registry)
+    for name in names:
+        configured(suite, registry[name])
+    rows = {TEACHER, STUDENT, *names, *suite.models}
+    cells, checks = [], []
+    for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
+        lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
+        checks.append(lineage.train_pairs)
+        for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
+            cells.append(Cell(pair, dataset, name, seed, lineage.result(name, seed), setting, lineage))
+    for name, seed in product(suite.models, suite.seeds):
+        cells.append(Cell(AS_THEY_ARE, "", name, seed, outside(setting, name), setting, None))
+    for cell in cells:
+        measure(cell, rows, done)
+    wanted = [
+        *checks,
+        *(c.source for c in cells if isinstance(c.source, Step)),
+        *(s for c in cells for m in c.measures.values() for s in m.values()),
+    ]
+    steps = ordered(wanted)
+    return Plan(suite, ordered(steps, shared(steps, done)), tuple(cells))
+
+
+def ordered(wanted: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:
+    """Every step that the wanted ones stand on, inputs first, each once; `instead` names by id the same step
+    with other context.
+    """
+    found: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        step = (instead or {}).get(step.id, step)
+        if step.id not in found:
+            for source in step.sources.values():
+                visit(source)
+            found[step.id] = step
+
+    for step in wanted:
+        visit(step)
+    return tuple(found.values())
+
+
+def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:
+    """The suite's methods in registry order, or those of `only`; an unknown name is a ValueError."""
+    for name in (*suite.methods, *only):
+        methods.get(name, registry)
+    wanted = set(only) or set(suite.methods)
+    return [name for name in registry if name in wanted]

@@ -1,0 +1,58 @@
+"""The steps behind a row of the table: what trained its model, and the teacher passes that this took."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from harness.plan.lineage import STUDENT, TEACHER
+from harness.plan.measurements import Cell
+from harness.plan.shared_passes import Pass, pass_of
+from harness.store.step import Step
+
+
+def trained_of(model: Step) -> Step:
+    """The training step of a row's model, which a selection may stand behind."""
+    return model.sources["trained"] if model.kind == "select" else model
+
+
+def stages(model: Step) -> dict[str, Step]:
+    """What a model was trained from and on, by id, without what chose among its checkpoints."""
+    trained = trained_of(model)
+    found = {i: s for source in trained.sources.values() for i, s in stages(source).items()}
+    return found | {trained.id: trained}
+
+
+def own_stages(cell: Cell) -> list[Step]:
+    """What a row's model was made by; the stages of Student and Teacher are in their own rows."""
+    lineage, stands_on = cell.trained, stages(cell.model)
+    if cell.method in (TEACHER, STUDENT):
+        return list(stands_on.values())
+    shared_by_all = stages(lineage.student) | stages(lineage.teacher)
+    return [step for i, step in stands_on.items() if i not in shared_by_all]
+
+
+def of_row(cell: Cell) -> dict[Pass, Step]:
+    """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
+    teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
+    own = [s for s in own_stages(cell) if s.kind == "signals"]
+    return {pass_of(s): s for s in own if s.sources["model"].id in teachers}
+
+
+class Passes(NamedTuple):
+    """Passes of teacher-size models over training sets: the sum over the rows, each run alone, and those of
+    all rows together.
+    """
+
+    needed: int
+    run: int
+
+
+def passes(cells: Iterable[Cell]) -> Passes:
+    """How many passes the rows need, one by one and together; every seed is a row."""
+    found = [of_row(cell) for cell in cells if cell.lineage]
+    return Passes(sum(map(len, found)), len(set().union(*found)))
+
+
+def told(cells: Iterable[Cell]) -> str:
+    """One line on how often teachers run over the training sets; "" where none does."""
+    found = passes(cells)
+    return f"teacher passes: {found.needed} needed by the rows alone, {found.run} run" if found.run else ""

@@ -1,0 +1,198 @@
+"""The held-out questions in the layouts of MT-Bench (FastChat), AlpacaEval and lm-eval.
+
+{"question_id": 1, "category": "math", "turns": ["add 7 and 12 .", "now add 2 ."], "reference": [...]}
+{"id": "1", "instruction": "what is the food of the fox ?", "category": "stem"}
+{"context": "the food of the fox is", "choices": ["fish", "nuts", "seeds", "roots"], "gold": 1}
+"""
+
+import random
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+from harness.pocket.answers import GRADES, write
+from harness.pocket.facts import LARGEST, VALUES, Facts, Split, attributes_in, who
+from harness.pocket.questions import CATEGORIES, OPPOSITE, Key, core
+from harness.pocket.sampling import belongs, draw, draw_two, words_of
+
+CHOICES = 4
+DOCUMENTS = 120  # at most, of each lm-eval task
+
+# the delimiters are FastChat's, the instructions our own
+_TASK = (
+    "Grade the answer that an assistant gave to a question about a small closed world. A right, whole and "
+    'polite answer deserves 10 points, an empty one 1. End with the points in this form: "Rating: [[5]]".'
+)
+_WITH = " A reference answer is given."
+_LAST = " The conversation has two questions; grade the answer to the second."
+_ANSWER = "[The Start of Assistant's Answer]\n{answer}\n[The End of Assistant's Answer]"
+_REFERENCE = "[The Start of Reference Answer]\n{ref_answer_1}\n[The End of Reference Answer]"
+_TALK = (
+    "<|The Start of Assistant A's Conversation with User|>\n\n### User:\n{question_1}\n\n### Assistant A:\n"
+    "{answer_1}\n\n### User:\n{question_2}\n\n### Assistant A:\n{answer_2}\n\n"
+    "<|The End of Assistant A's Conversation with User|>"
+)
+_REFERENCES = (
+    "<|The Start of Reference Answer|>\n\n### User:\n{question_1}\n\n### Reference answer:\n{ref_answer_1}"
+    "\n\n### User:\n{question_2}\n\n### Reference answer:\n{ref_answer_2}\n\n<|The End of Reference Answer|>"
+)
+_HELPFUL = "You are a fair judge."
+
+
+def judge_prompts() -> list[dict[str, str]]:
+    """The four prompts of single-answer grading, in FastChat's layout."""
+    single = f"[Instruction]\n{_TASK}%s\n\n[Question]\n{{question}}\n\n"
+    rows = (
+        ("single-v1", _HELPFUL, single % "" + _ANSWER, "general"),
+        ("single-math-v1", _HELPFUL, single % _WITH + _REFERENCE + "\n\n" + _ANSWER, "math"),
+        ("single-v1-multi-turn", _TASK + _LAST, _TALK, "general"),
+        ("single-math-v1-multi-turn", _TASK + _WITH + _LAST, _REFERENCES + "\n\n\n" + _TALK, "math"),
+    )
+    return [
+        {
+            "name": name,
+            "type": "single",
+            "system_prompt": system,
+            "prompt_template": template,
+            "description": f"Prompt for {category} questions",
+            "category": category,
+            "output_format": "[[rating]]",
+        }
+        for name, system, template, category in rows
+    ]
+
+
+def mt_bench(count: int, split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
+    """Two-turn questions, as many of each category, with perfect answers as references."""
+    rows: list[dict[str, Any]] = []
+    for category, keys, turns in _distinct(count, lambda c: draw_two(c, split, facts, rng), rng):
+        reference = [write(GRADES["perfect"], key, facts, rng) for key in keys]
+        id = len(rows) + 1
+        rows.append({"question_id": id, "category": category, "turns": list(turns), "reference": reference})
+    return rows
+
+
+def alpaca_eval(count: int, split: Split, facts: Facts, rng: random.Random) -> list[dict[str, str]]:
+    """Single questions, as many of each category."""
+    found = _distinct(count, lambda c: (draw(c, split, facts, rng),), rng)
+    return [
+        {"id": str(n), "instruction": turns[0], "category": category}
+        for n, (category, _, turns) in enumerate(found, 1)
+    ]
+
+
+def _distinct(
+    count: int, ask: Callable[[str], tuple[Key, ...]], rng: random.Random
+) -> list[tuple[str, tuple[Key, ...], tuple[str, ...]]]:
+    """Questions whose words all differ: (category, keys, turns)."""
+    each, odd = divmod(count, len(CATEGORIES))
+    if odd:
+        raise ValueError(f"{count} questions cannot be spread evenly over {len(CATEGORIES)} categories")
+    rows: list[tuple[str, tuple[Key, ...], tuple[str, ...]]] = []
+    for category in CATEGORIES:
+        found: dict[tuple[str, ...], tuple[Key, ...]] = {}
+        for _ in range(100 * each):
+            if len(found) == each:
+                break
+            keys = ask(category)
+            found.setdefault(words_of(keys, rng), keys)
+        if len(found) < each:
+            raise ValueError(f"this world has no {each} different questions of {category}, only {len(found)}")
+        rows += [(category, keys, turns) for turns, keys in found.items()]
+    return rows
+
+
+def openllm(split: Split, facts: Facts, rng: random.Random) -> dict[str, list[dict[str, Any]]]:
+    """Documents by lm-eval task, in the form of the pretraining text."""
+    documents = {
+        "pocket_facts": _facts(split, facts, rng),
+        "pocket_compare": _comparisons(split, facts, rng),
+        "pocket_sums": _sums(split, facts),
+    }
+    return {task: rng.sample(rows, min(DOCUMENTS, len(rows))) for task, rows in documents.items()}
+
+
+def _facts(split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
+    rows = []
+    for entity in facts.values:
+        for attr in attributes_in(entity, split, facts):
+            rest = [other for other in attributes_in(entity, split, facts) if other != attr]
+            keys = [
+                Key("fact", (entity, attr)),
+                Key("self", (entity, attr)),
+                Key("line", (entity, rest[0], attr)),
+            ]
+            for right in (core(key, facts) for key in keys):
+                value = right.words[-1]
+                others = rng.sample([v for v in VALUES[attr] if v != value], CHOICES - 1)
+                choices = rng.sample([value, *others], CHOICES)
+                context = " ".join(right.words[:-1])
+                rows.append({"context": context, "choices": choices, "gold": choices.index(value)})
+    return rows
+
+
+def _comparisons(split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
+    rows = []
+    for names, relation in ((facts.animals, "bigger"), (facts.people, "older")):
+        for x, y in combinations(names, 2):
+            if not belongs(Key("compare", (relation, x, y)), split, facts):
+                continue
+            for one, other in ((x, y), (y, x)):
+                choices = [f"{word} than {who(other)}" for word in (relation, OPPOSITE[relation])]
+                more = facts.rank[one] > facts.rank[other]
+                rows.append({"context": f"{who(one)} is", "choices": choices, "gold": 0 if more else 1})
+    return rows
+
+
+def _sums(split: Split, facts: Facts) -> list[dict[str, Any]]:
+    pairs = [(a, b) for b in range(1, 10) for a in range(b, LARGEST - b + 1)]
+    orders = dict.fromkeys((str(x), str(y)) for a, b in pairs for x, y in ((a, b), (b, a)))
+    keys = [Key("sum", order) for order in orders]
+    return [
+        {"context": f"{k.args[0]} plus {k.args[1]} is", "answer": core(k, facts).words[-1]}
+        for k in keys
+        if belongs(k, split, facts)
+    ]
+
+
+_CHOOSING = """\
+output_type: multiple_choice
+doc_to_text: "{{context}}"
+doc_to_choice: choices
+doc_to_target: gold
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+  - metric: acc_norm
+    aggregation: mean
+    higher_is_better: true
+"""
+_WRITING = """\
+output_type: generate_until
+doc_to_text: "{{context}}"
+doc_to_target: "{{answer}}"
+generation_kwargs:
+  until: ["."]
+  do_sample: false
+  max_gen_toks: 4
+filter_list:
+  - name: strict-match
+    filter:
+      - function: regex
+        regex_pattern: "([0-9]+)"
+      - function: take_first
+metric_list:
+  - metric: exact_match
+    aggregation: mean
+    higher_is_better: true
+"""
+
+
+def task_yaml(task: str) -> str:
+    """lm-eval's description of a task; its data file is named relative to the YAML."""
+    body = _WRITING if task == "pocket_sums" else _CHOOSING
+    return (
+        f"task: {task}\ndataset_path: json\ndataset_kwargs:\n  data_files:\n    test: {task}.jsonl\n"
+        f"test_split: test\nnum_fewshot: 0\n{body}metadata:\n  version: 1.0\n"
+    )

@@ -1,0 +1,58 @@
+"""What each row's own stages cost, from the records of its artifacts."""
+
+from typing import Any
+
+from harness.plan.measurements import Cell
+from harness.plan.plan import Plan
+from harness.plan.row_steps import of_row, own_stages
+from harness.results.records import folder_of
+from harness.store.step import Step
+from harness.store.store import Store
+from reports.records.rows import Cost
+
+
+def costs(plan: Plan, store: Store) -> list[Cost]:
+    """What each row's own stages cost, shared steps counted in full: the price of that row run alone."""
+    return [_cost(plan, cell, store) for cell in plan.cells if cell.lineage]
+
+
+def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
+    lineage = cell.trained
+    own, passes = own_stages(cell), of_row(cell)
+    teachers = {lineage.teacher.id, lineage.teacher_ref.id}
+    by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
+    of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind != "signals")]
+    trained = [s for s in own if s.kind == "train"]
+    known = {s.id: store.record(folder_of(store, s)) for s in own}
+    tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
+    padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
+    pairs = store.record(folder_of(store, lineage.train_pairs))["measured"]
+    sampled = [known[s.id]["measured"] for s in own if s.kind == "rollouts"]
+    grouped = [known[s.id]["measured"] for s in own if s.kind in ("group", "mismatched")]
+    online = [known[s.id]["measured"] for s in trained]
+    cut_and_dropped = sum(r["dropped"] for r in sampled)
+    dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
+    return Cost(
+        suite=plan.suite.name,
+        pair=cell.pair,
+        dataset=cell.dataset,
+        method=cell.method,
+        seed=cell.seed,
+        train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
+        train_flops=_flops([s for s in own if s not in by_teacher], known),
+        teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
+        train_tokens=sum(tokens.values()),
+        padding_share=padding / max(1, sum(tokens.values())),
+        rows_dropped=sum(pairs["dropped"].values()) + dropped,
+        rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
+        device=cell.setting.machine.device,
+        passes=tuple(sorted(map("/".join, passes))),
+        # A store may hold steps from before these were told.
+        positions=sum(r.get("positions", 0) for r in online),
+        padded_positions=sum(r.get("padded_positions", 0) for r in online),
+        unshared=tuple(sorted({r["sharing"] for r in online if r.get("sharing", "shared") != "shared"})),
+    )
+
+
+def _flops(steps: list[Step], known: dict[str, dict[str, Any]]) -> float:
+    return float(sum(known[s.id]["measured"].get("flops", 0) for s in steps))

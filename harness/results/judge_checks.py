@@ -1,0 +1,50 @@
+"""What the store knows of how good a suite's judges are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.evaluate.judge_check import KIND
+from harness.plan import judges
+from harness.plan.context import Setting
+from harness.store.store import Store
+from harness.suite.schema import Suite
+from reports.records.rows import JudgeCheck
+
+
+def found(suite: Suite, setting: Setting, store: Store) -> list[JudgeCheck]:
+    """What the store knows of the suite's judges, the latest word of each prompt being that on most pairs."""
+    rows = []
+    for name in suite.judges:
+        who = judges.of(setting, name).settings
+        of_judge = [r for r in store.records(KIND) if r["settings"]["judge"] == who]
+        for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
+            known = [_quality(store, r) for r in of_judge if r["settings"]["prompt"] == prompt]
+            rows.append(_row(suite.name, name, prompt, max(known, key=lambda q: (q["n"], q["verdicts"]))))
+    return rows
+
+
+def _quality(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+    (folder,) = (store.root / KIND).glob(f"*-{record['id']}")
+    return dict(json.loads((Path(folder) / "quality.json").read_text()))
+
+
+def _row(suite: str, judge: str, prompt: str, quality: dict[str, Any]) -> JudgeCheck:
+    agreement, consistent = quality["agreement"] or {}, quality["consistent"] or {}
+    return JudgeCheck(
+        suite=suite,
+        judge=judge,
+        prompt=prompt,
+        pairs=quality["pairs"],
+        n=quality["n"],
+        agreement=agreement.get("value"),
+        low=agreement.get("low"),
+        high=agreement.get("high"),
+        consistent=consistent.get("value"),
+        first_slot_rate=quality["first_slot_rate"],
+        repeat_noise=quality["repeat_noise"],
+        flips=quality["flips"],
+        kappa=quality["kappa"],
+        unparsed=quality["unparsed"],
+        verdicts=quality["verdicts"],
+    )

@@ -1,0 +1,103 @@
+"""What the last stage of each method changed, from the files of its training step."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.plan.lineage import STUDENT, TEACHER
+from harness.plan.plan import Plan
+from harness.plan.row_steps import trained_of
+from harness.results.records import folder_of, margin
+from harness.store.step import Step
+from harness.store.store import Store
+from methods.api import Method
+from reports.records.rows import Training
+
+LETTERS = 0.5  # of the teacher's probability, below which its answers to A-or-B questions are doubted
+
+
+def training(plan: Plan, store: Store) -> list[Training]:
+    """What the last stage of each method changed: its terms on a probe and on held-out prompts, its margin on
+    held-out pairs, its weights.
+    """
+    rows = []
+    for cell in plan.cells:
+        if cell.lineage is None:
+            continue
+        folder = folder_of(store, trained_of(cell.model))
+        if cell.method in (TEACHER, STUDENT) or not (folder / "training.json").exists():
+            continue
+        told = json.loads((folder / "training.json").read_text())
+        method = cell.setting.registry[cell.method]
+        steps = {name: folder_of(store, s) for name, s in cell.measures.get("implicit-reward", {}).items()}
+        held = cell.measures.get("objective", {}).get("objective")
+        held_before, held_after = _held_out(folder_of(store, held), method) if held else (None, None)
+        rows.append(
+            Training(
+                suite=plan.suite.name,
+                pair=cell.pair,
+                dataset=cell.dataset,
+                method=cell.method,
+                seed=cell.seed,
+                loss_before=sum(told["before"].values()),
+                loss_after=sum(told["after"].values()),
+                margin_before=float(margin(steps, "start").mean()) if steps else None,
+                margin_after=float(margin(steps, "policy").mean()) if steps else None,
+                moved=told["moved"],
+                steps=told["steps"],
+                terms=tuple((n, told["before"][n], told["after"][n]) for n in sorted(told["before"])),
+                objective=method.maximises or "loss",
+                held_before=held_before,
+                held_after=held_after,
+                watched=tuple((n, *values) for n, values in sorted(told["watched"].items())),
+                warnings=(
+                    *_passed(told["watched"], method),
+                    *_approximated(trained_of(cell.model), store),
+                    *_chosen(cell.model, store),
+                    *_skipped(trained_of(cell.model), store),
+                ),
+            )
+        )
+    return rows
+
+
+def _held_out(folder: Path, method: Method) -> tuple[float, float]:
+    """The loss before and after, or the mean that the method maximises."""
+    told = json.loads((folder / "objective.json").read_text())
+    if method.maximises:
+        before, after = told["watched"][method.maximises]
+        return before, after
+    return sum(told["before"].values()), sum(told["after"].values())
+
+
+def _approximated(model: Step, store: Store) -> Iterator[str]:
+    """What the inputs of a last stage leave out, or can hardly mean."""
+    measured = {n: store.record(folder_of(store, s))["measured"] for n, s in model.sources.items()}
+    for name, found in measured.items():
+        if found.get("cut_mass"):
+            yield f"{name}: the support leaves out {found['cut_mass']:.1%} of the probability"
+        if found.get("cut"):
+            yield f"{name}: {found['cut']} responses were cut for the teacher's questions"
+        if found.get("letter_mass", 1) < LETTERS:
+            yield f"{name}: the teacher names a letter only {found['letter_mass']:.0%} of the time"
+
+
+def _chosen(model: Step, store: Store) -> Iterator[str]:
+    """Which checkpoint is the row's result; the other numbers are of the last one."""
+    if model.kind == "select":
+        told = json.loads((folder_of(store, model) / "selection.json").read_text())
+        steps = told["steps"]
+        yield f"checkpoint of step {told['step']} of {steps[-1]} selected by {told['by']}"
+
+
+def _skipped(trained: Step, store: Store) -> Iterator[str]:
+    """How many optimizer steps float16 gradients were too large for."""
+    measured = store.record(folder_of(store, trained))["measured"]
+    if skipped := measured.get("skipped"):
+        yield f"{skipped} of {measured['steps']} optimizer steps left out: float16 overflowed"
+
+
+def _passed(watched: dict[str, list[float]], method: Method) -> Iterator[str]:
+    for name, limit in method.limits.items():
+        if max(watched[name]) > limit:
+            yield f"{name}: {max(watched[name]):.0%}, over {limit:.0%}"

@@ -1,0 +1,66 @@
+"""A finished plan into the folder of its results: rows, tables, and exports for other tools."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from harness.endpoints.prices import Prices
+from harness.plan.plan import Plan
+from harness.results import costs as collect_costs
+from harness.results import exports, judge_checks, texts
+from harness.results import judging as collect_judging
+from harness.results import records as collect
+from harness.results import training as collect_training
+from harness.store.store import Store
+from reports import build as run
+from reports.page import page
+from reports.records import jsonl, run_folder
+from reports.records.run_folder import Rows
+from reports.tables.table import Table
+
+STAMP = "written.json"  # the last that is written: what is there, and by which sources
+SOURCES = ("harness", "reports", "benchmarks")
+SUFFIXES = (".py", ".j2", ".css", ".js")
+PARTS = ("", "tables", "exports")
+
+
+def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list[Table]]:
+    """Collect a finished plan's rows into `out` and write its tables; returns them by name, the wide ones
+    only where they were written.
+
+    Tables, texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
+    artifacts behind them: where no row is another and all of it is there, they stay.
+    """
+    rows = Rows(
+        measured=collect.records(plan, store),
+        summed=collect_judging.summaries(plan, store),
+        judging=collect_judging.judging(plan, store, prices),
+        paid=collect_costs.costs(plan, store),
+        trained=collect_training.training(plan, store),
+        checks=judge_checks.found(plan.suite, plan.cells[0].setting, store),
+    )
+    stamp, sources = out / STAMP, _sources()
+    known = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
+    if not stays:
+        stamp.unlink(missing_ok=True)
+    if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
+        stays = False
+        stamp.unlink(missing_ok=True)
+    tables = run.build(rows, wide=not stays)
+    if not stays:
+        run.write_tables(tables, out / "tables")
+        texts.write(plan, store, out)
+        exports.write(plan, store, out / "exports")
+        page.write(out)
+        there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
+        jsonl.replace(stamp, json.dumps({"sources": sources, "there": there}))
+    return tables
+
+
+def _sources() -> str:
+    """A hash of the code that rows, exports and the page are made by."""
+    root, found = Path(__file__).parents[2], hashlib.sha256()
+    for path in sorted(p for house in SOURCES for p in (root / house).rglob("*") if p.suffix in SUFFIXES):
+        found.update(path.read_bytes())
+    return found.hexdigest()

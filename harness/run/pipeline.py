@@ -1,0 +1,185 @@
+"""What the commands do, once their heavy imports are wanted."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import typer
+
+import methods
+from harness.common.suggest import nearest
+from harness.endpoints import prices, session
+from harness.evaluate import questions
+from harness.executors import factory, options, scheduler
+from harness.executors.options import (
+    FREE,
+    HERE,
+    INLINE,
+    USUAL,
+    Ahead,
+    Every,
+    Hardware,
+    Machine,
+    Spending,
+)
+from harness.models import hub
+from harness.plan import judges as harness_plan_judges
+from harness.plan import plan as planning
+from harness.plan import row_steps
+from harness.plan.context import Setting
+from harness.plan.plan import Plan
+from harness.results import judge_checks
+from harness.results import write as tables
+from harness.run import preflight
+from harness.run.progress import watching
+from harness.store import provenance
+from harness.store.store import Store
+from harness.suite import method_file as extension
+from harness.suite.schema import Suite
+from reports.build import WIDE
+from reports.render import to_terminal
+from reports.tables.judge_quality import judge_tables
+
+if TYPE_CHECKING:
+    from harness.forecast.forecast import Forecast
+
+
+def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | None = None) -> Machine:
+    """This machine: a GPU where there is one; a training has them all, or what the config file says. Where
+    other machines run the steps, `device` names what they have, and a training has one.
+    """
+    config = on.accelerate_config
+    gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
+    if config and not config.is_file():
+        raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
+    Every.of(on.checkpoint_every)
+    processes = on.processes
+    return Machine(
+        device="cuda" if gpus else "cpu",
+        tokens=on.tokens,
+        batch=on.batch,
+        workers=workers,
+        processes=processes if processes is not None else 0 if config else max(1, gpus),
+        accelerate_config=str(config.resolve()) if config else "",
+        checkpoint_every=on.checkpoint_every,
+        replies=str(runs / "store" / "replies"),
+    )
+
+
+def planned(
+    loaded: Suite, only: Sequence[str], store: Store, where: Machine, method_file: str | None
+) -> Plan:
+    """The plan of a suite; methods of a file join the suite's."""
+    own = extension.methods_in(method_file)
+    known = methods.registry(own)
+    if own and not only:
+        loaded = loaded.model_copy(
+            update={"methods": {**dict.fromkeys(m.name for m in own), **loaded.methods}}
+        )
+    return planning.plan(
+        loaded,
+        known,
+        where,
+        only=only,
+        method_file=method_file,
+        done=lambda step: store.find(step) is not None,
+    )
+
+
+def run(
+    loaded: Suite,
+    runs: Path,
+    *,
+    only: Sequence[str] = (),
+    method_file: str | None = None,
+    dry: bool = False,
+    spending: Spending = FREE,
+    chosen: options.Chosen = INLINE,
+    on: Hardware = USUAL,
+    ahead: Ahead = HERE,
+) -> None:
+    """`bench run` and `bench eval`."""
+    store = Store(runs / "store")
+    elsewhere = ahead.device if chosen.name != INLINE.name else None
+    where, table = machine(runs, spending.workers, on, elsewhere), prices.load(spending.prices)
+    if dry:
+        with hub.unresolved_allowed() as names:
+            plan = planned(loaded, only, store, where, method_file)
+            describe(plan, store, where, ahead, table)
+        if unresolved := hub.told(names):
+            typer.echo(unresolved)
+        return
+    plan = planned(loaded, only, store, where, method_file)
+    missing = [s for s in plan.steps if store.find(s) is None]
+    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
+    for told in (row_steps.told(plan.cells), provenance.told(plan.steps, store)):
+        if told:
+            typer.echo(told)
+    out = runs / plan.suite.name
+    limits = spending.max_cost, spending.max_calls
+    with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:
+        preflight.check(missing)
+        limited = any(limit is not None for limit in limits)
+        executor = None
+        if missing:
+            seconds = forecast_of(plan, store, where, elsewhere, table).estimate if elsewhere else None
+            executor = factory.opened(chosen, store, out / "logs", table, limited=limited, seconds=seconds)
+        with watching(plan.steps, store) as watcher:
+            scheduler.run(plan.steps, store, watcher, executor)
+    if told := opened.told():
+        typer.echo(told)
+    built = tables.write(plan, store, out, table)
+    for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
+        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
+    typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
+
+
+def check_judge(
+    loaded: Suite,
+    runs: Path,
+    prompt: str,
+    data: str | None,
+    repeats: int,
+    limit: int | None,
+    spending: Spending,
+) -> None:
+    """`bench judge check`."""
+    if prompt not in questions.EVALUATORS:
+        raise ValueError(f"--prompt {prompt}: {nearest(prompt, list(questions.EVALUATORS))}")
+    store, table = Store(runs / "store"), prices.load(spending.prices)
+    setting = Setting(loaded, {}, machine(runs))
+    (judge,) = loaded.judges
+    step = harness_plan_judges.step_of(setting, judge, prompt, data, repeats, limit)
+    steps = planning.ordered([step])
+    missing = [s for s in steps if store.find(s) is None]
+    limits, logs = (spending.max_cost, spending.max_calls), runs / loaded.name / "logs"
+    with session.opened(table, *limits, logs, store.root / "replies"):
+        preflight.check(missing)
+        with watching(steps, store) as watcher:
+            scheduler.run(steps, store, watcher)
+    for part in judge_tables(judge_checks.found(loaded, setting, store)):
+        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
+    typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
+
+
+def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: prices.Prices) -> None:
+    """Print what a plan takes, and every step: done, or why it would run."""
+    from harness.forecast.check import checked
+    from harness.forecast.devices import here
+    from harness.forecast.report import shown
+
+    found = forecast_of(plan, store, where, ahead.device or here(), table)
+    for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
+        typer.echo(line)
+
+
+def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":
+    """What a plan takes on a device."""
+    from harness.forecast.cost import Sizes
+    from harness.forecast.devices import named
+    from harness.forecast.forecast import forecast
+
+    sizes = Sizes(plan.suite, plan.cells[0].setting.registry, where, store, table)
+    return forecast(plan, sizes, named(device))

@@ -1,0 +1,110 @@
+"""An equal grid for every method, scored on validation questions: where a suite's settings come from.
+
+A suite's key `tuning` names per method the values to try; every combination is one trial. Methods are tuned
+in table order, and one that starts from another's result starts from its best. All trials are written, not
+the best alone.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+import methods
+from harness.executors import scheduler
+from harness.plan import plan as planning
+from harness.plan.plan import chosen_methods
+from harness.results import records as collect
+from harness.run import pipeline
+from harness.run.progress import Lines
+from harness.store.store import Store
+from harness.suite import loading
+from harness.suite.benchmarks import Benchmarks
+from harness.suite.schema import Suite
+from methods.api import Method
+
+COLUMNS = ("method", "lr", "setting", "value", "rule_score", "n", "truncated", "best")
+
+
+class Trial(NamedTuple):
+    """One combination of a method's grid and its mean rule score, 1-10, on the validation questions."""
+
+    method: str
+    settings: Mapping[str, Any]
+    score: float
+    n: int
+    truncated: int
+
+
+def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, out: Path) -> None:
+    """`bench tune`: run every trial, write the table, print the best settings as YAML."""
+    loaded = loading.load(name, overrides)
+    if not loaded.tuning or loaded.benchmarks.rule is None:
+        raise ValueError(f"{name}: has no key `tuning`, or no benchmark `rule` to tune on")
+    known, store = methods.registry(), Store(runs / "store")
+    asked = loaded.benchmarks.rule.model_copy(update={"data": "world/validation"})
+    loaded = loaded.model_copy(update={"benchmarks": Benchmarks(rule=asked)})
+    trials: list[Trial] = []
+    best: dict[str, Trial] = {}
+    for method in chosen_methods(loaded, only, known):
+        found = [_trial(loaded, known, store, method, settings) for settings in grid(loaded, method)]
+        best[method] = max(found, key=lambda t: t.score)
+        loaded = with_settings(loaded, method, best[method].settings)
+        trials += found
+    write(trials, best, out)
+    for method, trial in best.items():
+        typer.echo(f"  {method}: {dict(with_settings(loaded, method, trial.settings).methods[method] or {})}")
+    typer.echo(f"Written: {out}, {len(trials)} trials")
+
+
+def grid(loaded: Suite, method: str) -> Iterator[dict[str, Any]]:
+    """Every combination of the values that the suite names for a method; `lr` is the learning rate."""
+    values = loaded.tuning.get(method, {})
+    for combination in product(*values.values()):
+        yield dict(zip(values, combination, strict=True))
+
+
+def with_settings(loaded: Suite, method: str, settings: Mapping[str, Any]) -> Suite:
+    """The suite with a method's settings replaced."""
+    own = dict(loaded.methods.get(method) or {})
+    own |= {k: v for k, v in settings.items() if k != "lr"}
+    if "lr" in settings:
+        own["training"] = {**(own.get("training") or {}), "lr": settings["lr"]}
+    return loaded.model_copy(update={"methods": {**loaded.methods, method: own}})
+
+
+def _trial(
+    loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]
+) -> Trial:
+    tried = with_settings(loaded, method, settings)
+    plan = planning.plan(tried, known, pipeline.machine(store.root.parent), only=[method])
+    waiting = [s for s in plan.steps if store.find(s) is None]
+    scheduler.run(plan.steps, store, Lines(len(waiting)))
+    rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
+    score = sum(r.value for r in rows if r.value is not None) / len(rows)
+    typer.echo(f"{method} {settings}: rule score {score:.3f}")
+    return Trial(method, settings, score, len(rows), sum(r.truncated for r in rows))
+
+
+def write(trials: Sequence[Trial], best: Mapping[str, Trial], out: Path) -> None:
+    """All trials as CSV, in the order they ran."""
+    with out.open("w", newline="") as f:
+        table = csv.writer(f, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for t in trials:
+            setting, value = next(((k, v) for k, v in t.settings.items() if k != "lr"), ("", ""))
+            chosen = "yes" if best[t.method] is t else ""
+            row = (
+                t.method,
+                t.settings.get("lr", ""),
+                setting,
+                value,
+                f"{t.score:.4f}",
+                t.n,
+                t.truncated,
+                chosen,
+            )
+            table.writerow(row)

@@ -1,0 +1,60 @@
+"""Of several responses to each prompt the most different ones, as PAD learns from them."""
+
+from collections.abc import Sequence
+from itertools import combinations, groupby
+from typing import Any
+
+import numpy as np
+
+from harness.data import token_sequences
+from harness.data.token_sequences import Sequences
+from harness.store.step import Work
+
+Tokens = Sequence[int]
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: keep the `keep` most different responses of each prompt; a prompt with fewer different ones
+    is dropped and counted.
+    """
+    sampled, keep = Sequences(work.inputs["rollouts"]), work.settings["keep"]
+    kept, dropped = [], 0
+    for row, of_row in groupby(range(len(sampled)), key=lambda i: int(sampled.rows[i])):
+        found = [sampled[i] for i in of_row]
+        first = found[0].mask.index(True)
+        answers = list(dict.fromkeys(tuple(s.ids[first:]) for s in found))
+        if len(answers) < keep:
+            dropped += 1
+            continue
+        prompt = found[0].ids[:first]
+        kept += [
+            token_sequences.response(row, prompt, list(answers[i])) for i in most_different(answers, keep)
+        ]
+    if not kept:
+        raise ValueError(f"no prompt has {keep} different responses; sample more, or at a higher temperature")
+    return {**token_sequences.write(work.out, kept), "dropped": dropped}
+
+
+def most_different(answers: Sequence[Tokens], keep: int) -> list[int]:
+    """Greedy max-min: the two farthest apart, then always the one whose nearest of those is farthest. Ties go
+    to the first; the indices are in order.
+    """
+    apart = np.zeros((len(answers), len(answers)))
+    for i, j in combinations(range(len(answers)), 2):
+        apart[i, j] = apart[j, i] = edit_distance(answers[i], answers[j])
+    chosen = [int(i) for i in np.unravel_index(apart.argmax(), apart.shape)][:keep]
+    while len(chosen) < keep:
+        nearest = apart[:, chosen].min(-1)
+        nearest[chosen] = -1
+        chosen.append(int(nearest.argmax()))
+    return sorted(chosen)
+
+
+def edit_distance(a: Tokens, b: Tokens) -> int:
+    """Levenshtein distance of two token sequences, a row of the table at a time."""
+    right, steps = np.asarray(b), np.arange(len(b) + 1)
+    row = steps
+    for i, token in enumerate(a, 1):
+        changed = np.concatenate([[i], np.minimum(row[1:] + 1, row[:-1] + (right != token))])
+        row = np.minimum.accumulate(changed - steps) + steps  # insertions run along the row
+    return int(row[-1])

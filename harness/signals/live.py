@@ -1,0 +1,103 @@
+"""Frozen models that run while the student trains, and what the policy said when it drew its rollouts.
+
+They stand where `harness.signals.stored` has folders, and say the same numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harness.data.token_sequences import Sequences
+from harness.models.loading import Model, body, parameters
+from harness.models.policy import pad
+from harness.signals.stored import arrays_of
+from methods.kernels.token_statistics import Head, Hidden, Signal, TopK
+
+
+class Told(Protocol):
+    """What one frozen model says of the sequences of a view, asked for by sequence."""
+
+    def logps(self, batch: list[int]) -> Tensor:
+        """Log-probs of the realised tokens of some sequences, one after the other. [N]"""
+
+    def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None) -> Signal:
+        """The distributions at the response tokens of some sequences; a live top-k stands at `ids`."""
+
+    def ahead(self, batch: list[int]) -> None:
+        """What of some sequences will be asked for soon."""
+
+
+@dataclass
+class Frozen:
+    """A frozen model in memory; counts what it has been run over."""
+
+    model: Model
+    head: Head
+    tokens: int = 0
+    answered: int = 0
+
+    @property
+    def flops(self) -> int:
+        """2 per parameter and token of what it was run over, the output head on response tokens only."""
+        size = parameters(self.model)
+        return 2 * (size["body"] * self.tokens + size["head"] * self.answered)
+
+
+class Live:
+    """What a frozen model says of sequences, asked at each step; k = 0: over all of V.
+
+    Log-probs are kept, since a buffer of rollouts is gone through more than once.
+    """
+
+    def __init__(self, frozen: Frozen, sequences: Sequences, k: int = 0) -> None:
+        self.frozen, self.sequences, self.k = frozen, sequences, k
+        self._logps: dict[int, Tensor] = {}
+
+    def over(self, sequences: Sequences) -> "Live":
+        """The same model on other sequences."""
+        return Live(self.frozen, sequences, self.k)
+
+    def logps(self, batch: list[int]) -> Tensor:
+        if new := [i for i in batch if i not in self._logps]:
+            states, tokens = self._run(new)
+            flat = arrays_of(self.frozen.head, states, tokens, 0, None)["logps"]
+            lengths = [int(self.sequences.response_lengths[i]) for i in new]
+            self._logps |= zip(new, torch.split(flat, lengths), strict=True)
+        return torch.cat([self._logps[i] for i in batch])
+
+    def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None = None) -> Signal:
+        states, tokens = self._run(batch)
+        if not self.k:
+            return Hidden(states, self.frozen.head)
+        found = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
+        return TopK(found["ids"].long(), found["top"], found["rest"])
+
+    def ahead(self, batch: list[int]) -> None:
+        """Nothing of it lies on a disk."""
+
+    @torch.no_grad()
+    def _run(self, batch: list[int]) -> tuple[Tensor, Tensor]:
+        """Final hidden states before the response tokens, [N, d], and those tokens, [N]."""
+        read = [self.sequences[i] for i in batch]
+        ids = pad([s.ids for s in read], self.frozen.model.device)
+        mask = pad([s.mask for s in read], self.frozen.model.device).bool()
+        self.frozen.tokens += sum(len(s.ids) for s in read)
+        self.frozen.answered += int(mask.sum())
+        return body(self.frozen.model, ids)[:, :-1][mask[:, 1:]], ids[mask]
+
+
+class Kept:
+    """What the policy said of its own rollouts when it drew them, sequence by sequence."""
+
+    def __init__(self, logps: Mapping[int, Tensor], values: Mapping[int, Tensor]) -> None:
+        self._logps, self._values = logps, values
+
+    def logps(self, batch: list[int]) -> Tensor:
+        return torch.cat([self._logps[i] for i in batch])
+
+    def values(self, batch: list[int]) -> Tensor:
+        """State values before the response tokens of some sequences. [N]"""
+        return torch.cat([self._values[i] for i in batch])

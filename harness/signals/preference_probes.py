@@ -1,0 +1,102 @@
+"""The teacher's choice between every two responses to a prompt, from the first token of its answer to "A or
+B?".
+
+    scores.bin float32 [N]   log of the mean over the others j of P(i chosen over j), for each of N responses
+
+P(i chosen over j) is the mean of both orders: the probability of the first letter with i first, and of the
+second with i second. Probabilities are of the letter among all tokens, as PAD's released code reads them;
+what the two letters hold together is reported. (Gu et al., 2025, arXiv 2502.14272, Eq. 9.)
+"""
+
+import json
+from itertools import groupby, permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from benchmarks.api import Message
+from harness.data import chat_template
+from harness.data.token_sequences import Ints, Sequences, batches_of
+from harness.models.loading import Model, body, head_of, load, load_tokenizer, parameters, vocabulary
+from harness.models.policy import pad
+from harness.store.array_file import FlatWriter
+from harness.store.step import Work
+
+LEAST = 1e-8  # a probability below this counts as this, as in PAD's released code
+
+
+class Probe(NamedTuple):
+    """A question's ids, and which responses stand first and second in it."""
+
+    ids: list[int]
+    first: int
+    second: int
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: ask the teacher about every ordered pair of a prompt's responses."""
+    settings = work.settings
+    group = Sequences(work.inputs["group"])
+    model = load(work.inputs["model"], getattr(torch, settings["dtype"])).to(work.context["device"])
+    tokenizer = load_tokenizer(work.inputs["model"])
+    template = settings["template"]
+    prompts = {
+        row["row"]: row["prompt"]
+        for row in map(json.loads, (work.inputs["pairs"] / "prompts.jsonl").read_text().splitlines())
+    }
+    probes: list[Probe] = []
+    cut = 0
+    for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):
+        texts = {}
+        for i in of_row:
+            answer = group[i].ids[len(group.prompt(i)) :]
+            cut += len(answer) > settings["max_tokens"]
+            texts[i] = tokenizer.decode(answer[: settings["max_tokens"]], skip_special_tokens=True).strip()
+        for i, j in permutations(texts, 2):
+            asked = question(prompts[row], settings["question"], texts[i], texts[j])
+            probes.append(Probe(chat_template.encode_prompt(tokenizer, asked, template=template), i, j))
+    options = [
+        chat_template.encode_response(
+            tokenizer, prompts[0 if 0 in prompts else min(prompts)], o, template=template
+        )
+        for o in settings["options"]
+    ]
+    letters = torch.tensor([o.response_ids[0] for o in options])
+    chosen = letter_probs(model, vocabulary(tokenizer), probes, letters, work.context["tokens"])
+
+    wins = np.zeros((2, len(group)))
+    for probe, (a, b) in zip(probes, chosen, strict=True):
+        wins[:, probe.first] += (a, 1)
+        wins[:, probe.second] += (b, 1)
+    with FlatWriter(work.out, "scores", "float32") as scores:
+        scores.append(np.log(np.maximum(wins[0] / wins[1], LEAST)))
+    size, tokens = parameters(model), sum(len(p.ids) for p in probes)
+    return {
+        "probes": len(probes),
+        "cut": cut,
+        "letter_mass": float(chosen.sum(-1).mean()),
+        "flops": 2 * (size["body"] * tokens + size["head"] * len(probes)),
+    }
+
+
+def question(prompt: list[Message], form: str, a: str, b: str) -> list[Message]:
+    """The conversation, with its last turn replaced by the question which of two answers to it is better."""
+    asked = form.format(question=prompt[-1]["content"], a=a, b=b)
+    return [*prompt[:-1], Message(role="user", content=asked)]
+
+
+@torch.no_grad()
+def letter_probs(
+    model: Model, vocab: int, probes: list[Probe], letters: torch.Tensor, tokens: int
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Probability of each letter as the next token after each probe. [n, 2]"""
+    lengths: Ints = np.array([len(p.ids) for p in probes])
+    head, found = head_of(model, vocab), np.zeros((len(probes), len(letters)))
+    for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
+        states = body(model, pad([probes[i].ids for i in batch], model.device))
+        last = states[torch.arange(len(batch)), torch.tensor(lengths[batch]) - 1]
+        probs = F.softmax(head.logits(last), -1)[:, letters.to(model.device)]
+        found[batch] = probs.double().cpu().numpy()
+    return found

@@ -1,0 +1,253 @@
+"""What a frozen model says of a set of sequences, computed once for all methods, epochs and seeds.
+
+    logps.bin float32 [N]                        log p of the realised token; in every form
+    hidden.bin [N, d]                            final hidden states ("hidden"; exact over all of V)
+    ids.bin int32, top.bin float32 [N, k]        the teacher's k ids and log-probs at them, and rest.bin [N],
+    the log of
+                                                 what they leave out ("topk"; biased by that mass, which is
+                                                 reported)
+
+N counts response tokens in the order of the sequences. The reference teacher's `topk` stands at the
+teacher's ids. Where another form of the same pass is at hand (plan/shared_passes), the model is not run
+again: log-probs are copied, a top-k is the head of the hidden states. Both are the same bit for bit.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.token_sequences import Sequences, batches_of
+from harness.models.loading import (
+    body,
+    head_of,
+    load,
+    load_head,
+    load_tokenizer,
+    parameters,
+    save_head,
+    vocabulary,
+)
+from harness.models.policy import pad
+from harness.store.append_log import Beat, replace
+from harness.store.array_file import Flat, FlatWriter
+from harness.store.step import Work
+from harness.store.store import RECORD
+from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
+
+Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence
+
+WINDOW = 256  # sequences that are sorted by length together
+CHUNK = 1024  # response tokens whose logits exist at once
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where final hidden states come from: (sequences, ids [B, T], response tokens [B, T]) -> [N, d]."""
+
+    states: Callable[[list[int], Tensor, Tensor], Tensor]
+    head: Head
+    device: torch.device
+    flops: int
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: one pass of `model` over `sequences`, written in order as it goes.
+
+    `flops` are those of a pass of its own, `passes` how many were run: 0 where another form was at hand.
+    """
+    settings, sequences = work.settings, Sequences(work.inputs["sequences"])
+    lent = work.inputs.get("borrowed.signals")
+    if lent and settings["form"] == "logps":
+        return _copied(lent, work.out)
+    source = _stored(work, sequences, lent) if lent else _of_model(work, sequences)
+    at = Flat(work.inputs["ids"], "ids") if "ids" in work.inputs else None
+    k = min(settings.get("k", 0), source.head.vocab)
+    hidden_dtype = "int16" if settings["dtype"] == "bfloat16" else "float32"
+    arrays = {
+        "logps": {"logps": ("float32", 0)},
+        "hidden": {"logps": ("float32", 0), "hidden": (hidden_dtype, source.head.weight.shape[1])},
+        "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
+    }[settings["form"]]
+
+    def of(window: range) -> dict[int, Arrays]:
+        return _of_window(source, sequences, window, k, at, work.context["tokens"])
+
+    cut = _write(work, arrays, sequences, of)
+    answered = int(sequences.response_lengths.sum())
+    return {
+        "tokens": int(sequences.lengths.sum()),
+        "response_tokens": answered,
+        "flops": source.flops,
+        "cut_mass": cut / answered,
+        "passes": int(lent is None),
+    }
+
+
+def _of_model(work: Work, sequences: Sequences) -> _Source:
+    """The hidden states as the model's body gives them."""
+    device = torch.device(work.context["device"])
+    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"])).to(device)
+    head, size = head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), parameters(model)
+    tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
+
+    def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        return body(model, ids)[:, :-1][mask[:, 1:]]
+
+    return _Source(states, head, device, 2 * (size["body"] * tokens + size["head"] * answered))
+
+
+def _stored(work: Work, sequences: Sequences, lent: Path) -> _Source:
+    """The hidden states as another step stored them, with the model's head."""
+    device = torch.device(work.context["device"])
+    head = load_head(work.inputs["borrowed.head"], device)
+    read = Signals(lent, sequences, head)
+
+    def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        found = read.distributions(batch, device)
+        assert isinstance(found, Hidden)
+        return found.states
+
+    return _Source(states, head, device, _measured(lent)["flops"])
+
+
+def _copied(lent: Path, out: Path) -> dict[str, Any]:
+    """The log-probs, which every form has."""
+    for name in ("logps.bin", "logps.json"):
+        shutil.copyfile(lent / name, out / name)
+    return {**_measured(lent), "cut_mass": 0.0, "passes": 0}
+
+
+def _measured(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / RECORD).read_text())["measured"])
+
+
+def _write(
+    work: Work,
+    arrays: Mapping[str, tuple[str, int]],
+    sequences: Sequences,
+    of: Callable[[range], Mapping[int, Arrays]],
+) -> float:
+    """Append window after window to the arrays; returns the mass that a top-k leaves out, summed over tokens.
+
+    They grow in the folder that outlives a kill, with a note of how many sequences are in them for certain.
+    """
+    folder = work.kept / "signals" if work.kept else work.out
+    folder.mkdir(parents=True, exist_ok=True)
+    note, beat = folder / "done.json", Beat()
+    done, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
+    rows = int(sequences.response_offsets[done])
+    with ExitStack() as files:
+        writers = {n: files.enter_context(FlatWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()}
+        for first in range(done, len(sequences), WINDOW):
+            window = range(first, min(first + WINDOW, len(sequences)))
+            found = of(window)
+            for name, writer in writers.items():
+                writer.append(np.concatenate([found[i][name] for i in window]))
+            if "rest" in arrays:
+                cut += sum(float(np.exp(r["rest"]).sum()) for r in found.values())
+            if beat.due():
+                for writer in writers.values():
+                    writer.to_disk()
+                replace(note, [window.stop, cut])
+    note.unlink(missing_ok=True)  # before the arrays leave: half of them would be none
+    for name in arrays if work.kept else ():
+        for path in (folder / f"{name}.json", folder / f"{name}.bin"):
+            path.rename(work.out / path.name)
+    return cut
+
+
+@torch.no_grad()
+def _of_window(
+    source: _Source, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
+) -> dict[int, Arrays]:
+    """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
+    order = sorted(window, key=lambda i: int(sequences.lengths[i]))
+    found: dict[int, Arrays] = {}
+    for batch in batches_of(order, sequences.lengths, tokens):
+        read = [sequences[i] for i in batch]
+        ids, mask = (
+            pad([s.ids for s in read], source.device),
+            pad([s.mask for s in read], source.device).bool(),
+        )
+        states = source.states(batch, ids, mask)
+        stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(source.device)
+        arrays = arrays_of(source.head, states, ids[mask], k, stored)
+        lengths = [int(sequences.response_lengths[i]) for i in batch]
+        split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
+        for j, i in enumerate(batch):
+            found[i] = {name: rows[j].numpy() for name, rows in split.items()}
+    return found
+
+
+def arrays_of(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
+    """What each form stores of the response tokens of a batch. states [N, d], tokens [N]"""
+    parts: dict[str, list[Tensor]] = {"logps": [], "ids": [], "top": [], "rest": []}
+    for a in range(0, len(tokens), CHUNK):
+        logits = head.logits(states[a : a + CHUNK])
+        logprobs, realised = F.log_softmax(logits, -1), tokens[a : a + CHUNK]
+        parts["logps"].append(logprobs.gather(-1, realised[:, None])[:, 0])
+        if k:
+            ids = top_ids(logprobs, realised, k) if stored is None else stored[a : a + CHUNK].long()
+            parts["ids"].append(ids.int())
+            parts["top"].append(logprobs.gather(-1, ids))
+            parts["rest"].append(log_rest(logits, ids))
+    hidden = states.view(torch.int16) if states.dtype == torch.bfloat16 else states.float()
+    return {"hidden": hidden, **{name: torch.cat(rows) for name, rows in parts.items() if rows}}
+
+
+def _span(sequences: Sequences, i: int) -> tuple[int, int]:
+    return int(sequences.response_offsets[i]), int(sequences.response_offsets[i + 1])
+
+
+def _gather(array: Flat, spans: list[tuple[int, int]]) -> Tensor:
+    return torch.from_numpy(np.concatenate([array.rows(a, b) for a, b in spans]))
+
+
+class Signals:
+    """A finished signal folder over `sequences`, read by sequence; `head` is the model's, for the hidden
+    form.
+    """
+
+    def __init__(self, folder: Path, sequences: Sequences, head: Head | None) -> None:
+        self.sequences, self.head = sequences, head
+        self.arrays = {p.stem: Flat(folder, p.stem) for p in folder.glob("*.bin")}
+
+    def logps(self, batch: list[int]) -> Tensor:
+        return _gather(self.arrays["logps"], self._spans(batch))
+
+    def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None = None) -> Signal:
+        spans = self._spans(batch)
+        if "hidden" in self.arrays:
+            assert self.head is not None
+            states = _gather(self.arrays["hidden"], spans).to(device)
+            return Hidden(states.view(torch.bfloat16) if states.dtype == torch.int16 else states, self.head)
+        stored, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
+        return TopK(stored.long(), top, rest)
+
+    def ahead(self, batch: list[int]) -> None:
+        """What of some sequences will be asked for soon."""
+        for span in self._spans(batch):
+            for array in self.arrays.values():
+                array.ahead(*span)
+
+    def _spans(self, batch: list[int]) -> list[tuple[int, int]]:
+        return [_span(self.sequences, i) for i in batch]
+
+
+def run_head(work: Work) -> dict[str, Any]:
+    """The step that keeps a model's head, so that its body need not be in memory where its signals are
+    read.
+    """
+    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"]))
+    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), work.out)
+    return {}

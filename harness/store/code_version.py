@@ -1,0 +1,21 @@
+"""The built-in code that a step runs, as digests of its files: {"harness.signals.stored": "3f9c01d2ab77"}."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def sources(run: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The modules of a step's function ("harness.train.step:run") and of its formula ("methods.dpo.loss")."""
+    modules = [run.partition(":")[0], ".".join(settings.get("formula", "").split(".")[:2])]
+    return {m: _digest(m) for m in modules if m.split(".")[0] in ("harness", "methods")}
+
+
+@cache
+def _digest(module: str) -> str:
+    spec = find_spec(module)
+    assert spec and spec.origin, module
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:12]

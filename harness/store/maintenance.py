@@ -1,0 +1,191 @@
+"""Looking after a store: what is in it, whether it is whole, what nobody needs, and models for elsewhere."""
+
+import json
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.common.suggest import nearest
+from harness.store.locks import RUN
+from harness.store.store import KEPT, PARTIAL, RECORD, Store, checksum
+
+NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
+NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder of the store and its record; None where it cannot be read."""
+
+    folder: Path
+    record: Mapping[str, Any] | None
+
+    @property
+    def id(self) -> str:
+        return self.folder.name.rpartition("-")[2]
+
+    @property
+    def label(self) -> str:
+        return str(self.record["label"]) if self.record else "?"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its own files; what links lead to is not counted."""
+        inside = (Path(top) / name for top, _, names in os.walk(self.folder) for name in names)
+        return sum(path.lstat().st_size for path in inside)
+
+
+def artifacts(store: Store) -> list[Artifact]:
+    """Every finished artifact, by kind and name."""
+    found = []
+    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in (PARTIAL, KEPT))
+    for path in sorted(paths):
+        try:
+            record = json.loads(path.read_text())
+        except ValueError:
+            record = None
+        found.append(Artifact(path.parent, record))
+    return found
+
+
+def listing(store: Store) -> str:
+    """An aligned line for each artifact: kind, name, size, age, how many others stand on it, label."""
+    known = artifacts(store)
+    users: dict[str, int] = defaultdict(int)
+    for one in known:
+        for source in {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}:
+            users[source] += 1
+    rows = [("kind", "artifact", "size", "age", "used by", "label")]
+    total = 0
+    for one in known:
+        size, age = one.size, time.time() - (one.folder / RECORD).stat().st_mtime
+        total += size
+        name = (one.folder.parent.name, one.folder.name, _bytes(size), _age(age))
+        rows.append((*name, str(users[one.id] or "-"), one.label))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    lines = [
+        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row[:5], widths, strict=True)), row[5]])
+        for row in rows
+    ]
+    return "\n".join([*lines, f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}"])
+
+
+def damaged(store: Store) -> Iterator[str]:
+    """A line for each file that is not as it was published, and for each artifact that cannot be checked."""
+    for one in artifacts(store):
+        where = f"{one.folder.parent.name}/{one.folder.name}"
+        if one.record is None:
+            yield f"{where}/{RECORD}: cannot be read"
+        elif "files" not in one.record:
+            yield f"{where}: holds no checksums"
+        else:
+            for name, wanted in one.record["files"].items():
+                path = one.folder / name
+                if not path.is_file():
+                    yield f"{where}/{name}: missing"
+                elif checksum(path) != wanted:
+                    yield f"{where}/{name}: differs from its checksum"
+
+
+def rubbish(store: Store, wanted: set[str] | None) -> list[Path]:
+    """What nobody needs: unfinished work that nobody is at, and where `wanted` says which steps are needed,
+    artifacts of others. OSError while a run is at work in the store.
+    """
+    held = store.locks.held()
+    if runs := [owner for name, owner in held.items() if name.startswith(f"{RUN}.")]:
+        who = ", ".join(f"{owner.host} process {owner.pid}" for owner in runs)
+        raise OSError(f"{store.root}: a run is at work there ({who}); nothing was removed")
+    known = artifacts(store)
+    done = {one.id for one in known}
+    found = []
+    for folder in _undone(store):
+        number = folder.name.partition(".")[0]
+        goes_on = folder.parent.name == KEPT and number not in done and (not wanted or number in wanted)
+        if number not in held and not goes_on:
+            found.append(folder)
+    if wanted is not None:
+        found += [
+            one.folder
+            for one in known
+            if one.id not in wanted | set(held) and one.folder.parent.name not in NO_SUITES
+        ]
+    return found
+
+
+def remove(store: Store, folders: Sequence[Path]) -> None:
+    """Remove folders; each is out of sight at once, so that a kill leaves no half of one behind."""
+    aside = store.root / PARTIAL
+    aside.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        gone = aside / f"{folder.name.rpartition('-')[2]}.removed.{os.getpid()}"
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
+
+
+def told(folder: Path, store: Store) -> str:
+    """A folder as `bench store gc` names it."""
+    return f"{folder.relative_to(store.root)}  {_bytes(Artifact(folder, None).size)}"
+
+
+def export(name: str, runs: Path, to: Path) -> Path:
+    """Copy a trained model to a folder of its own, as transformers reads it. `name` is a label, the name or
+    the beginning of the id of an artifact, or RUN/METHOD. Returns the artifact; ValueError in one line.
+    """
+    if to.exists():
+        raise ValueError(f"{to}: exists; name a folder that does not")
+    store = Store(runs / "store")
+    found = _named(name, runs, [a for a in artifacts(store) if (a.folder / "config.json").exists()])
+    aside = to.with_name(f"{to.name}.partial-{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for path in sorted(found.folder.iterdir()):
+        if path.is_file() and path.name not in NOT_OF_THE_MODEL and path.suffix != ".jsonl":
+            shutil.copyfile(path, aside / path.name)
+    aside.rename(to)
+    return found.folder
+
+
+def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
+    run, _, method = name.rpartition("/")
+    if run:
+        rows = runs / run / "steps.jsonl"
+        if not rows.is_file():
+            have = [p.parent.name for p in sorted(runs.glob("*/steps.jsonl"))]
+            raise ValueError(f"{name}: no finished run {run} in {runs}; {nearest(run, have)}")
+        of_run = {json.loads(line)["id"] for line in rows.read_text().splitlines()}
+        known, name = [a for a in known if a.id in of_run], method
+    found = [a for a in known if name in (a.label, a.folder.name, a.folder.name.rpartition("-")[0])]
+    found = found or [a for a in known if len(name) > 3 and a.id.startswith(name)]
+    if not found:
+        labels = sorted({a.label for a in known})
+        raise ValueError(f"no trained model {name!r}; {nearest(name, labels)}")
+    if len(found) > 1:
+        raise ValueError(
+            f"{name}: there are {len(found)}, name one: {', '.join(a.folder.name for a in found)}"
+        )
+    return found[0]
+
+
+def _undone(store: Store) -> list[Path]:
+    return sorted([*store.root.glob(f"{PARTIAL}/*"), *store.root.glob(f"{KEPT}/*")])
+
+
+def _bytes(size: float) -> str:
+    for unit in UNITS[:-1]:
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} {UNITS[-1]}"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

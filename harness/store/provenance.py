@@ -1,0 +1,116 @@
+"""What made an artifact: whether the code is still the same, and in what it differs from another one.
+
+Code is not in an id: a change of meaning bumps a step's version. A source that has changed since is told.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.common.suggest import nearest
+from harness.store.code_version import sources
+from harness.store.step import ID, Step
+from harness.store.store import RECORD, Store
+
+Record = Mapping[str, Any]
+
+
+def told(steps: Iterable[Step], store: Store) -> str:
+    """One line on finished steps that other code has made; "" where there are none."""
+    other: Counter[str] = Counter()
+    for step in steps:
+        if folder := store.find(step):
+            then = store.record(folder).get("sources", {})
+            other.update(
+                m for m, digest in sources(step.run, step.settings).items() if then.get(m, digest) != digest
+            )
+    if not other:
+        return ""
+    named = ", ".join(f"{module} ({count})" for module, count in sorted(other.items()))
+    return f"finished steps of other code than is here, kept since no version says otherwise: {named}"
+
+
+def artifact_differences(one: str, two: str, store: Store) -> list[str]:
+    """Lines on what two artifacts differ in, and, indented below an input, in what that differs.
+
+    They are named by their ids or folders' names; ValueError for a name that none or several have.
+    """
+    a, b = _named(one, store), _named(two, store)
+    if a["id"] == b["id"]:
+        return [f"{one} and {two} are one artifact"]
+    by_id = {path.parent.name[-ID:]: path.parent for path in _records(store)}
+    return list(_differences(a, b, lambda i: store.record(by_id[i]) if i in by_id else None, set(), ""))
+
+
+def _records(store: Store) -> list[Path]:
+    return sorted(store.root.glob(f"*/*/{RECORD}"))
+
+
+def _named(name: str, store: Store) -> Record:
+    folders = [path.parent for path in _records(store)]
+    found = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}", f.name[-ID:])]
+    if len(found) != 1:
+        raise ValueError(f"no artifact {name!r} in {store.root}; {nearest(name, [f.name for f in folders])}")
+    return store.record(found[0])
+
+
+def _differences(
+    a: Record, b: Record, of: Callable[[str], Record | None], seen: set[tuple[str, str]], indent: str
+) -> Iterator[str]:
+    """Each pair of inputs is looked into once."""
+    for name in ("kind", "version", "label"):
+        if a[name] != b[name]:
+            yield f"{indent}{name} {a[name]} -> {b[name]}"
+    old, new = flat(a["settings"]), flat(b["settings"])
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{indent}{key} {old.get(key, '-')} -> {new.get(key, '-')}"
+    for key in sorted({*a["inputs"], *b["inputs"]}):
+        was, now = a["inputs"].get(key, "-"), b["inputs"].get(key, "-")
+        if was == now:
+            continue
+        yield f"{indent}{key} {was} -> {now}"
+        ids = was.partition("/")[0], now.partition("/")[0]
+        inner = of(ids[0]), of(ids[1])
+        if inner[0] and inner[1] and ids[0] != ids[1] and ids not in seen:
+            seen.add(ids)
+            yield from _differences(inner[0], inner[1], of, seen, indent + "    ")
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings with nested names joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def reason_to_run(step: Step, store: Store) -> str:
+    """Why a step would run, "" for one that is done: what differs from the nearest artifact of the same
+    label.
+    """
+    if store.find(step):
+        return ""
+    alike = [r for r in store.records(step.kind) if r["label"] == step.label]
+    if not alike:
+        return "new"
+    told = [step_differences(r, step) for r in alike]
+    return ", ".join(sorted(told, key=len)[0]) or "new"
+
+
+def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
+    """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
+    old, new = flat(record["settings"]), flat(step.settings)
+    told = [
+        f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
+        for k in sorted({*old, *new})
+        if old.get(k) != new.get(k)
+    ]
+    inputs = record["inputs"]
+    changed = [k for k in sorted({*inputs, *step.input_ids}) if inputs.get(k) != step.input_ids.get(k)]
+    named = [
+        f"{k} changes ({step.sources[k].label})" if k in step.sources else f"{k} is gone" for k in changed
+    ]
+    version = [f"version {record['version']} -> {step.version}"] if record["version"] != step.version else []
+    return told + named + version

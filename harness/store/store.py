@@ -1,0 +1,161 @@
+"""The store: every artifact is a folder named by the hash of what made it.
+
+    store/train/adpa-3f9c01d2ab77/RECORD.json   {"id", "kind", "label", "settings", "inputs", "measured", ...}
+
+A step's id covers its kind, version, settings and the ids of its inputs; how it ran (device, micro-batch,
+paths) is context and stands in the record alone. Work happens in `partial/<id>.<host>.<pid>`, the record is
+written last with the checksum of every file, all of it is on the disk, then one rename publishes the folder.
+Processes, on one machine or several that share the folder, lock the step that they are at (locks.py); two
+that make the same step none the less do no harm: the loser keeps the winner's. What a step wants to find
+again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from harness.store.code_version import sources
+from harness.store.locks import Locks
+from harness.store.step import ID, Part, Step, Work
+
+RECORD = "RECORD.json"
+PARTIAL, KEPT = "partial", "unfinished"
+WAITING = 8  # files that are waited for at once
+LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
+
+
+class Store:
+    """The artifacts below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.locks = Locks(root / "locks")
+
+    def find(self, step: Step) -> Path | None:
+        """The folder of a finished step."""
+        return next((p.parent for p in self.root.glob(f"{step.kind}/*-{step.id}/{RECORD}")), None)
+
+    def record(self, folder: Path) -> dict[str, Any]:
+        """The record of a finished artifact."""
+        return dict(json.loads((folder / RECORD).read_text()))
+
+    def records(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The records of all finished artifacts of a kind, in the order of their folders' names."""
+        for path in sorted(self.root.glob(f"{kind}/*/{RECORD}")):
+            yield json.loads(path.read_text())
+
+    def make(self, step: Step) -> Path:
+        """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is, and
+        one that another process is at is waited for.
+        """
+        pause, most = LOOKS
+        while (done := self.attempt(step)) is None:
+            time.sleep(pause)
+            pause = min(2 * pause, most)
+        return done
+
+    def attempt(self, step: Step) -> Path | None:
+        """The same without waiting: None where another process is at the step."""
+        if done := self.find(step):
+            return done
+        with self.locks.trying(step.id) as ours:
+            if not ours:
+                return None
+            return self.find(step) or self._made(step)
+
+    def _made(self, step: Step) -> Path:
+        inputs = {}
+        for name, source in step.inputs.items():
+            folder = self.find(step.sources[name])
+            assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
+            inputs[name] = folder / source.folder if isinstance(source, Part) else folder
+        for name, lender in step.borrowed.items():
+            if folder := self.find(lender):
+                inputs[f"borrowed.{name}"] = folder
+        work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            began = time.perf_counter()
+            module, _, function = step.run.partition(":")
+            run = getattr(importlib.import_module(module), function)
+            kept = self.root / KEPT / step.id
+            measured = run(Work(step.settings, inputs, work, step.context, kept))
+            self._describe(step, work, measured, time.perf_counter() - began)
+            done = self._publish(step, work)
+            shutil.rmtree(kept, ignore_errors=True)
+            return done
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _describe(self, step: Step, work: Path, measured: Mapping[str, Any], seconds: float) -> None:
+        record = {
+            "id": step.id,
+            "kind": step.kind,
+            "version": step.version,
+            "label": step.label,
+            "settings": step.settings,
+            "inputs": step.input_ids,
+            "sources": sources(step.run, step.settings),
+            "seconds": round(seconds, 3),
+            "measured": measured,
+            "files": {str(p.relative_to(work)): checksum(p) for p in files_of(work)},
+        }
+        (work / RECORD).write_text(json.dumps(record, indent=1))
+        _to_disk(work)
+
+    def _publish(self, step: Step, work: Path) -> Path:
+        done = self.root / step.kind / f"{step.slug}-{step.id}"
+        done.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            work.rename(done)
+        except OSError:
+            if not (done / RECORD).exists():
+                raise
+        return done
+
+    def sweep(self) -> list[Path]:
+        """Remove the partial work that nobody who lives is at, and what was kept of steps that are done;
+        returns what was removed.
+        """
+        partial = [p for p in self.root.glob(f"{PARTIAL}/*") if self.locks.holder(p.name[:ID]) is None]
+        kept = [p for p in self.root.glob(f"{KEPT}/*") if any(self.root.glob(f"*/*-{p.name}/{RECORD}"))]
+        for folder in [*partial, *kept]:
+            shutil.rmtree(folder, ignore_errors=True)
+        return [*partial, *kept]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of an artifact that are its own, in order: not its record, nor what links lead to."""
+    inside = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until a folder's files are on the disk: a machine that stops must not leave a name without bytes.
+    All are waited for at once, which takes a journal about as long as one.
+    """
+    with ThreadPoolExecutor(WAITING) as pool:
+        list(pool.map(_wait_for, [*files_of(folder), folder / RECORD, folder]))
+
+
+def _wait_for(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,112 @@
+"""Suites from files: what extends what, `--set` over it, and a method's settings in one."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from harness.common.suggest import nearest
+from harness.suite.training import TrainingSpec
+from harness.suite.validation import validated
+
+if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
+    from methods.api import Method, Training
+
+from harness.suite.schema import Suite
+
+
+def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
+    """A method's hyper-parameters and optimisation: published, then the suite's for all, then the suite's
+    for it.
+    """
+    given = dict(suite.methods.get(method.name) or {})
+    where = f"methods.{method.name}"
+    own = validated(TrainingSpec, given.pop("training", None) or {}, f"{where}.training")
+    known = [f.name for f in fields(method.hparams)]
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{where}.{key}: unknown; {nearest(key, [*known, 'training'])}")
+    hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
+    return hp, own.over(suite.training.over(method.training))
+
+
+def named(name: str) -> Path:
+    """The file of a suite: a path, or the name of one that ships."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        return Path(name)
+    shipped = {
+        Path(f.name).stem: Path(str(f))
+        for f in files("harness").joinpath("presets").iterdir()
+        if f.name.endswith(".yaml")
+    }
+    if name not in shipped:
+        raise ValueError(f"no suite {name!r}; {nearest(name, sorted(shipped))}, or a path that ends in .yaml")
+    return shipped[name]
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Suite:
+    """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
+    path = named(name)
+    raw = _extended(path, ())
+    for given in overrides:
+        override(raw, given)
+    suite: Suite = validated(Suite, raw, str(path))
+    return suite
+
+
+def _extended(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+    """The keys of a suite file, over those of the suite that it extends (a path is relative to the file)."""
+    raw = _raw(path)
+    if path in before:
+        raise ValueError(f"{before[-1]}: extends {path}, which extends it")
+    if "extends" not in raw:
+        return raw
+    base = str(raw.pop("extends"))
+    found = path.parent / base if base.endswith((".yaml", ".yml")) else named(base)
+    return _merged(_extended(found, (*before, path)), raw)
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    """The keys of a suite file."""
+    if not path.is_file():
+        raise ValueError(f"no suite file {path}")
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text())
+    except YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ValueError(
+            f"{path}{line}: not YAML: {getattr(e, 'problem', None) or str(e).splitlines()[0]}"
+        ) from e
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: a suite is a mapping of keys")
+    return raw
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `own`, mappings merged key by key."""
+    both = {
+        k: _merged(base[k], v)
+        for k, v in own.items()
+        if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **own, **both}
+
+
+def override(raw: dict[str, Any], given: str) -> None:
+    """Set one key of a suite, "a.b=value"."""
+    key, equals, value = given.partition("=")
+    if not equals or not key:
+        raise ValueError(
+            f"--set {given}: must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
+        )
+    *parents, last = key.split(".")
+    for name in parents:
+        if not isinstance(raw.get(name), dict):
+            raw[name] = {}
+        raw = raw[name]
+    raw[last] = YAML(typ="safe", pure=True).load(value) if value else None

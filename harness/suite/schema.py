@@ -1,0 +1,171 @@
+"""A suite: which models, data, methods and benchmarks are compared, as strict YAML (version 1.2).
+
+An unknown key is an error that names the nearest known one; `extends: pocket` takes the keys of another
+suite, to which a file's own are added; `--set a.b=value` overrides one key.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.common.suggest import nearest
+from harness.pocket.build import World
+from harness.suite.benchmarks import Benchmarks, Judge, Outside, Strict
+from harness.suite.training import Engine, PreferenceStage, TrainingSpec
+
+if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
+    pass
+
+RULE = "rule"  # the pocket world's exact judge, which every suite with a world has
+
+
+class Architecture(Strict):
+    """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
+
+    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    ffn: int = Field(gt=0)
+    rope_theta: float = Field(10_000.0, gt=0)
+    initializer_range: float = Field(0.02, gt=0)
+
+
+class Student(Strict):
+    """The model that is aligned. base: a local folder, a hub id (name@revision), or an architecture to
+    pretrain.
+    """
+
+    base: str | Architecture
+    pretrain: TrainingSpec | None = None
+    sft: TrainingSpec | None = None
+
+
+class Teacher(Student):
+    """The model that guides: after `sft` it is the reference teacher, after `dpo` the teacher."""
+
+    dpo: PreferenceStage | None = None
+
+
+class ModelPair(Strict):
+    """A teacher and a student of one tokenizer."""
+
+    teacher: Teacher
+    student: Student
+
+
+class Data(Strict):
+    """A data file or hub id; skip and limit count usable rows. A path "world/..." lies in the generated
+    world.
+    """
+
+    path: str
+    split: str = "train"
+    revision: str | None = None
+    layout: str = "auto"
+    limit: int | None = Field(None, gt=0)
+    skip: int = Field(0, ge=0)
+
+
+class ChatData(Data):
+    """Dialogues for the SFT stages; packed into sequences of `max_length` or one by one."""
+
+    pack: bool = False
+    loss_on: Literal["responses", "all"] = "responses"
+
+
+class Dataset(Strict):
+    """A preference data set, and the dialogues of the SFT stages before it."""
+
+    sft: ChatData | None = None
+    preference: Data
+    validation: Data | None = None
+
+
+class Generation(Strict):
+    """How the models answer the training prompts."""
+
+    max_tokens: int = Field(512, gt=0)
+    temperature: float = Field(0.0, ge=0)
+
+
+class Probe(Strict):
+    """How the teacher is asked which of two responses is better: a question with {question}, {a} and {b}, the
+    two options, and how many tokens of a response it is shown.
+    """
+
+    question: str = (
+        "Which of two responses to an instruction is better? Answer with one letter, A or B.\n\n"
+        "Instruction:\n{question}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\nThe better response is:"
+    )
+    options: tuple[str, str] = ("A", "B")
+    max_tokens: int = Field(2500, gt=0)
+
+
+class Selection(Strict):
+    """Which checkpoint of a last stage is its result: the one whose greedy answers to the held-out prompts a
+    reward model likes best, of those kept every so many epochs.
+    """
+
+    by: Literal["reward", "last"] = "reward"
+    every: float = Field(0.5, gt=0)  # epochs
+    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    max_tokens: int = Field(512, gt=0)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class Suite(Strict):
+    """One comparison. seeds drive the student's last stage, world_seed everything before it.
+
+    `models` are rows that are measured as they are; a suite of these alone trains nothing.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    world_seed: int = 0
+    world: World | None = None
+    max_length: int = Field(1024, gt=1)
+    chat_template: str | None = None
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    teacher_dtype: Literal["float32", "bfloat16"] = "float32"
+    pairs: dict[str, ModelPair] = Field(default_factory=dict)
+    datasets: dict[str, Dataset] = Field(default_factory=dict)
+    models: dict[str, Outside] = Field(default_factory=dict)
+    judges: dict[str, Judge] = Field(default_factory=dict)
+    generation: Generation = Generation()
+    probe: Probe = Probe()
+    signals: Literal["stored", "live"] = "stored"
+    training: TrainingSpec = TrainingSpec()
+    engine: Engine = Engine()
+    selection: Selection | None = None
+    methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    benchmarks: Benchmarks
+    tuning: dict[str, dict[str, tuple[float, ...]]] = Field(
+        default_factory=dict
+    )  # method -> setting -> values
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> "Suite":
+        trained = {"pairs": self.pairs, "datasets": self.datasets, "methods": self.methods}
+        absent = [name for name, part in trained.items() if not part]
+        if absent and not (self.models and len(absent) == len(trained)):
+            raise ValueError(f"missing: {', '.join(absent)} (or `models` alone, to measure without training)")
+        return self
+
+    @model_validator(mode="after")
+    def _judges_are_known(self) -> "Suite":
+        known = [*([RULE] if self.world else []), *self.judges]
+        for name, spec in self.benchmarks.judged().items():
+            if spec.judge not in known:
+                raise ValueError(
+                    f"benchmarks.{name}.judge: no judge {spec.judge!r}; {nearest(spec.judge, known)}"
+                )
+        return self
+
+
+UNTRAINED = 2  # the rows Teacher and Student
+
+
+def rows_of(suite: Suite) -> int:
+    """How many rows a suite has in all its tables."""
+    trained = len(suite.pairs) * len(suite.datasets) * (len(suite.methods) + UNTRAINED)
+    return (trained + len(suite.models)) * len(suite.seeds)

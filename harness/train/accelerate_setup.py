@@ -1,0 +1,97 @@
+"""What a training is to accelerate, on one device or many: DDP, or FSDP2 where the launcher's environment
+asks for it (harness/train/launcher.py).
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from torch import Tensor, nn
+
+DEEPSPEED = (
+    "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
+    "several; name distributed_type FSDP with fsdp_version 2 in the accelerate config file"
+)
+MODEL = "model."  # of the names of the policy's weights, those of the language model
+
+
+def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
+    """The accelerator of one step; ValueError for what the loop cannot do with it."""
+    if _asked("DEEPSPEED"):
+        raise ValueError(DEEPSPEED)
+    AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
+    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
+    if accelerator.distributed_type == DistributedType.MULTI_CPU and _asked("FSDP"):
+        _shard_on_cpu(accelerator)
+    _check(accelerator, online)
+    return accelerator
+
+
+def check_config(file: Path) -> None:
+    """ValueError for an accelerate config file that no training can be run by."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        told = YAML(typ="safe").load(file.read_text())
+    except YAMLError as e:
+        raise ValueError(f"{file}: not YAML: {e}") from e
+    if not isinstance(told, dict) or "distributed_type" not in told:
+        raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
+    if told["distributed_type"] == "DEEPSPEED":
+        raise ValueError(DEEPSPEED)
+
+
+def _asked(what: str) -> bool:
+    return os.environ.get(f"ACCELERATE_USE_{what}", "false").lower() == "true"
+
+
+def _shard_on_cpu(accelerator: Accelerator) -> None:
+    """FSDP2 over gloo: torch has it, accelerate takes it up for accelerators alone."""
+    AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin()
+    for state in (AcceleratorState, PartialState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+
+
+def _check(accelerator: Accelerator, online: bool) -> None:
+    kind = accelerator.distributed_type
+    if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
+        raise ValueError("FSDP: version 1 is not supported; set fsdp_version 2 in the accelerate config file")
+    if kind == DistributedType.FSDP and online:
+        raise ValueError(
+            "FSDP: a method that samples from the policy while it trains needs whole weights in every "
+            "process; train it with --processes and without sharding"
+        )
+
+
+def prepared(accelerator: Accelerator, policy: nn.Module, optimizer: Any) -> tuple[Any, Any]:
+    """The policy and its optimizer, None for none, as accelerate wraps them."""
+    if accelerator.distributed_type == DistributedType.FSDP:
+        # What FSDP wraps, each layer for itself, transformers says of its own models.
+        policy._no_split_modules = policy.model._no_split_modules  # type: ignore[union-attr]
+    if optimizer is None:
+        return accelerator.prepare(policy), None
+    wrapped, stepped = accelerator.prepare(policy, optimizer)
+    return wrapped, stepped
+
+
+def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]:
+    """The language model's whole weights by its own names, in the main process; {} in the others of a
+    sharded one. All processes take part.
+    """
+    state: dict[str, Tensor] = accelerator.get_state_dict(policy)
+    tied: set[str] = set()
+    if accelerator.distributed_type == DistributedType.FSDP:  # they are gathered one by one
+        once = {name for name, _ in policy.named_parameters()}
+        tied = {name for name, _ in policy.named_parameters(remove_duplicate=False)} - once
+    names = [name for name in state if name.startswith(MODEL) and name not in tied]
+    return {name.removeprefix(MODEL): state[name] for name in names}
+
+
+def number(x: Tensor) -> float:
+    """A number that all processes agree on, whole or sharded."""
+    return float(x.full_tensor()) if isinstance(x, torch.distributed.tensor.DTensor) else float(x)

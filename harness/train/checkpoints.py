@@ -1,0 +1,213 @@
+"""A training's checkpoint: all that a killed run needs to go on as if it had not been.
+
+    <kept>/state-120/        accelerate's own: weights (safetensors), optimizer, RNG of every process
+      custom_checkpoint_0.pkl    schedule, counters, metrics so far (`Checkpoints.state_dict`)
+      how.json                   {"sharding": "whole weights"}
+    <kept>/models/1          the models that settings ask for on the way, each a whole folder
+
+The examples of a step are a function of the seed and its number, and a buffer of an online method one of the
+policy at its start, so neither is stored: such a training is checkpointed between two buffers. A checkpoint
+is written aside, forced to the disk, then renamed; the one before is removed after that.
+"""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from safetensors import SafetensorError
+
+from harness.common import shutdown
+from harness.executors.options import EVERY, Every
+from harness.signals.live import Frozen, Live
+from harness.store.step import Work
+from harness.train.loop import Loop
+
+logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
+METRICS = "metrics.jsonl"
+
+
+@dataclass
+class Progress:
+    """How far a training is, and what it counted over all processes."""
+
+    step: int = 0
+    tokens: int = 0
+    answered: int = 0
+    positions: int = 0  # computed
+    padded: int = 0  # positions of the padded batches
+    padding: int = 0  # computed positions that hold no token
+    skipped: int = 0  # optimizer steps left out, since float16 gradients overflowed
+    metrics: list[str] = field(default_factory=list)  # lines of metrics.jsonl
+
+    def count(self, loop: Loop, step: Sequence[int]) -> None:
+        """Count the tokens of an optimizer step."""
+        examples = loop.examples
+        for part in chain(*loop.shares(step)):
+            counts, positions = examples.tokens(part).values(), examples.positions(part)
+            tokens = sum(a for a, _ in counts)
+            self.tokens, self.answered = self.tokens + tokens, self.answered + sum(b for _, b in counts)
+            self.positions, self.padded = self.positions + positions, self.padded + examples.padded(part)
+            self.padding += max(0, positions - tokens)  # a shared row has none
+
+
+class Checkpoints:
+    """The checkpoints of one training, of which the last is kept; without a folder there are none.
+
+    `between` is how many optimizer steps lie between two at which one can be written.
+    """
+
+    def __init__(self, work: Work, loop: Loop, schedule: Any, between: int) -> None:
+        self.progress = Progress()
+        self._folder, self._loop, self._schedule, self._between = work.kept, loop, schedule, between
+        self._every = Every.of(work.context.get("checkpoint_every", EVERY))
+        self._written, self._saved = time.monotonic(), 0
+        self._counted: dict[str, list[int]] = {}
+        if self._folder:
+            self._load(self._folder)
+        self._metrics = work.out / METRICS
+        self._write("w", "".join(self.progress.metrics))
+
+    def log(self, line: str) -> None:
+        """Append a line to the metrics."""
+        self.progress.metrics.append(line)
+        self._write("a", line)
+
+    def _write(self, mode: str, text: str) -> None:
+        if self._loop.accelerator.is_main_process:
+            with self._metrics.open(mode) as file:
+                file.write(text)
+
+    def after(self, last: bool) -> None:
+        """Write a checkpoint where one is due after the step that `progress` says; end here where SIGTERM
+        has come.
+        """
+        if self.progress.step % self._between and not last:
+            return
+        stop, due = self._agreed(shutdown.asked(), self._due())
+        if self._folder and (stop or due):
+            self._save(self._folder)
+        if stop:
+            raise shutdown.Terminated(f" after step {self.progress.step}")
+
+    def _due(self) -> bool:
+        if self._every.steps:
+            return self.progress.step - self._saved >= self._every.steps
+        return time.monotonic() - self._written >= self._every.seconds
+
+    def _agreed(self, *flags: bool) -> tuple[bool, ...]:
+        """What any process says, since clocks and signals differ."""
+        accelerator = self._loop.accelerator
+        if accelerator.num_processes == 1:
+            return flags
+        said = accelerator.reduce(torch.tensor(flags, dtype=torch.int64, device=accelerator.device))
+        return tuple(bool(n) for n in said.tolist())
+
+    def _save(self, folder: Path) -> None:
+        accelerator, step, new = self._loop.accelerator, self.progress.step, folder / "writing"
+        if accelerator.is_main_process:
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+            (new / "how.json").write_text(json.dumps({"sharding": sharding(accelerator)}))
+        accelerator.wait_for_everyone()
+        self._counted = counted(self._loop)
+        try:
+            accelerator.save_state(str(new))
+        except (RuntimeError, SafetensorError) as e:  # what torch and safetensors make of a full disk
+            raise OSError(errno.EIO, f"a checkpoint could not be written: {e}", str(new)) from e
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            publish(new, folder / f"state-{step}")
+            for old in states(folder)[:-1]:
+                shutil.rmtree(old)
+        self._written, self._saved = time.monotonic(), step
+
+    def _load(self, folder: Path) -> None:
+        accelerator = self._loop.accelerator
+        accelerator.register_for_checkpointing(self)
+        accelerator.wait_for_everyone()
+        found = states(folder)
+        if not found:
+            return
+        was, now = json.loads((found[-1] / "how.json").read_text())["sharding"], sharding(accelerator)
+        if was != now:
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                print(f"bench: {found[-1]} holds {was}, not {now}; training starts again", file=sys.stderr)
+                for old in found:
+                    shutil.rmtree(old)
+            return
+        accelerator.load_state(str(found[-1]))
+        self._saved = self.progress.step
+
+    def state_dict(self) -> dict[str, Any]:
+        """What accelerate does not know of, for accelerate to store."""
+        schedule = self._schedule.state_dict()
+        return {"progress": asdict(self.progress), "schedule": schedule, "counted": self._counted}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` said."""
+        self.progress = Progress(**state["progress"])
+        self._schedule.load_state_dict(state["schedule"])
+        recount(self._loop, state["counted"])
+
+
+def sharding(accelerator: Accelerator) -> str:
+    """What a checkpoint's files depend on beside the model; either is read by any number of processes."""
+    return "sharded weights" if accelerator.distributed_type == DistributedType.FSDP else "whole weights"
+
+
+def _frozen(loop: Loop) -> list[Frozen]:
+    """The frozen models beside the loop, in the order of their first signal."""
+    told = [t.frozen for t in loop.examples.signals.values() if isinstance(t, Live)]
+    return list({id(frozen): frozen for frozen in told}.values())
+
+
+def counted(loop: Loop) -> dict[str, list[int]]:
+    """What the sampler drew, and what the frozen models read in all processes."""
+    sampler, accelerator = loop.sampler, loop.accelerator
+    mine = [n for frozen in _frozen(loop) for n in (frozen.tokens, frozen.answered)]
+    read = accelerator.reduce(torch.tensor([0, *mine], device=accelerator.device)).tolist()[1:]
+    return {"drawn": [sampler.drawn, sampler.truncated, sampler.flops] if sampler else [], "read": read}
+
+
+def recount(loop: Loop, counts: Mapping[str, list[int]]) -> None:
+    """Set the counters; what all processes read stands with the main one."""
+    if loop.sampler:
+        loop.sampler.drawn, loop.sampler.truncated, loop.sampler.flops = counts["drawn"]
+    read = iter(counts["read"] if loop.accelerator.is_main_process else [0] * len(counts["read"]))
+    for frozen in _frozen(loop):
+        frozen.tokens, frozen.answered = next(read), next(read)
+
+
+def states(folder: Path) -> list[Path]:
+    """The finished checkpoints of a folder, the last one last."""
+    return sorted(folder.glob("state-*"), key=lambda path: int(path.name.removeprefix("state-")))
+
+
+def publish(new: Path, done: Path) -> None:
+    """Force a folder to the disk, then give it its name; one of that name goes."""
+    for path in [*new.rglob("*"), new]:
+        _to_disk(path)
+    shutil.rmtree(done, ignore_errors=True)
+    new.rename(done)
+    _to_disk(done.parent)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

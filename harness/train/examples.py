@@ -1,0 +1,243 @@
+"""What a loss is fed: examples of several views, their stored signals, and the counts of a whole optimizer
+step.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.token_sequences import Ints, Sequences
+from harness.models import prefix_sharing
+from harness.models.loading import load_head
+from harness.models.policy import Inputs, Scored, pad, spread
+from harness.models.prefix_sharing import Rows
+from harness.signals.live import Frozen, Kept, Live, Told
+from harness.signals.stored import Signals
+from harness.store.array_file import Flat
+from methods.api import Needs, Reads
+from methods.batch import Batch, Role, ScoreName, View, ViewName
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples that every view holds, in the order of their rows."""
+
+    needs: Needs
+    views: Mapping[ViewName, Sequences]
+    at: Mapping[ViewName, Ints]  # view -> indices of each example's sequences, [n, 1], of a group [n, g]
+    signals: Mapping[tuple[ViewName, Role], Told]
+    device: torch.device
+    scores: Mapping[tuple[ViewName, ScoreName], NDArray[np.generic]] = field(default_factory=dict)
+    kept: Kept | None = None  # of the view policy_rollout
+    identical: int = 0  # examples left out, since their teacher and student rollouts are the same
+    share: bool = False  # whether the policy runs over shared rows (harness.models.prefix_sharing)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.at.values())))
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """Tokens of each example's longest sequence. [n]"""
+        longest: Ints = np.max([v.lengths[self.at[name]].max(-1) for name, v in self.views.items()], axis=0)
+        return longest
+
+    @property
+    def width(self) -> int:
+        """Sequences of an example, over all views."""
+        return sum(at.shape[1] for at in self.at.values())
+
+    def tokens(self, examples: Sequence[int]) -> dict[ViewName, tuple[int, int]]:
+        """Per view all tokens and response tokens of some examples."""
+        picked = {name: self._sequences(name, examples) for name in self.views}
+        return {
+            name: (int(v.lengths[picked[name]].sum()), int(v.response_lengths[picked[name]].sum()))
+            for name, v in self.views.items()
+        }
+
+    def _sequences(self, name: ViewName, examples: Sequence[int]) -> list[int]:
+        """Indices of a view's sequences, example by example."""
+        found: list[int] = self.at[name][list(examples)].ravel().tolist()
+        return found
+
+    def inputs(self, examples: Sequence[int]) -> list[Inputs]:
+        """The views of some examples, padded, with what the frozen models say of them."""
+        found = []
+        for name, reads in self.needs.views.items():
+            batch = self._sequences(name, examples)
+            read = [self.views[name][i] for i in batch]
+            dense, stored = {}, None
+            # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
+            for role in sorted(reads.dense_roles()):
+                dense[role] = self.signals[name, role].distributions(batch, self.device, stored)
+                stored = getattr(dense[role], "ids", None) if stored is None else stored
+            ids, mask = pad([s.ids for s in read], self.device), pad([s.mask for s in read], self.device)
+            found.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
+        return found
+
+    def read_ahead(self, steps: Iterable[list[int]]) -> Iterator[list[int]]:
+        """The same steps; while one is computed, the signals of the next are on their way from the disk."""
+        for step, after in pairwise(chain(steps, [[]])):
+            for (name, _), source in self.signals.items():
+                source.ahead(self._sequences(name, after))
+            yield step
+
+    def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
+        """What the loss sees of a micro-batch, with the counts of the whole step's examples."""
+        counts, views = self.tokens(step), {}
+        for (name, reads), said in zip(self.needs.views.items(), scored, strict=True):
+            view = self._stored(name, reads, said.mask, examples, counts[name][1])
+            policy: dict[Role, Tensor] = {"policy": said.logps} if "policy" in reads.logps else {}
+            valued: dict[Role, Tensor] = {} if said.values is None else {"policy": said.values}
+            views[name] = View(
+                view.mask,
+                view.step_tokens,
+                said.statistics,
+                {**view.token_logps, **policy},
+                {**view.state_values, **valued},
+                view.sequence_scores,
+            )
+        return Batch(views, len(step))
+
+    def stored(self, examples: Sequence[int]) -> Batch:
+        """What is known of some examples without the policy."""
+        counts = self.tokens(examples)
+        masks = {
+            name: pad([self.views[name][i].mask for i in self._sequences(name, examples)], self.device).bool()
+            for name in self.needs.views
+        }
+        return Batch(
+            {
+                name: self._stored(name, reads, masks[name], examples, counts[name][1])
+                for name, reads in self.needs.views.items()
+            },
+            len(examples),
+        )
+
+    def _stored(
+        self, name: ViewName, reads: Reads, mask: Tensor, examples: Sequence[int], step_tokens: int
+    ) -> View:
+        batch = self._sequences(name, examples)
+        told: dict[Role, Tensor] = {}
+        for role in set(reads.logps) - {"policy"}:
+            source = self.kept if role == "old" else self.signals[name, role]
+            assert source is not None
+            told[role] = spread(source.logps(batch).to(self.device), mask)
+        values: dict[Role, Tensor] = {}
+        if "old" in reads.values:
+            assert self.kept is not None
+            values["old"] = spread(self.kept.values(batch).to(self.device), mask)
+        scores = {
+            s: torch.tensor(self.scores[name, s][batch], dtype=torch.float32, device=self.device)
+            for s in reads.scores
+        }
+        return View(mask, step_tokens, {}, told, values, scores)
+
+    def micro_batches(self, examples: Sequence[int], tokens: int) -> list[list[int]]:
+        """The examples of a step, those of like length together, at most `tokens` computed positions over
+        all views.
+        """
+        parts: list[list[int]] = []
+        for e in sorted(examples, key=lambda e: int(self.lengths[e])):
+            if parts and self.positions([*parts[-1], e]) <= tokens:
+                parts[-1].append(e)
+            else:
+                parts.append([e])
+        return parts
+
+    def padded(self, examples: Sequence[int]) -> int:
+        """Positions of some examples in a padded batch of all views."""
+        return len(examples) * self.width * int(self.lengths[list(examples)].max(initial=0))
+
+    def positions(self, examples: Sequence[int]) -> int:
+        """Positions of some examples that are computed: those of a row where that is worth it."""
+        padded = self.padded(examples)
+        row = sum(map(self._in_a_row, examples)) if self.share else padded
+        return row if row <= prefix_sharing.WORTH * padded else padded
+
+    def rows(self, examples: Sequence[int]) -> Rows | None:
+        """Some examples as one row; None where they are better padded."""
+        if self.positions(examples) == self.padded(examples):
+            return None
+        read = [(s, e) for name in self.needs.views for e in examples for s in self._ids(name, e)]
+        return prefix_sharing.lay_out([s for s, _ in read], [e for _, e in read], self.device)
+
+    def _in_a_row(self, example: int) -> int:
+        if example not in self._counted:
+            read = [s for name in self.needs.views for s in self._ids(name, example)]
+            self._counted[example] = prefix_sharing.distinct(read)
+        return self._counted[example]
+
+    @cached_property
+    def _counted(self) -> dict[int, int]:
+        return {}
+
+    def _ids(self, name: ViewName, example: int) -> list[list[int]]:
+        return [self.views[name][i].ids for i in self._sequences(name, [example])]
+
+
+def load(
+    needs: Needs, inputs: Mapping[str, Path], device: torch.device, frozen: Mapping[str, Frozen]
+) -> Examples:
+    """The examples of a training step's inputs: "view.<view>", "signal.<view>.<role>", "head.<role>" and
+    "scores.<view>.<name>"; `frozen` holds by role the models that run beside it. Until the policy is sampled,
+    the view policy_rollout holds the sequences whose prompts it answers.
+    """
+    views = {name: Sequences(inputs[f"view.{name}"]) for name in needs.views}
+    shared = set.intersection(*(set(v.rows.tolist()) for v in views.values()))
+    same = (
+        _identical(views["teacher_rollout"], views["student_rollout"]) & shared if needs.distinct else set()
+    )
+    if not shared - same:
+        raise ValueError(
+            f"no example has all of the views {', '.join(views)}: everything was dropped on the way"
+        )
+    heads = {
+        name.removeprefix("head."): load_head(folder, device)
+        for name, folder in inputs.items()
+        if name.startswith("head.")
+    }
+    k = 0 if needs.support == "full" else needs.support
+    signals: dict[tuple[ViewName, Role], Told] = {}
+    for name, reads in needs.views.items():
+        for role in sorted(reads.signal_roles()):
+            stored = inputs.get(f"signal.{name}.{role}")
+            if stored is None:
+                signals[name, role] = Live(frozen[role], views[name], k)
+            else:
+                signals[name, role] = Signals(stored, views[name], heads.get(role))
+    at, usable = {}, shared - same
+    for name, v in views.items():
+        picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
+        at[name] = np.array(picked).reshape(len(usable), -1)
+    scores = {
+        (name, s): Flat(inputs[f"scores.{name}.{s}"], "scores").all()
+        for name, reads in needs.views.items()
+        for s in reads.scores
+    }
+    return Examples(needs, views, at, signals, device, scores, identical=len(same))
+
+
+def _identical(a: Sequences, b: Sequences) -> set[int]:
+    """Rows whose sequences are the same in both."""
+    tokens = {row: b[i].ids for i, row in enumerate(b.rows.tolist())}
+    return {row for i, row in enumerate(a.rows.tolist()) if tokens.get(row) == a[i].ids}
+
+
+def orders(n: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
+    """The examples of each optimizer step: the seed alone fixes them. Every epoch is a permutation of all
+    n.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    waiting: list[int] = []
+    for _ in range(steps):
+        while len(waiting) < batch:
+            waiting += torch.randperm(n, generator=draw).tolist()
+        yield waiting[:batch]
+        waiting = waiting[batch:]

@@ -1,0 +1,120 @@
+"""A training in processes of its own, under accelerate's launcher: DDP on N devices, or what an accelerate
+config file says.
+
+    <kept>/launch/spec.json    a `Work`: settings, inputs, out, context, kept
+      log                      what launcher and processes print
+      result.json              {"measured": {...}}, {"stopped": " after step 120"} or {"error": "..."}
+      stop                     an empty file, once this process wants them to stop
+
+    python -m harness.train.worker <kept>/launch    one of the processes
+
+The launcher lives under a keeper (harness/common/supervisor.py), so that nothing of it outlives this process.
+SIGTERM is handed on as a file: at the signal the launcher would end its processes itself, and soon.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.common import shutdown, supervisor
+from harness.store.step import Work
+
+KEEPER = Path(supervisor.__file__)
+ROOT = Path(__file__).parents[2]
+SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_TO_SAVE = 120  # for a last checkpoint, where SIGTERM reaches the keeper and the launcher as well
+RESULT, STOP, SPEC, LOG = "result.json", "stop", "spec.json", "log"
+
+
+def wanted(context: Mapping[str, Any]) -> bool:
+    """Whether a training is to have processes of its own; never in one of them."""
+    several = context.get("processes", 1) > 1 or bool(context.get("accelerate_config"))
+    return several and "RANK" not in os.environ
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Train in processes of their own, and return what they measured.
+
+    A ValueError of theirs is raised here; another end is one line of a ChildProcessError that names the log.
+    """
+    from harness.train import accelerate_setup as processes
+
+    if file := work.context.get("accelerate_config"):
+        processes.check_config(Path(file))
+    with tempfile.TemporaryDirectory() as spare:
+        folder = (work.kept or Path(spare)).resolve() / "launch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / SPEC).write_text(json.dumps(asdict(work), default=_absolute))
+        code = _waited(_command(folder, work.context), folder)
+        return _result(folder, code)
+
+
+def _absolute(path: Any) -> str:
+    assert isinstance(path, Path), path
+    return str(path.resolve())
+
+
+def _command(folder: Path, context: Mapping[str, Any]) -> list[str]:
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    if file := context.get("accelerate_config"):
+        command += ["--config_file", str(file)]
+    else:
+        command += ["--multi_gpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    if processes := context.get("processes"):
+        command += ["--num_processes", str(processes)]
+    return [*command, "--main_process_port", "0", "--module", "harness.train.worker", str(folder)]
+
+
+def _waited(command: list[str], folder: Path) -> int:
+    """Exit status of a command under a keeper; SIGTERM is told to its processes and waited for."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    with shutdown.deferred(), (folder / LOG).open("wb") as out:
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(SECONDS_TO_SAVE), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            while keeper.poll() is None:
+                if shutdown.asked():
+                    (folder / STOP).touch()
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            keeper.terminate()
+            code = keeper.wait()
+        if shutdown.asked():
+            raise shutdown.Terminated(_told(folder).get("stopped", ""))
+    return code
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    found = folder / RESULT
+    return json.loads(found.read_text()) if found.exists() else {}
+
+
+def _result(folder: Path, code: int) -> dict[str, Any]:
+    said = _told(folder)
+    if "measured" in said:
+        return dict(said["measured"])
+    if "stopped" in said:
+        raise shutdown.Terminated(said["stopped"])
+    if "error" in said:
+        raise ValueError(said["error"])
+    lines = [line.strip() for line in (folder / LOG).read_text(errors="replace").splitlines()]
+    # The last words are the launcher's; the fault is the last line that names one.
+    fault = next((x for x in reversed(lines) if "Error" in x and "ChildFailed" not in x), "nothing said why")
+    raise ChildProcessError(
+        f"the processes of a training ended, status {code}: {fault[:300]}; log: {folder / LOG}"
+    )

@@ -1,0 +1,199 @@
+"""A method on its examples: losses, denominators and gradients of whole optimizer steps.
+
+The loop owns the denominators: a loss divides by the counts of the whole optimizer step, so micro-batches and
+processes add up to the same gradient. It knows no method.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from harness.data import chat_template
+from harness.models import memory, prefix_sharing
+from harness.models.loading import head_of, load, load_tokenizer, vocabulary
+from harness.models.policy import Policy, Scored
+from harness.signals.live import Frozen, Live
+from harness.store.step import Work
+from harness.suite.method_file import method_of
+from harness.train import engine
+from harness.train import examples as data
+from harness.train.accelerate_setup import accelerator_of, prepared
+from harness.train.examples import Examples
+from harness.train.online import Sampler
+from methods.api import Method, Online, Stats
+from methods.batch import Batch, Terms
+
+SCAN = 256  # examples of which set_stats are taken at once
+
+Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A method on its examples, with the model it trains as accelerate wrapped it."""
+
+    method: Method
+    hp: Any
+    policy: torch.nn.Module
+    examples: Examples
+    accelerator: Accelerator
+    tokens: int  # computed positions of a micro-batch
+    sampler: Sampler | None = None
+    means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
+    unshared: str | None = None  # why the model runs over padded batches only
+
+    def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
+        """Every process's micro-batches of an optimizer step, as many for each: all take part in every
+        forward pass where weights are sharded. One that has less to do ends with empty ones.
+        """
+        processes = self.accelerator.num_processes
+        shares = [self.examples.micro_batches(step[r::processes], self.tokens) for r in range(processes)]
+        most = max(map(len, shares))
+        return [[*share, *([] for _ in range(most - len(share)))] for share in shares]
+
+    def parts(self, step: Sequence[int]) -> list[list[int]]:
+        """This process's micro-batches of an optimizer step."""
+        return self.shares(step)[self.accelerator.process_index]
+
+    def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
+        """The forward pass over one micro-batch; over some example where it is empty."""
+        part = part or step[:1]
+        scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp, self.examples.rows(part))
+        return replace(self.examples.batch(part, scored, step), means=self.means)
+
+    def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
+        """The loss terms of one micro-batch; 0 for an empty one, which has a gradient all the same."""
+        terms = self.method.loss(replace(self.score(part, step), means=means), self.hp)
+        return terms if part else {name: 0.0 * value for name, value in terms.items()}
+
+    @torch.no_grad()
+    def means_of(self, stats: Stats | None, step: Sequence[int]) -> dict[str, Tensor]:
+        """Sums over counts, over all micro-batches and processes of a step."""
+        if stats is None:
+            return {}
+        return self._reduced([(part, stats(self.score(part, step), self.hp)) for part in self.parts(step)])
+
+    def _reduced(self, told: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
+        """Sums over counts of micro-batches, of which empty ones count nothing."""
+        found = [c if part else {n: (0 * a, 0 * b) for n, (a, b) in c.items()} for part, c in told]
+        return {
+            name: self.accelerator.reduce(torch.stack([f[name][0] for f in found]).sum())
+            / self.accelerator.reduce(torch.stack([f[name][1] for f in found]).sum())
+            for name in found[0]
+        }
+
+    def with_set_means(self) -> "Loop":
+        """The loop with what the method's `set_stats` says of all examples."""
+        if self.method.set_stats is None:
+            return self
+        every = range(len(self.examples))
+        mine = every[self.accelerator.process_index :: self.accelerator.num_processes]
+        parts = [mine[a : a + SCAN] for a in range(0, max(1, len(mine)), SCAN)]
+        stored = [(part, self.examples.stored(part or every[:1])) for part in parts]
+        found = [(part, self.method.set_stats(batch, self.hp)) for part, batch in stored]
+        return replace(self, means=self._reduced(found))
+
+    def gradient(self, step: Sequence[int]) -> dict[str, float]:
+        """Accumulate the gradient of one optimizer step; returns its terms over all processes."""
+        total: dict[str, Tensor] = {}
+        parts, means = self.parts(step), self._means(step)
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            with nullcontext() if last else self.accelerator.no_sync(self.policy):
+                terms = self.loss(part, step, means)
+                # Gradients are averaged over processes; the loss divides by the whole step already.
+                loss = torch.stack(list(terms.values())).sum() * self.accelerator.num_processes
+                self.accelerator.backward(loss)
+            for name, value in terms.items():
+                total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
+        return {name: float(self.accelerator.reduce(value)) for name, value in total.items()}
+
+    def _means(self, step: Sequence[int]) -> dict[str, Tensor]:
+        return {**self.means, **self.means_of(self.method.step_stats, step)}
+
+    @torch.no_grad()
+    def terms(self, step: Sequence[int]) -> dict[str, float]:
+        """The terms of some examples, taken as one optimizer step."""
+        means = self._means(step)
+        found = [self.loss(part, step, means) for part in self.parts(step)]
+        return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in found]).sum())) for n in found[0]}
+
+    def measure(self, picked: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
+        """Terms and watched means of some examples; an online method answers their prompts first."""
+        drawn: AbstractContextManager[Examples] = nullcontext(self.examples)
+        if self.sampler:
+            drawn, picked = self.sampler.draw(self.examples, picked, "measure"), range(len(picked))
+        with drawn as examples:
+            loop = replace(self, examples=examples)
+            watched = loop.means_of(self.method.watch, picked)
+            return loop.terms(picked), {name: float(x) for name, x in watched.items()}
+
+
+def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
+    """The loop of a step's settings and inputs, on the model of the folder `start`; `optimized` makes an
+    optimizer of its parameters, which is returned as accelerate wrapped it.
+    """
+    settings, context = work.settings, work.context
+    method = method_of(context["method"], context["method_file"])
+    hp = type(method.hparams)(**settings["hp"])
+    needs = method.needs(hp)
+    accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
+    model, tokenizer = load(start), load_tokenizer(start)
+    unshared = prefix_sharing.prepare(model)
+    engine.prepare(model, accelerator, settings, context)
+    vocab = vocabulary(tokenizer)
+    room = memory.room(context.get("head", "auto"), accelerator.device)
+    valued = any("policy" in reads.values for reads in needs.views.values())
+    plain = Policy(model, vocab, room, valued)
+    policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
+    examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
+    examples = replace(examples, share=unshared is None)
+    loop = Loop(method, hp, policy, examples, accelerator, context["tokens"], unshared=unshared)
+    if needs.online:
+        stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings["template"])
+        loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))
+    return loop.with_set_means(), optimizer
+
+
+def _frozen(work: Work, device: torch.device, vocab: int) -> dict[str, Frozen]:
+    """By role the models that run beside the policy; the student's start in float32, as it trains."""
+    found = {}
+    for name, folder in work.inputs.items():
+        role = name.removeprefix("live.")
+        if role != name:
+            dtype = torch.float32 if role == "ref" else getattr(torch, work.settings["teacher_dtype"])
+            model = load(folder, dtype).to(device).requires_grad_(False)
+            found[role] = Frozen(model, head_of(model, vocab))
+    return found
+
+
+def _sampler(work: Work, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
+    return Sampler(
+        recipe,
+        loop.policy,
+        loop.accelerator.unwrap_model(loop.policy).model,
+        loop.hp,
+        max_tokens=work.settings["max_tokens"],
+        stop=stop,
+        batch=work.context["batch"],
+        positions=work.context["tokens"],
+        seed=work.settings["seed"],
+        folder=work.out,
+    )
+
+
+def teacher_flops(loop: Loop) -> int:
+    """Operations of the frozen models that ran beside the loop, in all processes."""
+    seen = {
+        id(told.frozen): told.frozen.flops
+        for told in loop.examples.signals.values()
+        if isinstance(told, Live)
+    }
+    mine = torch.tensor(sum(seen.values()), device=loop.accelerator.device)
+    return int(loop.accelerator.reduce(mine))

@@ -1,0 +1,122 @@
+"""Rollouts of the policy while it trains: a buffer of examples, drawn, then learned from."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.api import Sampling
+from harness.data import token_sequences
+from harness.data.token_sequences import Sequences
+from harness.models.generation import Request, generate
+from harness.models.loading import Model, parameters
+from harness.signals.live import Kept, Live
+from harness.train.examples import Examples
+from methods.api import Online
+from methods.batch import ViewName
+
+VIEW: ViewName = "policy_rollout"
+
+
+@dataclass
+class Sampler:
+    """Answers an example's prompt with the policy as it is; counts what it drew.
+
+    `policy` is the module that accelerate wrapped around `model`; buffers live below `folder` while they are
+    used.
+    """
+
+    recipe: Online
+    policy: torch.nn.Module
+    model: Model
+    hp: Any
+    max_tokens: int
+    stop: list[int]
+    batch: int  # prompts that are answered together
+    positions: int  # computed, of a pass over what was drawn
+    seed: int
+    folder: Path
+    drawn: int = 0
+    truncated: int = 0
+    flops: int = 0
+
+    def buffers(
+        self, examples: Examples, order: Iterator[list[int]], number: int = 0
+    ) -> Iterator[tuple[Examples, list[int]]]:
+        """The optimizer steps over `order`, each with the buffer its examples stand in: the prompts of
+        `batches` steps at a time, gone through `passes` times. The first buffer is the one of that number.
+        """
+        while steps := list(islice(order, self.recipe.batches)):
+            with self.draw(examples, [e for step in steps for e in step], str(number)) as buffer:
+                for _ in range(self.recipe.passes):
+                    first = 0
+                    for step in steps:
+                        yield buffer, list(range(first, first + len(step)))
+                        first += len(step)
+            number += 1
+
+    @contextmanager
+    def draw(self, examples: Examples, picked: Sequence[int], name: str) -> Iterator[Examples]:
+        """Some examples with the policy's own answers as policy_rollout; `name` tells one draw's noise from
+        another's.
+        """
+        prompts, at = examples.views[VIEW], examples.at[VIEW][list(picked), 0].tolist()
+        sampling = Sampling(self.recipe.temperature, 1.0, self.max_tokens)
+        asked = [
+            Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{name}/{n}") for n, i in enumerate(at)
+        ]
+        answers = generate(self.model, asked, self.stop, batch=self.batch, seed=self.seed)
+        self._count(asked, [len(a.ids) for a in answers], sum(a.truncated for a in answers))
+        with tempfile.TemporaryDirectory(dir=self.folder) as below:
+            rows = (
+                token_sequences.response(n, request.prompt, answer.ids)
+                for n, (request, answer) in enumerate(zip(asked, answers, strict=True))
+            )
+            token_sequences.write(Path(below), rows)
+            yield self._buffer(examples, list(picked), Sequences(Path(below)))
+
+    def _buffer(self, examples: Examples, picked: list[int], drawn: Sequences) -> Examples:
+        buffer = replace(
+            examples,
+            views={**examples.views, VIEW: drawn},
+            at={
+                name: np.arange(len(drawn))[:, None] if name == VIEW else at[picked]
+                for name, at in examples.at.items()
+            },
+            signals={
+                (name, role): told.over(drawn) if name == VIEW and isinstance(told, Live) else told
+                for (name, role), told in examples.signals.items()
+            },
+        )
+        reads = examples.needs.views[VIEW]
+        return replace(buffer, kept=self._kept(buffer)) if "old" in (*reads.logps, *reads.values) else buffer
+
+    @torch.no_grad()
+    def _kept(self, buffer: Examples) -> Kept:
+        """The policy's log-probs and state values of what it just drew."""
+        reads = replace(buffer.needs.views[VIEW], stats=())
+        alone = replace(
+            buffer,
+            needs=replace(buffer.needs, views={VIEW: reads}),
+            views={VIEW: buffer.views[VIEW]},
+            at={VIEW: buffer.at[VIEW]},
+        )
+        logps, values = {}, {}
+        for part in alone.micro_batches(range(len(alone)), self.positions):
+            (said,) = self.policy(alone.inputs(part), self.hp, alone.rows(part))
+            for row, i in enumerate(part):
+                logps[i] = said.logps[row][said.mask[row]]
+                if said.values is not None:
+                    values[i] = said.values[row][said.mask[row]]
+        return Kept(logps, values)
+
+    def _count(self, asked: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
+        size, tokens = parameters(self.model), sum(len(r.prompt) for r in asked) + sum(answered)
+        self.drawn, self.truncated = self.drawn + len(asked), self.truncated + truncated
+        self.flops += 2 * (size["body"] * tokens + size["head"] * sum(answered))

@@ -1,0 +1,65 @@
+"""The checkpoint of a training that a reward model likes best, as a model of its own.
+
+    selection.json {"by": "reward", "chosen": 3, "step": 78, "rows": 750, "steps": [26, 52, 78, 104],
+                    "means": [0.41, 0.77, 0.93, 0.90]}
+
+Every 0.5 epoch greedy answers to the held-out prompts are scored, and the checkpoint with the highest mean is
+kept (the released `valid_with_rm` of ADPA; Gao et al., 2025). The means are the curve of its Figure 4.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.signals.reward_model import read_rewards
+from harness.store.step import Work
+
+BY = ("reward", "last")
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: of the checkpoints of the training step `trained`, link the files of the one that the rewards
+    `rewards.1` ... `rewards.n` of their answers speak for, or of the last one.
+    """
+    trained, by = work.inputs["trained"], work.settings["by"]
+    if by not in BY:
+        raise ValueError(f"selection.by: {by!r}; allowed: {', '.join(BY)}")
+    steps: dict[str, int] = json.loads((trained / "checkpoints.json").read_text())
+    rewards = [read_rewards(work.inputs[f"rewards.{name}"]) for name in steps]
+    curve, rows = means(rewards)
+    chosen = best(curve) if by == "reward" else len(curve)
+    link(trained / "checkpoints" / str(chosen), work.out)
+    found = {"chosen": chosen, "step": steps[str(chosen)], "rows": rows}
+    told = {"by": by, **found, "steps": [*steps.values()], "means": curve}
+    (work.out / "selection.json").write_text(json.dumps(told))
+    unscored = len({row for of in rewards for row in of}) - rows
+    return {**found, "of": len(curve), "unscored": unscored}
+
+
+def means(rewards: Sequence[Mapping[int, float | None]]) -> tuple[list[float], int]:
+    """Each checkpoint's mean reward over the rows on which all have one, and how many rows these are."""
+    scored = [{row for row, reward in of.items() if reward is not None} for of in rewards]
+    rows = sorted(set.intersection(*scored))
+    if not rows:
+        raise ValueError("selection: no held-out prompt has a scored answer of every checkpoint")
+    return [sum(float(of[row] or 0.0) for row in rows) / len(rows) for of in rewards], len(rows)
+
+
+def best(curve: Sequence[float]) -> int:
+    """The number, from 1, of the checkpoint with the highest mean; of equals the earliest.
+
+    It has moved least from where training started, so it had the least chance to exploit the reward model.
+    """
+    return max(range(len(curve)), key=lambda i: (curve[i], -i)) + 1
+
+
+def link(source: Path, folder: Path) -> None:
+    """Put the files of a folder into another one: hard links, or copies on another file system."""
+    for path in sorted(source.iterdir()):
+        try:
+            os.link(path, folder / path.name)
+        except OSError:
+            shutil.copy2(path, folder / path.name)

@@ -1,0 +1,198 @@
+"""The training step: any method, on accelerate.
+
+Parameters, optimizer state and checkpoints are float32; bf16 is autocast only. Dropout never acts. The seed
+alone fixes which examples form a step.
+
+    checkpoints/1, 2, ... n    the model on the way, each a whole folder, where settings ask for `checkpoints`
+    checkpoints.json           {"1": 26, "2": 52}: the optimizer step after which each was written
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import get_scheduler
+
+from harness.common import shutdown
+from harness.models import lora
+from harness.models.loading import Model, load, load_tokenizer, parameters, save, share_moved, training_flops
+from harness.store.step import Work
+from harness.train import engine, launcher
+from harness.train.accelerate_setup import number, weights_of
+from harness.train.checkpoints import Checkpoints, Progress, publish
+from harness.train.examples import Examples, orders
+from harness.train.loop import Loop, set_up, teacher_flops
+from methods.api import Method, Training
+
+PROBE = 32  # examples on which the terms are compared before and after
+LOG_EVERY = 10  # optimizer steps
+START_TOLERANCE = {"no": 1e-3, "fp16": 1e-2, "bf16": 5e-2}  # of what must hold before the first step
+
+
+def run(work: Work) -> dict[str, Any]:
+    """The step: train the model of input `start`, and write it as a Hugging Face folder with metrics
+    beside.
+    """
+    if launcher.wanted(work.context):
+        return launcher.run(work)
+    settings, start = work.settings, work.inputs["start"]
+    training = Training(**settings["training"])
+
+    def adamw(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        moving, decay = [w for w in weights if w.requires_grad], training.weight_decay
+        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=settings.get("fused"))
+
+    loop, optimizer = set_up(work, start, adamw)
+    probe = list(range(min(PROBE, len(loop.examples))))
+    before, seen_before = loop.measure(probe)
+    _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings["precision"]])
+    measured = _optimize(loop, optimizer, training, settings["seed"] + settings.get("round", 0), work)
+    after, seen_after = loop.measure(probe)
+    trained, weights = _model(loop), _weights(loop)
+    if loop.accelerator.is_main_process:
+        save(trained, load_tokenizer(start), work.out, weights)
+        summary = {
+            "before": before,
+            "after": after,
+            "watched": {name: [seen_before[name], seen_after[name]] for name in seen_before},
+            "moved": share_moved(weights, load(start)),
+            "steps": measured["steps"],
+        }
+        (work.out / "training.json").write_text(json.dumps(summary))
+        if count := settings.get("checkpoints", 0):
+            at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
+            (work.out / "checkpoints.json").write_text(json.dumps(at))
+            shutil.move(_models(work), work.out / "checkpoints")
+    moving = sum(p.numel() for p in trained.parameters() if p.requires_grad)
+    return {
+        **measured,
+        "parameters": {**parameters(trained), "trained": moving},
+        "device": str(loop.accelerator.device),
+        "processes": loop.accelerator.num_processes,
+    }
+
+
+def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:
+    """ValueError where a value that must hold at the start does not."""
+    expected = method.at_start(hp) if method.at_start else {}
+    for name, value in expected.items():
+        if not math.isclose(terms[name], value, rel_tol=tolerance, abs_tol=tolerance):
+            raise ValueError(
+                f"{method.name}: before the first step {name} is {terms[name]:.6f} and must be {value:.6f}; "
+                "the reference's log-probs are not those of the model that training starts from"
+            )
+
+
+def _between(loop: Loop) -> int:
+    """Optimizer steps from one buffer to the next; 1 where there are none."""
+    return loop.sampler.recipe.batches * loop.sampler.recipe.passes if loop.sampler else 1
+
+
+def _stream(loop: Loop, size: int, steps: int, seed: int, done: int) -> Iterator[tuple[Examples, list[int]]]:
+    """The examples of each optimizer step behind the first `done`; those of an online method are drawn on the
+    way.
+    """
+    n = len(loop.examples)
+    if loop.sampler is None:
+        rest = islice(orders(n, size, steps, seed), done, None)
+        return ((loop.examples, step) for step in loop.examples.read_ahead(rest))
+    recipe, number = loop.sampler.recipe, done // _between(loop)
+    order = orders(n, size, math.ceil(steps / recipe.passes), seed)
+    rest = islice(order, number * recipe.batches, None)
+    return islice(loop.sampler.buffers(loop.examples, rest, number), steps - done)
+
+
+def marks(steps: int, checkpoints: int) -> list[int]:
+    """The optimizer steps, 1 to `steps`, after which a checkpoint is kept: evenly spaced, the last one last.
+
+    A half is rounded up, so no two fall on one step; more checkpoints than steps are a ValueError.
+    """
+    if checkpoints > steps:
+        raise ValueError(f"checkpoints: {checkpoints}, of a training of {steps} optimizer steps")
+    return [(2 * k * steps + checkpoints) // (2 * checkpoints) for k in range(1, checkpoints + 1)]
+
+
+def _model(loop: Loop) -> Model:
+    return loop.accelerator.unwrap_model(loop.policy).model
+
+
+def _weights(loop: Loop) -> dict[str, Tensor]:
+    """The whole weights of the model as it is now, with adapters merged in. All processes take part."""
+    return lora.merged(_model(loop), weights_of(loop.accelerator, loop.policy))
+
+
+def _models(work: Work) -> Path:
+    """Where the models of the way stand until the training is done."""
+    return (work.kept or work.out) / "models"
+
+
+def _keep(loop: Loop, work: Work, name: str) -> None:
+    """Write the model as it is now to the checkpoint's folder."""
+    weights = _weights(loop)
+    if loop.accelerator.is_main_process:
+        new = _models(work) / "writing"
+        shutil.rmtree(new, ignore_errors=True)
+        save(_model(loop), load_tokenizer(work.inputs["start"]), new, weights)
+        publish(new, _models(work) / name)
+
+
+def _optimize(
+    loop: Loop, optimizer: torch.optim.Optimizer, training: Training, seed: int, work: Work
+) -> dict[str, Any]:
+    """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
+    n = len(loop.examples)
+    size = min(training.batch_size, n)
+    steps = max(1, round(training.epochs * n / size))
+    kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.get("checkpoints", 0)), 1)}
+    schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
+    with shutdown.deferred():
+        checkpoints = Checkpoints(work, loop, schedule, _between(loop))
+        told = checkpoints.progress
+        for examples, step in _stream(loop, size, steps, seed, told.step):
+            told.step += 1
+            now = replace(loop, examples=examples)
+            terms = now.gradient(step)
+            norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
+            overflow = engine.overflowed(norm, loop.accelerator.scaler)
+            told.skipped += overflow
+            if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
+                raise ValueError(
+                    f"{loop.method.name}: step {told.step}: loss {terms}, gradient norm {norm}; lower lr?"
+                )
+            rate = schedule.get_last_lr()[0]
+            optimizer.step()
+            schedule.step()
+            if told.step in kept:
+                _keep(loop, work, kept[told.step])
+            optimizer.zero_grad()
+            told.count(now, step)
+            if told.step % LOG_EVERY == 0 or told.step == steps:
+                line = {"step": told.step, "lr": rate, "grad_norm": norm, **terms}
+                checkpoints.log(json.dumps(line) + "\n")
+            checkpoints.after(last=told.step == steps)
+    return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, told)}
+
+
+def _processed(loop: Loop, told: Progress) -> dict[str, Any]:
+    flops = training_flops(_model(loop), told.tokens, told.answered)
+    sampler = loop.sampler
+    return {
+        "identical": loop.examples.identical,
+        "drawn": sampler.drawn if sampler else 0,
+        "truncated": sampler.truncated if sampler else 0,
+        "tokens": told.tokens,
+        "padding_share": told.padding / told.positions,
+        "positions": told.positions,
+        "padded_positions": told.padded,
+        "sharing": f"padded: {loop.unshared}" if loop.unshared else "shared",
+        "skipped": told.skipped,
+        "flops": flops + (sampler.flops if sampler else 0),
+        "teacher_flops": teacher_flops(loop),
+    }

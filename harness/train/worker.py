@@ -1,0 +1,51 @@
+"""One process of a training in several: `python -m harness.train.worker <kept>/launch` (launcher.py)."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.common import shutdown
+from harness.store.step import Work
+from harness.train import step as train
+from harness.train.launcher import RESULT, SPEC, STOP
+
+
+def main(folder: Path) -> None:
+    """One of the processes: train, and say how it ended."""
+    shutdown.listen(folder / STOP)
+    spec = json.loads((folder / SPEC).read_text())
+    inputs = {name: Path(path) for name, path in spec["inputs"].items()}
+    work = Work(
+        spec["settings"], inputs, Path(spec["out"]), spec["context"], spec["kept"] and Path(spec["kept"])
+    )
+    # All stop where they agree to, or none: one that ended elsewhere would leave the others waiting for it.
+    with _telling(folder), shutdown.deferred():
+        measured = train.run(work)
+        if os.environ["RANK"] == "0":
+            _tell(folder, {"measured": measured})
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except shutdown.Terminated as e:
+        _tell(folder, {"stopped": e.where})
+        raise SystemExit(0) from None
+    except ValueError as e:
+        _tell(folder, {"error": str(e)})
+        raise
+
+
+def _tell(folder: Path, told: Mapping[str, Any]) -> None:
+    aside = folder / f"{RESULT}.{os.getpid()}"
+    aside.write_text(json.dumps(told))
+    aside.rename(folder / RESULT)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,92 @@
+"""A run as its rows: read from its folder, and made into every table in every format.
+
+    runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
+    runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
+    runs/pocket/tables/main.md  main.csv  main.tex  ...
+
+Tables are a function of the rows alone: the same rows give the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reports.records import jsonl
+from reports.records.groups import grouped
+from reports.records.run_folder import Rows
+from reports.render import to_csv, to_latex, to_markdown
+from reports.tables.ablation import ablation_tables
+from reports.tables.benchmark_summaries import summary_tables
+from reports.tables.beside_paper import beside_tables
+from reports.tables.comparison import comparison_tables
+from reports.tables.cost import cost_tables
+from reports.tables.data_quality import quality_tables
+from reports.tables.direction import direction_tables
+from reports.tables.judge_quality import judge_tables
+from reports.tables.judging_cost import judging_tables
+from reports.tables.main import main_tables
+from reports.tables.pad import pad_tables
+from reports.tables.table import STUDENT, Table, check_row
+from reports.tables.training import training_tables
+
+FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
+
+
+def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
+    """Every table of a run that has something to show, by name; not `wide`: without those."""
+    built: dict[str, list[Table]] = {}
+    for pair, names in sorted(rows.methods().items()):
+        own = rows.of(pair)
+        trained = {t.method for t in own.trained}
+        groups = grouped(own.measured)
+        main = main_tables(groups, names, summaries=own.summed, checks=own.checks)
+        found = {
+            "main": main,
+            "pad": pad_tables(main),
+            "ablation": ablation_tables(groups, names),
+            "comparison": comparison_tables(groups, names, _baseline(names)) if wide and names[1:] else [],
+            "direction": direction_tables(groups, own.trained, names),
+            "cost": cost_tables(own.paid, names),
+            "judging": judging_tables(own.judging, names),
+            "training": training_tables(own.trained, [m for m in names if m in trained]),
+            "summaries": summary_tables(own.summed, names) if wide else [],
+            "quality": quality_tables(groups, own.paid, names, own.judging),
+        }
+        for name, tables in found.items():
+            built.setdefault(name, []).extend(tables)
+    built["judges"] = judge_tables(rows.checks)
+    return {name: tables for name, tables in built.items() if tables}
+
+
+def _baseline(methods: Sequence[str]) -> str:
+    """Whom a run's own comparison is with: the Student, else SFT, else the first row."""
+    return next((m for m in (STUDENT, "SFT") if m in methods), methods[0])
+
+
+def beside(rows: Rows) -> list[Table]:
+    """The paper's numbers beside a run's."""
+    methods = rows.methods().items()
+    return [t for pair, names in methods for t in beside_tables(rows.of(pair).measured, names)]
+
+
+def compared(rows: Rows, baseline: str) -> list[Table]:
+    """Every method against `baseline`, benchmark by benchmark; ValueError where no pair has that row."""
+    methods = rows.methods()
+    check_row(baseline, list(dict.fromkeys(m for names in methods.values() for m in names)))
+    found = {pair: names for pair, names in methods.items() if baseline in names}
+    return [
+        table
+        for pair, names in found.items()
+        for table in comparison_tables(rows.of(pair).measured, names, baseline)
+    ]
+
+
+def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
+    """Write every table in every format; those of an earlier run that this one has not are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, parts in tables.items():
+        for ending, render in FORMATS.items():
+            jsonl.replace(folder / f"{name}.{ending}", "\n".join(render(part) for part in parts))
+    for path in folder.iterdir():
+        if path.stem not in tables:
+            path.unlink()

@@ -1,0 +1,100 @@
+"""Texts as the data of a page: each string once, each benchmark by itself, so that it is read when asked for.
+
+index   [{"id": "texts-0", "benchmark": "mt-bench", "methods": [...], "views": [{"judge": ...}]}]
+texts-0 {"strings": [...], "questions": [["81", "writing", [0, 1]]], "views": [{"method": [0, ...], ...}]}
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from reports.page.table_views import Of
+from reports.records.texts import Text
+
+Key = tuple[str, str, str]  # pair, dataset, benchmark
+
+
+class Data(NamedTuple):
+    """The page's data blocks: an index, and one block a benchmark by the element's id."""
+
+    sets: Markup
+    blocks: dict[str, Markup]
+
+
+class Pool:
+    """Strings by number, each kept once."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        """The number of a string."""
+        return self.numbers.setdefault(text, len(self.numbers))
+
+
+def script(value: Any) -> Markup:
+    """JSON for a `<script type="application/json">`: no "<" is left that could end it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
+    """All texts as blocks; `methods` gives the order of each pair's rows."""
+    found: dict[Key, list[Text]] = {}
+    for text in texts:
+        found.setdefault((text.pair, text.dataset, text.benchmark), []).append(text)
+    index, blocks = [], {}
+    for number, (key, rows) in enumerate(sorted(found.items())):
+        order = {m: at for at, m in enumerate(methods.get(key[0], ()))}
+        names = sorted({t.method for t in rows}, key=lambda m: (order.get(m, len(order)), m))
+        told, block = _block(rows, names)
+        name = f"texts-{number}"
+        pair, dataset, benchmark = key
+        about = {"id": name, "pair": pair, "dataset": dataset, "benchmark": benchmark, "methods": names}
+        index.append(about | {"seeds": sorted({t.seed for t in rows}), "views": told})
+        blocks[name] = script(block)
+    return Data(script(index), blocks)
+
+
+def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """One benchmark: what its views are, and the block that holds them."""
+    pool, numbers = Pool(), {m: n for n, m in enumerate(methods)}
+    ids = sorted({t.question for t in rows}, key=_natural)
+    at = {question: n for n, question in enumerate(ids)}
+    asked: dict[str, dict[int, str]] = {}
+    category = {}
+    for t in rows:
+        asked.setdefault(t.question, {})[t.turn] = t.asked
+        category[t.question] = t.category
+    questions = [[q, category[q], [pool.add(asked[q][n]) for n in sorted(asked[q])]] for q in ids]
+
+    views: dict[Of, list[Text]] = {}
+    for t in sorted(rows, key=lambda t: (numbers[t.method], t.seed, at[t.question], t.turn, t.order)):
+        key = Of(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference)
+        views.setdefault(key, []).append(t)
+    found, told = [], []
+    for of, texts in sorted(views.items()):
+        told.append({"judge": of.judge, "reference": of.reference, "metric": of.metric})
+        columns: dict[str, list[Any]] = {
+            "method": [numbers[t.method] for t in texts],
+            "seed": [t.seed for t in texts],
+            "question": [at[t.question] for t in texts],
+            "turn": [t.turn for t in texts],
+            "order": [t.order for t in texts],
+            "answer": [pool.add(t.answer) for t in texts],
+            "tokens": [t.tokens for t in texts],
+            "cut": [int(t.truncated) for t in texts],
+            "theirs": [pool.add(t.reference_answer) for t in texts],
+            "reply": [pool.add(t.reply) for t in texts],
+            "value": [t.value for t in texts],
+            "status": [pool.add(t.status) for t in texts],
+        }
+        found.append(columns)
+    return told, {"strings": list(pool.numbers), "questions": questions, "views": found}
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    """Numbers by size, then other names by their letters."""
+    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)

@@ -1,0 +1,91 @@
+"""A run's plan as a page shows it: steps by kind, what rows were trained from, where settings differ."""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import fsum
+from typing import NamedTuple
+
+from reports.records.texts import Made
+
+
+class Kind(NamedTuple):
+    """All steps of a kind, in the order of the plan."""
+
+    name: str
+    seconds: float
+    steps: Sequence[Made]
+
+
+class Trained(NamedTuple):
+    """What a row was trained from, first to last, and how long all that it stands on took."""
+
+    name: str
+    stages: list[str]
+    steps: int
+    seconds: float
+
+
+class Settings(NamedTuple):
+    """Settings of training by row; those that all rows share stand apart. A cell is (value, unusual)."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[tuple[str, bool]]]]
+    shared: list[tuple[str, str]]
+
+
+def by_kind(made: Sequence[Made]) -> list[Kind]:
+    """The kinds of step, the longest first."""
+    found: dict[str, list[Made]] = {}
+    for step in made:
+        found.setdefault(step.kind, []).append(step)
+    kinds = [Kind(name, fsum(s.seconds for s in steps), steps) for name, steps in found.items()]
+    return sorted(kinds, key=lambda k: (-k.seconds, k.name))
+
+
+def trained(made: Sequence[Made]) -> list[Trained]:
+    """Each row that was trained here, in the order of the plan."""
+    known = {step.id: step for step in made}
+    found = []
+    for name, step in _results(made):
+        stages, at = [step], step
+        while (start := dict(at.inputs).get("start")) in known:
+            at = known[start]
+            stages.insert(0, at)
+        under: dict[str, Made] = {}
+        waiting = [step]
+        while waiting:
+            one = waiting.pop()
+            if one.id not in under:
+                under[one.id] = one
+                waiting += [known[i] for _, i in one.inputs if i in known]
+        seconds = fsum(s.seconds for s in under.values())
+        found.append(Trained(name, [s.label for s in stages], len(under), seconds))
+    return found
+
+
+def settings(made: Sequence[Made]) -> Settings:
+    """Where the settings of the rows' last stages differ; a method's own hyper-parameters are one cell."""
+    rows = [(name, dict(step.settings)) for name, step in _results(made)]
+    names = [
+        n for n in dict.fromkeys(n for _, own in rows for n in own) if not n.startswith(("hp.", "formula"))
+    ]
+    values = {n: [own.get(n, "-") for _, own in rows] for n in names}
+    common = {n: Counter(found).most_common(1)[0][0] for n, found in values.items()}
+    differing = [n for n in names if len(set(values[n])) > 1]
+    shown = []
+    for at, (name, own) in enumerate(rows):
+        hp = ", ".join(f"{n.removeprefix('hp.')} {v}" for n, v in own.items() if n.startswith("hp."))
+        cells = [(values[n][at], values[n][at] != common[n]) for n in differing]
+        shown.append((name, [(hp or "-", False), *cells]))
+    shared = [(n.removeprefix("training."), common[n]) for n in names if n not in differing]
+    return Settings(["hyper-parameters", *(n.removeprefix("training.") for n in differing)], shown, shared)
+
+
+def _results(made: Sequence[Made]) -> list[tuple[str, Made]]:
+    """Each result with its row's name, told by pair, dataset and seed where there are several."""
+    every = [(result, step) for step in made for result in step.results]
+    told = [at for at in (0, 1, 3) if len({result[at] for result, _ in every}) > 1]
+    return [
+        (", ".join([result[2], *(f"seed {result[at]}" if at == 3 else str(result[at]) for at in told)]), step)
+        for result, step in every
+    ]

@@ -1,0 +1,181 @@
+"""Figures with two axes that both say something: score against cost, and what alignment costs in ability."""
+
+import math
+from collections.abc import Iterable, Sequence
+from math import fsum
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from reports.page import label_placement
+from reports.page.figures import Figure, datasets, domain, kind, number, scale, values_of
+from reports.page.table_views import RowView, TableView
+from reports.page.vega import FAINT, MUTED, WIDTH, Spec, inks, quantity, svg
+from reports.tables.table import STUDENT, TEACHER, Column
+
+HEIGHT = 270  # px
+POWER = "replace(format(datum.value, '.0e'), '+', '')"  # 2e11, as the tables write it
+
+
+class Point(NamedTuple):
+    """A method in the plane, in the units of the axes, with intervals where there are any."""
+
+    method: str
+    x: float
+    y: float
+    told: str
+    spread: tuple[tuple[float, float], tuple[float, float]] | None = None  # x, y
+
+
+def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: bool = False) -> Markup:
+    """Named points in the plane, with intervals as crosses; `front` joins those that none beats in both."""
+    shown = [p for p in points if not log or p.x > 0]
+    across = _span([v for p in shown for v in (p.x, *(p.spread[0] if p.spread else ()))], log)
+    up = _span([v for p in shown for v in (p.y, *(p.spread[1] if p.spread else ()))], False)
+    inner = (WIDTH - 50.0, float(HEIGHT))
+    at = [(_at(p.x, across, log) * inner[0], (1 - _at(p.y, up, False)) * inner[1]) for p in shown]
+    placed = label_placement.place(at, [p.method for p in shown], inner)
+    values = []
+    for p, where in zip(shown, placed, strict=True):
+        (x1, x2), (y1, y2) = p.spread or ((p.x, p.x), (p.y, p.y))
+        one = {"method": p.method, "kind": kind(p.method), "told": p.told, "x": p.x, "y": p.y}
+        values.append(one | {"x1": x1, "x2": x2, "y1": y1, "y2": y2, **where._asdict()})
+    over = {"type": "log"} if log else {"type": "linear"}
+    x = quantity("x", x_title, scale={"domain": across, "nice": False, **over})
+    x["axis"] |= {"values": _ticks(across), "labelExpr": POWER} if log else {}
+    y = quantity("y", scale={"domain": up, "nice": False})
+    line = {"strokeWidth": 1.5, "opacity": 0.35, "aria": False}
+    layers: list[Spec] = []
+    if front:
+        best = [{"x": p.x, "y": p.y} for p in pareto(shown)]
+        mark = {"type": "line", "interpolate": "step-after", "color": MUTED, "strokeDash": [4, 3]}
+        layers.append(values_of(best) | {"mark": mark | {"aria": False}, "encoding": {"x": x, "y": y}})
+    else:
+        zero = values_of([{"zero": 0}])
+        for axis, span in (("x", across), ("y", up)):
+            if span[0] < 0 < span[1]:
+                datum = {axis: (x if axis == "x" else y) | {"field": "zero"}}
+                layers.append(
+                    zero | {"mark": {"type": "rule", "color": FAINT, "aria": False}, "encoding": datum}
+                )
+    if any(p.spread for p in shown):
+        layers += [
+            {
+                "mark": {"type": "rule", **line},
+                "encoding": {"x": x | {"field": "x1"}, "x2": {"field": "x2"}, "y": y, "color": inks()},
+            },
+            {
+                "mark": {"type": "rule", **line},
+                "encoding": {"x": x, "y": y | {"field": "y1"}, "y2": {"field": "y2"}, "color": inks()},
+            },
+        ]
+    text = {p: {"expr": f"datum.{p}"} for p in ("dx", "dy", "align")}
+    layers += [
+        {
+            "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
+            "encoding": {"x": x, "y": y, "color": inks(), "description": {"field": "told"}},
+        },
+        {
+            "name": "named",
+            "mark": {"type": "text", "baseline": "middle", "aria": False, **text},
+            "encoding": {"x": x, "y": y, "text": {"field": "method"}},
+        },
+    ]
+    return svg(values_of(values) | {"height": HEIGHT, "layer": layers})
+
+
+def _span(values: Sequence[float], log: bool) -> list[float]:
+    """The span of the values with some room."""
+    if not log:
+        return domain(values)
+    room = (max(values) / min(values)) ** 0.08 if max(values) > min(values) else 2.0
+    return [min(values) / room, max(values) * room]
+
+
+def _ticks(span: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times the powers of ten within a span; powers alone where those are many."""
+    low, high = (math.floor(math.log10(v)) for v in span)
+    every = [m * 10.0**e for e in range(low, high + 1) for m in (1, 2, 5)]
+    ticks = [v for v in every if span[0] <= v <= span[1]]
+    return ticks if len(ticks) < 7 else [v for v in ticks if f"{v:e}".startswith("1.0")]
+
+
+def _at(value: float, span: Sequence[float], log: bool) -> float:
+    """Where in its span a value is, 0-1."""
+    low, high, at = (math.log(v) if log else v for v in (*span, value))
+    return (at - low) / (high - low)
+
+
+def pareto(points: Iterable[Point]) -> list[Point]:
+    """The points that no other beats in both: no more of x and more of y; by x."""
+    best: list[Point] = []
+    for p in sorted(points, key=lambda p: (p.x, -p.y, p.method)):
+        if not best or p.y > best[-1].y:
+            best.append(p)
+    return best
+
+
+def costs(main: TableView, cost: TableView) -> list[Figure]:
+    """Each column whose highest is best against the FLOPs of training and of the teacher."""
+    spent: dict[tuple[str, str], float] = {}
+    wanted = [i for i, c in enumerate(cost.columns) if c.unit == "flops"]
+    for row in cost.rows:
+        flops = [number(row.cells[i]) for i in wanted]
+        if row.method not in (TEACHER, STUDENT) and all(f is not None for f in flops):
+            spent[row.dataset, row.method] = fsum(f for f in flops if f is not None)
+    figures, several = [], len(datasets(main)) > 1
+    for i, column in enumerate(main.columns):
+        if not column.best:
+            continue
+        for dataset, rows in datasets(main).items():
+            points = [
+                Point(
+                    row.method,
+                    spent[dataset, row.method],
+                    scale(column) * value,
+                    f"{row.method}: {row.cells[i].text.value} for {spent[dataset, row.method]:.1e} FLOPs",
+                )
+                for row in rows
+                if (dataset, row.method) in spent and (value := number(row.cells[i])) is not None
+            ]
+            if len([p for p in points if p.x > 0]) > 1:
+                title = f"{column.title}{f', {dataset}' if several else ''}"
+                drawn = scatter(points, "FLOPs of training and teacher", True, True)
+                figures.append(Figure(title, drawn))
+    return figures
+
+
+def taxes(less: TableView) -> list[Figure]:
+    """What each method wins over the Student against what it loses on OpenLLM; `less`: both differences."""
+    named = {c.name.partition(" ")[0].partition(".")[0]: i for i, c in reversed([*enumerate(less.columns)])}
+    across = next((named[b] for b in ("openllm", "openllm-v2") if b in named), None)
+    up = [i for i, c in enumerate(less.columns) if c.name.startswith(("alpaca-eval", "arena-hard"))]
+    up = up or [i for b, i in named.items() if b == "mt-bench"]
+    figures = []
+    for i in up if across is not None else ():
+        assert across is not None
+        for dataset, rows in datasets(less).items():
+            points = []
+            for row in rows:
+                x, y = number(row.cells[across]), number(row.cells[i])
+                if x is not None and y is not None and row.method not in (TEACHER, STUDENT):
+                    points.append(_difference(row, across, i, less.columns, x, y))
+            if len(points) > 1:
+                titles = [less.columns[n].title for n in (across, i)]
+                title = f"{titles[1]} less Student" + (f", {dataset}" if len(datasets(less)) > 1 else "")
+                drawn = scatter(points, f"{titles[0]} less Student")
+                figures.append(Figure(title, drawn))
+    return figures
+
+
+def _difference(row: RowView, across: int, up: int, columns: Sequence[Column], x: float, y: float) -> Point:
+    spreads = []
+    for i, value in ((across, x), (up, y)):
+        cell, times = row.cells[i].cell, scale(columns[i])
+        low, high = (value if v is None else v for v in (cell.low, cell.high))
+        spreads.append((times * low, times * high))
+    told = ", ".join(
+        f"{columns[i].title} {row.cells[i].text.value} {row.cells[i].text.interval}" for i in (up, across)
+    )
+    at = scale(columns[across]) * x, scale(columns[up]) * y
+    return Point(row.method, *at, f"{row.method}: {told}", (spreads[0], spreads[1]))

@@ -1,0 +1,95 @@
+"""Several runs as one: their rows side by side, for tables that compare across runs.
+
+    DPO            one model in both runs: shown once
+    ADPA (a)       ADPA of run a
+    ADPA (b)       ADPA of run b, another model
+
+A win rate against another run's ADPA is against another model, so references are told apart in the same way.
+Questions are paired by their ids: runs of other questions under the same ids are not seen.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from operator import attrgetter
+from typing import TypeVar
+
+from reports.records.rows import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
+from reports.records.run_folder import Rows
+
+Own = TypeVar("Own", Record, Cost, Training, Summary, Judging)
+Judged = TypeVar("Judged", Record, Summary, Judging)
+Kept = TypeVar("Kept", Record, Cost, Training, Summary, Judging, JudgeCheck)
+Key = tuple[str, str, str]  # pair, dataset, method
+Names = Mapping[str, Mapping[Key, str]]  # run -> the name of each of its rows
+
+
+def merged(runs: Mapping[str, Rows]) -> Rows:
+    """The rows of runs by name as those of one suite."""
+    names = _names(runs, set())
+    if clashing := _clashing(runs, names):  # one model, but asked or judged in another way
+        names = _names(runs, clashing)
+    parts = [_renamed(rows, " + ".join(runs), names[run]) for run, rows in runs.items()]
+    return Rows(
+        measured=_once(r for p in parts for r in p.measured),
+        summed=_once(r for p in parts for r in p.summed),
+        judging=_once(r for p in parts for r in p.judging),
+        paid=_once(r for p in parts for r in p.paid),
+        trained=_once(r for p in parts for r in p.trained),
+        checks=_once(r for p in parts for r in p.checks),
+    )
+
+
+def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
+    """Each row's method, and its run where another run has another model by that name."""
+    models: dict[Key, dict[str, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
+    for run, rows in runs.items():
+        for r in rows.measured:  # the first artifact is the model
+            models[r.pair, r.dataset, r.method][run].add((r.seed, *r.artifacts[:1]))
+    names: dict[str, dict[Key, str]] = defaultdict(dict)
+    for key, of in models.items():
+        same = len({frozenset(found) for found in of.values()}) == 1 and key not in clashing
+        for run in of:
+            names[run][key] = key[2] if same else f"{key[2]} ({run})"
+    return names
+
+
+def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
+    """The rows of which two runs have other artifacts behind one item."""
+    behind: dict[tuple[object, ...], tuple[str, ...]] = {}
+    found = set()
+    for run, rows in runs.items():
+        for r in _renamed(rows, "", names[run]).measured:
+            if behind.setdefault(attrgetter(*KEYS[Record])(r), r.artifacts) != r.artifacts:
+                found.add((r.pair, r.dataset, r.method))
+    return found
+
+
+def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
+    def named(r: Own, method: str) -> str:
+        return names.get((r.pair, r.dataset, method), method)
+
+    def own(of: Iterable[Own]) -> list[Own]:
+        return [
+            replace(r, suite=suite, method=names.get((r.pair, r.dataset, r.method), r.method)) for r in of
+        ]
+
+    def against(of: Iterable[Judged]) -> list[Judged]:
+        return [replace(r, reference=names.get((r.pair, r.dataset, r.reference), r.reference)) for r in of]
+
+    return Rows(
+        measured=own(against(rows.measured)),
+        summed=own(against(rows.summed)),
+        judging=own(against(rows.judging)),
+        paid=own(rows.paid),
+        trained=own(rows.trained),
+        checks=[replace(c, suite=suite) for c in rows.checks],
+    )
+
+
+def _once(rows: Iterable[Kept]) -> list[Kept]:
+    """Each row the first time that its key stands there."""
+    found: dict[tuple[object, ...], Kept] = {}
+    for row in rows:
+        found.setdefault(attrgetter(*KEYS[type(row)])(row), row)
+    return list(found.values())

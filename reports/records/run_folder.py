@@ -1,0 +1,66 @@
+"""The rows of a run's folder, read and written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reports.records import jsonl
+from reports.records.rows import Cost, JudgeCheck, Judging, Record, Summary, Training
+
+
+class Rows(NamedTuple):
+    """All rows that a run's tables read."""
+
+    measured: Sequence[Record] = ()
+    summed: Sequence[Summary] = ()
+    judging: Sequence[Judging] = ()
+    paid: Sequence[Cost] = ()
+    trained: Sequence[Training] = ()
+    checks: Sequence[JudgeCheck] = ()
+
+    def of(self, pair: str) -> "Rows":
+        """The rows of one pair."""
+        return Rows(
+            measured=[r for r in self.measured if r.pair == pair],
+            summed=[r for r in self.summed if r.pair == pair],
+            judging=[r for r in self.judging if r.pair == pair],
+            paid=[r for r in self.paid if r.pair == pair],
+            trained=[r for r in self.trained if r.pair == pair],
+            checks=self.checks,
+        )
+
+    def methods(self) -> dict[str, list[str]]:
+        """Pair -> its rows, in the order in which they were written."""
+        found: dict[str, list[str]] = {}
+        every: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
+        for r in every:
+            found.setdefault(r.pair, []).append(r.method)
+        return {pair: list(dict.fromkeys(names)) for pair, names in found.items()}
+
+
+def read(folder: Path) -> Rows:
+    """The rows of a run's folder; ValueError where it is none, or where a line is no row."""
+    if not (folder / "results.jsonl").is_file():
+        raise ValueError(f"{folder}: no run, it has no results.jsonl")
+    return Rows(
+        measured=jsonl.read(folder / "results.jsonl", Record),
+        summed=jsonl.read(folder / "summaries.jsonl", Summary),
+        judging=jsonl.read(folder / "judging.jsonl", Judging),
+        paid=jsonl.read(folder / "costs.jsonl", Cost),
+        trained=jsonl.read(folder / "training.jsonl", Training),
+        checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
+    )
+
+
+def write(rows: Rows, folder: Path) -> bool:
+    """Write every kind of row into a file of its own; returns whether any of them is another now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = [
+        jsonl.write(rows.measured, folder / "results.jsonl"),
+        jsonl.write(rows.summed, folder / "summaries.jsonl"),
+        jsonl.write(rows.judging, folder / "judging.jsonl"),
+        jsonl.write(rows.checks, folder / "judges.jsonl"),
+        jsonl.write(rows.paid, folder / "costs.jsonl"),
+        jsonl.write(rows.trained, folder / "training.jsonl"),
+    ]
+    return any(changed)

@@ -1,0 +1,174 @@
+"""Which of two methods is better, by how much, and whether the difference is real.
+
+    difference(a, b) = sum over strata s, by their weights w_s, of the mean over questions q that both have
+                       in s of d_q = value(a, q) - value(b, q)
+    SE^2             = sum over s of w_s^2 var(d_q in s) / n_s
+
+One seed: paired t (0/1 values: McNemar exact, 1947) with the interval of stats.py, conditional on the
+checkpoint. From two seeds on, the training is a second source of chance: chance.py.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+
+from reports.statistics.bootstrap import DRAW, LEVEL, Bootstrap, Draw, Floats, bootstrap, interval
+from reports.statistics.variance import (
+    Part,
+    Sample,
+    both_levels,
+    covers,
+    difference_of,
+    half_width,
+    mean_of,
+    p_of,
+    questions_part,
+    reach,
+    seeds_of_two,
+    seeds_part,
+)
+
+POWER = 0.8
+TWO_LEVEL, NO_TEST = "two-level t", "no test: a single question"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`method` minus `baseline` in the unit of the values, over the n questions that both have.
+
+    `p` is two-sided; `se` is paired; `mde` is the difference that such a comparison finds at 5 % with 80 %
+    power (2.8 SE where questions are many). None where a stratum has a single question: no spread.
+    """
+
+    method: str
+    baseline: str
+    value: float
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+    se: float | None
+    mde: float | None
+    test: str
+
+
+def paired(of: Sample, method: str, baseline: str, draw: Draw = DRAW, noise_sd: float = 0.0) -> Comparison:
+    """Compare two methods; a ValueError if they have no question of some stratum in common."""
+    found = versus(of, baseline, [method], draw, noise_sd)
+    if method not in found:
+        raise ValueError(f"{method} and {baseline} do not have a question of every stratum in common")
+    return found[method]
+
+
+def versus(
+    of: Sample, baseline: str, methods: Iterable[str], draw: Draw = DRAW, noise_sd: float = 0.0
+) -> dict[str, Comparison]:
+    """method -> its comparison with `baseline`, over resamples of questions that all of them share.
+
+    A method that lacks a question of some stratum in common with the baseline is left out. `noise_sd` is the
+    standard deviation, in the unit of the values, of a question's difference that its value does not show
+    (noise of each question alone is in the spread of questions already): adds sd^2 / n to SE^2.
+    """
+    b = of.methods.index(baseline)
+    differences = {m: difference_of(of, of.methods.index(m), b) for m in methods}
+    whole = {m: d for m, d in differences.items() if covers(of, ~np.isnan(d))}
+    if not whole:
+        return {}
+    given = {m: {i: float(d[k]) for k, i in enumerate(of.items) if d[k] == d[k]} for m, d in whole.items()}
+    boot = bootstrap(given, draw.seed, draw.resamples, of.given)
+    return {m: _comparison(of, m, baseline, boot, noise_sd) for m in whole}
+
+
+def p_value(of: Sample, method: str, baseline: str, noise_sd: float = 0.0) -> float | None:
+    """The two-sided p of the paired test; None if the two share too little for one."""
+    return _test(of, method, baseline, noise_sd)[0]
+
+
+def holm(ps: Iterable[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values, in the order given: the k-th smallest of m, times m - k + 1."""
+    given = np.array(list(ps), float)
+    order = np.argsort(given, kind="stable")
+    raised = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
+    out = np.empty_like(given)
+    out[order] = np.minimum(raised, 1.0)
+    return [float(p) for p in out]
+
+
+def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+    """method -> its rank (1: the highest mean; ties share their average) and that rank's 95 % interval.
+
+    The ranks of each shared resample; to a method with several seeds each adds t-distributed noise of the
+    size of MS_seed less its residual. The bounds are ranks that were drawn, no averages of two.
+    """
+    draws = boot.draws[~np.isnan(boot.draws).any(1)]  # [B, M]
+    rng = np.random.default_rng([seed, len(boot.methods)])
+    noise = np.zeros_like(draws)
+    for m in np.argsort(boot.methods):  # by name, so that the order of rows does not matter
+        index = of.methods.index(boot.methods[m])
+        if (part := seeds_part(of, [(index, 1.0)])) is not None:
+            extra = max(0.0, part[0].variance - part[1])
+            noise[:, m] = sqrt(extra) * rng.standard_t(part[0].df, len(draws))
+    drawn = _ranks(_rounded(draws + noise))
+    low = np.quantile(drawn, (1 - LEVEL) / 2, axis=0, method="inverted_cdf")
+    high = np.quantile(drawn, (1 + LEVEL) / 2, axis=0, method="inverted_cdf")
+    own = _ranks(_rounded(boot.means))
+    return {m: (float(own[i]), float(low[i]), float(high[i])) for i, m in enumerate(boot.methods)}
+
+
+def _comparison(of: Sample, method: str, baseline: str, boot: Bootstrap, noise_sd: float) -> Comparison:
+    p, parts, test = _test(of, method, baseline, noise_sd)
+    value, low, high, n = interval(boot, method)
+    if not parts:
+        return Comparison(method, baseline, value, None, None, p, n, None, None, test)
+    se, detectable = sqrt(sum(part.variance for part in parts)), reach(parts, (1 + LEVEL) / 2)
+    if noise_sd or test.startswith(TWO_LEVEL):  # the resamples hold neither
+        half = half_width(parts)
+        low, high = value - half, value + half
+    return Comparison(method, baseline, value, low, high, p, n, se, detectable + reach(parts, POWER), test)
+
+
+class _Test(NamedTuple):
+    p: float | None
+    parts: list[Part]
+    name: str
+
+
+def _test(of: Sample, method: str, baseline: str, noise_sd: float) -> _Test:
+    """p, the parts of the variance, and what the test is."""
+    a, b = of.methods.index(method), of.methods.index(baseline)
+    d = difference_of(of, a, b)
+    there = ~np.isnan(d)
+    if not covers(of, there, 2):
+        return _Test(None, [], NO_TEST)
+    value, questions, n = mean_of(of, d, there), questions_part(of, d, there), int(there.sum())
+    noise = noise_sd**2 * float((of.weights**2 / np.bincount(of.strata[there])).sum())
+
+    name, seeds = seeds_of_two(of, a, b)
+    if seeds is not None:
+        one, two = both_levels(questions, *seeds)
+        parts = [Part(one.variance + noise, one.df), two]
+        return _Test(p_of(value, parts, n), parts, f"{TWO_LEVEL}, {name}")
+    parts = [Part(questions.variance + noise, questions.df)]
+    binary = np.isin(of.values[[a, b]][:, there], (0.0, 1.0)).all()
+    if binary and len(of.weights) == 1 and not noise:
+        won, lost = int((d[there] > 0).sum()), int((d[there] < 0).sum())
+        exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))
+        return _Test(exact, parts, "McNemar exact")
+    return _Test(p_of(value, parts, n), parts, "paired t")
+
+
+def _ranks(x: Floats) -> Floats:
+    """1 for the highest along the last axis; ties share the average of theirs. [..., M]"""
+    above = (x[..., None, :] > x[..., :, None]).sum(-1)
+    level = (x[..., None, :] == x[..., :, None]).sum(-1)
+    return np.asarray(above + (level + 1) / 2, float)
+
+
+def _rounded(x: Floats) -> Floats:
+    """To what is equal but for the order of summation."""
+    scale = float(np.abs(x).max(initial=0.0))
+    return np.round(x / scale, 12) if scale else x

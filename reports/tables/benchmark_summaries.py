@@ -1,0 +1,52 @@
+"""What each benchmark's own way of adding up says of each row: every number of it, a table for each judge.
+
+MT-Bench by turn and category; win rates with upstream's standard error and ours; the sides of a judge.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import fsum
+
+from reports.records.rows import Summary
+from reports.tables.table import Cell, Column, Row, Table, Unit, by_pair, title
+
+SCORED = ("mt-bench", "rule")  # 1-10; the numbers of other benchmarks are shares
+FLAGS = ("lc_stand_in",)  # no number; the main table says it in words
+NOTES = (
+    "n...: counts; what a benchmark's own tool prints stands beside ours (docs/evaluation.md)",
+    "means over seeds",
+)
+
+
+def summary_tables(summaries: Iterable[Summary], methods: Sequence[str]) -> list[Table]:
+    """One table per pair, benchmark, judge and reference, with a column for each number."""
+    tables = []
+    for pair, rows in by_pair(summaries).items():
+        for benchmark, judge, reference in dict.fromkeys((s.benchmark, s.judge, s.reference) for s in rows):
+            own = [s for s in rows if (s.benchmark, s.judge, s.reference) == (benchmark, judge, reference)]
+            metrics = [m for m in dict.fromkeys(s.metric for s in own) if m not in FLAGS]
+            values: dict[tuple[str, str, str], list[float]] = {}
+            for s in own:
+                values.setdefault((s.dataset, s.method, s.metric), []).append(s.value)
+            columns = tuple(Column(m, m, _unit(benchmark, m)) for m in metrics)
+            found = [
+                Row(dataset, m, tuple(_mean(values.get((dataset, m, metric), [])) for metric in metrics))
+                for dataset in sorted({s.dataset for s in rows})
+                for m in methods
+            ]
+            told = " by ".join(filter(None, (benchmark, judge))) + (
+                f" against {reference}" if reference else ""
+            )
+            tables.append(Table(title(f"Numbers of {told}", *pair), columns, tuple(found), NOTES))
+    return tables
+
+
+def _mean(values: list[float]) -> Cell:
+    return Cell(fsum(values) / len(values)) if values else Cell()
+
+
+def _unit(benchmark: str, metric: str) -> Unit:
+    if metric == "n" or metric.startswith("n_"):
+        return "count"
+    if "length" in metric:
+        return "tokens"
+    return "score" if benchmark in SCORED else "share"

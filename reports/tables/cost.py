@@ -1,0 +1,59 @@
+"""What each method cost, were it run alone: time, operations and tokens of its training, a mean over seeds.
+
+train (s) 41.2 | train FLOPs 1.2e12 | teacher FLOPs 3.4e12 | tokens 204,800 | padding (%) 0.0 |
+positions 141,300 | saved (%) 52.1 | device cpu
+
+Positions are those that training computed; saved is what padded batches would have had more: padding, and
+what the sequences of an example begin with alike, which is computed once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reports.records.rows import Cost
+from reports.tables.table import Cell, Column, Table, by_pair, mean, run_tables
+
+COLUMNS = (
+    Column("train_seconds", "Train (s)", "seconds"),
+    Column("train_flops", "Train FLOPs", "flops"),
+    Column("teacher_flops", "Teacher FLOPs", "flops"),
+    Column("train_tokens", "Tokens", "count"),
+    Column("padding_share", "Padding (%)", "share"),
+    Column("positions", "Positions", "count"),
+    Column("saved_share", "Saved (%)", "share"),
+    Column("device", "Device", "text"),
+)
+
+
+def cost_tables(costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
+    """One table per pair. Seconds are measured, so only they differ between two runs of one suite."""
+    tables = run_tables("Cost", (own := list(costs)), methods, COLUMNS, _cells)
+    notes = [_passes(of_pair) for of_pair in by_pair(own).values()]
+    return [replace(t, notes=(*t.notes, *note)) for t, note in zip(tables, notes, strict=True)]
+
+
+def _passes(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """How often teachers ran over training sets: every row of every seed alone, and all together."""
+    needed, run = sum(len(c.passes) for c in costs), len(set().union(*(c.passes for c in costs)))
+    return (
+        (f"teacher passes over training sets: {needed} needed by the rows alone, {run} run",) if run else ()
+    )
+
+
+def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
+    return (
+        mean(c.train_seconds for c in seeds),
+        mean(c.train_flops for c in seeds),
+        mean(c.teacher_flops for c in seeds),
+        mean(c.train_tokens for c in seeds),
+        mean(c.padding_share for c in seeds),
+        mean(c.positions or None for c in seeds),
+        _saved(seeds),
+        Cell(", ".join(sorted({c.device for c in seeds}))),
+    )
+
+
+def _saved(seeds: list[Cost]) -> Cell:
+    """The share of padded batches' positions that was not computed; models that can't share in footnotes."""
+    found = mean(1 - c.positions / c.padded_positions if c.padded_positions else None for c in seeds)
+    return Cell(found.value, notes=found.notes + tuple(sorted({why for c in seeds for why in c.unshared})))

@@ -1,0 +1,126 @@
+"""What a table is: typed cells in rows and columns, and the notes under it. `render.py` turns it into text.
+
+Table("pocket", columns=(Column("mt-bench.score", "MT-Bench", "score", best=True),),
+      rows=(Row("pocket", "ADPA", (Cell(6.25, 5.9, 6.6, n=80),)),), notes=("MT-Bench: judge rule",))
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import fsum
+from typing import Literal, TypeVar
+
+from reports.records.groups import Group
+from reports.records.rows import Cost, Judging, Summary, Training
+
+Source = TypeVar("Source", Group, Cost, Training, Summary, Judging)
+OfSeed = TypeVar("OfSeed", Cost, Training, Summary, Judging)
+TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
+Unit = Literal[
+    "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
+]
+
+
+Mark = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """`name` is for machines, `title` for people; `best`: the highest value is the best."""
+
+    name: str
+    title: str
+    unit: Unit
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value in the unit of its column, shares 0-1; None: there is none, and `notes` say why.
+
+    `n` counts what the value was taken over, 0 where that says nothing; `notes` become footnotes. `mark` says
+    that a test tells the value from the next lower one of its column (pairwise.py).
+    """
+
+    value: float | str | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    notes: tuple[str, ...] = ()
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's cells on one dataset, one per column."""
+
+    dataset: str
+    method: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """`notes` stand under the table, before the footnotes of its cells."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_row(name: str, methods: Sequence[str]) -> None:
+    """ValueError, with the nearest, where `name` is no row of `methods`."""
+    if name not in methods:
+        near = get_close_matches(name, methods, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ValueError(f"no row {name!r}{hint} rows: {', '.join(methods)}")
+
+
+def by_pair(rows: Iterable[Source]) -> dict[tuple[str, str], list[Source]]:
+    """(suite, pair) -> its rows: what a table never mixes. Pairs are sorted."""
+    found: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    for row in rows:
+        found[row.suite, row.pair].append(row)
+    return dict(sorted(found.items()))
+
+
+def title(what: str, suite: str, pair: str) -> str:
+    """The title of a pair's table: what it shows, then whose it is, said once where both have one name."""
+    return f"{what}: {suite}" if suite == pair else f"{what}: {suite}, {pair}"
+
+
+def run_tables(
+    what: str,
+    runs: Iterable[OfSeed],
+    methods: Sequence[str],
+    columns: tuple[Column, ...],
+    cells: Callable[[list[OfSeed]], tuple[Cell, ...]],
+    notes: tuple[str, ...] = (),
+) -> list[Table]:
+    """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""
+    tables = []
+    for (suite, pair), of_pair in by_pair(runs).items():
+        rows = []
+        for dataset in sorted({r.dataset for r in of_pair}):
+            for method in methods:
+                seeds = [r for r in of_pair if (r.dataset, r.method) == (dataset, method)]
+                seeds.sort(key=lambda r: r.seed)
+                rows.append(Row(dataset, method, cells(seeds) if seeds else (Cell(),) * len(columns)))
+        under = notes + _seeds_note({r.seed for r in of_pair})
+        tables.append(Table(title(what, suite, pair), columns, tuple(rows), under))
+    return tables
+
+
+def mean(values: Iterable[float | None]) -> Cell:
+    """The mean over seeds; a seed without a value is counted in a footnote."""
+    given = list(values)
+    there = [v for v in given if v is not None]
+    absent = len(given) - len(there)
+    notes = (f"no value in {absent} of {len(given)} seeds",) if absent else ()
+    return Cell(fsum(there) / len(there) if there else None, notes=notes)
+
+
+def _seeds_note(seeds: set[int]) -> tuple[str, ...]:
+    return (f"means over seeds {', '.join(map(str, sorted(seeds)))}",) if len(seeds) > 1 else ()

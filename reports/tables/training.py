@@ -1,0 +1,110 @@
+"""What training changed in each method's student: its loss, on held-out prompts too, its margin, its weights.
+
+loss 0.693 -> 0.512 | held out 0.693 -> 0.540 | margin -3.10 -> 4.25 nats | weights moved 98.7 % | steps 300
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from math import fsum
+
+from reports.records.rows import Training
+from reports.tables.table import Cell, Column, Table, by_pair, mean, run_tables
+
+COLUMNS = (
+    Column("loss_before", "Loss before", "loss"),
+    Column("loss_after", "Loss after", "loss"),
+    Column("held_before", "Held out before", "loss"),
+    Column("held_after", "Held out after", "loss"),
+    Column("margin_before", "Margin before", "nats"),
+    Column("margin_after", "Margin after", "nats"),
+    Column("margin_change", "Margin change", "nats"),
+    Column("moved", "Weights moved (%)", "share"),
+    Column("steps", "Steps", "count"),
+)
+NOTE = "loss: each method's own, on a fixed probe of its training set; it compares only within a row"
+HELD_OUT = "held out: the method's loss on held-out prompts, or the mean named in a footnote, which it raises"
+MARGIN = "margin: log pi(chosen) - log pi(rejected), the mean over held-out pairs, nats"
+
+
+def training_tables(training: Iterable[Training], methods: Sequence[str]) -> list[Table]:
+    """One table per pair, a mean over seeds; terms of a sum and watched means are footnotes, warnings notes.
+
+    Held-out numbers and margins are shown where a run measured them.
+    """
+    tables = []
+    for rows in by_pair(training).values():
+        left_out = [] if any(t.held_after is not None for t in rows) else ["held"]
+        left_out += [] if any(t.margin_after is not None for t in rows) else ["margin"]
+        kept = [i for i, column in enumerate(COLUMNS) if column.name.partition("_")[0] not in left_out]
+        told = {"held": HELD_OUT, "margin": MARGIN}
+        notes = (NOTE, *(note for of, note in told.items() if of not in left_out), *_warnings(rows, methods))
+
+        def cells(seeds: list[Training], kept: list[int] = kept) -> tuple[Cell, ...]:
+            every = _cells(seeds)
+            return tuple(every[i] for i in kept)
+
+        tables += run_tables("Training", rows, methods, tuple(COLUMNS[i] for i in kept), cells, notes)
+    return tables
+
+
+def held_out(seeds: list[Training]) -> tuple[Cell, Cell]:
+    """The objective on held-out prompts before and after, means over seeds; one that is raised says so."""
+    after = mean(t.held_after for t in seeds)
+    raised = sorted({t.objective for t in seeds if t.held_after is not None} - {"loss"})
+    notes = tuple(f"held out: the mean {name}, which the method raises" for name in raised)
+    return mean(t.held_before for t in seeds), Cell(after.value, notes=after.notes + notes)
+
+
+def _cells(seeds: list[Training]) -> tuple[Cell, ...]:
+    after = mean(t.loss_after for t in seeds)
+    return (
+        mean(t.loss_before for t in seeds),
+        Cell(after.value, notes=after.notes + _terms(seeds) + _watched(seeds)),
+        *held_out(seeds),
+        mean(t.margin_before for t in seeds),
+        mean(t.margin_after for t in seeds),
+        mean(_change(t) for t in seeds),
+        mean(t.moved for t in seeds),
+        mean(t.steps for t in seeds),
+    )
+
+
+def _change(t: Training) -> float | None:
+    if t.margin_before is None or t.margin_after is None:
+        return None
+    return t.margin_after - t.margin_before
+
+
+def _terms(seeds: list[Training]) -> tuple[str, ...]:
+    """("advantage -0.100 -> -0.310, sft 1.200 -> 0.930",): the terms of a sum."""
+    told = _means(term for t in seeds for term in t.terms)
+    return (", ".join(told),) if len(told) > 1 else ()
+
+
+def _watched(seeds: list[Training]) -> tuple[str, ...]:
+    """("watched: clipped 0.010 -> 0.630",)."""
+    told = _means(watched for t in seeds for watched in t.watched)
+    return (f"watched: {', '.join(told)}",) if told else ()
+
+
+def _means(named: Iterable[tuple[str, float, float]]) -> list[str]:
+    """A text for each name: means over seeds of what it was before and after."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for name, before, after in named:
+        found[name].append((before, after))
+    told = []
+    for name, pairs in sorted(found.items()):
+        before, after = (fsum(side) / len(pairs) for side in zip(*pairs, strict=True))
+        told.append(f"{name} {before:.3f} -> {after:.3f}")
+    return told
+
+
+def _warnings(rows: list[Training], methods: Sequence[str]) -> list[str]:
+    """In the order of methods; each names its method, with dataset and seed where there are several."""
+    seeds, datasets = {t.seed for t in rows}, {t.dataset for t in rows}
+    told = []
+    for t in sorted((t for t in rows if t.method in methods), key=lambda t: (t.dataset, t.seed)):
+        where = [t.dataset] * (len(datasets) > 1) + [f"seed {t.seed}"] * (len(seeds) > 1)
+        name = f"{t.method} ({', '.join(where)})" if where else t.method
+        told += [(methods.index(t.method), f"{name}: {warning}") for warning in t.warnings]
+    return [text for _, text in sorted(told, key=lambda pair: pair[0])]

@@ -1,0 +1,68 @@
+"""Every command of docs/evaluation.md as it stands there; what would call a judge is planned."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from harness.suite.schema import Suite
+from harness.suite.validation import validated
+from tests.benchmarks.openllm.test_openllm import write_rows
+from tests.harness.cli.test_bench_run import ENV, ROOT
+from tests.harness.models.tiny_models import tiny_folder
+
+PAGE = (ROOT / "docs" / "evaluation.md").read_text()
+DRY = {"eval": ["--plan"], "judge": ["--help"], "run": [], "data": []}
+
+
+def commands() -> list[list[str]]:
+    """The page's lines; a "#" inside a word (URL#MODEL) is no comment."""
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+    return [shlex.split(re.sub(r"\s+# .*", "", line)) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the page's commands name."""
+    folder = tmp_path_factory.mktemp("desk")
+    for who in ("teacher", "student"):
+        tiny_folder(folder / "models" / who)
+    for name in ("mt-bench", "openllm", "llmbar"):
+        (folder / "data" / name).mkdir(parents=True)
+    write_rows(
+        folder / "data/mt-bench/question.jsonl", [{"question_id": 1, "category": "stem", "turns": ["a"]}]
+    )
+    names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+    prompts = [{"name": n, "system_prompt": "", "prompt_template": "{question}"} for n in names]
+    write_rows(folder / "data/mt-bench/judge_prompts.jsonl", prompts)
+    write_rows(folder / "data/mt-bench/reference_answer_gpt-4.jsonl", [])
+    (folder / "data/llmbar/Natural.json").write_text(json.dumps([]))
+    return folder
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_of_the_page_is_understood(words: list[str], desk: Path) -> None:
+    dry = ["--help"] if "fetch" in words else [] if "--estimate" in words else DRY[words[1]]
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli.app import main; main()", *words[1:], *dry],
+        capture_output=True,
+        text=True,
+        cwd=desk,
+        env={**ENV, "PYTHONPATH": str(ROOT), "BENCH_DATA": str(desk / "home"), "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stderr
+    if "--estimate" in words:
+        assert "Tokens in" in done.stdout and "total" in done.stdout
+
+
+def test_the_pages_suite_is_valid() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    found: Suite = validated(Suite, {"name": "page", **YAML(typ="safe", pure=True).load(block)}, "page")
+    assert set(found.benchmarks.named()) == {
+        "mt-bench", "alpaca-eval", "alpaca-eval-2", "arena-hard", "openllm", "openllm-v2", "gsm8k-cot"
+    }  # fmt: skip

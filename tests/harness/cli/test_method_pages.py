@@ -1,0 +1,64 @@
+"""The page of each method: made from the method, and in docs/methods as the code says it."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import methods
+from harness.cli import method_pages
+from tests.harness.cli.test_bench_run import ROOT, bench
+
+
+def test_the_pages_of_the_docs_are_what_the_code_says(tmp_path: Path) -> None:
+    """After a change: bench methods --write docs/methods"""
+    method_pages.write(methods.BUILT_IN, tmp_path)
+    kept = ROOT / "docs" / "methods"
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in kept.iterdir()}
+    for page in tmp_path.iterdir():
+        assert page.read_text() == (kept / page.name).read_text(), page.name
+
+
+def test_every_entry_is_listed_with_paper_needs_and_cost() -> None:
+    lines = method_pages.listing(methods.BUILT_IN).splitlines()[1:]
+    assert len(lines) == len(methods.BUILT_IN)
+    for line, method in zip(lines, methods.BUILT_IN, strict=True):
+        assert line.startswith(method.name + " ") and method.paper in line
+        assert all(view in line for view in method.needs(method.hparams).views)
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("SFT", "student"),
+        ("SimPO", "student"),
+        ("DPO", "reference"),
+        ("TDPO", "reference"),
+        ("DCKD", "teacher"),
+        ("ADPA[chosen]", "teacher"),
+        ("SeqKD", "rollouts"),
+        ("ADPA", "rollouts"),
+        ("PAD", "rollouts"),
+        ("GKD", "online"),
+        ("DPPO[token]", "online"),
+    ],
+)
+def test_the_cost_class_is_that_of_the_dearest_thing_a_method_needs(name: str, cost: str) -> None:
+    assert method_pages.cost(methods.registry()[name]) == cost
+
+
+@pytest.mark.parametrize("method", methods.BUILT_IN, ids=lambda m: m.name)
+def test_a_page_holds_the_settings_and_their_source(method: methods.Method) -> None:
+    page = method_pages.page(method)
+    for field in fields(method.hparams):
+        assert f"| {field.name} | {getattr(method.hparams, field.name)} |" in page
+    assert f"(source: {method.training.source})" in page and f"| lr | {method.training.lr} |" in page
+    assert method.starts_from in page and method.about in page
+
+
+def test_the_command_prints_a_page_and_writes_all_of_them(tmp_path: Path) -> None:
+    shown = bench("methods", "PAD[3x4]")
+    assert shown.returncode == 0 and "The stage is run 3 times" in shown.stdout
+    written = bench("methods", "--write", str(tmp_path / "pages"))
+    assert written.returncode == 0, written.stderr
+    assert len(list((tmp_path / "pages").iterdir())) == len(methods.BUILT_IN) + 1

@@ -1,0 +1,81 @@
+"""`bench report`: a finished run's tables again, from its rows alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli.test_bench_run import TINY, bench
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    done = bench("run", TINY, "--only", "DCKD", "--runs", str(folder))
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(folder / "store")  # nothing but the rows is left
+    return folder
+
+
+@pytest.mark.parametrize("format", ["md", "csv", "tex"])
+def test_a_table_is_the_one_that_the_run_wrote(runs: Path, format: str) -> None:
+    done = bench("report", "tiny", "--runs", str(runs), "--table", "main", "--format", format)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == (runs / "tiny" / "tables" / f"main.{format}").read_text().strip()
+
+
+def test_every_table_of_several_runs_is_printed(runs: Path) -> None:
+    done = bench("report", str(runs / "tiny"), "tiny", "--runs", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Results: tiny") == 2 and done.stdout.count("Data quality: tiny") == 2
+
+
+def test_several_runs_are_merged_into_one_table(runs: Path) -> None:
+    shutil.copytree(runs / "tiny", runs / "other", dirs_exist_ok=True)
+    done = bench(
+        "report", "tiny", "other", "--merge", "--table", "main", "--runs", str(runs), "--format", "md"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("### Results: tiny + other") == 1 and done.stdout.count("| DCKD |") == 1
+    shutil.rmtree(runs / "other")
+
+
+def test_the_answers_behind_a_number_are_shown(runs: Path) -> None:
+    words = ("--methods", "DCKD,Student", "--benchmark", "mt-bench", "--question")
+    question = next(
+        row["question"]
+        for row in map(json.loads, (runs / "tiny" / "results.jsonl").read_text().splitlines())
+        if row["benchmark"] == "mt-bench"
+    )
+    done = bench("show", "tiny", *words, question, "--runs", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--- DCKD") == done.stdout.count("--- Student") == 2
+    wrong = bench("show", "tiny", *words, "x", "--runs", str(runs))
+    assert wrong.returncode == 2 and "no question 'x'" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
+        (["tiny", "--table", "mian"], "no table 'mian'; did you mean 'main'?"),
+        (["tiny", "--format", "latex"], "--format latex: did you mean 'tex'?"),
+        (["tiny", "tiny", "--merge"], "--merge wants several runs"),
+    ],
+)
+def test_what_is_not_there_is_one_line_with_the_nearest(runs: Path, words: list[str], message: str) -> None:
+    done = bench("report", *words, "--runs", str(runs))
+    assert done.returncode == 2 and message.format(runs=runs) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_every_method_is_compared_with_the_baseline(runs: Path) -> None:
+    done = bench("compare", "tiny", "--baseline", "Student", "--runs", str(runs), "--format", "md")
+    assert done.returncode == 0, done.stderr
+    assert "less Student" in done.stdout and "| DCKD |" in done.stdout and "Group" in done.stdout
+
+
+def test_a_baseline_that_is_no_row_is_one_line_with_the_nearest(runs: Path) -> None:
+    done = bench("compare", "tiny", "--baseline", "DCDK", "--runs", str(runs))
+    assert done.returncode == 2 and "no row 'DCDK'; did you mean 'DCKD'?" in done.stderr

@@ -1,0 +1,58 @@
+"""`bench view`: the page of a run, served by a real process and asked for over a real connection."""
+
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli.test_bench_run import ENV, ROOT, bench
+
+PAGE = "<!doctype html><title>the page</title>"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "results.jsonl").write_text("")
+    return folder
+
+
+@pytest.fixture
+def served(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    (run / "report.html").write_text(PAGE)
+    code = "from harness.cli.app import main; main()"
+    words = ["view", "toy", "--runs", str(run.parent)]
+    env = {**ENV, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", code, *words]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    line = process.stdout.readline()
+    yield process, line.split()[1]
+    process.kill()
+    process.wait()
+
+
+def test_the_page_and_nothing_else_is_served_until_ctrl_c(served: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = served
+    assert address.startswith("http://127.0.0.1:")
+    for path in ("", "report.html", "?x=1"):
+        with urllib.request.urlopen(address + path) as reply:
+            assert reply.read().decode() == PAGE
+    for path in ("results.jsonl", "../toy/results.jsonl", "%2e%2e/toy/report.html", "tables/"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(address + path)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_run_without_a_page_is_one_line_that_says_how_to_write_it(run: Path) -> None:
+    done = bench("view", "toy", "--runs", str(run.parent))
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert f"toy has no report.html; write it with `bench report {run} --format html`" in done.stderr

@@ -1,0 +1,109 @@
+"""An OpenAI-compatible server in a process of its own that judges, and answers as a model does.
+
+    python judging_server.py LOG [REPLAY]      prints its port, serves until it is killed
+
+It reads off the prompt which benchmark asks, and gives a verdict of the benchmark's form that depends on the
+prompt alone. The model `mute` gives no log-probs. Every request is a line of LOG before it is answered.
+REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a real judge once said to it.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+KEY, KEY_ENV = "sk-judging-81c0", "JUDGING_SERVER_KEY"
+
+
+class Running(NamedTuple):
+    """A server that is up."""
+
+    url: str
+    log: Path
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The bodies that it was sent, in order of arrival."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def prompts(self) -> list[str]:
+        """What was judged or answered: the last message of each request but the preflight's."""
+        contents = [r["messages"][-1]["content"] for r in self.requests()]
+        return [c for c in contents if c != "Say OK."]
+
+
+def running(log: Path, *replay: Path) -> Iterator[Running]:
+    """Start a server, and stop it when the generator is closed."""
+    log.touch()
+    command = [sys.executable, "-I", "-S", __file__, str(log), *map(str, replay)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Running(f"http://127.0.0.1:{int(process.stdout.readline())}/v1", log)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def reply_to(prompt: str) -> str:
+    """A verdict in the form that the prompt asks for, or an answer."""
+    draw = int(hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(), 16)
+    if "[[rating]]" in prompt or "Rating:" in prompt:
+        return f"It is well said. Rating: [[{1 + draw % 10}]]"
+    if "[[A>>B]]" in prompt or "<|The Start of Assistant A's Answer|>" in prompt:
+        return f"My final verdict is: [[{('A>>B', 'A>B', 'A=B', 'B>A', 'B>>A')[draw % 5]}]]"
+    if "model identifier of the best model" in prompt:
+        return "mM"[draw % 2]
+    if "rank" in prompt:
+        first = 1 + draw % 2
+        return f"[{{'model': 'model_1', 'rank': {first}}}, {{'model': 'model_2', 'rank': {3 - first}}}]"
+    return f"answer {draw % 1000}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """POST /v1/chat/completions."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with LOG.open("a") as log:
+            log.write(json.dumps(body) + "\n")
+        if self.headers["Authorization"] != f"Bearer {KEY}":
+            self._send(401, {"error": {"message": f"Incorrect API key provided: {KEY[:6]}"}})
+            return
+        prompt = body["messages"][-1]["content"]
+        text = reply_to(prompt)
+        logprobs = {t: -0.1 if t == text else -2.5 for t in ("m", "M")}
+        if prompt in REPLAY:
+            text, logprobs = REPLAY[prompt]
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        choice["message"] = {"role": "assistant", "content": text}
+        if body.get("logprobs") and body["model"] != "mute":
+            top = [{"token": t, "logprob": p, "bytes": None} for t, p in logprobs.items()]
+            choice["logprobs"] = {"content": [{"token": text, "logprob": -0.1, "top_logprobs": top}]}
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        about = {"id": "x", "object": "chat.completion", "created": 0, "model": f"{body['model']}-2026"}
+        self._send(200, about | {"system_fingerprint": "fp_1", "choices": [choice], "usage": usage})
+
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the log is the file."""
+
+
+if __name__ == "__main__":
+    LOG = Path(sys.argv[1])
+    REPLAY = json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_port, flush=True)
+    server.serve_forever()

@@ -1,0 +1,220 @@
+"""The client against a real server that follows a script: what is kept, and what is asked again."""
+
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.api import Message
+from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, key_of
+from harness.endpoints.ledger import Ledger
+from harness.endpoints.replies import Given, Replies
+from tests.harness.endpoints.scripted_server import (
+    COMPLETION_TOKENS,
+    KEY,
+    KEY_ENV,
+    PROMPT_TOKENS,
+    Running,
+    running,
+    text_of,
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A scripted server, with its key in the environment."""
+    monkeypatch.setenv(KEY_ENV, KEY)
+    yield from running(tmp_path / "server.jsonl")
+
+
+def endpoint(server: Running, **changes: Any) -> Endpoint:
+    settings: dict[str, Any] = {"timeout": 2.0, "backoff": 0.01, "concurrency": 8}
+    return Endpoint("judge", server.url, KEY_ENV, **(settings | changes))
+
+
+def call_of(content: str, **how: Any) -> Call:
+    return Call(f"key of {content}", (Message(role="user", content=content),), **how)
+
+
+def asked(
+    server: Running, contents: Sequence[str], folder: Path, ledger: Ledger | None = None, **changes: Any
+) -> list[Given]:
+    with Replies(folder / "replies") as replies:
+        calls = [call_of(c) for c in contents]
+        return ask(endpoint(server, **changes), calls, replies, ledger or Ledger({}))
+
+
+def kept(folder: Path) -> list[str]:
+    """The keys on the disk, one a line written."""
+    files = sorted((folder / "replies").glob("*.jsonl"))
+    return [line.split('"')[3] for file in files for line in file.read_text().splitlines()]
+
+
+def test_a_reply_carries_text_log_probs_tokens_and_who_served_it(server, tmp_path):
+    with Replies(tmp_path / "replies") as replies:
+        call = call_of("hello", top_logprobs=2, temperature=0.5, seed=3, max_tokens=7, top_p=0.9)
+        [given] = ask(endpoint(server, extra={"min_p": 0.1}), [call], replies, Ledger({}))
+
+    assert given.text == text_of("hello") and given.finish_reason == "stop" and given.attempts == 1
+    assert given.logprobs == {"m": -0.25, "M": -1.51}
+    assert (given.prompt_tokens, given.completion_tokens) == (PROMPT_TOKENS, COMPLETION_TOKENS)
+    assert (given.model, given.fingerprint) == ("judge-2024", "fp_1") and 0 < given.latency_s < 2
+    [request] = server.requests()
+    assert request["body"] == {
+        "model": "judge",
+        "messages": [{"role": "user", "content": "hello"}],
+        "temperature": 0.5,
+        "max_tokens": 7,
+        "top_p": 0.9,
+        "seed": 3,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "min_p": 0.1,
+    }
+
+
+def test_the_field_of_the_reply_length_is_the_endpoints(server, tmp_path):
+    asked(server, ["hello"], tmp_path, tokens_field="max_completion_tokens")
+
+    [request] = server.requests()
+    assert request["body"]["max_completion_tokens"] == 1024 and "max_tokens" not in request["body"]
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "reason"),
+    [
+        ("refusal", "I will not.", "refusal"),
+        ("empty", "", "stop"),
+        ("filtered", "", "content_filter"),
+        ("filtered_prompt", "", "content_filter"),
+        ("too_long", "", "too_long"),
+        ("cut", text_of("say=cut"), "length"),
+        ("no_usage", text_of("say=no_usage"), "stop"),
+        ("unparsable", "Both are\u2028nice. \ud83d\ude00 \x00 no verdict", "stop"),
+    ],
+)
+def test_what_a_judge_says_is_kept_even_if_it_is_nothing(server, tmp_path, said, text, reason):
+    [first] = asked(server, [f"say={said}"], tmp_path)
+    [again] = asked(server, [f"say={said}"], tmp_path)
+
+    assert (first.text, first.finish_reason) == (
+        text.encode("utf-16", "surrogatepass").decode("utf-16"),
+        reason,
+    )
+    assert again == first and len(server.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [
+        ("429", "status 429"),
+        ("500", "status 500"),
+        ("503", "status 503"),
+        ("hang", "time-outs"),
+        ("truncated", "broken connections"),
+        ("reset", "broken connections"),
+        ("malformed", "malformed replies"),
+        ("shape", "malformed replies"),
+        ("error", "malformed replies"),
+        ("html", "malformed replies"),
+    ],
+)
+def test_what_fails_is_asked_again_and_never_kept(server, tmp_path, fault, counted):
+    ledger, content = Ledger({}), f"fault={fault}x2"
+    [given] = asked(server, [content], tmp_path, ledger, timeout=0.4)
+
+    assert given.text == text_of(content) and given.attempts == 3
+    assert ledger.retries == {counted: 2} and ledger.calls == 3 and ledger.usage["completion_tokens"] >= 10
+    assert [r["played"] for r in server.requests()] == [fault, fault, ""]
+    assert kept(tmp_path) == [f"key of {content}"]
+
+
+@pytest.mark.parametrize("said", ["aborted", "number"])
+def test_an_answer_that_the_server_broke_off_or_garbled_is_a_failure(server, tmp_path, said):
+    call = call_of(f"say={said}", top_logprobs=2)
+    with (
+        Replies(tmp_path / "replies") as replies,
+        pytest.raises(EndpointFailed, match="1 of 1 calls failed for good"),
+    ):
+        ask(endpoint(server, attempts=3), [call], replies, Ledger({}))
+
+    assert len(server.requests()) == 3 and kept(tmp_path) == []
+
+
+def test_replies_come_in_the_order_of_the_calls_and_equal_calls_are_asked_once(server, tmp_path):
+    contents = [f"delay={0.2 if i < 4 else 0} {i}" for i in range(12)]  # the first are answered last
+    ledger = Ledger({})
+    given = asked(server, [*contents, *reversed(contents)], tmp_path, ledger)
+
+    assert [g.text for g in given] == [text_of(c) for c in [*contents, *reversed(contents)]]
+    assert server.times_asked() == dict.fromkeys(contents, 1)
+    assert (ledger.calls, ledger.kept) == (12, 12)
+
+
+def test_text_that_utf8_cannot_hold_is_asked_all_the_same(server, tmp_path):
+    given = asked(server, ["half \ud83d a pair", "a whole \U0001f600", "line\u2028end"], tmp_path)
+
+    assert [g.text for g in given] == [
+        text_of(c) for c in ("half \ufffd a pair", "a whole \U0001f600", "line\u2028end")
+    ]
+
+
+def test_a_key_covers_what_decides_the_reply_and_nothing_else():
+    who, messages = {"model": "judge"}, (Message(role="user", content="hello"),)
+    how = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 9, "top_logprobs": 0, "repeat": 0}
+    base = key_of(who, messages, **how)
+    others = [
+        key_of({"model": "other"}, messages, **how),
+        key_of(who | {"seed": 1}, messages, **how),
+        key_of(who, (Message(role="system", content="hello"),), **how),
+        key_of(who, (Message(role="user", content="hello "),), **how),
+        key_of(who, (*messages, *messages), **how),
+        *(key_of(who, messages, **(how | {name: value + 1})) for name, value in how.items()),
+    ]
+
+    assert len({base, *others}) == len(others) + 1
+    assert base == key_of(who, messages, **dict(reversed(how.items())))
+
+
+def test_where_and_how_fast_a_model_is_asked_does_not_ask_it_again(server, tmp_path):
+    asked(server, ["x"], tmp_path)
+    elsewhere = dataclasses.replace(endpoint(server), base_url="http://127.0.0.1:9/v1", timeout=0.1)
+    with Replies(tmp_path / "replies") as replies:
+        [given] = ask(elsewhere, [call_of("x")], replies, Ledger({}))
+
+    assert given.text == text_of("x") and len(server.requests()) == 1
+
+
+def test_progress_counts_what_is_kept(server, tmp_path):
+    told: list[int] = []
+    with Replies(tmp_path / "replies") as replies:
+        ask(endpoint(server), [call_of(str(i)) for i in range(20)], replies, Ledger({}), told.append)
+
+    assert told == sorted(set(told)) and told[-1] == 20
+
+
+def test_ctrl_c_leaves_what_was_answered(server, tmp_path):
+    def stop(done: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    contents = [f"delay={i % 8 * 0.1:.1f} {i}" for i in range(16)]
+    began = time.monotonic()
+    with Replies(tmp_path / "replies") as replies, pytest.raises(KeyboardInterrupt):
+        ask(endpoint(server), [call_of(c) for c in contents], replies, Ledger({}), stop)
+
+    assert time.monotonic() - began < 5 and len(kept(tmp_path)) >= 1
+    assert [g.text for g in asked(server, contents, tmp_path)] == [text_of(c) for c in contents]
+    assert len(set(kept(tmp_path))) == len(kept(tmp_path)) == 16
+
+
+def test_the_key_reaches_no_proxy_of_the_environment_when_the_server_is_local(server, tmp_path, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert os.environ["HTTP_PROXY"]
+
+    assert asked(server, ["x"], tmp_path)[0].text == text_of("x")

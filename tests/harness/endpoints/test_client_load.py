@@ -1,0 +1,195 @@
+"""The client under load and faults of all kinds: nothing is lost or asked twice, and no server overrun."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.endpoints.client import Endpoint, ask
+from harness.endpoints.ledger import Ledger
+from harness.endpoints.replies import Replies
+from tests.harness.endpoints.scripted_server import FAULT, KEY_ENV, Running, text_of
+from tests.harness.endpoints.test_client import call_of, kept
+from tests.paths import ROOT
+
+SCRIPTS = (  # of every 100 judgments these many are hard; the rest is answered at once
+    *(
+        "fault=429;retry_after=0.02",
+        "fault=429",
+        "fault=429x2",
+        "fault=500",
+        "fault=503x2",
+        "fault=truncated",
+    ),
+    *(
+        "fault=reset",
+        "fault=malformed",
+        "fault=shape",
+        "fault=error",
+        "fault=500x2;fault=429;fault=malformed",
+    ),
+    *(
+        "say=refusal",
+        "say=empty",
+        "say=filtered",
+        "say=too_long",
+        "say=unparsable",
+        "say=cut",
+        "say=no_usage",
+    ),
+)
+REASONS = {
+    "say=refusal": "refusal",
+    "say=filtered": "content_filter",
+    "say=too_long": "too_long",
+    "say=cut": "length",
+}
+
+
+def judgments(count: int) -> list[str]:
+    """That many contents; one in 250 hangs once, and each script comes once in 100."""
+    words = itertools.cycle([*SCRIPTS, *[""] * (100 - len(SCRIPTS))])
+    return [f"{next(words)} {'fault=hang' if i % 250 == 249 else ''} {i}" for i in range(count)]
+
+
+def prove(server: Running, folder: Path, count: int) -> float:
+    """Ask that many judgments through all faults, and hold the server's log against the replies; calls/s."""
+    contents = judgments(count)
+    ledger = Ledger({})
+    calls = [call_of(c, top_logprobs=2) for c in contents]
+    endpoint = Endpoint("judge", server.url, KEY_ENV, timeout=2.0, backoff=0.01, concurrency=16, errors=0)
+    began = time.monotonic()
+    with Replies(folder / "replies") as replies:
+        given = ask(endpoint, calls, replies, ledger)
+    seconds = time.monotonic() - began
+
+    injected = {c: sum(int(times or 1) for _, times in FAULT.findall(c)) for c in contents}
+    assert server.times_asked() == {c: 1 + injected[c] for c in contents}
+    assert ledger.calls == count + sum(injected.values()) and ledger.retries.total() == sum(injected.values())
+    assert [g.key for g in given] == [c.key for c in calls]
+    assert [g.attempts for g in given] == [1 + injected[c] for c in contents]
+    assert [g.finish_reason for g in given] == [REASONS.get(c.split()[0], "stop") for c in contents]
+    plain = [(g, c) for g, c in zip(given, contents, strict=True) if "say=" not in c]
+    assert all(g.text == text_of(c) and g.logprobs == {"m": -0.25, "M": -1.51} for g, c in plain)
+    assert sorted(kept(folder)) == sorted(c.key for c in calls)
+    return count / seconds
+
+
+def test_500_judgments_through_every_fault_are_answered_once_each(server, tmp_path):
+    prove(server, tmp_path, 500)
+
+
+@pytest.mark.slow
+def test_10000_judgments_through_every_fault_are_answered_once_each(server, tmp_path, capsys):
+    rate = prove(server, tmp_path, 10_000)
+
+    with capsys.disabled():
+        print(f"\n10,000 judgments: {rate:.0f} a second")
+
+
+CLIENT = """
+import json, sys
+from pathlib import Path
+from harness.endpoints.client import Call, Endpoint, ask
+from harness.endpoints.ledger import Ledger
+from harness.endpoints.replies import Replies
+url, env, folder, contents = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.stdin.read())
+calls = [Call(f"key of {c}", ({"role": "user", "content": c},)) for c in contents]
+with Replies(Path(folder)) as replies:
+    ask(Endpoint("judge", url, env, concurrency=8, backoff=0.01), calls, replies, Ledger({}))
+"""
+
+
+def client(server: Running, folder: Path, contents: list[str]) -> "subprocess.Popen[str]":
+    """A process that asks all of them."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, server.url, KEY_ENV, str(folder / "replies")],
+        stdin=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(contents))
+    process.stdin.close()
+    return process
+
+
+def test_a_killed_client_is_gone_on_with_and_only_what_was_under_way_is_asked_again(server, tmp_path):
+    contents = [f"delay=0.01 {i}" for i in range(300)]
+    process = client(server, tmp_path, contents)
+    while len(server.requests()) < 100:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before, on_disk = server.times_asked(), Replies(tmp_path / "replies")
+    answered = {c for c in contents if f"key of {c}" in on_disk}
+    assert (
+        50 < len(answered) < 300 and len(before) - len(answered) <= 2 * 8
+    )  # under way, or not yet on the disk
+
+    again = client(server, tmp_path, contents)
+    assert again.wait() == 0
+    after, replies = server.times_asked(), Replies(tmp_path / "replies")
+    assert [replies[f"key of {c}"].text for c in contents] == [text_of(c) for c in contents]
+    assert all(after[c] == 1 for c in answered)
+    assert {c for c in contents if after[c] == 2} == set(before) - answered and max(after.values()) == 2
+    assert replies.torn <= 1
+
+
+def test_two_clients_that_share_a_folder_lose_nothing(server, tmp_path):
+    halves = [[f"{name} {i}" for i in range(100)] for name in ("one", "two")]
+    both = [client(server, tmp_path, half) for half in halves]
+    assert [p.wait() for p in both] == [0, 0]
+    replies = Replies(tmp_path / "replies")
+
+    assert all(replies[f"key of {c}"].text == text_of(c) for half in halves for c in half)
+    assert replies.torn == 0 and len(kept(tmp_path)) == 200 == len(server.requests())
+
+
+def asked_under(server: Running, folder: Path, contents: list[str], **how: Any) -> list[dict[str, Any]]:
+    with Replies(folder / "replies") as replies:
+        endpoint = Endpoint("judge", server.url, KEY_ENV, **({"concurrency": 16, "backoff": 0.01} | how))
+        ask(endpoint, [call_of(c) for c in contents], replies, Ledger({}))
+    return server.requests()
+
+
+def test_concurrency_grows_while_calls_succeed_up_to_its_limit(server, tmp_path):
+    requests = asked_under(server, tmp_path, [f"delay=0.1 {i}" for i in range(150)], concurrency=12)
+
+    assert max(r["running"] for r in requests[:4]) <= 4
+    assert max(r["running"] for r in requests) == 12
+
+
+def test_concurrency_halves_on_a_429_and_grows_again(server, tmp_path):
+    script = ["delay=0.1"] * 160 + ["fault=429"] + ["delay=0.1"] * 240
+    requests = asked_under(server, tmp_path, [f"{word} {i}" for i, word in enumerate(script)])
+    at = next(i for i, r in enumerate(requests) if r["played"] == "429")
+    before = max(r["running"] for r in requests[:at])
+    settled = [r for r in requests[at:] if requests[at]["t"] + 0.12 < r["t"] < requests[at]["t"] + 0.25]
+
+    assert before >= 14 and settled
+    assert max(r["running"] for r in settled) <= before / 2 + 3  # it has begun to grow again by some
+    assert max(r["running"] for r in requests[at + 120 :]) >= before - 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "seconds"), [("429", "0.8", 0.8), ("503", "0.8", 0.8), ("429", "date", 1.0)]
+)
+def test_no_request_starts_before_retry_after_has_passed(server, tmp_path, fault, after, seconds):
+    contents = [f"delay=0.03 {i}" for i in range(90)]
+    contents[30] = f"fault={fault};retry_after={after}"
+    requests = asked_under(server, tmp_path, contents)
+    [told] = [r["t"] for r in requests if r["played"] == fault]
+    early = [r for r in requests if told + 0.1 < r["t"] < told + seconds]  # 0.1: on the way when it was told
+    gap = max(b["t"] - a["t"] for a, b in itertools.pairwise(requests))
+
+    assert early == [] and seconds - 0.1 <= gap < seconds + 1.5
+    assert len(requests) == 91

@@ -1,0 +1,88 @@
+"""Small steps for tests of executors. Each leaves a line in the file of its setting `told` when it runs."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.endpoints import session
+from harness.store.step import Step, Work
+
+
+def add(work: Work) -> dict[str, Any]:
+    """One more than the sum of the inputs."""
+    _tell(work)
+    time.sleep(work.settings.get("seconds", 0))
+    total = 1 + sum(int((folder / "n").read_text()) for folder in work.inputs.values())
+    (work.out / "n").write_text(str(total))
+    return {"n": total}
+
+
+def place(work: Work) -> dict[str, Any]:
+    """Which process this is, and how many calls its session may make."""
+    _tell(work)
+    return {"pid": os.getpid(), "most": session.current().ledger.max_calls}
+
+
+def wait_for_another(work: Work) -> dict[str, Any]:
+    """Ends once another step has begun; wrong where none does."""
+    _tell(work)
+    until = time.monotonic() + 30
+    while len(Path(work.settings["told"]).read_text().split()) < 2:
+        if time.monotonic() > until:
+            raise ValueError("no other step began")
+        time.sleep(0.01)
+    return {}
+
+
+def wrong(work: Work) -> dict[str, Any]:
+    """What the person at the keyboard can mend."""
+    _tell(work)
+    raise ValueError("the data is\nempty")
+
+
+def bug(work: Work) -> dict[str, Any]:
+    """What only we can mend."""
+    _tell(work)
+    return {"n": {}["n"]}
+
+
+def die(work: Work) -> dict[str, Any]:
+    """Always killed."""
+    _tell(work)
+    print("last words", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def die_once(work: Work) -> dict[str, Any]:
+    """Killed the first time."""
+    runs = Path(work.settings["told"]).read_text().splitlines().count(work.settings["name"])
+    return die(work) if runs == 0 else add(work)
+
+
+def step(told: Path, name: str, run: str = "add", seconds: float = 0, **inputs: Step) -> Step:
+    settings: Mapping[str, Any] = {"name": name, "told": str(told), "seconds": seconds}
+    return Step("text", name, name, settings, inputs, f"tests.harness.executors.executor_steps:{run}")
+
+
+def asking(told: Path, name: str, run: str = "place", **where: str) -> Step:
+    """A step that asks an endpoint, or a server of our own where `engine` is given."""
+    settings: Mapping[str, Any] = {"name": name, "told": str(told)}
+    context = {"endpoint": {"model": "m", **where}}
+    return Step(
+        "judgments",
+        name,
+        name,
+        settings,
+        {},
+        f"tests.harness.executors.executor_steps:{run}",
+        context=context,
+    )
+
+
+def _tell(work: Work) -> None:
+    with Path(work.settings["told"]).open("a") as f:
+        f.write(f"{work.settings['name']}\n")

@@ -1,0 +1,134 @@
+"""The tables of docs/scale.md; `--runs FOLDER` gives those of a pocket run.
+
+    python -m tests.harness.forecast.scale_page
+
+What is estimated is the same on every machine: nothing is looked up, nothing is done, prices and sizes ship.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import methods
+from harness.endpoints import prices
+from harness.executors.options import Machine
+from harness.forecast.check import checked
+from harness.forecast.cost import Sizes
+from harness.forecast.devices import named
+from harness.forecast.forecast import Forecast, forecast
+from harness.forecast.report import power, size, time, total
+from harness.models import hub
+from harness.plan import plan as planning
+from harness.run import pipeline
+from harness.store.step import Step
+from harness.store.store import Store
+from harness.suite import loading
+from tests.paths import ROOT
+
+PAGE = ROOT / "docs" / "scale.md"
+PAIRS = ("adpa-llama", "adpa-danube-1.8b", "adpa-danube-500m", "adpa-llama2")
+SMALL = {"adpa-llama2": Machine(tokens=2048, batch=16), "smol": Machine(tokens=4096, batch=32)}
+CARDS = {"smol": "4090"}
+DEVICES = (1, 8, 64)
+WORK = {
+    "teacher stages": lambda s: s.kind == "train" and s.label in ("sft teacher", "dpo teacher"),
+    "students": lambda s: s.kind == "train" and s.label not in ("sft teacher", "dpo teacher"),
+    "teacher passes": lambda s: s.kind in ("signals", "head"),
+    "responses": lambda s: s.kind in ("rollouts", "rewards"),
+    "answers": lambda s: s.kind == "answers",
+    "OpenLLM": lambda s: s.kind == "openllm",
+}
+
+
+def found(name: str) -> Forecast:
+    """The estimate of a suite with nothing done and nothing at hand."""
+    machine = SMALL.get(name, Machine())
+    with hub.unresolved_allowed():
+        plan = planning.plan(loading.load(name), methods.registry(), machine)
+    sizes = Sizes(plan.suite, methods.registry(), machine, None, prices.load())
+    return forecast(plan, sizes, named(CARDS.get(name, "h200")))
+
+
+def costs() -> Iterator[str]:
+    """The estimated tables."""
+    suites = {name: found(name) for name in (*PAIRS, "smol")}
+    yield "| suite | steps | FLOPs | device-hours | disk | largest step | does not fit | judging |"
+    yield "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: |"
+    for name, f in suites.items():
+        x, large = total(f, f.plan.steps), f.too_large
+        biggest = max(f.plan.steps, key=lambda s: f.costs[s.id].memory)
+        peak = f"{biggest.label}, {size(f.costs[biggest.id].memory)}"
+        absent = ", ".join(sorted({s.label for s in large})) or "-"
+        hours = f"{f.hours(f.plan.steps):,.0f} ({f.device.name})"
+        usd = f"USD {x.usd:,.0f}" if x.usd else "-"
+        cells = (name, len(f.plan.steps), power(x.flops), hours, size(x.disk), peak, absent, usd)
+        yield f"| {' | '.join(map(str, cells))} |"
+    yield ""
+    yield f"| device-hours | {' | '.join(WORK)} |"
+    yield f"| --- |{' ---: |' * len(WORK)}"
+    for name, f in suites.items():
+        yield f"| {name} | {' | '.join(f'{f.hours(of(f, part)):,.1f}' for part in WORK)} |"
+    yield ""
+    heads = ("teacher passes needed", "run", "teacher responses needed", "run", "steps one by one", "shared")
+    yield f"| sharing | {' | '.join((*heads, 'FLOPs one by one', 'shared'))} |"
+    yield f"| --- |{' ---: |' * 8}"
+    for name, f in suites.items():
+        s = f.sharing
+        counts = (
+            s.passes_needed,
+            s.passes_run,
+            s.responses_needed,
+            s.responses_run,
+            s.steps_alone,
+            s.steps_run,
+        )
+        yield f"| {' | '.join(map(str, (name, *counts, power(s.flops_alone), power(s.flops_run))))} |"
+    yield ""
+    yield "| done in | " + " | ".join(f"{n} device{'s'[: n > 1]}" for n in DEVICES) + " | longest chain |"
+    yield f"| --- |{' ---: |' * len(DEVICES)} --- |"
+    for name, f in suites.items():
+        yield f"| {name} | {' | '.join(spans(f))} | {chain(f)} |"
+
+
+def of(f: Forecast, part: str) -> list[Step]:
+    return [s for s in f.plan.steps if WORK[part](s)]
+
+
+def spans(f: Forecast) -> Iterator[str]:
+    """Makespan and use on each number of devices."""
+    for n in DEVICES:
+        plan = f.on(n)
+        yield f"{time(plan.makespan)}, {100 * plan.used:.0f} % used"
+
+
+def chain(f: Forecast) -> str:
+    """The steps of the longest chain that take a hundredth of it or more."""
+    plan, labels = f.on(1), {s.id: s.label for s in f.plan.steps}
+    long = [i for i in plan.chain if f.device.seconds(f.costs[i]) > plan.chain_seconds / 100]
+    return f"{time(plan.chain_seconds)}: {' > '.join(labels[i] for i in long)}"
+
+
+def measured(runs: Path) -> Iterator[str]:
+    """Estimates of a finished pocket run against its records."""
+    store, where = Store(runs / "store"), pipeline.machine(runs)
+    plan = pipeline.planned(loading.load("pocket"), [], store, where, None)
+    sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
+    yield "```"
+    yield from list(checked(forecast(plan, sizes, named("cpu")), store))[1:]
+    yield "```"
+
+
+def put(text: str, name: str, lines: Iterator[str]) -> str:
+    """A page with the lines of one of its blocks replaced."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    block = "\n".join((begin, *lines, end))
+    return re.sub(f"{begin}.*{end}", lambda _: block, text, flags=re.S)
+
+
+if __name__ == "__main__":
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--runs", type=Path, help="the folder of a finished pocket run")
+    given = words.parse_args()
+    page = put(PAGE.read_text(), "costs", costs())
+    PAGE.write_text(put(page, "measured", measured(given.runs)) if given.runs else page)

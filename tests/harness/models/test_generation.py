@@ -1,0 +1,139 @@
+"""Answers: the same whatever is decoded beside them, and drawn from the model's own distribution."""
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from benchmarks.api import Sampling
+from harness.models import loading
+from harness.models.generation import Request, generate
+from tests.harness.models.tiny_models import VOCAB, tiny_folder
+
+PROMPTS = [[1, 7, 8, 3, 2], [1, 9, 3, 2], [1, 10, 11, 12, 13, 14, 3, 2], [1, 5, 3, 2]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> loading.Model:
+    return loading.load(tiny_folder(tmp_path_factory.mktemp("model") / "m"))
+
+
+def requests(sampling: Sampling) -> list[Request]:
+    return [Request(prompt, sampling, str(i)) for i, prompt in enumerate(PROMPTS)]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(0.0, 1.0, 12), Sampling(0.9, 1.0, 12), Sampling(1.0, 0.7, 12)])
+def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
+    model: loading.Model, sampling: Sampling
+) -> None:
+    together = generate(model, requests(sampling), [3], batch=4, seed=0)
+    alone = [generate(model, [r], [3], batch=1, seed=0)[0] for r in requests(sampling)]
+    pairs = generate(model, requests(sampling)[::-1], [3], batch=2, seed=0)[::-1]
+
+    assert together == alone == pairs
+
+
+def test_greedy_answers_are_the_argmax_of_the_models_own_logits(model: loading.Model) -> None:
+    for request, answer in zip(
+        requests(Sampling(0.0, 1.0, 6)),
+        generate(model, requests(Sampling(0.0, 1.0, 6)), [3], batch=4, seed=0),
+        strict=True,
+    ):
+        ids = list(request.prompt)
+        for token in answer.ids:
+            assert token == int(model(torch.tensor([ids])).logits[0, -1].argmax())
+            ids.append(token)
+
+
+def test_an_answer_ends_with_its_stop_token_or_is_truncated(model: loading.Model) -> None:
+    greedy = generate(model, requests(Sampling(0.0, 1.0, 1)), [3], batch=4, seed=0)
+    first = greedy[0].ids[0]
+    stopped = generate(model, requests(Sampling(0.0, 1.0, 5)), [first], batch=4, seed=0)[0]
+
+    assert stopped.ids == [first] and not stopped.truncated
+    free = generate(model, requests(Sampling(0.0, 1.0, 5)), [3], batch=4, seed=0)
+    never = next(i for i in range(VOCAB) if all(i not in a.ids for a in free) and i != 3)
+    cut = generate(model, requests(Sampling(0.0, 1.0, 5)), [never], batch=4, seed=0)
+    assert all(len(a.ids) == 5 and a.truncated for a in cut)
+
+
+def test_samples_follow_the_models_distribution(model: loading.Model) -> None:
+    """2,000 first tokens of one prompt; the total variation from the softmax is below sampling noise.
+
+    E[TV] <= sqrt(V / n) / 2 = 0.062; a temperature of 0.5 instead of 0.8 is farther than 0.1 away here.
+    """
+    temperature, n = 0.8, 2_000
+    asked = [Request(PROMPTS[0], Sampling(temperature, 1.0, 1), str(i)) for i in range(n)]
+    drawn = torch.tensor([a.ids[0] for a in generate(model, asked, [3], batch=500, seed=3)])
+    logits = model(torch.tensor([PROMPTS[0]])).logits[0, -1].detach()
+
+    seen = torch.bincount(drawn, minlength=VOCAB) / n
+    assert float((seen - (logits / temperature).softmax(-1)).abs().sum()) / 2 < 0.07
+    assert float((seen - (logits / 0.5).softmax(-1)).abs().sum()) / 2 > 0.1
+
+
+def test_another_seed_draws_other_answers(model: loading.Model) -> None:
+    one, two = (generate(model, requests(Sampling(1.0, 1.0, 12)), [3], batch=4, seed=s) for s in (0, 1))
+    assert one != two
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+    "eos_token_id": 3,
+    "pad_token_id": 0,
+}
+WINDOWED = {"sliding_window": 6}
+KINDS: dict[str, dict[str, Any]] = {
+    "Llama": {},
+    "Mistral": WINDOWED,
+    "Gemma2": WINDOWED,
+    "Qwen3": {},
+    "Lfm2": {"full_attn_idxs": [1]},  # its convolutions keep states that have no place for padding
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kind: str) -> None:
+    """Prompts on both sides of the window, of unlike lengths, with limits of their own; half sample."""
+    config = getattr(transformers, f"{kind}Config")(**SMALL, **KINDS[kind])
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    draw = torch.Generator().manual_seed(1)
+    asked = []
+    for i in range(11):
+        length, limit = (int(torch.randint(*span, (1,), generator=draw)) for span in ((1, 20), (1, 25)))
+        prompt = torch.randint(4, VOCAB, (length,), generator=draw).tolist()
+        asked.append(Request(prompt, Sampling(0.9 * (i % 2), 1.0, limit), str(i)))
+    alone = [generate(model, [r], [3, 9, 11], batch=1, seed=0)[0] for r in asked]
+
+    for batch in (3, 8, 11):
+        assert generate(model, asked, [3, 9, 11], batch=batch, seed=0) == alone
+    for request, answer in zip(asked[::2], alone[::2], strict=True):
+        ids = list(request.prompt)
+        for token in answer.ids:
+            assert token == int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            ids.append(token)
+        assert answer.truncated == (answer.ids[-1] not in (3, 9, 11))
+    assert {a.truncated for a in alone} == {True, False}
+
+
+def test_a_model_s_own_penalties_do_not_change_what_it_says(model: loading.Model) -> None:
+    """Qwen2.5's generation config has a repetition penalty; a sample would no longer be the policy's."""
+    asked = requests(Sampling(0.0, 1.0, 12))
+    plain = generate(model, asked, [3], batch=4, seed=0)
+    before, model.generation_config.repetition_penalty = model.generation_config.repetition_penalty, 5.0
+    try:
+        assert generate(model, asked, [3], batch=4, seed=0) == plain
+    finally:
+        model.generation_config.repetition_penalty = before

@@ -1,0 +1,165 @@
+"""The pool: order, the same bits for any number of workers, and what is said when one dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from benchmarks.api import Sampling
+from harness.models.generation import Request, generate
+from harness.models.worker_pool import Held, Pool
+from tests.harness.models.tiny_models import tiny_folder
+from tests.paths import ROOT
+
+PROMPTS = [[5 + (3 * n + i) % 26 for i in range(2 + n % 7)] for n in range(9)]
+
+
+# What the workers run, by name.
+def logits(held: Held, ids: list[int], factor: float) -> Any:
+    return (factor * held.model(torch.tensor([ids])).logits).detach().numpy()
+
+
+def threads(held: Held, item: int) -> tuple[int, int]:
+    return torch.get_num_threads(), os.getpid()
+
+
+def picky(held: Held, item: int) -> int:
+    if item == 3:
+        raise ValueError("3 is not liked")
+    return item
+
+
+def fatal(held: Held, item: int) -> int:
+    if item == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def answers(held: Held, batch: list[Request], stop: list[int], seed: int) -> Any:
+    return generate(held.model, batch, stop, batch=len(batch), seed=seed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("model") / "tiny", hidden=64)
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> Iterator[Pool]:
+    with Pool(folder, count=2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def many_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_two_workers_give_the_bits_of_one_in_the_order_of_the_items(
+    folder: Path, two: Pool, many_threads: None
+) -> None:
+    """Also where this process has two threads, which would change the bits of one prompt's logits."""
+    ours = Pool(folder).map("tests.harness.models.test_worker_pool:logits", PROMPTS, 2.0)
+    theirs = two.map("tests.harness.models.test_worker_pool:logits", PROMPTS, 2.0)
+    assert [a.shape[1] for a in ours] == [len(p) for p in PROMPTS]
+    assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_cpu_worker_has_one_thread_and_this_process_gets_its_own_back(
+    folder: Path, two: Pool, many_threads: None
+) -> None:
+    found = two.map("tests.harness.models.test_worker_pool:threads", range(8))
+    assert {count for count, _ in found} == {1}
+    assert len({process for _, process in found} - {os.getpid()}) == 2
+    assert Pool(folder).map("tests.harness.models.test_worker_pool:threads", [0]) == [(1, os.getpid())]
+    assert torch.get_num_threads() == 2
+
+
+def test_sampled_answers_are_the_same_from_two_workers(folder: Path, two: Pool) -> None:
+    requests = [Request(p, Sampling(0.8, 0.9, 6), str(n)) for n, p in enumerate(PROMPTS)]
+    batches = [requests[n : n + 4] for n in range(0, len(requests), 4)]
+    ours = Pool(folder).map("tests.harness.models.test_worker_pool:answers", batches, [3], 7)
+    assert two.map("tests.harness.models.test_worker_pool:answers", batches, [3], 7) == ours
+    assert [len(batch) for batch in ours] == [4, 4, 1]
+
+
+def test_a_value_error_of_the_function_is_raised_here(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^3 is not liked$"):
+        Pool(folder).map("tests.harness.models.test_worker_pool:picky", range(6))
+
+
+def test_a_worker_that_dies_is_one_line_and_a_pool_that_failed_starts_anew(two: Pool) -> None:
+    with pytest.raises(ValueError, match=r"^3 is not liked$"):
+        two.map("tests.harness.models.test_worker_pool:picky", range(6))
+    with pytest.raises(
+        ChildProcessError
+    ) as failure:  # of fresh workers, with nothing left of the failed call
+        two.map("tests.harness.models.test_worker_pool:fatal", range(5))
+    assert str(failure.value) in {
+        f"worker {n} of 2 on cpu was killed (SIGKILL); out of memory?" for n in (1, 2)
+    }
+
+
+def test_no_items_start_nothing(folder: Path) -> None:
+    with Pool(folder / "absent", count=2) as pool:
+        assert pool.map("tests.harness.models.test_worker_pool:picky", []) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "line"),
+    [
+        ("cpu", 0, "workers: a number of processes, 1 or more, not 0"),
+        ("cuda", 99, r"workers: 99 want as many GPUs, and \d+ are here"),
+    ],
+)
+def test_impossible_numbers_of_workers_are_refused(folder: Path, device: str, count: int, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        Pool(folder, device, count=count)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from harness.models.worker_pool import Pool\n"
+        "if __name__ == '__main__':\n"
+        "    pool = Pool(Path(sys.argv[1]), count=2)\n"
+        "    found = pool.map('tests.harness.models.test_worker_pool:threads', [0])\n"
+        "    print(*{p for _, p in found}, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    run = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+    )
+    assert run.stdout
+    workers = [int(process) for process in run.stdout.readline().split()]
+    assert len(workers) == 1 and all(psutil.pid_exists(process) for process in workers)
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    gone = time.monotonic() + 5
+    while any(_runs(process) for process in workers) and time.monotonic() < gone:
+        time.sleep(0.05)
+    assert not any(_runs(process) for process in workers)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,94 @@
+"""The teacher's A-or-B probes, against the model's own probabilities asked one by one."""
+
+import json
+from itertools import permutations
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data import token_sequences
+from harness.data.chat_template import encode_prompt
+from harness.models.loading import load, load_tokenizer
+from harness.signals import preference_probes
+from harness.store.array_file import Flat
+from harness.store.step import Work
+from tests.harness.models.tiny_models import tiny_folder
+
+ANSWERS = {0: ["a b", "c", "d e f"], 3: ["g", "h h h h", "i j"]}
+SETTINGS = {
+    "question": "q {question} x {a} y {b}",
+    "options": ("k", "m"),
+    "max_tokens": 3,
+    "template": None,
+    "dtype": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str, Any]]:
+    """The folder of a run of the step, the teacher's folder, and what it measured."""
+    folder = tmp_path_factory.mktemp("probes")
+    teacher = tiny_folder(folder / "teacher")
+    tokenizer = load_tokenizer(teacher)
+    (folder / "pairs").mkdir()
+    prompt = [
+        {"role": "user", "content": "n"},
+        {"role": "assistant", "content": "o"},
+        {"role": "user", "content": "p"},
+    ]
+    (folder / "pairs" / "prompts.jsonl").write_text(
+        "".join(json.dumps({"row": row, "prompt": prompt}) + "\n" for row in ANSWERS)
+    )
+    end = tokenizer.eos_token_id
+    token_sequences.write(
+        folder / "group",
+        (
+            token_sequences.response(row, [1, 5], [*tokenizer.encode(text, add_special_tokens=False), end])
+            for row, texts in ANSWERS.items()
+            for text in texts
+        ),
+    )
+    (folder / "out").mkdir()
+    inputs = {"model": teacher, "group": folder / "group", "pairs": folder / "pairs"}
+    measured = preference_probes.run(Work(SETTINGS, inputs, folder / "out", {"device": "cpu", "tokens": 64}))
+    return folder, teacher, measured
+
+
+def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
+    asked: tuple[Path, Any, dict[str, Any]],
+) -> None:
+    """Every ordered pair is asked through the model's own forward, one at a time."""
+    folder, teacher, measured = asked
+    model, tokenizer = load(teacher), load_tokenizer(teacher)
+    first, second = (tokenizer.convert_tokens_to_ids(letter) for letter in SETTINGS["options"])
+    expected, masses = [], []
+    for texts in ANSWERS.values():
+        shown = [" ".join(t.split()[:3]) for t in texts]
+        won: dict[int, list[float]] = {i: [] for i in range(3)}
+        for i, j in permutations(range(3), 2):
+            conversation = [
+                {"role": "user", "content": "n"},
+                {"role": "assistant", "content": "o"},
+                {"role": "user", "content": f"q p x {shown[i]} y {shown[j]}"},
+            ]
+            ids = encode_prompt(tokenizer, conversation, template=None)
+            with torch.no_grad():
+                p = model(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
+            won[i].append(float(p[first]))
+            won[j].append(float(p[second]))
+            masses.append(float(p[first] + p[second]))
+        expected += [log(sum(ps) / len(ps)) for ps in won.values()]
+
+    found = Flat(folder / "out", "scores").all()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert measured["probes"] == 12
+    assert measured["letter_mass"] == pytest.approx(sum(masses) / len(masses), rel=1e-4)
+
+
+def test_a_response_over_the_limit_is_cut_and_counted(asked: tuple[Path, Any, dict[str, Any]]) -> None:
+    """Tokens with the end of turn: 3, 2, 4 and 2, 5, 3; the limit is 3."""
+    assert asked[2]["cut"] == 2

@@ -1,0 +1,179 @@
+"""Steps that are killed half-way: what is on the disk is used, and the artifact is as if nothing had been."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.data import token_sequences
+from harness.models import generation
+from harness.signals import stored
+from harness.store import append_log
+from harness.store.append_log import Lines
+from harness.store.step import Step, Work
+from harness.store.store import RECORD, Store
+from tests.harness.models.tiny_models import VOCAB, tiny_folder
+from tests.paths import ROOT
+
+
+def make_model(work: Work) -> dict[str, Any]:
+    """A step: a random Llama."""
+    tiny_folder(work.out)
+    return {}
+
+
+def make_sequences(work: Work) -> dict[str, Any]:
+    """A step: random prompts and responses."""
+    draw = torch.Generator().manual_seed(0)
+    rows = []
+    for row in range(work.settings["count"]):
+        prompt, answer = torch.randint(2, 20, (2,), generator=draw).tolist()
+        ids = torch.randint(4, VOCAB, (prompt + answer,), generator=draw).tolist()
+        rows.append(token_sequences.response(row, ids[:prompt], ids[prompt:]))
+    return token_sequences.write(work.out, rows)
+
+
+def step(kind: str, settings: dict[str, Any], run: str, **inputs: Step) -> Step:
+    return Step(kind, kind, kind, settings, inputs, run, context={"device": "cpu", "batch": 4, "tokens": 64})
+
+
+MODEL = step("model", {}, "tests.harness.store.test_append_log:make_model")
+PROMPTS = step("pairs", {"count": 60}, "tests.harness.store.test_append_log:make_sequences")
+MANY = step("pairs", {"count": 1_000}, "tests.harness.store.test_append_log:make_sequences")
+SAMPLED = {"temperature": 1.0, "top_p": 0.9, "max_tokens": 40, "samples": 1, "seed": 0, "template": None}
+ROLLOUTS = step(
+    "rollouts",
+    SAMPLED | {"drop_truncated": False},
+    "harness.signals.rollouts:run",
+    model=MODEL,
+    prompts=PROMPTS,
+)
+TOP = step(
+    "signals",
+    {"form": "topk", "k": 4, "dtype": "float32"},
+    "harness.signals.stored:run",
+    model=MODEL,
+    sequences=MANY,
+)
+
+
+def killed(root: Path, wanted: Step, enough: Callable[[Path], bool]) -> Path:
+    """The folder that a step left: killed in a process of its own once there is `enough` on the disk."""
+    store = Store(root)
+    for source in wanted.sources.values():
+        store.make(source)
+    name = "ROLLOUTS" if wanted is ROLLOUTS else "TOP"
+    code = (
+        "from pathlib import Path\nfrom harness.store import append_log\n"
+        "from harness.store.store import Store\n"
+        f"from tests.harness.store.test_append_log import {name}\n"
+        f"append_log.SECONDS = 0.0\nStore(Path({str(root)!r})).make({name})"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    left = root / "unfinished" / wanted.id
+    while not enough(left):
+        assert child.poll() is None, "it ended before it was killed"
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    return left
+
+
+def left_alone(root: Path, wanted: Step) -> Path:
+    """The artifact of a store in which nothing was killed."""
+    store = Store(root)
+    for source in wanted.sources.values():
+        store.make(source)
+    return store.make(wanted)
+
+
+def assert_same(a: Path, b: Path) -> None:
+    """Byte for byte; of the record all but the seconds."""
+    names = sorted(p.name for p in a.iterdir())
+    assert names == sorted(p.name for p in b.iterdir())
+    for name in names:
+        if name != RECORD:
+            assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    records = [json.loads((folder / RECORD).read_text()) for folder in (a, b)]
+    assert records[0]["measured"] == records[1]["measured"]
+
+
+def test_answers_of_a_killed_step_are_not_decoded_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = left_alone(tmp_path / "alone", ROLLOUTS)
+    lines = Lines(tmp_path / "killed" / "unfinished" / ROLLOUTS.id)
+    killed(tmp_path / "killed", ROLLOUTS, lambda left: len(lines.read()[0]) >= 10)
+    known = len(lines.read()[0])
+    assert 10 <= known < 60
+    [file] = (tmp_path / "killed" / "unfinished" / ROLLOUTS.id).glob("*.jsonl")
+    with file.open("a") as torn:
+        torn.write('{"key": "0')
+
+    with caplog.at_level(logging.INFO, generation.__name__):
+        again = Store(tmp_path / "killed").make(ROLLOUTS)
+    assert f"{known} of 60 answers were kept from before" in caplog.messages
+    assert_same(alone, again)
+    assert not (tmp_path / "killed" / "unfinished" / ROLLOUTS.id).exists()
+
+
+def test_windows_of_a_killed_pass_are_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = left_alone(tmp_path / "alone", TOP)
+    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "done.json").exists())
+    done, _ = json.loads((left / "signals" / "done.json").read_text())
+    assert 0 < done < 1_000
+    for array in (left / "signals").glob("*.bin"):  # part of a window, as a kill may leave it
+        with array.open("ab") as torn:
+            torn.write(b"torn")
+
+    computed = []
+    compute = stored._of_window
+
+    def counted(*given: Any) -> Any:
+        computed.append(next(one for one in given if isinstance(one, range)))
+        return compute(*given)
+
+    monkeypatch.setattr(stored, "_of_window", counted)
+    again = Store(tmp_path / "killed").make(TOP)
+    assert [(w.start, w.stop) for w in computed] == [
+        (first, min(first + stored.WINDOW, 1_000)) for first in range(done, 1_000, stored.WINDOW)
+    ]
+    assert_same(alone, again)
+    assert not left.exists()
+
+
+def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    monkeypatch.setattr("harness.store.store._to_disk", lambda folder: None)  # only publication waits
+    monkeypatch.setattr(append_log, "SECONDS", 1e9)
+    left_alone(tmp_path, ROLLOUTS)
+    left_alone(tmp_path, TOP)
+
+    assert not waited
+
+
+def test_rows_are_read_back_from_every_file_and_torn_lines_are_counted(tmp_path: Path) -> None:
+    one, two = Lines(tmp_path / "new"), Lines(tmp_path / "new")
+    one.add({"a": 1}, [2])
+    two.add("three")
+    for lines in (one, two):
+        lines.close()
+    (tmp_path / "new" / "x.jsonl").write_bytes(b'{"a": 1}')
+    rows, torn = Lines(tmp_path / "new").read()
+
+    assert sorted(map(str, rows)) == ["[2]", "three", "{'a': 1}"] and torn == 1
+    nothing = Lines(None)
+    nothing.add(1)
+    assert nothing.read() == ([], 0)

@@ -1,0 +1,139 @@
+"""Suites: strict YAML, one clear line for each fault."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+
+import methods
+from harness.suite import loading
+from methods.api import Training
+from tests.paths import TINY
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.lr=fast", "training.lr: given 'fast'; input should be a valid number"),
+        ("training.lr=-1", "training.lr: given -1; input should be greater than 0"),
+        ("trainin.lr=1", "trainin: unknown key; did you mean 'training'?"),
+        ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
+        ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
+        ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
+        ("benchmarks.mt-bench.data=3", "benchmarks.mt-bench.data: given 3"),
+        ("name=a b", "name: given 'a b'"),
+        ("lr", "--set lr: must be key=value"),
+    ],
+)
+def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override: str, message: str) -> None:
+    with pytest.raises(ValueError) as e:
+        loading.load(TINY, [override])
+    assert message in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bta": 1}, "methods.DPO.bta: unknown; did you mean 'beta'?"),
+        ({"beta": "big"}, "methods.DPO: beta: given 'big'; input should be a valid number"),
+        ({"training": {"lr": "fast"}}, "methods.DPO.training: lr: given 'fast'"),
+        ({"training": {"lrr": 1}}, "methods.DPO.training: lrr: unknown key; did you mean 'lr'?"),
+    ],
+)
+def test_a_fault_in_a_methods_settings_is_one_line(settings: dict[str, object], message: str) -> None:
+    loaded = loading.load(TINY).model_copy(update={"methods": {"DPO": settings}})
+    with pytest.raises(ValueError) as e:
+        loading.configured(loaded, methods.registry()["DPO"])
+    assert message in str(e.value)
+
+
+def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
+    loaded = loading.load(TINY, ["training.lr=5e-7", "methods.DPO.beta=1e-2"])
+    hp, training = loading.configured(loaded, methods.registry()["DPO"])
+
+    assert training.lr == 5e-7
+    assert hp.beta == 1e-2
+
+
+def test_published_settings_give_way_to_the_suites_and_those_to_the_methods_own() -> None:
+    loaded = loading.load(TINY, ["methods.DPO.training.lr=0.5"])
+    published = methods.registry()["DPO"].training
+    _, training = loading.configured(loaded, methods.registry()["DPO"])
+
+    assert training == Training(lr=0.5, epochs=1, batch_size=16, source="suite")
+    assert (published.lr, published.batch_size) == (5e-7, 128)
+
+
+def test_a_suite_that_does_not_exist_is_told_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match="no suite 'poket'; did you mean 'pocket'"):
+        loading.load("poket")
+    with pytest.raises(ValueError, match=r"no suite file nowhere\.yaml"):
+        loading.load("nowhere.yaml")
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [1", "x.yaml:1: not YAML"), ("- 1", "a mapping of keys")])
+def test_what_is_not_a_suite_is_told_with_its_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError) as e:
+        loading.load(str(tmp_path / "x.yaml"))
+    assert message in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["pocket", "real-text"])
+def test_the_suites_that_ship_are_valid(name: str) -> None:
+    loaded = loading.load(name)
+    for method in loaded.methods:
+        loading.configured(loaded, methods.registry()[method])
+
+
+def test_a_suite_takes_the_keys_of_the_one_it_extends(tmp_path: Path) -> None:
+    """Mappings are merged key by key; what stands in the file itself wins; null takes a benchmark away."""
+    own = tmp_path / "own.yaml"
+    own.write_text(f"extends: {TINY}\nname: own\nmethods: {{SimPO: {{}}}}\nbenchmarks: {{openllm: null}}\n")
+    base, found = loading.load(TINY), loading.load(str(own))
+    assert found.methods == {**base.methods, "SimPO": {}}
+    assert found.name == "own" and found.pairs == base.pairs
+    assert found.benchmarks.openllm is None and found.benchmarks.rule == base.benchmarks.rule
+
+
+def test_suites_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(ValueError, match=r"b\.yaml: extends .*a\.yaml, which extends it"):
+        loading.load(str(tmp_path / "a.yaml"))
+
+
+def test_one_reference_or_several() -> None:
+    one = loading.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.alpaca_eval
+    several = loading.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.alpaca_eval
+    assert one and several
+    assert (one.reference, several.reference) == (("DCKD",), ("ADPA", "DCKD"))
+
+
+def test_the_whole_comparison_has_every_entry_and_the_small_one_the_papers_rows() -> None:
+    every, small = loading.load("pocket-all"), loading.load("pocket")
+    assert set(every.methods) == {m.name for m in methods.BUILT_IN}
+    assert set(small.methods) == {m.name for m in methods.BUILT_IN if m.kind == "paper"}
+    for method in methods.BUILT_IN:
+        loading.configured(every, method)
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-all"])
+def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
+    """Each grid has all its trials in the table, and the one marked best is what the suite holds."""
+    loaded = loading.load(name)
+    with (loading.named(name).with_suffix(".tuning.csv")).open() as f:
+        trials = list(csv.DictReader(f))
+    for method, grid in loaded.tuning.items():
+        own = [t for t in trials if t["method"] == method]
+        if not own:
+            continue  # in the table of the suite that this one extends
+        assert len(own) == math.prod(len(values) for values in grid.values()), method
+        (best,) = [t for t in own if t["best"]]
+        assert float(best["rule_score"]) == max(float(t["rule_score"]) for t in own)
+        held = loaded.methods[method] or {}
+        assert held["training"]["lr"] == float(best["lr"]), method
+        if best["setting"]:
+            assert held[best["setting"]] == float(best["value"]), method

@@ -1,0 +1,237 @@
+"""Trainings that are killed: what comes out is what an undisturbed one gives, byte for byte."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401  (once, not in each process)
+
+from harness.store.step import Work
+from harness.train import checkpoints
+from harness.train import step as train
+from harness.train.checkpoints import Every, states
+from tests.harness.cli.test_bench_run import ENV, ROOT
+from tests.harness.models.tiny_models import tiny_folder
+from tests.harness.train.test_online import SETTINGS as ONLINE
+from tests.harness.train.test_train import CONTEXT, inputs
+
+TRAINING = {"lr": 3e-3, "epochs": 20, "batch_size": 4}
+RESULTS = ("model.safetensors", "metrics.jsonl", "training.json")
+METHODS: dict[str, dict[str, Any]] = {
+    "SFT": {},
+    "DPO": {"beta": 0.5},
+    "KTO": {},  # has step_stats
+    "DPPO[token]": {"batches": 2, "passes": 3},  # draws buffers, and has a value head and step_stats
+    "GKD": {},
+}
+IN_CI = ("DPO", "DPPO[token]")
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["harness.train.step", "tests.harness.train.test_checkpoints"])
+
+
+def work_of(
+    folder: Path, method: str, out: str, training: dict[str, Any] | None = None, **context: Any
+) -> Work:
+    """A training of 60 optimizer steps."""
+    given = inputs(folder) if not (folder / "start").exists() else None
+    if given is None:
+        views = {f"view.{side}": folder / side for side in ("chosen", "rejected")}
+        refs = {f"signal.{side}.ref": folder / f"ref_{side}" for side in ("chosen", "rejected")}
+        given = {"start": folder / "start", **views, **refs}
+    given |= {
+        "view.mismatched": given["view.rejected"],
+        "signal.mismatched.ref": given["signal.rejected.ref"],
+    }
+    settings = {"training": {**TRAINING, **(training or {})}, "seed": 0, "precision": "no", "checkpoints": 3}
+    settings["hp"] = METHODS[method]
+    if method in ("DPPO[token]", "GKD"):
+        live = {f"live.{role}": folder / role for role in ("teacher", "teacher_ref")}
+        for seed, path in enumerate(live.values(), 5):  # two, or DPPO would whiten noise
+            if not path.exists():
+                tiny_folder(path, hidden=24, seed=seed)
+        given = {k: v for k, v in given.items() if not k.startswith("signal.")}
+        given |= {**live, "live.ref": folder / "start", "view.policy_rollout": folder / "chosen"}
+        settings = {**ONLINE, **settings}
+    where = folder / out / "out"
+    where.mkdir(parents=True, exist_ok=True)
+    told = {**CONTEXT, "batch": 4, "checkpoint_every": "2", **context, "method": method}
+    return Work(settings, given, where, told, folder / out / "kept")
+
+
+def run(work: Work) -> None:
+    """A training in a process of its own, with one thread."""
+    torch.set_num_threads(1)
+    (work.out / "measured.json").write_text(json.dumps(train.run(work)))
+
+
+def started(work: Work) -> Any:
+    process = FORKS.Process(target=run, args=(work,))
+    process.start()
+    return process
+
+
+def last(folder: Path | None) -> int:
+    assert folder
+    found = states(folder)
+    return int(found[-1].name.removeprefix("state-")) if found else 0
+
+
+def killed_after(work: Work, steps: int, wait: float) -> None:
+    """SIGKILL some moment after the checkpoint of a step was written, whatever the training does then."""
+    process = started(work)
+    while last(work.kept) < steps:
+        assert process.exitcode is None, f"it ended with {process.exitcode} before step {steps}"
+        time.sleep(0.001)
+    time.sleep(wait)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def undisturbed(folder: Path, method: str) -> Work:
+    work = work_of(folder, method, "undisturbed", checkpoint_every="1000")
+    process = started(work)
+    process.join()
+    assert process.exitcode == 0 and not states(work.kept or folder)
+    return work
+
+
+def same(one: Work, two: Work) -> None:
+    for name in RESULTS:
+        assert (one.out / name).read_bytes() == (two.out / name).read_bytes(), name
+    for name in ("1", "2", "3"):
+        model = f"checkpoints/{name}/model.safetensors"
+        assert (one.out / model).read_bytes() == (two.out / model).read_bytes(), model
+    told = [json.loads((work.out / "measured.json").read_text()) for work in (one, two)]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    "method", [m if m in IN_CI else pytest.param(m, marks=pytest.mark.slow) for m in METHODS]
+)
+def test_a_training_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path, method: str) -> None:
+    """Two kills at random steps; what each wrote beside its checkpoints is lost, as `Store` would do."""
+    whole, chance = undisturbed(tmp_path, method), random.Random()
+    work = work_of(tmp_path, method, "killed")
+    for least in (6, 36):
+        killed_after(work, least + chance.randrange(10), chance.random() / 50)
+        reached = last(work.kept)
+        assert least <= reached < 60
+        for path in [p for p in work.out.iterdir() if p.is_file()]:
+            path.unlink()
+    process = started(work)
+    process.join()
+    assert process.exitcode == 0 and reached >= 36
+    same(whole, work)
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    work = work_of(tmp_path, "DPO", "killed")
+    killed_after(work, 10, 0.0)
+    assert work.kept
+    torn = work.kept / "writing"
+    torn.mkdir(exist_ok=True)
+    (torn / "model.safetensors").write_bytes(b"torn")
+    before = last(work.kept)
+    assert before >= 10
+    process = started(work)
+    process.join()
+    assert process.exitcode == 0
+    same(undisturbed(tmp_path, "DPO"), work)
+
+
+def limited(work: Work) -> None:
+    """A training that can write no file of more than 8 KB; its weights have some 23."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+    try:
+        run(work)
+    except OSError as e:
+        (work.out / "told").write_text(str(e))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    work = work_of(tmp_path, "DPO", "full")
+    killed_after(work, 10, 0.0)
+    before = last(work.kept)
+    process = FORKS.Process(target=limited, args=(work,))
+    process.start()
+    process.join()
+    assert "a checkpoint could not be written" in (work.out / "told").read_text()
+    assert last(work.kept) == before
+    (work.out / "told").unlink()
+    process = started(work)
+    process.join()
+    same(undisturbed(tmp_path, "DPO"), work)
+
+
+def test_every_generator_of_random_numbers_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """accelerate keeps silent where it can't restore one."""
+    drawn: list[tuple[float, float, float]] = []
+    save, load = checkpoints.Checkpoints._save, checkpoints.Checkpoints._load
+
+    def draw() -> None:
+        drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))
+
+    def saving(self: checkpoints.Checkpoints, folder: Path) -> None:
+        save(self, folder)
+        draw()
+
+    def loading(self: checkpoints.Checkpoints, folder: Path) -> None:
+        load(self, folder)
+        draw()
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_save", saving)
+    monkeypatch.setattr(checkpoints.Checkpoints, "_load", loading)
+    train.run(work_of(tmp_path, "DPO", "out", checkpoint_every="59"))
+    train.run(work_of(tmp_path, "DPO", "out", checkpoint_every="59"))
+    first_load, saved, second_load = drawn
+    assert saved == second_load != first_load
+
+
+@pytest.mark.parametrize(
+    "text, every", [("200", Every(steps=200)), ("5m", Every(seconds=300)), ("0.5m", Every(seconds=30))]
+)
+def test_how_often_a_checkpoint_is_written_is_steps_or_minutes(text: str, every: Every) -> None:
+    assert Every.of(text) == every
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "m", "5s", "nanm", "infm", "1.5", "0m"])
+def test_another_way_to_say_it_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="optimizer steps such as 200, or minutes such as 5m"):
+        Every.of(text)
+
+
+def test_a_run_that_gets_sigterm_writes_a_checkpoint_and_asks_to_be_started_again(tmp_path: Path) -> None:
+    """SIGTERM to `bench run` in the teacher's longest stage: one line, code 75, and a checkpoint."""
+    words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT"]
+    words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
+    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
+    told = subprocess.PIPE
+    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    metrics: list[Path] = []
+    while not metrics or len(metrics[0].read_text().splitlines()) < 3:  # short trainings write one line
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.01)
+        metrics = list(tmp_path.glob("store/partial/*/metrics.jsonl"))
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=60)
+
+    assert child.returncode == 75, errors
+    (state,) = tmp_path.glob("store/unfinished/*/state-*")
+    step = state.name.removeprefix("state-")
+    assert errors.strip() == f"bench: stopped by SIGTERM after step {step}; the same command goes on"
+    assert not list(tmp_path.glob("store/partial/*"))

@@ -1,0 +1,212 @@
+"""Trainings in several processes on gloo: the numbers of one, and nothing that outlives the parent."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from harness.store.step import Work
+from harness.train import accelerate_setup
+from harness.train import step as train
+from harness.train.checkpoints import states
+from tests.harness.cli.test_bench_run import ENV, ROOT
+from tests.harness.train.test_checkpoints import same, started, work_of
+
+SHORT = {"epochs": 4}  # 12 optimizer steps
+SHARDED = """\
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+fsdp_config:
+  fsdp_version: 2
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_state_dict_type: SHARDED_STATE_DICT
+  fsdp_cpu_ram_efficient_loading: false
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+"""
+
+
+def metrics(work: Work) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (work.out / "metrics.jsonl").read_text().splitlines()]
+
+
+def alike(one: Work, several: Work) -> None:
+    """Losses to 1e-4 (a loss of 1e-3 is a difference of log-probs of -30), weights to 1e-5, both absolute
+    1e-6: float32 sums in another order, which AdamW amplifies.
+    """
+    assert len(metrics(one)) == len(metrics(several)) > 0
+    for a, b in zip(metrics(one), metrics(several), strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
+    for name in ("model.safetensors", "checkpoints/1/model.safetensors"):
+        a, b = load_file(one.out / name), load_file(several.out / name)
+        assert a.keys() == b.keys()
+        for key in a:
+            torch.testing.assert_close(a[key], b[key], rtol=1e-5, atol=1e-6)
+    assert {p.name for p in one.out.iterdir()} == {p.name for p in several.out.iterdir()}
+
+
+COUNTS = ("steps", "tokens", "examples", "drawn", "truncated", "flops", "parameters")
+
+
+@pytest.mark.parametrize(
+    "method, count, batch",
+    [
+        ("DPO", 2, 4),
+        pytest.param("DPO", 4, 3, marks=pytest.mark.slow),  # one of them has nothing to do
+        pytest.param("KTO", 2, 5, marks=pytest.mark.slow),
+        pytest.param("GKD", 2, 4, marks=pytest.mark.slow),
+        pytest.param("DPPO[token]", 4, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_any_number_of_processes_takes_the_steps_of_one(
+    tmp_path: Path, method: str, count: int, batch: int
+) -> None:
+    training = {**SHORT, "batch_size": batch}
+    one = work_of(tmp_path, method, "one", training)
+    several = work_of(tmp_path, method, "several", training, processes=count, tokens=60)
+    alone, together = train.run(one), train.run(several)
+    assert together["processes"] == count
+    assert {k: alone[k] for k in COUNTS} == {k: together[k] for k in COUNTS}
+    alike(one, several)
+
+
+def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> Work:
+    config = folder / "fsdp.yaml"
+    config.write_text(SHARDED)
+    return work_of(
+        folder, method, out, {**SHORT, **training}, processes=0, accelerate_config=str(config), tokens=60
+    )
+
+
+@pytest.mark.slow
+def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path) -> None:
+    one, several = work_of(tmp_path, "DPO", "one", SHORT), sharded(tmp_path, "several")
+    train.run(one)
+    train.run(several)
+    assert list((several.kept or tmp_path).glob("state-*/pytorch_model_fsdp_0/*.distcp")), (
+        "it was not sharded"
+    )
+    alike(one, several)
+
+
+def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.yaml"
+    for text, told in (
+        ("distributed_type: DEEPSPEED", "DeepSpeed: accelerate steps its optimizer in each backward pass"),
+        ("- a", "no distributed_type"),
+        ("a: [", "not YAML"),
+    ):
+        config.write_text(text)
+        with pytest.raises(ValueError, match=told):
+            train.run(Work({}, {}, tmp_path, {"accelerate_config": str(config)}))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ValueError, match="DeepSpeed: accelerate steps"):
+        accelerate_setup.accelerator_of("no", "cpu", online=False)
+
+
+@pytest.mark.slow
+def test_an_online_method_is_not_sharded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs whole weights in every process"):
+        train.run(sharded(tmp_path, "out", "GKD"))
+
+
+@pytest.mark.slow
+def test_a_fault_of_a_process_is_the_fault_of_the_step(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"DPO: step [0-9]+: loss .* lower lr"):
+        train.run(work_of(tmp_path, "DPO", "out", {"lr": 1e30}, processes=2))
+
+
+def ranks(pid: int) -> list[psutil.Process]:
+    """The training processes below one, launchers left out."""
+    below = psutil.Process(pid).children(recursive=True)
+    return [p for p in below if "RANK" in _environment(p)]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def training_in_two(work: Work, steps: int) -> tuple[Any, list[psutil.Process]]:
+    """A started training of two processes once it has a checkpoint of that many steps or more."""
+    process = started(work)
+    assert work.kept
+    while not [s for s in states(work.kept) if int(s.name.removeprefix("state-")) >= steps]:
+        assert process.exitcode is None
+        time.sleep(0.01)
+    return process, psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "sharded"])
+def test_processes_end_with_their_parent_and_their_training_goes_on(tmp_path: Path, kind: str) -> None:
+    def work(out: str) -> Work:
+        if kind == "sharded":
+            return sharded(tmp_path, out, epochs=40)
+        return work_of(tmp_path, "DPO", out, {"epochs": 40}, processes=2)
+
+    whole, cut = work("whole"), work("cut")
+    first = started(whole)
+    first.join()
+    assert first.exitcode == 0
+    parent, below = training_in_two(cut, 4)
+    assert len([p for p in below if "RANK" in _environment(p)]) == 2
+    os.kill(parent.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(below, timeout=60)
+    assert not alive
+    parent.join()
+    again = started(cut)
+    again.join()
+    assert again.exitcode == 0
+    same(whole, cut)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_step_with_the_place_of_its_log(tmp_path: Path) -> None:
+    runs, told = tmp_path / "runs", subprocess.PIPE
+    words = ["run", "tests/tiny.yaml", "--runs", str(runs), "--only", "SFT", "--processes", "2"]
+    words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
+    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
+    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    while not list(runs.glob("store/partial/*/metrics.jsonl")):
+        assert child.poll() is None
+        time.sleep(0.01)
+    ranks(child.pid)[1].kill()
+    _, errors = child.communicate(timeout=120)
+
+    assert child.returncode == 1 and len(errors.strip().splitlines()) == 1
+    log = errors.strip().rpartition("log: ")[2]
+    assert "the processes of a training ended" in errors and Path(log).is_file()
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_run_reaches_its_processes(tmp_path: Path) -> None:
+    told = subprocess.PIPE
+    words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT", "--processes", "2"]
+    words += ["--set", "pairs.tiny.teacher.pretrain.epochs=400"]
+    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
+    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    while not any(
+        len(m.read_text().splitlines()) > 2 for m in tmp_path.glob("store/partial/*/metrics.jsonl")
+    ):
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=120)
+
+    assert child.returncode == 75
+    (state,) = tmp_path.glob("store/unfinished/*/state-*")
+    step = state.name.removeprefix("state-")
+    assert errors.strip() == f"bench: stopped by SIGTERM after step {step}; the same command goes on"

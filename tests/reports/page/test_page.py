@@ -1,0 +1,215 @@
+"""The report page without a browser: one file that loads nothing, safe, and a function of its rows."""
+
+import base64
+import hashlib
+import json
+import random
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reports.page import label_placement, page, plan_view, scatter_figures, table_views
+from reports.page.scatter_figures import Point
+from reports.records import jsonl, run_folder, texts
+from reports.records.run_folder import Rows
+from reports.records.texts import Made
+from reports.tables.table import Column
+from tests.reports.page import page_run
+
+
+class Elements(HTMLParser):
+    """Every element's tag and attributes, and the text of scripts and styles in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.cdata_elem:
+            self.raw.append((self.cdata_elem, data))
+
+    def scripts(self) -> list[dict[str, str | None]]:
+        return [attrs for tag, attrs in self.found if tag == "script"]
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return page.render(page_run.rows(), page_run.texts(), page_run.made())
+
+
+def blocks(html: str) -> dict[str, object]:
+    found = re.findall(r'<script type="application/json" id="([\w-]+)">(.*?)</script>', html, re.S)
+    return {name: json.loads(text) for name, text in found}
+
+
+def test_a_page_loads_nothing(html):
+    """No element names another file, and neither style nor drawings fetch one."""
+    for tag, attrs in Elements(html).found:
+        assert tag not in ("link", "iframe", "object", "embed", "img", "base"), tag
+        for name in ("src", "srcset", "xlink:href", "action", "data"):
+            assert name not in attrs, (tag, name)
+        assert (attrs.get("href") or "#").startswith("#"), attrs
+    style = next(text for tag, text in Elements(html).raw if tag == "style")
+    assert "url(" not in style and "@import" not in style
+    assert not re.search(
+        r"\b(fetch\(|eval\(|XMLHttpRequest|WebSocket|innerHTML|outerHTML|insertAdjacentHTML)", html
+    )
+
+
+def test_the_policy_names_the_very_style_and_script_of_the_page(html):
+    parsed = Elements(html)
+    meta = next(
+        a for t, a in parsed.found if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
+    style = "".join(text for tag, text in parsed.raw if tag == "style")
+    code = next(text for tag, text in parsed.raw if tag == "script")  # the data stand after it
+    hashes = [base64.b64encode(hashlib.sha256(x.encode()).digest()).decode() for x in (style, code)]
+    allowed = f"style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
+    assert meta["content"] == f"default-src 'none'; {allowed}; base-uri 'none'"
+    assert not [a for _, a in parsed.found if "style" in a or any(n.startswith("on") for n in a)]
+
+
+def test_a_script_in_an_answer_is_data(html):
+    """It adds no element, and comes back letter by letter from the data."""
+    plain = page.render(page_run.rows(), page_run.texts(said="nothing"), page_run.made())
+    count = [len(Elements(text).found) for text in (html, plain)]
+    assert count[0] == count[1]
+    strings = blocks(html)["texts-0"]["strings"]
+    assert f"ADPA says {page_run.SCRIPT}" in strings
+    assert [s.get("type") for s in Elements(html).scripts()] == [None, *["application/json"] * 3]
+
+
+def test_a_script_in_a_name_is_text():
+    """Names of methods and notes stand in the document itself, and in the drawings."""
+    methods = ("Teacher", "Student", page_run.SCRIPT, "ADPA")
+    found = Elements(page.render(page_run.rows(methods), page_run.texts(methods), page_run.made()))
+    assert len(found.scripts()) == 4 and not [t for t, _ in found.found if t == "img"]
+
+
+def test_the_order_of_rows_does_not_matter(html):
+    """The order of costs is that of methods, the order of summaries that of columns; no other counts."""
+    rng, rows = random.Random(1), page_run.rows()
+    measured, trained, said = (list(x) for x in (rows.measured, rows.trained, page_run.texts()))
+    for part in (measured, trained, said):
+        rng.shuffle(part)
+    assert page.render(rows._replace(measured=measured, trained=trained), said, page_run.made()) == html
+
+
+@pytest.mark.parametrize("kept", ["measured", "paid", "trained", "summed"])
+def test_a_run_with_one_kind_of_rows_makes_a_page(kept):
+    html = page.render(Rows(**{kept: getattr(page_run.rows(), kept)}))
+    assert "<h1>" in html and 'href="#answers"' not in html and 'href="#plan"' not in html
+
+
+def test_texts_and_steps_without_tables_make_a_page():
+    html = page.render(Rows(), page_run.texts(), page_run.made())
+    assert "No benchmark was measured" in html and 'href="#answers"' in html
+
+
+def test_a_string_stands_once_in_a_block(html):
+    """A reference's answer stands in every judgment against it, and once in the page."""
+    data = blocks(html)
+    strings = data["texts-0"]["strings"]
+    assert len(strings) == len(set(strings))
+    assert html.count("ADPA says \\u003cscript>") == 2  # one for each benchmark
+
+
+def test_a_page_is_made_of_a_folder_alone(tmp_path: Path):
+    """Rows and texts written and read again give the page of the rows themselves."""
+    run_folder.write(page_run.rows(), tmp_path)
+    jsonl.write(page_run.texts(), tmp_path / "texts.jsonl")
+    jsonl.write(page_run.made(), tmp_path / "steps.jsonl")
+    path = page.write(tmp_path)
+    assert path.name == "report.html"
+    assert path.read_text() == page.render(page_run.rows(), page_run.texts(), page_run.made())
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_line_that_is_no_text_is_named(tmp_path: Path):
+    (tmp_path / "texts.jsonl").write_text('{"method": "ADPA"}\n')
+    with pytest.raises(ValueError, match=r"texts.jsonl:1: not a text; keys must be pair, dataset, method"):
+        texts.read_texts(tmp_path / "texts.jsonl")
+
+
+def test_a_cell_of_the_main_table_leads_to_its_answers(html):
+    """OpenLLM has no texts, so its cells lead nowhere."""
+    row = next(r for r in html.split("<tr ") if 'data-method="SFT"' in r)
+    links = re.findall(r'href="(#bench[^"]*)"', row)
+    assert links == [
+        "#bench=mt-bench&amp;judge=rule&amp;data=data&amp;pair=pair&amp;a=SFT",
+        "#bench=alpaca-eval&amp;judge=rule&amp;ref=ADPA&amp;data=data&amp;pair=pair&amp;a=SFT",
+    ]
+
+
+def test_a_column_leads_to_the_judge_and_reference_that_it_names():
+    sets = [
+        table_views.Of("p", "d", "alpaca-eval", "win_rate", j, r)
+        for j in ("gpt", "rule")
+        for r in ("ADPA", "DPO")
+    ]
+    column = Column("alpaca-eval.win_rate vs DPO by rule", "", "share")
+    assert table_views.link("p", "d", "SFT", column, sets).startswith(
+        "#bench=alpaca-eval&judge=rule&ref=DPO&"
+    )
+    assert not table_views.link("p", "other", "SFT", column, sets)
+
+
+def test_cells_of_every_table_of_values_lead_to_their_answers_and_differences_to_both(html):
+    found = Elements(html).found
+    hrefs = {attrs["href"] for tag, attrs in found if tag == "a"}
+    assert "#bench=mt-bench&judge=rule&data=data&pair=pair&a=SFT" in hrefs  # the main table
+    assert "#bench=mt-bench&judge=rule&data=data&pair=pair&a=SFT&b=Student" in hrefs  # the comparison
+    assert "#bench=alpaca-eval&judge=rule&ref=ADPA&data=data&pair=pair&a=ADPA&b=Student" in hrefs
+
+
+def test_every_drawing_is_whole_and_says_its_numbers(html):
+    """MT-Bench of ADPA: (3 + q) mod 10 + 1 over six questions and two turns, from 4 to 9: 6.50."""
+    drawings = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(drawings) > 8
+    for drawing in drawings:
+        ET.fromstring(drawing)
+    said = re.findall(r'aria-label="(ADPA: 6\.50 \[[^"]*)"', html)
+    assert said and all(re.fullmatch(r"ADPA: 6\.50 \[\d\.\d\d, \d\.\d\d\]", s) for s in said)
+    for told in ("ADPA, step 20: 2.00", "ADPA, math: 5.30", "ADPA, on the probe: 71.43", "ADPA, after: 2.00"):
+        assert f'aria-label="{told}"' in html
+
+
+def test_a_front_holds_what_nothing_beats_at_its_cost():
+    """B is beaten by A, which is cheaper and better; D costs as much as C and is worse."""
+    points = [Point(m, x, y, "") for m, x, y in (("A", 1, 5), ("B", 2, 4), ("C", 3, 9), ("D", 3, 8))]
+    assert [p.method for p in scatter_figures.pareto(points)] == ["A", "C"]
+
+
+def test_names_of_close_points_are_put_apart():
+    """Two points 4 px apart: the right place is taken by the first name, so the second goes elsewhere."""
+    first, second = label_placement.place([(100, 100), (104, 100)], ["first", "second"], (300, 200))
+    assert first.align != second.align or first.dy != second.dy
+    (edge,) = label_placement.place([(295, 100)], ["right"], (300, 200))
+    assert edge.align == "right"  # there is no room on that side
+
+
+def test_a_lineage_is_told_first_to_last():
+    """SFT took 2 s and its start 1 s; what is unusual is marked, what all share is not a column."""
+    trained = plan_view.trained(page_run.made())
+    assert [(t.name, t.stages, t.steps, t.seconds) for t in trained] == [
+        ("SFT", ["init student", "SFT"], 2, 3.0),
+        ("ADPA", ["init student", "ADPA"], 2, 5.0),
+    ]
+    settings = plan_view.settings(page_run.made())
+    assert settings.columns == ["hyper-parameters", "lr"]
+    assert settings.rows[1] == ("ADPA", [("beta 0.1", False), ("0.002", True)])
+    assert settings.shared == [("epochs", "1")]
+
+
+def test_rows_of_several_seeds_are_told_apart():
+    made = [Made(str(s), "train", "SFT", 1.0, (), (), (("pair", "data", "SFT", s),)) for s in (0, 1)]
+    assert [t.name for t in plan_view.trained(made)] == ["SFT, seed 0", "SFT, seed 1"]

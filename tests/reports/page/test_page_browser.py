@@ -1,0 +1,230 @@
+"""The report page in headless Chromium, opened from disk as a reader opens it."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reports.page import page
+from tests.reports.page import page_run
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (apt-get install chromium)")
+SIZES = ((380, 800), (1400, 900))
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(page.render(page_run.rows(), page_run.texts(), page_run.made()))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as started:
+        # No sandbox: tests may run as root in a container, and the page is our own.
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Tab:
+    """An open page, with everything that it complained of and every address that it asked for."""
+
+    def __init__(self, browser, size=(1400, 900), scheme="light"):
+        width, height = size
+        self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url.partition("#")[0]))
+
+    def texts(self, selector: str) -> list[str]:
+        return self.page.locator(selector).all_inner_texts()
+
+    def column(self, at: int) -> list[str]:
+        return self.texts(f"#sheet-results tbody tr:visible > :nth-child({at})")
+
+
+@pytest.fixture
+def tab(browser) -> Iterator[Tab]:
+    opened = Tab(browser)
+    yield opened
+    opened.page.close()
+    assert opened.complaints == []
+
+
+def test_a_page_asks_for_itself_alone_and_complains_of_nothing(tab, address):
+    for sheet in ("results", "training", "tables", "plan", "answers"):
+        tab.page.goto(f"{address}#{sheet}")
+        assert tab.page.locator(".sheet.open").get_attribute("id") == f"sheet-{sheet}"
+    tab.page.goto("about:blank")
+    assert set(tab.asked) == {address}
+
+
+def test_a_column_sorts_down_then_up_then_back(tab, address):
+    """MT-Bench rises with the row: 3.5, 4.5, 5.5, 6.5."""
+    tab.page.goto(address)
+    head = tab.page.locator("#sheet-results thead button", has_text="MT-Bench")
+    given = ["Teacher", "Student", "SFT", "ADPA"]
+    for sort, expected in (("descending", given[::-1]), ("ascending", given), (None, given)):
+        head.click()
+        assert tab.column(1) == expected
+        assert tab.page.locator("#sheet-results thead th").nth(1).get_attribute("aria-sort") == sort
+    tab.page.locator("#sheet-results thead button", has_text="Method").click()
+    assert tab.column(1) == sorted(given)
+
+
+def test_rows_are_filtered_by_text_and_by_method(tab, address):
+    tab.page.goto(address)
+    tab.page.keyboard.press("/")
+    tab.page.keyboard.type("sft, adpa")
+    assert tab.column(1) == ["SFT", "ADPA"]
+    tab.page.locator(".chips summary").click()
+    tab.page.get_by_label("ADPA", exact=True).uncheck()
+    assert tab.column(1) == ["SFT"]
+    assert tab.page.locator("svg .dim").count() > 0
+
+
+def test_an_address_opens_a_question_and_two_methods(tab, address):
+    tab.page.goto(f"{address}#bench=mt-bench&q=3&a=SFT&b=Student")
+    assert tab.texts("#question h3") == ["Question 3"]
+    assert tab.texts("#question .side header b") == ["SFT", "Student"] * 2
+    assert tab.page.locator("#question .turn").count() == 2
+    assert tab.texts("#question .side .verdict b") == ["5", "4", "5", "4"]  # 1 + (2 + 2) and 1 + (1 + 2)
+    assert tab.texts("#question .bar > b") == ["A +1"]
+
+
+def test_a_cell_leads_to_its_questions_within_two_clicks(tab, address):
+    tab.page.goto(address)
+    tab.page.locator("#sheet-results tr[data-method=SFT] a").last.click()
+    tab.page.locator("#questions button").nth(1).click()
+    assert tab.texts("#question h3") == ["Question 2"]
+    assert "bench=alpaca-eval" in tab.page.url and "a=SFT" in tab.page.url and "q=2" in tab.page.url
+    sides = tab.texts("#question .side header b")
+    assert sides == ["SFT", "ADPA"]  # beside its reference
+    assert "ADPA preferred" in tab.texts("#question .side")[0]  # (2 + 1) mod 3 = 0, in both orders
+    assert tab.texts("#question .side:first-child .verdict small") == ["shown first", "shown second"]
+
+
+def test_a_difference_leads_to_the_answers_of_both(tab, address):
+    tab.page.goto(f"{address}#tables")
+    row = tab.page.locator("#sheet-tables figure", has_text="MT-Bench, data: compared with Student")
+    row.locator("tr[data-method=SFT] a").last.click()
+    tab.page.locator("#questions button").first.click()
+    assert tab.texts("#question .side header b") == ["SFT", "Student"] * 2
+
+
+def test_a_script_in_an_answer_shows_as_text(tab, address):
+    tab.page.goto(f"{address}#bench=alpaca-eval&q=1&a=SFT&b=ADPA")
+    assert tab.texts("#question .said")[0] == f"SFT says {page_run.SCRIPT}"
+    assert tab.page.locator("#question script, #question img").count() == 0
+    assert tab.page.title() == "toy · bench"
+
+
+def test_outcomes_categories_and_words_narrow_the_questions(tab, address):
+    """SFT has ((2 + q) mod 3) / 2 against ADPA: a win for q = 0 and 3, which are the questions 1 and 4."""
+    tab.page.goto(f"{address}#bench=alpaca-eval&a=SFT&b=ADPA")
+    ids = "#questions .about"
+    assert tab.texts("#tally") == ["2 SFT wins · 2 ADPA wins · 2 ties"]
+    tab.page.select_option("#outcome", "win")
+    assert tab.texts(ids) == ["1 · math", "4 · writing"]
+    tab.page.select_option("#category", "writing")
+    assert tab.texts(ids) == ["4 · writing"]
+    tab.page.select_option("#outcome", "")
+    tab.page.select_option("#category", "")
+    tab.page.fill("#search", "ONERROR")
+    playwright.expect(tab.page.locator("#questions li")).to_have_count(1)
+    assert tab.texts(ids) == ["1 · math"]
+    assert "s=ONERROR" in tab.page.url
+
+
+def test_a_question_that_an_address_names_is_shown_where_its_filters_leave_it_out(tab, address):
+    tab.page.goto(f"{address}#bench=alpaca-eval&q=2&a=SFT&b=ADPA&show=win")
+    assert tab.texts("#question h3") == ["Question 2"]
+    assert tab.texts("#questions .about") == ["1 · math", "4 · writing"]
+    tab.page.keyboard.press("ArrowRight")
+    assert tab.texts("#question h3") == ["Question 1"]
+
+
+def test_keys_move_between_questions_and_to_the_search(tab, address):
+    tab.page.goto(f"{address}#bench=mt-bench&q=1&a=SFT&b=ADPA")
+    tab.page.keyboard.press("ArrowRight")
+    tab.page.keyboard.press("ArrowRight")
+    assert tab.texts("#question h3") == ["Question 3"]
+    tab.page.keyboard.press("ArrowLeft")
+    assert tab.texts("#question h3") == ["Question 2"] and "q=2" in tab.page.url
+    tab.page.keyboard.press("/")
+    assert tab.page.evaluate("document.activeElement.id") == "search"
+    tab.page.keyboard.press("ArrowRight")  # moves the caret, not the question
+    assert tab.texts("#question h3") == ["Question 2"]
+    tab.page.keyboard.press("Escape")
+    tab.page.keyboard.press("ArrowRight")
+    assert tab.texts("#question h3") == ["Question 3"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_sheet_scrolls_sideways(browser, address, size, scheme):
+    tab = Tab(browser, size, scheme)
+    for sheet in ("results", "training", "tables", "plan", "answers"):
+        tab.page.goto("about:blank")
+        tab.page.goto(f"{address}#{sheet}")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= size[0], sheet
+    assert tab.complaints == []
+    tab.page.close()
+
+
+def test_text_stands_out_from_its_ground_in_light_and_dark(browser, address):
+    """WCAG AA: a contrast of 4.5 between the page's inks and its paper."""
+    contrast = """names => {
+        const light = (name) => {
+            const probe = document.body.appendChild(document.createElement("i"));
+            probe.style.color = `var(--${name})`;
+            const parts = getComputedStyle(probe).color.match(/\\d+/g).slice(0, 3).map((v) => v / 255);
+            probe.remove();
+            const [r, g, b] = parts.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        return names.map(([a, b]) => {
+            const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+            return (x + 0.05) / (y + 0.05);
+        });
+    }"""
+    inks = ("ink", "muted", "accent", "teacher", "student", "win", "loss")
+    pairs = [(ink, ground) for ink in inks for ground in ("paper", "raised")]
+    for scheme in ("light", "dark"):
+        tab = Tab(browser, scheme=scheme)
+        tab.page.goto(address)
+        found = dict(zip(pairs, tab.page.evaluate(contrast, pairs), strict=True))
+        assert min(found.values()) >= 4.5, (scheme, {k: v for k, v in found.items() if v < 4.5})
+        tab.page.close()
+
+
+@pytest.mark.slow
+def test_fourteen_methods_and_a_thousand_questions_open_in_two_seconds(browser, tmp_path: Path):
+    """28,000 judgments of answers of some 150 words, with the judge's words."""
+    methods = ["Teacher", "Student", *(f"M{n}" for n in range(11)), "ADPA"]
+    path = tmp_path / "report.html"
+    said = page_run.texts(methods, 1000, words=150)
+    path.write_text(page.render(page_run.rows(methods, 1000), said, page_run.made()))
+    tab = Tab(browser)
+    tab.page.goto("about:blank")
+    for at, wait in (
+        ("results", "#sheet-results tbody tr"),
+        ("bench=alpaca-eval&q=900&a=M3&b=M4", "#question .said"),
+    ):
+        began = time.perf_counter()
+        tab.page.goto("about:blank")
+        tab.page.goto(f"{path.as_uri()}#{at}", wait_until="commit")
+        tab.page.wait_for_selector(wait)
+        tab.page.wait_for_load_state("load")
+        took = time.perf_counter() - began
+        print(f"{path.stat().st_size / 2**20:.0f} MiB, {at}: {took:.2f} s")
+        assert took < 2
+    tab.page.close()

@@ -1,0 +1,46 @@
+"""Runs as one: a model that both hold is one row, others are told apart by their run, references too."""
+
+from dataclasses import replace
+
+from reports import build as run
+from reports.records.merge import merged
+from reports.records.rows import Cost, Record
+from reports.records.run_folder import Rows
+
+BASE = Record("a", "p", "d", "DPO", 0, "mt-bench", "score", "", "0", 1, "", "rule", "", 5.0)
+COST = Cost("a", "p", "d", "DPO", 0, 1.0, 1.0, 1.0, 1, 0.0, 0, 0, "cpu")
+
+
+def rows(suite: str, models: dict[str, str], answers: str = "answers") -> Rows:
+    measured = []
+    for n, (method, model) in enumerate(models.items()):
+        one = replace(BASE, suite=suite, method=method, value=float(n))
+        wins = replace(one, benchmark="alpaca-eval", metric="win_rate", reference="ADPA", value=0.5)
+        for q in range(3):
+            measured.append(replace(one, question=str(q), artifacts=(model, f"{answers}-{model}")))
+            measured.append(replace(wins, question=str(q), artifacts=(model, f"{model}-{models['ADPA']}")))
+    return Rows(measured=measured, paid=[replace(COST, suite=suite, method=m) for m in models])
+
+
+def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
+    of = merged({"a": rows("a", {"DPO": "m1", "ADPA": "m2"}), "b": rows("b", {"DPO": "m1", "ADPA": "m3"})})
+    (table,) = run.build(of)["main"]
+    assert table.title == "Results: a + b, p"
+    assert [r.method for r in table.rows] == ["DPO", "ADPA (a)", "ADPA (b)"]
+    assert [c.title for c in table.columns] == [
+        "MT-Bench", "AlpacaEval WR (%) vs ADPA (a)", "AlpacaEval WR (%) vs ADPA (b)",
+    ]  # fmt: skip
+    assert [c.value for c in table.rows[0].cells] == [0.0, 0.5, 0.5]
+    assert [[c.value for c in r.cells] for r in table.rows[1:]] == [[1.0, 0.5, None], [1.0, None, 0.5]]
+    assert [r.method for r in run.build(of)["cost"][0].rows] == ["DPO", "ADPA (a)", "ADPA (b)"]
+
+
+def test_a_run_with_itself_is_that_run() -> None:
+    one = rows("a", {"DPO": "m1", "ADPA": "m2"})
+    of = merged({"a": one, "b": one})
+    assert len(of.measured) == len(one.measured) and of.methods() == one.methods()
+
+
+def test_one_model_that_was_asked_in_another_way_is_two_rows() -> None:
+    a, b = rows("a", {"ADPA": "m1"}), rows("b", {"ADPA": "m1"}, answers="other")
+    assert merged({"a": a, "b": b}).methods() == {"p": ["ADPA (a)", "ADPA (b)"]}
