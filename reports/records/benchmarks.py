@@ -1,0 +1,135 @@
+"""What a run's benchmarks are: the file `benchmarks.json` beside `results.jsonl`, by which reports know them.
+
+    [{"name": "my-bench", "title": "My bench", "summary_unit": "score",
+      "columns": [{"metric": "score", "title": "My bench", "unit": "score", "alignment_tax": "gain"}],
+      "categories": {"prefix": "score/", "range": [1, 10], "note": "mean of both turns, 1-10"}}, ...]
+
+It holds every benchmark that the run's registry knows, measured or not, in the order of the tables' columns.
+`benchmarks_default.json` describes runs that were written before there was such a file.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
+NAME = "benchmarks.json"
+DEFAULT = Path(__file__).with_name("benchmarks_default.json")
+Unit = Literal[
+    "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
+]
+Name = Annotated[
+    str, Field(pattern=r"^[^\s.]+$")
+]  # a column is called "benchmark.metric vs reference by judge"
+
+
+class Frozen(BaseModel):
+    """A row of the file: a key that it does not know is an error, not a property that nothing reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tasks(Frozen):
+    """A benchmark that averages over tasks, which weigh alike; a record's `group` is its task.
+
+    `titles` names the tasks of the whole benchmark, for people; `subtasks` maps the beginning of a group's
+    name to the task that such groups are parts of: {"mmlu_": "mmlu"}, its 57 subjects weigh as one task.
+    """
+
+    titles: dict[str, str] = {}
+    subtasks: dict[str, str] = {}
+
+    def task(self, group: str) -> str:
+        """The task that a record's group belongs to."""
+        return next((task for start, task in self.subtasks.items() if group.startswith(start)), group)
+
+
+class Categories(Frozen):
+    """Summaries by category, drawn as a heat map: "score/writing" and "score/math" with prefix "score/"."""
+
+    prefix: str
+    range: tuple[float, float]
+    note: str = ""
+
+
+class BenchmarkColumn(Frozen):
+    """A number of the benchmark that the tables show.
+
+    `aggregate`: "mean" is the mean over questions of the records of `metric`, tested and with a bootstrap
+    interval; "summary" is the benchmark's own number of that name in `summaries.jsonl`, whose `bounds` name
+    the ends of its interval and `count` its number of items. Values are in the records' unit (shares 0-1).
+    `best`: the highest value is the best; else the column only describes.
+    `judged` is the metric of the judgments behind a summary, where that is not its own name.
+    `parts`: where the summary is missing, a column for each that begins so, titled by its task.
+    `note` says what the number is; `reference_note` stands where the reference is itself a row of the table.
+    `published` maps a paper ("adpa", "pad") to the name of the number that it publishes of this column.
+    `alignment_tax`: what alignment gains, or what it may cost, in the figure of one against the other.
+    """
+
+    metric: str
+    title: str
+    unit: Unit
+    best: bool = True
+    aggregate: Literal["mean", "summary"] = "mean"
+    bounds: tuple[str, str] | None = None
+    count: str = ""
+    judged: str = ""
+    parts: str = ""
+    note: str = ""
+    reference_note: str = ""
+    published: dict[str, str] = {}
+    alignment_tax: Literal["", "gain", "cost"] = ""
+
+
+class Benchmark(Frozen):
+    """A benchmark as the reports see it: how it is called, its columns, and what its records mean.
+
+    `length_of` is what a record's `tokens` and `truncated` describe. `summary_unit` is the unit of those
+    numbers in `summaries.jsonl` that are no counts and no lengths. `flags` are summaries that are 0 or 1:
+    metric -> the footnote where it is 1. `checkpoint_metric` is the metric of the records whose group is the
+    optimizer step of a checkpoint.
+    """
+
+    name: Name
+    title: str
+    columns: tuple[BenchmarkColumn, ...] = ()
+    tasks: Tasks | None = None
+    categories: Categories | None = None
+    length_of: Literal["answer", "prompt"] = "answer"
+    summary_unit: Unit = "share"
+    flags: dict[str, str] = {}
+    checkpoint_metric: str = ""
+
+
+class Benchmarks(RootModel[tuple[Benchmark, ...]]):
+    """All benchmarks of a run, in the order of their columns."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def __iter__(self) -> Iterator[Benchmark]:  # type: ignore[override]  # pydantic iterates over fields
+        return iter(self.root)
+
+    def get(self, name: str) -> Benchmark:
+        """The benchmark of this name; one that the file does not know has no columns."""
+        return next((b for b in self.root if b.name == name), Benchmark(name=name, title=name))
+
+    def text(self) -> str:
+        """The file's text."""
+        return self.model_dump_json(indent=1, exclude_defaults=True) + "\n"
+
+
+def read(folder: Path) -> Benchmarks:
+    """The benchmarks of a run's folder; ValueError where the file says what reports do not know."""
+    path = folder / NAME
+    try:
+        return Benchmarks.model_validate_json(path.read_bytes()) if path.is_file() else default()
+    except ValidationError as e:
+        raise ValueError(f"{path}: {e}") from e
+
+
+@cache
+def default() -> Benchmarks:
+    """The benchmarks of a run that does not describe its own."""
+    return Benchmarks.model_validate_json(DEFAULT.read_bytes())
