@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,10 @@ from ruamel.yaml import YAML
 
 from harness.suite.schema import Suite
 from harness.suite.validation import validated
+from tests.bench_command import bench
 from tests.benchmarks.openllm.test_openllm import write_rows
-from tests.harness.cli.test_bench_run import ENV, ROOT
 from tests.harness.models.tiny_models import tiny_folder
+from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "evaluation.md").read_text()
 DRY = {"eval": ["--plan"], "judge": ["--help"], "run": [], "data": []}
@@ -48,13 +47,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_of_the_page_is_understood(words: list[str], desk: Path) -> None:
     dry = ["--help"] if "fetch" in words else [] if "--estimate" in words else DRY[words[1]]
-    done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli.app import main; main()", *words[1:], *dry],
-        capture_output=True,
-        text=True,
-        cwd=desk,
-        env={**ENV, "PYTHONPATH": str(ROOT), "BENCH_DATA": str(desk / "home"), "COLUMNS": "200"},
-    )
+    done = bench(*words[1:], *dry, cwd=desk, BENCH_DATA=str(desk / "home"), COLUMNS="200")
     assert done.returncode == 0, done.stderr
     if "--estimate" in words:
         assert "Tokens in" in done.stdout and "total" in done.stdout

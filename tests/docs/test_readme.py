@@ -5,13 +5,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.test_bench_run import ENV, ROOT, TINY, bench
+from tests.bench_command import bench
 from tests.harness.models.tiny_models import tiny_folder
+from tests.paths import ROOT, TINY
 
 README, REPORTS = ((ROOT / name).read_text() for name in ("README.md", "docs/reports.md"))
 
@@ -25,15 +25,16 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("bench")]
 
 
-def test_the_method_of_the_readme_puts_its_row_into_the_table(tmp_path: Path) -> None:
+def test_the_method_of_the_readme_puts_its_row_into_the_table(tiny_run: Path, tmp_path: Path) -> None:
     (source,) = blocks("python")
     assert len(source.splitlines()) <= 40
     (tmp_path / "hinge.py").write_text(source)
     words = ("--method-file", str(tmp_path / "hinge.py"), "--only", "Hinge")
-    done = bench("run", TINY, "--runs", str(tmp_path), *words)
+    runs = shutil.copytree(tiny_run, tmp_path / "runs", symlinks=True)
+    done = bench("run", TINY, "--runs", str(runs), *words)
 
     assert done.returncode == 0, done.stderr
-    assert "| Hinge" in (tmp_path / "tiny" / "tables" / "main.md").read_text()
+    assert "| Hinge" in (runs / "tiny" / "tables" / "main.md").read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/parity.md", "docs/pocket-all.md"])
@@ -77,11 +78,5 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "suites": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry
-    done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli.app import main; main()", *words[1:], *dry],
-        capture_output=True,
-        text=True,
-        cwd=desk,
-        env={**ENV, "PYTHONPATH": str(ROOT), "BENCH_RUNS": str(desk / "runs")},
-    )
+    done = bench(*words[1:], *dry, cwd=desk, BENCH_RUNS=str(desk / "runs"))
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import methods
-from tests.harness.cli.test_bench_run import ROOT, bench
+from tests.bench_command import bench
+from tests.paths import ROOT
 
 # Drawn once a step, as the entries have it, these would take longest.
 FASTER = {"batches": 4}

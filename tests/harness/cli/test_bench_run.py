@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench_command import bench, start
 from tests.paths import ROOT, TINY
 
-ENV = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 RESULTS = ("results.jsonl", "training.jsonl", "tables/main.md", "tables/main.csv", "tables/main.tex")
-
-
-def bench(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**ENV, **env}, timeout=300)
 
 
 def written(runs: Path) -> dict[str, bytes]:
@@ -32,27 +27,18 @@ def made_at(runs: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in files if "logs" not in p.parts}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the tiny suite has run."""
-    runs = tmp_path_factory.mktemp("runs")
-    done = bench("run", TINY, "--runs", str(runs))
-    assert done.returncode == 0, done.stderr
-    return runs
-
-
 @pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    """A copy of that folder, to go on from."""
-    return shutil.copytree(finished, tmp_path / "runs", symlinks=True)
+def copied(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, to go on from."""
+    return shutil.copytree(tiny_run, tmp_path / "runs", symlinks=True)
 
 
-def test_a_run_ends_in_tables_with_a_row_for_each_method(finished: Path) -> None:
-    table = (finished / "tiny" / "tables" / "main.md").read_text()
+def test_a_run_ends_in_tables_with_a_row_for_each_method(tiny_run: Path) -> None:
+    table = (tiny_run / "tiny" / "tables" / "main.md").read_text()
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
     assert rows == ["Teacher", "Student", "SFT", "DPO", "DCKD", "ADPA", "ADPA+"]
 
-    records = [json.loads(line) for line in (finished / "tiny" / "results.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (tiny_run / "tiny" / "results.jsonl").read_text().splitlines()]
     asked = {(r["benchmark"], r["method"]): 0 for r in records}
     for r in records:
         asked[r["benchmark"], r["method"]] += r["status"] == "ok"
@@ -62,13 +48,13 @@ def test_a_run_ends_in_tables_with_a_row_for_each_method(finished: Path) -> None
     assert {r["value"] for r in records if r["benchmark"] == "alpaca-eval" and r["method"] == "ADPA"} == {0.5}
 
 
-def test_a_second_run_does_no_work(finished: Path) -> None:
-    before, times, began = written(finished), made_at(finished), time.perf_counter()
-    again = bench("run", TINY, "--runs", str(finished))
+def test_a_second_run_does_no_work(copied: Path) -> None:
+    before, times, began = written(copied), made_at(copied), time.perf_counter()
+    again = bench("run", TINY, "--runs", str(copied))
 
     assert again.returncode == 0 and "steps, 0 to do" in again.stdout
     assert time.perf_counter() - began < 15  # idle: 3 s; the store is not made again either way
-    assert written(finished) == before and made_at(finished) == times
+    assert written(copied) == before and made_at(copied) == times
 
 
 def test_what_was_taken_away_from_a_finished_run_is_written_again(copied: Path) -> None:
@@ -84,66 +70,48 @@ def test_what_was_taken_away_from_a_finished_run_is_written_again(copied: Path) 
     assert sorted((out / "exports" / "mt-bench").rglob("*")) == export
 
 
-def test_a_fresh_run_gives_the_same_bytes_and_another_seed_gives_others(
-    finished: Path, tmp_path: Path
-) -> None:
+@pytest.mark.slow  # what is killed below shows the same, and more
+def test_a_fresh_run_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> None:
     assert bench("run", TINY, "--runs", str(tmp_path)).returncode == 0
-    assert written(tmp_path) == written(finished)
-    assert bench("run", TINY, "--runs", str(tmp_path), "--set", "seeds=[1]").returncode == 0
-    assert written(tmp_path)["training.jsonl"] != written(finished)["training.jsonl"]
+    assert written(tmp_path) == written(tiny_run)
+
+
+def test_another_seed_gives_other_bytes(tiny_run: Path, copied: Path) -> None:
+    only = ("--only", "DCKD", "--set", "benchmarks={implicit-reward: {}}")
+    assert bench("run", TINY, "--runs", str(copied), *only).returncode == 0
+    before = written(copied)["training.jsonl"]
+    assert bench("run", TINY, "--runs", str(copied), *only, "--set", "seeds=[1]").returncode == 0
+    assert written(copied)["training.jsonl"] != before
 
 
 @pytest.mark.parametrize("steps", [4, 30])
-def test_a_killed_run_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path, steps: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_bytes(tiny_run: Path, tmp_path: Path, steps: int) -> None:
     """SIGKILL when some steps are done: in the middle of the teacher's training, and of the students'."""
-    command = [
-        sys.executable,
-        "-c",
-        "from harness.cli.app import main; main()",
-        "run",
-        TINY,
-        "--runs",
-        str(tmp_path),
-    ]
-    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    for line in child.stdout:
-        if line.startswith(f"[{steps}/"):
-            time.sleep(0.05)
-            os.kill(child.pid, signal.SIGKILL)
-            break
-    child.wait()
+    running = start("run", TINY, "--runs", str(tmp_path), folder=tmp_path)
+    running.wait_for(f"[{steps}/")
+    time.sleep(0.05)
+    running.process.kill()
+    running.process.join()
     records = tmp_path.glob("store/*/*/RECORD.json")
     # Another step may have been on its way into the store.
     kept = {p: p.stat().st_mtime_ns for p in records if p.parents[1].name != "partial"}
     assert steps <= len(kept) < 89 and not (tmp_path / "tiny").exists()
 
     assert bench("run", TINY, "--runs", str(tmp_path)).returncode == 0
-    assert written(tmp_path) == written(finished)
+    assert written(tmp_path) == written(tiny_run)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept, "a finished step was done again"
     assert not list(tmp_path.glob("store/partial/*"))
 
 
 def test_a_run_that_is_interrupted_says_in_one_line_that_it_can_go_on(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from harness.cli.app import main; main()",
-        "run",
-        TINY,
-        "--runs",
-        str(tmp_path),
-    ]
-    child = subprocess.Popen(
-        command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    next(line for line in child.stdout if line.startswith("[4/"))
-    child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=60)
+    running = start("run", TINY, "--runs", str(tmp_path), folder=tmp_path)
+    running.wait_for("[4/")
+    assert running.process.pid
+    os.kill(running.process.pid, signal.SIGINT)
+    stopped = running.ended()
 
-    assert child.returncode == 130
-    assert told.strip() == "bench: stopped; the same command goes on where it was"
+    assert stopped.returncode == 130
+    assert stopped.stderr.strip() == "bench: stopped; the same command goes on where it was"
     assert not list(tmp_path.glob("store/partial/*"))
 
 
@@ -159,9 +127,11 @@ def test_a_changed_setting_is_planned_and_run_with_what_depends_on_it_only(copie
     assert len(told) == len(done) < 30
 
 
-def test_only_shows_the_reason_where_a_reference_run_is_missing(tmp_path: Path) -> None:
-    done = bench("run", TINY, "--runs", str(tmp_path), "--only", "DPO")
-    table = (tmp_path / "tiny" / "tables" / "main.md").read_text()
+def test_only_shows_the_reason_where_a_reference_run_is_missing(copied: Path) -> None:
+    for path in copied.glob("store/*/alpaca-eval-*"):
+        shutil.rmtree(path)
+    done = bench("run", TINY, "--runs", str(copied), "--only", "DPO")
+    table = (copied / "tiny" / "tables" / "main.md").read_text()
 
     assert done.returncode == 0
     assert "no answers of the reference ADPA" in table

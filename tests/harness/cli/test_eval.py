@@ -1,24 +1,23 @@
 """`bench eval` as people run it: real processes, a real judge on 127.0.0.1, one clear line for each fault."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import bench_command
 from tests.benchmarks.openllm.test_openllm import MULTIPLE_CHOICE, choices, write_rows
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT
 
-ENV = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", KEY_ENV: KEY}
 DETERMINISTIC = ("results.jsonl", "summaries.jsonl", "judging.jsonl", "tables/main.md", "tables/judging.md")
 SINGLE = (
     "[Question]\n{question}\n\n[The Start of Assistant's Answer]\n{answer}\n[The End of Assistant's Answer]"
@@ -27,14 +26,7 @@ MULTI = "Rating: {question_1} {answer_1} {question_2} {answer_2}"
 ALL = "mt-bench,alpaca-eval,alpaca-eval-2,arena-hard,gsm8k-cot,openllm"
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
-
-
-def bench(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command(*words), capture_output=True, text=True, cwd=ROOT, env={**ENV, **env}, timeout=300
-    )
+bench = partial(bench_command.bench, **{KEY_ENV: KEY})
 
 
 @pytest.fixture(scope="module")
@@ -203,15 +195,13 @@ def test_a_killed_eval_goes_on_and_asks_nothing_twice(
 ) -> None:
     said = words(world, judge, tmp_path, "mt-bench,alpaca-eval,arena-hard")
     before = len(judge.prompts())
-    process = subprocess.Popen(
-        command(*said), cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    running = bench_command.start(*said, folder=tmp_path, **{KEY_ENV: KEY})
     deadline = time.monotonic() + 120
     while len(judge.prompts()) - before < 8:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert running.process.exitcode is None and time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    running.process.kill()
+    running.process.join()
     kept = sum(len(p.read_bytes().splitlines()) for p in tmp_path.glob("store/replies/endpoints/*.jsonl"))
     asked = len(judge.prompts())
     assert bench(*said).returncode == 0

@@ -7,7 +7,8 @@ import pytest
 
 import methods
 from harness.cli import method_pages
-from tests.harness.cli.test_bench_run import ROOT, bench
+from tests.bench_command import bench
+from tests.paths import ROOT
 
 
 def test_the_pages_of_the_docs_are_what_the_code_says(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.test_bench_run import ENV, ROOT, bench
+from tests.bench_command import ENV, bench
+from tests.paths import ROOT
 
 PAGE = "<!doctype html><title>the page</title>"
 

@@ -24,7 +24,7 @@ from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
 from harness.suite import schema as harness_suite_schema
-from tests.harness.cli.test_bench_run import bench
+from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
 from tests.harness.plan import tiny_presets

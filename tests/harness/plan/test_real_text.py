@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.test_bench_run import bench
+from tests.bench_command import bench
 from tests.harness.models.tiny_models import tiny_folder
 
 

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.harness.cli.test_bench_run import TINY, bench
+from tests.bench_command import bench
 from tests.harness.signals.test_reward_model import reward_folder
+from tests.paths import TINY
 
 ONLY = ("--only", "DCKD", "--set", "benchmarks={reward: {max_tokens: 8}}")
 

@@ -10,7 +10,7 @@ from harness.store import provenance
 from harness.store.code_version import sources
 from harness.store.step import Part, Step
 from harness.store.store import RECORD, Store
-from tests.harness.cli.test_bench_run import bench
+from tests.bench_command import bench
 from tests.harness.store.test_store import step
 
 

@@ -21,10 +21,11 @@ from harness.store.step import Work
 from harness.train import checkpoints
 from harness.train import step as train
 from harness.train.checkpoints import Every, states
-from tests.harness.cli.test_bench_run import ENV, ROOT
+from tests.bench_command import ENV
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_online import SETTINGS as ONLINE
 from tests.harness.train.test_train import CONTEXT, inputs
+from tests.paths import ROOT
 
 TRAINING = {"lr": 3e-3, "epochs": 20, "batch_size": 4}
 RESULTS = ("model.safetensors", "metrics.jsonl", "training.json")

@@ -18,8 +18,9 @@ from harness.store.step import Work
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.checkpoints import states
-from tests.harness.cli.test_bench_run import ENV, ROOT
+from tests.bench_command import ENV
 from tests.harness.train.test_checkpoints import same, started, work_of
+from tests.paths import ROOT
 
 SHORT = {"epochs": 4}  # 12 optimizer steps
 SHARDED = """\
