@@ -1,4 +1,7 @@
-"""Who may import whom, read from the source; and what starting the command costs."""
+"""Who may import whom, how large a package, module, function or signature may be, and what a start costs.
+
+All is read from the source: an import counts wherever it stands, in a function or under TYPE_CHECKING too.
+"""
 
 import ast
 import subprocess
@@ -16,19 +19,27 @@ HOUSES = {"harness", "methods", "benchmarks", "reports"}
 STDLIB = set(sys.stdlib_module_names)
 ALLOWED = {
     "methods": {"torch", "methods"},
-    "benchmarks": {"numpy", "benchmarks"},
+    "benchmarks": {"numpy", "pydantic", "benchmarks"},
     "reports": {
-        "pandas",
-        "numpy",
-        "scipy",
-        "jinja2",
-        "markupsafe",
-        "rich",
-        "vl_convert",
-        "pydantic",
-        "reports",
+        *("pandas", "numpy", "scipy", "pydantic", "jinja2", "markupsafe", "rich", "vl_convert", "reports"),
     },
 }
+FLOORS = (  # of harness/, from the ground: a package imports only from floors below its own
+    ("common", "pocket"),
+    ("store", "suite"),
+    ("models", "endpoints"),
+    ("data", "executors"),
+    ("signals", "evaluate"),
+    ("train", "plan"),
+    ("forecast", "results"),
+    ("run",),
+    ("cli",),
+)
+FLOOR = {package: n for n, packages in enumerate(FLOORS) for package in packages}
+MODULES = 10  # of a package; those that are lists of like things may have more
+LISTS = {"methods", "reports/tables", "harness/pocket"}
+LINES, PARAMETERS = 50, 8  # of a function
+LONG = {"harness/run/pipeline.py", "harness/suite/from_command_line.py", "reports/page/scatter_figures.py"}
 FILES = sorted(path.relative_to(ROOT) for house in HOUSES for path in (ROOT / house).rglob("*.py"))
 LEAVES = [path for path in FILES if path.parts[0] != "harness"]
 
@@ -80,6 +91,92 @@ def strangers(house: str, found: list[Import]) -> set[str]:
 def test_a_leaf_imports_only_what_its_floor_allows(path: Path) -> None:
     """Of our own packages its own alone: nothing imports the harness."""
     assert not strangers(path.parts[0], of_file(path))
+
+
+def module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES_THERE = {module(path): path for path in FILES}
+
+
+def imported(path: Path) -> set[str]:
+    """Our own modules that a file imports: `from a import b` is a.b where that is a module, else a."""
+    names = {i.module for i in of_file(path)}
+    return {name for name in names if name in MODULES_THERE} - {module(path)}
+
+
+def floor_of(name: str) -> int:
+    """The floor of a module of harness/."""
+    return FLOOR[name.split(".")[1]] if name.count(".") else len(FLOORS)
+
+
+def upwards(path: Path, names: set[str]) -> set[str]:
+    """Modules of other packages of harness/ that do not lie below a file's own."""
+    own = module(path).split(".")[:2]
+    others = {n for n in names if n.startswith("harness.") and n.split(".")[:2] != own}
+    return {n for n in others if floor_of(n) >= floor_of(module(path))}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parts[0] == "harness"], ids=str)
+def test_a_package_imports_from_lower_floors_alone(path: Path) -> None:
+    assert not upwards(path, imported(path))
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a ring, empty where there is none. A package's own
+    `__init__` is imported by all of its modules, and is no part of a ring by that.
+    """
+    left = {name: {n for n in needs if not name.startswith(f"{n}.")} for name, needs in graph.items()}
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle({name: imported(path) for name, path in MODULES_THERE.items()}) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"c"}}) == ["a", "b", "c", "d"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize(
+    "path, line, expected",
+    [
+        ("harness/models/x.py", "def f():\n    from harness.train import loop", {"harness.train.loop"}),
+        ("harness/models/x.py", "from harness.models import memory", set()),
+        ("harness/models/x.py", "from harness.endpoints import client", {"harness.endpoints.client"}),
+        ("harness/models/x.py", "if TYPE_CHECKING:\n    import harness.cli.app", {"harness.cli.app"}),
+        ("harness/train/x.py", "from harness.models.memory import room", set()),
+    ],
+)
+def test_a_way_up_is_seen(path: str, line: str, expected: set[str]) -> None:
+    names = {i.module for i in imports(line, "harness.models")} & MODULES_THERE.keys()
+    assert {n for n in upwards(Path(path), names) if n.count(".") > 1} == expected
+
+
+def packages() -> dict[str, list[Path]]:
+    """Folder -> its modules, without `__init__`."""
+    names = {path.parent.as_posix() for path in FILES}
+    return {n: [p for p in FILES if p.parent.as_posix() == n and p.name != "__init__.py"] for n in names}
+
+
+@pytest.mark.parametrize("package", sorted(packages().keys() - LISTS))
+def test_a_package_can_be_seen_at_a_glance(package: str) -> None:
+    assert len(packages()[package]) <= MODULES
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.as_posix() not in LONG], ids=str)
+def test_a_function_is_short_and_takes_few_arguments(path: Path) -> None:
+    """A command of typer's is exempt: its parameters are its options."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "cli" not in path.parts:
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            assert len([a for a in taken if a.arg not in ("self", "cls")]) <= PARAMETERS, node.name
+            assert (node.end_lineno or 0) - node.lineno < LINES, node.name
 
 
 @pytest.mark.parametrize("path", [p for p in LEAVES if p.parent.name == "methods"], ids=str)

@@ -7,8 +7,7 @@ from harness.endpoints import prices
 from harness.forecast import judging_estimate
 from harness.forecast.cost import BYTES, Cost, Sizes
 from harness.forecast.inference import decoding
-from harness.forecast.sizes import Unknown
-from harness.forecast.tables import table
+from harness.forecast.sizes import Unknown, table
 from harness.forecast.texts import LONGEST, Text
 from harness.store.step import Step
 

@@ -1,18 +1,192 @@
 """A whole plan's estimate: every step's cost, its seconds on one device, and the plan on several of them."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
+from harness.common.suggest import nearest
 from harness.forecast.cost import Cost, Sizes
-from harness.forecast.devices import Device
-from harness.forecast.schedule import Job, Schedule, schedule
-from harness.forecast.sharing import Sharing, sharing
+from harness.forecast.sizes import table
 from harness.forecast.step_costs import cost_of
-from harness.plan.plan import Plan
+from harness.plan.plan import Plan, ordered
+from harness.plan.row_steps import passes
 from harness.store.step import Step
 
 ON_DEVICE = ("train", "forward", "decode")
+
+
+class Job(NamedTuple):
+    """A step: how long it takes, what it waits for, and whether it takes a device."""
+
+    id: str
+    seconds: float
+    needs: tuple[str, ...]
+    on_device: bool
+
+
+class Schedule(NamedTuple):
+    """Seconds until all is done, the share of the devices' time that is used (0-1), the longest chain of
+    steps that wait for one another, first to last, and its seconds.
+    """
+
+    makespan: float
+    used: float
+    chain: tuple[str, ...]
+    chain_seconds: float
+
+
+def schedule(jobs: Sequence[Job], devices: int) -> Schedule:
+    """Run jobs, which stand behind those they need, on so many devices. devices >= 1"""
+    rest = rests(jobs)
+    known = {job.id for job in jobs}
+    waits = {job.id: len([n for n in job.needs if n in known]) for job in jobs}
+    after: dict[str, list[Job]] = {job.id: [] for job in jobs}
+    for job in jobs:
+        for need in job.needs:
+            if need in known:
+                after[need].append(job)
+    ready = [(-rest[job.id], job.id, job) for job in jobs if not waits[job.id]]
+    heapq.heapify(ready)
+    running: list[tuple[float, str, Job]] = []
+    now, free, busy = 0.0, devices, 0.0
+    while ready or running:
+        held = []
+        while ready:
+            entry = heapq.heappop(ready)
+            job = entry[2]
+            if job.on_device and not free:
+                held.append(entry)
+                continue
+            free -= job.on_device
+            busy += job.seconds * job.on_device
+            heapq.heappush(running, (now + job.seconds, job.id, job))
+        for entry in held:
+            heapq.heappush(ready, entry)
+        now, _, done = heapq.heappop(running)
+        free += done.on_device
+        for job in after[done.id]:
+            waits[job.id] -= 1
+            if not waits[job.id]:
+                heapq.heappush(ready, (-rest[job.id], job.id, job))
+    chain = _chain(jobs, rest, after)
+    return Schedule(now, busy / (now * devices) if now else 0.0, chain, max(rest.values(), default=0.0))
+
+
+def rests(jobs: Sequence[Job]) -> dict[str, float]:
+    """Of each job the seconds of the longest chain that begins with it."""
+    longest: dict[str, float] = {}
+    for job in reversed(jobs):
+        found = longest.get(job.id, 0.0) + job.seconds
+        longest[job.id] = found
+        for need in job.needs:
+            longest[need] = max(longest.get(need, 0.0), found)
+    return {job.id: longest[job.id] for job in jobs}
+
+
+def _chain(
+    jobs: Sequence[Job], rest: Mapping[str, float], after: Mapping[str, Sequence[Job]]
+) -> tuple[str, ...]:
+    """The longest chain of jobs that wait for one another."""
+    chain: list[str] = []
+    found = [job.id for job in jobs]
+    while found:
+        chain.append(max(found, key=lambda i: rest[i]))
+        found = [job.id for job in after[chain[-1]]]
+    return tuple(chain)
+
+
+class Sharing(NamedTuple):
+    """Rows made alone, one after the other with nothing shared, against the plan. A pass is one teacher over
+    one set of sequences; steps and FLOPs are those that lead to a row's checkpoint, without its measuring.
+    """
+
+    passes_needed: int
+    passes_run: int
+    responses_needed: int
+    responses_run: int
+    steps_alone: int
+    steps_run: int
+    flops_alone: float
+    flops_run: float
+
+
+def sharing(plan: Plan, costs: Mapping[str, Cost]) -> Sharing:
+    """Sums over the rows that were trained here."""
+    alone: list[Step] = []
+    teachers: set[str] = set()
+    for cell in plan.cells:
+        if cell.lineage and isinstance(cell.source, Step):
+            alone += ordered([cell.source])
+            teachers |= {cell.lineage.teacher.id, cell.lineage.teacher_ref.id}
+    together = list({step.id: step for step in alone}.values())
+
+    def responses(steps: list[Step]) -> int:
+        return sum(s.kind == "rollouts" and s.sources["model"].id in teachers for s in steps)
+
+    return Sharing(
+        *passes(plan.cells),
+        responses(alone),
+        responses(together),
+        len(alone),
+        len(together),
+        sum(costs[s.id].flops for s in alone),
+        sum(costs[s.id].flops for s in together),
+    )
+
+
+CALL = 5.0  # seconds of a judge's reply, assumed
+AT_ONCE = 16  # calls under way, as harness.suite.benchmarks.Judge has it
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device; devices.yaml says what each number is."""
+
+    name: str
+    float32: float
+    bfloat16: float
+    memory: float
+    bandwidth: float
+    train: float
+    forward: float
+    layer: float
+    load: float
+    start: float
+    text: float
+
+    def seconds(self, cost: Cost) -> float:
+        """Seconds of a step: what it loads, what it computes at the assumed share of the peak, and the passes
+        that wait for one another, which read the weights or start a layer's kernels, whichever is slower.
+        """
+        if cost.work == "judge":
+            return cost.calls * CALL / AT_ONCE
+        if cost.work == "files":
+            return cost.tokens / self.text + (cost.loads + cost.disk) / self.load
+        peak = self.bfloat16 if cost.precision == "bfloat16" else self.float32
+        share = self.train if cost.work == "train" else self.forward
+        waiting = cost.sequential * max(cost.reads / self.bandwidth, cost.layers * self.layer)
+        moved = (cost.loads + cost.disk) / self.load
+        return self.start + moved + cost.flops / (peak * share) + waiting
+
+
+def device_named(name: str) -> Device:
+    """A device of the table; ValueError with the nearest name."""
+    known = table("devices")
+    if name not in known:
+        raise ValueError(f"--device {name}: {nearest(name, list(known))}")
+    return Device(name, **{key: float(value) for key, value in known[name].items()})
+
+
+def here() -> str:
+    """The name of this machine's device in the table: "cpu" without a GPU, "h200" for a GPU that has none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    told = torch.cuda.get_device_name().lower()
+    return next((name for name in table("devices") if name in told), "h200")
 
 
 @dataclass(frozen=True)

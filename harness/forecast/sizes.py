@@ -6,14 +6,24 @@ A hub id that nobody here can read comes from models.yaml; any other is `Unknown
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from harness.forecast.tables import table
+from ruamel.yaml import YAML
+
 from harness.store.step import Part, Step
 from harness.store.store import Store
 
 NORMS = {"gemma2": 4}  # vectors of a layer; every other family has 2
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """A table that ships beside this package, by its name without ".yaml"."""
+    text = files("harness.forecast").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(YAML(typ="safe", pure=True).load(text))
 
 
 class Unknown(Exception):

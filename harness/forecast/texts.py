@@ -7,8 +7,7 @@ tokens those of texts.yaml. A response nobody wrote yet has `max_tokens`: the mo
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.forecast.sizes import Unknown
-from harness.forecast.tables import table
+from harness.forecast.sizes import Unknown, table
 from harness.store.step import Part, Step
 from harness.store.store import Store
 from harness.suite.schema import Suite

@@ -5,20 +5,20 @@ base -> sft -> a method's last stage  the student
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import methods
 from benchmarks.api import Sampling
 from harness.common.text import slug
+from harness.plan import signal_steps
 from harness.plan.context import Setting
-from harness.plan.signal_steps import head_step, selected
 from harness.store.step import Part, Step
 from harness.suite.loading import configured
 from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair
 from harness.suite.training import TrainingSpec
-from methods.api import Group, Method, Needs, Training
+from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="ADPA release, student_sft_init.yaml")
@@ -134,85 +134,20 @@ class Lineage:
             )
         return self.pairs(self.data.validation, "validation")
 
-    def rollouts(
-        self, model: Step | Part, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
-    ) -> Step:
-        """Responses of a model to each prompt of a set of sequences."""
-        suite = self.setting.suite
-        settings = {
-            **asdict(sampling),
-            "samples": samples,
-            "drop_truncated": drop,
-            "template": suite.chat_template,
-            "seed": suite.world_seed,
-        }
-        inputs: dict[str, Step | Part] = {"model": model, "prompts": prompts}
-        name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
-        label, run = f"rollouts of {name}", "harness.signals.rollouts:run"
-        return Step("rollouts", slug(name), label, settings, inputs, run, 3, context=self.setting.how)
-
-    def _group(self, start: Step, pairs: Step, group: Group) -> Step:
-        """The most different of several responses of the model that a stage starts from."""
-        sampling = Sampling(group.temperature, group.top_p, self.setting.suite.generation.max_tokens)
-        sampled = self.rollouts(
-            start, Part(pairs, "chosen"), drop=False, sampling=sampling, samples=group.samples
-        )
-        label = f"group of {start.label}"
-        settings = {"keep": group.keep}
-        return Step(
-            "group",
-            slug(label),
-            label,
-            settings,
-            {"rollouts": sampled},
-            "harness.signals.diverse_responses:run",
-        )
-
-    def _probes(self, group: Step, pairs: Step) -> Step:
-        """Which of a prompt's responses the teacher would choose."""
-        suite = self.setting.suite
-        settings = {
-            **suite.probe.model_dump(mode="json"),
-            "template": suite.chat_template,
-            "dtype": suite.teacher_dtype,
-        }
-        inputs: dict[str, Step | Part] = {"model": self.teacher, "group": group, "pairs": pairs}
-        label, run = (
-            f"probes of {self.teacher.label} on {group.label}",
-            "harness.signals.preference_probes:run",
-        )
-        return Step("probes", slug(label), label, settings, inputs, run, context=self.setting.how)
-
-    def signals(
-        self,
-        model: Step,
-        name: str,
-        sequences: Step | Part,
-        form: str,
-        dtype: str = "float32",
-        k: int | None = None,
-        ids: Step | None = None,
-    ) -> Step:
-        """What a frozen model says of a set of sequences, in one of the forms of harness.signals.stored."""
-        settings: dict[str, Any] = {"form": form, "dtype": dtype} | ({"k": k} if k else {})
-        inputs: dict[str, Step | Part] = {"model": model, "sequences": sequences}
-        if ids:
-            inputs["ids"] = ids
-        label, run = f"{form} of {model.label} on {name}", "harness.signals.stored:run"
-        return Step("signals", slug(label), label, settings, inputs, run, context=self.setting.how)
-
     def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> dict[str, Step | Part]:
         """The inputs of a training step: its start, its views of some pairs, and the signals it needs on
         them.
         """
-        needs, suite = method.needs(hp), self.setting.suite
+        needs, setting, suite = method.needs(hp), self.setting, self.setting.suite
         inputs: dict[str, Step | Part] = {"start": start}
         for view, reads in needs.views.items():
             sequences = self._sequences(view, start, pairs, needs)
             inputs[f"view.{view}"] = sequences
             if reads.scores:
                 assert isinstance(sequences, Step)
-                inputs[f"scores.{view}.selection"] = self._probes(sequences, pairs)
+                inputs[f"scores.{view}.selection"] = signal_steps.preference_probes(
+                    setting, self.teacher, sequences, pairs
+                )
             name = sequences.label if isinstance(sequences, Step) else f"{pairs.slug} {view}"
             live = view == "policy_rollout" or suite.signals == "live"
             ids: Step | None = None
@@ -228,16 +163,16 @@ class Lineage:
                     form = "logps"
                 k = needs.support if form == "topk" else None
                 assert k != "full"
-                signal = self.signals(model, name, sequences, form, dtype, k, ids)
+                signal = signal_steps.signals(setting, model, name, sequences, form, dtype, k, ids)
                 if form == "hidden":
-                    inputs[f"head.{role}"] = head_step(model, dtype)
+                    inputs[f"head.{role}"] = signal_steps.head(model, dtype)
                 elif form == "topk":
                     ids = ids or signal
                 inputs[f"signal.{view}.{role}"] = signal
         return inputs
 
     def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Step | Part:
-        suite, chosen = self.setting.suite, Part(pairs, "chosen")
+        setting, suite, chosen = self.setting, self.setting.suite, Part(pairs, "chosen")
         sampling = Sampling(suite.generation.temperature, 1.0, suite.generation.max_tokens)
         match view:
             case "chosen" | "rejected":
@@ -247,14 +182,14 @@ class Lineage:
                 run = "harness.data.prepare:run_mismatched"
                 return Step("mismatched", slug(label), label, settings, {"pairs": pairs}, run)
             case "teacher_rollout":
-                return self.rollouts(self.teacher, chosen, drop=True, sampling=sampling)
+                return signal_steps.rollouts(setting, self.teacher, chosen, drop=True, sampling=sampling)
             case "student_rollout":
-                return self.rollouts(start, chosen, drop=False, sampling=sampling)
+                return signal_steps.rollouts(setting, start, chosen, drop=False, sampling=sampling)
             case "policy_rollout":
                 return chosen  # the prompts; the training step answers them
             case "group":
                 assert needs.group, "a method that reads `group` says how it is made"
-                return self._group(start, pairs, needs.group)
+                return signal_steps.diverse_responses(setting, start, chosen, needs.group)
 
     def _model(self, role: Role, start: Step) -> Step:
         if role == "teacher":
@@ -283,4 +218,7 @@ class Lineage:
             inputs = self.views(method, hp, start, self.train_pairs)
             label = name if number == 0 else f"{name} round {number + 1}"
             done = self.setting.train(label, method, hp, training, seed, inputs, number)
-        return start, selected(self, done, training)
+        if self.setting.suite.selection is None:
+            return start, done
+        pairs, tokenizer = self.validation_pairs, self.base("student")
+        return start, signal_steps.selected(self.setting, done, training, pairs, tokenizer)

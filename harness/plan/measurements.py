@@ -9,10 +9,9 @@ from harness.common.suggest import nearest
 from harness.common.text import slug
 from harness.evaluate import benchmark_files, questions
 from harness.models import hub
-from harness.plan import judges
+from harness.plan import judges, signal_steps
 from harness.plan.context import Setting
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
-from harness.plan.signal_steps import rewards
 from harness.store.step import Part, Step
 from harness.suite.benchmarks import BASELINE, Compared, Computed, Judged, Outside
 from harness.suite.loading import configured
@@ -205,8 +204,8 @@ def _implicit_reward(
         raise NotRun("the suite has no DPO stage for the teacher")
     pairs = {"pairs": lineage.validation_pairs}
     return pairs | {
-        f"{who}.{side}": lineage.signals(
-            model, f"validation {side}", Part(lineage.validation_pairs, side), "logps"
+        f"{who}.{side}": signal_steps.signals(
+            cell.setting, model, f"validation {side}", Part(lineage.validation_pairs, side), "logps"
         )
         for who, model in (("policy", cell.model), ("start", reference))
         for side in ("chosen", "rejected")
@@ -223,8 +222,8 @@ def _teacher_reward(
     dtype = cell.setting.suite.teacher_dtype
     return {
         "rollouts": said,
-        "teacher": lineage.signals(lineage.teacher, name, said, "logps", dtype),
-        "teacher_ref": lineage.signals(lineage.teacher_ref, name, said, "logps", dtype),
+        "teacher": signal_steps.signals(cell.setting, lineage.teacher, name, said, "logps", dtype),
+        "teacher_ref": signal_steps.signals(cell.setting, lineage.teacher_ref, name, said, "logps", dtype),
     }
 
 
@@ -235,22 +234,25 @@ def _reward(cell: Cell, benchmark: str, spec: Any, rows: set[str], done: Callabl
     lineage = cell.trained
     chosen = Part(lineage.validation_pairs, "chosen")
     said = _greedy(lineage, cell.model, spec.max_tokens)
+    held_out = lineage.validation_pairs, lineage.base("student")
     found = {
-        "rewards": rewards(lineage, spec.model, said, said.label),
-        "reference": rewards(lineage, spec.model, chosen, "validation chosen"),
+        "rewards": signal_steps.rewards(cell.setting, spec.model, said, said.label, *held_out),
+        "reference": signal_steps.rewards(cell.setting, spec.model, chosen, "validation chosen", *held_out),
     }
     selection = cell.setting.suite.selection
     if selection is None or cell.model.kind != "select":
         return found
     on_the_way = {n: s for n, s in cell.model.sources.items() if n.startswith("rewards.")}
-    of_curve = rewards(lineage, selection.model, chosen, "validation chosen", selection.dtype)
+    of_curve = signal_steps.rewards(
+        cell.setting, selection.model, chosen, "validation chosen", *held_out, selection.dtype
+    )
     return found | {"selected": cell.model, "curve": of_curve} | on_the_way
 
 
 def _greedy(lineage: Lineage, model: Step, max_tokens: int) -> Step:
     """Greedy answers to the held-out prompts."""
     prompts, greedy = Part(lineage.validation_pairs, "chosen"), Sampling(0.0, 1.0, max_tokens)
-    return lineage.rollouts(model, prompts, drop=False, sampling=greedy)
+    return signal_steps.rollouts(lineage.setting, model, prompts, drop=False, sampling=greedy)
 
 
 def _objective(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.common.text import slug
-from harness.plan.signal_steps import head_step
+from harness.plan.signal_steps import head
 from harness.store.step import Step
 
 Pass = tuple[str, str, str]  # ids of model and sequences, dtype
@@ -69,4 +69,4 @@ def _hidden(signals: Step) -> Step:
 def _lent(signals: Step, lender: Step) -> dict[str, Step]:
     if signals.settings["form"] == "logps":
         return {"signals": lender}
-    return {"signals": lender, "head": head_step(signals.sources["model"], signals.settings["dtype"])}
+    return {"signals": lender, "head": head(signals.sources["model"], signals.settings["dtype"])}

@@ -166,9 +166,8 @@ def check_judge(
 
 def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
-    from harness.forecast.check import checked
-    from harness.forecast.devices import here
-    from harness.forecast.report import shown
+    from harness.forecast.forecast import here
+    from harness.forecast.report import checked, shown
 
     found = forecast_of(plan, store, where, ahead.device or here(), table)
     for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
@@ -178,8 +177,7 @@ def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: pric
 def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":
     """What a plan takes on a device."""
     from harness.forecast.cost import Sizes
-    from harness.forecast.devices import named
-    from harness.forecast.forecast import forecast
+    from harness.forecast.forecast import device_named, forecast
 
     sizes = Sizes(plan.suite, plan.cells[0].setting.registry, where, store, table)
-    return forecast(plan, sizes, named(device))
+    return forecast(plan, sizes, device_named(device))

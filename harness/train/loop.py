@@ -21,7 +21,7 @@ from harness.models.policy import Policy, Scored
 from harness.signals.live import Frozen, Live
 from harness.store.step import Work
 from harness.suite.method_file import method_of
-from harness.train import engine
+from harness.train import accelerate_setup as harness_train_accelerate_setup
 from harness.train import examples as data
 from harness.train.accelerate_setup import accelerator_of, prepared
 from harness.train.examples import Examples
@@ -146,7 +146,7 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
     model, tokenizer = load(start), load_tokenizer(start)
     unshared = prefix_sharing.prepare(model)
-    engine.prepare(model, accelerator, settings, context)
+    harness_train_accelerate_setup.prepare(model, accelerator, settings, context)
     vocab = vocabulary(tokenizer)
     room = memory.room(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())

@@ -24,7 +24,8 @@ from harness.common import shutdown
 from harness.models import lora
 from harness.models.loading import Model, load, load_tokenizer, parameters, save, share_moved, training_flops
 from harness.store.step import Work
-from harness.train import engine, launcher
+from harness.train import accelerate_setup as harness_train_accelerate_setup
+from harness.train import launcher
 from harness.train.accelerate_setup import number, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.examples import Examples, orders
@@ -160,7 +161,7 @@ def _optimize(
             now = replace(loop, examples=examples)
             terms = now.gradient(step)
             norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
-            overflow = engine.overflowed(norm, loop.accelerator.scaler)
+            overflow = harness_train_accelerate_setup.overflowed(norm, loop.accelerator.scaler)
             told.skipped += overflow
             if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
                 raise ValueError(

@@ -4,11 +4,11 @@ from math import log
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, chunk, response, view
 from torch import Tensor
 
 from methods import adpa, adpa_release, q_kd
 from methods.batch import Chunk, ViewName
+from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 
 def test_adpa_without_reference_by_hand() -> None:

@@ -5,11 +5,11 @@ from math import log
 
 import pytest
 import torch
-from test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
 
 from methods import atkd, distillm, dpkd, gkd
 from methods.api import Method
 from methods.formulas import jsd, mixture
+from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
 
 # p = (3/4, 1/4), q = (1/2, 1/2) is HALVES;  p = (1/2, 1/2), q = (1/4, 3/4) is QUARTER
 FORWARD = 0.75 * log(3 / 2) + 0.25 * log(1 / 2), 0.5 * log(2) + 0.5 * log(2 / 3)

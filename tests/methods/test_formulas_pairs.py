@@ -5,10 +5,10 @@ from math import log, sqrt
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, chunk, response, view
 
 from methods import ddpo, dpkd, dpo, ipo, kto, orpo, plad, simpo, smoothed_dpo, tdpo, wpo
 from methods.batch import Batch, View
+from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 
 def gap_of_ln_two() -> Batch:

@@ -6,11 +6,11 @@ from math import log
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, chunk, response, view
 
 from methods import dppo, minillm
 from methods.batch import Batch
 from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, reverse_kl
+from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 L = log(2)
 

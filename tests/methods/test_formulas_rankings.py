@@ -5,11 +5,11 @@ from math import log, sqrt
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, logs, view
 
 from methods import pad
 from methods.batch import Batch
 from methods.formulas import plackett_luce, ranking_logprobs
+from tests.methods.test_formulas import assert_terms, batch, logs, view
 
 THREE = [1 / 3, 1 / 6, 1 / 4, 1 / 12, 1 / 10, 1 / 15]  # of ln 3, ln 2, ln 1: 012, 021, 102, 120, 201, 210
 

@@ -4,11 +4,11 @@ from math import log
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, chunk, view
 from torch import Tensor
 
 from methods import adpa, adpa_release
 from methods.batch import Batch, Chunk, Statistic
+from tests.methods.test_formulas import assert_terms, batch, chunk, view
 
 PAPER = adpa.ADPA(gamma_beta=1.0)
 

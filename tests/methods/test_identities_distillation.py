@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_formulas import batch, chunk, response, view
 from torch import Tensor
 
 from methods import atkd, distillm, dpkd, gkd, minillm, q_kd, vanillakd
 from methods.batch import Batch, Chunk, Statistic, Terms
 from methods.formulas import jsd, kl, reverse_kl, teacher_kl
+from tests.methods.test_formulas import batch, chunk, response, view
 
 N, VOCAB = 12, 7
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_formulas import assert_terms, batch, chunk, response, view
 from torch import Tensor
 
 from methods import ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, wpo
 from methods.api import Method
 from methods.batch import Batch, Role, Terms, View
+from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
 STATES, VOCAB = MASK.numel(), 7

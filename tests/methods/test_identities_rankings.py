@@ -5,12 +5,12 @@ from math import exp, log
 
 import pytest
 import torch
-from test_formulas import batch, view
 from torch import Tensor
 
 from methods import pad, simpo
 from methods.batch import Batch, View
 from methods.formulas import jsd, plackett_luce, ranking_logprobs
+from tests.methods.test_formulas import batch, view
 
 EXAMPLES = 5
 

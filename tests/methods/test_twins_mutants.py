@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from test_twins import CASES, HALVES, agree, compare, every_case
 from torch import Tensor
 
 from methods.api import Method
@@ -24,6 +23,7 @@ from tests.methods.synthetic import (
     world,
     written,
 )
+from tests.methods.test_twins import CASES, HALVES, agree, compare, every_case
 from tests.methods.twins import Terms
 
 # Mutants: what any method could have wrong

@@ -10,6 +10,7 @@ from harness.endpoints.prices import Price
 from harness.endpoints.replies import Replies
 from tests.harness.endpoints.scripted_server import KEY, KEY_ENV, text_of
 from tests.harness.endpoints.test_client import asked, call_of, endpoint, kept
+from tests.harness.endpoints.test_client import server as server
 
 LONG = " " + "x" * 300  # a prompt of at least the 100 tokens that the server says it has
 

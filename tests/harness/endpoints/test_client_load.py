@@ -17,6 +17,7 @@ from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import Replies
 from tests.harness.endpoints.scripted_server import FAULT, KEY_ENV, Running, text_of
 from tests.harness.endpoints.test_client import call_of, kept
+from tests.harness.endpoints.test_client import server as server
 from tests.paths import ROOT
 
 SCRIPTS = (  # of every 100 judgments these many are hard; the rest is answered at once

@@ -166,12 +166,12 @@ def test_a_killed_download_leaves_no_file_that_counts(mirror: Mirror, home: Path
     """The kill comes when half of the first file is written, before its checksum is known."""
     program = """
 import os, signal, sys
-from harness import benchmark_data
+from harness.evaluate import benchmark_files
 def kill(url, partial):
     partial.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
-benchmark_data._streamed = kill
-benchmark_data.fetch("gsm8k", mirror=sys.argv[1])
+benchmark_files._streamed = kill
+benchmark_files.fetch("gsm8k", mirror=sys.argv[1])
 """
     done = subprocess.run([sys.executable, "-c", program, mirror.url], check=False)
     assert done.returncode == -9 and list(files(home).values()) == [b"half"]

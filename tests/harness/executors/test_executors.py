@@ -74,9 +74,7 @@ def test_steps_run_in_the_order_of_the_plan_where_one_at_a_time_runs(tmp_path: P
 TWO = """
 import sys
 from pathlib import Path
-import methods
-from harness import execute, session, suite
-from harness import plan as planning
+from harness.executors import scheduler
 from harness.plan.plan import ordered
 from harness.run.progress import Lines
 from harness.store.store import Store
@@ -86,7 +84,7 @@ shared = [step(told, f"s{i}", seconds=0.2) for i in range(6)]
 last = step(told, own, **{s.label: s for s in shared})
 print("ready", flush=True)
 sys.stdin.readline()
-execute.run(ordered([last]), store, Lines(7))
+scheduler.run(ordered([last]), store, Lines(7))
 """
 
 

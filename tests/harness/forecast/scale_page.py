@@ -13,11 +13,9 @@ from pathlib import Path
 import methods
 from harness.endpoints import prices
 from harness.executors.options import Machine
-from harness.forecast.check import checked
 from harness.forecast.cost import Sizes
-from harness.forecast.devices import named
-from harness.forecast.forecast import Forecast, forecast
-from harness.forecast.report import power, size, time, total
+from harness.forecast.forecast import Forecast, device_named, forecast
+from harness.forecast.report import checked, power, size, time, total
 from harness.models import hub
 from harness.plan import plan as planning
 from harness.run import pipeline
@@ -47,7 +45,7 @@ def found(name: str) -> Forecast:
     with hub.unresolved_allowed():
         plan = planning.plan(loading.load(name), methods.registry(), machine)
     sizes = Sizes(plan.suite, methods.registry(), machine, None, prices.load())
-    return forecast(plan, sizes, named(CARDS.get(name, "h200")))
+    return forecast(plan, sizes, device_named(CARDS.get(name, "h200")))
 
 
 def costs() -> Iterator[str]:
@@ -115,7 +113,7 @@ def measured(runs: Path) -> Iterator[str]:
     plan = pipeline.planned(loading.load("pocket"), [], store, where, None)
     sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
     yield "```"
-    yield from list(checked(forecast(plan, sizes, named("cpu")), store))[1:]
+    yield from list(checked(forecast(plan, sizes, device_named("cpu")), store))[1:]
     yield "```"
 
 

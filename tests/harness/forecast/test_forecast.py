@@ -18,14 +18,12 @@ from transformers import (
 import methods
 from harness.endpoints import prices
 from harness.executors.options import Machine
-from harness.forecast import devices
-from harness.forecast.check import checked, measured, written
+from harness.forecast import forecast as harness_forecast_forecast
 from harness.forecast.cost import Cost, Sizes
 from harness.forecast.forecast import forecast
-from harness.forecast.report import shown
-from harness.forecast.sizes import ModelSize, Unknown, named
+from harness.forecast.report import checked, measured, shown, written
+from harness.forecast.sizes import ModelSize, Unknown, named, table
 from harness.forecast.step_costs import cost_of
-from harness.forecast.tables import table
 from harness.models import hub
 from harness.models.loading import parameters
 from harness.plan import plan as planning
@@ -145,7 +143,9 @@ def test_what_was_counted_takes_the_place_of_what_was_assumed(finished: tuple[Pl
 
 def test_a_check_sets_every_kind_beside_its_records(finished: tuple[Plan, Store]) -> None:
     plan, store = finished
-    lines = list(checked(forecast(plan, sizes_of(plan, store), devices.named("cpu")), store))
+    lines = list(
+        checked(forecast(plan, sizes_of(plan, store), harness_forecast_forecast.device_named("cpu")), store)
+    )
     train = next(line.split() for line in lines if line.split()[0] == "train")
     assert train[1] == str(sum(s.kind == "train" for s in plan.steps))
     assert 0.9 < float(train[4]) < 1.1
@@ -166,7 +166,7 @@ def test_a_models_parameters_by_hand() -> None:
 
 def test_seconds_by_hand() -> None:
     """A peak of 100, of which training reaches a half; memory of 10 bytes a second."""
-    device = devices.Device(
+    device = harness_forecast_forecast.Device(
         "d", 100, 200, 1, 10, train=0.5, forward=0.25, layer=0.1, load=5, start=1, text=20
     )
     assert device.seconds(Cost("train", 100)) == 1 + 100 / 50
@@ -196,7 +196,7 @@ def test_a_model_nobody_knows_is_said_and_counted(tmp_path: Path) -> None:
     with pytest.raises(Unknown, match="size of nobody/knows"):
         named("nobody/knows@main")
     plan = planned("pairs.smollm2.student.base=nobody/knows", name="smol", only=("SFT",))
-    found = forecast(plan, sizes_of(plan, None), devices.named("4090"))
+    found = forecast(plan, sizes_of(plan, None), harness_forecast_forecast.device_named("4090"))
     lines = list(shown(found, Store(tmp_path), 1))
     (told,) = [line for line in lines if "no estimate" in line]
     assert "size of nobody/knows is not known here" in told
@@ -209,7 +209,7 @@ def test_the_rows_need_more_teacher_passes_than_the_plan_runs() -> None:
     """
     only = ("VanillaKD", "DCKD", "ADPA", "DDPO")
     plan = planned("selection=", name="adpa-llama2", only=only)
-    found = forecast(plan, sizes_of(plan, None), devices.named("h200")).sharing
+    found = forecast(plan, sizes_of(plan, None), harness_forecast_forecast.device_named("h200")).sharing
     rows = {"Teacher": 2, "VanillaKD": 1, "DCKD": 2, "ADPA": 2, "DDPO": 4}
     assert found.passes_needed == 2 * sum(rows.values())
     # T(W) of VanillaKD is DCKD's, and so are T(W, L) of DDPO.
@@ -219,7 +219,7 @@ def test_the_rows_need_more_teacher_passes_than_the_plan_runs() -> None:
 
 def test_an_unknown_device_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match=r"--device h20: .*h200"):
-        devices.named("h20")
+        harness_forecast_forecast.device_named("h20")
 
 
 def step_at(plan: Plan, pick: Callable[[Step], bool]) -> Step:
@@ -229,7 +229,9 @@ def step_at(plan: Plan, pick: Callable[[Step], bool]) -> Step:
 def test_what_fits_no_card_at_any_setting_is_named(tmp_path: Path) -> None:
     """13 billion parameters at 20 bytes each are 260 GB."""
     plan = planned(name="adpa-llama2", only=("ADPA",), machine=Machine(tokens=1, batch=1))
-    found = forecast(plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), devices.named("h200"))
+    found = forecast(
+        plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), harness_forecast_forecast.device_named("h200")
+    )
     (line,) = [line for line in shown(found, Store(tmp_path), 8) if "does not fit" in line]
     assert "no setting makes these fit: dpo teacher, sft teacher" in line
     assert step_at(plan, lambda s: s.label == "sft teacher") in found.too_large

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from harness.forecast.schedule import Job, schedule
+from harness.forecast.forecast import Job, schedule
 
 
 def test_a_chain_takes_its_length_on_any_number_of_devices() -> None:

@@ -112,7 +112,7 @@ def test_the_ablations_share_their_steps_with_the_main_tables(offline: None) -> 
     """Each pair of Table 2 is written out there again: any difference would be another id."""
     every = {s.id for s in planned("adpa-ablation")[0].steps}
     for name in ("adpa-danube-500m", "adpa-danube-1.8b", "adpa-llama2"):
-        own, _ = planned(name, "benchmarks.openllm.evaluate=")
+        own, _ = planned(name, "benchmarks.openllm=")
         dpo_mix = {
             s.id
             for c in own.cells

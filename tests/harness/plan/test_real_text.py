@@ -19,8 +19,8 @@ def test_the_real_text_suite_runs_on_real_conversations(shared_data: Path, tmp_p
         "datasets.hh.sft.path": preference / "llamafactory_alpaca_en_demo.json.gz",
         "datasets.hh.preference.path": hh,
         "datasets.hh.validation.path": hh,
-        "benchmarks.openllm.evaluate.data": shared_data / "openllm",
-        "benchmarks.openllm.evaluate.limit": 10,
+        "benchmarks.openllm.data": shared_data / "openllm",
+        "benchmarks.openllm.limit": 10,
         "generation.max_tokens": 16,
         "max_length": 128,
     }

@@ -135,9 +135,9 @@ def test_passes_are_counted_for_each_row_alone_and_for_all_together() -> None:
     """DCKD: T on chosen and rejected; ADPA: T and T_ref on rollouts; ADPA+ the same on DCKD's; the teacher's
     own DPO stage: T_ref on chosen and rejected.
     """
-    assert passes(plan()) == Passes(needed=2 + 2 + (2 + 2) + 2, run=8)
-    assert passes(plan("seeds=[0,1]")).needed == 20
-    assert passes(plan(only=("SFT",))) == Passes(needed=2, run=2)
+    assert passes(plan().cells) == Passes(needed=2 + 2 + (2 + 2) + 2, run=8)
+    assert passes(plan("seeds=[0,1]").cells).needed == 20
+    assert passes(plan(only=("SFT",)).cells) == Passes(needed=2, run=2)
 
 
 def test_every_pass_of_the_whole_comparison_is_run_once() -> None:

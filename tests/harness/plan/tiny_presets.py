@@ -168,7 +168,7 @@ def words(
         if hasattr(spec, "max_tokens"):
             found[f"benchmarks.{name}.max_tokens"] = 6
     if preset.benchmarks.openllm:
-        found |= {"benchmarks.openllm.evaluate.tasks": "[choose]"}
-        found["benchmarks.openllm.evaluate.include"] = folder / "home" / "openllm"
+        found |= {"benchmarks.openllm.tasks": "[choose]"}
+        found["benchmarks.openllm.include"] = folder / "home" / "openllm"
     found |= {key.replace("__", "."): value for key, value in changes.items()}
     return [word for key, value in found.items() for word in ("--set", f"{key}={value}")]

@@ -18,7 +18,7 @@ from harness.models import loading, lora, policy
 from harness.plan import plan as planning
 from harness.store.step import Step, Work
 from harness.suite import loading as harness_suite_loading
-from harness.train import engine
+from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.loop import set_up
 from methods.api import LoRA
@@ -150,7 +150,7 @@ def test_recomputed_layers_give_the_same_gradients_bit_for_bit(tmp_path: Path) -
     def saved(recompute: bool) -> int:
         model, sizes = loading.load(given["start"]), []
         if recompute:
-            engine.recompute_layers(model)
+            accelerate_setup.recompute_layers(model)
         with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
             loading.body(model, torch.arange(4, 20)[None])
         return sum(sizes)
@@ -217,8 +217,8 @@ def test_float16_leaves_out_the_steps_that_overflow_and_counts_them(
 def test_a_gradient_that_no_scale_makes_finite_stops_the_step() -> None:
     scaler = torch.amp.GradScaler("cpu", init_scale=0.5)
     scaler.scale(torch.ones(1))
-    assert not engine.overflowed(float("inf"), scaler)
-    assert not engine.overflowed(float("inf"), None)
+    assert not accelerate_setup.overflowed(float("inf"), scaler)
+    assert not accelerate_setup.overflowed(float("inf"), None)
 
 
 def test_settings_that_are_not_asked_for_are_in_no_id_and_those_that_round_otherwise_are() -> None:

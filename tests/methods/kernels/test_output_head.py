@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from test_ops import HEADS, OF_TEACHERS, STATISTICS, Case, as_hidden, as_topk, case, naive, teacher_ids
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,6 +16,17 @@ from methods.kernels.output_head import Head, Room, at_ids, product
 from methods.kernels.token_statistics import Hidden, token_statistics
 from tests.methods.kernels.allocations import Made
 from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.test_token_statistics import (
+    HEADS,
+    OF_TEACHERS,
+    STATISTICS,
+    Case,
+    as_hidden,
+    as_topk,
+    case,
+    naive,
+    teacher_ids,
+)
 
 PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
     "realised": ("topk", ()),
