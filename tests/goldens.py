@@ -46,7 +46,7 @@ def offline(folder: Path) -> Iterator[None]:
             (folder / "data" / name / file.name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "data" / name / file.name).touch()
     with (
-        mock.patch.object(hub, "_LINE", hub._Line()),
+        mock.patch.object(hub, "_HUB", hub._HubState()),
         mock.patch.object(constants, "HF_HUB_OFFLINE", True),
         mock.patch.object(constants, "HF_HUB_CACHE", str(folder / "cache")),
         mock.patch.dict("os.environ", {"BENCH_DATA": str(folder / "data")}),

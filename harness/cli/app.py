@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.evaluate import data_of_benchmarks, evaluate, judges
+from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
     AccelerateConfig,
     Batch,
@@ -37,10 +37,10 @@ from harness.cli.options import (
     quiet_libraries,
     show_estimate,
 )
-from harness.cli.store import export, of_store
+from harness.cli.store import export, store_commands
 from harness.common import shutdown
 from harness.executors import options
-from harness.executors.options import EVERY
+from harness.executors.options import CHECKPOINT_EVERY
 
 app = typer.Typer(
     add_completion=False,
@@ -49,9 +49,9 @@ app = typer.Typer(
     help="Which way of aligning a small language model is best, by how much, at what cost, and is it real?",
 )
 
-app.add_typer(judges, name="judge")
-app.add_typer(data_of_benchmarks, name="data")
-app.add_typer(of_store, name="store")
+app.add_typer(judge_commands, name="judge")
+app.add_typer(data_commands, name="data")
+app.add_typer(store_commands, name="store")
 app.command()(export)
 
 INTERRUPTED = 130
@@ -72,7 +72,7 @@ def run(
     workers: Workers = 1,
     processes: Processes = None,
     accelerate_config: AccelerateConfig = None,
-    checkpoint_every: CheckpointEvery = EVERY,
+    checkpoint_every: CheckpointEvery = CHECKPOINT_EVERY,
     max_cost: Budget = None,
     max_calls: Calls = None,
     prices: Prices = None,
@@ -100,7 +100,7 @@ def run(
     if estimate:
         show_estimate(loaded, prices)
         return
-    from harness.executors.options import Ahead, Chosen
+    from harness.executors.options import ExecutorOptions, ForecastOptions
     from harness.run import pipeline
 
     gc.freeze()  # torch's modules stay to the end: no collection need look at them
@@ -111,9 +111,9 @@ def run(
         method_file=method_file,
         dry=plan or check,
         spending=options.Spending(max_cost, max_calls, prices, workers),
-        chosen=Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ()),
+        chosen=ExecutorOptions(executor, ray_address, slurm or (), slurm_partition, resources or ()),
         on=options.Hardware(tokens, batch, processes, accelerate_config, checkpoint_every),
-        ahead=Ahead(device, devices, check),
+        ahead=ForecastOptions(device, devices, check),
     )
 
 
@@ -199,7 +199,7 @@ def suites(
     """List the suites that ship, or show one as it stands in its file."""
     from harness.cli import suite_catalogue
 
-    typer.echo(suite_catalogue.shown(words or []))
+    typer.echo(suite_catalogue.catalogue(words or []))
 
 
 @app.command()
@@ -236,7 +236,7 @@ def main() -> None:
     try:
         app()
     except shutdown.Terminated as e:
-        sys.exit(_fail(e.told, shutdown.REQUEUE))
+        sys.exit(_fail(e.message, shutdown.REQUEUE))
     except ValueError as e:
         sys.exit(_fail(str(e), 2))
     except OSError as e:

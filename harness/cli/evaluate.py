@@ -31,11 +31,11 @@ from harness.executors import options
 
 AE1 = "alpaca-eval"
 
-judges = typer.Typer(no_args_is_help=True, help="How good a judge is.")
-data_of_benchmarks = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
+judge_commands = typer.Typer(no_args_is_help=True, help="How good a judge is.")
+data_commands = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
 
 
-@judges.callback()
+@judge_commands.callback()
 def of_judges() -> None:
     """How good a judge is."""
 
@@ -77,8 +77,8 @@ def evaluate(
     quiet_libraries()
     from harness.suite import from_command_line
 
-    words = from_command_line.JudgeWords(judge, judge_url, judge_key_env, judge_engine) if judge else None
-    suite = from_command_line.evaluation(
+    words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
+    suite = from_command_line.evaluation_suite(
         models,
         [b.strip() for b in bench.split(",")],
         judge=words,
@@ -92,15 +92,15 @@ def evaluate(
     if estimate:
         show_estimate(suite, prices)
         return
-    from harness.executors.options import Ahead, Chosen
+    from harness.executors.options import ExecutorOptions, ForecastOptions
     from harness.run import pipeline
 
     spending = options.Spending(max_cost, max_calls, prices, workers)
-    chosen = Chosen(executor, ray_address, slurm or (), slurm_partition, resources or ())
-    pipeline.run(suite, runs, dry=plan, spending=spending, chosen=chosen, ahead=Ahead(device))
+    chosen = ExecutorOptions(executor, ray_address, slurm or (), slurm_partition, resources or ())
+    pipeline.run(suite, runs, dry=plan, spending=spending, chosen=chosen, ahead=ForecastOptions(device))
 
 
-@judges.command()
+@judge_commands.command()
 def check(
     judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],
     prompt: Annotated[
@@ -124,12 +124,12 @@ def check(
     from harness.run import pipeline
     from harness.suite import from_command_line
 
-    words = from_command_line.JudgeWords(judge, judge_url, judge_key_env, judge_engine)
+    words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
     spending = options.Spending(max_cost, max_calls, prices)
-    pipeline.check_judge(from_command_line.of_judge(words), runs, prompt, data, repeats, limit, spending)
+    pipeline.check_judge(from_command_line.judge_suite(words), runs, prompt, data, repeats, limit, spending)
 
 
-@data_of_benchmarks.command()
+@data_commands.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="A data set; `bench data list` names them.")],
     mirror: Annotated[str | None, typer.Option(help="The URL of a copy of the data folder.")] = None,
@@ -140,7 +140,7 @@ def fetch(
     typer.echo(f"{name}: {benchmark_files.fetch(name, mirror=mirror)}")
 
 
-@data_of_benchmarks.command()
+@data_commands.command()
 def add(
     name: Annotated[str, typer.Argument(help="A data set; `bench data list` names them.")],
     path: Annotated[Path, typer.Argument(help="The folder that holds its files.")],
@@ -157,7 +157,7 @@ def add(
     typer.echo(f"{name}: {added.folder}" + (f" ({', '.join(told)})" if told else ""))
 
 
-@data_of_benchmarks.command(name="list")
+@data_commands.command(name="list")
 def list_() -> None:
     """Every data set: where it is, whether its files are as pinned, its licence."""
     from rich.console import Console

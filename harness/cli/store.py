@@ -7,10 +7,10 @@ import typer
 
 from harness.cli.options import Runs, quiet_libraries
 
-of_store = typer.Typer(no_args_is_help=True, help="What the store holds: list, check, clear.")
+store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: list, check, clear.")
 
 
-@of_store.command(name="ls")
+@store_commands.command(name="ls")
 def list_(runs: Runs = Path("runs")) -> None:
     """List every artifact: kind, name, size, age, how many others stand on it."""
     from harness.store import maintenance
@@ -19,7 +19,7 @@ def list_(runs: Runs = Path("runs")) -> None:
     typer.echo(maintenance.listing(Store(runs / "store")))
 
 
-@of_store.command()
+@store_commands.command()
 def verify(runs: Runs = Path("runs")) -> None:
     """Read every file again and name those that are not as they were published; exit code 1 if there are."""
     from harness.store import maintenance
@@ -35,7 +35,7 @@ def verify(runs: Runs = Path("runs")) -> None:
         raise typer.Exit(1)
 
 
-@of_store.command()
+@store_commands.command()
 def gc(
     keep: Annotated[
         list[str] | None,
@@ -50,9 +50,9 @@ def gc(
     from harness.store.store import Store
 
     store = Store(runs / "store")
-    found = maintenance.rubbish(store, _needed(keep, runs) if keep else None)
+    found = maintenance.unreferenced(store, _needed(keep, runs) if keep else None)
     for folder in found:
-        typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.told(folder, store)}")
+        typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.folder_line(folder, store)}")
     if yes:
         maintenance.remove(store, found)
     typer.echo(f"{len(found)} folders {'removed' if yes else 'to remove; --yes removes them'}")
@@ -65,7 +65,7 @@ def _needed(names: list[str], runs: Path) -> set[str]:
     from harness.suite import loading
 
     store, where = Store(runs / "store"), pipeline.machine(runs)
-    plans = [pipeline.planned(loading.load(name), (), store, where, None) for name in names]
+    plans = [pipeline.make_plan(loading.load(name), (), store, where, None) for name in names]
     return {step.id for plan in plans for step in plan.steps}
 
 

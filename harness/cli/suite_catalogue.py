@@ -10,12 +10,12 @@ from itertools import takewhile
 from pathlib import Path
 
 from harness.suite import loading
-from harness.suite.schema import rows_of
+from harness.suite.schema import row_count
 
 HEAD = ("suite", "pairs", "data sets", "methods", "rows", "benchmarks")
 
 
-def shown(words: Sequence[str]) -> str:
+def catalogue(words: Sequence[str]) -> str:
     """What `bench suites` prints: the list, or the suite of `show NAME`."""
     match list(words):
         case []:
@@ -31,7 +31,7 @@ def listing() -> str:
     about = [""]
     for path in _shipped():
         loaded = loading.load(path.stem)
-        counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), rows_of(loaded)
+        counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
         rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.named())))
         about.append(_first_sentence(path))
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
@@ -49,7 +49,7 @@ def page(name: str) -> str:
     ValueError where there is no such suite, or where it is not valid.
     """
     loading.load(name)
-    path = loading.named(name)
+    path = loading.suite_file(name)
     parts = [_text(path).strip()]
     while (base := _extended(path)) is not None:
         parts += [f"# ---- {path.name} extends {base.name} ----", _text(base).strip()]
@@ -58,7 +58,7 @@ def page(name: str) -> str:
 
 
 def _shipped() -> list[Path]:
-    return sorted(p for p in loading.named("pocket").parent.iterdir() if p.suffix == ".yaml")
+    return sorted(p for p in loading.suite_file("pocket").parent.iterdir() if p.suffix == ".yaml")
 
 
 def _text(path: Path) -> str:
@@ -76,5 +76,5 @@ def _extended(path: Path) -> Path | None:
     for line in _text(path).splitlines():
         if line.startswith("extends:"):
             base = line.removeprefix("extends:").partition("#")[0].strip().strip("\"'")
-            return path.parent / base if base.endswith((".yaml", ".yml")) else loading.named(base)
+            return path.parent / base if base.endswith((".yaml", ".yml")) else loading.suite_file(base)
     return None

@@ -2,7 +2,7 @@
 another start.
 
 Most steps end where they are, since what they have written outlives them. One that must write first defers
-the signal and looks at `asked` where it can stop.
+the signal and polls `requested()` where it can stop.
 """
 
 import signal
@@ -22,13 +22,13 @@ class Terminated(SystemExit):
         self.where = where
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What the person or the scheduler's log should read."""
         return f"stopped by SIGTERM{self.where}; the same command goes on"
 
 
 class _State:
-    asked = False
+    requested = False
     deferred = 0
     file: Path | None = None
 
@@ -38,30 +38,30 @@ _state = _State()
 
 def listen(file: Path | None = None) -> None:
     """From now on SIGTERM raises `Terminated` in the main thread, once; a deferred one waits. `file` is one
-    that another process makes in its place; it is seen where `asked` is.
+    that another process makes in its place; `requested` sees it.
     """
-    _state.asked, _state.file = False, file
+    _state.requested, _state.file = False, file
     signal.signal(signal.SIGTERM, _on_signal)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    first, _state.asked = not _state.asked, True
+    first, _state.requested = not _state.requested, True
     if first and not _state.deferred:
         raise Terminated
 
 
-def asked() -> bool:
+def requested() -> bool:
     """Whether SIGTERM has come, or the file in its place."""
-    return _state.asked or (_state.file is not None and _state.file.exists())
+    return _state.requested or (_state.file is not None and _state.file.exists())
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """SIGTERM waits until the end of this block, unless the block looks at `asked` and ends itself."""
+    """SIGTERM waits until the end of this block, unless the block polls `requested()` and ends itself."""
     _state.deferred += 1
     try:
         yield
     finally:
         _state.deferred -= 1
-    if asked() and not _state.deferred:
+    if requested() and not _state.deferred:
         raise Terminated

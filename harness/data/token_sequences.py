@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store.array_file import Flat, FlatWriter
+from harness.store.array_file import ArrayFile, ArrayFileWriter
 
 Ints = NDArray[np.int64]
 
@@ -40,10 +40,10 @@ def write(folder: Path, sequences: Iterable[Sequence]) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     count = tokens = answered = 0
     with (
-        FlatWriter(folder, "tokens", "int32") as ids,
-        FlatWriter(folder, "mask", "bool") as mask,
-        FlatWriter(folder, "lengths", "int32") as lengths,
-        FlatWriter(folder, "rows", "int64") as rows,
+        ArrayFileWriter(folder, "tokens", "int32") as ids,
+        ArrayFileWriter(folder, "mask", "bool") as mask,
+        ArrayFileWriter(folder, "lengths", "int32") as lengths,
+        ArrayFileWriter(folder, "rows", "int64") as rows,
     ):
         for s in sequences:
             assert len(s.ids) == len(s.mask) and any(s.mask) and not s.mask[0], f"row {s.row} is unusable"
@@ -72,9 +72,9 @@ class Sequences:
     """The sequences of a folder, read one by one; lengths and rows are held in memory, tokens are not."""
 
     def __init__(self, folder: Path) -> None:
-        self.tokens, self.mask = Flat(folder, "tokens"), Flat(folder, "mask")
-        self.lengths: Ints = Flat(folder, "lengths").all().astype(np.int64)
-        self.rows: Ints = Flat(folder, "rows").all().astype(np.int64)
+        self.tokens, self.mask = ArrayFile(folder, "tokens"), ArrayFile(folder, "mask")
+        self.lengths: Ints = ArrayFile(folder, "lengths").all().astype(np.int64)
+        self.rows: Ints = ArrayFile(folder, "rows").all().astype(np.int64)
         self.offsets: Ints = np.concatenate([[0], np.cumsum(self.lengths)])
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.api import Message
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.pace import Pace, backoff
-from harness.endpoints.replies import Given, Replies
+from harness.endpoints.replies import EndpointReply, ReplyCache
 from harness.endpoints.wire import Call, Endpoint, Failed, attempt, client_of
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def key_of(who: Mapping[str, Any], messages: Sequence[Message], **decoding: Any)
 def ask(
     endpoint: Endpoint,
     calls: Sequence[Call],
-    replies: Replies,
+    replies: ReplyCache,
     ledger: Ledger,
     progress: Callable[[int], None] = lambda done: None,
-) -> list[Given]:
+) -> list[EndpointReply]:
     """The replies in the order of the calls; what is kept is not asked, and equal calls are asked once.
 
     `progress` is told how many of the calls that were asked are kept by now. ValueError: what the person at
@@ -71,7 +71,7 @@ def check(endpoint: Endpoint, ledger: Ledger, *, logprobs: bool) -> None:
     probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=5 if logprobs else 0)
     ledger.admit(endpoint.model)
 
-    async def one() -> Given:
+    async def one() -> EndpointReply:
         async with client_of(endpoint) as client:
             for number in range(1, PROBE_ATTEMPTS + 1):
                 try:
@@ -94,7 +94,7 @@ class _Asking:
         self,
         endpoint: Endpoint,
         calls: Sequence[Call],
-        replies: Replies,
+        replies: ReplyCache,
         ledger: Ledger,
         progress: Callable[[int], None],
     ) -> None:
@@ -104,7 +104,7 @@ class _Asking:
         self.failed: Counter[str] = Counter()
         self.ended: list[ValueError] = []  # what no further call can mend; those under way are waited for
         self.pace = Pace(endpoint.concurrency)
-        self.arrived: list[Given] = []
+        self.arrived: list[EndpointReply] = []
         self.disk = asyncio.Lock()
 
     @property
@@ -148,7 +148,7 @@ class _Asking:
         if self.over:
             self.pace.stop()
 
-    async def keep(self, given: Given) -> None:
+    async def keep(self, given: EndpointReply) -> None:
         """Write a reply; those that arrive while the disk is busy are written together, with one wait."""
         self.arrived.append(given)
         async with self.disk:
@@ -158,7 +158,7 @@ class _Asking:
                 self.done += len(together)
                 self.progress(self.done)
 
-    async def until_answered(self, client: "AsyncOpenAI", call: Call) -> Given:
+    async def until_answered(self, client: "AsyncOpenAI", call: Call) -> EndpointReply:
         """The reply to a call, or `Failed` after the last attempt."""
         endpoint, ledger = self.endpoint, self.ledger
         for number in range(1, endpoint.attempts + 1):

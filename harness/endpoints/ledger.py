@@ -33,7 +33,7 @@ class Ledger:
         """A model that is served here costs nothing but its time."""
         self.prices = {**self.prices, model: Price(0.0, 0.0)}
 
-    def told(self) -> str:
+    def summary_line(self) -> str:
         """One line: calls, replies that were kept before, tokens, money, and what was asked again."""
         again = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retries.items()))
         unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from harness.store.append_log import Lines
+from harness.store.append_log import AppendOnlyLog
 
 
 @dataclass(frozen=True)
-class Given:
+class EndpointReply:
     """A reply. `logprobs`: the first token's alternatives -> log-probs; `model`, `fingerprint`: who served.
 
     finish_reason is the server's, or "refusal" where the server says that the model refused, or "too_long"
@@ -34,22 +34,22 @@ class Given:
     attempts: int = 1
 
 
-class Replies:
+class ReplyCache:
     """The replies below one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._lines = Lines(folder)
+        self._lines = AppendOnlyLog(folder)
 
     @cached_property
-    def _read(self) -> tuple[dict[str, Given], int]:
+    def _read(self) -> tuple[dict[str, EndpointReply], int]:
         """Every reply by its key and the lines cut short, read when first asked for: most runs ask no
         endpoint.
         """
         rows, torn = self._lines.read()
-        known: dict[str, Given] = {}
+        known: dict[str, EndpointReply] = {}
         for row in rows:
             try:
-                given = Given(**row)
+                given = EndpointReply(**row)
             except TypeError:
                 torn += 1
                 continue
@@ -70,10 +70,10 @@ class Replies:
     def __contains__(self, key: str) -> bool:
         return key in self._read[0]
 
-    def __getitem__(self, key: str) -> Given:
+    def __getitem__(self, key: str) -> EndpointReply:
         return self._read[0][key]
 
-    def add(self, *given: Given) -> None:
+    def add(self, *given: EndpointReply) -> None:
         """Write replies, with one wait for the disk; when this returns, a kill does not lose them."""
         self._lines.add(*map(asdict, given))
         for one in given:

@@ -1,4 +1,4 @@
-"""What the steps of one run share in this process: servers that are up, what was replied, what may be spent.
+"""Per-run state: judge servers that were started, reply cache, spending ledger.
 
 Steps are functions of settings and inputs and name no server; where one asks an endpoint, it finds it here.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.prices import Prices
-from harness.endpoints.replies import Replies
+from harness.endpoints.replies import ReplyCache
 from harness.endpoints.servers import Servers
 
 
@@ -21,14 +21,14 @@ class Session:
 
     servers: Servers
     ledger: Ledger
-    replies: Replies
+    replies: ReplyCache
 
-    def told(self) -> str:
+    def summary_line(self) -> str:
         """One line on what endpoints were asked; "" where they were not."""
         if not (self.ledger.calls or self.ledger.kept):
             return ""
         torn = f"; kept replies that a kill cut short: {self.replies.torn}" if self.replies.torn else ""
-        return f"endpoints: {self.ledger.told()}{torn}"
+        return f"endpoints: {self.ledger.summary_line()}{torn}"
 
 
 _current: ContextVar[Session] = ContextVar("session")
@@ -40,11 +40,11 @@ def current() -> Session:
 
 
 @contextmanager
-def opened(
+def open_session(
     prices: Prices, max_cost: float | None, max_calls: int | None, logs: Path, kept: Path
 ) -> Iterator[Session]:
     """A session for the steps inside, with the replies of a folder; its servers are stopped for certain."""
-    with Servers(logs) as servers, Replies(kept / "endpoints") as replies:
+    with Servers(logs) as servers, ReplyCache(kept / "endpoints") as replies:
         token = _current.set(Session(servers, Ledger(prices, max_cost, max_calls), replies))
         try:
             yield _current.get()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.api import Message
 from harness.endpoints.ledger import Ledger
-from harness.endpoints.replies import Given
+from harness.endpoints.replies import EndpointReply
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -99,7 +99,7 @@ def client_of(endpoint: Endpoint) -> "AsyncOpenAI":
 
 async def attempt(
     client: "AsyncOpenAI", endpoint: Endpoint, call: Call, ledger: Ledger, number: int = 1
-) -> Given:
+) -> EndpointReply:
     """One request and its reply. `Failed` may be tried again, ValueError may not.
 
     What the attempt cost is known where there is a status other than 200, a usage, or no connection; else the
@@ -124,7 +124,7 @@ async def attempt(
         used = 0, 0
         reply = _refused_prompt(e)
         if reply:
-            return Given(call.key, "", finish_reason=reply, model=endpoint.model, attempts=number)
+            return EndpointReply(call.key, "", finish_reason=reply, model=endpoint.model, attempts=number)
         raise _of_status(endpoint, e, client.api_key) from None
     except (TimeoutError, openai.APITimeoutError):
         raise Failed("time-outs") from None
@@ -177,7 +177,7 @@ def _used(body: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _given(
     call: Call, body: Mapping[str, Any], used: tuple[int, int], latency_s: float, number: int
-) -> Given:
+) -> EndpointReply:
     """The reply in a response's body; `Failed` where it holds none."""
     try:
         choice = body["choices"][0]
@@ -193,7 +193,7 @@ def _given(
         raise Failed("malformed replies") from None
     if finish in BROKEN_OFF:
         raise Failed("replies broken off by the server")
-    return Given(
+    return EndpointReply(
         key=call.key,
         text=text,
         logprobs=logprobs,

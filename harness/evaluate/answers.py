@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.api import Answer, Message, Question
-from harness.endpoints.replies import Given
+from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
@@ -70,7 +70,7 @@ def run_endpoint(work: Work) -> dict[str, Any]:
     """
     settings = work.settings
     _, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
-    ask, given = asking(work), list[Given]()
+    ask, given = asking(work), list[EndpointReply]()
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
         found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])

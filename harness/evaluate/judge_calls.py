@@ -7,12 +7,12 @@ from typing import Any
 from benchmarks.api import Decoding, Message, Sampling
 from harness.endpoints import client, session
 from harness.endpoints.client import Call, Endpoint
-from harness.endpoints.replies import Given
+from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ServerSpec, request_extras
 from harness.store.step import Work
 
 Asked = tuple[tuple[Message, ...], Decoding | Sampling, int]  # messages, how to reply, which repeat
-Ask = Callable[[Sequence[Asked]], list[Given]]
+Ask = Callable[[Sequence[Asked]], list[EndpointReply]]
 
 
 def asking(work: Work) -> Ask:
@@ -25,7 +25,7 @@ def asking(work: Work) -> Ask:
     who.pop("guard", None)  # it changes the messages, which are in the key
     endpoint = open_endpoint(work.context["endpoint"])
 
-    def ask(asked: Sequence[Asked]) -> list[Given]:
+    def ask(asked: Sequence[Asked]) -> list[EndpointReply]:
         calls = [_call(who, *one) for one in asked]
         shared = session.current()
         # `transformers serve` has to be told in each request whether to sample.
@@ -69,8 +69,10 @@ def _rule(work: Work) -> Ask:
 
     judge = RuleJudge(work.inputs["judge"])
 
-    def ask(asked: Sequence[Asked]) -> list[Given]:
+    def ask(asked: Sequence[Asked]) -> list[EndpointReply]:
         said = [judge(messages) for messages, _, _ in asked]
-        return [Given("", reply.text, reply.logprobs, reply.finish_reason, model="rule") for reply in said]
+        return [
+            EndpointReply("", reply.text, reply.logprobs, reply.finish_reason, model="rule") for reply in said
+        ]
 
     return ask

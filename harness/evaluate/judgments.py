@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
-from harness.endpoints.replies import Given
+from harness.endpoints.replies import EndpointReply
 from harness.evaluate import answers, questions
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
@@ -51,7 +51,7 @@ def run(work: Work) -> dict[str, Any]:
     ask = asking(work)
     replies = iter(zip(sent, ask([(r.messages, benchmark.decoding, 0) for r in sent]), strict=True))
 
-    rows, scores, said = [], [], list[Given]()
+    rows, scores, said = [], [], list[EndpointReply]()
     for q, item in items:
         if isinstance(item, Score):
             scores.append(item)
@@ -92,7 +92,7 @@ def _row(q: Question, turn: int, order: str, value: float | Unparsed) -> dict[st
     }
 
 
-def _told(request: JudgeRequest, reply: Given) -> dict[str, Any]:
+def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
     return {
         "request": request_hash(request.messages),
         "reply": reply.text,

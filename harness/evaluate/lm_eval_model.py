@@ -27,8 +27,8 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.data import chat_template as chat
 from harness.models.loading import load_tokenizer
-from harness.models.worker_pool import Held, Pool
-from harness.store.append_log import Lines
+from harness.models.worker_pool import LoadedModel, Pool
+from harness.store.append_log import AppendOnlyLog
 
 Kind = Literal["tokens", "text"]
 Tokens = tuple[list[int], list[int]]  # context, continuation
@@ -70,7 +70,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.computed = self.kept = 0
         self.cut: set[tuple[str, int]] = set()
         self._cut: list[bool] = []
-        self._lines = Lines(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
+        self._lines = AppendOnlyLog(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
         self._known = {row["key"]: row["answers"] for row in self._lines.read()[0]}
 
     @cached_property
@@ -186,7 +186,7 @@ def likelihood_batches(requests: Sequence[Tokens], size: int) -> list[list[int]]
     return [[n for group in batch for n, _ in group] for batch in batches]
 
 
-def answer(held: Held, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
+def answer(held: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
     """A worker's part: what HFLM answers to one batch."""
     kind, batch = item
     with _silent():

@@ -1,5 +1,4 @@
-"""Steps that ask endpoints stay in this process, one at a time, beside an executor that runs the others: the
-next checkpoint answers while a judge reads the last one's answers.
+"""Runs endpoint steps in a thread beside the executor, so that judging overlaps generation.
 
 An endpoint's pace, what may be spent and the key in the environment are the run's; workers of their own would
 each have all of it. What such a step computes is little.
@@ -10,18 +9,18 @@ import threading
 import time
 from contextvars import copy_context
 
-from harness.executors.job import attempted
-from harness.executors.protocol import Executor, Office, Outcome
+from harness.executors.job import make_in_session
+from harness.executors.protocol import Executor, ExecutorContext, Outcome
 from harness.store.step import Step
 
 LOOK = 0.2  # seconds between two looks at the lane while the other executor is waited for
 
 
-class Lane:
+class EndpointLane:
     """An executor for all steps, from one for those that ask no endpoint."""
 
-    def __init__(self, others: Executor, office: Office) -> None:
-        self._others, self._office = others, office
+    def __init__(self, others: Executor, context: ExecutorContext) -> None:
+        self._others, self._context = others, context
         self._theirs = 0  # steps that the other executor runs
         self._thread: threading.Thread | None = None
         self._ends: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
@@ -57,11 +56,11 @@ class Lane:
     def _is_ours(self, step: Step) -> bool:
         """A server of our own is started where the step runs, unless what it may be asked is limited."""
         where = step.context.get("endpoint")
-        return where is not None and ("engine" not in where or self._office.limited)
+        return where is not None and ("engine" not in where or self._context.limited)
 
     def _run(self, step: Step) -> None:
         try:
-            self._ends.put(attempted(step, self._office.store))
+            self._ends.put(make_in_session(step, self._context.store))
         except BaseException as e:  # raised in the main thread
             self._ends.put(e)
 

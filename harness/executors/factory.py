@@ -4,16 +4,16 @@ from pathlib import Path
 
 from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices
-from harness.executors.options import Chosen
-from harness.executors.protocol import Estimate, Executor, Office
-from harness.executors.resources import read
+from harness.executors.options import ExecutorOptions
+from harness.executors.protocol import Estimate, Executor, ExecutorContext
+from harness.executors.resources import read_resources
 from harness.store.store import Store
 
-NAMES = ("inline", "ray", "slurm")
+EXECUTORS = ("inline", "ray", "slurm")
 
 
-def opened(
-    chosen: Chosen,
+def open_executor(
+    options: ExecutorOptions,
     store: Store,
     logs: Path,
     prices: Prices,
@@ -22,26 +22,26 @@ def opened(
     seconds: Estimate | None = None,
 ) -> Executor:
     """The executor of the options; ValueError where one is unknown or what it needs is not installed."""
-    if chosen.name not in NAMES:
-        raise ValueError(f"--executor {chosen.name}: {nearest(chosen.name, NAMES)}")
-    for option, given, of in (
-        ("--ray-address", chosen.ray_address, "ray"),
-        ("--slurm", chosen.slurm, "slurm"),
-        ("--slurm-partition", chosen.slurm_partition, "slurm"),
+    if options.name not in EXECUTORS:
+        raise ValueError(f"--executor {options.name}: {nearest(options.name, EXECUTORS)}")
+    for option, value, owner in (
+        ("--ray-address", options.ray_address, "ray"),
+        ("--slurm", options.slurm, "slurm"),
+        ("--slurm-partition", options.slurm_partition, "slurm"),
     ):
-        if given and chosen.name != of:
-            raise ValueError(f"{option}: belongs to --executor {of}, not {chosen.name}")
-    office = Office(store, logs, prices, limited, read(chosen.resources), seconds)
-    from harness.executors.endpoint_lane import Lane
+        if value and options.name != owner:
+            raise ValueError(f"{option}: belongs to --executor {owner}, not {options.name}")
+    context = ExecutorContext(store, logs, prices, limited, read_resources(options.resources), seconds)
+    from harness.executors.endpoint_lane import EndpointLane
 
-    if chosen.name == "inline":
+    if options.name == "inline":
         from harness.executors.inline import Inline
 
-        return Lane(Inline(store, office.resources.threads if chosen.resources else None), office)
-    if chosen.name == "ray":
+        return EndpointLane(Inline(store, context.resources.threads if options.resources else None), context)
+    if options.name == "ray":
         from harness.executors.ray import Ray
 
-        return Lane(Ray(office, chosen.ray_address), office)
+        return EndpointLane(Ray(context, options.ray_address), context)
     from harness.executors.slurm import Slurm
 
-    return Lane(Slurm(office, chosen.slurm, chosen.slurm_partition), office)
+    return EndpointLane(Slurm(context, options.slurm, options.slurm_partition), context)

@@ -2,7 +2,7 @@
 
 import time
 
-from harness.executors.job import compute_with
+from harness.executors.job import set_threads
 from harness.executors.protocol import Outcome
 from harness.store.step import Step
 from harness.store.store import Store
@@ -15,7 +15,7 @@ class Inline:
         self._store = store
         self._step: Step | None = None
         if threads is not None:
-            compute_with(threads)
+            set_threads(threads)
 
     def has_room(self, step: Step) -> bool:
         """One step at a time."""

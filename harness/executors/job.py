@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.endpoints import session
 from harness.endpoints.prices import Prices
-from harness.executors.protocol import Office, Outcome
+from harness.executors.protocol import ExecutorContext, Outcome
 from harness.store.step import Step
 from harness.store.store import Store
 
@@ -30,24 +30,24 @@ class Job:
     log: Path | None = None
 
 
-def job(step: Step, office: Office, log: Path | None = None) -> Job:
+def job(step: Step, context: ExecutorContext, log: Path | None = None) -> Job:
     """A step as a job, with the paths of a run that may be relative made whole."""
-    root, logs = office.store.root.resolve(), office.logs.resolve()
-    return Job(step, root, logs, office.prices, office.resources.threads, os.getcwd(), log)
+    root, logs = context.store.root.resolve(), context.logs.resolve()
+    return Job(step, root, logs, context.prices, context.resources.threads, os.getcwd(), log)
 
 
-def do(given: Job) -> Outcome:
+def run_job(given: Job) -> Outcome:
     """Make a step here, with a session of its own; a fault that is told by a line is told in the outcome."""
     os.chdir(given.folder)
     store, began = Store(given.store), time.perf_counter()
     with _kept(given.log) if given.log else nullcontext():
-        compute_with(given.threads)
+        set_threads(given.threads)
         _await_inputs(given.step, store)
-        with session.opened(given.prices, None, None, given.logs, store.root / "replies"):
+        with session.open_session(given.prices, None, None, given.logs, store.root / "replies"):
             return _tried(given.step, store, began)
 
 
-def attempted(step: Step, store: Store) -> Outcome:
+def make_in_session(step: Step, store: Store) -> Outcome:
     """Make a step in the session of this process."""
     return _tried(step, store, time.perf_counter())
 
@@ -61,7 +61,7 @@ def _tried(step: Step, store: Store, began: float) -> Outcome:
     return Outcome(step, time.perf_counter() - began)
 
 
-def compute_with(threads: int) -> None:
+def set_threads(threads: int) -> None:
     """Set the number of threads of torch and of every library beside it, loaded or not: the last bits of a
     sum depend on it.
     """

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-EVERY = "5m"
+CHECKPOINT_EVERY = "5m"
 
 
 @dataclass(frozen=True)
-class Every:
+class CheckpointInterval:
     """How often a checkpoint is written: every so many optimizer steps or seconds."""
 
     steps: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, text: str) -> "Every":
+    def parse(cls, text: str) -> "CheckpointInterval":
         """ "200" optimizer steps, or "5m", minutes; ValueError for anything else."""
         number = text.removesuffix("m")
         try:
@@ -41,7 +41,7 @@ class Machine:
     workers: int = 1  # processes that each hold the model under measurement
     processes: int = 1  # of a training; 0: as the accelerate config file says
     accelerate_config: str = ""  # a file, for FSDP and the like
-    checkpoint_every: str = EVERY  # minutes, or optimizer steps of a training
+    checkpoint_every: str = CHECKPOINT_EVERY  # minutes, or optimizer steps of a training
     replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 
 
@@ -63,11 +63,11 @@ class Hardware(NamedTuple):
     batch: int = Machine.batch
     processes: int | None = None  # a GPU each, of all; on the CPU one
     accelerate_config: Path | None = None
-    checkpoint_every: str = EVERY
+    checkpoint_every: str = CHECKPOINT_EVERY
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ExecutorOptions:
     """What the options of a command say: an executor, where it is, and what each step asks for ("cpus=2")."""
 
     name: str = "inline"
@@ -77,7 +77,7 @@ class Chosen:
     resources: Sequence[str] = ()  # "key=value"
 
 
-class Ahead(NamedTuple):
+class ForecastOptions(NamedTuple):
     """Which device (None: this machine's), for `--plan` how many, and whether to check records."""
 
     device: str | None = None
@@ -85,4 +85,9 @@ class Ahead(NamedTuple):
     check: bool = False
 
 
-FREE, USUAL, HERE, INLINE = Spending(), Hardware(), Ahead(), Chosen()
+NO_LIMITS, DEFAULT_HARDWARE, DEFAULT_FORECAST, INLINE = (
+    Spending(),
+    Hardware(),
+    ForecastOptions(),
+    ExecutorOptions(),
+)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from harness.endpoints.prices import Prices
-from harness.executors.resources import Resources, read
+from harness.executors.resources import Resources, read_resources
 from harness.store.step import Step
 from harness.store.store import Store
 
@@ -46,12 +46,12 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
-class Office:
-    """What every executor needs to know of a run."""
+class ExecutorContext:
+    """Run-wide context given to every executor."""
 
     store: Store
     logs: Path
     prices: Prices
     limited: bool  # whether the run may spend so much only
-    resources: Resources = field(default_factory=lambda: read(()))
+    resources: Resources = field(default_factory=lambda: read_resources(()))
     seconds: Estimate | None = None  # None: nobody said on which device

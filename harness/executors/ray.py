@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from harness.executors.job import do, job
-from harness.executors.protocol import Office, Outcome
+from harness.executors.job import job, run_job
+from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.resources import Share
 from harness.store.step import Step
 
@@ -25,36 +25,36 @@ MISSING = '--executor ray: not installed; pip install "prefbench[ray]"'
 class Ray:
     """Runs steps as long as the cluster has CPUs and GPUs for them."""
 
-    def __init__(self, office: Office, address: str | None) -> None:
+    def __init__(self, context: ExecutorContext, address: str | None) -> None:
         try:
             import ray
             from ray._private.authentication.authentication_utils import is_token_auth_enabled
         except ModuleNotFoundError:
             raise ValueError(MISSING) from None
         self._ray: Any = ray
-        self._office = office
+        self._context = context
         self._running: dict[Any, tuple[Step, Share, Path]] = {}
-        self._do = ray.remote(do)
+        self._do = ray.remote(run_job)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if address is None:
             quiet["include_dashboard"] = False
         else:
             _look_at(address)
         on_sigterm = signal.getsignal(signal.SIGTERM)
-        context = ray.init(address=address or "local", **quiet)
+        started = ray.init(address=address or "local", **quiet)
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in place, with another exit code
         self._most = self._largest()
         there = ray.cluster_resources()
         where = f"cluster at {address}" if address else "embedded, ends with this command"
         typer.echo(
-            f"ray {ray.__version__}: {where}, bound to {context.address_info['gcs_address']}, token "
+            f"ray {ray.__version__}: {where}, bound to {started.address_info['gcs_address']}, token "
             f"{'required' if is_token_auth_enabled() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
-            f"{there.get('GPU', 0):g} GPUs; a step computes with {office.resources.threads} threads"
+            f"{there.get('GPU', 0):g} GPUs; a step computes with {context.resources.threads} threads"
         )
 
     def has_room(self, step: Step) -> bool:
         """Whether the cluster has what the step asks for, beside what runs. ValueError: no machine has it."""
-        asked = self._office.resources.of(step)
+        asked = self._context.resources.of(step)
         if asked.cpus > self._most.cpus or asked.gpus > self._most.gpus:
             raise ValueError(
                 f"{step.label}: asks for {asked.cpus} CPUs and {asked.gpus:g} GPUs, and no machine of Ray's "
@@ -69,12 +69,12 @@ class Ray:
 
     def begin(self, step: Step) -> None:
         """Hand the step to the cluster."""
-        share = self._office.resources.of(step)
-        log = self._office.logs.resolve() / f"{step.kind}-{step.id}.log"
+        share = self._context.resources.of(step)
+        log = self._context.logs.resolve() / f"{step.kind}-{step.id}.log"
         options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_retries": RETRIES, "name": step.label}
         if share.memory is not None:
             options["memory"] = int(share.memory * 1e9)
-        task = self._do.options(**options).remote(job(step, self._office, log))
+        task = self._do.options(**options).remote(job(step, self._context, log))
         self._running[task] = step, share, log
 
     def ended(self, seconds: float) -> list[Outcome]:

@@ -49,12 +49,12 @@ class Resources:
         return Share(max(self.cpus or self.threads, each * processes), 0.0, self.memory)
 
 
-def read(given: Sequence[str]) -> Resources:
+def read_resources(given: Sequence[str]) -> Resources:
     """Resources from "cpus=2", "gpus=0.5", "memory=32"; ValueError for anything else.
 
     A step computes with as many threads as it has CPUs; without a word, with as many as torch uses here.
     """
-    found = {key: _number(key, value) for key, value in pairs("--resources", given).items()}
+    found = {key: _number(key, value) for key, value in key_values("--resources", given).items()}
     for key in found:
         if key not in ("cpus", "gpus", "memory"):
             raise ValueError(f"--resources {key}: {nearest(key, ('cpus', 'gpus', 'memory'))}")
@@ -68,7 +68,7 @@ def read(given: Sequence[str]) -> Resources:
     return Resources(whole or _threads(), whole, gpus, found.get("memory"))
 
 
-def pairs(option: str, given: Sequence[str]) -> Mapping[str, str]:
+def key_values(option: str, given: Sequence[str]) -> Mapping[str, str]:
     """ "key=value" words of an option, as a dictionary."""
     for word in given:
         if not all(word.partition("=")):

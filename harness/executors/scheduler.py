@@ -25,7 +25,7 @@ class Watcher(Protocol):
     def end(self, step: Step, seconds: float) -> None:
         """A step is done."""
 
-    def found(self, step: Step) -> None:
+    def done_elsewhere(self, step: Step) -> None:
         """A step that was to be done has been done by another run."""
 
     def failed(self, step: Step, fault: str) -> None:
@@ -78,7 +78,7 @@ class _Running:
                 continue
             if self.store.find(step):
                 del self.waiting[step.id]
-                self.watcher.found(step)
+                self.watcher.done_elsewhere(step)
             elif self.store.locks.holder(step.id):
                 continue
             else:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.executors.job import Job, do, job
-from harness.executors.protocol import Office, Outcome
-from harness.executors.resources import pairs
+from harness.executors.job import Job, job, run_job
+from harness.executors.protocol import ExecutorContext, Outcome
+from harness.executors.resources import key_values
 from harness.store.step import Step
 
 MISSING = '--executor slurm: not installed; pip install "prefbench[slurm]"'
@@ -37,7 +37,7 @@ class Task:
     job: Job
 
     def __call__(self) -> Outcome:
-        return do(self.job)
+        return run_job(self.job)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission
@@ -48,21 +48,21 @@ class Task:
 class Slurm:
     """Submits jobs, and watches for the files of their results and for those that left the queue."""
 
-    def __init__(self, office: Office, given: Sequence[str], partition: str | None) -> None:
+    def __init__(self, context: ExecutorContext, given: Sequence[str], partition: str | None) -> None:
         try:
             import submitit
         except ModuleNotFoundError:
             raise ValueError(MISSING) from None
-        options = dict(pairs("--slurm", given))
+        options = dict(key_values("--slurm", given))
         self._minutes = _minutes(options.pop("time", None))
         cluster = options.pop("cluster", "slurm")
         if cluster not in ("slurm", "local"):
             raise ValueError(f"--slurm cluster={cluster}: slurm, or local for processes of this machine")
         self._is_local = cluster == "local"
         self._between = float(options.pop("look", BETWEEN_QUEUES))
-        self._office = office
+        self._context = context
         self._jobs: Callable[[], Any] = partial(
-            submitit.AutoExecutor, folder=office.logs.resolve() / "slurm", cluster=cluster
+            submitit.AutoExecutor, folder=context.logs.resolve() / "slurm", cluster=cluster
         )
         self._always = _parameters(options, partition)
         try:
@@ -78,12 +78,12 @@ class Slurm:
         """SLURM has a queue of its own; as processes, as many as this machine has CPUs for."""
         begun = [s for steps in self._ready.values() for s in steps]
         begun += [s for s, _ in self._running.values()]
-        cpus = sum(self._office.resources.of(s).cpus for s in (*begun, step))
+        cpus = sum(self._context.resources.of(s).cpus for s in (*begun, step))
         return not self._is_local or not begun or cpus <= len(os.sched_getaffinity(0))
 
     def begin(self, step: Step) -> None:
         """Note what the step's job asks for; `ended` submits it with those that ask for the same."""
-        share = self._office.resources.of(step)
+        share = self._context.resources.of(step)
         asked: dict[str, Any] = {"timeout_min": self._time(step), "cpus_per_task": share.cpus}
         if share.gpus:
             asked["gpus_per_node"] = math.ceil(share.gpus)
@@ -123,7 +123,7 @@ class Slurm:
         jobs.update_parameters(**self._always, name=f"bench-{name}", **asked)
         try:
             with jobs.batch():
-                submitted = [jobs.submit(Task(job(step, self._office))) for step in steps]
+                submitted = [jobs.submit(Task(job(step, self._context))) for step in steps]
         except (FailedJobError, subprocess.CalledProcessError) as e:
             raise ValueError(
                 f"{first.label}: SLURM does not take its job: {' '.join(f'{e}'.split())}"
@@ -132,7 +132,7 @@ class Slurm:
 
     def _time(self, step: Step) -> int:
         """Minutes that a step's job may take: what the option says, else by its estimate where it has one."""
-        seconds = self._office.seconds(step) if self._office.seconds else None
+        seconds = self._context.seconds(step) if self._context.seconds else None
         if self._minutes is not None or seconds is None:
             return self._minutes or MINUTES
         return max(LEAST, math.ceil(TIMES * seconds / 60))

@@ -10,7 +10,7 @@ from harness.endpoints import prices
 from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import benchmark_files, questions
 from harness.suite.benchmarks import Compared, Judged
-from harness.suite.schema import RULE, Suite, rows_of
+from harness.suite.schema import RULE, Suite, row_count
 
 ONE_ORDER_TYPICAL = ("alpaca-eval", "alpaca-eval-2")  # the typical numbers are those of one order
 
@@ -32,10 +32,10 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
         if spec.judge == RULE and RULE not in suite.judges:
             continue
         times = len(spec.reference) if isinstance(spec, Compared) else 1
-        usage = Usage(*(n * times * rows_of(suite) for n in usage_of(name, spec)))
+        usage = Usage(*(n * times * row_count(suite) for n in usage_of(name, spec)))
         judge = suite.judges[spec.judge]
         cost = 0.0 if judge.kind == "server" else prices.usd(table, judge.model, usage)
-        found.append(Line(name, spec.judge, rows_of(suite), usage, cost))
+        found.append(Line(name, spec.judge, row_count(suite), usage, cost))
     return found
 
 

@@ -26,7 +26,7 @@ from transformers.generation import TopPLogitsWarper
 
 from benchmarks.api import Sampling
 from harness.models.loading import Model
-from harness.store.append_log import Beat, Lines
+from harness.store.append_log import AppendOnlyLog, FlushTimer
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def generate(
 
     Below `kept` answers outlive a kill: what stands there is not decoded again.
     """
-    keys, lines, beat = [_key(request, stop, seed) for request in requests], Lines(kept), Beat()
+    keys, lines, beat = [_key(request, stop, seed) for request in requests], AppendOnlyLog(kept), FlushTimer()
     found = {row["key"]: Generated(row["ids"], row["truncated"]) for row in lines.read()[0]}
     missing = [i for i, key in enumerate(keys) if key not in found]
     if len(missing) < len(keys):
@@ -102,7 +102,7 @@ def decoded(
     waiting = deque(_row(i, requests[i], seed) for i in order)
     slots = _Slots(model, stop)
     while waiting or not all(row.ended for row in slots.rows):
-        new = [waiting.popleft() for _ in range(min(slots.room(batch), len(waiting)))]
+        new = [waiting.popleft() for _ in range(min(slots.free_rows(batch), len(waiting)))]
         for row in slots.admit(new) if new else slots.step():
             yield row.at, Generated(row.ids, row.ids[-1] not in stop)
 
@@ -130,7 +130,7 @@ class _Slots:
         self.only_last = {"logits_to_keep": 1} if last else {}
         self.rows: list[_Row] = []
 
-    def room(self, batch: int) -> int:
+    def free_rows(self, batch: int) -> int:
         """How many rows may enter, once those that ended have left."""
         ended = sum(row.ended for row in self.rows)
         if ended == len(self.rows):

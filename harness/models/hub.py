@@ -24,19 +24,19 @@ MARK = "@unresolved"
 
 
 @dataclass
-class _Line:
-    """The line to the hub in this process: what it said, and why it is not asked again; "" while it is."""
+class _HubState:
+    """Process-wide cache of hub answers; `dead` says why it is no longer queried, "" while it is."""
 
     commits: dict[tuple[Kind, str, str], str] = field(default_factory=dict)
     dead: str = ""
 
 
-_LINE = _Line()
-_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+_HUB = _HubState()
+_unresolved: ContextVar[list[str] | None] = ContextVar("unresolved", default=None)
 
 
-class Silent(OSError):
-    """The hub gave no answer: no network, no time, or no wish."""
+class HubUnavailable(OSError):
+    """The hub gave no answer: no network, a time-out, or offline mode."""
 
 
 @contextmanager
@@ -45,11 +45,11 @@ def unresolved_allowed() -> Iterator[list[str]]:
     name is in the list that this gives, each once.
     """
     names: list[str] = []
-    token = _noted.set(names)
+    token = _unresolved.set(names)
     try:
         yield names
     finally:
-        _noted.reset(token)
+        _unresolved.reset(token)
 
 
 def stand_in(name: str, find: Callable[[], str]) -> str:
@@ -57,7 +57,7 @@ def stand_in(name: str, find: Callable[[], str]) -> str:
     try:
         return find()
     except ValueError:
-        names = _noted.get()
+        names = _unresolved.get()
         if names is None:
             raise
         if name not in names:
@@ -70,7 +70,7 @@ def is_stand_in(ref: str) -> bool:
     return ref.endswith(MARK)
 
 
-def told(names: list[str]) -> str:
+def unresolved_line(names: list[str]) -> str:
     """One line on what a plan could not look up; "" where there is nothing to tell."""
     if not names:
         return ""
@@ -99,7 +99,7 @@ def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:
     except OSError as error:
         if found := _cached(kind, repo, revision):
             return f"{repo}@{found}"
-        told = str(error) if isinstance(error, Silent) else type(error).__name__
+        told = str(error) if isinstance(error, HubUnavailable) else type(error).__name__
         fault = f"{kind} {repo}: revision {revision!r} is not in the hub's cache, and the hub said {told}"
         known_absent = isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError))
         if known_absent and not isinstance(error, GatedRepoError):
@@ -120,11 +120,11 @@ def _asked(kind: Kind, repo: str, revision: str) -> str:
 
     validate_repo_id(repo)
     if constants.HF_HUB_OFFLINE:
-        raise Silent("nothing (HF_HUB_OFFLINE)")
-    if (kind, repo, revision) in _LINE.commits:
-        return _LINE.commits[kind, repo, revision]
-    if _LINE.dead:
-        raise Silent(_LINE.dead)
+        raise HubUnavailable("nothing (HF_HUB_OFFLINE)")
+    if (kind, repo, revision) in _HUB.commits:
+        return _HUB.commits[kind, repo, revision]
+    if _HUB.dead:
+        raise HubUnavailable(_HUB.dead)
     api = HfApi()
     about = api.model_info if kind == "model" else api.dataset_info
     try:
@@ -132,9 +132,9 @@ def _asked(kind: Kind, repo: str, revision: str) -> str:
     except HfHubHTTPError:
         raise
     except (HTTPError, OSError) as error:
-        _LINE.dead = f"nothing ({type(error).__name__})"
-        raise Silent(_LINE.dead) from error
-    _LINE.commits[kind, repo, revision] = commit
+        _HUB.dead = f"nothing ({type(error).__name__})"
+        raise HubUnavailable(_HUB.dead) from error
+    _HUB.commits[kind, repo, revision] = commit
     return commit
 
 

@@ -16,8 +16,8 @@ from harness.models import prefix_sharing
 from harness.models.loading import Model, body, head_of
 from harness.models.prefix_sharing import Rows, gather
 from methods.batch import Role, Statistic
-from methods.kernels.output_head import Head
-from methods.kernels.token_statistics import Room, Signal, token_statistics
+from methods.kernels.output_head import Head, MemoryBudget
+from methods.kernels.token_statistics import Signal, token_statistics
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Policy(nn.Module):
     With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value.
     """
 
-    def __init__(self, model: Model, vocab: int, room: Room, valued: bool = False) -> None:
+    def __init__(self, model: Model, vocab: int, budget: MemoryBudget, valued: bool = False) -> None:
         super().__init__()
-        self.model, self.vocab, self.room = model, vocab, room
+        self.model, self.vocab, self.budget = model, vocab, budget
         self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
         if self.value is not None:
             nn.init.zeros_(self.value.weight)
@@ -95,13 +95,13 @@ class Policy(nn.Module):
         head = head_of(self.model, self.vocab).shared(half)
         with tied(self.model, head):
             states, places = self._states(views, rows)
-        room = replace(self.room, keep=self.room.keep // len(views))
+        budget = replace(self.budget, keep=self.budget.keep // len(views))
         scored = []
         for view, at in zip(views, places, strict=True):
             # [N, d] the state that predicts a token
             before = gather(states, at[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
             tokens = view.ids[view.mask]
-            logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, room)
+            logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, budget)
             values = (
                 self.value(before).squeeze(-1).float() if self.value is not None and view.values else None
             )

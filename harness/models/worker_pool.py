@@ -24,7 +24,7 @@ from harness.models.loading import Model, Tokenizer
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedModel:
     """What a worker holds: the model of a folder on its device, in eval mode, and its tokenizer."""
 
     model: Model
@@ -47,7 +47,7 @@ class Pool:
     def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32", count: int = 1) -> None:
         self.folder, self.device, self.dtype = folder, device, dtype
         self.devices = _devices(device, count)
-        self._held: Held | None = None
+        self._held: LoadedModel | None = None
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
@@ -145,12 +145,12 @@ def _devices(device: str, count: int) -> list[str]:
     return [f"cuda:{n}" for n in range(count)]
 
 
-def _load(folder: Path, device: str, dtype: str) -> Held:
+def _load(folder: Path, device: str, dtype: str) -> LoadedModel:
     import torch
 
     from harness.models.loading import load, load_tokenizer
 
-    return Held(load(folder, getattr(torch, dtype)).to(device), load_tokenizer(folder))
+    return LoadedModel(load(folder, getattr(torch, dtype)).to(device), load_tokenizer(folder))
 
 
 def _function(path: str) -> Callable[..., Any]:
@@ -162,7 +162,7 @@ def _function(path: str) -> Callable[..., Any]:
 def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:
     """A worker's life: it ends with the process that started it, even where that one was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    held: Held | None = None
+    held: LoadedModel | None = None
     found: tuple[ValueError | None, Any]
     while True:
         try:

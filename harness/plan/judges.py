@@ -8,7 +8,7 @@ from harness.evaluate.judge_check import GOLD, KIND
 from harness.models import loading
 from harness.plan.context import Setting
 from harness.store.step import Part, Step
-from harness.suite.benchmarks import Judge, Outside
+from harness.suite.benchmarks import ExternalModel, Judge
 from harness.suite.schema import RULE
 
 WHERE = ("base_url", "api_key_env", "timeout", "concurrency", "attempts", "tokens_field")
@@ -39,9 +39,9 @@ def of(setting: Setting, name: str) -> Asked:
     return Asked(settings, {}, {"endpoint": endpoint(spec)})
 
 
-def endpoint(spec: Judge | Outside) -> dict[str, Any]:
+def endpoint(spec: Judge | ExternalModel) -> dict[str, Any]:
     """Where and how a judge, or a row that an endpoint answers for, is asked."""
-    if isinstance(spec, Outside):
+    if isinstance(spec, ExternalModel):
         spec = Judge(model=spec.model or "", base_url=spec.url or "", api_key_env=spec.api_key_env)
     server = {"engine": spec.engine} if spec.kind == "server" else {}
     return {k: getattr(spec, k) for k in ("model", *WHERE)} | server

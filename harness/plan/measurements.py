@@ -13,7 +13,7 @@ from harness.plan import judges, signal_steps
 from harness.plan.context import Setting
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.store.step import Part, Step
-from harness.suite.benchmarks import BASELINE, Compared, Computed, Judged, Outside
+from harness.suite.benchmarks import BASELINE, Compared, Computed, ExternalModel, Judged
 from harness.suite.loading import configured
 
 Measures = dict[str, Step]
@@ -35,7 +35,7 @@ class Cell:
     dataset: str
     method: str
     seed: int
-    source: Step | Outside
+    source: Step | ExternalModel
     setting: Setting
     lineage: Lineage | None
     measures: dict[str, dict[str, Step]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def measure(cell: Cell, rows: set[str], done: Callable[[Step], bool]) -> None:
             cell.missing[benchmark, ""] = str(reason)
 
 
-def answers(cell: Cell, benchmark: str, spec: Judged | Computed, source: Step | Outside) -> Step:
+def answers(cell: Cell, benchmark: str, spec: Judged | Computed, source: Step | ExternalModel) -> Step:
     """The answers of a checkpoint, or of what answers without one, to a benchmark's questions."""
     setting = cell.setting
     settings = {"benchmark": benchmark} | _asked(spec)
@@ -140,11 +140,11 @@ def _whose_answers(benchmark: str, spec: Judged) -> tuple[str, Judged]:
     return "alpaca-eval", spec.model_copy(update={"data": f"{spec.data}/alpaca_eval"})
 
 
-def _reference(cell: Cell, benchmark: str, row: str) -> Step | Outside:
+def _reference(cell: Cell, benchmark: str, row: str) -> Step | ExternalModel:
     """What a comparison is with: a row of the suite, or the benchmark's own baseline."""
     setting = cell.setting
     if row == BASELINE:
-        return Outside(answers=BASELINE)
+        return ExternalModel(answers=BASELINE)
     if row in setting.suite.models:
         return outside(setting, row)
     known = [*setting.suite.models, BASELINE]
@@ -156,7 +156,7 @@ def _reference(cell: Cell, benchmark: str, row: str) -> Step | Outside:
     return cell.lineage.result(row, cell.seed)
 
 
-def outside(setting: Setting, name: str) -> Step | Outside:
+def outside(setting: Setting, name: str) -> Step | ExternalModel:
     """What answers for a row of the suite's `models`: a checkpoint as a step, or what needs none."""
     spec = setting.suite.models[name]
     if spec.path is None:

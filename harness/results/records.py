@@ -14,7 +14,7 @@ from harness.evaluate import answers
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.signals.reward_model import read_rewards, won
-from harness.store.array_file import Flat
+from harness.store.array_file import ArrayFile
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite.benchmarks import Judged, MTBench, Reward
@@ -148,7 +148,7 @@ def _openllm(folders: dict[str, Path]) -> Iterator[Value]:
 
 def _pair_logps(folder: Path, sequences: Sequences) -> NDArray[np.float64]:
     """Summed log-prob of each sequence. [n]"""
-    logps = Flat(folder, "logps").all().astype(np.float64)
+    logps = ArrayFile(folder, "logps").all().astype(np.float64)
     return np.add.reduceat(logps, sequences.response_offsets[:-1])
 
 
@@ -170,7 +170,7 @@ def margin(folders: dict[str, Path], who: str) -> NDArray[np.float64]:
 def _teacher_reward(folders: dict[str, Path]) -> Iterator[Value]:
     sequences = Sequences(folders["rollouts"])
     rewards = _pair_logps(folders["teacher"], sequences) - _pair_logps(folders["teacher_ref"], sequences)
-    truncated = Flat(folders["rollouts"], "truncated").all().tolist()
+    truncated = ArrayFile(folders["rollouts"], "truncated").all().tolist()
     for i, row in enumerate(sequences.rows.tolist()):
         tokens, cut = int(sequences.response_lengths[i]), bool(truncated[i])
         for metric, value in (("reward", rewards[i]), ("length", tokens), ("truncated", cut)):

@@ -14,12 +14,12 @@ from harness.endpoints import prices, session
 from harness.evaluate import questions
 from harness.executors import factory, options, scheduler
 from harness.executors.options import (
-    FREE,
-    HERE,
+    DEFAULT_FORECAST,
+    DEFAULT_HARDWARE,
     INLINE,
-    USUAL,
-    Ahead,
-    Every,
+    NO_LIMITS,
+    CheckpointInterval,
+    ForecastOptions,
     Hardware,
     Machine,
     Spending,
@@ -33,7 +33,7 @@ from harness.plan.plan import Plan
 from harness.results import judge_checks
 from harness.results import write as tables
 from harness.run import preflight
-from harness.run.progress import watching
+from harness.run.progress import show_progress
 from harness.store import provenance
 from harness.store.store import Store
 from harness.suite import method_file as extension
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
 
 
-def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | None = None) -> Machine:
+def machine(
+    runs: Path, workers: int = 1, on: Hardware = DEFAULT_HARDWARE, device: str | None = None
+) -> Machine:
     """This machine: a GPU where there is one; a training has them all, or what the config file says. Where
     other machines run the steps, `device` names what they have, and a training has one.
     """
@@ -54,7 +56,7 @@ def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | No
     gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
-    Every.of(on.checkpoint_every)
+    CheckpointInterval.parse(on.checkpoint_every)
     processes = on.processes
     return Machine(
         device="cuda" if gpus else "cpu",
@@ -68,7 +70,7 @@ def machine(runs: Path, workers: int = 1, on: Hardware = USUAL, device: str | No
     )
 
 
-def planned(
+def make_plan(
     loaded: Suite, only: Sequence[str], store: Store, where: Machine, method_file: str | None
 ) -> Plan:
     """The plan of a suite; methods of a file join the suite's."""
@@ -95,10 +97,10 @@ def run(
     only: Sequence[str] = (),
     method_file: str | None = None,
     dry: bool = False,
-    spending: Spending = FREE,
-    chosen: options.Chosen = INLINE,
-    on: Hardware = USUAL,
-    ahead: Ahead = HERE,
+    spending: Spending = NO_LIMITS,
+    chosen: options.ExecutorOptions = INLINE,
+    on: Hardware = DEFAULT_HARDWARE,
+    ahead: ForecastOptions = DEFAULT_FORECAST,
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
@@ -106,29 +108,31 @@ def run(
     where, table = machine(runs, spending.workers, on, elsewhere), prices.load(spending.prices)
     if dry:
         with hub.unresolved_allowed() as names:
-            plan = planned(loaded, only, store, where, method_file)
-            describe(plan, store, where, ahead, table)
-        if unresolved := hub.told(names):
+            plan = make_plan(loaded, only, store, where, method_file)
+            print_plan(plan, store, where, ahead, table)
+        if unresolved := hub.unresolved_line(names):
             typer.echo(unresolved)
         return
-    plan = planned(loaded, only, store, where, method_file)
+    plan = make_plan(loaded, only, store, where, method_file)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
-    for told in (row_steps.told(plan.cells), provenance.told(plan.steps, store)):
+    for told in (row_steps.told(plan.cells), provenance.changed_code_line(plan.steps, store)):
         if told:
             typer.echo(told)
     out = runs / plan.suite.name
     limits = spending.max_cost, spending.max_calls
-    with session.opened(table, *limits, out / "logs", store.root / "replies") as opened:
+    with session.open_session(table, *limits, out / "logs", store.root / "replies") as opened:
         preflight.check(missing)
         limited = any(limit is not None for limit in limits)
         executor = None
         if missing:
             seconds = forecast_of(plan, store, where, elsewhere, table).estimate if elsewhere else None
-            executor = factory.opened(chosen, store, out / "logs", table, limited=limited, seconds=seconds)
-        with watching(plan.steps, store) as watcher:
+            executor = factory.open_executor(
+                chosen, store, out / "logs", table, limited=limited, seconds=seconds
+            )
+        with show_progress(plan.steps, store) as watcher:
             scheduler.run(plan.steps, store, watcher, executor)
-    if told := opened.told():
+    if told := opened.summary_line():
         typer.echo(told)
     built = tables.write(plan, store, out, table)
     for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
@@ -155,16 +159,18 @@ def check_judge(
     steps = planning.ordered([step])
     missing = [s for s in steps if store.find(s) is None]
     limits, logs = (spending.max_cost, spending.max_calls), runs / loaded.name / "logs"
-    with session.opened(table, *limits, logs, store.root / "replies"):
+    with session.open_session(table, *limits, logs, store.root / "replies"):
         preflight.check(missing)
-        with watching(steps, store) as watcher:
+        with show_progress(steps, store) as watcher:
             scheduler.run(steps, store, watcher)
     for part in judge_tables(judge_checks.found(loaded, setting, store)):
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
 
 
-def describe(plan: Plan, store: Store, where: Machine, ahead: Ahead, table: prices.Prices) -> None:
+def print_plan(
+    plan: Plan, store: Store, where: Machine, ahead: ForecastOptions, table: prices.Prices
+) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
     from harness.forecast.forecast import here
     from harness.forecast.report import checked, shown

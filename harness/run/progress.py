@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAMED = 3  # running steps that the caption names
 
 
-class Lines:
+class PlainProgress:
     """One line when a step is done; for CI and files."""
 
     def __init__(self, total: int) -> None:
@@ -32,7 +32,7 @@ class Lines:
         """Print the step and its seconds."""
         self._print(step, f"{seconds:.1f} s")
 
-    def found(self, step: Step) -> None:
+    def done_elsewhere(self, step: Step) -> None:
         """Print the step."""
         self._print(step, "by another run")
 
@@ -45,7 +45,7 @@ class Lines:
         print(f"[{self.done}/{self.total}] {step.label}  {how}", flush=True)
 
 
-class Live:
+class LiveProgress:
     """A table of the line: per kind of step how many are done, how many run and since when, the time left."""
 
     def __init__(self, steps: Sequence[Step], waiting: Sequence[Step], store: Store) -> None:
@@ -68,9 +68,9 @@ class Live:
     def end(self, step: Step, seconds: float) -> None:
         """Count the step."""
         self.spent[step.kind].append(seconds)
-        self.found(step)
+        self.done_elsewhere(step)
 
-    def found(self, step: Step) -> None:
+    def done_elsewhere(self, step: Step) -> None:
         """Count the step, whose seconds are not known here."""
         self.running.pop(step.id, None)
         self.left[step.kind] -= 1
@@ -110,12 +110,12 @@ class Live:
 
 
 @contextmanager
-def watching(steps: Sequence[Step], store: Store) -> Iterator[Watcher]:
+def show_progress(steps: Sequence[Step], store: Store) -> Iterator[Watcher]:
     """A live table on a terminal, plain lines where there is none or CI is set."""
     waiting = [s for s in steps if not store.find(s)]
     if not waiting or not sys.stdout.isatty() or os.environ.get("CI"):
-        yield Lines(len(waiting))
+        yield PlainProgress(len(waiting))
         return
-    live = Live(steps, waiting, store)
+    live = LiveProgress(steps, waiting, store)
     with live.live:
         yield live

@@ -19,7 +19,7 @@ from harness.plan import plan as planning
 from harness.plan.plan import chosen_methods
 from harness.results import records as collect
 from harness.run import pipeline
-from harness.run.progress import Lines
+from harness.run.progress import PlainProgress
 from harness.store.store import Store
 from harness.suite import loading
 from harness.suite.benchmarks import Benchmarks
@@ -82,7 +82,7 @@ def _trial(
     tried = with_settings(loaded, method, settings)
     plan = planning.plan(tried, known, pipeline.machine(store.root.parent), only=[method])
     waiting = [s for s in plan.steps if store.find(s) is None]
-    scheduler.run(plan.steps, store, Lines(len(waiting)))
+    scheduler.run(plan.steps, store, PlainProgress(len(waiting)))
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
     score = sum(r.value for r in rows if r.value is not None) / len(rows)
     typer.echo(f"{method} {settings}: rule score {score:.3f}")

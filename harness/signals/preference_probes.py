@@ -21,7 +21,7 @@ from harness.data import chat_template
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, body, head_of, load, load_tokenizer, parameters, vocabulary
 from harness.models.policy import pad
-from harness.store.array_file import FlatWriter
+from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Work
 
 LEAST = 1e-8  # a probability below this counts as this, as in PAD's released code
@@ -70,7 +70,7 @@ def run(work: Work) -> dict[str, Any]:
     for probe, (a, b) in zip(probes, chosen, strict=True):
         wins[:, probe.first] += (a, 1)
         wins[:, probe.second] += (b, 1)
-    with FlatWriter(work.out, "scores", "float32") as scores:
+    with ArrayFileWriter(work.out, "scores", "float32") as scores:
         scores.append(np.log(np.maximum(wins[0] / wins[1], LEAST)))
     size, tokens = parameters(model), sum(len(p.ids) for p in probes)
     return {

@@ -23,7 +23,7 @@ from benchmarks.api import Message
 from harness.data import chat_template as chat
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, Tokenizer, load_tokenizer
-from harness.store.array_file import Flat
+from harness.store.array_file import ArrayFile
 from harness.store.step import Work
 
 HEAD = "ForSequenceClassification"
@@ -189,7 +189,7 @@ def _truncated(folder: Path, count: int) -> list[bool]:
     """Whether each response was cut off; a data set's own were not."""
     if not (folder / "truncated.bin").exists():
         return [False] * count
-    flags = Flat(folder, "truncated").all().tolist()
+    flags = ArrayFile(folder, "truncated").all().tolist()
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
 
 

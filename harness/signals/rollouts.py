@@ -9,7 +9,7 @@ from harness.data import chat_template, token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.generation import Request, generate
 from harness.models.loading import load, load_tokenizer, parameters
-from harness.store.array_file import FlatWriter
+from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Work
 
 
@@ -34,7 +34,7 @@ def run(work: Work) -> dict[str, Any]:
         if not (answer.truncated and settings["drop_truncated"])
     )
     counts = token_sequences.write(work.out, kept)
-    with FlatWriter(work.out, "truncated", "bool") as truncated:
+    with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         truncated.append(np.array([a.truncated for a in answers]))
     size, prompted = parameters(model), sum(len(r.prompt) for r in requests)
     answered = sum(len(a.ids) for a in answers)

@@ -38,8 +38,8 @@ from harness.models.loading import (
     vocabulary,
 )
 from harness.models.policy import pad
-from harness.store.append_log import Beat, replace
-from harness.store.array_file import Flat, FlatWriter
+from harness.store.append_log import FlushTimer, replace
+from harness.store.array_file import ArrayFile, ArrayFileWriter
 from harness.store.step import Work
 from harness.store.store import RECORD
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
@@ -70,7 +70,7 @@ def run(work: Work) -> dict[str, Any]:
     if lent and settings["form"] == "logps":
         return _copied(lent, work.out)
     source = _stored(work, sequences, lent) if lent else _of_model(work, sequences)
-    at = Flat(work.inputs["ids"], "ids") if "ids" in work.inputs else None
+    at = ArrayFile(work.inputs["ids"], "ids") if "ids" in work.inputs else None
     k = min(settings.get("k", 0), source.head.vocab)
     hidden_dtype = "int16" if settings["dtype"] == "bfloat16" else "float32"
     arrays = {
@@ -143,11 +143,13 @@ def _write(
     """
     folder = work.kept / "signals" if work.kept else work.out
     folder.mkdir(parents=True, exist_ok=True)
-    note, beat = folder / "done.json", Beat()
+    note, beat = folder / "done.json", FlushTimer()
     done, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
     rows = int(sequences.response_offsets[done])
     with ExitStack() as files:
-        writers = {n: files.enter_context(FlatWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()}
+        writers = {
+            n: files.enter_context(ArrayFileWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()
+        }
         for first in range(done, len(sequences), WINDOW):
             window = range(first, min(first + WINDOW, len(sequences)))
             found = of(window)
@@ -168,7 +170,7 @@ def _write(
 
 @torch.no_grad()
 def _of_window(
-    source: _Source, sequences: Sequences, window: range, k: int, at: Flat | None, tokens: int
+    source: _Source, sequences: Sequences, window: range, k: int, at: ArrayFile | None, tokens: int
 ) -> dict[int, Arrays]:
     """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
@@ -209,7 +211,7 @@ def _span(sequences: Sequences, i: int) -> tuple[int, int]:
     return int(sequences.response_offsets[i]), int(sequences.response_offsets[i + 1])
 
 
-def _gather(array: Flat, spans: list[tuple[int, int]]) -> Tensor:
+def _gather(array: ArrayFile, spans: list[tuple[int, int]]) -> Tensor:
     return torch.from_numpy(np.concatenate([array.rows(a, b) for a, b in spans]))
 
 
@@ -220,7 +222,7 @@ class Signals:
 
     def __init__(self, folder: Path, sequences: Sequences, head: Head | None) -> None:
         self.sequences, self.head = sequences, head
-        self.arrays = {p.stem: Flat(folder, p.stem) for p in folder.glob("*.bin")}
+        self.arrays = {p.stem: ArrayFile(folder, p.stem) for p in folder.glob("*.bin")}
 
     def logps(self, batch: list[int]) -> Tensor:
         return _gather(self.arrays["logps"], self._spans(batch))

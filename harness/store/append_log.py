@@ -1,4 +1,4 @@
-"""What outlives a kill: rows in append-only files of JSON lines, and when to wait for the disk.
+"""Crash-safe append-only JSON lines: one file per process, fsync per write.
 
     host-4711-9b2c61f0.jsonl    {"key": "9f3a...", ...}
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-SECONDS = 1.0  # of work that a kill may lose, so that waits for the disk do not count
+FLUSH_SECONDS = 1.0  # of work that a kill may lose, so that waits for the disk do not count
 
 
-class Lines:
-    """The rows below one folder, which is made with the first of them. None: nothing is kept."""
+class AppendOnlyLog:
+    """All rows below one folder, which is made with the first of them. None: nothing is kept."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -64,16 +64,16 @@ def replace(path: Path, value: Any) -> None:
     new.replace(path)
 
 
-class Beat:
-    """Says when SECONDS have passed since it last did."""
+class FlushTimer:
+    """Limits fsync to once per FLUSH_SECONDS."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether it is worth a wait for the disk."""
+        """Whether it is time for an fsync; counts from here again if so."""
         now = time.monotonic()
-        if now - self.last < SECONDS:
+        if now - self.last < FLUSH_SECONDS:
             return False
         self.last = now
         return True

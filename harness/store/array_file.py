@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class FlatWriter:
+class ArrayFileWriter:
     """Appends rows to one array; use as a context manager. The first `rows` of one that is there stay."""
 
     def __init__(self, folder: Path, name: str, dtype: str, width: int = 0, *, rows: int = 0) -> None:
@@ -32,7 +32,7 @@ class FlatWriter:
         self.file.flush()
         os.fsync(self.file.fileno())
 
-    def __enter__(self) -> "FlatWriter":
+    def __enter__(self) -> "ArrayFileWriter":
         return self
 
     def __exit__(
@@ -41,7 +41,7 @@ class FlatWriter:
         self.file.close()
 
 
-class Flat:
+class ArrayFile:
     """Reads slices of rows by position (pread: what was read does not stay mapped)."""
 
     def __init__(self, folder: Path, name: str) -> None:

@@ -93,7 +93,7 @@ def damaged(store: Store) -> Iterator[str]:
                     yield f"{where}/{name}: differs from its checksum"
 
 
-def rubbish(store: Store, wanted: set[str] | None) -> list[Path]:
+def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
     """What nobody needs: unfinished work that nobody is at, and where `wanted` says which steps are needed,
     artifacts of others. OSError while a run is at work in the store.
     """
@@ -128,7 +128,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
         shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
 
 
-def told(folder: Path, store: Store) -> str:
+def folder_line(folder: Path, store: Store) -> str:
     """A folder as `bench store gc` names it."""
     return f"{folder.relative_to(store.root)}  {_bytes(Artifact(folder, None).size)}"
 

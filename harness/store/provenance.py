@@ -16,7 +16,7 @@ from harness.store.store import RECORD, Store
 Record = Mapping[str, Any]
 
 
-def told(steps: Iterable[Step], store: Store) -> str:
+def changed_code_line(steps: Iterable[Step], store: Store) -> str:
     """One line on finished steps that other code has made; "" where there are none."""
     other: Counter[str] = Counter()
     for step in steps:
@@ -62,7 +62,7 @@ def _differences(
     for name in ("kind", "version", "label"):
         if a[name] != b[name]:
             yield f"{indent}{name} {a[name]} -> {b[name]}"
-    old, new = flat(a["settings"]), flat(b["settings"])
+    old, new = dotted_settings(a["settings"]), dotted_settings(b["settings"])
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             yield f"{indent}{key} {old.get(key, '-')} -> {new.get(key, '-')}"
@@ -78,11 +78,15 @@ def _differences(
             yield from _differences(inner[0], inner[1], of, seen, indent + "    ")
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings with nested names joined by dots."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        found |= (
+            dotted_settings(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{key}": value}
+        )
     return found
 
 
@@ -101,7 +105,7 @@ def reason_to_run(step: Step, store: Store) -> str:
 
 def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
     """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
-    old, new = flat(record["settings"]), flat(step.settings)
+    old, new = dotted_settings(record["settings"]), dotted_settings(step.settings)
     told = [
         f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
         for k in sorted({*old, *new})

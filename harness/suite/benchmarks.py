@@ -41,7 +41,7 @@ class Judge(Strict):
         return not official if self.guard is None else self.guard
 
 
-class Outside(Strict):
+class ExternalModel(Strict):
     """A row that is measured as it is, nothing trained: exactly one of the ways to answer.
 
     path: a folder or hub id; url: an OpenAI-compatible endpoint that serves `model`; answers: a model whose
@@ -56,7 +56,7 @@ class Outside(Strict):
     control: Control | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "Outside":
+    def _one(self) -> "ExternalModel":
         given = [k for k in ("path", "url", "answers", "control") if getattr(self, k) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of path, url, answers, control, not {' and '.join(given) or 'none'}")

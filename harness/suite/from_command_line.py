@@ -22,7 +22,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 OF_TRAINING = ("rule", "implicit-reward", "teacher-reward", "reward", "objective")  # not for any model
 
 
-class JudgeWords(NamedTuple):
+class JudgeArguments(NamedTuple):
     """A judge as it is typed: a model's name at an endpoint, or a folder that is served here."""
 
     model: str
@@ -41,11 +41,11 @@ class JudgeWords(NamedTuple):
         return Path(self.model).is_dir() or self.engine is not None
 
 
-def evaluation(
+def evaluation_suite(
     models: Sequence[str],
     benchmarks: Sequence[str],
     *,
-    judge: JudgeWords | None,
+    judge: JudgeArguments | None,
     reference: str | None = None,
     data: Sequence[str] = (),
     limit: int | None = None,
@@ -80,7 +80,7 @@ def evaluation(
     return found
 
 
-def of_judge(judge: JudgeWords) -> Suite:
+def judge_suite(judge: JudgeArguments) -> Suite:
     """A suite of nothing but a judge, to check it."""
     raw = {"name": "judges", "models": {"none": {"control": "empty"}}, "benchmarks": {}}
     found: Suite = validated(Suite, raw | {"judges": {judge.name: _judge(judge)}}, "bench judge check")
@@ -99,7 +99,7 @@ def _row(typed: str) -> tuple[str, dict[str, Any]]:
     return named or Path(where.partition("@")[0]).name, {"path": where}
 
 
-def _judge(typed: JudgeWords) -> dict[str, Any]:
+def _judge(typed: JudgeArguments) -> dict[str, Any]:
     if typed.served_here:
         if typed.url:
             raise ValueError(f"--judge {typed.model} is a folder, which is served here: no --judge-url")
@@ -109,7 +109,7 @@ def _judge(typed: JudgeWords) -> dict[str, Any]:
 
 
 def _benchmark(
-    name: str, judge: JudgeWords | None, reference: str | None, data: dict[str, str], limit: int | None
+    name: str, judge: JudgeArguments | None, reference: str | None, data: dict[str, str], limit: int | None
 ) -> dict[str, Any]:
     fields = {f.alias or n: f.annotation for n, f in Benchmarks.model_fields.items()}
     known = [n for n in fields if n not in OF_TRAINING]

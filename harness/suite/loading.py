@@ -34,7 +34,7 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     return hp, own.over(suite.training.over(method.training))
 
 
-def named(name: str) -> Path:
+def suite_file(name: str) -> Path:
     """The file of a suite: a path, or the name of one that ships."""
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name)
@@ -50,7 +50,7 @@ def named(name: str) -> Path:
 
 def load(name: str, overrides: Sequence[str] = ()) -> Suite:
     """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
-    path = named(name)
+    path = suite_file(name)
     raw = _extended(path, ())
     for given in overrides:
         override(raw, given)
@@ -66,7 +66,7 @@ def _extended(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
     if "extends" not in raw:
         return raw
     base = str(raw.pop("extends"))
-    found = path.parent / base if base.endswith((".yaml", ".yml")) else named(base)
+    found = path.parent / base if base.endswith((".yaml", ".yml")) else suite_file(base)
     return _merged(_extended(found, (*before, path)), raw)
 
 

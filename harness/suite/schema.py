@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from harness.common.suggest import nearest
 from harness.pocket.build import World
-from harness.suite.benchmarks import Benchmarks, Judge, Outside, Strict
+from harness.suite.benchmarks import Benchmarks, ExternalModel, Judge, Strict
 from harness.suite.training import Engine, PreferenceStage, TrainingSpec
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
@@ -129,7 +129,7 @@ class Suite(Strict):
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"
     pairs: dict[str, ModelPair] = Field(default_factory=dict)
     datasets: dict[str, Dataset] = Field(default_factory=dict)
-    models: dict[str, Outside] = Field(default_factory=dict)
+    models: dict[str, ExternalModel] = Field(default_factory=dict)
     judges: dict[str, Judge] = Field(default_factory=dict)
     generation: Generation = Generation()
     probe: Probe = Probe()
@@ -165,7 +165,7 @@ class Suite(Strict):
 UNTRAINED = 2  # the rows Teacher and Student
 
 
-def rows_of(suite: Suite) -> int:
+def row_count(suite: Suite) -> int:
     """How many rows a suite has in all its tables."""
     trained = len(suite.pairs) * len(suite.datasets) * (len(suite.methods) + UNTRAINED)
     return (trained + len(suite.models)) * len(suite.seeds)

@@ -29,7 +29,7 @@ from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 
 from harness.common import shutdown
-from harness.executors.options import EVERY, Every
+from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.signals.live import Frozen, Live
 from harness.store.step import Work
 from harness.train.loop import Loop
@@ -71,7 +71,7 @@ class Checkpoints:
     def __init__(self, work: Work, loop: Loop, schedule: Any, between: int) -> None:
         self.progress = Progress()
         self._folder, self._loop, self._schedule, self._between = work.kept, loop, schedule, between
-        self._every = Every.of(work.context.get("checkpoint_every", EVERY))
+        self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))
         self._written, self._saved = time.monotonic(), 0
         self._counted: dict[str, list[int]] = {}
         if self._folder:
@@ -95,7 +95,7 @@ class Checkpoints:
         """
         if self.progress.step % self._between and not last:
             return
-        stop, due = self._agreed(shutdown.asked(), self._due())
+        stop, due = self._agreed(shutdown.requested(), self._due())
         if self._folder and (stop or due):
             self._save(self._folder)
         if stop:

@@ -20,7 +20,7 @@ from harness.models.policy import Inputs, Scored, pad, spread
 from harness.models.prefix_sharing import Rows
 from harness.signals.live import Frozen, Kept, Live, Told
 from harness.signals.stored import Signals
-from harness.store.array_file import Flat
+from harness.store.array_file import ArrayFile
 from methods.api import Needs, Reads
 from methods.batch import Batch, Role, ScoreName, View, ViewName
 
@@ -217,7 +217,7 @@ def load(
         picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
         at[name] = np.array(picked).reshape(len(usable), -1)
     scores = {
-        (name, s): Flat(inputs[f"scores.{name}.{s}"], "scores").all()
+        (name, s): ArrayFile(inputs[f"scores.{name}.{s}"], "scores").all()
         for name, reads in needs.views.items()
         for s in reads.scores
     }

@@ -88,13 +88,13 @@ def _waited(command: list[str], folder: Path) -> int:
         )
         try:
             while keeper.poll() is None:
-                if shutdown.asked():
+                if shutdown.requested():
                     (folder / STOP).touch()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             keeper.terminate()
             code = keeper.wait()
-        if shutdown.asked():
+        if shutdown.requested():
             raise shutdown.Terminated(_told(folder).get("stopped", ""))
     return code
 

@@ -4,7 +4,7 @@
 
 `at_ids` asks for a few columns and for the mass beside them. It goes over tiles of [rows, columns] that a
 cache holds, with a running maximum and sum (Milakov and Gimelshein, arXiv 1805.02867). What its backward pass
-needs of size [N, V] is kept where `Room` allows and computed again where not, bit for bit the same. What
+needs of size [N, V] is kept where `MemoryBudget` allows and recomputed where not, bit for bit the same. What
 runs over V is float32, sums of products too, whatever the factors are.
 """
 
@@ -107,13 +107,13 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Room:
-    """Bytes that things of size [N, V] may take. `keep` changes no bit of any number."""
+class MemoryBudget:
+    """Memory budget for [tokens, vocab] tensors, in bytes; affects speed, never results."""
 
-    keep: int = 0  # what one pass may hold for its backward pass
-    rows: int = 192 << 20  # whole rows that exist at once
-    tile: int = 16 << 20  # what is multiplied at once, some of a processor's cache
-    few: int = 2 << 20  # rows that functions are given at once, which make several things of their size
+    keep: int = 0  # what one pass may hold for its backward pass; else it is recomputed there
+    rows: int = 192 << 20  # whole rows of logits at once
+    tile: int = 16 << 20  # of logits multiplied at once: a part of the processor's cache
+    chunk: int = 2 << 20  # rows given to a statistic at once, which makes several tensors of their size
 
     def fits(self, n: int, head: Head, copies: int) -> bool:
         """Whether a backward pass is wanted and may keep `copies` times [n, V]."""
@@ -193,13 +193,13 @@ def _add_product(into: Tensor, a: Tensor, b: Tensor) -> None:
         into += product(a, b)
 
 
-def at_ids(hidden: Tensor, head: Head, ids: Tensor, room: Room) -> Tensor:
+def at_ids(hidden: Tensor, head: Head, ids: Tensor, budget: MemoryBudget) -> Tensor:
     """Log-probs at distinct `ids` [N, k], and behind them the log of the mass outside, exact where that is
     tiny and -inf where there is none. [N, d] -> [N, k + 1]
     """
-    keep = room.fits(len(ids), head, copies=1 if head.softcap is None else 2)
+    keep = budget.fits(len(ids), head, copies=1 if head.softcap is None else 2)
     levels: Tensor = _AtIds.apply(  # type: ignore[no-untyped-call]
-        hidden, head.weight, head.bias, head, ids, room.tile, keep
+        hidden, head.weight, head.bias, head, ids, budget.tile, keep
     )
     return F.log_softmax(levels, -1)
 

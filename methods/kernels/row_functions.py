@@ -1,9 +1,9 @@
-"""Functions of whole rows of log-probs, given a few rows at a time, in one pass over the head.
+"""Statistics of whole rows of log-probs, a chunk of rows at a time, in one pass over the head.
 
-The backward pass asks the functions again, under autograd, and hands what they say on to hidden states and
-head. The rows it needs are kept where `Room` allows and computed again where not, bit for bit the same. A
-single function is asked once: in the place of the frozen models' rows its slope is kept, which a token's own
-gradient only multiplies.
+The backward pass evaluates the statistics again, under autograd, and carries their gradients on to hidden
+states and head. The rows it needs are kept where the memory budget allows and recomputed where not, bit for
+bit the same. With one statistic its derivative is computed in the forward pass, stored in place of the frozen
+models' rows, and only scaled by each token's incoming gradient in the backward pass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from methods.kernels.output_head import FLOAT, Gradients, Head, Room, spans
+from methods.kernels.output_head import FLOAT, Gradients, Head, MemoryBudget, spans
 
 # log-probs [n, V] of the policy, those of the frozen models in their order, which rows -> numbers, [n] each
 Functions = Callable[[Tensor, Sequence[Tensor], slice], Sequence[Tensor]]
@@ -38,7 +38,7 @@ class Pass:
     frozen: Sequence[Hidden]
     of: Functions
     count: int  # of functions
-    room: Room
+    budget: MemoryBudget
 
     def run(self, hidden: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
         """Log-probs of `tokens`, and what the functions say, each [N]. Gradients reach hidden states
@@ -48,7 +48,7 @@ class Pass:
             raise ValueError(
                 f"a head over {self.head.vocab} tokens met one over {', '.join(map(str, other))}"
             )
-        keep = self.room.fits(len(tokens), self.head, copies=1 + len(self.frozen))
+        keep = self.budget.fits(len(tokens), self.head, copies=1 + len(self.frozen))
         said: tuple[Tensor, ...] = _Run.apply(  # type: ignore[no-untyped-call]
             hidden, self.head.weight, self.head.bias, tokens, self, keep
         )
@@ -56,20 +56,20 @@ class Pass:
 
     def blocks(self, n: int) -> Iterator[slice]:
         """Rows whose log-probs exist at once."""
-        return spans(0, n, max(1, self.room.rows // (FLOAT * self.head.vocab * (1 + len(self.frozen)))))
+        return spans(0, n, max(1, self.budget.rows // (FLOAT * self.head.vocab * (1 + len(self.frozen)))))
 
     def memory(self, rows: slice, like: Tensor) -> Tensor:
-        """Room for the log-probs of some rows. [models, rows, V]"""
+        """Space for the log-probs of some rows. [models, rows, V]"""
         shape = (1 + len(self.frozen), rows.stop - rows.start, self.head.vocab)
         return like.new_empty(shape, dtype=torch.float32)
 
-    def few(self, rows: slice) -> Iterator[slice]:
+    def chunks(self, rows: slice) -> Iterator[slice]:
         """Rows that elementwise work goes over at once."""
-        return spans(rows.start, rows.stop, max(1, self.room.few // (FLOAT * self.head.vocab)))
+        return spans(rows.start, rows.stop, max(1, self.budget.chunk // (FLOAT * self.head.vocab)))
 
     def columns(self, rows: slice) -> Iterator[slice]:
         """Columns of the vocabulary that are multiplied at once."""
-        return spans(0, self.head.vocab, max(1, self.room.tile // (FLOAT * (rows.stop - rows.start))))
+        return spans(0, self.head.vocab, max(1, self.budget.tile // (FLOAT * (rows.stop - rows.start))))
 
     def write(self, factor: Tensor, rows: slice, out: Tensor) -> Tensor:
         """Log-probs of all models into `out` [models, rows, V]. Returns the logsumexp of the policy's logits,
@@ -80,12 +80,12 @@ class Pass:
         for i, (head, states) in enumerate([(self.head, factor[rows]), *frozen]):
             for columns in self.columns(rows):
                 head.write_logits(states, columns, out[i, :, columns])
-            for few in self.few(slice(0, len(states))):
-                z = out[i, few]
+            for chunk in self.chunks(slice(0, len(states))):
+                z = out[i, chunk]
                 first = z[:, 0].clone()
                 torch.log_softmax(z, -1, out=z)
                 if i == 0:
-                    level[few] = first - z[:, 0]
+                    level[chunk] = first - z[:, 0]
         return level
 
     def gradient(
@@ -161,7 +161,7 @@ class _Run(torch.autograd.Function):
             if memory is None or keep or memory.shape[1] != rows.stop - rows.start:
                 memory = asked.memory(rows, factor)
             level = asked.write(factor, rows, memory)
-            for at in asked.few(rows):
+            for at in asked.chunks(rows):
                 policy, *others = memory[:, at.start - rows.start : at.stop - rows.start]
                 logps = policy.gather(-1, tokens[at, None])[:, 0]
                 if ctx.slopes:
@@ -192,9 +192,9 @@ class _Run(torch.autograd.Function):
                 if memory is None or memory.shape[1] != rows.stop - rows.start:
                     memory = asked.memory(rows, factor)
                 level = asked.write(factor, rows, memory)
-            for at in asked.few(rows):
-                few = slice(at.start - rows.start, at.stop - rows.start)
-                asked.gradient(memory[:, few].unbind(), level[few], tokens, at, gs, kept and ctx.slopes)
+            for at in asked.chunks(rows):
+                chunk = slice(at.start - rows.start, at.stop - rows.start)
+                asked.gradient(memory[:, chunk].unbind(), level[chunk], tokens, at, gs, kept and ctx.slopes)
             for columns in asked.columns(rows):
                 sums.add(memory[0, :, columns], rows, columns)
         return *sums.found(), None, None, None

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from methods.batch import Chunk, Role, Statistic
-from methods.kernels.output_head import Head, Room, at_ids
+from methods.kernels.output_head import Head, MemoryBudget, at_ids
 from methods.kernels.row_functions import Hidden, Pass
 
-__all__ = ["Head", "Hidden", "Room", "Signal", "TopK", "log_rest", "token_statistics", "top_ids"]
+__all__ = ["Head", "Hidden", "Signal", "TopK", "log_rest", "token_statistics", "top_ids"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def token_statistics(
     stats: Sequence[Statistic],
     signals: Mapping[Role, Signal],
     hp: Any,
-    room: Room,
+    budget: MemoryBudget,
 ) -> tuple[Tensor, dict[Statistic, Tensor]]:
     """Log-probs of `tokens` [N] under the head, and every statistic, each [N], in one pass over the head.
 
@@ -76,10 +76,10 @@ def token_statistics(
                 stored = {role: s.rows(at) for role, s in read.items() if isinstance(s, TopK)}
                 return [s.of(_chunk_for(s, full, stored, tokens[at]), hp) for s in stats]
 
-            logps, *values = Pass(head, list(frozen.values()), of, len(stats), room).run(hidden, tokens)
+            logps, *values = Pass(head, list(frozen.values()), of, len(stats), budget).run(hidden, tokens)
             return logps, dict(zip(stats, values, strict=True))
 
-        said = at_ids(hidden, head, ids, room)
+        said = at_ids(hidden, head, ids, budget)
         logps = said.gather(-1, _place(ids, tokens)[:, None])[:, 0]
         whole = ids.shape[1] == head.vocab
         stored = {role: signal for role, signal in read.items() if isinstance(signal, TopK)}

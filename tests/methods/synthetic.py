@@ -20,13 +20,13 @@ from harness.models.loading import Model, body
 from harness.models.policy import Policy
 from harness.signals.live import Kept, Told
 from harness.signals.stored import Signals
-from harness.store.array_file import FlatWriter
+from harness.store.array_file import ArrayFileWriter
 from harness.train.examples import Examples
 from methods.api import Method, Needs
 from methods.batch import Batch, Role, ViewName
 from methods.kernels.token_statistics import Head
 from methods.pad import PAD
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 
 VOCAB, ROWS = 61, 64  # tokens, and rows of the policy's embedding: three of them are padding
 WIDTHS: dict[Role, int] = {"ref": 12, "teacher": 24, "teacher_ref": 20}
@@ -68,7 +68,7 @@ def tiny_policy(
     dtype: torch.dtype = torch.float64, chunk: int = 5, recompute: bool = True, valued: bool = False
 ) -> Policy:
     """The tiny Llama as a method trains it; chunks end inside sequences. A scalar head is not 0."""
-    policy = Policy(tiny_llama(dtype), VOCAB, room(chunk, VOCAB, recompute), valued)
+    policy = Policy(tiny_llama(dtype), VOCAB, small_budget(chunk, VOCAB, recompute), valued)
     if policy.value is not None:
         draw = torch.Generator().manual_seed(3)
         policy.value.weight.data = torch.randn(1, 16, generator=draw) / 4
@@ -181,7 +181,7 @@ def written(data: World, folder: Path, needs: Needs) -> Examples:
             at = folder / f"{view}.{role}"
             at.mkdir()
             for name, (dtype, width, rows) in _arrays(data, view, role, needs).items():
-                with FlatWriter(at, name, dtype, width) as file:
+                with ArrayFileWriter(at, name, dtype, width) as file:
                     file.append(torch.cat([rows[i] for i in order]).numpy())
             signals[view, role] = Signals(at, views[view], Head(data.heads[role], None, VOCAB))
         for score in reads.scores:

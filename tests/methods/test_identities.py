@@ -14,7 +14,7 @@ from methods.api import Method
 from methods.batch import Chunk, Role, Statistic, statistic
 from methods.formulas import reverse_kl, teacher_kl
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, token_statistics
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 from tests.methods.synthetic import (
     EVERYTHING,
     VOCAB,
@@ -102,7 +102,9 @@ def of_logits(stat: Statistic, signals: dict[Role, Signal], hp: object = None) -
     z = logits(1).requires_grad_()
     identity = Head(torch.eye(VOCAB), None, VOCAB)
     realised = next((s.ids[:, 0] for s in signals.values() if isinstance(s, TopK)), torch.zeros(N).long())
-    _, found = token_statistics(z, identity, realised, [stat], signals, hp, room(4, VOCAB, recompute=True))
+    _, found = token_statistics(
+        z, identity, realised, [stat], signals, hp, small_budget(4, VOCAB, recompute=True)
+    )
     (gradient,) = torch.autograd.grad(found[stat].sum(), z)
     return found[stat].detach(), gradient
 

@@ -21,7 +21,7 @@ from harness.models.policy import Policy
 from harness.signals.live import Frozen, Live
 from harness.train.examples import Examples
 from methods.batch import Role, ViewName
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 from tests.methods.synthetic import EVERYTHING, step_of
 from tests.parity.table import Result
 
@@ -122,7 +122,7 @@ def ours(name: str, hp: Any, at: World, step: Sequence[int] = EVERYTHING) -> Res
             signals[view, role] = Live(Frozen(at.frozen[role], head_of(at.frozen[role], VOCAB)), views[view])
     index = np.array(EVERYTHING)[:, None]
     examples = Examples(needs, views, dict.fromkeys(views, index), signals, torch.device("cpu"))
-    policy = Policy(deepcopy(at.policy), VOCAB, room(5, VOCAB, recompute=True))
+    policy = Policy(deepcopy(at.policy), VOCAB, small_budget(5, VOCAB, recompute=True))
     terms, gradient = step_of(
         method, hp, policy, examples, [list(step[i::MICRO_BATCHES]) for i in range(MICRO_BATCHES)]
     )

@@ -16,7 +16,7 @@ from harness.executors import scheduler
 from harness.executors.inline import Inline
 from harness.plan import plan as planning
 from harness.run import pipeline
-from harness.run.progress import Lines
+from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import loading
@@ -42,10 +42,10 @@ def rows() -> list[str]:
 def make_teachers(runs: Path) -> None:
     """A store that holds the teachers' checkpoints and what they stand on."""
     store = Store(runs / "store")
-    plan = pipeline.planned(loading.load(SUITE, []), [], store, pipeline.machine(runs), None)
+    plan = pipeline.make_plan(loading.load(SUITE, []), [], store, pipeline.machine(runs), None)
     sources = [c.source for c in plan.cells if c.method == TEACHER and isinstance(c.source, Step)]
     steps = planning.ordered(sources)
-    scheduler.run(steps, store, Lines(len(steps)), Inline(store, threads=1))
+    scheduler.run(steps, store, PlainProgress(len(steps)), Inline(store, threads=1))
 
 
 def run(root: Path, machine: dict[str, Any]) -> None:

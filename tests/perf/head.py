@@ -40,8 +40,8 @@ def _logps(side: str, hidden: torch.Tensor, weight: torch.Tensor, tokens: torch.
         return said
     if side == "plain":
         return -torch.nn.functional.cross_entropy(hidden @ weight.T, tokens, reduction="none")
-    from harness.models.memory import room
+    from harness.models.memory import memory_budget
     from methods.kernels.token_statistics import Head, token_statistics
 
     head = Head(weight, None, len(weight))
-    return token_statistics(hidden, head, tokens, (), {}, None, room(side, hidden.device))[0]
+    return token_statistics(hidden, head, tokens, (), {}, None, memory_budget(side, hidden.device))[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.data.token_sequences import Sequence, Sequences, batches_of, response, write
-from harness.store.array_file import Flat, FlatWriter
+from harness.store.array_file import ArrayFile, ArrayFileWriter
 
 
 def test_sequences_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -33,10 +33,10 @@ def test_a_first_token_cannot_be_predicted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [0, 3])
 def test_slices_of_a_flat_array_are_what_was_appended(tmp_path: Path, width: int) -> None:
     whole = np.arange(30, dtype=np.float32).reshape(-1, width) if width else np.arange(30, dtype=np.float32)
-    with FlatWriter(tmp_path, "x", "float32", width) as out:
+    with ArrayFileWriter(tmp_path, "x", "float32", width) as out:
         for part in np.array_split(whole, 4):
             out.append(part)
-    found = Flat(tmp_path, "x")
+    found = ArrayFile(tmp_path, "x")
 
     assert len(found) == len(whole)
     np.testing.assert_array_equal(found.rows(2, 7), whole[2:7])
@@ -57,10 +57,10 @@ def in_memory(path: Path) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system cannot be asked")
 def test_rows_asked_for_ahead_come_into_memory_without_being_read(tmp_path: Path) -> None:
-    with FlatWriter(tmp_path, "x", "float32", 256) as out:
+    with ArrayFileWriter(tmp_path, "x", "float32", 256) as out:
         out.append(np.zeros((4096, 256), np.float32))
         out.to_disk()
-    found = Flat(tmp_path, "x")
+    found = ArrayFile(tmp_path, "x")
     os.posix_fadvise(found.file, 0, 0, os.POSIX_FADV_DONTNEED)
     if (before := in_memory(tmp_path / "x.bin")) > 100:
         pytest.skip("this file system does not let go of a file")

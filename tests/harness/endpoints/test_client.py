@@ -13,7 +13,7 @@ import pytest
 from benchmarks.api import Message
 from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, key_of
 from harness.endpoints.ledger import Ledger
-from harness.endpoints.replies import Given, Replies
+from harness.endpoints.replies import EndpointReply, ReplyCache
 from tests.harness.endpoints.scripted_server import (
     COMPLETION_TOKENS,
     KEY,
@@ -43,8 +43,8 @@ def call_of(content: str, **how: Any) -> Call:
 
 def asked(
     server: Running, contents: Sequence[str], folder: Path, ledger: Ledger | None = None, **changes: Any
-) -> list[Given]:
-    with Replies(folder / "replies") as replies:
+) -> list[EndpointReply]:
+    with ReplyCache(folder / "replies") as replies:
         calls = [call_of(c) for c in contents]
         return ask(endpoint(server, **changes), calls, replies, ledger or Ledger({}))
 
@@ -56,7 +56,7 @@ def kept(folder: Path) -> list[str]:
 
 
 def test_a_reply_carries_text_log_probs_tokens_and_who_served_it(server, tmp_path):
-    with Replies(tmp_path / "replies") as replies:
+    with ReplyCache(tmp_path / "replies") as replies:
         call = call_of("hello", top_logprobs=2, temperature=0.5, seed=3, max_tokens=7, top_p=0.9)
         [given] = ask(endpoint(server, extra={"min_p": 0.1}), [call], replies, Ledger({}))
 
@@ -138,7 +138,7 @@ def test_what_fails_is_asked_again_and_never_kept(server, tmp_path, fault, count
 def test_an_answer_that_the_server_broke_off_or_garbled_is_a_failure(server, tmp_path, said):
     call = call_of(f"say={said}", top_logprobs=2)
     with (
-        Replies(tmp_path / "replies") as replies,
+        ReplyCache(tmp_path / "replies") as replies,
         pytest.raises(EndpointFailed, match="1 of 1 calls failed for good"),
     ):
         ask(endpoint(server, attempts=3), [call], replies, Ledger({}))
@@ -184,7 +184,7 @@ def test_a_key_covers_what_decides_the_reply_and_nothing_else():
 def test_where_and_how_fast_a_model_is_asked_does_not_ask_it_again(server, tmp_path):
     asked(server, ["x"], tmp_path)
     elsewhere = dataclasses.replace(endpoint(server), base_url="http://127.0.0.1:9/v1", timeout=0.1)
-    with Replies(tmp_path / "replies") as replies:
+    with ReplyCache(tmp_path / "replies") as replies:
         [given] = ask(elsewhere, [call_of("x")], replies, Ledger({}))
 
     assert given.text == text_of("x") and len(server.requests()) == 1
@@ -192,7 +192,7 @@ def test_where_and_how_fast_a_model_is_asked_does_not_ask_it_again(server, tmp_p
 
 def test_progress_counts_what_is_kept(server, tmp_path):
     told: list[int] = []
-    with Replies(tmp_path / "replies") as replies:
+    with ReplyCache(tmp_path / "replies") as replies:
         ask(endpoint(server), [call_of(str(i)) for i in range(20)], replies, Ledger({}), told.append)
 
     assert told == sorted(set(told)) and told[-1] == 20
@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_what_was_answered(server, tmp_path):
 
     contents = [f"delay={i % 8 * 0.1:.1f} {i}" for i in range(16)]
     began = time.monotonic()
-    with Replies(tmp_path / "replies") as replies, pytest.raises(KeyboardInterrupt):
+    with ReplyCache(tmp_path / "replies") as replies, pytest.raises(KeyboardInterrupt):
         ask(endpoint(server), [call_of(c) for c in contents], replies, Ledger({}), stop)
 
     assert time.monotonic() - began < 5 and len(kept(tmp_path)) >= 1

@@ -7,7 +7,7 @@ import pytest
 from harness.endpoints.client import EndpointFailed, ask, check
 from harness.endpoints.ledger import BudgetSpent, Ledger
 from harness.endpoints.prices import Price
-from harness.endpoints.replies import Replies
+from harness.endpoints.replies import ReplyCache
 from tests.harness.endpoints.scripted_server import KEY, KEY_ENV, text_of
 from tests.harness.endpoints.test_client import asked, call_of, endpoint, kept
 from tests.harness.endpoints.test_client import server as server
@@ -69,7 +69,7 @@ def test_a_spent_quota_ends_at_once_though_it_looks_like_a_rate_limit(server, tm
 
 def test_a_wrong_key_in_the_middle_ends_the_run_and_keeps_what_is_under_way(server, tmp_path):
     slow = [f"delay=0.4 {i}" for i in range(3)]
-    with Replies(tmp_path / "replies") as replies:
+    with ReplyCache(tmp_path / "replies") as replies:
         calls = [call_of(c) for c in [*slow, "fault=quotax9", *map(str, range(50))]]
         with pytest.raises(ValueError, match="quota"):
             ask(endpoint(server), calls, replies, Ledger({}))
@@ -132,7 +132,7 @@ def test_the_limit_in_money_is_never_passed_and_is_used_up(server, tmp_path):
     most = (len(contents[0]) // 3 + 16 + 30) / 1000
     ledger = Ledger(prices, max_cost=1.0)
     with (
-        Replies(tmp_path / "replies") as replies,
+        ReplyCache(tmp_path / "replies") as replies,
         pytest.raises(BudgetSpent, match=r"--max-cost 1.00: 0\.\d\d USD"),
     ):
         ask(endpoint(server), calls, replies, ledger)
@@ -148,7 +148,7 @@ def test_a_request_whose_cost_nobody_knows_counts_as_the_most_it_can_cost(server
     calls = [call_of(f"{script} {i}{LONG}", max_tokens=100) for i in range(30)]
     most = (len(calls[0].messages[0]["content"]) // 3 + 16 + 100) / 1000
     ledger = Ledger({"judge": Price(1000, 1000)}, max_cost=10 * most + 1e-6)
-    with Replies(tmp_path / "replies") as replies, pytest.raises(BudgetSpent):
+    with ReplyCache(tmp_path / "replies") as replies, pytest.raises(BudgetSpent):
         ask(endpoint(server, timeout=0.3), calls, replies, ledger)
 
     assert ledger.spent == 0 and ledger.unknown == pytest.approx(10 * most, rel=0.02)
@@ -162,7 +162,7 @@ def test_statuses_and_refused_connections_cost_nothing(server, tmp_path):
 
     with pytest.raises(EndpointFailed, match="broken connections 1"):
         dead = dataclasses.replace(endpoint(server), base_url="http://127.0.0.1:9/v1")
-        with Replies(tmp_path / "others") as replies:
+        with ReplyCache(tmp_path / "others") as replies:
             ask(dead, [call_of("x")], replies, ledger)
     assert ledger.unknown == 0
 

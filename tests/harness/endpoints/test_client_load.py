@@ -14,7 +14,7 @@ import pytest
 
 from harness.endpoints.client import Endpoint, ask
 from harness.endpoints.ledger import Ledger
-from harness.endpoints.replies import Replies
+from harness.endpoints.replies import ReplyCache
 from tests.harness.endpoints.scripted_server import FAULT, KEY_ENV, Running, text_of
 from tests.harness.endpoints.test_client import call_of, kept
 from tests.harness.endpoints.test_client import server as server
@@ -67,7 +67,7 @@ def prove(server: Running, folder: Path, count: int) -> float:
     calls = [call_of(c, top_logprobs=2) for c in contents]
     endpoint = Endpoint("judge", server.url, KEY_ENV, timeout=2.0, backoff=0.01, concurrency=16, errors=0)
     began = time.monotonic()
-    with Replies(folder / "replies") as replies:
+    with ReplyCache(folder / "replies") as replies:
         given = ask(endpoint, calls, replies, ledger)
     seconds = time.monotonic() - began
 
@@ -130,7 +130,7 @@ def test_a_killed_client_is_gone_on_with_and_only_what_was_under_way_is_asked_ag
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before, on_disk = server.times_asked(), Replies(tmp_path / "replies")
+    before, on_disk = server.times_asked(), ReplyCache(tmp_path / "replies")
     answered = {c for c in contents if f"key of {c}" in on_disk}
     assert (
         50 < len(answered) < 300 and len(before) - len(answered) <= 2 * 8
@@ -138,7 +138,7 @@ def test_a_killed_client_is_gone_on_with_and_only_what_was_under_way_is_asked_ag
 
     again = client(server, tmp_path, contents)
     assert again.wait() == 0
-    after, replies = server.times_asked(), Replies(tmp_path / "replies")
+    after, replies = server.times_asked(), ReplyCache(tmp_path / "replies")
     assert [replies[f"key of {c}"].text for c in contents] == [text_of(c) for c in contents]
     assert all(after[c] == 1 for c in answered)
     assert {c for c in contents if after[c] == 2} == set(before) - answered and max(after.values()) == 2
@@ -149,14 +149,14 @@ def test_two_clients_that_share_a_folder_lose_nothing(server, tmp_path):
     halves = [[f"{name} {i}" for i in range(100)] for name in ("one", "two")]
     both = [client(server, tmp_path, half) for half in halves]
     assert [p.wait() for p in both] == [0, 0]
-    replies = Replies(tmp_path / "replies")
+    replies = ReplyCache(tmp_path / "replies")
 
     assert all(replies[f"key of {c}"].text == text_of(c) for half in halves for c in half)
     assert replies.torn == 0 and len(kept(tmp_path)) == 200 == len(server.requests())
 
 
 def asked_under(server: Running, folder: Path, contents: list[str], **how: Any) -> list[dict[str, Any]]:
-    with Replies(folder / "replies") as replies:
+    with ReplyCache(folder / "replies") as replies:
         endpoint = Endpoint("judge", server.url, KEY_ENV, **({"concurrency": 16, "backoff": 0.01} | how))
         ask(endpoint, [call_of(c) for c in contents], replies, Ledger({}))
     return server.requests()

@@ -10,7 +10,7 @@ from benchmarks.api import Message
 from harness.endpoints import client
 from harness.endpoints.client import Call, Endpoint, ask, check
 from harness.endpoints.ledger import Ledger
-from harness.endpoints.replies import Replies
+from harness.endpoints.replies import ReplyCache
 from tests.harness.endpoints.scripted_server import KEY, KEY_ENV, Running, running
 
 
@@ -32,7 +32,7 @@ def test_a_wrong_key_is_sent_by_the_first_calls_and_not_by_those_that_wait(
     server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY_ENV, "sk-wrong")
-    with Replies(tmp_path / "r") as replies, pytest.raises(ValueError, match="status 401"):
+    with ReplyCache(tmp_path / "r") as replies, pytest.raises(ValueError, match="status 401"):
         ask(endpoint(server, concurrency=64), [call(str(i)) for i in range(500)], replies, Ledger({}))
     assert len(server.requests()) <= 4  # as many as start at once
 
@@ -40,7 +40,7 @@ def test_a_wrong_key_is_sent_by_the_first_calls_and_not_by_those_that_wait(
 def test_a_run_that_is_over_does_not_sit_out_a_retry_after(server: Running, tmp_path: Path) -> None:
     calls = [call("fault=429x9 retry_after=30"), call("delay=0.2 fault=quota"), *map(call, "abcdef")]
     began = time.monotonic()
-    with Replies(tmp_path / "r") as replies, pytest.raises(ValueError, match="quota"):
+    with ReplyCache(tmp_path / "r") as replies, pytest.raises(ValueError, match="quota"):
         ask(endpoint(server, concurrency=4), calls, replies, Ledger({}))
     assert time.monotonic() - began < 5
     assert server.times_asked()["fault=429x9 retry_after=30"] == 1

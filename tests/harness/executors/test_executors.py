@@ -12,14 +12,14 @@ import pytest
 import methods
 from harness.endpoints import session
 from harness.executors import scheduler
-from harness.executors.factory import opened
+from harness.executors.factory import open_executor
 from harness.executors.inline import Inline
-from harness.executors.options import Chosen, Machine
+from harness.executors.options import ExecutorOptions, Machine
 from harness.executors.protocol import Executor
-from harness.executors.resources import Resources, Share, read
+from harness.executors.resources import Resources, Share, read_resources
 from harness.plan import plan as planning
 from harness.plan.plan import ordered
-from harness.run.progress import Lines
+from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import loading
@@ -47,15 +47,15 @@ def diamond(told: Path, **middle: str) -> list[Step]:
 
 
 def local(store: Store, tmp_path: Path) -> Executor:
-    chosen = Chosen("slurm", slurm=("cluster=local",), resources=("cpus=1",))
-    return opened(chosen, store, tmp_path / "logs", {}, limited=False)
+    chosen = ExecutorOptions("slurm", slurm=("cluster=local",), resources=("cpus=1",))
+    return open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
 
 
 @pytest.fixture
 def ray_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    chosen = Chosen("ray", resources=("cpus=1",))
-    executor = opened(chosen, Store(tmp_path / "store"), tmp_path / "logs", {}, limited=False)
+    chosen = ExecutorOptions("ray", resources=("cpus=1",))
+    executor = open_executor(chosen, Store(tmp_path / "store"), tmp_path / "logs", {}, limited=False)
     yield executor
     executor.close()
 
@@ -63,11 +63,11 @@ def ray_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exec
 def test_steps_run_in_the_order_of_the_plan_where_one_at_a_time_runs(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = diamond(told)
-    scheduler.run(steps, store, Lines(5), Inline(store))
+    scheduler.run(steps, store, PlainProgress(5), Inline(store))
 
     assert told.read_text().split() == [s.label for s in steps] == ["a", "b", "c", "d", "e"]
     assert store.record(store.make(steps[3]))["measured"] == {"n": 5}
-    scheduler.run(steps, store, Lines(0), Inline(store))
+    scheduler.run(steps, store, PlainProgress(0), Inline(store))
     assert len(told.read_text().split()) == 5
 
 
@@ -76,7 +76,7 @@ import sys
 from pathlib import Path
 from harness.executors import scheduler
 from harness.plan.plan import ordered
-from harness.run.progress import Lines
+from harness.run.progress import PlainProgress
 from harness.store.store import Store
 from tests.harness.executors.executor_steps import step
 told, own, store = Path(sys.argv[1]), sys.argv[2], Store(Path(sys.argv[3]))
@@ -84,7 +84,7 @@ shared = [step(told, f"s{i}", seconds=0.2) for i in range(6)]
 last = step(told, own, **{s.label: s for s in shared})
 print("ready", flush=True)
 sys.stdin.readline()
-scheduler.run(ordered([last]), store, Lines(7))
+scheduler.run(ordered([last]), store, PlainProgress(7))
 """
 
 
@@ -114,7 +114,7 @@ def test_jobs_that_fail_cost_what_stands_on_them_and_are_told_in_a_line(
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = diamond(told, b="wrong", e="die")
     with pytest.raises(ChildProcessError) as failed:
-        scheduler.run(steps, store, Lines(5), local(store, tmp_path))
+        scheduler.run(steps, store, PlainProgress(5), local(store, tmp_path))
 
     assert {s.label for s in steps if store.find(s)} == {"a", "c"}
     assert "b: the data is empty" in str(failed.value) and "1 stand on them" in str(failed.value)
@@ -135,10 +135,10 @@ def test_what_asks_an_endpoint_stays_in_the_process_whose_budget_it_is(
         asking(told, "d", "wrong"),
     ]
     with (
-        session.opened({}, None, 7, tmp_path / "logs", store.root / "replies"),
+        session.open_session({}, None, 7, tmp_path / "logs", store.root / "replies"),
         pytest.raises(ValueError, match="1 failed: d: the data is empty"),
     ):
-        scheduler.run(steps, store, Lines(4), local(store, tmp_path))
+        scheduler.run(steps, store, PlainProgress(4), local(store, tmp_path))
 
     a, b, c = (store.record(store.make(s))["measured"] for s in steps[:3])
     assert a == c == {"pid": os.getpid(), "most": 7}
@@ -148,9 +148,9 @@ def test_what_asks_an_endpoint_stays_in_the_process_whose_budget_it_is(
 def test_a_judge_is_asked_while_this_process_computes(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = [asking(told, "judge", "wait_for_another"), step(told, "answers", "wait_for_another")]
-    executor = opened(Chosen(), store, tmp_path / "logs", {}, limited=False)
-    with session.opened({}, None, None, tmp_path / "logs", store.root / "replies"):
-        scheduler.run(steps, store, Lines(2), executor)
+    executor = open_executor(ExecutorOptions(), store, tmp_path / "logs", {}, limited=False)
+    with session.open_session({}, None, None, tmp_path / "logs", store.root / "replies"):
+        scheduler.run(steps, store, PlainProgress(2), executor)
 
     assert Counter(told.read_text().split()) == {"judge": 1, "answers": 1}
     assert all(map(store.find, steps))
@@ -162,7 +162,7 @@ def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_t
     told.touch()
     steps = [*diamond(told, b="die_once", c="die", e="bug"), step(told, "f")]
     with pytest.raises(ChildProcessError) as failed:
-        scheduler.run(steps, store, Lines(6), ray_of_two)
+        scheduler.run(steps, store, PlainProgress(6), ray_of_two)
 
     assert {s.label for s in steps if store.find(s)} == {"a", "b", "f"}
     assert Counter(told.read_text().split()) == {"a": 1, "b": 2, "c": 3, "e": 1, "f": 1}
@@ -195,8 +195,8 @@ def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_
     small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]
     plan = planning.plan(loading.load(TINY, small_line), methods.registry(), Machine(), only=["SFT"])
     steps, stores = plan.steps, [Store(tmp_path / "inline"), Store(tmp_path / "store")]
-    scheduler.run(steps, stores[0], Lines(len(steps)), Inline(stores[0], 1))
-    scheduler.run(steps, stores[1], Lines(len(steps)), ray_of_two)
+    scheduler.run(steps, stores[0], PlainProgress(len(steps)), Inline(stores[0], 1))
+    scheduler.run(steps, stores[1], PlainProgress(len(steps)), ray_of_two)
 
     assert {s.kind for s in steps} >= {"world", "init", "text", "train", "answers", "judgments"}
     for made in zip(*(map(store.make, steps) for store in stores), strict=True):
@@ -243,23 +243,23 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(asked: Step, share: Shar
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        (Chosen("rey"), "--executor rey: did you mean 'ray'?"),
-        (Chosen("inline", ray_address="a:1"), "--ray-address: belongs to --executor ray"),
-        (Chosen("ray", slurm_partition="gpu"), "--slurm-partition: belongs to --executor slurm"),
-        (Chosen(resources=("cpu=2",)), "--resources cpu: did you mean 'cpus'?"),
-        (Chosen(resources=("gpus=-1",)), "--resources gpus=-1: a number above 0"),
-        (Chosen(resources=("cpus",)), "--resources cpus: wants key=value"),
-        (Chosen("slurm", slurm=("cluster=mars",)), "slurm, or local"),
-        (Chosen("slurm", slurm=("cluster=local", "time=1h")), "time=1h: whole minutes"),
-        (Chosen("ray", ray_address="127.0.0.1:1"), "no cluster of Ray there (Connection refused)"),
-        (Chosen("ray", ray_address="auto"), "wants HOST:PORT"),
+        (ExecutorOptions("rey"), "--executor rey: did you mean 'ray'?"),
+        (ExecutorOptions("inline", ray_address="a:1"), "--ray-address: belongs to --executor ray"),
+        (ExecutorOptions("ray", slurm_partition="gpu"), "--slurm-partition: belongs to --executor slurm"),
+        (ExecutorOptions(resources=("cpu=2",)), "--resources cpu: did you mean 'cpus'?"),
+        (ExecutorOptions(resources=("gpus=-1",)), "--resources gpus=-1: a number above 0"),
+        (ExecutorOptions(resources=("cpus",)), "--resources cpus: wants key=value"),
+        (ExecutorOptions("slurm", slurm=("cluster=mars",)), "slurm, or local"),
+        (ExecutorOptions("slurm", slurm=("cluster=local", "time=1h")), "time=1h: whole minutes"),
+        (ExecutorOptions("ray", ray_address="127.0.0.1:1"), "no cluster of Ray there (Connection refused)"),
+        (ExecutorOptions("ray", ray_address="auto"), "wants HOST:PORT"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: Chosen, told: str) -> None:
+def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: ExecutorOptions, told: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]*$") as fault:
-        opened(chosen, Store(tmp_path), tmp_path / "logs", {}, limited=False)
+        open_executor(chosen, Store(tmp_path), tmp_path / "logs", {}, limited=False)
     assert told in str(fault.value)
 
 
 def test_resources_are_read_as_numbers() -> None:
-    assert read(["cpus=2", "gpus=0.5", "memory=32"]) == Resources(2, 2, 0.5, 32.0)
+    assert read_resources(["cpus=2", "gpus=0.5", "memory=32"]) == Resources(2, 2, 0.5, 32.0)

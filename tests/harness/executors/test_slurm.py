@@ -13,10 +13,10 @@ from threading import Thread
 import pytest
 
 from harness.executors import scheduler
-from harness.executors.factory import opened
-from harness.executors.options import Chosen
+from harness.executors.factory import open_executor
+from harness.executors.options import ExecutorOptions
 from harness.executors.protocol import Executor
-from harness.run.progress import Lines
+from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from tests.harness.executors.executor_steps import step
@@ -42,8 +42,10 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def jobs_of(store: Store, tmp_path: Path) -> Executor:
-    chosen = Chosen("slurm", slurm=("look=1", "time=10"), slurm_partition="main", resources=("cpus=1",))
-    return opened(chosen, store, tmp_path / "logs", {}, limited=False)
+    chosen = ExecutorOptions(
+        "slurm", slurm=("look=1", "time=10"), slurm_partition="main", resources=("cpus=1",)
+    )
+    return open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
 
 
 def meanwhile(told: Path, name: str, act: Callable[[str], None]) -> Thread:
@@ -71,7 +73,7 @@ def alone(told: Path) -> list[Step]:
 def test_a_job_that_is_put_back_runs_again_and_nothing_is_lost(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     thread = meanwhile(told, "a", lambda job: subprocess.run(["scontrol", "requeue", job], check=True))
-    scheduler.run(alone(told), store, Lines(2), jobs_of(store, tmp_path))
+    scheduler.run(alone(told), store, PlainProgress(2), jobs_of(store, tmp_path))
     thread.join()
 
     assert Counter(told.read_text().split()) == {"a": 2, "b": 1}
@@ -83,7 +85,7 @@ def test_a_job_that_is_preempted_puts_itself_back(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     command = ["scancel", "--signal=USR2"]
     thread = meanwhile(told, "a", lambda job: subprocess.run([*command, job], check=True))
-    scheduler.run(alone(told), store, Lines(2), jobs_of(store, tmp_path))
+    scheduler.run(alone(told), store, PlainProgress(2), jobs_of(store, tmp_path))
     thread.join()
 
     assert Counter(told.read_text().split()) == {"a": 2, "b": 1}
@@ -97,19 +99,19 @@ def test_a_job_that_is_cancelled_is_a_line_and_the_next_run_goes_on(
     thread = meanwhile(told, "a", lambda job: subprocess.run(["scancel", job], check=True))
     line = r"1 failed: a: job \d+_0 ended without a result: .*_log.err"  # the first of an array
     with pytest.raises(ChildProcessError, match=line):
-        scheduler.run(steps, store, Lines(3), jobs_of(store, tmp_path))
+        scheduler.run(steps, store, PlainProgress(3), jobs_of(store, tmp_path))
     thread.join()
     assert [s.label for s in steps if store.find(s)] == ["c"]
     assert "a  FAILED: job" in capsys.readouterr().out
 
-    scheduler.run(steps, store, Lines(2), jobs_of(store, tmp_path))
+    scheduler.run(steps, store, PlainProgress(2), jobs_of(store, tmp_path))
     assert Counter(told.read_text().split()) == {"a": 2, "b": 1, "c": 1}
 
 
 def test_steps_that_are_ready_together_are_one_array(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = diamond(told)
-    scheduler.run(steps, store, Lines(5), jobs_of(store, tmp_path))
+    scheduler.run(steps, store, PlainProgress(5), jobs_of(store, tmp_path))
 
     assert all(map(store.find, steps))
     logs = sorted(path.name for path in (tmp_path / "logs" / "slurm").glob("*_log.out"))
@@ -119,16 +121,16 @@ def test_steps_that_are_ready_together_are_one_array(tmp_path: Path) -> None:
 
 def test_a_job_may_take_three_times_its_estimate(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
-    chosen = Chosen("slurm", slurm=("look=1",), slurm_partition="main", resources=("cpus=1",))
+    chosen = ExecutorOptions("slurm", slurm=("look=1",), slurm_partition="main", resources=("cpus=1",))
     found: list[str] = []
 
     def ask(job: str) -> None:
         command = ["squeue", "-h", "-j", job, "-o", "%l"]
         found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
-    executor = opened(chosen, store, tmp_path / "logs", {}, limited=False, seconds=lambda step: 3000.0)
+    executor = open_executor(chosen, store, tmp_path / "logs", {}, limited=False, seconds=lambda step: 3000.0)
     thread = meanwhile(told, "a", ask)
-    scheduler.run([step(told, "a", seconds=5)], store, Lines(1), executor)
+    scheduler.run([step(told, "a", seconds=5)], store, PlainProgress(1), executor)
     thread.join()
     assert found == ["2:30:00"]
 
@@ -137,17 +139,17 @@ def test_jobs_that_fail_cost_what_stands_on_them(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = diamond(told, b="wrong", e="die")
     with pytest.raises(ChildProcessError) as failed:
-        scheduler.run(steps, store, Lines(5), jobs_of(store, tmp_path))
+        scheduler.run(steps, store, PlainProgress(5), jobs_of(store, tmp_path))
     assert {s.label for s in steps if store.find(s)} == {"a", "c"}
     assert "b: the data is empty" in str(failed.value) and "e: job" in str(failed.value)
 
 
 def test_an_option_that_sbatch_does_not_take_is_one_line(tmp_path: Path) -> None:
-    chosen = Chosen("slurm", slurm=("account=x", "patrition=main"))
+    chosen = ExecutorOptions("slurm", slurm=("account=x", "patrition=main"))
     store = Store(tmp_path / "store")
     with pytest.raises(ValueError, match=r"SLURM does not take its job: .*patrition"):
-        executor = opened(chosen, store, tmp_path / "logs", {}, limited=False)
-        scheduler.run([step(tmp_path / "told", "a")], store, Lines(1), executor)
+        executor = open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
+        scheduler.run([step(tmp_path / "told", "a")], store, PlainProgress(1), executor)
 
 
 def test_a_suite_gives_the_bytes_that_this_process_gives(tmp_path: Path) -> None:

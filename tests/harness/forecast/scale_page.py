@@ -110,7 +110,7 @@ def chain(f: Forecast) -> str:
 def measured(runs: Path) -> Iterator[str]:
     """Estimates of a finished pocket run against its records."""
     store, where = Store(runs / "store"), pipeline.machine(runs)
-    plan = pipeline.planned(loading.load("pocket"), [], store, where, None)
+    plan = pipeline.make_plan(loading.load("pocket"), [], store, where, None)
     sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
     yield "```"
     yield from list(checked(forecast(plan, sizes, device_named("cpu")), store))[1:]

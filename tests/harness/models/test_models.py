@@ -24,7 +24,7 @@ from harness.models.policy import Inputs, Policy
 from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
 from methods.kernels.token_statistics import Head, Hidden
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 VOCAB, ROWS = 131, 136  # tokens, and rows of the embeddings
@@ -84,7 +84,7 @@ def test_what_a_policy_says_is_what_the_model_says(name: str) -> None:
     mask = torch.tensor([[0, 0, 1, 1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1]]).bool()
     states, weight = torch.randn(12, 20, generator=draw), torch.randn(VOCAB, 20, generator=draw)
     signals = {"teacher": Hidden(states, Head(weight, None, VOCAB))}
-    policy = Policy(model, VOCAB, room(5, VOCAB, recompute=True))
+    policy = Policy(model, VOCAB, small_budget(5, VOCAB, recompute=True))
     (said,) = policy([Inputs(ids, mask, signals, [entropy, teacher_kl])], None)
 
     dense = model(ids).logits[:, :-1, :VOCAB].double().log_softmax(-1)[mask[:, 1:]]
@@ -104,7 +104,9 @@ def test_padded_rows_of_a_model_are_not_trained() -> None:
     """Tied embeddings: neither the head nor the input side gives the padding a gradient."""
     model = model_of(CONFIGS["Qwen2, tied"]())
     ids, mask = torch.arange(VOCAB - 9, VOCAB)[None], torch.tensor([[0] + [1] * 8]).bool()
-    (said,) = Policy(model, VOCAB, room(5, VOCAB, recompute=True))([Inputs(ids, mask, {}, [entropy])], None)
+    (said,) = Policy(model, VOCAB, small_budget(5, VOCAB, recompute=True))(
+        [Inputs(ids, mask, {}, [entropy])], None
+    )
     (said.logps.sum() + said.statistics[entropy].sum()).backward()
     gradient = model.get_output_embeddings().weight.grad
     assert gradient is model.get_input_embeddings().weight.grad
@@ -184,7 +186,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """An empty cache and a line to the hub that was never tried; given a URL, that is where the hub is."""
-    monkeypatch.setattr(hub, "_LINE", hub._Line())
+    monkeypatch.setattr(hub, "_HUB", hub._HubState())
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     yield lambda url: monkeypatch.setattr(constants, "ENDPOINT", url)
@@ -233,7 +235,10 @@ def test_a_silent_hub_is_asked_once_for_all_ids_of_models_and_data(
             silent.accept()
     assert found == [f"org/{n}@unresolved" for n in ("a", "b", "c", "a", "set")]
     assert names == ["org/a", "org/b", "org/c", "org/set"]
-    assert hub.told(names).endswith("will change: org/a, org/b, org/c, org/set") and hub.told([]) == ""
+    assert (
+        hub.unresolved_line(names).endswith("will change: org/a, org/b, org/c, org/set")
+        and hub.unresolved_line([]) == ""
+    )
 
 
 def test_an_address_that_is_never_found_costs_one_time_out(

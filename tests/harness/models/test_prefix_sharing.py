@@ -24,7 +24,7 @@ from harness.train.loop import set_up
 from methods.api import Method
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_train import CONTEXT, SETTINGS, equal, inputs, preferences
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 from tests.methods.synthetic import (
     EVERYTHING,
     GROUP,
@@ -129,7 +129,7 @@ def test_losses_and_gradients_are_those_of_padded_batches(
         hp = method.hparams
         needs = method.needs(hp)
         valued = any("policy" in reads.values for reads in needs.views.values())
-        policy = Policy(model_of(CONFIGS[config]()), VOCAB, room(5, VOCAB, recompute=True), valued)
+        policy = Policy(model_of(CONFIGS[config]()), VOCAB, small_budget(5, VOCAB, recompute=True), valued)
         examples = written(with_one_prompt(world()), tmp_path / method.formula, needs)
         parts = [[5, 0, 3], [1], [7, 2, 4, 6]]
         (terms, gradient), (ours, our_gradient) = both(method, hp, policy, examples, parts)

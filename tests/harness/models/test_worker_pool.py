@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.api import Sampling
 from harness.models.generation import Request, generate
-from harness.models.worker_pool import Held, Pool
+from harness.models.worker_pool import LoadedModel, Pool
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT
 
@@ -23,27 +23,27 @@ PROMPTS = [[5 + (3 * n + i) % 26 for i in range(2 + n % 7)] for n in range(9)]
 
 
 # What the workers run, by name.
-def logits(held: Held, ids: list[int], factor: float) -> Any:
+def logits(held: LoadedModel, ids: list[int], factor: float) -> Any:
     return (factor * held.model(torch.tensor([ids])).logits).detach().numpy()
 
 
-def threads(held: Held, item: int) -> tuple[int, int]:
+def threads(held: LoadedModel, item: int) -> tuple[int, int]:
     return torch.get_num_threads(), os.getpid()
 
 
-def picky(held: Held, item: int) -> int:
+def picky(held: LoadedModel, item: int) -> int:
     if item == 3:
         raise ValueError("3 is not liked")
     return item
 
 
-def fatal(held: Held, item: int) -> int:
+def fatal(held: LoadedModel, item: int) -> int:
     if item == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return item
 
 
-def answers(held: Held, batch: list[Request], stop: list[int], seed: int) -> Any:
+def answers(held: LoadedModel, batch: list[Request], stop: list[int], seed: int) -> Any:
     return generate(held.model, batch, stop, batch=len(batch), seed=seed)
 
 

@@ -36,7 +36,7 @@ PRESETS = (*ADPA, "adpa-ablation", "pad-gemma", "pad-llama", "smol")
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, nothing cached, no benchmark data but empty files."""
-    monkeypatch.setattr(hub, "_LINE", hub._Line())
+    monkeypatch.setattr(hub, "_HUB", hub._HubState())
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
@@ -63,7 +63,7 @@ def test_every_preset_is_valid_and_planned_whole_without_a_network(name: str, of
     loaded = found.suite
     for method in loaded.methods:
         loading.configured(loaded, methods.registry()[method])
-    assert len(found.cells) == harness_suite_schema.rows_of(loaded)
+    assert len(found.cells) == harness_suite_schema.row_count(loaded)
     for cell in found.cells:
         assert set(loaded.benchmarks.named()) == {*cell.measures, *(b for b, _ in cell.missing)}
         assert not cell.missing or set(cell.missing) == {("implicit-reward", "")}, cell.missing
@@ -141,7 +141,7 @@ def test_the_decomposing_strategy_has_a_stage_for_each_iteration(offline: None) 
 
 def test_the_small_teacher_of_smol_gives_adpa_both_its_models(offline: None) -> None:
     """The words in the suite's comment: a DPO stage makes the teacher another model than its reference."""
-    text = loading.named("smol").read_text()
+    text = loading.suite_file("smol").read_text()
     overrides = [w.strip('"') for w in re.findall(r'--set ("[^"]+"|\S+)', text)]
     assert len(overrides) == 3
     with hub.unresolved_allowed():
@@ -193,11 +193,11 @@ def test_the_list_of_suites_has_each_with_its_size_and_what_it_is() -> None:
 
 
 def test_the_page_of_a_suite_is_its_file_and_those_that_it_extends() -> None:
-    folder, told = loading.named("adpa-llama2").parent, suite_catalogue.page("adpa-llama2")
+    folder, told = loading.suite_file("adpa-llama2").parent, suite_catalogue.page("adpa-llama2")
     files = [folder / "adpa-llama2.yaml", folder / "parts/adpa-table.yaml", folder / "parts/adpa.yaml"]
     places = [told.index(file.read_text().strip()) for file in files]
     assert places == sorted(places) and places[0] == 0
-    assert suite_catalogue.page("pocket").strip() == loading.named("pocket").read_text().strip()
+    assert suite_catalogue.page("pocket").strip() == loading.suite_file("pocket").read_text().strip()
     with pytest.raises(ValueError, match="no suite 'adpa-lama'; did you mean 'adpa-llama'"):
         suite_catalogue.page("adpa-lama")
 

@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     path = folder / "talk.yaml"
     path.write_text(SUITE)
     store = Store(folder / "store")
-    plan = pipeline.planned(loading.load(str(path), []), [], store, pipeline.machine(folder), None)
+    plan = pipeline.make_plan(loading.load(str(path), []), [], store, pipeline.machine(folder), None)
     for step in plan.steps:
         store.make(step)
     return plan, store

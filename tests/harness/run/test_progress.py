@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.run.progress import NAMED, Lines, Live
+from harness.run.progress import NAMED, LiveProgress, PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 
@@ -18,7 +18,7 @@ def of(kind: str, label: str) -> Step:
 STEPS = [of("train", "A"), of("train", "B"), of("train", "C"), of("answers", "D"), of("answers", "E")]
 
 
-def shown(live: Live) -> str:
+def shown(live: LiveProgress) -> str:
     console = Console(file=io.StringIO(), width=100)
     console.print(live.table())
     assert isinstance(console.file, io.StringIO)
@@ -26,20 +26,20 @@ def shown(live: Live) -> str:
 
 
 def test_the_view_counts_what_is_done_and_names_what_runs(tmp_path: Path) -> None:
-    live = Live(STEPS, STEPS[1:], Store(tmp_path))
+    live = LiveProgress(STEPS, STEPS[1:], Store(tmp_path))
     assert "1/3" in shown(live) and "0/2" in shown(live)
     for step in STEPS[1:]:
         live.begin(step)
     assert f"B, C, D and {len(STEPS) - 1 - NAMED} more" in shown(live)
     live.end(STEPS[1], 4.0)
-    live.found(STEPS[2])
+    live.done_elsewhere(STEPS[2])
     live.failed(STEPS[3], "no disk")
     assert "3/3" in shown(live) and "0/2" in shown(live)
     assert "E; time left: not known yet" in shown(live), "what failed neither runs nor is done"
 
 
 def test_the_time_left_is_shared_by_the_steps_that_run_at_once(tmp_path: Path) -> None:
-    live = Live(STEPS, STEPS[:3], Store(tmp_path))
+    live = LiveProgress(STEPS, STEPS[:3], Store(tmp_path))
     live.spent["train"] = [60.0]
     for running, told in ((1, "about 3 min left"), (2, "about 90 s left"), (3, "about 60 s left")):
         live.begin(STEPS[running - 1])
@@ -47,9 +47,9 @@ def test_the_time_left_is_shared_by_the_steps_that_run_at_once(tmp_path: Path) -
 
 
 def test_lines_number_every_way_a_step_can_end(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(3)
+    lines = PlainProgress(3)
     lines.end(STEPS[0], 1.25)
-    lines.found(STEPS[1])
+    lines.done_elsewhere(STEPS[1])
     lines.failed(STEPS[2], "no disk")
     told = capsys.readouterr().out.splitlines()
     assert told == ["[1/3] A  1.2 s", "[2/3] B  by another run", "[3/3] C  FAILED: no disk"]

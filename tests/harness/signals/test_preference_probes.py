@@ -14,7 +14,7 @@ from harness.data import token_sequences
 from harness.data.chat_template import encode_prompt
 from harness.models.loading import load, load_tokenizer
 from harness.signals import preference_probes
-from harness.store.array_file import Flat
+from harness.store.array_file import ArrayFile
 from harness.store.step import Work
 from tests.harness.models.tiny_models import tiny_folder
 
@@ -83,7 +83,7 @@ def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
             masses.append(float(p[first] + p[second]))
         expected += [log(sum(ps) / len(ps)) for ps in won.values()]
 
-    found = Flat(folder / "out", "scores").all()
+    found = ArrayFile(folder / "out", "scores").all()
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert measured["probes"] == 12
     assert measured["letter_mass"] == pytest.approx(sum(masses) / len(masses), rel=1e-4)

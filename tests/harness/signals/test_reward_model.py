@@ -22,7 +22,7 @@ from transformers import (
 from benchmarks.api import Message
 from harness.data import token_sequences
 from harness.signals import reward_model
-from harness.store.array_file import FlatWriter
+from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Work
 from tests.harness.models.tiny_models import tiny_folder
 
@@ -105,7 +105,7 @@ def rollouts(folder: Path, answers: dict[int, str], truncated: list[bool] | None
         ),
     )
     if truncated is not None:
-        with FlatWriter(folder / "rollouts", "truncated", "bool") as flags:
+        with ArrayFileWriter(folder / "rollouts", "truncated", "bool") as flags:
             flags.append(np.array(truncated))
     lines = [json.dumps({"row": row, "prompt": prompt}) + "\n" for row, prompt in PROMPTS.items()]
     (folder / "pairs").mkdir()

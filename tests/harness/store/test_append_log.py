@@ -18,7 +18,7 @@ from harness.data import token_sequences
 from harness.models import generation
 from harness.signals import stored
 from harness.store import append_log
-from harness.store.append_log import Lines
+from harness.store.append_log import AppendOnlyLog
 from harness.store.step import Step, Work
 from harness.store.store import RECORD, Store
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
@@ -76,7 +76,7 @@ def killed(root: Path, wanted: Step, enough: Callable[[Path], bool]) -> Path:
         "from pathlib import Path\nfrom harness.store import append_log\n"
         "from harness.store.store import Store\n"
         f"from tests.harness.store.test_append_log import {name}\n"
-        f"append_log.SECONDS = 0.0\nStore(Path({str(root)!r})).make({name})"
+        f"append_log.FLUSH_SECONDS = 0.0\nStore(Path({str(root)!r})).make({name})"
     )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     left = root / "unfinished" / wanted.id
@@ -111,7 +111,7 @@ def test_answers_of_a_killed_step_are_not_decoded_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alone = left_alone(tmp_path / "alone", ROLLOUTS)
-    lines = Lines(tmp_path / "killed" / "unfinished" / ROLLOUTS.id)
+    lines = AppendOnlyLog(tmp_path / "killed" / "unfinished" / ROLLOUTS.id)
     killed(tmp_path / "killed", ROLLOUTS, lambda left: len(lines.read()[0]) >= 10)
     known = len(lines.read()[0])
     assert 10 <= known < 60
@@ -157,7 +157,7 @@ def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pyte
     waited = []
     monkeypatch.setattr(os, "fsync", waited.append)
     monkeypatch.setattr("harness.store.store._to_disk", lambda folder: None)  # only publication waits
-    monkeypatch.setattr(append_log, "SECONDS", 1e9)
+    monkeypatch.setattr(append_log, "FLUSH_SECONDS", 1e9)
     left_alone(tmp_path, ROLLOUTS)
     left_alone(tmp_path, TOP)
 
@@ -165,15 +165,15 @@ def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_are_read_back_from_every_file_and_torn_lines_are_counted(tmp_path: Path) -> None:
-    one, two = Lines(tmp_path / "new"), Lines(tmp_path / "new")
+    one, two = AppendOnlyLog(tmp_path / "new"), AppendOnlyLog(tmp_path / "new")
     one.add({"a": 1}, [2])
     two.add("three")
     for lines in (one, two):
         lines.close()
     (tmp_path / "new" / "x.jsonl").write_bytes(b'{"a": 1}')
-    rows, torn = Lines(tmp_path / "new").read()
+    rows, torn = AppendOnlyLog(tmp_path / "new").read()
 
     assert sorted(map(str, rows)) == ["[2]", "three", "{'a': 1}"] and torn == 1
-    nothing = Lines(None)
+    nothing = AppendOnlyLog(None)
     nothing.add(1)
     assert nothing.read() == ([], 0)

@@ -53,8 +53,8 @@ def test_what_no_suite_needs_is_removed_and_what_is_needed_stays(store: Store) -
     needed = store.make(step(2, start=first))
     ids = {first.id, needed.name.rpartition("-")[2]}
 
-    assert maintenance.rubbish(store, None) == []
-    assert maintenance.rubbish(store, ids) == [other]
+    assert maintenance.unreferenced(store, None) == []
+    assert maintenance.unreferenced(store, ids) == [other]
     maintenance.remove(store, [other])
     assert kept.exists() and needed.exists() and not other.exists()
     assert not list(store.root.glob("partial/*"))
@@ -68,7 +68,7 @@ def test_unfinished_work_goes_unless_somebody_is_at_it_or_it_can_go_on(store: St
         (store.root / "unfinished" / number).mkdir(parents=True)
 
     def found(wanted: set[str] | None) -> list[str]:
-        folders = maintenance.rubbish(store, wanted)
+        folders = maintenance.unreferenced(store, wanted)
         return sorted(p.name[:12] for p in folders if p.parent.name != "train")
 
     with store.locks.trying("aaaaaaaaaaaa"):
@@ -81,7 +81,7 @@ def test_nothing_is_removed_while_a_run_is_at_work(store: Store) -> None:
         store.locks.trying(f"{RUN}.here.1"),
         pytest.raises(OSError, match=f"a run is at work there .*process {os.getpid()}.*nothing was removed"),
     ):
-        maintenance.rubbish(store, set())
+        maintenance.unreferenced(store, set())
 
 
 def test_a_model_is_copied_as_a_plain_folder(store: Store, tmp_path: Path) -> None:

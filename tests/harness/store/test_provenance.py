@@ -57,13 +57,15 @@ def test_the_command_prints_them_and_refuses_a_name_that_nothing_has(tmp_path: P
 def test_code_that_has_changed_since_is_told_with_how_many_steps_it_made(tmp_path: Path) -> None:
     store, made = Store(tmp_path), [step(text) for text in "abc"]
     folders = [store.make(s) for s in made]
-    assert provenance.told(made, store) == ""
+    assert provenance.changed_code_line(made, store) == ""
     for folder, source in zip(folders, ("x", "x", ""), strict=True):
         record = json.loads((folder / RECORD).read_text())
         record["sources"] = {"harness.train.step": source} if source else {}
         (folder / RECORD).write_text(json.dumps(record))
     of_train = [replace(s, run="harness.train.step:run") for s in made]
-    assert provenance.told(of_train, store).endswith("no version says otherwise: harness.train.step (2)")
+    assert provenance.changed_code_line(of_train, store).endswith(
+        "no version says otherwise: harness.train.step (2)"
+    )
 
 
 def test_a_record_names_the_files_of_its_step_and_of_its_formula(tmp_path: Path) -> None:

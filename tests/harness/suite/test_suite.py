@@ -124,7 +124,7 @@ def test_the_whole_comparison_has_every_entry_and_the_small_one_the_papers_rows(
 def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
     """Each grid has all its trials in the table, and the one marked best is what the suite holds."""
     loaded = loading.load(name)
-    with (loading.named(name).with_suffix(".tuning.csv")).open() as f:
+    with (loading.suite_file(name).with_suffix(".tuning.csv")).open() as f:
         trials = list(csv.DictReader(f))
     for method, grid in loaded.tuning.items():
         own = [t for t in trials if t["method"] == method]

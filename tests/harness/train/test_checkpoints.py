@@ -17,10 +17,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401  (once, not in each process)
 
+from harness.executors.options import CheckpointInterval
 from harness.store.step import Work
 from harness.train import checkpoints
 from harness.train import step as train
-from harness.train.checkpoints import Every, states
+from harness.train.checkpoints import states
 from tests.bench_command import ENV
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_online import SETTINGS as ONLINE
@@ -204,16 +205,21 @@ def test_every_generator_of_random_numbers_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize(
-    "text, every", [("200", Every(steps=200)), ("5m", Every(seconds=300)), ("0.5m", Every(seconds=30))]
+    "text, every",
+    [
+        ("200", CheckpointInterval(steps=200)),
+        ("5m", CheckpointInterval(seconds=300)),
+        ("0.5m", CheckpointInterval(seconds=30)),
+    ],
 )
-def test_how_often_a_checkpoint_is_written_is_steps_or_minutes(text: str, every: Every) -> None:
-    assert Every.of(text) == every
+def test_how_often_a_checkpoint_is_written_is_steps_or_minutes(text: str, every: CheckpointInterval) -> None:
+    assert CheckpointInterval.parse(text) == every
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "m", "5s", "nanm", "infm", "1.5", "0m"])
 def test_another_way_to_say_it_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="optimizer steps such as 200, or minutes such as 5m"):
-        Every.of(text)
+        CheckpointInterval.parse(text)
 
 
 def test_a_run_that_gets_sigterm_writes_a_checkpoint_and_asks_to_be_started_again(tmp_path: Path) -> None:

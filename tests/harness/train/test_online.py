@@ -21,7 +21,7 @@ from methods.formulas import kl, teacher_kl
 from methods.kernels.token_statistics import Hidden, TopK, token_statistics
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.test_signals import dense, sequence_set, stored
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 
 DPPO = methods.registry()["DPPO[token]"]
 SETTINGS: dict[str, Any] = {
@@ -165,7 +165,7 @@ def forward_kl(told: Any, tokens: torch.Tensor, k: int | None = None) -> torch.T
     signal = told.distributions(BATCH, torch.device("cpu"), None)
     assert isinstance(signal, TopK if k else Hidden)
     args = (policy, Head(weight, None, VOCAB), tokens, [teacher_kl], {"teacher": signal}, None)
-    return token_statistics(*args, room(5, VOCAB, recompute=False))[1][teacher_kl]
+    return token_statistics(*args, small_budget(5, VOCAB, recompute=False))[1][teacher_kl]
 
 
 def test_every_form_of_a_teacher_says_the_same(teacher: tuple[Path, Sequences, Path]) -> None:

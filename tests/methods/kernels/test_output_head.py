@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.models import memory
 from methods.batch import Statistic
-from methods.kernels.output_head import Head, Room, at_ids, product
+from methods.kernels.output_head import Head, MemoryBudget, at_ids, product
 from methods.kernels.token_statistics import Hidden, token_statistics
 from tests.methods.kernels.allocations import Made
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 from tests.methods.kernels.test_token_statistics import (
     HEADS,
     OF_TEACHERS,
@@ -38,7 +38,7 @@ PASSES: dict[str, tuple[str, Sequence[Statistic]]] = {
 every_pass = pytest.mark.parametrize("name", PASSES)
 
 
-def run(at: Case, name: str, space: Room, head: Head | None = None) -> Tensor:
+def run(at: Case, name: str, space: MemoryBudget, head: Head | None = None) -> Tensor:
     """Log-probs and statistics. [1 + S, N]"""
     form, stats = PASSES[name]
     signals = as_hidden(at) if form == "hidden" else as_topk(at, teacher_ids(at, 4))
@@ -69,7 +69,7 @@ class Calls(TorchDispatchMode):
 @pytest.mark.parametrize("chunk", [1, 5, 64])
 def test_what_is_kept_changes_no_bit(name: str, head: str, chunk: int) -> None:
     at = case(13, 131, **HEADS[head])
-    kept, computed = (run(at, name, room(chunk, 131, recompute)) for recompute in (False, True))
+    kept, computed = (run(at, name, small_budget(chunk, 131, recompute)) for recompute in (False, True))
     assert torch.equal(kept, computed)
     for ours, theirs in zip(gradients(kept, at), gradients(computed, at), strict=True):
         assert torch.equal(ours, theirs)
@@ -78,7 +78,7 @@ def test_what_is_kept_changes_no_bit(name: str, head: str, chunk: int) -> None:
 @every_pass
 def test_a_second_backward_pass_finds_the_same(name: str) -> None:
     at = case(13, 131, **HEADS["all"])
-    values = run(at, name, room(5, 131, recompute=False))
+    values = run(at, name, small_budget(5, 131, recompute=False))
     first, second = gradients(values, at, retain_graph=True), gradients(values, at)
     assert all(map(torch.equal, first, second))
 
@@ -92,7 +92,7 @@ def test_passes_over_a_shared_head_have_the_gradients_of_passes_apart(name: str,
     signals = as_hidden(at) if form == "hidden" else as_topk(at, teacher_ids(at, 4))
 
     def of(head: Head) -> Tensor:
-        space, values = room(5, 131, recompute=False), [head.logprobs(at.hidden)[:, 0]]
+        space, values = small_budget(5, 131, recompute=False), [head.logprobs(at.hidden)[:, 0]]
         for states in (at.hidden, 2 * at.hidden):
             logps, found = token_statistics(states, head, at.tokens, stats, signals, None, space)
             values += [logps, *found.values()]
@@ -109,7 +109,7 @@ def test_passes_over_a_shared_head_have_the_gradients_of_passes_apart(name: str,
 def test_a_frozen_head_and_frozen_states_have_no_gradient(name: str) -> None:
     """As with LoRA; the other's gradient is what it was."""
     at = case(13, 131, bias=True)
-    space = room(5, 131, recompute=True)
+    space = small_budget(5, 131, recompute=True)
     hidden, weight, _ = gradients(run(at, name, space), at)
     for frozen in (("weight", "bias"), ("hidden",)):
         part = replace(at, **{key: getattr(at, key).detach() for key in frozen})
@@ -122,7 +122,7 @@ def test_a_frozen_head_and_frozen_states_have_no_gradient(name: str) -> None:
 @every_pass
 def test_autocast_rounds_nothing_over_the_vocabulary(name: str) -> None:
     at = case(13, 131)
-    space = room(5, 131, recompute=True)
+    space = small_budget(5, 131, recompute=True)
     plain = run(at, name, space)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(run(at, name, space), plain)
@@ -137,7 +137,7 @@ def test_a_head_in_half_rounds_what_is_multiplied_and_nothing_else(name: str, he
     rounded = replace(
         at, hidden=states.requires_grad_(), weight=at.weight.detach().bfloat16().float().requires_grad_()
     )
-    space = room(5, 131, recompute=True)
+    space = small_budget(5, 131, recompute=True)
     half, plain = run(at, name, space, at.head.shared(torch.bfloat16)), run(rounded, name, space)
     torch.testing.assert_close(half, plain, rtol=1e-5, atol=1e-5)
     assert (plain - run(at, name, space)).abs().max() > 1e-3
@@ -157,7 +157,13 @@ def test_frozen_states_and_heads_in_half_lose_nothing(form: str) -> None:
             return head.logits(states)
         signals = {"teacher": Hidden(states, head)}
         return token_statistics(
-            at.hidden, at.head, at.tokens, OF_TEACHERS[:1], signals, None, room(5, 131, recompute=True)
+            at.hidden,
+            at.head,
+            at.tokens,
+            OF_TEACHERS[:1],
+            signals,
+            None,
+            small_budget(5, 131, recompute=True),
         )[1][OF_TEACHERS[0]]
 
     assert torch.equal(said(states, half), said(states.float(), wide))
@@ -182,7 +188,7 @@ def test_a_support_that_misses_the_realised_token_still_has_its_log_prob() -> No
     ids = torch.stack([(at.tokens + i) % 131 for i in (1, 2, 3)], -1)
     signals = as_topk(at, ids)
     logps, _ = token_statistics(
-        at.hidden, at.head, at.tokens, OF_TEACHERS[:1], signals, None, room(5, 131, True)
+        at.hidden, at.head, at.tokens, OF_TEACHERS[:1], signals, None, small_budget(5, 131, True)
     )
     torch.testing.assert_close(logps.double(), naive(at, None)["logps"], rtol=1e-5, atol=1e-5)
 
@@ -194,7 +200,7 @@ def test_a_rest_of_e_to_the_minus_200_is_exact() -> None:
     weight[2:4, 0] = -200.0
     head = replace(at, weight=weight).head
     for tile in (1 << 20, 4):
-        said = at_ids(torch.eye(6)[:1], head, torch.tensor([[0, 1]]), Room(tile=tile))
+        said = at_ids(torch.eye(6)[:1], head, torch.tensor([[0, 1]]), MemoryBudget(tile=tile))
         torch.testing.assert_close(
             said, torch.tensor([[0.5, 0.5, torch.e]]).log() - torch.tensor([0, 0, 201.0])
         )
@@ -206,7 +212,7 @@ def test_logits_that_are_not_kept_are_never_whole(name: str) -> None:
     at = case(97, 1000)
     signals = as_topk(at, teacher_ids(at, 4))
     stats = PASSES[name][1]
-    space = Room(keep=0, rows=4 * 3 * 1000, tile=4 * 1000)
+    space = MemoryBudget(keep=0, rows=4 * 3 * 1000, tile=4 * 1000)
     with Made() as made:
         logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
         torch.stack([logps, *found.values()]).sum().backward()
@@ -215,19 +221,19 @@ def test_logits_that_are_not_kept_are_never_whole(name: str) -> None:
 
 def test_an_unknown_way_with_logits_is_one_line() -> None:
     with pytest.raises(ValueError, match="head kep: did you mean 'keep'"):
-        memory.room("kep", torch.device("cpu"))
+        memory.memory_budget("kep", torch.device("cpu"))
 
 
 def test_logits_are_kept_where_a_share_of_the_free_memory_holds_them() -> None:
-    free = memory.free(torch.device("cpu"))
-    assert 0 < memory.room("auto", torch.device("cpu")).keep < free
-    assert memory.room("recompute", torch.device("cpu")).keep == 0
+    free = memory.free_bytes(torch.device("cpu"))
+    assert 0 < memory.memory_budget("auto", torch.device("cpu")).keep < free
+    assert memory.memory_budget("recompute", torch.device("cpu")).keep == 0
 
 
 def test_a_container_has_what_its_limit_leaves(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     (tmp_path / "memory.current").write_text("100\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.free(torch.device("cpu")) > 1000
+    assert memory.free_bytes(torch.device("cpu")) > 1000
     (tmp_path / "memory.max").write_text("1000\n")
-    assert memory.free(torch.device("cpu")) == 900
+    assert memory.free_bytes(torch.device("cpu")) == 900

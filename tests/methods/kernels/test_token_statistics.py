@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.batch import Chunk, Role, Statistic, statistic
 from methods.formulas import kl
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, token_statistics, top_ids
-from tests.methods.kernels.memory_budgets import room
+from tests.methods.kernels.memory_budgets import small_budget
 
 WIDTH, PADDING, SUPPORT = 6, 3, 4
 
@@ -130,7 +130,7 @@ def ours(
     recompute: bool,
     stats: Sequence[Statistic] = STATISTICS,
 ) -> dict[str, Tensor]:
-    space = room(chunk, at.head.vocab, recompute)
+    space = small_budget(chunk, at.head.vocab, recompute)
     logps, found = token_statistics(at.hidden, at.head, at.tokens, stats, signals, None, space)
     return {"logps": logps, **{s.name: x for s, x in found.items()}}
 
@@ -194,7 +194,7 @@ def test_bf16_hidden_states_cost_the_rounding_of_the_logits(bias: bool) -> None:
     rounded = {name: t.detach().bfloat16() for name, t in rounded.items()}
     at = replace(at, **rounded)
     logps, found = token_statistics(
-        at.hidden, at.head, at.tokens, [negative_entropy], {}, None, room(7, at.head.vocab, False)
+        at.hidden, at.head, at.tokens, [negative_entropy], {}, None, small_budget(7, at.head.vocab, False)
     )
     assert logps.dtype == found[negative_entropy].dtype == torch.float32
     logits = at.hidden.double() @ at.weight[:-PADDING].double().T
@@ -288,7 +288,7 @@ def test_a_statistic_without_rest_sees_k_columns_and_one_with_rest_one_more() ->
 
     looks = [Statistic("without", look, ("teacher",), False), Statistic("with", look, ("teacher",), True)]
     token_statistics(
-        at.hidden, at.head, at.tokens, looks, as_topk(at, teacher_ids(at, 2)), None, room(7, 5, False)
+        at.hidden, at.head, at.tokens, looks, as_topk(at, teacher_ids(at, 2)), None, small_budget(7, 5, False)
     )
     assert columns.keys() == {2, 3}
     assert (columns[2] < 1).all()
