@@ -7,7 +7,6 @@
 `datasets` reads; `layouts.py` knows the layouts. Both heavy libraries are imported where they are used.
 """
 
-import difflib
 import glob
 import gzip
 import hashlib
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from harness.common.files import sha256
+from harness.common.suggest import did_you_mean
 from harness.data.layouts import DIALOGUES, PAIRS, PROMPTS, Dialogue, Dropped, Layout, Pair, Prompt
 from harness.models import hub
 
@@ -103,23 +104,16 @@ def layout_of(source: Source, columns: Sequence[str], layouts: Sequence[Layout[T
     """The layout that is named, or else the first whose columns are all there."""
     named = {layout.name: layout for layout in layouts}
     if source.layout not in ("auto", *named):
-        raise ValueError(
-            f"no layout {source.layout!r}{nearest(source.layout, named)}; known: auto, {', '.join(named)}"
-        )
+        hint = did_you_mean(source.layout, named)
+        raise ValueError(f"no layout {source.layout!r}{hint}; known: auto, {', '.join(named)}")
     allowed = layouts if source.layout == "auto" else [named[source.layout]]
     for layout in allowed:
         if set(layout.columns) <= set(columns):
             return layout
     expected = " or ".join("+".join(layout.columns) for layout in allowed)
     wanted = dict.fromkeys(name for layout in allowed for name in layout.columns if name not in columns)
-    hints = "".join(nearest(name, columns, f" as {name!r}") for name in wanted)
+    hints = "".join(did_you_mean(name, columns, f" as {name!r}") for name in wanted)
     raise ValueError(f"{source.path} has columns {', '.join(columns)}; expected {expected}{hints}")
-
-
-def nearest(name: str, known: Sequence[str] | dict[str, Any], purpose: str = "") -> str:
-    """A question that offers the known name most like `name`; nothing where none is."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {found[0]!r}{purpose}?" if found else ""
 
 
 def read(source: Source) -> Table:
@@ -144,7 +138,7 @@ def local_path(source: Source) -> Path | None:
         return None
     if not path.exists():
         beside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise ValueError(f"no file {source.path}{nearest(path.name, beside)}")
+        raise ValueError(f"no file {source.path}{did_you_mean(path.name, beside)}")
     if source.revision is not None:
         raise ValueError(f"{source.path} is local, so it has no revision {source.revision!r}")
     if path.is_file() and not builder_of(path):
@@ -234,5 +228,5 @@ def fingerprint(source: Source) -> str:
     if path.is_file():
         digest.update(path.read_bytes())
     for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else ():
-        digest.update(f"{file.relative_to(path)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
     return f"sha256:{digest.hexdigest()}"

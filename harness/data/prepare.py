@@ -1,10 +1,10 @@
 """The steps before any training: the pocket world, models, and data as token sequences."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from harness.common.files import read_json_lines, write_json_lines
 from harness.data import chat_template, datasets, token_sequences
 from harness.data.chat_template import Refused
 from harness.data.datasets import Loaded, Source
@@ -21,8 +21,8 @@ def run_text(work: Work) -> dict[str, Any]:
     own.
     """
     tokenizer = load_tokenizer(work.inputs["tokenizer"])
-    lines = (work.inputs["data"] / work.settings["file"]).read_text().splitlines()
-    ids = tokenizer([json.loads(line)["text"] for line in lines], add_special_tokens=False)["input_ids"]
+    rows = read_json_lines(work.inputs["data"] / work.settings["file"])
+    ids = tokenizer([row["text"] for row in rows], add_special_tokens=False)["input_ids"]
     whole = ([*line, tokenizer.eos_token_id] for line in ids)
     return token_sequences.write(
         work.out, (Sequence(row, line, [False] + [True] * (len(line) - 1)) for row, line in enumerate(whole))
@@ -70,7 +70,7 @@ def run_pairs(work: Work) -> dict[str, Any]:
         else:
             chosen.append(token_sequences.response(row, y_w.prompt_ids, y_w.response_ids))
             rejected.append(token_sequences.response(row, y_l.prompt_ids, y_l.response_ids))
-            prompts.append(json.dumps({"row": row, "prompt": pairs[row].prompt}) + "\n")
+            prompts.append({"row": row, "prompt": pairs[row].prompt})
     if not chosen:
         raise ValueError(
             f"{settings['path']}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
@@ -79,7 +79,7 @@ def run_pairs(work: Work) -> dict[str, Any]:
         name: token_sequences.write(work.out / name, s)
         for name, s in (("chosen", chosen), ("rejected", rejected))
     }
-    (work.out / "prompts.jsonl").write_text("".join(prompts), encoding="utf-8")
+    write_json_lines(work.out / "prompts.jsonl", prompts)
     return {**counts, "read": loaded.read, "dropped": dropped}
 
 

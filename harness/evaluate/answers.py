@@ -5,13 +5,13 @@
 Answers are stored once; another judge needs no new ones.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.api import Answer, Message, Question
+from harness.common.files import read_json_lines, write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions
 from harness.evaluate.judge_calls import asking
@@ -29,7 +29,7 @@ Said = tuple[str, int, bool]  # text, tokens, truncated
 
 def read(folder: Path) -> dict[str, Answer]:
     """Question id -> answer."""
-    rows = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+    rows = read_json_lines(folder / "answers.jsonl")
     return {
         r["question"]: Answer(r["question"], tuple(r["turns"]), tuple(r["tokens"]), tuple(r["truncated"]))
         for r in rows
@@ -125,6 +125,5 @@ def _conversation(question: Question, said: Sequence[Said]) -> list[Message]:
 
 
 def _write(work: Work, answers: Sequence[Answer]) -> dict[str, Any]:
-    lines = [json.dumps(asdict(a)) + "\n" for a in answers]
-    (work.out / "answers.jsonl").write_text("".join(lines))
+    write_json_lines(work.out / "answers.jsonl", map(asdict, answers))
     return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}

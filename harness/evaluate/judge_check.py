@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.alpaca_eval import benchmark as alpaca_eval
 from benchmarks.api import Reply, Unparsed
 from benchmarks.judge_check import benchmark as judge_check
+from harness.common.files import write_json_lines
 from harness.evaluate import questions
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
@@ -36,6 +37,6 @@ def run(work: Work) -> dict[str, Any]:
         told = None if isinstance(value, Unparsed) else value
         about = {"pair": one.pair.id, "repeat": one.repeat, "order": one.request.order}
         rows.append(about | {"value": told, "reply": given.text})
-    (work.out / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(work.out / "verdicts.jsonl", rows)
     (work.out / "quality.json").write_text(json.dumps(asdict(judge_check.report(verdicts)), indent=1))
     return {"calls": len(said), "unparsed": sum(row["value"] is None for row in rows)}

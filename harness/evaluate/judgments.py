@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
+from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import answers, questions
 from harness.evaluate.judge_calls import asking
@@ -62,7 +63,7 @@ def run(work: Work) -> dict[str, Any]:
         scores.append(Score(q.id, value, q.category, item.turn, item.order, item.covariates))
         rows.append(_row(q, item.turn, item.order, value) | _told(request, reply))
         said.append(reply)
-    (work.out / "judgments.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(work.out / "judgments.jsonl", rows)
     (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
     return {
         "judgments": len(rows),

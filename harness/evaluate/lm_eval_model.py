@@ -25,6 +25,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import Collator, normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from harness.common.files import sha256
 from harness.data import chat_template as chat
 from harness.models.loading import load_tokenizer
 from harness.models.worker_pool import LoadedModel, Pool
@@ -201,8 +202,7 @@ def fingerprint(folder: Path) -> str:
     """32 hex digits over the files of a model's folder, weights and tokenizer; the store's record apart."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.is_file() and p.name != NOT_THE_MODEL):
-        with path.open("rb") as file:
-            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return digest.hexdigest()[:32]
 
 

@@ -9,7 +9,6 @@
 Margins can be read off the details. `truncated`: the prompt lost its beginning, too long for the model.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.common.files import write_json_lines
 from harness.store.step import Work
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,10 @@ def run(work: Work) -> dict[str, Any]:
             chat=settings.get("chat", False),
             **asked,
         )
-    _write(work.out / "results.jsonl", (row for result in results for row in _values(result)))
-    _write(work.out / "details.jsonl", (row for result in results for row in _details(result, lm.cut)))
+    write_json_lines(work.out / "results.jsonl", (row for result in results for row in _values(result)))
+    write_json_lines(
+        work.out / "details.jsonl", (row for result in results for row in _details(result, lm.cut))
+    )
     truncated = Counter(task for task, _ in lm.cut)
     if truncated:
         log.warning("prompts that lost their beginning, too long for the model: %s", dict(truncated))
@@ -82,8 +84,3 @@ def _details(result: Any, cut: set[tuple[str, int]]) -> Iterable[dict[str, Any]]
     for document, said in result.details.items():
         truncated = (result.task, int(document.partition("-")[0])) in cut
         yield {"task": result.task, "document": document, "truncated": truncated, **said}
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -4,7 +4,6 @@ A model is a local Hugging Face folder or a hub id ("name" or "name@revision"). 
 float32 safetensors with the tokenizer beside it.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.common.files import sha256
+from harness.common.suggest import did_you_mean
 from harness.models import hub
 from methods.kernels.token_statistics import Head
 
@@ -28,8 +29,8 @@ def fingerprint(ref: str) -> str:
     if folder.is_dir():
         return _hashed(folder)
     if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
-        near = difflib.get_close_matches(folder.name, _names(folder.parent), n=1)
-        hint = f"; did you mean {folder.parent / near[0]}?" if near else ""
+        beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        hint = did_you_mean(folder.name, beside)
         raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
     return _hub_commit(ref)
 
@@ -38,14 +39,8 @@ def fingerprint(ref: str) -> str:
 def _hashed(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        digest.update(path.name.encode())
-        with path.open("rb") as f:
-            digest.update(hashlib.file_digest(f, "sha256").digest())
+        digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return "sha256:" + digest.hexdigest()[:32]
-
-
-def _names(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir()] if folder.is_dir() else []
 
 
 def _hub_commit(ref: str) -> str:

@@ -16,6 +16,7 @@ from benchmarks.alpaca_eval import files as alpaca_eval_files
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Reply, Score, Unparsed
 from benchmarks.arena_hard import files as arena_hard_files
 from benchmarks.mt_bench import fastchat_files
+from harness.common.files import read_json_lines
 from harness.common.text import slug
 from harness.evaluate import answers, questions
 from harness.plan.plan import Plan
@@ -75,8 +76,7 @@ def _read(store: Store, step: Step, row: str, spec: Judged, reference: str) -> J
     folders = {name: _input(store, source) for name, source in step.inputs.items()}
     asked, benchmark = questions.load(step.settings["benchmark"], folders["data"], step.settings)
     theirs = answers.read(folders["reference"]) if "reference" in folders else {}
-    lines = (folder_of(store, step) / "judgments.jsonl").read_text().splitlines()
-    verdicts = [json.loads(line) for line in lines]
+    verdicts = read_json_lines(folder_of(store, step) / "judgments.jsonl")
     given = answers.read(folders["answers"])
     return Judgments(row, _file_name(spec.judge), reference, asked, benchmark, given, theirs, verdicts)
 

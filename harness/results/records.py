@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.common.files import read_json_lines
 from harness.data.token_sequences import Sequences
 from harness.evaluate import answers
 from harness.plan.measurements import Cell
@@ -107,17 +108,13 @@ def folder_of(store: Store, step: Step) -> Path:
     return folder
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def _judged(metric: str, folders: dict[str, Path], missing: float | None = None) -> Iterator[Value]:
     """Every judgment; those against a reference stand in a folder of its name. `missing` is the value of one
     without a verdict.
     """
     said = answers.read(folders["answers"])
     for name in (n for n in folders if n.startswith("judgments")):
-        for row in _lines(folders[name] / "judgments.jsonl"):
+        for row in read_json_lines(folders[name] / "judgments.jsonl"):
             answer, at = said[row["question"]], row["turn"] - 1
             yield Value(
                 metric,
@@ -136,10 +133,10 @@ def _openllm(folders: dict[str, Path]) -> Iterator[Value]:
     """Every document; `truncated` says that its prompt lost its beginning, too long for the model."""
     cut = {
         (told["task"], told["document"])
-        for told in _lines(folders["results"] / "details.jsonl")
+        for told in read_json_lines(folders["results"] / "details.jsonl")
         if told["truncated"]
     }
-    for row in _lines(folders["results"] / "results.jsonl"):
+    for row in read_json_lines(folders["results"] / "results.jsonl"):
         version = f"{row['version']}, {row['num_fewshot']}-shot"
         task, document = row["task"], row["document"]
         truncated = (task, document) in cut
@@ -190,7 +187,7 @@ def _reward(folders: dict[str, Path]) -> Iterator[Value]:
 
 def _rewards(folder: Path, reference: Path, prefix: str, group: str) -> Iterator[Value]:
     theirs = read_rewards(reference)
-    for row in _lines(folder / "rewards.jsonl"):
+    for row in read_json_lines(folder / "rewards.jsonl"):
         question, about = str(row["row"]), {"tokens": row["tokens"], "truncated": row["truncated"]}
         win = won(row["reward"], theirs[row["row"]])
         yield Value(f"{prefix}reward", question, row["reward"], group, **about)

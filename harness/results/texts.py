@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.api import Answer, Question
+from harness.common.files import read_json_lines
 from harness.evaluate import answers, questions
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.measurements import Cell
@@ -48,8 +49,7 @@ def _texts(cell: Cell, benchmark: str, spec: Any, reference: str, step: Step, st
     by_id = {q.id: q for q in asked}
     ours = answers.read(folders["answers"])
     theirs = answers.read(folders["reference"]) if "reference" in folders else {}
-    for line in (folder_of(store, step) / "judgments.jsonl").read_text().splitlines():
-        told = json.loads(line)
+    for told in read_json_lines(folder_of(store, step) / "judgments.jsonl"):
         question, at = by_id[told["question"]], told["turn"] - 1
         answer = ours[question.id]
         yield Text(

@@ -8,7 +8,6 @@ second with i second. Probabilities are of the letter among all tokens, as PAD's
 what the two letters hold together is reported. (Gu et al., 2025, arXiv 2502.14272, Eq. 9.)
 """
 
-import json
 from itertools import groupby, permutations
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.api import Message
+from harness.common.files import read_json_lines
 from harness.data import chat_template
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, body, head_of, load, load_tokenizer, parameters, vocabulary
@@ -42,10 +42,7 @@ def run(work: Work) -> dict[str, Any]:
     model = load(work.inputs["model"], getattr(torch, settings["dtype"])).to(work.context["device"])
     tokenizer = load_tokenizer(work.inputs["model"])
     template = settings["template"]
-    prompts = {
-        row["row"]: row["prompt"]
-        for row in map(json.loads, (work.inputs["pairs"] / "prompts.jsonl").read_text().splitlines())
-    }
+    prompts = {row["row"]: row["prompt"] for row in read_json_lines(work.inputs["pairs"] / "prompts.jsonl")}
     probes: list[Probe] = []
     cut = 0
     for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.api import Message
+from harness.common.files import read_json_lines
 from harness.data import chat_template as chat
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, Tokenizer, load_tokenizer
@@ -129,7 +130,7 @@ def run(work: Work) -> dict[str, Any]:
     """
     tokenizer = load_tokenizer(work.inputs["tokenizer"])
     prompts: dict[int, list[Message]] = {
-        row["row"]: row["prompt"] for row in _lines(work.inputs["pairs"] / "prompts.jsonl")
+        row["row"]: row["prompt"] for row in read_json_lines(work.inputs["pairs"] / "prompts.jsonl")
     }
     rollouts = Sequences(work.inputs["rollouts"])
     flags = _truncated(work.inputs["rollouts"], len(rollouts))
@@ -193,13 +194,9 @@ def _truncated(folder: Path, count: int) -> list[bool]:
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def read_rewards(folder: Path) -> dict[int, float | None]:
     """Row -> reward of a folder's answers, one to each row; None where it could not be had."""
-    rows = _lines(folder / "rewards.jsonl")
+    rows = read_json_lines(folder / "rewards.jsonl")
     found = {row["row"]: row["reward"] for row in rows}
     if len(found) < len(rows):
         raise ValueError(f"{folder}: {len(rows)} answers to {len(found)} rows; one to each is compared")

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.common.files import replace
 from harness.data.token_sequences import Sequences, batches_of
 from harness.models.loading import (
     body,
@@ -38,7 +39,7 @@ from harness.models.loading import (
     vocabulary,
 )
 from harness.models.policy import pad
-from harness.store.append_log import FlushTimer, replace
+from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter
 from harness.store.step import Work
 from harness.store.store import RECORD
@@ -160,7 +161,7 @@ def _write(
             if beat.due():
                 for writer in writers.values():
                     writer.to_disk()
-                replace(note, [window.stop, cut])
+                replace(note, json.dumps([window.stop, cut]))
     note.unlink(missing_ok=True)  # before the arrays leave: half of them would be none
     for name in arrays if work.kept else ():
         for path in (folder / f"{name}.json", folder / f"{name}.bin"):

@@ -54,16 +54,6 @@ class AppendOnlyLog:
             self._file.close()
 
 
-def replace(path: Path, value: Any) -> None:
-    """Put JSON in a file's place, whole or not at all."""
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
 class FlushTimer:
     """Limits fsync to once per FLUSH_SECONDS."""
 

@@ -1,11 +1,12 @@
 """The built-in code that a step runs, as digests of its files: {"harness.signals.stored": "3f9c01d2ab77"}."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from harness.common.files import sha256
 
 
 def sources(run: str, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -18,4 +19,4 @@ def sources(run: str, settings: Mapping[str, Any]) -> dict[str, str]:
 def _digest(module: str) -> str:
     spec = find_spec(module)
     assert spec and spec.origin, module
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:12]
+    return sha256(Path(spec.origin))[:12]

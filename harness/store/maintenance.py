@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.common.files import read_json_lines, sha256
 from harness.common.suggest import nearest
 from harness.store.locks import RUN
-from harness.store.store import KEPT, PARTIAL, RECORD, Store, checksum
+from harness.store.store import KEPT, PARTIAL, RECORD, Store
 
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
@@ -89,7 +90,7 @@ def damaged(store: Store) -> Iterator[str]:
                 path = one.folder / name
                 if not path.is_file():
                     yield f"{where}/{name}: missing"
-                elif checksum(path) != wanted:
+                elif sha256(path) != wanted:
                     yield f"{where}/{name}: differs from its checksum"
 
 
@@ -158,7 +159,7 @@ def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
         if not rows.is_file():
             have = [p.parent.name for p in sorted(runs.glob("*/steps.jsonl"))]
             raise ValueError(f"{name}: no finished run {run} in {runs}; {nearest(run, have)}")
-        of_run = {json.loads(line)["id"] for line in rows.read_text().splitlines()}
+        of_run = {row["id"] for row in read_json_lines(rows)}
         known, name = [a for a in known if a.id in of_run], method
     found = [a for a in known if name in (a.label, a.folder.name, a.folder.name.rpartition("-")[0])]
     found = found or [a for a in known if len(name) > 3 and a.id.startswith(name)]

@@ -10,7 +10,6 @@ that make the same step none the less do no harm: the loser keeps the winner's. 
 again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
 """
 
-import hashlib
 import importlib
 import json
 import os
@@ -22,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from harness.common.files import fsync, sha256
 from harness.store.code_version import sources
 from harness.store.locks import Locks
 from harness.store.step import ID, Part, Step, Work
@@ -107,7 +107,7 @@ class Store:
             "sources": sources(step.run, step.settings),
             "seconds": round(seconds, 3),
             "measured": measured,
-            "files": {str(p.relative_to(work)): checksum(p) for p in files_of(work)},
+            "files": {str(p.relative_to(work)): sha256(p) for p in files_of(work)},
         }
         (work / RECORD).write_text(json.dumps(record, indent=1))
         _to_disk(work)
@@ -139,23 +139,9 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
 
 
-def checksum(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
 def _to_disk(folder: Path) -> None:
     """Wait until a folder's files are on the disk: a machine that stops must not leave a name without bytes.
     All are waited for at once, which takes a journal about as long as one.
     """
     with ThreadPoolExecutor(WAITING) as pool:
-        list(pool.map(_wait_for, [*files_of(folder), folder / RECORD, folder]))
-
-
-def _wait_for(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        list(pool.map(fsync, [*files_of(folder), folder / RECORD, folder]))

@@ -1,11 +1,11 @@
 """Methods from outside the tree: the file named by `--method-file`."""
 
-import hashlib
 import importlib.util
 import sys
 from pathlib import Path
 
 import methods
+from harness.common.files import sha256
 from methods.api import Method
 
 
@@ -34,7 +34,7 @@ def methods_in(path: str | None) -> tuple[Method, ...]:
 
 def digest(path: str) -> str:
     """A hash of the file: part of the identity of what it trains."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    return sha256(Path(path))[:12]
 
 
 def method_of(name: str, path: str | None) -> Method:

@@ -13,7 +13,6 @@ is written aside, forced to the disk, then renamed; the one before is removed af
 import errno
 import json
 import logging
-import os
 import shutil
 import sys
 import time
@@ -29,6 +28,7 @@ from accelerate.utils import DistributedType
 from safetensors import SafetensorError
 
 from harness.common import shutdown
+from harness.common.files import fsync
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.signals.live import Frozen, Live
 from harness.store.step import Work
@@ -199,15 +199,7 @@ def states(folder: Path) -> list[Path]:
 def publish(new: Path, done: Path) -> None:
     """Force a folder to the disk, then give it its name; one of that name goes."""
     for path in [*new.rglob("*"), new]:
-        _to_disk(path)
+        fsync(path)
     shutil.rmtree(done, ignore_errors=True)
     new.rename(done)
-    _to_disk(done.parent)
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync(done.parent)

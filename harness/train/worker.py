@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from harness.common import shutdown
+from harness.common.files import replace
 from harness.store.step import Work
 from harness.train import step as train
 from harness.train.launcher import RESULT, SPEC, STOP
@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
     with _telling(folder), shutdown.deferred():
         measured = train.run(work)
         if os.environ["RANK"] == "0":
-            _tell(folder, {"measured": measured})
+            replace(folder / RESULT, json.dumps({"measured": measured}))
 
 
 @contextmanager
@@ -34,17 +34,11 @@ def _telling(folder: Path) -> Iterator[None]:
     try:
         yield
     except shutdown.Terminated as e:
-        _tell(folder, {"stopped": e.where})
+        replace(folder / RESULT, json.dumps({"stopped": e.where}))
         raise SystemExit(0) from None
     except ValueError as e:
-        _tell(folder, {"error": str(e)})
+        replace(folder / RESULT, json.dumps({"error": str(e)}))
         raise
-
-
-def _tell(folder: Path, told: Mapping[str, Any]) -> None:
-    aside = folder / f"{RESULT}.{os.getpid()}"
-    aside.write_text(json.dumps(told))
-    aside.rename(folder / RESULT)
 
 
 if __name__ == "__main__":

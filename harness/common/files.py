@@ -1,0 +1,47 @@
+"""Files: hashes of their bytes, JSON lines, and writes that a kill cannot cut short."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """The value of every line of a file."""
+    # Not str.splitlines, which also ends a line at U+2028 and other separators that a JSON string may hold.
+    with path.open("rb") as file:
+        return [json.loads(line) for line in file]
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Write one value a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a text in a file's place, whole or not at all."""
+    # rename(2) is atomic, but without an fsync before it a crash may leave the new name with no bytes.
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
