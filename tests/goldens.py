@@ -18,11 +18,11 @@ import torch
 from huggingface_hub import constants
 
 import methods
-from harness.evaluate.benchmark_urls import SOURCES
+from benchmarks.registry import DATA_SETS
 from harness.executors.options import Machine
 from harness.models import hub
 from harness.plan.plan import plan
-from harness.suite import loading
+from tests import suites
 from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
 from tests.paths import GOLDEN, TESTS
 
@@ -41,7 +41,7 @@ PRESETS = (
 @contextmanager
 def offline(folder: Path) -> Iterator[None]:
     """No network, nothing cached, and benchmark data of empty files below a folder."""
-    for name, source in SOURCES.items():
+    for name, source in DATA_SETS.items():
         for file in source.files:
             (folder / "data" / name / file.name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "data" / name / file.name).touch()
@@ -58,7 +58,7 @@ def ids(folder: Path) -> dict[str, list[str]]:
     """Kind, label and id of every step of the shipped and the tests' suites, planned without a network."""
     with offline(folder), hub.unresolved_allowed():
         plans = {
-            name: plan(loading.load(path), methods.registry(), Machine())
+            name: plan(suites.load(path), methods.registry(), Machine())
             for name, path in (OWN | {name: name for name in PRESETS}).items()
         }
     return {name: sorted(f"{s.kind} {s.label} {s.id}" for s in found.steps) for name, found in plans.items()}

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.suite import loading
+from tests import suites
 from tests.paths import TINY
 
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
@@ -84,7 +84,7 @@ def run(runs: Path, executor: str) -> int:
         from harness.executors.options import ExecutorOptions
         from harness.run import pipeline
 
-        loaded = loading.load(TINY, [BENCHMARKS])
+        loaded = suites.load(TINY, [BENCHMARKS])
         pipeline.run(loaded, runs, only=[METHOD], chosen=ExecutorOptions(executor, resources=("cpus=1",)))
         sys.stdout.flush()
         os._exit(0)

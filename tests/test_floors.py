@@ -26,9 +26,9 @@ ALLOWED = {
 }
 FLOORS = (  # of harness/, from the ground: a package imports only from floors below its own
     ("common", "pocket"),
-    ("store", "suite"),
+    ("store",),
     ("models", "endpoints"),
-    ("data", "executors"),
+    ("data", "executors", "suite"),
     ("signals", "evaluate"),
     ("train", "plan"),
     ("forecast", "results"),

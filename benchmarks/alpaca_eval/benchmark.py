@@ -86,15 +86,17 @@ class Evaluator:
     baseline: str
 
 
+RANKED, WEIGHTED = "alpaca_eval_gpt4", "weighted_alpaca_eval_gpt4_turbo"
+MAX_TOKENS = 2048  # of an answer
 EVALUATORS = {
-    "alpaca_eval_gpt4": Evaluator(
+    RANKED: Evaluator(
         benchmark="alpaca-eval",
         template="evaluators_configs/alpaca_eval_gpt4/alpaca_eval.txt",
         decoding=Decoding(0.0, max_tokens=100),
         parse=parse,
         baseline="text_davinci_003",
     ),
-    "weighted_alpaca_eval_gpt4_turbo": Evaluator(
+    WEIGHTED: Evaluator(
         benchmark="alpaca-eval-2",
         template="evaluators_configs/alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt",
         decoding=Decoding(1.0, max_tokens=1, top_logprobs=5),
@@ -102,18 +104,17 @@ EVALUATORS = {
         baseline="gpt4_1106_preview",
     ),
 }
-WEIGHTED = "weighted_alpaca_eval_gpt4_turbo"
 BASELINE = {name: evaluator.baseline for name, evaluator in EVALUATORS.items()}
 
 
 def load(
     folder: Path,
     *,
-    evaluator: str = "alpaca_eval_gpt4",
+    evaluator: str = RANKED,
     order: Order = "random",
     seed: int = 0,
     temperature: float = 0.0,
-    max_tokens: int = 2048,
+    max_tokens: int = MAX_TOKENS,
 ) -> tuple[list[Question], JudgedBenchmark]:
     """Read the questions of a folder: questions.json, alpaca_eval.json, or those of a baseline's outputs.
 

@@ -52,6 +52,7 @@ Please show your final answer in the `answer` field, e.g.,`"answer": "42"`.
 }
 ```
 """
+MAX_TOKENS = 4096
 NO_ANSWER = "no answer found in JSON"
 FILES = ("gsm8k_test.jsonl", "gsm8k_test.jsonl.gz")
 
@@ -72,7 +73,7 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def load(
-    folder: Path, *, max_tokens: int = 4096, temperature: float = 0.0
+    folder: Path, *, max_tokens: int = MAX_TOKENS, temperature: float = 0.0
 ) -> tuple[list[Question], JudgedBenchmark]:
     """Read gsm8k_test.jsonl[.gz]; a question's one turn is the whole prompt, its reference the number.
 

@@ -49,6 +49,7 @@ OF_QUESTION = ("question_id", "turns")
 OF_PROMPT = ("name", "system_prompt", "prompt_template")
 OF_REFERENCE = ("question_id", "choices")
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+MAX_TOKENS = 1024  # of an answer's turn
 REFERENCE = "gpt-4"  # the original set; "gpt-4-1106-preview_simpo" is the one that SimPO's authors corrected
 
 RATING = re.compile(r"\[\[(\d+\.?\d*)\]\]")
@@ -56,7 +57,7 @@ RATING_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
 
 
 def load(
-    folder: Path, *, reference: str = REFERENCE, max_tokens: int = 1024
+    folder: Path, *, reference: str = REFERENCE, max_tokens: int = MAX_TOKENS
 ) -> tuple[list[Question], JudgedBenchmark]:
     """Read a folder in FastChat's layout.
 

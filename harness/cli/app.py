@@ -12,6 +12,7 @@ from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
     AccelerateConfig,
     Batch,
+    BenchmarkFile,
     Budget,
     Calls,
     Check,
@@ -69,6 +70,7 @@ def run(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     method_file: MethodFile = None,
+    benchmark_file: BenchmarkFile = None,
     workers: Workers = 1,
     processes: Processes = None,
     accelerate_config: AccelerateConfig = None,
@@ -94,9 +96,10 @@ def run(
     Safe to stop and start again: finished steps are never done twice.
     """
     quiet_libraries()
+    from harness.evaluate import registry
     from harness.suite import loading as suites
 
-    loaded = suites.load(suite, overrides or [])
+    loaded = suites.load(suite, overrides or [], registry.known(benchmark_file))
     if estimate:
         show_estimate(loaded, prices)
         return
@@ -156,7 +159,7 @@ def compare(
 def show(
     run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
     methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
-    benchmark: Annotated[str, typer.Option(help="mt-bench, alpaca-eval, ...")],
+    benchmark: Annotated[str, typer.Option(help="Its name, as in the suite.")],
     question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
     runs: Runs = Path("runs"),
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import (
+    BenchmarkFile,
     Budget,
     Calls,
     Device,
@@ -28,8 +29,6 @@ from harness.cli.options import (
     show_estimate,
 )
 from harness.executors import options
-
-AE1 = "alpaca-eval"
 
 judge_commands = typer.Typer(no_args_is_help=True, help="How good a judge is.")
 data_commands = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
@@ -60,6 +59,7 @@ def evaluate(
     name: Annotated[str | None, typer.Option(help="The name of the results' folder.")] = None,
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
+    benchmark_file: BenchmarkFile = None,
     workers: Workers = 1,
     max_cost: Budget = None,
     max_calls: Calls = None,
@@ -75,12 +75,14 @@ def evaluate(
 ) -> None:
     """Measure models that exist, any Hugging Face folder or endpoint, without training anything."""
     quiet_libraries()
+    from harness.evaluate import registry
     from harness.suite import from_command_line
 
     words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
     suite = from_command_line.evaluation_suite(
         models,
         [b.strip() for b in bench.split(",")],
+        registry.known(benchmark_file),
         judge=words,
         reference=reference,
         data=data or [],
@@ -121,12 +123,14 @@ def check(
 ) -> None:
     """Run a judge over pairs whose better answer is known: agreement, position bias and repeat noise."""
     quiet_libraries()
+    from harness.evaluate import registry
     from harness.run import pipeline
     from harness.suite import from_command_line
 
     words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
     spending = options.Spending(max_cost, max_calls, prices)
-    pipeline.check_judge(from_command_line.judge_suite(words), runs, prompt, data, repeats, limit, spending)
+    suite = from_command_line.judge_suite(words, registry.known())
+    pipeline.check_judge(suite, runs, prompt, data, repeats, limit, spending)
 
 
 @data_commands.command()

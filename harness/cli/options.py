@@ -21,6 +21,7 @@ Runs = Annotated[
     Path, typer.Option(envvar="BENCH_RUNS", help="The folder of the store and of each suite's results.")
 ]
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
+BenchmarkFile = Annotated[str | None, typer.Option(help="A Python file that defines benchmarks of your own.")]
 
 PlanOnly = Annotated[
     bool, typer.Option("--plan", help="Print what it takes, and every step: done, or why it would run.")

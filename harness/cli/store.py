@@ -60,12 +60,14 @@ def gc(
 
 def _needed(names: list[str], runs: Path) -> set[str]:
     """The ids of all steps of suites."""
+    from harness.evaluate import registry
     from harness.run import pipeline
     from harness.store.store import Store
     from harness.suite import loading
 
     store, where = Store(runs / "store"), pipeline.machine(runs)
-    plans = [pipeline.make_plan(loading.load(name), (), store, where, None) for name in names]
+    loaded = [loading.load(name, [], registry.known()) for name in names]
+    plans = [pipeline.make_plan(suite, (), store, where, None) for suite in loaded]
     return {step.id for plan in plans for step in plan.steps}
 
 

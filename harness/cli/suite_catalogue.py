@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from harness.evaluate import registry
 from harness.suite import loading
 from harness.suite.schema import row_count
 
@@ -30,7 +31,7 @@ def listing() -> str:
     rows: list[tuple[str, ...]] = [HEAD]
     about = [""]
     for path in _shipped():
-        loaded = loading.load(path.stem)
+        loaded = loading.load(path.stem, [], registry.known())
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
         rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.named())))
         about.append(_first_sentence(path))
@@ -48,7 +49,7 @@ def page(name: str) -> str:
 
     ValueError where there is no such suite, or where it is not valid.
     """
-    loading.load(name)
+    loading.load(name, [], registry.known())
     path = loading.suite_file(name)
     parts = [_text(path).strip()]
     while (base := _extended(path)) is not None:

@@ -1,4 +1,4 @@
-"""What calls to a judge cost: a price table that the user can override, and typical sizes before any call.
+"""What calls to a judge cost: a price table that the user can override.
 
 prices.yaml   gpt-4-1106-preview: {input: 10.00, output: 30.00}     USD per million tokens
 """
@@ -36,16 +36,6 @@ class Usage(NamedTuple):
     completion_tokens: int
 
 
-# Measured for one model with upstream's judges: questions, and calls and tokens for them. AlpacaEval 1's
-# tokens follow from what its judgments were recorded to cost (USD 12.7 with gpt-4).
-TYPICAL: dict[str, tuple[int, Usage]] = {
-    "mt-bench": (80, Usage(160, 130_000, 30_000)),
-    "alpaca-eval": (805, Usage(805, 376_000, 23_700)),
-    "alpaca-eval-2": (805, Usage(805, 1_000_000, 805)),
-    "arena-hard": (500, Usage(1_000, 1_100_000, 800_000)),
-}
-
-
 def load(path: Path | None = None) -> dict[str, Price]:
     """The prices that ship, and over them those of a YAML file. ValueError: what is wrong there."""
     shipped = Path(str(files("harness.endpoints") / "prices.yaml"))
@@ -73,10 +63,3 @@ def usd(prices: Prices, model: str, usage: Usage) -> float | None:
     if price is None:
         return None
     return (price.input * usage.prompt_tokens + price.output * usage.completion_tokens) / 1e6
-
-
-def typical(benchmark: str, questions: int | None = None) -> Usage:
-    """What judging one row takes; for another number of questions in proportion."""
-    known, usage = TYPICAL[benchmark]
-    share = 1.0 if questions is None else questions / known
-    return Usage(*(round(n * share) for n in usage))

@@ -7,13 +7,12 @@ Answers are stored once; another judge needs no new ones.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from benchmarks.api import Answer, Message, Question
-from harness.common.files import read_json_lines, write_json_lines
+from benchmarks.api import Answer, JudgedBenchmark, Message, Question
+from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
-from harness.evaluate import questions
+from harness.evaluate import questions, registry
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
 from harness.suite.benchmarks import Control
@@ -27,15 +26,6 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
 Said = tuple[str, int, bool]  # text, tokens, truncated
 
 
-def read(folder: Path) -> dict[str, Answer]:
-    """Question id -> answer."""
-    rows = read_json_lines(folder / "answers.jsonl")
-    return {
-        r["question"]: Answer(r["question"], tuple(r["turns"]), tuple(r["tokens"]), tuple(r["truncated"]))
-        for r in rows
-    }
-
-
 def run_model(work: Work) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
     from harness.data import chat_template
@@ -44,7 +34,7 @@ def run_model(work: Work) -> dict[str, Any]:
 
     settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
     model = load(work.inputs["model"]).to(work.context["device"])
-    _, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
+    _, benchmark = _loaded(work)
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings["template"])
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
@@ -68,8 +58,7 @@ def run_endpoint(work: Work) -> dict[str, Any]:
     """The step: an OpenAI-compatible endpoint answers every question; what it has answered is never asked
     again.
     """
-    settings = work.settings
-    _, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
+    _, benchmark = _loaded(work)
     ask, given = asking(work), list[EndpointReply]()
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
@@ -93,17 +82,21 @@ def run_control(work: Work) -> dict[str, Any]:
 
 def run_stored(work: Work) -> dict[str, Any]:
     """The step: answers that lie in the benchmark's data, of a named model or of its authors' baseline."""
-    settings, data = work.settings, work.inputs["data"]
-    asked, _ = questions.load(settings["benchmark"], data, settings)
-    named = settings["answers"]
-    return _write(work, questions.stored_for(settings["benchmark"], data, settings, named, asked))
+    settings, (asked, _) = work.settings, _loaded(work)
+    declared = registry.declared(settings["benchmark"], work.context.get("benchmark_file"))
+    return _write(work, questions.stored(declared, work.inputs["data"], settings, settings["answers"], asked))
+
+
+def _loaded(work: Work) -> tuple[list[Question], JudgedBenchmark]:
+    declared = registry.declared(work.settings["benchmark"], work.context.get("benchmark_file"))
+    return questions.load(declared, work.inputs["data"], work.settings)
 
 
 def _answer_all(
     work: Work, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[Said]]
 ) -> dict[str, Any]:
     """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
-    asked, _ = questions.load(work.settings["benchmark"], work.inputs["data"], work.settings)
+    asked, _ = _loaded(work)
     said: dict[str, list[Said]] = {q.id: [] for q in asked}
     for turn in range(max(len(q.turns) for q in asked)):
         of_turn = [(q, _conversation(q, said[q.id])) for q in asked if len(q.turns) > turn]

@@ -4,10 +4,10 @@
     bench data add alpaca-eval FOLDER  a link to FOLDER; nothing is copied
 
 Every file is pinned twice, by its repository's full commit and by the sha256 of its bytes: what is fetched is
-what these benchmarks were written against, or nothing (benchmark_sources.py). The checksums were taken from
-the files themselves, but for df_gamed.csv, instruction_difficulty.csv and gemini-2.0-flash-001's answers,
-where they are those that others published for the same revision. Nothing is fetched unasked, and no data is
-part of this package.
+what these benchmarks were written against, or nothing (declaration.py of each benchmark). The checksums were
+taken from the files themselves, but for df_gamed.csv, instruction_difficulty.csv and gemini-2.0-flash-001's
+answers, where they are those that others published for the same revision. Nothing is fetched unasked, and no
+data is part of this package.
 
 What lies in `home()` is laid out as the loaders of `benchmarks` read it. In a folder of one's own any file
 may be gzipped, <name>.gz: it is the content that counts.
@@ -19,13 +19,14 @@ import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from benchmarks.declaration import DataFile, DataSet
+from benchmarks.registry import DATA_SETS
 from harness.common.suggest import nearest
-from harness.evaluate.benchmark_urls import SOURCES, File, Source
 
 CHUNK = 1 << 20  # bytes
 SECONDS = 60.0  # without a byte, a download is given up
@@ -65,9 +66,9 @@ def home() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "bench" / "data"
 
 
-def find(name: str) -> Path:
-    """The folder of a benchmark's data, fetched or added. ValueError, one line, where it is not whole."""
-    source, place = _source(name), home() / name
+def find(source: DataSet) -> Path:
+    """The folder of a data set, fetched or added. ValueError, one line, where it is not whole."""
+    name, place = source.name, home() / source.name
     cure = f"`bench data fetch {name}` or `bench data add {name} PATH`"
     if place.is_symlink() and not place.is_dir():
         raise ValueError(f"the folder added for {name} is gone: {place.readlink()}; {cure}")
@@ -124,7 +125,7 @@ def fetch(name: str, *, mirror: str | None = None) -> Path:
 def listing() -> list[Row]:
     """One row a benchmark, its files compared with what is pinned."""
     rows = []
-    for name, source in SOURCES.items():
+    for name, source in DATA_SETS.items():
         place = home() / name
         if not place.is_dir():
             states: dict[str, State] = {file.name: "missing" for file in source.files}
@@ -135,34 +136,25 @@ def listing() -> list[Row]:
     return rows
 
 
-def fingerprint(folder: Path, name: str | None = None, *, also: Iterable[str] = ()) -> str:
-    """What results depend on: "sha256:..." over names and contents, the same with or without .gz.
-
-    With the name of a benchmark: over its own files that are there, and those that `also` names (answers of
-    a reference model, say). Without: over all files below the folder but hidden ones.
+def fingerprint(folder: Path) -> str:
+    """What results depend on: "sha256:..." over the names and contents of all files below a folder but hidden
+    ones, the same with or without .gz.
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
-    if name is None:
-        names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-        chosen = [n for n in names if not any(part.startswith(".") for part in n.split("/"))]
-    else:
-        wanted, extra = [file.name for file in _source(name).files], list(also)
-        if absent := [n for n in extra if _existing(folder, n) is None]:
-            raise ValueError(f"{folder} lacks {', '.join(absent)}")
-        chosen = sorted({n for n in [*wanted, *extra] if _existing(folder, n)})
+    names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     digest = hashlib.sha256()
-    for each in dict.fromkeys(chosen):
+    for each in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):
         path = _existing(folder, each)
         assert path is not None
         digest.update(f"{each}\0{_sha256(path)}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
 
-def _source(name: str) -> Source:
-    if name not in SOURCES:
-        raise ValueError(f"no benchmark data {name!r}; {nearest(name, list(SOURCES))}")
-    return SOURCES[name]
+def _source(name: str) -> DataSet:
+    if name not in DATA_SETS:
+        raise ValueError(f"no benchmark data {name!r}; {nearest(name, list(DATA_SETS))}")
+    return DATA_SETS[name]
 
 
 def _plain(path: Path) -> str:
@@ -174,11 +166,11 @@ def _existing(folder: Path, name: str) -> Path | None:
     return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
 
 
-def _missing(source: Source, folder: Path, *, needed: bool) -> list[str]:
+def _missing(source: DataSet, folder: Path, *, needed: bool) -> list[str]:
     return [f.name for f in source.files if f.needed >= needed and _existing(folder, f.name) is None]
 
 
-def _states(source: Source, folder: Path) -> dict[str, State]:
+def _states(source: DataSet, folder: Path) -> dict[str, State]:
     states: dict[str, State] = {}
     for file in source.files:
         path = _existing(folder, file.name)
@@ -201,7 +193,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _download(url: str, file: File, target: Path) -> None:
+def _download(url: str, file: DataFile, target: Path) -> None:
     """The file of a URL, in place once it is whole and its checksum is right; else nothing is left of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")

@@ -11,15 +11,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.alpaca_eval import benchmark as alpaca_eval
 from benchmarks.api import Reply, Unparsed
 from benchmarks.judge_check import benchmark as judge_check
 from harness.common.files import write_json_lines
-from harness.evaluate import questions
+from harness.evaluate import registry
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
 
-GOLD = "llmbar"
 KIND = "judge-check"
 
 
@@ -27,7 +25,9 @@ def run(work: Work) -> dict[str, Any]:
     """The step: the judge reads every pair in both orders, `repeats` times."""
     settings = work.settings
     gold = judge_check.load_gold(work.inputs["data"])[: settings["limit"]]
-    benchmark = alpaca_eval.comparison(questions.EVALUATORS[settings["prompt"]], "both")
+    compare = registry.declared(settings["prompt"], work.context.get("benchmark_file")).comparison
+    assert compare, f"{settings['prompt']} compares no two answers"
+    benchmark = compare()
     requests = judge_check.requests(gold, benchmark, settings["repeats"])
     said = asking(work)([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []

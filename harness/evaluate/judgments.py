@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
-from harness.evaluate import answers, questions
+from harness.evaluate import questions, registry
 from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
 
@@ -38,9 +38,10 @@ def guarded(message: Message) -> tuple[Message, int]:
 def run(work: Work) -> dict[str, Any]:
     """The step: the judge reads every answer, and the benchmark reads the judge."""
     settings = work.settings
-    asked, benchmark = questions.load(settings["benchmark"], work.inputs["data"], settings)
-    given = answers.read(work.inputs["answers"])
-    reference = answers.read(work.inputs["reference"]) if benchmark.pairwise else {}
+    declared = registry.declared(settings["benchmark"], work.context.get("benchmark_file"))
+    asked, benchmark = questions.load(declared, work.inputs["data"], settings)
+    given = questions.read_answers(work.inputs["answers"])
+    reference = questions.read_answers(work.inputs["reference"]) if benchmark.pairwise else {}
     items = [(q, item) for q in asked for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
 
     sent, broken = [], 0

@@ -9,17 +9,42 @@
 Margins can be read off the details. `truncated`: the prompt lost its beginning, too long for the model.
 """
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.common.files import write_json_lines
-from harness.store.step import Work
+from benchmarks.openllm import declaration
+from harness.common.files import read_json_lines, write_json_lines
+from harness.common.text import slug
+from harness.store.step import Part, Step, Work
+from harness.store.store import RECORD
+from harness.suite.measurement import (
+    Chosen,
+    Folders,
+    MeasuredBenchmark,
+    Measures,
+    Row,
+    SummaryValue,
+    Value,
+)
 
 log = logging.getLogger(__name__)
+
+
+def steps(row: Row, chosen: Chosen) -> Measures:
+    """All tasks in one step."""
+    settings, model = chosen.settings, row.model
+    asked = settings.model_dump(mode="json", exclude={"include", "data"}) | {"template": row.chat_template}
+    inputs: dict[str, Step | Part] = {"model": model}
+    for name in ("include", "data"):
+        if path := getattr(settings, name):
+            inputs[name] = row.folder(path)
+    label, run = f"{chosen.name} of {model.label}", "harness.evaluate.openllm:run"
+    return {"results": Step("openllm", slug(chosen.name), label, asked, inputs, run, 2, row.how)}
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -70,6 +95,32 @@ def run(work: Work) -> dict[str, Any]:
     }
 
 
+def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
+    """Every document; `truncated` says that its prompt lost its beginning, too long for the model."""
+    results, details = (
+        read_json_lines(folders["results"] / f"{name}.jsonl") for name in ("results", "details")
+    )
+    cut = {(row["task"], row["document"]) for row in details if row["truncated"]}
+    for row in results:
+        task, document = row["task"], row["document"]
+        version = f"{row['version']}, {row['num_fewshot']}-shot"
+        truncated = (task, document) in cut
+        yield Value(
+            chosen.declaration.metric, document, row["value"], task, truncated=truncated, version=version
+        )
+
+
+def summaries(folders: Folders) -> Iterator[SummaryValue]:
+    """A leaderboard's score of each benchmark that is whole, and their average where all are."""
+    measured = json.loads((folders["results"] / RECORD).read_text())["measured"]
+    yield SummaryValue("", "n", float(measured["documents"]))
+    for name, score in measured["scores"].items():
+        yield SummaryValue("", f"raw/{name}", score["raw"])
+        yield SummaryValue("", f"normalised/{name}", score["normalised"])
+    for average in measured["averages"].values():  # of v1 or v2, never both: a benchmark has one of them
+        yield SummaryValue("", "average", average)
+
+
 def _values(result: Any) -> Iterable[dict[str, Any]]:
     about = {
         "task": result.task,
@@ -84,3 +135,8 @@ def _details(result: Any, cut: set[tuple[str, int]]) -> Iterable[dict[str, Any]]
     for document, said in result.details.items():
         truncated = (result.task, int(document.partition("-")[0])) in cut
         yield {"task": result.task, "document": document, "truncated": truncated, **said}
+
+
+ONE, TWO = (
+    MeasuredBenchmark(declared, steps, read, summaries) for declared in (declaration.ONE, declaration.TWO)
+)

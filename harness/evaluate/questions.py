@@ -1,76 +1,96 @@
-"""The questions of a benchmark and its functions, as a suite asks for it."""
+"""Benchmarks that put questions to a model: what a suite asks of them, their steps, and their values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.alpaca_eval import benchmark as alpaca_eval
 from benchmarks.api import Answer, JudgedBenchmark, Question
-from benchmarks.arena_hard import benchmark as arena_hard
-from benchmarks.gsm8k import benchmark as gsm8k_cot
-from benchmarks.mt_bench import benchmark as mt_bench
-from benchmarks.mt_bench import fastchat_files
-from harness.suite.benchmarks import BASELINE
+from benchmarks.declaration import Benchmark
+from harness.common.files import read_json_lines
+from harness.suite.measurement import (
+    Chosen,
+    Folders,
+    MeasuredBenchmark,
+    Measures,
+    Row,
+    SummaryValue,
+    Value,
+)
 
-Loaded = tuple[list[Question], JudgedBenchmark]
-EVALUATORS = {evaluator.benchmark: name for name, evaluator in alpaca_eval.EVALUATORS.items()}
-LOGPROBS = ("alpaca-eval-2",)  # their judge's verdict is in the log-probs of its first token
-DATA = {  # benchmark -> the data set that `bench data` knows
-    "mt-bench": "mt-bench",
-    "alpaca-eval": "alpaca-eval",
-    "alpaca-eval-2": "alpaca-eval",
-    "arena-hard": "arena-hard",
-    "gsm8k-cot": "gsm8k",
-}
+JUDGMENTS = "judgments"  # the name of a measure; of a comparison with a row, "judgments.<row>"
 
 
-def load(name: str, folder: Path, settings: Mapping[str, Any]) -> Loaded:
-    """The first `limit` questions of a benchmark and its functions.
-
-    "rule" puts AlpacaEval's questions to MT-Bench's single-answer grading: the mean score on them.
-    """
-    questions, benchmark = _whole(name, folder, settings)
+def load(
+    declared: Benchmark, folder: Path, settings: Mapping[str, Any]
+) -> tuple[list[Question], JudgedBenchmark]:
+    """The first `limit` questions of a benchmark and its functions, from the settings of a step."""
+    assert declared.load, f"{declared.name} asks no questions"
+    questions, benchmark = declared.load(folder, _settings(declared, settings))
     return questions[: settings.get("limit")], benchmark
 
 
-def _whole(name: str, folder: Path, settings: Mapping[str, Any]) -> Loaded:
-    cut = {"max_tokens": settings["max_tokens"]} if settings.get("max_tokens") else {}
-    given = {k: settings[k] for k in ("order", "version") if k in settings}
-    match name:
-        case "mt-bench":
-            return mt_bench.load(folder, **cut, reference=settings.get("references", "gpt-4"))
-        case "alpaca-eval" | "alpaca-eval-2":
-            return alpaca_eval.load(folder, evaluator=EVALUATORS[name], **given, **cut)
-        case "arena-hard":
-            return arena_hard.load(folder, **given, **cut)
-        case "gsm8k-cot":
-            return gsm8k_cot.load(folder, **cut)
-        case "rule":
-            asked, pairwise = alpaca_eval.load(folder / "alpaca_eval", **cut)
-            _, graded = mt_bench.load(folder / "mt_bench", **cut)
-            return asked, replace(graded, name="rule", sampling=pairwise.sampling)
-    raise AssertionError(f"no benchmark {name!r}")
-
-
-def stored_for(
-    name: str, folder: Path, settings: Mapping[str, Any], model: str, asked: Sequence[Question]
+def stored(
+    declared: Benchmark, folder: Path, settings: Mapping[str, Any], model: str, asked: Sequence[Question]
 ) -> list[Answer]:
     """Answers to the questions that lie in the data: of a named model, or of the authors' "baseline"."""
-    found = _stored(name, folder, settings, model)
+    found = declared.stored and declared.stored(folder, _settings(declared, settings), model)
+    if not found:
+        raise ValueError(f"{declared.name}: its data holds no answers of {model!r}")
     if absent := [q.id for q in asked if q.id not in found]:
         raise ValueError(
-            f"{name}: {model} has no answer to {len(absent)} of {len(asked)} questions, {absent[0]} the first"
+            f"{declared.name}: {model} has no answer to {len(absent)} of {len(asked)} questions, {absent[0]} "
+            "the first"
         )
     return [found[q.id] for q in asked]
 
 
-def _stored(name: str, folder: Path, settings: Mapping[str, Any], model: str) -> dict[str, Answer]:
-    if name == "arena-hard":
-        return arena_hard.stored(folder, settings["version"], None if model == BASELINE else model)
-    if name in EVALUATORS:
-        named = alpaca_eval.BASELINE[EVALUATORS[name]] if model == BASELINE else model
-        return alpaca_eval.baseline(folder, named)
-    if name == "mt-bench" and model != BASELINE:
-        return fastchat_files.read_answers(folder, model)
-    raise ValueError(f"{name}: its data holds no answers of {model!r}")
+def _settings(declared: Benchmark, settings: Mapping[str, Any]) -> Any:
+    """A declaration's settings from those of a step, where "judge" is who the judge is and not its name."""
+    own = declared.settings.model_fields.keys() - {"judge", "reference"}
+    return declared.settings.model_validate({k: v for k, v in settings.items() if k in own})
+
+
+def read_answers(folder: Path) -> dict[str, Answer]:
+    """Question id -> answer, of an artifact of answers."""
+    rows = read_json_lines(folder / "answers.jsonl")
+    return {
+        r["question"]: Answer(r["question"], tuple(r["turns"]), tuple(r["tokens"]), tuple(r["truncated"]))
+        for r in rows
+    }
+
+
+def measured(declared: Benchmark, file: str = "") -> MeasuredBenchmark:
+    """A benchmark of questions with the steps that all of these share."""
+    return MeasuredBenchmark(declared, steps, read, summaries, file=file)
+
+
+def steps(row: Row, chosen: Chosen) -> Measures:
+    """A row's answers, and what a judge or a rule of the benchmark says of them."""
+    return row.judged(chosen)
+
+
+def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
+    """Every judgment; those against a reference stand in a folder of its name."""
+    said, missing = read_answers(folders["answers"]), chosen.declaration.unparsed
+    for name in (n for n in folders if n.startswith(JUDGMENTS)):
+        for row in read_json_lines(folders[name] / "judgments.jsonl"):
+            answer, at = said[row["question"]], row["turn"] - 1
+            yield Value(
+                chosen.declaration.metric,
+                row["question"],
+                missing if row["value"] is None else row["value"],
+                row["category"],
+                row["turn"],
+                row["order"],
+                answer.tokens[at],
+                answer.truncated[at],
+                name.partition(".")[2],
+            )
+
+
+def summaries(folders: Folders) -> Iterator[SummaryValue]:
+    """Every number that the benchmark's own way of adding up gives."""
+    for name in (n for n in folders if n.startswith(JUDGMENTS)):
+        for metric, value in json.loads((folders[name] / "metrics.json").read_text()).items():
+            yield SummaryValue(name.partition(".")[2], metric, value)

@@ -4,28 +4,29 @@ from dataclasses import replace
 from typing import Any
 
 from harness.endpoints import prices
+from harness.evaluate import registry
 from harness.forecast import judging_estimate
 from harness.forecast.cost import BYTES, Cost, Sizes
 from harness.forecast.inference import decoding
 from harness.forecast.sizes import Unknown, table
 from harness.forecast.texts import LONGEST, Text
-from harness.store.step import Step
+from harness.store.step import Part, Step
+from harness.suite.measurement import Chosen
 
 
 def answers(step: Step, sizes: Sizes) -> Cost:
     """Answers as long as the benchmark allows; those of an endpoint or a file take nothing of a device."""
     if "model" not in step.inputs:
         return Cost(assumed=("answers from elsewhere take nothing here",))
-    name, settings = step.settings["benchmark"], step.settings
-    known, world = table("texts")["questions"][name], sizes.suite.world
-    asked = sizes.suite.benchmarks.judged().get(name) or sizes.suite.benchmarks.rule
-    count, notes = known["questions"], [f"questions of {name}: {known['questions']}"]
-    if world and "world" in {s.kind for s in step.sources.values()}:
-        count = world.mt_questions if name == "mt-bench" else world.questions
-        notes = []
-    count = min(count, settings["limit"] or count) * known["turns"]
-    most = settings["max_tokens"] or known["max_tokens"]
-    prompt = known["prompt"] if asked is None or not world else table("texts")["world"]["prompt"]
+    settings, world = step.settings, sizes.suite.world
+    declared = registry.declared(settings["benchmark"], step.context.get("benchmark_file"))
+    known, data = declared.sizes, step.inputs["data"]
+    count, notes = known.questions, [f"questions of {declared.name}: {known.questions}"]
+    prompt = known.prompt
+    if world and isinstance(data, Part) and data.step.kind == "world":
+        count, prompt, notes = world.questions_in(data.folder), table("texts")["world"]["prompt"], []
+    count = min(count, settings["limit"] or count) * known.turns
+    most = settings["max_tokens"] or known.max_tokens
     text = Text(
         count, count * (prompt + most), count * most, (*notes, f"prompts of {prompt} tokens", LONGEST)
     )
@@ -38,8 +39,8 @@ def judgments(step: Step, sizes: Sizes) -> Cost:
     judge, name = step.settings["judge"], step.settings["benchmark"]
     if judge.get("kind") in ("rule", "none"):
         return Cost(work="judge")
-    spec = sizes.suite.benchmarks.judged()[name]
-    usage = judging_estimate.usage_of(name, spec)
+    chosen = _chosen(step, sizes)
+    spec, usage = chosen.settings, judging_estimate.usage_of(chosen)
     note = f"tokens of judging {name}: typical ones"
     if sizes.suite.judges[spec.judge].kind == "server":
         note = f"the time of {judge['model']}, which is served here, is not in the estimate"
@@ -47,6 +48,11 @@ def judgments(step: Step, sizes: Sizes) -> Cost:
     usd = prices.usd(sizes.prices, judge["model"], usage)
     disk = 4.0 * usage.completion_tokens
     return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
+
+
+def _chosen(step: Step, sizes: Sizes) -> Chosen:
+    """The benchmark of the suite that a step judges, which may have a name of its own there."""
+    return sizes.suite.benchmarks.chosen[step.context.get("named", step.settings["benchmark"])]
 
 
 def openllm(step: Step, sizes: Sizes) -> Cost:

@@ -6,13 +6,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.declaration import ComparedSettings, JudgedSettings
 from harness.endpoints import prices
 from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import benchmark_files, questions
-from harness.suite.benchmarks import Compared, Judged
+from harness.suite.measurement import Chosen
 from harness.suite.schema import RULE, Suite, row_count
-
-ONE_ORDER_TYPICAL = ("alpaca-eval", "alpaca-eval-2")  # the typical numbers are those of one order
 
 
 class Line(NamedTuple):
@@ -28,31 +27,41 @@ class Line(NamedTuple):
 def lines(suite: Suite, table: Prices) -> list[Line]:
     """A line for each benchmark that an endpoint judges, as if nothing of it were there yet."""
     found = []
-    for name, spec in suite.benchmarks.judged().items():
-        if spec.judge == RULE and RULE not in suite.judges:
+    for name, chosen in suite.benchmarks.chosen.items():
+        spec = chosen.settings
+        if not isinstance(spec, JudgedSettings) or (spec.judge == RULE and RULE not in suite.judges):
             continue
-        times = len(spec.reference) if isinstance(spec, Compared) else 1
-        usage = Usage(*(n * times * row_count(suite) for n in usage_of(name, spec)))
+        times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
+        usage = Usage(*(n * times * row_count(suite) for n in usage_of(chosen)))
         judge = suite.judges[spec.judge]
         cost = 0.0 if judge.kind == "server" else prices.usd(table, judge.model, usage)
         found.append(Line(name, spec.judge, row_count(suite), usage, cost))
     return found
 
 
-def usage_of(name: str, spec: Judged) -> Usage:
-    """What judging one row takes, against one reference."""
-    each = prices.typical(name if name in prices.TYPICAL else "mt-bench", _number_of_questions(name, spec))
-    orders = 2 if name in ONE_ORDER_TYPICAL and getattr(spec, "order", "") == "both" else 1
-    return Usage(*(n * orders for n in each))
+def usage_of(chosen: Chosen) -> Usage:
+    """What judging one row takes, against one reference: the typical usage in proportion to the questions."""
+    known, *typical = chosen.declaration.usage
+    questions_asked = _number_of_questions(chosen)
+    share = 1.0 if questions_asked is None else questions_asked / known
+    orders = chosen.declaration.orders(chosen.settings)
+    return Usage(*(round(n * share) * orders for n in typical))
 
 
-def _number_of_questions(name: str, spec: Judged) -> int | None:
+def _number_of_questions(chosen: Chosen) -> int | None:
     """How many questions are asked: of the data where it is at hand, else the published number."""
+    declared, settings = chosen.declaration, chosen.settings
+    limit: int | None = settings.limit
     try:
-        folder = Path(spec.data) if spec.data else benchmark_files.find(questions.DATA[name])
-        asked, _ = questions.load(name, folder, spec.model_dump())
+        if settings.data:
+            folder = Path(settings.data)
+        elif declared.data_set:
+            folder = benchmark_files.find(declared.data_set)
+        else:
+            return limit
+        asked, _ = questions.load(declared, folder, settings.model_dump())
     except (ValueError, OSError, KeyError):
-        return spec.limit
+        return limit
     return len(asked)
 
 

@@ -15,7 +15,7 @@ from harness.evaluate import benchmark_files
 from harness.executors.options import Machine
 from harness.models import hub, loading
 from harness.store.step import Part, Step
-from harness.suite import method_file as extension
+from harness.suite import extension_file
 from harness.suite.schema import Data, Suite
 from methods.api import Method, Training
 
@@ -122,7 +122,7 @@ class Setting:
             settings["teacher_dtype"] = self.suite.teacher_dtype
         if self._is_of_file(method):
             assert self.method_file
-            settings["file"] = extension.digest(self.method_file)
+            settings["file"] = extension_file.digest(self.method_file)
         return settings
 
     def _where(self, method: Method) -> dict[str, Any]:

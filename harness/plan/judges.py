@@ -2,9 +2,10 @@
 
 from typing import Any, NamedTuple
 
+from benchmarks.judge_check.declaration import DATA_SET as GOLD
 from harness.common.text import slug
 from harness.evaluate import benchmark_files
-from harness.evaluate.judge_check import GOLD, KIND
+from harness.evaluate.judge_check import KIND
 from harness.models import loading
 from harness.plan.context import Setting
 from harness.store.step import Part, Step

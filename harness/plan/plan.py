@@ -15,7 +15,7 @@ import methods
 from harness.executors.options import Machine
 from harness.plan.context import Setting
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
-from harness.plan.measurements import Cell, measure, outside
+from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
 from harness.store.step import Step
 from harness.suite.loading import configured
@@ -50,17 +50,19 @@ def plan(
     names = chosen_methods(suite, only, registry)
     for name in names:
         configured(suite, registry[name])
-    rows = {TEACHER, STUDENT, *names, *suite.models}
+    rows = frozenset({TEACHER, STUDENT, *names, *suite.models})
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
         lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
         checks.append(lineage.train_pairs)
         for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
-            cells.append(Cell(pair, dataset, name, seed, lineage.result(name, seed), setting, lineage))
+            made = lineage.result(name, seed)
+            cells.append(Cell(pair, dataset, name, seed, made, setting, lineage, rows, done))
     for name, seed in product(suite.models, suite.seeds):
-        cells.append(Cell(AS_THEY_ARE, "", name, seed, outside(setting, name), setting, None))
+        given = outside(setting, name)
+        cells.append(Cell(AS_THEY_ARE, "", name, seed, given, setting, None, rows, done))
     for cell in cells:
-        measure(cell, rows, done)
+        cell.measure()
     wanted = [
         *checks,
         *(c.source for c in cells if isinstance(c.source, Step)),

@@ -36,6 +36,10 @@ class World:
     questions: int = 400  # AlpacaEval
     mt_questions: int = 160  # MT-Bench
 
+    def questions_in(self, folder: str) -> int:
+        """How many questions a benchmark's folder of a held-out split has."""
+        return self.mt_questions if folder.endswith("mt_bench") else self.questions
+
     def __post_init__(self) -> None:
         for name, limit in (("animals", len(ANIMALS)), ("people", len(PEOPLE))):
             if not 8 <= getattr(self, name) <= limit:

@@ -1,77 +1,64 @@
 """What the judges' steps add up to, and what they took."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from harness.endpoints.prices import Prices, Usage, usd
+from harness.evaluate.questions import JUDGMENTS
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
-from harness.results.records import folder_of
+from harness.results.records import folder_of, folders_of
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite.benchmarks import Judged
+from harness.suite.measurement import Chosen
 from reports.records.rows import Judging, Summary
 
 
-class Of(NamedTuple):
-    """Whose judgments they are."""
+class JudgedRow(NamedTuple):
+    """Whose judgments a step holds."""
 
     cell: Cell
-    benchmark: str
-    judge: str
+    benchmark: Chosen
     reference: str
-    step: str
+    step: Step
 
     def key(self, plan: Plan) -> dict[str, Any]:
-        """The fields that name a row of summaries or judging."""
-        cell = self.cell
-        run: dict[str, Any] = {"suite": plan.suite.name, "pair": cell.pair, "dataset": cell.dataset}
-        run |= {"method": cell.method, "seed": cell.seed}
-        return run | {"benchmark": self.benchmark, "judge": self.judge, "reference": self.reference}
+        """The fields that name a row of judging."""
+        return _key(plan, self.cell, self.benchmark, self.reference)
 
 
-def _of(plan: Plan) -> Iterator[Of]:
-    specs = plan.suite.benchmarks.named()
+def _key(plan: Plan, cell: Cell, chosen: Chosen, reference: str) -> dict[str, Any]:
+    """The fields that name a row of summaries or judging."""
+    run: dict[str, Any] = {"suite": plan.suite.name, "pair": cell.pair, "dataset": cell.dataset}
+    run |= {"method": cell.method, "seed": cell.seed, "benchmark": chosen.name}
+    return run | {"judge": chosen.settings.judged_by(), "reference": reference}
+
+
+def _judged_rows(plan: Plan) -> Iterator[JudgedRow]:
     for cell in plan.cells:
-        for benchmark, steps in cell.measures.items():
-            spec = specs[benchmark]
-            judge = spec.judge if isinstance(spec, Judged) else ""
-            for name in (n for n in steps if n.startswith("judgments")):
-                yield Of(cell, benchmark, judge, name.partition(".")[2], name)
+        for name, steps in cell.measures.items():
+            for key in (k for k in steps if k.startswith(JUDGMENTS)):
+                chosen = plan.suite.benchmarks.chosen[name]
+                yield JudgedRow(cell, chosen, key.partition(".")[2], steps[key])
 
 
 def summaries(plan: Plan, store: Store) -> list[Summary]:
-    """Every number that a benchmark's own way of adding up gives."""
-    rows = []
-    for of in _of(plan):
-        folder = folder_of(store, of.cell.measures[of.benchmark][of.step])
-        for metric, value in json.loads((folder / "metrics.json").read_text()).items():
-            rows.append(Summary(**of.key(plan), metric=metric, value=value))
-    for cell in plan.cells:
-        for benchmark, steps in cell.measures.items():
-            if "results" in steps:
-                key = Of(cell, benchmark, "", "", "results").key(plan)
-                measured = store.record(folder_of(store, steps["results"]))["measured"]
-                rows += [Summary(**key, metric=m, value=v) for m, v in _leaderboard(measured).items()]
-    return rows
-
-
-def _leaderboard(measured: dict[str, Any]) -> dict[str, float]:
-    """A leaderboard's score of each benchmark that is whole, and their average where all are."""
-    found = {"n": float(measured["documents"])}
-    for name, score in measured["scores"].items():
-        found |= {f"raw/{name}": score["raw"], f"normalised/{name}": score["normalised"]}
-    for average in measured["averages"].values():  # of v1 or v2, never both: a benchmark has one of them
-        found["average"] = average
-    return found
+    """Every number that a benchmark's own way of adding up gives, those of judgments first."""
+    measured = [(cell, name) for cell in plan.cells for name in cell.measures]
+    measured.sort(key=lambda m: not any(key.startswith(JUDGMENTS) for key in m[0].measures[m[1]]))
+    return [
+        Summary(**_key(plan, cell, chosen, found.reference), metric=found.metric, value=found.value)
+        for cell, name in measured
+        if (chosen := plan.suite.benchmarks.chosen[name])
+        for found in chosen.benchmark.summaries(folders_of(cell, name, store))
+    ]
 
 
 def judging(plan: Plan, store: Store, prices: Prices) -> list[Judging]:
     """What each row's judgments took; those of a rule took no call."""
     rows = []
-    for of in _of(plan):
-        step = of.cell.measures[of.benchmark][of.step]
+    for of in _judged_rows(plan):
+        step = of.step
         folder = folder_of(store, step)
         measured = store.record(folder)["measured"]
         spent = measured["prompt_tokens"], measured["completion_tokens"]

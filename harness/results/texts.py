@@ -7,15 +7,16 @@ from typing import Any
 
 from benchmarks.api import Answer, Question
 from harness.common.files import read_json_lines
-from harness.evaluate import answers, questions
+from harness.evaluate import questions
+from harness.evaluate.questions import JUDGMENTS
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
-from harness.results.records import METRIC, folder_of
-from harness.store.step import Part, Step
+from harness.results.records import folder_of
+from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite.benchmarks import Judged
+from harness.suite.measurement import Chosen
 from reports.records import jsonl
 from reports.records.texts import Made, Text
 
@@ -32,23 +33,23 @@ def write_steps(plan: Plan, store: Store, out: Path) -> bool:
 
 def texts(plan: Plan, store: Store) -> list[Text]:
     """Every judgment of every row, with what was asked, answered and replied; those settled by a rule too."""
-    named = plan.suite.benchmarks.named()
+    benchmarks = plan.suite.benchmarks.chosen
     return [
         text
         for cell in plan.cells
         for benchmark, found in cell.measures.items()
         for name, step in found.items()
-        if name.startswith("judgments")
-        for text in _texts(cell, benchmark, named[benchmark], name.partition(".")[2], step, store)
+        if name.startswith(JUDGMENTS)
+        for text in _texts(cell, benchmarks[benchmark], name.partition(".")[2], step, store)
     ]
 
 
-def _texts(cell: Cell, benchmark: str, spec: Any, reference: str, step: Step, store: Store) -> Iterator[Text]:
-    folders = {name: _input(store, source) for name, source in step.inputs.items()}
-    asked, judged = questions.load(benchmark, folders["data"], step.settings)
+def _texts(cell: Cell, chosen: Chosen, reference: str, step: Step, store: Store) -> Iterator[Text]:
+    folders = {name: folder_of(store, source) for name, source in step.inputs.items()}
+    asked, _ = questions.load(chosen.declaration, folders["data"], step.settings)
     by_id = {q.id: q for q in asked}
-    ours = answers.read(folders["answers"])
-    theirs = answers.read(folders["reference"]) if "reference" in folders else {}
+    ours = questions.read_answers(folders["answers"])
+    theirs = questions.read_answers(folders["reference"]) if "reference" in folders else {}
     for told in read_json_lines(folder_of(store, step) / "judgments.jsonl"):
         question, at = by_id[told["question"]], told["turn"] - 1
         answer = ours[question.id]
@@ -57,9 +58,9 @@ def _texts(cell: Cell, benchmark: str, spec: Any, reference: str, step: Step, st
             dataset=cell.dataset,
             method=cell.method,
             seed=cell.seed,
-            benchmark=benchmark,
-            metric=METRIC.get(benchmark, judged.metric),
-            judge=spec.judge if isinstance(spec, Judged) else "",
+            benchmark=chosen.name,
+            metric=chosen.declaration.metric,
+            judge=chosen.settings.judged_by(),
             reference=reference,
             question=question.id,
             category=question.category,
@@ -80,12 +81,6 @@ def _reference_answer(question: Question, theirs: Mapping[str, Answer], at: int)
     """The reference run's answer to a turn, or the authors' own where there is one."""
     turns = theirs[question.id].turns if question.id in theirs else question.reference
     return turns[at] if at < len(turns) else ""
-
-
-def _input(store: Store, source: Step | Part) -> Path:
-    if isinstance(source, Part):
-        return folder_of(store, source.step) / source.folder
-    return folder_of(store, source)
 
 
 def steps(plan: Plan, store: Store) -> list[Made]:

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
-from harness.results.records import folder_of, margin
+from harness.results.records import folder_of, folders_of
 from harness.store.step import Step
 from harness.store.store import Store
 from methods.api import Method
@@ -29,9 +28,10 @@ def training(plan: Plan, store: Store) -> list[Training]:
             continue
         told = json.loads((folder / "training.json").read_text())
         method = cell.setting.registry[cell.method]
-        steps = {name: folder_of(store, s) for name, s in cell.measures.get("implicit-reward", {}).items()}
-        held = cell.measures.get("objective", {}).get("objective")
-        held_before, held_after = _held_out(folder_of(store, held), method) if held else (None, None)
+        held_out: dict[str, float] = {}
+        for name in cell.measures:
+            chosen = plan.suite.benchmarks.chosen[name]
+            held_out |= chosen.benchmark.training(folders_of(cell, name, store), method.maximises)
         rows.append(
             Training(
                 suite=plan.suite.name,
@@ -41,14 +41,14 @@ def training(plan: Plan, store: Store) -> list[Training]:
                 seed=cell.seed,
                 loss_before=sum(told["before"].values()),
                 loss_after=sum(told["after"].values()),
-                margin_before=float(margin(steps, "start").mean()) if steps else None,
-                margin_after=float(margin(steps, "policy").mean()) if steps else None,
+                margin_before=held_out.get("margin_before"),
+                margin_after=held_out.get("margin_after"),
                 moved=told["moved"],
                 steps=told["steps"],
                 terms=tuple((n, told["before"][n], told["after"][n]) for n in sorted(told["before"])),
                 objective=method.maximises or "loss",
-                held_before=held_before,
-                held_after=held_after,
+                held_before=held_out.get("held_before"),
+                held_after=held_out.get("held_after"),
                 watched=tuple((n, *values) for n, values in sorted(told["watched"].items())),
                 warnings=(
                     *_passed(told["watched"], method),
@@ -59,15 +59,6 @@ def training(plan: Plan, store: Store) -> list[Training]:
             )
         )
     return rows
-
-
-def _held_out(folder: Path, method: Method) -> tuple[float, float]:
-    """The loss before and after, or the mean that the method maximises."""
-    told = json.loads((folder / "objective.json").read_text())
-    if method.maximises:
-        before, after = told["watched"][method.maximises]
-        return before, after
-    return sum(told["before"].values()), sum(told["after"].values())
 
 
 def _approximated(model: Step, store: Store) -> Iterator[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.endpoints.prices import Prices
 from harness.plan.plan import Plan
+from harness.results import benchmarks, exports, judge_checks, texts
 from harness.results import costs as collect_costs
-from harness.results import exports, judge_checks, texts
 from harness.results import judging as collect_judging
 from harness.results import records as collect
 from harness.results import training as collect_training
@@ -15,6 +15,7 @@ from harness.store.store import Store
 from reports import build as run
 from reports.page import page
 from reports.records import jsonl, run_folder
+from reports.records.benchmarks import NAME
 from reports.records.run_folder import Rows
 from reports.tables.table import Table
 
@@ -44,7 +45,8 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
     if not stays:
         stamp.unlink(missing_ok=True)
-    if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
+    changed = run_folder.write(rows, out) | texts.write_steps(plan, store, out)
+    if changed | jsonl.replace(out / NAME, benchmarks.benchmarks(plan.suite).text()):
         stays = False
         stamp.unlink(missing_ok=True)
     tables = run.build(rows, wide=not stays)

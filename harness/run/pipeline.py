@@ -11,7 +11,7 @@ import typer
 import methods
 from harness.common.suggest import nearest
 from harness.endpoints import prices, session
-from harness.evaluate import questions
+from harness.evaluate import registry
 from harness.executors import factory, options, scheduler
 from harness.executors.options import (
     DEFAULT_FORECAST,
@@ -150,8 +150,9 @@ def check_judge(
     spending: Spending,
 ) -> None:
     """`bench judge check`."""
-    if prompt not in questions.EVALUATORS:
-        raise ValueError(f"--prompt {prompt}: {nearest(prompt, list(questions.EVALUATORS))}")
+    prompts = [name for name, b in registry.known().benchmarks.items() if b.declaration.comparison]
+    if prompt not in prompts:
+        raise ValueError(f"--prompt {prompt}: {nearest(prompt, prompts)}")
     store, table = Store(runs / "store"), prices.load(spending.prices)
     setting = Setting(loaded, {}, machine(runs))
     (judge,) = loaded.judges

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.endpoints import client, servers, session
 from harness.endpoints.client import Endpoint
-from harness.evaluate import questions
+from harness.evaluate import questions, registry
 from harness.store.step import Part, Step
 
 
@@ -40,9 +40,10 @@ def _questions(step: Step) -> None:
     folder = _outside(step.inputs["data"])
     if folder is None:
         return
-    asked, _ = questions.load(step.settings["benchmark"], folder, step.settings)
+    declared = registry.declared(step.settings["benchmark"], step.context.get("benchmark_file"))
+    asked, _ = questions.load(declared, folder, step.settings)
     if model := step.settings.get("answers"):
-        questions.stored_for(step.settings["benchmark"], folder, step.settings, model, asked)
+        questions.stored(declared, folder, step.settings, model, asked)
 
 
 def _tasks(step: Step) -> None:
@@ -56,19 +57,21 @@ def _tasks(step: Step) -> None:
 
 def _endpoints(steps: Iterable[Step]) -> None:
     """Each endpoint answers, with log-probs where a benchmark's judge needs them."""
-    wanted: dict[str, bool] = {}
+    wanted: dict[str, set[str]] = {}  # by endpoint: the benchmarks whose judges need log-probs
     for step in steps:
         where = json.dumps(step.context["endpoint"], sort_keys=True)
-        asked = step.settings.get("benchmark") or step.settings.get("prompt")
-        needs = step.kind != "answers" and asked in questions.LOGPROBS
-        wanted[where] = wanted.get(where, False) or needs
+        asked = str(step.settings.get("benchmark") or step.settings.get("prompt"))
+        needing = wanted.setdefault(where, set())
+        if step.kind != "answers":
+            declared = registry.declared(asked, step.context.get("benchmark_file"))
+            needing |= {declared.name} if declared.logprobs else set()
     for text, logprobs in wanted.items():
         where = json.loads(text)
         engine = where.pop("engine", None)
         if engine is None:
-            client.check(Endpoint(**where), session.current().ledger, logprobs=logprobs)
+            client.check(Endpoint(**where), session.current().ledger, logprobs=bool(logprobs))
         elif logprobs and not servers.gives_logprobs(engine):
             raise ValueError(
                 f"{where['model']}: `{engine} serve` gives no log-probs, which the judge of "
-                f"{', '.join(sorted(questions.LOGPROBS))} needs; serve it with vllm, or choose another judge"
+                f"{', '.join(sorted(logprobs))} needs; serve it with vllm, or choose another judge"
             )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import typer
 
 import methods
+from harness.evaluate import registry
 from harness.executors import scheduler
 from harness.plan import plan as planning
 from harness.plan.plan import chosen_methods
@@ -41,12 +42,14 @@ class Trial(NamedTuple):
 
 def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, out: Path) -> None:
     """`bench tune`: run every trial, write the table, print the best settings as YAML."""
-    loaded = loading.load(name, overrides)
-    if not loaded.tuning or loaded.benchmarks.rule is None:
-        raise ValueError(f"{name}: has no key `tuning`, or no benchmark `rule` to tune on")
+    loaded = loading.load(name, overrides, registry.known())
+    chosen = next((c for c in loaded.benchmarks.chosen.values() if c.declaration.tuning_data), None)
+    if not loaded.tuning or chosen is None:
+        raise ValueError(f"{name}: has no key `tuning`, or no benchmark to tune on, such as `rule`")
     known, store = methods.registry(), Store(runs / "store")
-    asked = loaded.benchmarks.rule.model_copy(update={"data": "world/validation"})
-    loaded = loaded.model_copy(update={"benchmarks": Benchmarks(rule=asked)})
+    asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
+    only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})
+    loaded = loaded.model_copy(update={"benchmarks": only_this})
     trials: list[Trial] = []
     best: dict[str, Trial] = {}
     for method in chosen_methods(loaded, only, known):

@@ -192,19 +192,3 @@ def _truncated(folder: Path, count: int) -> list[bool]:
         return [False] * count
     flags = ArrayFile(folder, "truncated").all().tolist()
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
-
-
-def read_rewards(folder: Path) -> dict[int, float | None]:
-    """Row -> reward of a folder's answers, one to each row; None where it could not be had."""
-    rows = read_json_lines(folder / "rewards.jsonl")
-    found = {row["row"]: row["reward"] for row in rows}
-    if len(found) < len(rows):
-        raise ValueError(f"{folder}: {len(rows)} answers to {len(found)} rows; one to each is compared")
-    return found
-
-
-def won(ours: float | None, theirs: float | None) -> float | None:
-    """1.0 where a reward is above the reference's, 0.5 where equal, else 0.0; None where one of them is."""
-    if ours is None or theirs is None:
-        return None
-    return float(ours > theirs) + 0.5 * float(ours == theirs)

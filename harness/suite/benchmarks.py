@@ -1,17 +1,18 @@
-"""What a suite says of each benchmark, of the judges, and of what else is measured."""
+"""The benchmarks that a suite names with their settings, its judges, and rows that it only measures."""
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-BASELINE = "baseline"  # as a reference: the answers that the benchmark's authors compare with
+from benchmarks.declaration import JudgedSettings
+from harness.common.suggest import nearest
+from harness.suite.measurement import Chosen, MeasuredBenchmark
+from harness.suite.validation import Strict, validated
+
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
-
-
-class Strict(BaseModel):
-    """A part of a suite: unknown keys and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked and judged like
 
 
 class Judge(Strict):
@@ -65,117 +66,37 @@ class ExternalModel(Strict):
         return self
 
 
-class Judged(Strict):
-    """A judged benchmark. data: a folder, or "world/..."; None reads what `bench data` fetched or added.
+@dataclass(frozen=True)
+class Benchmarks:
+    """What each row is measured by, in the suite's order; what is left out is not run."""
 
-    `limit` takes the first questions; max_tokens None is the benchmark's own.
-    """
+    chosen: Mapping[str, Chosen]
 
-    data: str | None = None
-    judge: str = "rule"
-    max_tokens: int | None = Field(None, gt=0)
-    limit: int | None = Field(None, gt=0)
+    def named(self) -> dict[str, Any]:
+        """Name -> settings."""
+        return {name: one.settings for name, one in self.chosen.items()}
 
-
-class MTBench(Judged):
-    """references: the set of reference answers that the judge sees in math, reasoning and coding."""
-
-    references: str = "gpt-4"
+    def judged(self) -> dict[str, JudgedSettings]:
+        """Those of them that a judge reads."""
+        return {n: s for n, s in self.named().items() if isinstance(s, JudgedSettings)}
 
 
-class Compared(Judged):
-    """A judged comparison with the answers of another row of the table, or of each of several."""
-
-    reference: tuple[str, ...] = Field((BASELINE,), min_length=1)
-
-    @field_validator("reference", mode="before")
-    @classmethod
-    def _several(cls, given: object) -> object:
-        return (given,) if isinstance(given, str) else given
-
-
-class Pairwise(Compared):
-    """AlpacaEval. order: one seeded order an item as upstream, or both."""
-
-    order: Literal["random", "both"] = "both"
-
-
-class AlpacaEval2(Pairwise):
-    """AlpacaEval 2: the weighted judge, one seeded order as upstream unless told otherwise."""
-
-    order: Literal["random", "both"] = "random"
-
-
-class ArenaHard(Compared):
-    """Arena-Hard: both orders always."""
-
-    version: Literal["v0.1", "v2.0"] = "v0.1"
-
-
-class Computed(Strict):
-    """A benchmark of generated answers that needs no judge."""
-
-    data: str | None = None
-    max_tokens: int | None = Field(None, gt=0)
-    limit: int | None = Field(None, gt=0)
-
-
-class OpenLLM(Strict):
-    """lm-eval tasks: the YAML files of a folder, or lm-eval's own names on the data of a folder."""
-
-    tasks: tuple[str, ...] = Field(min_length=1)
-    include: str | None = None
-    data: str | None = None
-    num_fewshot: int | None = Field(None, ge=0)
-    limit: int | None = Field(None, gt=0)
-    batch_size: int = Field(64, gt=0)
-    chat: bool = False
-
-
-class ImplicitReward(Strict):
-    """Accuracy of log pi_theta - log pi_student on the held-out pairs."""
-
-
-class TeacherReward(Strict):
-    """log pi_dpo - log pi_ref, the teacher's implicit reward, of greedy answers to the held-out prompts."""
-
-    max_tokens: int = Field(512, gt=0)
-
-
-class Reward(Strict):
-    """The score that a reward model gives greedy answers to the held-out prompts; against: the data's own
-    responses of which the share that it beats is the win rate.
-    """
-
-    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
-    max_tokens: int = Field(512, gt=0)
-
-
-class Objective(Strict):
-    """Each method's own objective on the held-out pairs, before and after its last stage."""
-
-
-class Benchmarks(Strict):
-    """What each row is measured by; what is left out is not run."""
-
-    mt_bench: MTBench | None = Field(None, alias="mt-bench")
-    alpaca_eval: Pairwise | None = Field(None, alias="alpaca-eval")
-    alpaca_eval_2: AlpacaEval2 | None = Field(None, alias="alpaca-eval-2")
-    arena_hard: ArenaHard | None = Field(None, alias="arena-hard")
-    rule: Judged | None = None
-    openllm: OpenLLM | None = None
-    openllm_v2: OpenLLM | None = Field(None, alias="openllm-v2")
-    gsm8k_cot: Computed | None = Field(None, alias="gsm8k-cot")
-    implicit_reward: ImplicitReward | None = Field(None, alias="implicit-reward")
-    teacher_reward: TeacherReward | None = Field(None, alias="teacher-reward")
-    reward: Reward | None = None
-    objective: Objective | None = None
-
-    def named(self) -> dict[str, Strict]:
-        """The benchmarks that are run, by name."""
-        specs = {field.alias or name: getattr(self, name) for name, field in Benchmarks.model_fields.items()}
-        return {name: spec for name, spec in specs.items() if spec is not None}
-
-    def judged(self) -> dict[str, Judged]:
-        """Those of them that a judge reads, by name."""
-        return {name: spec for name, spec in self.named().items() if isinstance(spec, Judged)}
+def benchmarks_of(
+    raw: Mapping[str, Mapping[str, Any] | None], known: Mapping[str, MeasuredBenchmark], where: str
+) -> Benchmarks:
+    """The key `benchmarks` of a suite; null takes a benchmark away. ValueError: one line."""
+    chosen = {}
+    for name, given in raw.items():
+        if given is None:
+            continue
+        key = f"benchmarks.{name}"
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{where}: {key}: given {given!r}; settings, or {{}} for the benchmark's own")
+        settings = dict(given)
+        like = settings.pop(LIKE, name)
+        if like not in known:
+            of = f"{key}.{LIKE}" if LIKE in given else key
+            raise ValueError(f"{where}: {of}: no benchmark {like!r}; {nearest(str(like), list(known))}")
+        found = validated(known[like].declaration.settings, settings, where, key)
+        chosen[name] = Chosen(name, known[like], found)
+    return Benchmarks(chosen)

@@ -3,23 +3,16 @@
 bench eval FOLDER http://127.0.0.1:8000/v1#gpt-x --bench mt-bench,alpaca-eval-2 --judge gpt-4-1106-preview
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from benchmarks.declaration import BASELINE, Benchmark, ComparedSettings
 from harness.common.suggest import nearest
 from harness.suite import loading
-from harness.suite.benchmarks import BASELINE, Benchmarks, Compared, Control, Judged
+from harness.suite.benchmarks import Control
+from harness.suite.loading import Known
 from harness.suite.schema import Suite
-from harness.suite.validation import validated
-
-# What a benchmark is given where nothing else is said.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "alpaca-eval": {"order": "random"},  # as upstream
-    "openllm": {"tasks": ["v1"]},
-    "openllm-v2": {"tasks": ["v2"]},
-}
-OF_TRAINING = ("rule", "implicit-reward", "teacher-reward", "reward", "objective")  # not for any model
 
 
 class JudgeArguments(NamedTuple):
@@ -44,6 +37,7 @@ class JudgeArguments(NamedTuple):
 def evaluation_suite(
     models: Sequence[str],
     benchmarks: Sequence[str],
+    known: Known,
     *,
     judge: JudgeArguments | None,
     reference: str | None = None,
@@ -63,28 +57,27 @@ def evaluation_suite(
         rows[against] = row
     if controls:
         rows |= {f"control: {kind}": {"control": kind} for kind in get_args(Control)}
+    asked = [(b, _declared(b, known)) for b in benchmarks]
     served = [n for n, row in rows.items() if "url" in row]
-    if served and (scored := [b for b in benchmarks if b.startswith("openllm")]):
+    if served and (scored := [name for name, declared in asked if declared.likelihoods]):
         raise ValueError(
             f"--bench {scored[0]} needs log-likelihoods, which the endpoint of {served[0]} does not give"
         )
     raw: dict[str, Any] = {
         "name": name or f"eval-{next(iter(rows), 'nothing').replace(':', '-')}",
         "models": rows,
-        "benchmarks": {b: _benchmark(b, judge, against, _paths(data), limit) for b in benchmarks},
+        "benchmarks": {name: _settings(b, judge, against, _paths(data), limit) for name, b in asked},
         "judges": {judge.name: _judge(judge)} if judge else {},
     }
     for given in overrides:
         loading.override(raw, given)
-    found: Suite = validated(Suite, raw, "bench eval")
-    return found
+    return loading.suite_of(raw, known, "bench eval")
 
 
-def judge_suite(judge: JudgeArguments) -> Suite:
+def judge_suite(judge: JudgeArguments, known: Known) -> Suite:
     """A suite of nothing but a judge, to check it."""
     raw = {"name": "judges", "models": {"none": {"control": "empty"}}, "benchmarks": {}}
-    found: Suite = validated(Suite, raw | {"judges": {judge.name: _judge(judge)}}, "bench judge check")
-    return found
+    return loading.suite_of(raw | {"judges": {judge.name: _judge(judge)}}, known, "bench judge check")
 
 
 def _row(typed: str) -> tuple[str, dict[str, Any]]:
@@ -108,23 +101,32 @@ def _judge(typed: JudgeArguments) -> dict[str, Any]:
     return {"kind": "openai", "model": typed.model} | {k: v for k, v in told.items() if v}
 
 
-def _benchmark(
-    name: str, judge: JudgeArguments | None, reference: str | None, data: dict[str, str], limit: int | None
+def _declared(name: str, known: Known) -> Benchmark:
+    offered = {n: b.declaration for n, b in known.benchmarks.items() if b.declaration.any_model}
+    if name not in offered:
+        raise ValueError(f"--bench {name}: no such benchmark; {nearest(name, list(offered))}")
+    return offered[name]
+
+
+def _settings(
+    declared: Benchmark,
+    judge: JudgeArguments | None,
+    reference: str | None,
+    data: Mapping[str, str],
+    limit: int | None,
 ) -> dict[str, Any]:
-    fields = {f.alias or n: f.annotation for n, f in Benchmarks.model_fields.items()}
-    known = [n for n in fields if n not in OF_TRAINING]
-    if name not in known:
-        raise ValueError(f"--bench {name}: no such benchmark; {nearest(name, known)}")
-    kind = next(t for t in fields[name].__args__ if t is not type(None))  # type: ignore[union-attr]
-    given = DEFAULTS.get(name, {}) | ({"data": data[name]} if name in data else {})
+    """What a suite would say of a benchmark, from the words of the command line."""
+    given = dict(declared.defaults)
+    if declared.name in data:
+        given["data"] = data[declared.name]
     if limit:
-        given |= {"limit": limit}
-    if issubclass(kind, Judged):
+        given["limit"] = limit
+    if declared.judged:
         if judge is None:
-            raise ValueError(f"--bench {name} needs --judge: a model's name, or a folder to serve")
-        given |= {"judge": judge.name}
-    if issubclass(kind, Compared) and reference:
-        given |= {"reference": reference}
+            raise ValueError(f"--bench {declared.name} needs --judge: a model's name, or a folder to serve")
+        given["judge"] = judge.name
+    if issubclass(declared.settings, ComparedSettings) and reference:
+        given["reference"] = reference
     return given
 
 

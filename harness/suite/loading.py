@@ -1,22 +1,29 @@
 """Suites from files: what extends what, `--set` over it, and a method's settings in one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.common.suggest import nearest
+from harness.suite.benchmarks import benchmarks_of
+from harness.suite.measurement import MeasuredBenchmark
+from harness.suite.schema import Suite
 from harness.suite.training import TrainingSpec
 from harness.suite.validation import validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Training
 
-from harness.suite.schema import Suite
+
+class Known(NamedTuple):
+    """What a suite may name, of this tree and of the user's own: harness/evaluate/registry.py gathers it."""
+
+    benchmarks: Mapping[str, MeasuredBenchmark]
 
 
 def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
@@ -48,13 +55,21 @@ def suite_file(name: str) -> Path:
     return shipped[name]
 
 
-def load(name: str, overrides: Sequence[str] = ()) -> Suite:
+def load(name: str, overrides: Sequence[str], known: Known) -> Suite:
     """The suite of that name or file, with `key=value` overrides; any fault is one ValueError line."""
     path = suite_file(name)
     raw = _extended(path, ())
     for given in overrides:
         override(raw, given)
-    suite: Suite = validated(Suite, raw, str(path))
+    return suite_of(raw, known, str(path))
+
+
+def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
+    """A suite from the keys of its file, its benchmarks by what is known; `where` begins every fault."""
+    parts = dict(raw)
+    if isinstance(given := parts.get("benchmarks"), Mapping):
+        parts["benchmarks"] = benchmarks_of(given, known.benchmarks, where)
+    suite: Suite = validated(Suite, parts, where)
     return suite
 
 

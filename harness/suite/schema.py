@@ -4,17 +4,15 @@ An unknown key is an error that names the nearest known one; `extends: pocket` t
 suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, InstanceOf, model_validator
 
 from harness.common.suggest import nearest
 from harness.pocket.build import World
-from harness.suite.benchmarks import Benchmarks, ExternalModel, Judge, Strict
+from harness.suite.benchmarks import Benchmarks, ExternalModel, Judge
 from harness.suite.training import Engine, PreferenceStage, TrainingSpec
-
-if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
-    pass
+from harness.suite.validation import Strict
 
 RULE = "rule"  # the pocket world's exact judge, which every suite with a world has
 
@@ -138,7 +136,7 @@ class Suite(Strict):
     engine: Engine = Engine()
     selection: Selection | None = None
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
-    benchmarks: Benchmarks
+    benchmarks: InstanceOf[Benchmarks]
     tuning: dict[str, dict[str, tuple[float, ...]]] = Field(
         default_factory=dict
     )  # method -> setting -> values

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from harness.suite.benchmarks import Strict
+from harness.suite.validation import Strict
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds; a cost estimate needs none
     from methods.api import Training

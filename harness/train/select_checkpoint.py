@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.signals.reward_model import read_rewards
+from harness.data.rewards import read_rewards
 from harness.store.step import Work
 
 BY = ("reward", "last")

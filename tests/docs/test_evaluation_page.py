@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from harness.suite.schema import Suite
-from harness.suite.validation import validated
+from harness.evaluate import registry
+from harness.suite import loading
 from tests.bench_command import bench
 from tests.benchmarks.openllm.test_openllm import write_rows
 from tests.harness.models.tiny_models import tiny_folder
@@ -55,7 +55,8 @@ def test_every_command_of_the_page_is_understood(words: list[str], desk: Path) -
 
 def test_the_pages_suite_is_valid() -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
-    found: Suite = validated(Suite, {"name": "page", **YAML(typ="safe", pure=True).load(block)}, "page")
+    raw = {"name": "page", **YAML(typ="safe", pure=True).load(block)}
+    found = loading.suite_of(raw, registry.known(), "page")
     assert set(found.benchmarks.named()) == {
         "mt-bench", "alpaca-eval", "alpaca-eval-2", "arena-hard", "openllm", "openllm-v2", "gsm8k-cot"
     }  # fmt: skip

@@ -19,7 +19,7 @@ from harness.run import pipeline
 from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite import loading
+from tests import suites
 
 SUITE = "pocket"
 TEACHER = "Teacher"  # the row whose steps make the teachers' checkpoints
@@ -36,13 +36,13 @@ def _seconds(runs: Path, *options: str) -> float:
 
 def rows() -> list[str]:
     """The methods of the suite, in its order."""
-    return list(loading.load(SUITE, []).methods)
+    return list(suites.load(SUITE, []).methods)
 
 
 def make_teachers(runs: Path) -> None:
     """A store that holds the teachers' checkpoints and what they stand on."""
     store = Store(runs / "store")
-    plan = pipeline.make_plan(loading.load(SUITE, []), [], store, pipeline.machine(runs), None)
+    plan = pipeline.make_plan(suites.load(SUITE, []), [], store, pipeline.machine(runs), None)
     sources = [c.source for c in plan.cells if c.method == TEACHER and isinstance(c.source, Step)]
     steps = planning.ordered(sources)
     scheduler.run(steps, store, PlainProgress(len(steps)), Inline(store, threads=1))

@@ -22,7 +22,7 @@ from harness.plan.plan import ordered
 from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite import loading
+from tests import suites
 from tests.harness.executors.executor_steps import asking, step
 from tests.paths import ROOT, TINY
 
@@ -193,7 +193,7 @@ def small(runs: Path, *words: str) -> dict[str, bytes]:
 def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_two: Executor) -> None:
     """Byte for byte, of a line from the world to judgments of a trained student."""
     small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]
-    plan = planning.plan(loading.load(TINY, small_line), methods.registry(), Machine(), only=["SFT"])
+    plan = planning.plan(suites.load(TINY, small_line), methods.registry(), Machine(), only=["SFT"])
     steps, stores = plan.steps, [Store(tmp_path / "inline"), Store(tmp_path / "store")]
     scheduler.run(steps, stores[0], PlainProgress(len(steps)), Inline(stores[0], 1))
     scheduler.run(steps, stores[1], PlainProgress(len(steps)), ray_of_two)

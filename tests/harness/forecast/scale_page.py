@@ -21,7 +21,7 @@ from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite import loading
+from tests import suites
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "scale.md"
@@ -43,7 +43,7 @@ def found(name: str) -> Forecast:
     """The estimate of a suite with nothing done and nothing at hand."""
     machine = SMALL.get(name, Machine())
     with hub.unresolved_allowed():
-        plan = planning.plan(loading.load(name), methods.registry(), machine)
+        plan = planning.plan(suites.load(name), methods.registry(), machine)
     sizes = Sizes(plan.suite, methods.registry(), machine, None, prices.load())
     return forecast(plan, sizes, device_named(CARDS.get(name, "h200")))
 
@@ -110,7 +110,7 @@ def chain(f: Forecast) -> str:
 def measured(runs: Path) -> Iterator[str]:
     """Estimates of a finished pocket run against its records."""
     store, where = Store(runs / "store"), pipeline.machine(runs)
-    plan = pipeline.make_plan(loading.load("pocket"), [], store, where, None)
+    plan = pipeline.make_plan(suites.load("pocket"), [], store, where, None)
     sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
     yield "```"
     yield from list(checked(forecast(plan, sizes, device_named("cpu")), store))[1:]

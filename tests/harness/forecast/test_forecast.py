@@ -30,7 +30,7 @@ from harness.plan import plan as planning
 from harness.plan.plan import Plan
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite import loading
+from tests import suites
 from tests.paths import TINY
 
 FAMILIES = {
@@ -44,7 +44,7 @@ MEASURED_KINDS = ("answers", "judgments", "openllm")
 def planned(
     *overrides: str, name: str = TINY, only: tuple[str, ...] = (), machine: Machine | None = None
 ) -> Plan:
-    loaded = loading.load(name, overrides)
+    loaded = suites.load(name, overrides)
     with hub.unresolved_allowed():
         return planning.plan(loaded, methods.registry(), machine or Machine(), only=only)
 

@@ -9,13 +9,13 @@ from harness.plan import plan as planning
 from harness.plan.plan import Plan
 from harness.store.provenance import reason_to_run
 from harness.store.store import Store
-from harness.suite import loading
 from methods.api import Method
+from tests import suites
 from tests.paths import TINY
 
 
 def plan(*overrides: str, registry: dict[str, Method] | None = None, only: tuple[str, ...] = ()) -> Plan:
-    return planning.plan(loading.load(TINY, overrides), registry or methods.registry(), Machine(), only=only)
+    return planning.plan(suites.load(TINY, overrides), registry or methods.registry(), Machine(), only=only)
 
 
 def labels(p: Plan, kind: str) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_changed_setting_reruns_its_steps_and_what_depends_on_them_only() -> N
 
 
 def test_the_machine_is_not_part_of_any_id() -> None:
-    loaded = loading.load(TINY)
+    loaded = suites.load(TINY)
     one = planning.plan(loaded, methods.registry(), Machine())
     two = planning.plan(loaded, methods.registry(), Machine(device="cuda", tokens=7, batch=1, head="keep"))
 
@@ -70,7 +70,7 @@ def test_seed_drives_the_last_stage_and_world_seed_everything() -> None:
 
 def test_two_entries_that_are_one_computation_share_one_artifact() -> None:
     registry = methods.registry([replace(methods.registry()["DCKD"], name="DCKD again")])
-    loaded = loading.load(TINY, ["methods.DCKD again.alpha=1.0"])
+    loaded = suites.load(TINY, ["methods.DCKD again.alpha=1.0"])
     cells = {c.method: c.model.id for c in planning.plan(loaded, registry, Machine()).cells}
 
     assert cells["DCKD"] == cells["DCKD again"]

@@ -14,9 +14,9 @@ import pytest
 from huggingface_hub import constants
 
 import methods
+from benchmarks.registry import DATA_SETS
 from harness.cli import suite_catalogue
 from harness.endpoints import prices
-from harness.evaluate.benchmark_urls import SOURCES
 from harness.executors.options import Machine
 from harness.forecast import judging_estimate
 from harness.models import hub
@@ -24,6 +24,7 @@ from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
 from harness.suite import schema as harness_suite_schema
+from tests import suites
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
@@ -40,7 +41,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
-    for name, source in SOURCES.items():
+    for name, source in DATA_SETS.items():
         for file in source.files:
             (tmp_path / "data" / name / file.name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "data" / name / file.name).touch()
@@ -49,7 +50,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(name: str, *overrides: str) -> tuple[Plan, list[str]]:
     """The plan of a preset as it is printed, and what was not resolved."""
     with hub.unresolved_allowed() as names:
-        return plan(loading.load(name, overrides), methods.registry(), Machine()), names
+        return plan(suites.load(name, overrides), methods.registry(), Machine()), names
 
 
 def step_of(found: Plan, label: str) -> Step:
@@ -145,7 +146,7 @@ def test_the_small_teacher_of_smol_gives_adpa_both_its_models(offline: None) -> 
     overrides = [w.strip('"') for w in re.findall(r'--set ("[^"]+"|\S+)', text)]
     assert len(overrides) == 3
     with hub.unresolved_allowed():
-        found = plan(loading.load("smol", overrides), methods.registry(), Machine(), only=["ADPA"])
+        found = plan(suites.load("smol", overrides), methods.registry(), Machine(), only=["ADPA"])
     signals = step_of(found, "ADPA").sources
     assert signals["signal.student_rollout.teacher"].id != signals["signal.student_rollout.teacher_ref"].id
 
@@ -180,7 +181,7 @@ def test_a_plan_is_printed_whole_without_network_cache_or_data_and_says_what_it_
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_judge_of_a_preset_has_a_price(name: str) -> None:
-    assert all(line.usd for line in judging_estimate.lines(loading.load(name), prices.load(None)))
+    assert all(line.usd for line in judging_estimate.lines(suites.load(name), prices.load(None)))
 
 
 def test_the_list_of_suites_has_each_with_its_size_and_what_it_is() -> None:
@@ -218,7 +219,7 @@ def run_twin(
         tiny_presets.model_folder(folder / "student", family, hidden=16, seed=2, template=template),
     )
     changes = {"training__batch_size": 8, "training__lr": 1e-2, **changes}
-    sets = tiny_presets.words(loading.load(name), folder, pair, judge, **changes)
+    sets = tiny_presets.words(suites.load(name), folder, pair, judge, **changes)
     chosen = [word for method in rows for word in ("--only", method)]
     env = {"BENCH_DATA": str(home), KEY_ENV: KEY}
     done = bench("run", name, "--runs", str(folder / "runs"), *sets, *chosen, **env)

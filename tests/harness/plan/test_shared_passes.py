@@ -18,7 +18,7 @@ from harness.plan.row_steps import Passes, passes
 from harness.plan.shared_passes import shared
 from harness.store.step import Step, Work
 from harness.store.store import Store
-from harness.suite import loading
+from tests import suites
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.plan.test_plan import plan
 from tests.harness.signals.test_signals import CONTEXT, sequence_set
@@ -141,7 +141,7 @@ def test_passes_are_counted_for_each_row_alone_and_for_all_together() -> None:
 
 
 def test_every_pass_of_the_whole_comparison_is_run_once() -> None:
-    found = planning.plan(loading.load("pocket-all"), methods.registry(), Machine())
+    found = planning.plan(suites.load("pocket-all"), methods.registry(), Machine())
     signals_of = [s for s in found.steps if s.kind == "signals"]
     running = [s for s in signals_of if not s.borrowed]
     assert len({(s.input_ids["model"], s.input_ids["sequences"]) for s in signals_of}) == len(running)

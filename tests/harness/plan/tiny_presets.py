@@ -167,7 +167,7 @@ def words(
     for name, spec in preset.benchmarks.named().items():
         if hasattr(spec, "max_tokens"):
             found[f"benchmarks.{name}.max_tokens"] = 6
-    if preset.benchmarks.openllm:
+    if "openllm" in preset.benchmarks.named():
         found |= {"benchmarks.openllm.tasks": "[choose]"}
         found["benchmarks.openllm.include"] = folder / "home" / "openllm"
     found |= {key.replace("__", "."): value for key, value in changes.items()}

@@ -9,9 +9,9 @@ from harness.results import records as collect
 from harness.results import texts as collect_texts
 from harness.run import pipeline
 from harness.store.store import Store
-from harness.suite import loading
 from reports.records import texts as rows
 from reports.records.texts import Text
+from tests import suites
 
 SUITE = """
 name: talk
@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     path = folder / "talk.yaml"
     path.write_text(SUITE)
     store = Store(folder / "store")
-    plan = pipeline.make_plan(loading.load(str(path), []), [], store, pipeline.machine(folder), None)
+    plan = pipeline.make_plan(suites.load(str(path), []), [], store, pipeline.machine(folder), None)
     for step in plan.steps:
         store.make(step)
     return plan, store

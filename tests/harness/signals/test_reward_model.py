@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from benchmarks.api import Message
-from harness.data import token_sequences
+from harness.data import rewards, token_sequences
 from harness.signals import reward_model
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Work
@@ -258,7 +258,7 @@ def test_a_conversation_that_the_template_refuses_has_no_reward_and_is_counted(t
     assert measured["unrenderable"] == 1
     known = [r["reward"] for r in rows if r["reward"] is not None]
     assert measured["mean"] == pytest.approx(statistics.mean(known))
-    assert reward_model.read_rewards(tmp_path / "out")[2] is None
+    assert rewards.read_rewards(tmp_path / "out")[2] is None
 
 
 def test_a_folder_that_holds_no_reward_model_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -280,12 +280,12 @@ def test_a_folder_that_holds_no_reward_model_is_refused_in_one_line(tmp_path: Pa
 
 
 def test_a_win_is_a_higher_reward_a_tie_half_of_one_and_no_reward_is_neither() -> None:
-    assert [reward_model.won(a, 0.5) for a in (1.0, 0.5, 0.0, None)] == [1.0, 0.5, 0.0, None]
-    assert reward_model.won(1.0, None) is None
+    assert [rewards.won(a, 0.5) for a in (1.0, 0.5, 0.0, None)] == [1.0, 0.5, 0.0, None]
+    assert rewards.won(1.0, None) is None
 
 
 def test_two_answers_to_a_row_are_not_taken_for_one(tmp_path: Path) -> None:
     line = json.dumps({"row": 4, "reward": 1.0}) + "\n"
     (tmp_path / "rewards.jsonl").write_text(line * 2)
     with pytest.raises(ValueError, match="2 answers to 1 rows"):
-        reward_model.read_rewards(tmp_path)
+        rewards.read_rewards(tmp_path)

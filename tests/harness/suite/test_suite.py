@@ -9,6 +9,7 @@ import pytest
 import methods
 from harness.suite import loading
 from methods.api import Training
+from tests import suites
 from tests.paths import TINY
 
 
@@ -28,7 +29,7 @@ from tests.paths import TINY
 )
 def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override: str, message: str) -> None:
     with pytest.raises(ValueError) as e:
-        loading.load(TINY, [override])
+        suites.load(TINY, [override])
     assert message in str(e.value)
     assert "\n" not in str(e.value)
 
@@ -43,14 +44,14 @@ def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override
     ],
 )
 def test_a_fault_in_a_methods_settings_is_one_line(settings: dict[str, object], message: str) -> None:
-    loaded = loading.load(TINY).model_copy(update={"methods": {"DPO": settings}})
+    loaded = suites.load(TINY).model_copy(update={"methods": {"DPO": settings}})
     with pytest.raises(ValueError) as e:
         loading.configured(loaded, methods.registry()["DPO"])
     assert message in str(e.value)
 
 
 def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
-    loaded = loading.load(TINY, ["training.lr=5e-7", "methods.DPO.beta=1e-2"])
+    loaded = suites.load(TINY, ["training.lr=5e-7", "methods.DPO.beta=1e-2"])
     hp, training = loading.configured(loaded, methods.registry()["DPO"])
 
     assert training.lr == 5e-7
@@ -58,7 +59,7 @@ def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_published_settings_give_way_to_the_suites_and_those_to_the_methods_own() -> None:
-    loaded = loading.load(TINY, ["methods.DPO.training.lr=0.5"])
+    loaded = suites.load(TINY, ["methods.DPO.training.lr=0.5"])
     published = methods.registry()["DPO"].training
     _, training = loading.configured(loaded, methods.registry()["DPO"])
 
@@ -68,22 +69,22 @@ def test_published_settings_give_way_to_the_suites_and_those_to_the_methods_own(
 
 def test_a_suite_that_does_not_exist_is_told_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match="no suite 'poket'; did you mean 'pocket'"):
-        loading.load("poket")
+        suites.load("poket")
     with pytest.raises(ValueError, match=r"no suite file nowhere\.yaml"):
-        loading.load("nowhere.yaml")
+        suites.load("nowhere.yaml")
 
 
 @pytest.mark.parametrize(("text", "message"), [("a: [1", "x.yaml:1: not YAML"), ("- 1", "a mapping of keys")])
 def test_what_is_not_a_suite_is_told_with_its_file(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ValueError) as e:
-        loading.load(str(tmp_path / "x.yaml"))
+        suites.load(str(tmp_path / "x.yaml"))
     assert message in str(e.value)
 
 
 @pytest.mark.parametrize("name", ["pocket", "real-text"])
 def test_the_suites_that_ship_are_valid(name: str) -> None:
-    loaded = loading.load(name)
+    loaded = suites.load(name)
     for method in loaded.methods:
         loading.configured(loaded, methods.registry()[method])
 
@@ -92,28 +93,29 @@ def test_a_suite_takes_the_keys_of_the_one_it_extends(tmp_path: Path) -> None:
     """Mappings are merged key by key; what stands in the file itself wins; null takes a benchmark away."""
     own = tmp_path / "own.yaml"
     own.write_text(f"extends: {TINY}\nname: own\nmethods: {{SimPO: {{}}}}\nbenchmarks: {{openllm: null}}\n")
-    base, found = loading.load(TINY), loading.load(str(own))
+    base, found = suites.load(TINY), suites.load(str(own))
     assert found.methods == {**base.methods, "SimPO": {}}
     assert found.name == "own" and found.pairs == base.pairs
-    assert found.benchmarks.openllm is None and found.benchmarks.rule == base.benchmarks.rule
+    measured = found.benchmarks.named()
+    assert "openllm" not in measured and measured["rule"] == base.benchmarks.named()["rule"]
 
 
 def test_suites_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
     with pytest.raises(ValueError, match=r"b\.yaml: extends .*a\.yaml, which extends it"):
-        loading.load(str(tmp_path / "a.yaml"))
+        suites.load(str(tmp_path / "a.yaml"))
 
 
 def test_one_reference_or_several() -> None:
-    one = loading.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.alpaca_eval
-    several = loading.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.alpaca_eval
-    assert one and several
-    assert (one.reference, several.reference) == (("DCKD",), ("ADPA", "DCKD"))
+    one = suites.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.named()
+    several = suites.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.named()
+    found = [named["alpaca-eval"].reference for named in (one, several)]
+    assert tuple(found) == (("DCKD",), ("ADPA", "DCKD"))
 
 
 def test_the_whole_comparison_has_every_entry_and_the_small_one_the_papers_rows() -> None:
-    every, small = loading.load("pocket-all"), loading.load("pocket")
+    every, small = suites.load("pocket-all"), suites.load("pocket")
     assert set(every.methods) == {m.name for m in methods.BUILT_IN}
     assert set(small.methods) == {m.name for m in methods.BUILT_IN if m.kind == "paper"}
     for method in methods.BUILT_IN:
@@ -123,7 +125,7 @@ def test_the_whole_comparison_has_every_entry_and_the_small_one_the_papers_rows(
 @pytest.mark.parametrize("name", ["pocket", "pocket-all"])
 def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
     """Each grid has all its trials in the table, and the one marked best is what the suite holds."""
-    loaded = loading.load(name)
+    loaded = suites.load(name)
     with (loading.suite_file(name).with_suffix(".tuning.csv")).open() as f:
         trials = list(csv.DictReader(f))
     for method, grid in loaded.tuning.items():

@@ -17,11 +17,11 @@ from harness.executors.options import Machine
 from harness.models import loading, lora, policy
 from harness.plan import plan as planning
 from harness.store.step import Step, Work
-from harness.suite import loading as harness_suite_loading
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.loop import set_up
 from methods.api import LoRA
+from tests import suites
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.plan.test_plan import TINY
 from tests.harness.train.test_train import CONSTANT, CONTEXT, SETTINGS, equal, inputs, trained
@@ -32,7 +32,7 @@ WITH_LORA = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6, "lora": LORA
 
 
 def plan_of(*overrides: str) -> dict[str, Step]:
-    found = planning.plan(harness_suite_loading.load(TINY, overrides), methods.registry(), Machine())
+    found = planning.plan(suites.load(TINY, overrides), methods.registry(), Machine())
     return {s.label: s for s in found.steps if s.kind == "train"}
 
 

@@ -1,0 +1,226 @@
+"""What a benchmark declares of itself: one folder, and one line in benchmarks/registry.py.
+
+    Benchmark(name="gsm8k-cot", settings=QuestionSettings, metric="accuracy", load=load, unparsed=0.0,
+              presentation=Presentation("GSM8K 0-shot CoT", (Column("accuracy", "GSM8K (%)", "share"),)))
+
+Declarations are data and pure functions; who answers, who judges, and where that runs is the harness's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score
+
+BASELINE = "baseline"  # as a reference: the answers that the benchmark's authors compare with
+Unit = Literal["score", "share", "nats", "tokens", "count"]
+# What a row of judgments.jsonl holds: see harness/evaluate/judgments.py.
+JudgmentRow = Mapping[str, Any]
+
+
+class BenchmarkSettings(BaseModel):
+    """What a suite says of a benchmark: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def judged_by(self) -> str:
+        """Who judged, for the records; "" where nobody did."""
+        return ""
+
+    def reference_answers(self) -> str:
+        """The set of reference answers that a judge is shown, for the records."""
+        return ""
+
+
+class QuestionSettings(BenchmarkSettings):
+    """Questions are put to a model. data: a folder, or "world/..."; None: what `bench data` fetched or added.
+
+    `limit` takes the first questions; max_tokens None is the benchmark's own.
+    """
+
+    data: str | None = None
+    max_tokens: int | None = Field(None, gt=0)
+    limit: int | None = Field(None, gt=0)
+
+
+class JudgedSettings(QuestionSettings):
+    """A judge reads the answers."""
+
+    judge: str = "rule"
+
+    def judged_by(self) -> str:
+        return self.judge
+
+
+class ComparedSettings(JudgedSettings):
+    """A judge compares the answers with those of another row of the table, or of each of several."""
+
+    reference: tuple[str, ...] = Field((BASELINE,), min_length=1)
+
+    @field_validator("reference", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set, pinned by its content. Without those that are `needed` nothing can be run."""
+
+    name: str
+    url: str
+    sha256: str
+    needed: bool = True
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The files of a benchmark under the names that its loader reads, and the licence their homes state."""
+
+    name: str
+    licence: str
+    files: tuple[DataFile, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that the tables show; reports/records/benchmarks.py says what each property means."""
+
+    metric: str
+    title: str
+    unit: Unit
+    best: bool = True
+    aggregate: Literal["mean", "summary"] = "mean"
+    bounds: tuple[str, str] | None = None
+    count: str = ""
+    judged: str = ""
+    parts: str = ""
+    note: str = ""
+    reference_note: str = ""
+    published: Mapping[str, str] = field(default_factory=dict)
+    alignment_tax: Literal["", "gain", "cost"] = ""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks that a benchmark averages over; `subtasks`: beginning of a group's name -> its task."""
+
+    titles: Mapping[str, str] = field(default_factory=dict)
+    subtasks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Summaries by category, drawn as a heat map: "score/writing", "score/math" with prefix "score/"."""
+
+    prefix: str
+    range: tuple[float, float]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """How tables and figures show a benchmark: what a run writes into `benchmarks.json` for the reports."""
+
+    title: str
+    columns: tuple[Column, ...] = ()
+    tasks: Tasks | None = None
+    categories: Categories | None = None
+    length_of: Literal["answer", "prompt"] = "answer"
+    summary_unit: Unit = "share"
+    flags: Mapping[str, str] = field(default_factory=dict)
+    checkpoint_metric: str = ""
+
+
+class TypicalUsage(NamedTuple):
+    """What judging one model takes, measured with upstream's judge: calls and tokens for all questions."""
+
+    questions: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class QuestionSizes(NamedTuple):
+    """Questions, their turns, mean tokens of a turn's prompt, and the most tokens of an answer."""
+
+    questions: int
+    turns: int = 1
+    prompt: int = 100
+    max_tokens: int = 1024
+
+
+EIGHTY_QUESTIONS = QuestionSizes(80)
+MT_BENCH_USAGE = TypicalUsage(80, 160, 130_000, 30_000)
+
+
+class JudgedAnswers(NamedTuple):
+    """The answers of one row as one judge read them, against one reference where the benchmark compares.
+
+    `judge_folder` and `reference_folder` are their names as parts of a path.
+    """
+
+    row: str
+    judge: str
+    reference: str
+    judge_folder: str
+    reference_folder: str
+    questions: list[Question]
+    benchmark: JudgedBenchmark
+    answers: dict[str, Answer]
+    reference_answers: dict[str, Answer]
+    judgments: list[dict[str, Any]]
+
+    def requests(self) -> Iterator[tuple[Question, JudgeRequest | Score, JudgmentRow]]:
+        """What was asked or settled without asking, and the row of judgments.jsonl that came of it."""
+        rows = iter(self.judgments)
+        for q in self.questions:
+            for item in self.benchmark.requests(q, self.answers[q.id], self.reference_answers.get(q.id)):
+                yield q, item, next(rows)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark. `metric` names the value of each record, also of one that says why there is none.
+
+    load            (folder, settings) -> all questions, and how they are asked, judged and added up
+    stored          (folder, settings, model) -> answers that lie in the data; None: it holds none of theirs
+    unparsed        the value of an answer without a verdict; None: it has none, and is counted
+    judging         settings that only judging reads: answers do not depend on them
+    logprobs        whether the verdict is in the log-probs of the judge's first token
+    usage, orders   what judging takes, and how often each pair is shown under these settings
+    comparison      the judge's prompt for any two answers, in both orders, to check judges with
+    export          writes judged answers in the files of the benchmark's own tool
+    defaults        what `bench eval` sets where nothing is said
+    any_model       whether models that were not trained here can be measured
+    likelihoods     whether it needs log-likelihoods of given texts, which endpoints do not give
+    tuning_data     the world's data to choose settings on, for `bench tune`
+    """
+
+    name: str
+    settings: type[BenchmarkSettings]
+    metric: str
+    presentation: Presentation
+    data_set: DataSet | None = None
+    load: Callable[[Path, Any], tuple[list[Question], JudgedBenchmark]] | None = None
+    stored: Callable[[Path, Any, str], Mapping[str, Answer] | None] | None = None
+    unparsed: float | None = None
+    judging: tuple[str, ...] = ()
+    logprobs: bool = False
+    sizes: QuestionSizes = EIGHTY_QUESTIONS
+    usage: TypicalUsage = MT_BENCH_USAGE
+    orders: Callable[[Any], int] = lambda settings: 1
+    comparison: Callable[[], JudgedBenchmark] | None = None
+    export: Callable[[Path, Sequence[JudgedAnswers]], None] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    any_model: bool = True
+    likelihoods: bool = False
+    tuning_data: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge reads its answers."""
+        return issubclass(self.settings, JudgedSettings)

@@ -1,0 +1,121 @@
+"""MT-Bench as the registry has it: settings, data, columns, export."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Unparsed
+from benchmarks.declaration import (
+    BASELINE,
+    MT_BENCH_USAGE,
+    Benchmark,
+    Categories,
+    Column,
+    DataFile,
+    DataSet,
+    JudgedAnswers,
+    JudgedSettings,
+    Presentation,
+    QuestionSizes,
+)
+from benchmarks.mt_bench import benchmark, fastchat_files
+
+FASTCHAT = (
+    "https://raw.githubusercontent.com/lm-sys/FastChat/587d5cfa1609a43d192cedb8441cac3c17db105d/"
+    "fastchat/llm_judge/data"
+)
+SIMPO = (
+    "https://raw.githubusercontent.com/princeton-nlp/SimPO/e36b6d5946a60684e25a908a740a91ae2418903f/"
+    "eval/mt-bench"
+)
+DATA_SET = DataSet(
+    name="mt-bench",
+    licence="Apache-2.0 (lm-sys/FastChat); the SimPO references MIT (princeton-nlp/SimPO)",
+    files=(
+        DataFile(
+            "question.jsonl",
+            f"{FASTCHAT}/mt_bench/question.jsonl",
+            "119565adbab82227089cefdb44c8d7e2cf04dc0a0ec233634c82e7d4e2a944f7",
+        ),
+        DataFile(
+            "judge_prompts.jsonl",
+            f"{FASTCHAT}/judge_prompts.jsonl",
+            "fd283293406d024f44c174b094ef48031d0687a4682fd3a56b29b138f80281b6",
+        ),
+        DataFile(
+            "reference_answer_gpt-4.jsonl",
+            f"{FASTCHAT}/mt_bench/reference_answer/gpt-4.jsonl",
+            "f957a5bc977badb66885ec970e6cd08527845780313f0995764260e5777b9b3f",
+        ),
+        DataFile(
+            "reference_answer_gpt-4-1106-preview_simpo.jsonl",
+            f"{SIMPO}/gpt-4-1106-preview.jsonl",
+            "fe030678a33dbbd3d729e7569375150b8830a53f5b11f820a75b630db317f56f",
+            needed=False,
+        ),
+    ),
+)
+
+
+class MTBenchSettings(JudgedSettings):
+    """references: the set of reference answers that the judge sees in math, reasoning and coding."""
+
+    references: str = benchmark.REFERENCE
+
+    def reference_answers(self) -> str:
+        """The pocket world has a set of its own, without a name."""
+        return "" if (self.data or "").startswith("world/") else self.references
+
+
+def load(folder: Path, settings: MTBenchSettings) -> tuple[list[Question], JudgedBenchmark]:
+    """FastChat's folder as these settings ask for it."""
+    max_tokens = settings.max_tokens or benchmark.MAX_TOKENS
+    return benchmark.load(folder, reference=settings.references, max_tokens=max_tokens)
+
+
+def stored(folder: Path, settings: MTBenchSettings, model: str) -> dict[str, Answer] | None:
+    """A model's answers in FastChat's files; ratings need no baseline, so its authors published none."""
+    return None if model == BASELINE else fastchat_files.read_answers(folder, model)
+
+
+def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
+    """model_answer/ADPA.jsonl and model_judgment/gpt-4_single.jsonl, as FastChat's tools read them."""
+    by_judge: dict[str, list[fastchat_files.Judgment]] = defaultdict(list)
+    for one in judged:
+        fastchat_files.write_answers(out, one.row, one.answers.values())
+        for q, item, row in one.requests():
+            assert isinstance(item, JudgeRequest)
+            value = Unparsed(row["reply"]) if row["value"] is None else float(row["value"])
+            by_judge[one.judge].append(
+                fastchat_files.judgment(one.row, one.judge, q, item, row["reply"], value)
+            )
+    for judge, judgments in by_judge.items():
+        fastchat_files.write_judgments(out, judge, judgments)
+
+
+BENCHMARK = Benchmark(
+    name="mt-bench",
+    settings=MTBenchSettings,
+    metric="score",
+    presentation=Presentation(
+        title="MT-Bench",
+        columns=(
+            Column(
+                "score",
+                "MT-Bench",
+                "score",
+                published={"adpa": "mt_bench", "pad": "mt_bench"},
+                alignment_tax="gain",
+            ),
+        ),
+        categories=Categories("score/", (1.0, 10.0), "mean of both turns, 1-10"),
+        summary_unit="score",
+    ),
+    data_set=DATA_SET,
+    load=load,
+    stored=stored,
+    judging=("references",),
+    sizes=QuestionSizes(80, turns=2, prompt=100, max_tokens=benchmark.MAX_TOKENS),
+    usage=MT_BENCH_USAGE,
+    export=export,
+)

@@ -1,0 +1,43 @@
+"""Python files of the user's own: those named by --method-file, --benchmark-file and --judge-file."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from harness.common.files import sha256
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) -> tuple[S | T, ...]:
+    """Every object of these types that a file defines at its top level; none without a file.
+
+    `wanted` says what was looked for, where the file defines none. The module's name holds a hash of the
+    file: what is pickled in one process is found in another, and an edited file is read anew.
+    """
+    if path is None:
+        return ()
+    if not Path(path).is_file():
+        raise ValueError(f"no file {path}; it should define {wanted}")
+    name = f"bench_extension_{digest(path)}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ValueError(f"{path}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as e:  # whatever a user's file raises is theirs to read, in one line
+            raise ValueError(f"{path}: {type(e).__name__}: {e}") from e
+        sys.modules[name] = module
+    found = tuple(value for value in vars(sys.modules[name]).values() if isinstance(value, kinds))
+    if not found:
+        raise ValueError(f"{path}: defines no {wanted}")
+    return found
+
+
+def digest(path: str) -> str:
+    """A hash of the file: part of the identity of what it makes."""
+    return sha256(Path(path))[:12]

@@ -1,0 +1,26 @@
+"""What judging a row takes, by the typical usage that each benchmark declares."""
+
+import pytest
+
+from harness.endpoints.prices import Usage
+from harness.evaluate import registry
+from harness.forecast.judging_estimate import usage_of
+from harness.suite.benchmarks import benchmarks_of
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("mt-bench", {}, Usage(160, 130_000, 30_000)),
+        ("mt-bench", {"limit": 8}, Usage(16, 13_000, 3_000)),
+        ("alpaca-eval-2", {"limit": 1_610}, Usage(1_610, 2_000_000, 1_610)),
+        ("alpaca-eval", {"order": "random"}, Usage(805, 376_000, 23_700)),
+        ("alpaca-eval", {"order": "both"}, Usage(1_610, 752_000, 47_400)),
+        ("rule", {"limit": 80}, Usage(160, 130_000, 30_000)),
+    ],
+)
+def test_typical_usage_is_in_proportion_to_questions_and_orders(
+    name: str, settings: dict[str, object], expected: Usage
+) -> None:
+    raw = {name: {"data": "nowhere", **settings}}
+    assert usage_of(benchmarks_of(raw, registry.known().benchmarks, "").chosen[name]) == expected
