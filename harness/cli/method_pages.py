@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 import methods
-from harness.common.text import slug
+from harness.common.text import aligned, slug
 from harness.suite import method_file as extension
 from methods.api import Method, Needs, Reads
 
@@ -59,14 +59,10 @@ def needs_line(method: Method) -> str:
 
 
 def listing(known: Iterable[Method]) -> str:
-    """All methods as aligned lines: name, kind, cost class, what is read, paper."""
-    rows = [("method", "kind", "cost", "reads", "paper")]
-    rows += [(m.name, m.kind, cost(m), needs_line(m), m.paper) for m in known]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = []
-    for name, kind, price, reads, paper in rows:
-        lines.append(f"{name:{widths[0]}}  {kind:{widths[1]}}  {price:{widths[2]}}  {reads}; {paper}")
-    return "\n".join(lines)
+    """All methods, a line each: name, kind, cost class, what is read, paper."""
+    rows = [("method", "kind", "cost", "reads; paper")]
+    rows += [(m.name, m.kind, cost(m), f"{needs_line(m)}; {m.paper}") for m in known]
+    return "\n".join(aligned(rows))
 
 
 def page(method: Method) -> str:

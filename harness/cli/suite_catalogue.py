@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from harness.common.text import aligned
 from harness.evaluate import registry
 from harness.suite import loading
 from harness.suite.schema import row_count
@@ -35,13 +36,9 @@ def listing() -> str:
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
         rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.named())))
         about.append(_first_sentence(path))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines = []
-    for (name, *numbers, benchmarks), said in zip(rows, about, strict=True):
-        aligned = (f"{number:>{width}}" for number, width in zip(numbers, widths[1:-1], strict=True))
-        lines.append("  ".join([f"{name:{widths[0]}}", *aligned, benchmarks]))
-        lines += [f"{'':{widths[0]}}  {said}"] if said else []
-    return "\n".join(lines)
+    indent = " " * (max(len(row[0]) for row in rows) + 2)
+    lines = zip(aligned(rows, numbers=range(1, len(HEAD) - 1)), about, strict=True)
+    return "\n".join(f"{line}\n{indent}{sentence}" if sentence else line for line, sentence in lines)
 
 
 def page(name: str) -> str:

@@ -1,6 +1,26 @@
-"""Names from outside as parts of file names and of steps' folders."""
+"""Text for people and for file names."""
+
+from collections.abc import Collection, Sequence
 
 
 def slug(label: str) -> str:
+    """A name from outside as part of a file name: lower case, its other characters as single hyphens."""
     kept = "".join(c if c.isalnum() or c in "+." else "-" for c in label.lower())
     return "-".join(filter(None, kept.split("-")))
+
+
+def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> list[str]:
+    """Rows as lines, cells below each other; those of the columns `numbers` end at one place."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in range(len(rows[0])):
+        table.add_column(justify="right" if column in numbers else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(width=10_000, color_system=None)  # of a pipe too: nothing is cut
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.common.text import aligned
 from harness.forecast.cost import Cost
 from harness.forecast.forecast import Forecast
 from harness.store.provenance import reason_to_run
@@ -68,7 +69,7 @@ def by_kind(found: Forecast) -> list[str]:
     for name, group in (*groups.items(), ("all", list(steps)), ("to do", todo)):
         counts = str(len(group)), str(sum(s.id in found.todo for s in group))
         rows.append((name, *counts, *_cells(total(found, group))))
-    return aligned(rows)
+    return _table(rows)
 
 
 def _cells(x: Total) -> tuple[str, ...]:
@@ -136,19 +137,6 @@ def _assumed(costs: Mapping[str, Cost]) -> Iterator[str]:
         yield "  ~ rests on what is assumed, in so many steps:"
     for note, count in notes.items():
         yield f"      {note} ({count})"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(
-            f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def power(flops: float) -> str:
@@ -238,8 +226,12 @@ def checked(found: Forecast, store: Store) -> Iterator[str]:
             )
         )
     yield "estimated against recorded, of the steps that are done:"
-    yield from aligned(rows)
+    yield from _table(rows)
 
 
 def _ratio(estimated: float, recorded: float) -> str:
     return f"{estimated / recorded:.2f}" if recorded and estimated else ""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned(rows, numbers=range(1, len(rows[0])))]

@@ -5,8 +5,10 @@ a terminal.
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.executors.scheduler import Watcher
@@ -14,7 +16,8 @@ from harness.store.step import Step
 from harness.store.store import Store
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
+    from rich.progress import TaskID
 
 NAMED = 3  # running steps that the caption names
 
@@ -46,20 +49,24 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A table of the line: per kind of step how many are done, how many run and since when, the time left."""
+    """A bar per kind of step with the seconds since it began to run; below, the steps that run and the time
+    left.
+    """
 
     def __init__(self, steps: Sequence[Step], waiting: Sequence[Step], store: Store) -> None:
-        from rich.console import Console
-        from rich.live import Live as RichLive
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
-        self.kinds = list(dict.fromkeys(s.kind for s in steps))
-        self.total = {k: sum(s.kind == k for s in steps) for k in self.kinds}
-        self.left = {k: sum(s.kind == k for s in waiting) for k in self.kinds}
-        self.spent: dict[str, list[float]] = {
-            k: [float(r["seconds"]) for r in store.records(k)] for k in self.kinds
-        }
+        columns = "{task.description}", MofNCompleteColumn(), BarColumn(20), "{task.fields[seconds]}"
+        self.bars = Progress(*columns)
+        self.tasks: dict[str, TaskID] = {}
+        self.seconds: dict[str, list[float]] = {}  # of finished steps, by kind
+        for kind, total in Counter(s.kind for s in steps).items():
+            done = total - sum(s.kind == kind for s in waiting)
+            self.tasks[kind] = self.bars.add_task(kind, total=total, completed=done, seconds="")
+            self.seconds[kind] = [float(r["seconds"]) for r in store.records(kind)]
         self.running: dict[str, tuple[Step, float]] = {}  # by id, with when it began
-        self.live = RichLive(get_renderable=self.table, console=Console(), refresh_per_second=4)
+        self.live = Live(get_renderable=self.view, refresh_per_second=4)
 
     def begin(self, step: Step) -> None:
         """Show the step as running."""
@@ -67,45 +74,41 @@ class LiveProgress:
 
     def end(self, step: Step, seconds: float) -> None:
         """Count the step."""
-        self.spent[step.kind].append(seconds)
+        self.seconds[step.kind].append(seconds)
         self.done_elsewhere(step)
 
     def done_elsewhere(self, step: Step) -> None:
         """Count the step, whose seconds are not known here."""
         self.running.pop(step.id, None)
-        self.left[step.kind] -= 1
+        self.bars.advance(self.tasks[step.kind])
 
     def failed(self, step: Step, fault: str) -> None:
-        """Print the fault above the table; the step stays undone."""
+        """Print the fault above the bars; the step stays undone."""
         self.running.pop(step.id, None)
         self.live.console.print(f"FAILED {step.label}: {fault}", markup=False)
 
-    def table(self) -> "Table":
+    def view(self) -> "Group":
         """The picture of this moment."""
-        from rich.table import Table
+        from rich.console import Group
+        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False)
-        for title in ("step", "done", "", "seconds"):
-            table.add_column(title, justify="right" if title == "seconds" else "left")
-        running = list(self.running.values())
-        for kind in self.kinds:
-            done, total = self.total[kind] - self.left[kind], self.total[kind]
-            bar = "#" * round(20 * done / total) + "." * (20 - round(20 * done / total))
-            since = [began for step, began in running if step.kind == kind]
-            seconds = f"{time.perf_counter() - min(since):.0f}" if since else ""
-            table.add_row(kind, f"{done}/{total}", bar, seconds)
-        labels = [step.label for step, _ in running]
+        for kind, task in self.tasks.items():
+            since = [began for step, began in self.running.values() if step.kind == kind]
+            seconds = f"{time.perf_counter() - min(since):.0f} s" if since else ""
+            self.bars.update(task, seconds=seconds)
+        labels = [step.label for step, _ in self.running.values()]
         more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-        table.caption_justify = "left"
-        table.caption = f"{', '.join(labels[:NAMED])}{more}; {self._time_left(len(labels))}"
-        return table
+        return Group(self.bars, Text(f"{', '.join(labels[:NAMED])}{more}; {self._time_left()}"))
 
-    def _time_left(self, at_once: int) -> str:
-        waiting = {k: n for k, n in self.left.items() if n}
-        if any(not self.spent[k] for k in waiting):
+    def _time_left(self) -> str:
+        """By the mean of the finished steps of each kind: one step in ten may take most of a plan's time, so
+        rich's estimate from the speed of counting would be far off.
+        """
+        waiting = {task.description: task.remaining or 0 for task in self.bars.tasks if task.remaining}
+        if any(not self.seconds[kind] for kind in waiting):
             return "time left: not known yet"
-        seconds = sum(n * sum(self.spent[k]) / len(self.spent[k]) for k, n in waiting.items())
-        seconds /= max(at_once, 1)
+        seconds = sum(n * fmean(self.seconds[kind]) for kind, n in waiting.items())
+        seconds /= max(len(self.running), 1)
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.common.files import read_json_lines, sha256
 from harness.common.suggest import nearest
+from harness.common.text import aligned
 from harness.store.locks import RUN
 from harness.store.store import KEPT, PARTIAL, RECORD, Store
 
@@ -56,7 +57,7 @@ def artifacts(store: Store) -> list[Artifact]:
 
 
 def listing(store: Store) -> str:
-    """An aligned line for each artifact: kind, name, size, age, how many others stand on it, label."""
+    """A line for each artifact: kind, name, size, age, how many others stand on it, label."""
     known = artifacts(store)
     users: dict[str, int] = defaultdict(int)
     for one in known:
@@ -69,12 +70,9 @@ def listing(store: Store) -> str:
         total += size
         name = (one.folder.parent.name, one.folder.name, _bytes(size), _age(age))
         rows.append((*name, str(users[one.id] or "-"), one.label))
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    lines = [
-        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row[:5], widths, strict=True)), row[5]])
-        for row in rows
-    ]
-    return "\n".join([*lines, f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}"])
+    return "\n".join(
+        [*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}"]
+    )
 
 
 def damaged(store: Store) -> Iterator[str]:

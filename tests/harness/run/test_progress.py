@@ -20,7 +20,7 @@ STEPS = [of("train", "A"), of("train", "B"), of("train", "C"), of("answers", "D"
 
 def shown(live: LiveProgress) -> str:
     console = Console(file=io.StringIO(), width=100)
-    console.print(live.table())
+    console.print(live.view())
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -40,7 +40,7 @@ def test_the_view_counts_what_is_done_and_names_what_runs(tmp_path: Path) -> Non
 
 def test_the_time_left_is_shared_by_the_steps_that_run_at_once(tmp_path: Path) -> None:
     live = LiveProgress(STEPS, STEPS[:3], Store(tmp_path))
-    live.spent["train"] = [60.0]
+    live.seconds["train"] = [60.0]
     for running, told in ((1, "about 3 min left"), (2, "about 90 s left"), (3, "about 60 s left")):
         live.begin(STEPS[running - 1])
         assert told in shown(live)
