@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -44,8 +45,17 @@ PRELOADED = (
     "harness.signals.stored",
     "harness.train.step",
 )
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(list(PRELOADED))
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(list(PRELOADED))
+
+
+def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
+    """Start a process that calls a function of a module."""
+    process = _FORKS.Process(target=function, args=arguments)
+    with mock.patch.dict(os.environ, ENV):  # what the fork server is started with, if this is the first
+        quiet_libraries()
+        process.start()
+    return process
 
 
 @dataclass(frozen=True)
@@ -68,10 +78,8 @@ class Running:
         self.process.join(SECONDS)
         if (code := self.process.exitcode) is None:
             self.process.kill()
-            raise TimeoutError(f"{self.process.name}: {self.out.read_text()}{self.err.read_text()}")
-        return subprocess.CompletedProcess(
-            self.process.name, code, self.out.read_text(), self.err.read_text()
-        )
+            raise TimeoutError(self.out.read_text() + self.err.read_text())
+        return subprocess.CompletedProcess("bench", code, self.out.read_text(), self.err.read_text())
 
 
 def start(*words: str, folder: Path, cwd: Path = ROOT, **env: str) -> Running:
@@ -80,11 +88,7 @@ def start(*words: str, folder: Path, cwd: Path = ROOT, **env: str) -> Running:
     for path in outputs:
         path.touch()
     arguments = (words, cwd, {**ENV, **env}, *outputs)
-    process = _forks.Process(target=_main, args=arguments, name=" ".join(words))
-    with mock.patch.dict(os.environ, ENV):  # what the fork server is started with, if this is the first
-        quiet_libraries()
-        process.start()
-    return Running(process, *outputs)
+    return Running(forked(_main, *arguments), *outputs)
 
 
 def bench(*words: str, cwd: Path = ROOT, **env: str) -> "subprocess.CompletedProcess[str]":

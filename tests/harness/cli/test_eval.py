@@ -163,13 +163,21 @@ def test_a_second_run_asks_nothing(world: Path, judge: Running, finished: Path) 
     assert len(judge.requests()) == asked
 
 
+@pytest.mark.parametrize(
+    "benchmarks", ["gsm8k-cot,openllm", pytest.param(ALL, marks=pytest.mark.slow)], ids=["two", "all"]
+)
 def test_two_workers_give_the_bytes_of_one(
-    world: Path, judge: Running, finished: Path, tmp_path: Path
+    world: Path, judge: Running, finished: Path, tmp_path: Path, benchmarks: str
 ) -> None:
-    done = bench(*words(world, judge, tmp_path), "--workers=2")
+    """Of answers that are decoded and of likelihoods; each model's workers are started for each benchmark."""
+    done = bench(*words(world, judge, tmp_path, benchmarks), "--workers=2")
     assert done.returncode == 0, done.stderr
-    for name in DETERMINISTIC:
-        assert (tmp_path / "e" / name).read_bytes() == (finished / "e" / name).read_bytes()
+    for name in ("results", "summaries", "judging"):
+        of_one = [r for r in rows(finished, name) if r["benchmark"] in benchmarks.split(",")]
+        assert rows(tmp_path, name) == of_one
+    if benchmarks == ALL:
+        for file in DETERMINISTIC:
+            assert (tmp_path / "e" / file).read_bytes() == (finished / "e" / file).read_bytes()
 
 
 def test_another_judge_needs_no_new_answers(world: Path, judge: Running, finished: Path) -> None:

@@ -2,12 +2,9 @@
 from the cache, and after a kill."""
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,8 +21,8 @@ from benchmarks.openllm.evaluate import TaskResult, evaluate
 from harness.evaluate.lm_eval_model import PooledLM, likelihood_batches
 from harness.models import worker_pool
 from harness.models.worker_pool import Pool
+from tests.bench_command import forked
 from tests.benchmarks.openllm.leaderboard_rows import data_folder, hub_folder, plain, reader_folder
-from tests.paths import ROOT
 
 TASKS = {
     "arc_challenge": 25,
@@ -172,24 +169,13 @@ def test_what_is_kept_is_for_one_dtype_batch_size_and_template(world: World) -> 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(alone: Run, world: World, tmp_path: Path) -> None:
     """SIGKILL once two batches are on the disk, in the middle of a task."""
-    script = (
-        "import sys; from pathlib import Path; import tests.harness.evaluate.test_lm_eval_model as t\n"
-        "if __name__ == '__main__':\n"
-        "    world = t.World(*map(Path, sys.argv[1:4]))\n"
-        "    t.measured(t.Pool(world.model), world, Path(sys.argv[4]), t.KILLED)\n"
-    )
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    run = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, world), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    run = forked(measured, Pool(world.model), world, tmp_path, KILLED)
     while sum(file.read_text().count("\n") for file in tmp_path.rglob("*.jsonl")) < 2:
-        assert run.poll() is None
+        assert run.exitcode is None
         time.sleep(0.01)
     run.kill()
-    assert run.wait() == -signal.SIGKILL
+    run.join()
+    assert run.exitcode == -signal.SIGKILL
     found = measured(Pool(world.model), world, tmp_path, KILLED)
     assert found.results == [r for r in alone.results if r.task in KILLED]
     assert found.lm.kept >= 2 and found.lm.computed > 0

@@ -190,6 +190,7 @@ def small(runs: Path, *words: str) -> dict[str, bytes]:
     return {name: (runs / "tiny" / name).read_bytes() for name in FILES}
 
 
+@pytest.mark.slow  # Ray's start takes longest; the test above stays
 def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_two: Executor) -> None:
     """Byte for byte, of a line from the world to judgments of a trained student."""
     small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]

@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +19,8 @@ from harness.store import append_log
 from harness.store.append_log import AppendOnlyLog
 from harness.store.step import Step, Work
 from harness.store.store import RECORD, Store
+from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
-from tests.paths import ROOT
 
 
 def make_model(work: Work) -> dict[str, Any]:
@@ -66,25 +64,25 @@ TOP = step(
 )
 
 
+def made_without_delay(root: Path, wanted: Step) -> None:
+    """The step, each line of which is on the disk at once."""
+    append_log.FLUSH_SECONDS = 0.0
+    Store(root).make(wanted)
+
+
 def killed(root: Path, wanted: Step, enough: Callable[[Path], bool]) -> Path:
     """The folder that a step left: killed in a process of its own once there is `enough` on the disk."""
     store = Store(root)
     for source in wanted.sources.values():
         store.make(source)
-    name = "ROLLOUTS" if wanted is ROLLOUTS else "TOP"
-    code = (
-        "from pathlib import Path\nfrom harness.store import append_log\n"
-        "from harness.store.store import Store\n"
-        f"from tests.harness.store.test_append_log import {name}\n"
-        f"append_log.FLUSH_SECONDS = 0.0\nStore(Path({str(root)!r})).make({name})"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    child = forked(made_without_delay, root, wanted)
     left = root / "unfinished" / wanted.id
     while not enough(left):
-        assert child.poll() is None, "it ended before it was killed"
+        assert child.exitcode is None, "it ended before it was killed"
         time.sleep(0.002)
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    child.kill()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     return left
 
 

@@ -5,28 +5,23 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401  (once, not in each process)
 
 from harness.executors.options import CheckpointInterval
 from harness.store.step import Work
 from harness.train import checkpoints
 from harness.train import step as train
 from harness.train.checkpoints import states
-from tests.bench_command import ENV
+from tests.bench_command import forked, start
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_online import SETTINGS as ONLINE
 from tests.harness.train.test_train import CONTEXT, inputs
-from tests.paths import ROOT
 
 TRAINING = {"lr": 3e-3, "epochs": 20, "batch_size": 4}
 RESULTS = ("model.safetensors", "metrics.jsonl", "training.json")
@@ -38,8 +33,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "GKD": {},
 }
 IN_CI = ("DPO", "DPPO[token]")
-FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["harness.train.step", "tests.harness.train.test_checkpoints"])
 
 
 def work_of(
@@ -77,12 +70,6 @@ def run(work: Work) -> None:
     (work.out / "measured.json").write_text(json.dumps(train.run(work)))
 
 
-def started(work: Work) -> Any:
-    process = FORKS.Process(target=run, args=(work,))
-    process.start()
-    return process
-
-
 def last(folder: Path | None) -> int:
     assert folder
     found = states(folder)
@@ -91,7 +78,7 @@ def last(folder: Path | None) -> int:
 
 def killed_after(work: Work, steps: int, wait: float) -> None:
     """SIGKILL some moment after the checkpoint of a step was written, whatever the training does then."""
-    process = started(work)
+    process = forked(run, work)
     while last(work.kept) < steps:
         assert process.exitcode is None, f"it ended with {process.exitcode} before step {steps}"
         time.sleep(0.001)
@@ -103,7 +90,7 @@ def killed_after(work: Work, steps: int, wait: float) -> None:
 
 def undisturbed(folder: Path, method: str) -> Work:
     work = work_of(folder, method, "undisturbed", checkpoint_every="1000")
-    process = started(work)
+    process = forked(run, work)
     process.join()
     assert process.exitcode == 0 and not states(work.kept or folder)
     return work
@@ -132,7 +119,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path, met
         assert least <= reached < 60
         for path in [p for p in work.out.iterdir() if p.is_file()]:
             path.unlink()
-    process = started(work)
+    process = forked(run, work)
     process.join()
     assert process.exitcode == 0 and reached >= 36
     same(whole, work)
@@ -147,7 +134,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     (torn / "model.safetensors").write_bytes(b"torn")
     before = last(work.kept)
     assert before >= 10
-    process = started(work)
+    process = forked(run, work)
     process.join()
     assert process.exitcode == 0
     same(undisturbed(tmp_path, "DPO"), work)
@@ -167,13 +154,12 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -
     work = work_of(tmp_path, "DPO", "full")
     killed_after(work, 10, 0.0)
     before = last(work.kept)
-    process = FORKS.Process(target=limited, args=(work,))
-    process.start()
+    process = forked(limited, work)
     process.join()
     assert "a checkpoint could not be written" in (work.out / "told").read_text()
     assert last(work.kept) == before
     (work.out / "told").unlink()
-    process = started(work)
+    process = forked(run, work)
     process.join()
     same(undisturbed(tmp_path, "DPO"), work)
 
@@ -226,19 +212,17 @@ def test_a_run_that_gets_sigterm_writes_a_checkpoint_and_asks_to_be_started_agai
     """SIGTERM to `bench run` in the teacher's longest stage: one line, code 75, and a checkpoint."""
     words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
-    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
-    told = subprocess.PIPE
-    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    running = start(*words, folder=tmp_path)
     metrics: list[Path] = []
     while not metrics or len(metrics[0].read_text().splitlines()) < 3:  # short trainings write one line
-        assert child.poll() is None, child.communicate()
+        assert running.process.exitcode is None, running.ended()
         time.sleep(0.01)
         metrics = list(tmp_path.glob("store/partial/*/metrics.jsonl"))
-    child.send_signal(signal.SIGTERM)
-    _, errors = child.communicate(timeout=60)
+    running.process.terminate()
+    stopped = running.ended()
 
-    assert child.returncode == 75, errors
+    assert stopped.returncode == 75, stopped.stderr
     (state,) = tmp_path.glob("store/unfinished/*/state-*")
     step = state.name.removeprefix("state-")
-    assert errors.strip() == f"bench: stopped by SIGTERM after step {step}; the same command goes on"
+    assert stopped.stderr.strip() == f"bench: stopped by SIGTERM after step {step}; the same command goes on"
     assert not list(tmp_path.glob("store/partial/*"))

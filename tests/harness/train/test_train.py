@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from harness.store.step import Work
 from harness.train import step as train
 from harness.train.examples import orders
 from methods.api import Training
+from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.test_signals import stored
-from tests.paths import ROOT
 
 SETTINGS = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6}, "seed": 0, "precision": "no"}
 CONTEXT = {
@@ -158,39 +156,28 @@ def test_published_training_has_every_field_that_the_loop_reads() -> None:
     assert set(SETTINGS["training"]) <= set(Training.__dataclass_fields__)  # type: ignore[call-overload]
 
 
+def trained_as_one_of_two(rank: int, port: int, given: dict[str, Path], folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_PORT": str(port)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+    out = folder / f"rank {rank}"
+    out.mkdir()
+    told = {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": 2}
+    train.run(Work(told, given, out, {**CONTEXT, "method": "DPO", "tokens": 60}))
+
+
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """Gradients are synchronised: float32 sums in another order differ by 1e-7 a step, AdamW amplifies the
     small.
     """
     given = inputs(tmp_path)
     alone = trained(tmp_path / "alone", given, {})
-    script = tmp_path / "rank.py"
-    script.write_text(
-        "import json, sys\nfrom pathlib import Path\nfrom tests.harness.train.test_train import *\n"
-        "given = {k: Path(v) for k, v in json.loads(sys.argv[1]).items()}\n"
-        "out = Path(sys.argv[2]); out.mkdir()\n"
-        "told = {**SETTINGS, 'hp': {'beta': 0.5}, 'checkpoints': 2}\n"
-        "train.run(Work(told, given, out, {**CONTEXT, 'method': 'DPO', 'tokens': 60}))\n"
-    )
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    root = ROOT
-    paths = json.dumps({k: str(v) for k, v in given.items()})
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), paths, str(tmp_path / f"rank {r}")],
-            env={
-                **os.environ,
-                **{"RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": "2", "MASTER_PORT": str(port)},
-                **{"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-                "PYTHONPATH": str(root),
-            },
-            cwd=root,
-        )
-        for r in range(2)
-    ]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    ranks = [forked(trained_as_one_of_two, rank, port, given, tmp_path) for rank in range(2)]
+    for rank in ranks:
+        rank.join(120)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
 
     assert not list((tmp_path / "rank 1").iterdir()), "one process writes, the folder is everyone's"
     assert {p.name for p in (tmp_path / "rank 0" / "checkpoints").iterdir()} == {"1", "2"}
