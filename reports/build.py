@@ -1,5 +1,6 @@
 """A run as its rows: read from its folder, and made into every table in every format.
 
+    runs/pocket/benchmarks.json                   what the run's benchmarks are
     runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
     runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
     runs/pocket/tables/main.md  main.csv  main.tex  ...
@@ -38,7 +39,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         trained = {t.method for t in own.trained}
-        groups = grouped(own.measured)
+        groups = grouped(own.measured, rows.benchmarks)
         main = main_tables(groups, names, summaries=own.summed, checks=own.checks)
         found = {
             "main": main,
@@ -49,7 +50,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "cost": cost_tables(own.paid, names),
             "judging": judging_tables(own.judging, names),
             "training": training_tables(own.trained, [m for m in names if m in trained]),
-            "summaries": summary_tables(own.summed, names) if wide else [],
+            "summaries": summary_tables(own.summed, names, rows.benchmarks) if wide else [],
             "quality": quality_tables(groups, own.paid, names, own.judging),
         }
         for name, tables in found.items():
@@ -65,20 +66,20 @@ def _baseline(methods: Sequence[str]) -> str:
 
 def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
-    methods = rows.methods().items()
-    return [t for pair, names in methods for t in beside_tables(rows.of(pair).measured, names)]
+    groups = {pair: grouped(rows.of(pair).measured, rows.benchmarks) for pair in rows.methods()}
+    return [t for pair, names in rows.methods().items() for t in beside_tables(groups[pair], names)]
 
 
 def compared(rows: Rows, baseline: str) -> list[Table]:
     """Every method against `baseline`, benchmark by benchmark; ValueError where no pair has that row."""
     methods = rows.methods()
     check_row(baseline, list(dict.fromkeys(m for names in methods.values() for m in names)))
-    found = {pair: names for pair, names in methods.items() if baseline in names}
-    return [
-        table
-        for pair, names in found.items()
-        for table in comparison_tables(rows.of(pair).measured, names, baseline)
-    ]
+    tables = []
+    for pair, names in methods.items():
+        if baseline in names:
+            groups = grouped(rows.of(pair).measured, rows.benchmarks)
+            tables += comparison_tables(groups, names, baseline)
+    return tables
 
 
 def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:

@@ -96,4 +96,5 @@ GRANULARITY: Mapping[str, Granularity] = {
 
 Q_VARIANTS: Mapping[str, float] = {"Q-argmax KD": 41.8, "Q-softmax KD": 28.2, "ADPA": 50.0}
 
+PAD_NUMBERS = ("lc_win_rate", "win_rate", "arena_hard", "mt_bench", "gsm8k")  # in the paper's order
 PAD_LC: Mapping[str, float] = {"DPO": 43.77, "SimPO": 44.94, "PAD": 45.73}

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.tables.table import Cell, Mark, Table, Unit
+from reports.records.benchmarks import Unit
+from reports.tables.table import Cell, Mark, Table
 
 if TYPE_CHECKING:
     from rich.console import Console

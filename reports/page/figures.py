@@ -3,7 +3,7 @@
 Every figure is SVG with text as text; a mark's name and numbers are its aria-label.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from reports.page.table_views import CellView, RowView, TableView
 from reports.page.vega import ACCENT, FAINT, INK, PAPER, STUDENT_INK, Spec, inks, names, quantity, svg
+from reports.records.benchmarks import DEFAULT, Benchmarks
 from reports.records.rows import Record, Summary, Training
 from reports.tables.table import STUDENT, TEACHER, Column
 
@@ -168,63 +169,68 @@ def _dumbbell(
     return svg({"height": {"step": ROW}, "layer": layers})
 
 
-def curves(measured: Iterable[Record], methods: Sequence[str]) -> list[Figure]:
-    """The mean reward of each method's checkpoints over its optimizer steps; all share one scale."""
-    found: dict[str, dict[int, list[float]]] = {}
+def curves(
+    measured: Iterable[Record], methods: Sequence[str], benchmarks: Benchmarks = DEFAULT
+) -> list[Figure]:
+    """The mean reward of each method's checkpoints over its optimizer steps, all on one scale."""
+    metrics = {b.name: b.checkpoint_metric for b in benchmarks if b.checkpoint_metric}
+    values: dict[str, dict[str, dict[int, list[float]]]] = {name: {} for name in metrics}
     for r in measured:
-        if r.metric == "checkpoint_reward" and r.value is not None:
-            found.setdefault(r.method, {}).setdefault(int(r.group), []).append(r.value)
-    means = {m: {s: fsum(sorted(v)) / len(v) for s, v in sorted(by.items())} for m, by in found.items()}
-    every = [v for by in means.values() for v in by.values()]
+        if r.metric == metrics.get(r.benchmark) and r.value is not None:
+            values[r.benchmark].setdefault(r.method, {}).setdefault(int(r.group), []).append(r.value)
     figures = []
-    for method in (m for m in methods if m in means):
-        values = [
-            {"step": s, "reward": v, "told": f"{method}, step {s:,}: {v:.2f}"}
-            for s, v in means[method].items()
-        ]
-        y = quantity("reward", scale={"domain": domain(every), "nice": False}, axis={"tickCount": 4})
-        mark = {
-            "type": "line",
-            "color": ACCENT,
-            "strokeWidth": 2,
-            "point": {"size": 40, "filled": True},
+    for name, by_method in values.items():
+        means = {
+            m: {step: fsum(sorted(v)) / len(v) for step, v in sorted(by_step.items())}
+            for m, by_step in by_method.items()
         }
-        encoding = {
-            "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
-            "y": y,
-            "description": {"field": "told"},
-        }
-        figures.append(
-            Figure(method, svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding}))
-        )
+        every = [v for by_step in means.values() for v in by_step.values()]
+        where = f", {benchmarks.get(name).title}" if sum(map(bool, values.values())) > 1 else ""
+        figures += [Figure(m + where, _curve(m, means[m], every)) for m in methods if m in means]
     return figures
 
 
-def categories(summed: Iterable[Summary], methods: Sequence[str]) -> list[Figure]:
-    """MT-Bench by category, a mean over seeds: the darker, the higher."""
-    found: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = {}
-    for s in summed:
-        if s.benchmark == "mt-bench" and s.metric.startswith("score/"):
-            of = found.setdefault((s.dataset, s.judge), {})
-            of.setdefault((s.method, s.metric.removeprefix("score/")), []).append(s.value)
+def _curve(method: str, rewards: Mapping[int, float], every: Sequence[float]) -> Markup:
+    """One method's rewards by optimizer step, on the scale of every method's."""
+    values = [{"step": s, "reward": v, "told": f"{method}, step {s:,}: {v:.2f}"} for s, v in rewards.items()]
+    mark = {"type": "line", "color": ACCENT, "strokeWidth": 2, "point": {"size": 40, "filled": True}}
+    encoding = {
+        "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
+        "y": quantity("reward", scale={"domain": domain(every), "nice": False}, axis={"tickCount": 4}),
+        "description": {"field": "told"},
+    }
+    return svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding})
+
+
+def categories(
+    summaries: Iterable[Summary], methods: Sequence[str], benchmarks: Benchmarks = DEFAULT
+) -> list[Figure]:
+    """Benchmarks by category, means over seeds: the darker, the higher."""
+    numbers: dict[str, dict[tuple[str, str], dict[tuple[str, str], list[float]]]] = {}
+    for s in summaries:
+        declared = benchmarks.get(s.benchmark).categories
+        if declared and s.metric.startswith(declared.prefix):
+            cells = numbers.setdefault(s.benchmark, {}).setdefault((s.dataset, s.judge), {})
+            cells.setdefault((s.method, s.metric.removeprefix(declared.prefix)), []).append(s.value)
     figures = []
-    for (dataset, judge), cells in sorted(found.items()):
-        values = []
-        for (method, category), scores in sorted(cells.items()):
-            mean = fsum(sorted(scores)) / len(scores)
-            told = f"{method}, {category}: {mean:.2f}"
-            values.append(
-                {"method": method, "category": category, "mean": mean, "text": f"{mean:.1f}", "told": told}
-            )
-        where = [dataset] * (len({d for d, _ in found}) > 1) + [f"judge {judge}"] * (
-            len({j for _, j in found}) > 1
-        )
-        title = ", ".join(["MT-Bench by category", *where])
-        figures.append(Figure(title, _heat(values, methods), "mean of both turns, 1-10"))
+    for benchmark in (b for b in benchmarks if b.name in numbers):
+        assert benchmark.categories
+        variants = numbers[benchmark.name]
+        sets, judges = ({key[at] for key in variants} for at in (0, 1))
+        for (dataset, judge), cells in sorted(variants.items()):
+            values = []
+            for (method, category), scores in sorted(cells.items()):
+                mean = fsum(sorted(scores)) / len(scores)
+                value = {"method": method, "category": category, "mean": mean, "text": f"{mean:.1f}"}
+                values.append(value | {"told": f"{method}, {category}: {mean:.2f}"})
+            where = [dataset] * (len(sets) > 1) + [f"judge {judge}"] * (len(judges) > 1)
+            title = ", ".join([f"{benchmark.title} by category", *where])
+            drawn = _heat(values, methods, benchmark.categories.range)
+            figures.append(Figure(title, drawn, benchmark.categories.note))
     return figures
 
 
-def _heat(values: Sequence[dict[str, object]], methods: Sequence[str]) -> Markup:
+def _heat(values: Sequence[dict[str, object]], methods: Sequence[str], span: tuple[float, float]) -> Markup:
     x = {
         "field": "category",
         "type": "nominal",
@@ -237,7 +243,7 @@ def _heat(values: Sequence[dict[str, object]], methods: Sequence[str]) -> Markup
         "field": "mean",
         "type": "quantitative",
         "legend": None,
-        "scale": {"domain": [1, 10], "range": [0.03, 0.5]},
+        "scale": {"domain": list(span), "range": [0.03, 0.5]},
     }
     cell = {"type": "rect", "color": ACCENT, "cornerRadius": 2}
     layers: list[Spec] = [

@@ -21,6 +21,7 @@ from reports.page import answer_data, figures, plan_view, scatter_figures, table
 from reports.page.figures import Figure
 from reports.page.table_views import TableView
 from reports.records import run_folder, texts
+from reports.records.groups import grouped
 from reports.records.run_folder import Rows
 from reports.records.texts import Made, Text
 from reports.tables import main as main_table
@@ -156,10 +157,12 @@ def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
     taxes, categories = [], []
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
-        categories += figures.categories(own.summed, names)
+        categories += figures.categories(own.summed, names, rows.benchmarks)
         if STUDENT in names:
-            less = main_table.difference_tables(own.measured, names, STUDENT)
+            groups = grouped(own.measured, rows.benchmarks)
+            less = main_table.difference_tables(groups, names, STUDENT)
             taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
+    ability = ", ".join(b.title for b in rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns))
     found = [
         Group("Every column with its intervals", "The dashed line is the Student.", forests),
         Group(
@@ -170,7 +173,7 @@ def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
         ),
         Group(
             "Alignment tax",
-            "What a method wins over the Student, against what it gains or loses on OpenLLM: paired "
+            f"What a method wins over the Student, against what it gains or loses on {ability}: paired "
             "differences with their intervals. Left of the line, alignment cost ability.",
             taxes,
         ),
@@ -184,7 +187,7 @@ def _learning(rows: Rows) -> list[Group]:
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         changes += figures.changes(own.trained, names)
-        curves += figures.curves(own.measured, names)
+        curves += figures.curves(own.measured, names, rows.benchmarks)
     found = [
         Group(
             "What training changed",

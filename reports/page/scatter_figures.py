@@ -146,11 +146,11 @@ def costs(main: TableView, cost: TableView) -> list[Figure]:
 
 
 def taxes(less: TableView) -> list[Figure]:
-    """What each method wins over the Student against what it loses on OpenLLM; `less`: both differences."""
-    named = {c.name.partition(" ")[0].partition(".")[0]: i for i, c in reversed([*enumerate(less.columns)])}
-    across = next((named[b] for b in ("openllm", "openllm-v2") if b in named), None)
-    up = [i for i, c in enumerate(less.columns) if c.name.startswith(("alpaca-eval", "arena-hard"))]
-    up = up or [i for b, i in named.items() if b == "mt-bench"]
+    """What each method wins over the Student against what it loses in ability; `less`: both differences."""
+    across = next(iter(_role(less, "cost")), None)
+    gains = _role(less, "gain")
+    # Win rates against one reference compare more sharply than ratings do, so ratings are second choice.
+    up = [i for i in gains if less.columns[i].unit == "share"] or gains
     figures = []
     for i in up if across is not None else ():
         assert across is not None
@@ -166,6 +166,11 @@ def taxes(less: TableView) -> list[Figure]:
                 drawn = scatter(points, f"{titles[0]} less Student")
                 figures.append(Figure(title, drawn))
     return figures
+
+
+def _role(table: TableView, role: str) -> list[int]:
+    """The columns that are declared for a side of the figure."""
+    return [i for i, c in enumerate(table.columns) if c.source and c.source.column.alignment_tax == role]
 
 
 def _difference(row: RowView, across: int, up: int, columns: Sequence[Column], x: float, y: float) -> Point:

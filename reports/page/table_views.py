@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from reports.records.texts import Text
 from reports.render import Text as Shown
 from reports.render import shown
-from reports.tables.table import Cell, Column, Table
+from reports.tables.table import Cell, Column, Source, Table
 
 LINKED = ("main", "pad", "comparison", "ablation")
 LESS = "less "
@@ -73,7 +73,9 @@ def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
     for row, (labels, texts) in zip(table.rows, page.rows, strict=True):
         cells = []
         for column, cell, text in zip(table.columns, row.cells, texts, strict=True):
-            href = link(pair, row.dataset, row.method, column, sets, baseline) if linked and cell.n else ""
+            href = ""
+            if linked and cell.n and column.source:
+                href = link(pair, row.dataset, row.method, column.source, sets, baseline)
             key = "" if cell.value is None else str(cell.value)
             cells.append(CellView(text, cell, key, "; ".join(cell.notes), href))
         rows.append(RowView(row.dataset, row.method, labels, cells))
@@ -82,25 +84,14 @@ def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
     )
 
 
-def link(pair: str, dataset: str, method: str, column: Column, sets: Sequence[Of], baseline: str = "") -> str:
+def link(pair: str, dataset: str, method: str, source: Source, sets: Sequence[Of], baseline: str = "") -> str:
     """The address of a cell's questions in the page, "" where there are no texts of it."""
-    # A column of a comparison is named by what it compares, and then by its part.
-    name = column.name.rpartition(".")[0] if baseline else column.name
-    spec, _, told = name.partition(" ")
-    benchmark, _, metric = spec.partition(".")
-    there = [s for s in sets if (s.pair, s.dataset, s.benchmark) == (pair, dataset, benchmark)]
-    # A column is told by reference and judge only where its benchmark has several of them.
-    named = [s for s in there if told in ("", *_names(s))]
-    own = [s for s in named if metric in (s.metric, f"lc_{s.metric}")]
+    metric = source.column.judged or source.column.metric
+    own = [s for s in sets if s[:4] == (pair, dataset, source.benchmark.name, metric)]
     if not own:
         return ""
-    s = own[0]
+    # A column that is the only one of its benchmark, or joins several references, is told by neither of them.
+    s = max(own, key=lambda s: (s.judge == source.judge, s.reference == source.reference))
     beside = {"a": method} | ({"b": baseline} if baseline not in ("", method) else {})
-    asked = {"bench": benchmark, "judge": s.judge, "ref": s.reference, "data": dataset, "pair": pair}
+    asked = {"bench": s.benchmark, "judge": s.judge, "ref": s.reference, "data": dataset, "pair": pair}
     return "#" + urlencode({k: v for k, v in asked.items() if v} | beside)
-
-
-def _names(of: Of) -> tuple[str, str, str]:
-    """The ways in which a column's name may go on after its metric."""
-    against, by = f"vs {of.reference or 'none'}", f"by {of.judge or 'none'}"
-    return against, by, f"{against} {by}"

@@ -9,14 +9,12 @@ It holds every benchmark that the run's registry knows, measured or not, in the 
 """
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 NAME = "benchmarks.json"
-DEFAULT = Path(__file__).with_name("benchmarks_default.json")
 Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
 ]
@@ -113,7 +111,13 @@ class Benchmarks(RootModel[tuple[Benchmark, ...]]):
 
     def get(self, name: str) -> Benchmark:
         """The benchmark of this name; one that the file does not know has no columns."""
-        return next((b for b in self.root if b.name == name), Benchmark(name=name, title=name))
+        return next((b for b in self.root if b.name == name), None) or Benchmark(name=name, title=name)
+
+    def publishing(self, paper: str, number: str) -> str:
+        """The benchmarks of a number that a paper publishes, for a sentence: "My bench or Your bench"."""
+        return " or ".join(
+            b.title for b in self.root if any(c.published.get(paper) == number for c in b.columns)
+        )
 
     def text(self) -> str:
         """The file's text."""
@@ -124,12 +128,9 @@ def read(folder: Path) -> Benchmarks:
     """The benchmarks of a run's folder; ValueError where the file says what reports do not know."""
     path = folder / NAME
     try:
-        return Benchmarks.model_validate_json(path.read_bytes()) if path.is_file() else default()
+        return Benchmarks.model_validate_json(path.read_bytes()) if path.is_file() else DEFAULT
     except ValidationError as e:
         raise ValueError(f"{path}: {e}") from e
 
 
-@cache
-def default() -> Benchmarks:
-    """The benchmarks of a run that does not describe its own."""
-    return Benchmarks.model_validate_json(DEFAULT.read_bytes())
+DEFAULT = Benchmarks.model_validate_json(Path(__file__).with_name("benchmarks_default.json").read_bytes())

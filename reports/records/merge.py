@@ -14,6 +14,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TypeVar
 
+from reports.records.benchmarks import Benchmarks
 from reports.records.rows import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
 from reports.records.run_folder import Rows
 
@@ -37,6 +38,7 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
         paid=_once(r for p in parts for r in p.paid),
         trained=_once(r for p in parts for r in p.trained),
         checks=_once(r for p in parts for r in p.checks),
+        benchmarks=Benchmarks(tuple({b.name: b for p in reversed(parts) for b in p.benchmarks}.values())),
     )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reports.records import jsonl
+from reports.records import benchmarks, jsonl
+from reports.records.benchmarks import DEFAULT, Benchmarks
 from reports.records.rows import Cost, JudgeCheck, Judging, Record, Summary, Training
 
 
 class Rows(NamedTuple):
-    """All rows that a run's tables read."""
+    """All rows that a run's tables read, and what its benchmarks are."""
 
     measured: Sequence[Record] = ()
     summed: Sequence[Summary] = ()
@@ -17,16 +18,16 @@ class Rows(NamedTuple):
     paid: Sequence[Cost] = ()
     trained: Sequence[Training] = ()
     checks: Sequence[JudgeCheck] = ()
+    benchmarks: Benchmarks = DEFAULT
 
     def of(self, pair: str) -> "Rows":
         """The rows of one pair."""
-        return Rows(
+        return self._replace(
             measured=[r for r in self.measured if r.pair == pair],
             summed=[r for r in self.summed if r.pair == pair],
             judging=[r for r in self.judging if r.pair == pair],
             paid=[r for r in self.paid if r.pair == pair],
             trained=[r for r in self.trained if r.pair == pair],
-            checks=self.checks,
         )
 
     def methods(self) -> dict[str, list[str]]:
@@ -49,11 +50,12 @@ def read(folder: Path) -> Rows:
         paid=jsonl.read(folder / "costs.jsonl", Cost),
         trained=jsonl.read(folder / "training.jsonl", Training),
         checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
+        benchmarks=benchmarks.read(folder),
     )
 
 
 def write(rows: Rows, folder: Path) -> bool:
-    """Write every kind of row into a file of its own; returns whether any of them is another now."""
+    """Write all rows and what the benchmarks are, each into its file; returns whether any is another now."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = [
         jsonl.write(rows.measured, folder / "results.jsonl"),
@@ -62,5 +64,6 @@ def write(rows: Rows, folder: Path) -> bool:
         jsonl.write(rows.checks, folder / "judges.jsonl"),
         jsonl.write(rows.paid, folder / "costs.jsonl"),
         jsonl.write(rows.trained, folder / "training.jsonl"),
+        jsonl.replace(folder / benchmarks.NAME, rows.benchmarks.text()),
     ]
     return any(changed)

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reports import published
-from reports.records.groups import Group, Records, grouped
+from reports.records.groups import Groups, Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns as slots
-from reports.tables import pairwise_tests
-from reports.tables.columns import Slot
+from reports.tables import columns, pairwise_tests
+from reports.tables.columns import MeasuredColumn
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 
 
@@ -36,11 +35,11 @@ class Beside(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """A table: `before` and `after` stand beside its measured columns."""
+    """A table: its measured columns are those of the paper's `numbers`, between `before` and `after`."""
 
     title: str
     blocks: tuple[Block, ...]
-    benchmarks: tuple[str, ...] = ("alpaca-eval", "mt-bench")
+    numbers: tuple[str, ...] = published.Ablated._fields
     before: tuple[Beside, ...] = ()
     after: tuple[Beside, ...] = ()
 
@@ -52,6 +51,7 @@ class Part(NamedTuple):
     cells: Mapping[tuple[str, str], Cell]
 
 
+WIN_RATE = "win_rate"  # as published.py calls it
 PAPER_WR = Column("published.win_rate", "paper WR (%)", "text")
 PAPER_WRS = Column("published.win_rates", f"paper WR ({' / '.join(published.STUDENTS)})", "text")
 COMPLEXITY = Column("complexity", "Samples for the best next action", "text")
@@ -73,7 +73,7 @@ SHAPES = (
     Shape(
         "Reward granularity",
         (Block("ADPA", ("DPPO[sequence]", "DPPO[token]", "ADPA")),),
-        ("alpaca-eval",),
+        (WIN_RATE,),
         before=(Beside(COMPLEXITY, {m: row.complexity for m, row in published.GRANULARITY.items()}),),
         after=(
             Beside(
@@ -86,7 +86,7 @@ SHAPES = (
     Shape(
         "Q-variants",
         (Block("ADPA", ("Q-argmax KD", "Q-softmax KD", "ADPA")),),
-        ("alpaca-eval",),
+        (WIN_RATE,),
         after=(
             Beside(
                 PAPER_WR,
@@ -117,34 +117,33 @@ SHAPES = (
 
 def ablation_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:
     """The tables that a run has rows for: two at least, and of each block one that is not the full method."""
-    tables = []
-    for pair, groups in by_pair(grouped(records)).items():
-        run = {g.method for g in groups} & set(methods)
+    tables, groups = [], grouped(records)
+    for pair, own in by_pair(groups).items():
+        run = {g.method for g in own} & set(methods)
         for shape in SHAPES:
-            own = [b._replace(rows=tuple(m for m in b.rows if m in run)) for b in shape.blocks]
-            blocks = [b for b in own if set(b.rows) - {b.full}]
+            measured = [b._replace(rows=tuple(m for m in b.rows if m in run)) for b in shape.blocks]
+            blocks = [b for b in measured if set(b.rows) - {b.full}]
             if sum(len(b.rows) for b in blocks) > 1:
-                tables += _tables(shape, blocks, pair, groups, draw)
+                tables += _tables(shape, blocks, pair, Groups(tuple(own), groups.benchmarks), draw)
     return tables
 
 
 def _tables(
-    shape: Shape, blocks: list[Block], pair: tuple[str, str], groups: list[Group], draw: Draw
+    shape: Shape, blocks: list[Block], pair: tuple[str, str], groups: Groups, draw: Draw
 ) -> list[Table]:
     """The table, or none where nothing of it was measured."""
     names = [m for b in blocks for m in b.rows]
     own = [g for g in groups if g.method in names]
-    found = [s for s in slots.find(own) if s.spec.benchmark in shape.benchmarks]
-    win_rates = [s for s in found if s.spec.benchmark == "alpaca-eval"]
-    others = [s for s in found if s.spec.benchmark != "alpaca-eval"]
+    shown = [c for c in columns.find(own, groups.benchmarks) if c.source.publishes("adpa") in shape.numbers]
+    win_rates = [c for c in shown if c.source.publishes("adpa") == WIN_RATE]
+    others = [c for c in shown if c not in win_rates]
     datasets = sorted({g.dataset for g in own})
 
     parts = _win_rates(win_rates, blocks, datasets, draw)
-    for slot in others:
-        cells = {
-            (d, m): c for d in datasets for m, c in slots.cells(slot, d, names, slots.mean, draw).items()
-        }
-        parts.append(Part(slots.column(slot, others), cells))
+    for column in others:
+        by_dataset = {d: columns.cells(column, d, names, columns.mean, draw) for d in datasets}
+        cells = {(d, m): cell for d, by_method in by_dataset.items() for m, cell in by_method.items()}
+        parts.append(Part(columns.heading(column, others), cells))
     if not parts:
         return []
 
@@ -153,41 +152,46 @@ def _tables(
         for m in names:
             before, after = (tuple(Cell(b.texts[m]) for b in side) for side in (shape.before, shape.after))
             rows.append(Row(d, m, (*before, *(p.cells[d, m] for p in parts), *after)))
-    columns = (
+    heads = (
         *(b.column for b in shape.before),
         *(p.column for p in parts),
         *(b.column for b in shape.after),
     )
-    judged = [s for s in win_rates if s.reference in {b.against for b in blocks}]
+    judged = [c for c in win_rates if c.source.reference in {b.against for b in blocks}]
     marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
-    notes = [*slots.notes([*judged, *others], names, draw), *pairwise_tests.notes(marked)]
+    notes = [*columns.notes([*judged, *others], names, draw), *pairwise_tests.notes(marked)]
     notes += [b.note for b in shape.after]
     if not win_rates:
-        notes.append("no WR: the run has no AlpacaEval")
-    return [Table(title(shape.title, *pair), columns, tuple(rows), tuple(notes))]
+        notes.append(f"no WR: the run has no {groups.benchmarks.publishing('adpa', WIN_RATE)}")
+    return [Table(title(shape.title, *pair), heads, tuple(rows), tuple(notes))]
 
 
-def _win_rates(found: list[Slot], blocks: list[Block], datasets: list[str], draw: Draw) -> list[Part]:
+def _win_rates(
+    shown: list[MeasuredColumn], blocks: list[Block], datasets: list[str], draw: Draw
+) -> list[Part]:
     """A column per judge: each block's rows against its own reference; nothing is best across references."""
     references = {b.against for b in blocks}
     versus = blocks[0].against if len(references) == 1 else "full method"
-    columns = {}
-    for s in found:
-        spec = s.spec._replace(title=f"{s.spec.title} vs {versus}", best=len(references) == 1)
-        columns[s.judge] = Slot(spec, s.judge, "", {}, [])
-    of = {(s.judge, s.reference): s for s in found}
+    by_judge: dict[tuple[str, str], dict[str, MeasuredColumn]] = {}
+    for c in shown:
+        by_judge.setdefault((c.source.benchmark.name, c.source.judge), {})[c.source.reference] = c
+    merged = []
+    for by_reference in by_judge.values():
+        source = next(iter(by_reference.values())).source
+        changes = {"title": f"{source.column.title} vs {versus}", "best": len(references) == 1}
+        declared = source.column.model_copy(update=changes)
+        merged.append(MeasuredColumn(source._replace(column=declared, reference=""), {}))
 
     parts = []
-    for judge, column in sorted(columns.items()):
+    for head, by_reference in zip(merged, by_judge.values(), strict=True):
         cells = {}
         for reference in sorted(references):
             names = [m for b in blocks for m in b.rows if b.against == reference]
-            slot = of.get((judge, reference))
             for d in datasets:
-                without = dict.fromkeys(names, Cell(notes=(f"not judged against {reference}",)))
-                told = slots.cells(slot, d, names, slots.mean, draw) if slot else without
-                if slot and column.spec.best:
-                    told = pairwise_tests.mark(slot, d, told)
-                cells.update({(d, m): cell for m, cell in told.items()})
-        parts.append(Part(slots.column(column, list(columns.values())), cells))
+                own = dict.fromkeys(names, Cell(notes=(f"not judged against {reference}",)))
+                if column := by_reference.get(reference):
+                    own = columns.cells(column, d, names, columns.mean, draw)
+                    own = pairwise_tests.mark(column, d, own) if len(references) == 1 else own
+                cells.update({(d, m): cell for m, cell in own.items()})
+        parts.append(Part(columns.heading(head, merged), cells))
     return parts

@@ -1,42 +1,43 @@
 """What each benchmark's own way of adding up says of each row: every number of it, a table for each judge.
 
-MT-Bench by turn and category; win rates with upstream's standard error and ours; the sides of a judge.
+Ratings by turn and category; win rates with upstream's standard error and ours; the sides of a judge.
 """
 
 from collections.abc import Iterable, Sequence
 from math import fsum
 
+from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks, Unit
 from reports.records.rows import Summary
-from reports.tables.table import Cell, Column, Row, Table, Unit, by_pair, title
+from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 
-SCORED = ("mt-bench", "rule")  # 1-10; the numbers of other benchmarks are shares
-FLAGS = ("lc_stand_in",)  # no number; the main table says it in words
 NOTES = (
     "n...: counts; what a benchmark's own tool prints stands beside ours (docs/evaluation.md)",
     "means over seeds",
 )
 
 
-def summary_tables(summaries: Iterable[Summary], methods: Sequence[str]) -> list[Table]:
+def summary_tables(
+    summaries: Iterable[Summary], methods: Sequence[str], benchmarks: Benchmarks = DEFAULT
+) -> list[Table]:
     """One table per pair, benchmark, judge and reference, with a column for each number."""
     tables = []
     for pair, rows in by_pair(summaries).items():
-        for benchmark, judge, reference in dict.fromkeys((s.benchmark, s.judge, s.reference) for s in rows):
-            own = [s for s in rows if (s.benchmark, s.judge, s.reference) == (benchmark, judge, reference)]
-            metrics = [m for m in dict.fromkeys(s.metric for s in own) if m not in FLAGS]
+        for key in dict.fromkeys((s.benchmark, s.judge, s.reference) for s in rows):
+            own = [s for s in rows if (s.benchmark, s.judge, s.reference) == key]
+            benchmark = benchmarks.get(key[0])
+            # A flag is no number: the main table says it in words.
+            metrics = [m for m in dict.fromkeys(s.metric for s in own) if m not in benchmark.flags]
             values: dict[tuple[str, str, str], list[float]] = {}
             for s in own:
                 values.setdefault((s.dataset, s.method, s.metric), []).append(s.value)
             columns = tuple(Column(m, m, _unit(benchmark, m)) for m in metrics)
-            found = [
+            body = [
                 Row(dataset, m, tuple(_mean(values.get((dataset, m, metric), [])) for metric in metrics))
                 for dataset in sorted({s.dataset for s in rows})
                 for m in methods
             ]
-            told = " by ".join(filter(None, (benchmark, judge))) + (
-                f" against {reference}" if reference else ""
-            )
-            tables.append(Table(title(f"Numbers of {told}", *pair), columns, tuple(found), NOTES))
+            what = " by ".join(filter(None, key[:2])) + (f" against {key[2]}" if key[2] else "")
+            tables.append(Table(title(f"Numbers of {what}", *pair), columns, tuple(body), NOTES))
     return tables
 
 
@@ -44,9 +45,7 @@ def _mean(values: list[float]) -> Cell:
     return Cell(fsum(values) / len(values)) if values else Cell()
 
 
-def _unit(benchmark: str, metric: str) -> Unit:
+def _unit(benchmark: Benchmark, metric: str) -> Unit:
     if metric == "n" or metric.startswith("n_"):
         return "count"
-    if "length" in metric:
-        return "tokens"
-    return "score" if benchmark in SCORED else "share"
+    return "tokens" if "length" in metric else benchmark.summary_unit

@@ -1,55 +1,25 @@
-"""Columns of measured values, before they are a table: which groups each reads, and its cells.
+"""Columns of a benchmark's numbers, before they are a table: which rows each reads, and its cells.
 
-A cell is the mean over questions of the mean over a question's turns, orders and seeds; OpenLLM is the
-unweighted mean over tasks of that. Two judges, or two references, make two slots.
+    mean      over tasks, if any, of that over questions of that over a question's turns, orders and seeds
+    summary   what a benchmark's own way of adding up says of a row, a mean over seeds
+
+Two judges, or two references, make two columns. The interval of a summary is the one that was drawn with it
+(clustered by question, refitted where a model was fitted), so it is there for one seed only.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import fsum
 
+from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks, Tasks
 from reports.records.groups import Group, Measured
-from reports.records.rows import Record
+from reports.records.rows import Record, Summary
 from reports.statistics import variance
 from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, bootstrap, difference, interval
 from reports.statistics.variance import Part, Sample
-from reports.tables.table import Cell, Column, Unit
+from reports.tables.table import Cell, Column, Source
 
-
-class Spec(NamedTuple):
-    """A column of the main table: which records it reads, how it is titled, whether its highest is best."""
-
-    benchmark: str
-    metric: str
-    title: str
-    unit: Unit
-    best: bool
-
-
-COLUMNS = (
-    Spec("mt-bench", "score", "MT-Bench", "score", True),
-    Spec("alpaca-eval", "win_rate", "AlpacaEval WR (%)", "share", True),
-    Spec("alpaca-eval-2", "win_rate", "AlpacaEval 2 WR (%)", "share", True),
-    Spec("gsm8k-cot", "accuracy", "GSM8K 0-shot CoT (%)", "share", True),
-    Spec("openllm", "primary", "OpenLLM", "share", True),
-    Spec("rule", "score", "Rule score", "score", True),
-    Spec("implicit-reward", "accuracy", "Reward accuracy (%)", "share", True),
-    Spec("teacher-reward", "reward", "Teacher reward", "nats", True),
-    Spec("reward", "reward", "Reward", "score", True),
-    Spec("reward", "win_rate", "Reward WR (%)", "share", True),
-    Spec("teacher-reward", "length", "Length (tokens)", "tokens", False),
-    Spec("teacher-reward", "truncated", "Truncated (%)", "share", False),
-)
-TASKS = {
-    "arc_challenge": "ARC-Challenge",
-    "gsm8k": "GSM8K",
-    "hellaswag": "HellaSwag",
-    "mmlu": "MMLU",
-    "truthfulqa_mc2": "TruthfulQA",
-    "winogrande": "Winogrande",
-}
-NATS = "sum over tokens of log pi_dpo - log pi_ref, nats"
 ONE_SEED = "conditional on this checkpoint"
 SEEDS = "rows of several seeds: t over chance of seeds and of questions"
 Estimator = Callable[[Bootstrap, Sample, str], Estimate | None]
@@ -57,38 +27,80 @@ NOTHING = Measured({}, {})
 
 
 @dataclass(frozen=True, eq=False)
-class Slot:
-    """A column with what it reads: (dataset, method) -> its group, and records that say why there is none."""
+class MeasuredColumn:
+    """A column with what it reads: (dataset, method) -> its group, and records that say why there is none; or
+    summaries of its judge and reference.
+    """
 
-    spec: Spec
-    judge: str
-    reference: str
+    source: Source
     groups: dict[tuple[str, str], Group]
-    reasons: list[Record]
+    reasons: Sequence[Record] = ()
+    summaries: Sequence[Summary] = ()
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether its numbers are not means over questions: nothing about them can be tested."""
+        return self.source.column.aggregate == "summary"
 
 
-def find(groups: Iterable[Group]) -> list[Slot]:
-    """The columns that any group of a pair is for; a reason that names no judge or reference is for all."""
+def find(
+    groups: Iterable[Group], benchmarks: Benchmarks = DEFAULT, summaries: Iterable[Summary] = ()
+) -> list[MeasuredColumn]:
+    """The columns that a pair has groups or summaries for: means, of these the best first, then summaries."""
     by_benchmark: dict[str, list[Group]] = defaultdict(list)
     for g in groups:
         by_benchmark[g.benchmark].append(g)
-    slots = []
-    for spec in COLUMNS:
-        of_benchmark = by_benchmark.get(spec.benchmark, [])
-        reasons = [r for g in of_benchmark for r in g.reasons]
-        of_spec: dict[tuple[str, str], dict[tuple[str, str], Group]] = defaultdict(dict)
-        for g in of_benchmark:
-            if g.metric == spec.metric and g.records:
-                of_spec[g.judge, g.reference][g.dataset, g.method] = g
+    numbers: dict[str, list[Summary]] = defaultdict(list)
+    for s in summaries:
+        numbers[s.benchmark].append(s)
+    columns: list[MeasuredColumn] = []
+    for benchmark in benchmarks:
+        for column in benchmark.columns:
+            if column.aggregate == "mean":
+                columns += _means(benchmark, column, by_benchmark[benchmark.name])
+            else:
+                columns += _summaries(benchmark, column, numbers[benchmark.name])
+    return sorted(columns, key=lambda c: (c.is_summary, not c.source.column.best))
 
-        variants = set(of_spec)
-        for r in reasons:
-            if r.metric in ("", spec.metric) and not any(_is_for(r, *v) for v in variants):
-                variants.add((r.judge, r.reference))
-        for judge, reference in sorted(variants):
-            why = [r for r in reasons if _is_for(r, judge, reference)]
-            slots.append(Slot(spec, judge, reference, of_spec.get((judge, reference), {}), why))
-    return slots
+
+def _means(benchmark: Benchmark, column: BenchmarkColumn, groups: list[Group]) -> Iterator[MeasuredColumn]:
+    """A column for each judge and reference; a reason that names none of them is for all."""
+    reasons = [r for g in groups for r in g.reasons]
+    variants: dict[tuple[str, str], dict[tuple[str, str], Group]] = defaultdict(dict)
+    for g in groups:
+        if g.metric == column.metric and g.records:
+            variants[g.judge, g.reference][g.dataset, g.method] = g
+    for r in reasons:
+        if r.metric in ("", column.metric) and not any(_is_for(r, *variant) for variant in variants):
+            variants[r.judge, r.reference] = {}
+    for (judge, reference), own in sorted(variants.items(), key=lambda variant: variant[0]):
+        why = [r for r in reasons if _is_for(r, judge, reference)]
+        yield MeasuredColumn(Source(benchmark, column, judge, reference), own, why)
+
+
+def _is_for(reason: Record, judge: str, reference: str) -> bool:
+    return reason.judge in ("", judge) and reason.reference in ("", reference)
+
+
+def _summaries(
+    benchmark: Benchmark, column: BenchmarkColumn, summaries: list[Summary]
+) -> Iterator[MeasuredColumn]:
+    """A column for each judge and reference; of its parts, where no row has the whole."""
+    for part in _parts(benchmark, column, {s.metric for s in summaries}):
+        for variant in sorted({(s.judge, s.reference) for s in summaries if s.metric == part.metric}):
+            own = [s for s in summaries if (s.judge, s.reference) == variant]
+            yield MeasuredColumn(Source(benchmark, part, *variant), {}, summaries=own)
+
+
+def _parts(benchmark: Benchmark, column: BenchmarkColumn, metrics: set[str]) -> list[BenchmarkColumn]:
+    if column.metric in metrics or not column.parts:
+        return [column]
+    tasks = {m: m.removeprefix(column.parts) for m in sorted(metrics) if m.startswith(column.parts)}
+    titles = benchmark.tasks.titles if benchmark.tasks else {}
+    return [
+        column.model_copy(update={"metric": metric, "title": titles.get(task, task), "count": ""})
+        for metric, task in tasks.items()
+    ]
 
 
 def mean(boot: Bootstrap, sample: Sample, method: str) -> Estimate:
@@ -108,114 +120,139 @@ def less(baseline: str) -> Estimator:
     return estimate
 
 
-def _two_level(found: Estimate, parts: list[Part]) -> Estimate:
+def _two_level(estimate: Estimate, parts: list[Part]) -> Estimate:
     """With the interval of these parts; without any, that of the resamples stays."""
     if not parts:
-        return found
+        return estimate
     half = variance.half_width(parts)
-    return found._replace(low=found.value - half, high=found.value + half)
-
-
-def _is_for(reason: Record, judge: str, reference: str) -> bool:
-    return reason.judge in ("", judge) and reason.reference in ("", reference)
+    return estimate._replace(low=estimate.value - half, high=estimate.value + half)
 
 
 def cells(
-    slot: Slot, dataset: str, methods: Sequence[str], estimate: Estimator, draw: Draw
+    column: MeasuredColumn, dataset: str, methods: Sequence[str], estimate: Estimator, draw: Draw
 ) -> dict[str, Cell]:
     """method -> its cell. Methods that lack a task have none: means over different tasks do not compare."""
-    groups = {m: g for m in methods if (g := slot.groups.get((dataset, m)))}
+    if column.is_summary:
+        return {m: _summary_cell(column, dataset, m) for m in methods}
+    groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
     strata = {stratum for g in groups.values() for stratum in g.strata}
     measured = {m: groups[m].measured if m in groups else NOTHING for m in methods}
-    values = {m: of.values for m, of in measured.items()}
+    values = {m: measured[m].values for m in methods}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
     whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
-    told = {}
+    estimates = {}
     if whole:
-        weights = weights_of(strata)
+        weights = weights_of(column, strata)
         boot = bootstrap(whole, draw.seed, draw.resamples, weights)
         sample = variance.sample(whole, {m: measured[m].runs for m in whole}, weights)
-        told = {m: estimate(boot, sample, m) for m in whole}
+        estimates = {m: estimate(boot, sample, m) for m in whole}
 
-    found = {}
-    notes_of = cell_notes(slot, dataset, methods)
+    shown = {}
+    footnotes = cell_notes(column, dataset, methods)
     for m in methods:
-        there, notes = told.get(m), notes_of[m]
+        number, notes = estimates.get(m), footnotes[m]
         if values[m] and lacks[m]:
             notes += (f"no average without {', '.join(lacks[m])}",)
-        found[m] = Cell(*there, notes=notes) if there else Cell(notes=notes)
-    return found
+        shown[m] = Cell(*number, notes=notes) if number else Cell(notes=notes)
+    return shown
 
 
-def weights_of(strata: set[str]) -> dict[str, float]:
-    """Tasks weigh the same; MMLU's subjects weigh as much as one task together, as on the leaderboard."""
-    tasks = {name: "mmlu" if name.startswith("mmlu_") else name for name in strata}
-    sizes = Counter(tasks.values())
-    return {name: 1 / sizes[task] for name, task in tasks.items()}
+def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
+    """The mean over seeds, with the interval of the only seed and the flags that any seed has."""
+    benchmark, spec, *_ = column.source
+    by_seed: dict[int, dict[str, float]] = defaultdict(dict)
+    for s in column.summaries:
+        if (s.dataset, s.method) == (dataset, method):
+            by_seed[s.seed][s.metric] = s.value
+    seeds = [numbers for numbers in by_seed.values() if spec.metric in numbers]
+    if not seeds:
+        return Cell()
+    value = fsum(numbers[spec.metric] for numbers in seeds) / len(seeds)
+    count = int(sum(numbers.get(spec.count, 0) for numbers in seeds))
+    low, high = map(seeds[0].get, spec.bounds) if spec.bounds and len(seeds) == 1 else (None, None)
+    flags = (note for flag, note in benchmark.flags.items() if any(numbers.get(flag) for numbers in seeds))
+    return Cell(value, low, high, count, tuple(flags))
 
 
-def cell_notes(slot: Slot, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
+    """Tasks weigh the same, subtasks as much as one task together: MMLU's subjects, as on the leaderboard."""
+    tasks = column.source.benchmark.tasks or Tasks()
+    task_of = {name: tasks.task(name) for name in strata}
+    sizes = Counter(task_of.values())
+    return {name: 1 / sizes[task] for name, task in task_of.items()}
+
+
+def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """What each cell lacks: values by their status, seeds that other rows have, and the reasons given."""
-    every = set().union(*(g.seeds for m in methods if (g := slot.groups.get((dataset, m)))))
-    found = {}
+    groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
+    every = set().union(*(g.seeds for g in groups.values()))
+    footnotes = {}
     for m in methods:
         notes, own = [], set[int]()
-        if (g := slot.groups.get((dataset, m))) is not None:
-            own = set(g.measured.runs)
-            notes += [f"{count} of {len(g.records)} {status}" for status, count in sorted(g.lost.items())]
+        if m in groups:
+            own = set(groups[m].measured.runs)
+            lost, records = groups[m].lost, len(groups[m].records)
+            notes += [f"{count} of {records} {status}" for status, count in sorted(lost.items())]
         if own and own != every:
             notes.append(f"seed {_listed(own)} of {_listed(every)}")
-        reasons = [r for r in slot.reasons if (r.dataset, r.method) == (dataset, m)]
-        found[m] = (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
-    return found
+        reasons = [r for r in column.reasons if (r.dataset, r.method) == (dataset, m)]
+        footnotes[m] = (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
+    return footnotes
 
 
-def column(slot: Slot, slots: list[Slot]) -> Column:
-    """Titled by its spec, or its only task; by judge and reference as well where they tell columns apart."""
-    spec = slot.spec
-    siblings = [s for s in slots if s.spec == spec]
-    told = ""
+def heading(column: MeasuredColumn, columns: Sequence[MeasuredColumn]) -> Column:
+    """Titled as declared or by its only task; by judge and reference too where they tell columns apart."""
+    benchmark, spec, judge, reference = column.source
+    siblings = [c.source for c in columns if (c.source.benchmark, c.source.column) == (benchmark, spec)]
+    variant = ""
     if len({s.reference for s in siblings}) > 1:
-        told += f" vs {slot.reference or 'none'}"
+        variant += f" vs {reference or 'none'}"
     if len({s.judge for s in siblings}) > 1:
-        told += f" by {slot.judge or 'none'}"
-    tasks = tasks_of(slot)
-    name = TASKS.get(tasks[0], tasks[0]) if len(tasks) == 1 else spec.title
-    return Column(f"{spec.benchmark}.{spec.metric}{told}", name + told, spec.unit, spec.best)
+        variant += f" by {judge or 'none'}"
+    title = spec.title
+    if benchmark.tasks and len(tasks := tasks_of(column)) == 1:
+        title = benchmark.tasks.titles.get(tasks[0], tasks[0])
+    return Column(
+        f"{benchmark.name}.{spec.metric}{variant}", title + variant, spec.unit, spec.best, column.source
+    )
 
 
-def tasks_of(slot: Slot) -> list[str]:
-    """The tasks of OpenLLM's column; MMLU's subjects are one."""
-    if slot.spec.benchmark != "openllm":
-        return []
-    return sorted({"mmlu" if t.startswith("mmlu_") else t for g in slot.groups.values() for t in g.tasks})
+def tasks_of(column: MeasuredColumn) -> list[str]:
+    """The tasks that its values are of, where its benchmark averages over tasks."""
+    tasks = column.source.benchmark.tasks
+    return sorted({tasks.task(s) for g in column.groups.values() for s in g.strata}) if tasks else []
 
 
-def notes(slots: list[Slot], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
+def notes(columns: Sequence[MeasuredColumn], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
     """Where the values of these columns come from, and how their intervals are drawn."""
-    told = []
-    for slot in slots:
-        name = column(slot, slots).title
-        sources = [f"{k} {v}" for k, v in (("judge", slot.judge), ("reference", slot.reference)) if v]
-        if sources:
-            told.append(f"{name}: {', '.join(sources)}")
-        if tasks := tasks_of(slot):
-            mean_over = "unweighted mean over " if len(tasks) > 1 else ""
-            told.append(f"{name}: {mean_over}{', '.join(tasks)}, in percent")
-        if slot.spec.unit == "nats":
-            told.append(f"{name}: {NATS}")
-    told.append(intervals(slots, draw))
-    if any(s.spec.benchmark == "alpaca-eval" and s.reference in methods for s in slots):
-        told.append("an AlpacaEval row equal to its reference is 50 by definition")
-    return tuple(told)
+    means, summaries = ([c for c in columns if c.is_summary == kind] for kind in (False, True))
+    references = [c.source.column.reference_note for c in means if c.source.reference in methods]
+    return (
+        *_sources(means),
+        intervals(means, draw),
+        *dict.fromkeys(filter(None, references)),
+        *_sources(summaries),
+    )
 
 
-def intervals(slots: list[Slot], draw: Draw) -> str:
+def _sources(columns: Sequence[MeasuredColumn]) -> Iterator[str]:
+    """A line for each column that has anything to say: judge, reference, tasks, its own note."""
+    for column in columns:
+        _, spec, judge, reference = column.source
+        parts = [f"{k} {v}" for k, v in (("judge", judge), ("reference", reference)) if v]
+        if tasks := tasks_of(column):
+            average = "unweighted mean over " if len(tasks) > 1 else ""
+            parts += [f"{average}{', '.join(tasks)}", *(["in percent"] if spec.unit == "share" else [])]
+        if parts := [*parts, *filter(None, [spec.note])]:
+            yield f"{heading(column, columns).title}: {', '.join(parts)}"
+
+
+def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     """How the intervals of these columns are drawn, and what they leave out."""
     seeds: dict[str, set[int]] = defaultdict(set)
-    for g in (g for slot in slots for g in slot.groups.values()):
+    for g in (g for column in columns for g in column.groups.values()):
         seeds[g.method] |= g.seeds
-    every, single = set().union(*seeds.values()), sorted(m for m, of in seeds.items() if len(of) < 2)
+    every, single = set().union(*seeds.values()), sorted(m for m, own in seeds.items() if len(own) < 2)
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
     if len(every) < 2:
         return f"intervals: {kind}; {ONE_SEED}"

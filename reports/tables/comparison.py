@@ -7,7 +7,8 @@ Two methods share a letter exactly if their test, Holm-adjusted over all pairs, 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from string import ascii_letters
 
 import numpy as np
@@ -18,7 +19,7 @@ from reports.statistics import paired_test
 from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, bootstrap, interval
 from reports.statistics.paired_test import NO_TEST, Comparison, holm
 from reports.tables import columns
-from reports.tables.columns import ONE_SEED, Slot, cell_notes
+from reports.tables.columns import ONE_SEED, cell_notes, heading
 from reports.tables.pairwise_tests import ALPHA, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
@@ -29,14 +30,16 @@ def comparison_tables(
     """One table per pair, dataset and benchmark column, its rows those of `methods`, in their order."""
     check_row(baseline, methods)
     tables = []
-    for pair, groups in by_pair(grouped(records)).items():
-        shown = columns.find([g for g in groups if g.method in methods])
-        for dataset in sorted({dataset for slot in shown for dataset, _ in slot.groups}):
-            for slot in shown:
-                if (found := tested(slot, dataset, methods)) is not None:
-                    column = columns.column(slot, shown)
-                    what = title(f"{column.title}, {dataset}: compared with {baseline}", *pair)
-                    tables.append(_table(what, column, slot, dataset, methods, baseline, found, draw))
+    groups = grouped(records)
+    for pair, own in by_pair(groups).items():
+        shown = columns.find([g for g in own if g.method in methods], groups.benchmarks)
+        for dataset in sorted({dataset for column in shown for dataset, _ in column.groups}):
+            for column in shown:
+                if (tests := tested(column, dataset, methods)) is not None:
+                    head, footnotes = heading(column, shown), cell_notes(column, dataset, methods)
+                    table = _table(dataset, head, footnotes, baseline, tests, draw)
+                    what = title(f"{head.title}, {dataset}: compared with {baseline}", *pair)
+                    tables.append(replace(table, title=what))
     return tables
 
 
@@ -53,131 +56,107 @@ def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str,
         ]
         groups = [g for g in dict.fromkeys(split) if not any(g < other for other in split)]
     groups.sort(key=lambda group: sorted(order.index(m) for m in group))
-    found: dict[str, str] = dict.fromkeys(means, "")
+    letters_of: dict[str, str] = dict.fromkeys(means, "")
     for i, group in enumerate(groups):
         for m in group:
-            found[m] += ascii_letters[i % 52] + (str(i // 52) if i >= 52 else "")
-    return found
+            letters_of[m] += ascii_letters[i % 52] + (str(i // 52) if i >= 52 else "")
+    return letters_of
 
 
-def pairwise_summary(found: Tested, boot: Bootstrap) -> str:
+def pairwise_summary(tests: Tested, boot: Bootstrap) -> str:
     """How many of all pairs each kind of test tells apart, as one line of a note."""
     limit = float(scipy.special.ndtri(1 - ALPHA / 2))
     error = dict(zip(boot.methods, np.nanstd(boot.draws, 0), strict=True))
     mean = dict(zip(boot.methods, boot.means, strict=True))
     counts = (
-        f"{sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in found.ps)} unpaired",
-        f"{sum(p < ALPHA for p in found.ps.values())} paired",
-        f"{sum(p < ALPHA for p in found.adjusted.values())} paired and Holm-adjusted",
+        f"{sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in tests.ps)} unpaired",
+        f"{sum(p < ALPHA for p in tests.ps.values())} paired",
+        f"{sum(p < ALPHA for p in tests.adjusted.values())} paired and Holm-adjusted",
     )
-    return f"of {len(found.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
+    return f"of {len(tests.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
 
 
 def _table(
-    what: str,
-    column: Column,
-    slot: Slot,
     dataset: str,
-    methods: Sequence[str],
+    column: Column,
+    footnotes: Mapping[str, tuple[str, ...]],
     baseline: str,
-    found: Tested,
+    tests: Tested,
     draw: Draw,
 ) -> Table:
-    sample = found.sample
-    boot = bootstrap(found.values, draw.seed, draw.resamples, sample.given)
+    """The table of one column, titled by it; `footnotes` are those of each method's mean."""
+    sample = tests.sample
+    boot = bootstrap(tests.values, draw.seed, draw.resamples, sample.given)
     others = [m for m in sample.methods if m != baseline]
-    there = baseline in sample.methods
-    less = paired_test.versus(sample, baseline, others, draw) if there else {}
+    less = paired_test.versus(sample, baseline, others, draw) if baseline in sample.methods else {}
     ps = {m: c.p for m, c in less.items() if c.p is not None}
     adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     ranks = paired_test.ranks(sample, boot, draw.seed)
     means = {m: interval(boot, m).value for m in boot.methods}
-    apart = {frozenset(pair) for pair, p in found.adjusted.items() if p < ALPHA}
-    groups = letters(means, apart)
+    groups = letters(means, {frozenset(pair) for pair, p in tests.adjusted.items() if p < ALPHA})
 
     rows = []
-    for m, notes in cell_notes(slot, dataset, methods).items():
-        if m not in groups:
-            if m in found.lacks:
-                notes += (f"no average without {', '.join(found.lacks[m])}",)
+    for m, notes in footnotes.items():
+        if m in groups:
+            mean = Cell(means[m], n=interval(boot, m).n, notes=notes)
+            against, mde = _against(less.get(m), adjusted.get(m)), less[m].mde if m in less else None
+            rows.append(Row(dataset, m, (mean, *against, Cell(*ranks[m]), Cell(groups[m]), Cell(mde))))
+        else:
+            if m in tests.lacks:
+                notes += (f"no average without {', '.join(tests.lacks[m])}",)
             rows.append(Row(dataset, m, (Cell(notes=notes), *[Cell()] * 6)))
-            continue
-        mean = Cell(means[m], n=interval(boot, m).n, notes=notes)
-        rest = (Cell(*ranks[m]), Cell(groups[m]))
-        rows.append(
-            Row(dataset, m, (mean, *_against(less.get(m), adjusted.get(m)), *rest, _mde(less.get(m))))
-        )
-    return Table(
-        what,
-        _columns(column, baseline),
-        tuple(rows),
-        _notes(column, found, less, len(ps), baseline, boot, draw),
-    )
+    under = (*_of_tests(tests, less, baseline), *_of_groups(column, tests, boot, draw))
+    return Table(column.title, _columns(column, baseline), tuple(rows), under)
 
 
 def _columns(column: Column, baseline: str) -> tuple[Column, ...]:
-    def named(name: str, head: str) -> Column:
-        return Column(f"{column.name}.{name}", head, column.unit)
+    def part(name: str, head: str) -> Column:
+        return replace(column, name=f"{column.name}.{name}", title=head, best=False)
 
     return (
-        named("mean", column.title),
-        named("less", f"less {baseline}"),
+        part("mean", column.title),
+        part("less", f"less {baseline}"),
         Column(f"{column.name}.p", "p", "p"),
         Column(f"{column.name}.p_holm", "p Holm", "p"),
         Column(f"{column.name}.rank", "Rank", "rank"),  # ties are halves
         Column(f"{column.name}.group", "Group", "text"),
-        named("mde", "MDE"),
+        part("mde", "MDE"),
     )
 
 
 def _against(c: Comparison | None, adjusted: float | None) -> tuple[Cell, Cell, Cell]:
     if c is None:
         return Cell(), Cell(), Cell()
-    return (
-        Cell(c.value, c.low, c.high, c.n, (c.test,) if c.test == NO_TEST else ()),
-        Cell(c.p),
-        Cell(adjusted),
-    )
+    notes = (c.test,) if c.test == NO_TEST else ()
+    return Cell(c.value, c.low, c.high, c.n, notes), Cell(c.p), Cell(adjusted)
 
 
-def _mde(c: Comparison | None) -> Cell:
-    return Cell(None if c is None else c.mde)
-
-
-def _notes(
-    column: Column,
-    found: Tested,
-    less: Mapping[str, Comparison],
-    tests: int,
-    baseline: str,
-    boot: Bootstrap,
-    draw: Draw,
-) -> tuple[str, ...]:
-    """What the tests, families and intervals of a table are, and what they leave out."""
+def _of_tests(tests: Tested, less: Mapping[str, Comparison], baseline: str) -> Iterator[str]:
+    """Notes on the tests against the baseline, and on what their intervals leave out."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for m, c in less.items():
         kinds[c.test].append(m)
-    several = len(kinds) > 1
-    told = [
-        f"test: {test}{' (' + ', '.join(of) + ')' if several else ''}" for test, of in sorted(kinds.items())
-    ]
+    for test, methods in sorted(kinds.items()):
+        yield f"test: {test}{' (' + ', '.join(methods) + ')' if len(kinds) > 1 else ''}"
     if any(test.startswith(paired_test.TWO_LEVEL) for test in kinds):
-        told.append(
-            "two-level: chance of seeds and of questions; p by Banerjee's bound, stricter than the interval"
-        )
-    single = [m for m, s in zip(found.sample.methods, found.sample.seeds, strict=True) if len(s) < 2]
+        yield "two-level: chance of seeds and of questions; p by Banerjee's bound, stricter than the interval"
+    sample = tests.sample
+    single = [m for m, seeds in zip(sample.methods, sample.seeds, strict=True) if len(seeds) < 2]
     if single:
-        whose = "" if len(single) == len(found.sample.methods) else f" (one seed: {', '.join(single)})"
-        told.append(f"bootstrap interval, {ONE_SEED}{whose}")
+        whose = "" if len(single) == len(sample.methods) else f" (one seed: {', '.join(single)})"
+        yield f"bootstrap interval, {ONE_SEED}{whose}"
     if less:
-        told.append(
-            f"differences: over questions that both have; p Holm: family of {tests} tests against {baseline}"
-        )
-        told.append("MDE: difference that such a test finds at p < 0.05 with 80 % power")
-    told += [
-        f"groups: two methods share a letter if Holm over all {len(found.ps)} pairs does not tell them apart",
-        pairwise_summary(found, boot),
+        family = sum(c.p is not None for c in less.values())
+        holms = f"p Holm: family of {family} tests against {baseline}"
+        yield f"differences: over questions that both have; {holms}"
+        yield "MDE: difference that such a test finds at p < 0.05 with 80 % power"
+
+
+def _of_groups(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> tuple[str, ...]:
+    """Notes on what all pairs together say."""
+    return (
+        f"groups: two methods share a letter if Holm over all {len(tests.ps)} pairs does not tell them apart",
+        pairwise_summary(tests, boot),
         f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over seeds",
         f"resampled: questions within each task, B = {draw.resamples:,}, seed {draw.seed}, shared by methods",
-    ]
-    return tuple(told)
+    )

@@ -6,7 +6,7 @@ rows dropped 2 | rows truncated 11 | answers truncated 3 (n=240) | judgments unp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from reports.records.groups import Records, grouped
+from reports.records.groups import Group, Records, grouped
 from reports.records.rows import Cost, Judging, Record
 from reports.tables.table import Cell, Column, Row, Table, by_pair, mean, title
 
@@ -18,13 +18,13 @@ COLUMNS = (
     Column("judgments_unparsed", "Judgments unparsed", "count"),
     Column("template_tokens", "Template tokens", "count"),
 )
-NOTES = (
-    "rows of the training set, a mean over seeds",
+ROWS_NOTE = "rows of the training set, a mean over seeds"
+ANSWERS_NOTE = (
     "answers cut at their token limit, and verdicts that could not be read (in judges' replies, or in "
-    "answers that need no judge), of n over benchmarks and seeds",
-    "prompts of OpenLLM that lost their beginning, too long for the model, of n documents",
-    "tokens of chat templates in answers that were broken up before a judge read them",
+    "answers that need no judge), of n over benchmarks and seeds"
 )
+PROMPTS_NOTE = "prompts of {} that lost their beginning, too long for the model, of n documents"
+TEMPLATE_NOTE = "tokens of chat templates in answers that were broken up before a judge read them"
 
 
 def quality_tables(
@@ -34,37 +34,47 @@ def quality_tables(
     judging: Iterable[Judging] = (),
 ) -> list[Table]:
     """One table per pair that has records or costs."""
-    told, paid, judged = by_pair(grouped(records)), by_pair(costs), by_pair(judging)
+    measured, paid, judged = by_pair(grouped(records)), by_pair(costs), by_pair(judging)
     tables = []
-    for pair in sorted({*told, *paid}):
-        of_pair, of_costs = told.get(pair, []), paid.get(pair, [])
-        of_rows: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for g in of_pair:
-            of_rows[g.dataset, g.method] += [r for r in g.records if r.question]
+    for pair in sorted({*measured, *paid}):
+        groups, runs = measured.get(pair, []), paid.get(pair, [])
+        by_row: dict[tuple[str, str], list[Group]] = defaultdict(list)
+        for g in groups:
+            by_row[g.dataset, g.method].append(g)
         rows = []
-        for dataset in sorted({g.dataset for g in of_pair} | {c.dataset for c in of_costs}):
+        for dataset in sorted({g.dataset for g in groups} | {c.dataset for c in runs}):
             for method in methods:
-                own = of_rows[dataset, method]
-                runs = [c for c in of_costs if (c.dataset, c.method) == (dataset, method)]
+                own = by_row[dataset, method]
+                trained = [c for c in runs if (c.dataset, c.method) == (dataset, method)]
                 asked = [j for j in judged.get(pair, []) if (j.dataset, j.method) == (dataset, method)]
                 guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()
-                cells = (*_rows_lost(runs), *_truncated(own), _unparsed(own, asked), guarded)
+                cells = (*_rows_lost(trained), *_truncated(own), _unparsed(own, asked), guarded)
                 rows.append(Row(dataset, method, cells))
-        tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), NOTES))
+        tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), _notes(groups)))
     return tables
+
+
+def _notes(groups: list[Group]) -> tuple[str, ...]:
+    prompts = dict.fromkeys(g.declared.title for g in groups if g.declared.length_of == "prompt")
+    of_prompts = [PROMPTS_NOTE.format(", ".join(prompts))] if prompts else []
+    return ROWS_NOTE, ANSWERS_NOTE, *of_prompts, TEMPLATE_NOTE
 
 
 def _rows_lost(runs: list[Cost]) -> tuple[Cell, Cell]:
     return mean(c.rows_dropped for c in runs), mean(c.rows_truncated for c in runs)
 
 
-def _truncated(records: list[Record]) -> tuple[Cell, Cell]:
-    """Answers cut, and prompts of OpenLLM, of those that there are; several records (metrics, orders, judges)
-    describe one. A record of 0 tokens is of no answer: the implicit reward scores texts that were there.
+def _truncated(groups: list[Group]) -> tuple[Cell, Cell]:
+    """Answers cut, and prompts, of those that there are; several records (metrics, orders, judges) describe
+    one. A record of 0 tokens is of no answer: the implicit reward scores texts that were there.
     """
-    of_openllm = [r for r in records if r.benchmark.startswith("openllm")]
-    of_answers = [r for r in records if not r.benchmark.startswith("openllm") and (r.tokens or r.truncated)]
-    return _cut(of_answers), _cut(of_openllm)
+    answers = [r for r in _asked(groups, "answer") if r.tokens or r.truncated]
+    return _cut(answers), _cut(_asked(groups, "prompt"))
+
+
+def _asked(groups: list[Group], length_of: str) -> list[Record]:
+    """The records of questions whose length is that of the answer, or of the prompt."""
+    return [r for g in groups if g.declared.length_of == length_of for r in g.records if r.question]
 
 
 def _cut(records: list[Record]) -> Cell:
@@ -76,8 +86,9 @@ def _answer(r: Record) -> tuple[int, str, str, str, int]:
     return r.seed, r.benchmark, r.group, r.question, r.turn
 
 
-def _unparsed(records: list[Record], judging: list[Judging]) -> Cell:
-    judged, unjudged = [r for r in records if r.judge], [j for j in judging if not j.judge]
+def _unparsed(groups: list[Group], judging: list[Judging]) -> Cell:
+    judged = [r for g in groups if g.judge for r in g.records if r.question]
+    unjudged = [j for j in judging if not j.judge]
     lost = sum(r.status == "unparsed" for r in judged) + sum(j.unparsed for j in unjudged)
     total = len(judged) + sum(j.judgments for j in unjudged)
     return Cell(lost, n=total) if total else Cell()

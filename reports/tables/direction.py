@@ -3,16 +3,17 @@
 held out 0.693 -> 0.512, right way yes | WR less Student 8.2 [3.1, 13.2] | paper 8.1 | as the paper
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
+from typing import NamedTuple
 
 from reports import published
 from reports.records.groups import Records, grouped
 from reports.records.rows import Training
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns as slots
-from reports.tables.columns import Slot
-from reports.tables.table import STUDENT, TEACHER, Cell, Column, Row, Table, by_pair, title
+from reports.tables import columns
+from reports.tables.columns import MeasuredColumn
+from reports.tables.table import STUDENT, TEACHER, Cell, Column, Row, Source, Table, by_pair, title
 from reports.tables.training import HELD_OUT, held_out
 
 OBJECTIVE = (
@@ -26,6 +27,18 @@ VERDICT_NOTE = "as the paper: the same sign, and our interval excludes 0; cannot
 NO_STUDENT = "no WR less Student: the run has no win rate of the Student"
 
 
+class WinRate(NamedTuple):
+    """A benchmark's win rates by one judge, and what tells them from others: " by gpt-4"."""
+
+    by_reference: Mapping[str, MeasuredColumn]
+    variant: str
+
+    @property
+    def source(self) -> Source:
+        """The benchmark and the judge."""
+        return next(iter(self.by_reference.values())).source
+
+
 def direction_tables(
     records: Records,
     training: Iterable[Training],
@@ -34,45 +47,60 @@ def direction_tables(
 ) -> list[Table]:
     """One table per pair that measured objectives on held-out prompts, or win rates."""
     names = [m for m in methods if m not in (TEACHER, STUDENT)]
-    measured, trained = by_pair(grouped(records)), by_pair(training)
+    groups = grouped(records)
+    measured, trained = by_pair(groups), by_pair(training)
     tables = []
     for pair in sorted({*measured, *trained}):
         own = [g for g in measured.get(pair, []) if g.method in {*names, STUDENT}]
-        runs, wins = trained.get(pair, []), [s for s in slots.find(own) if _is_win_rate(s)]
-        table = _table(title("Direction", *pair), names, wins, runs, draw)
+        shown = [c for c in columns.find(own, groups.benchmarks) if c.source.publishes("adpa") == "win_rate"]
+        wins = [c for c in shown if c.groups]
+        table = _table(title("Direction", *pair), names, wins, trained.get(pair, []), draw)
         tables += [table] if table.columns else []
     return tables
 
 
-def _table(what: str, names: list[str], wins: list[Slot], runs: list[Training], draw: Draw) -> Table:
-    datasets = sorted({t.dataset for t in runs} | {dataset for s in wins for dataset, _ in s.groups})
+def _table(
+    what: str, names: list[str], wins: list[MeasuredColumn], runs: list[Training], draw: Draw
+) -> Table:
+    datasets = sorted({t.dataset for t in runs} | {dataset for c in wins for dataset, _ in c.groups})
     cells: dict[tuple[str, str], tuple[Cell, ...]] = {(d, m): () for d in datasets for m in names}
-    columns: tuple[Column, ...] = ()
+    heads: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
 
     if any(t.held_after is not None for t in runs):
-        columns, notes = OBJECTIVE, (HELD_OUT,)
+        heads, notes = OBJECTIVE, (HELD_OUT,)
         for d, m in cells:
             cells[d, m] = _objective([t for t in runs if (t.dataset, t.method) == (d, m)])
 
-    if any(m == STUDENT and g.measured.values for s in wins for (_, m), g in s.groups.items()):
-        judges = sorted({s.judge for s in wins})
-        of = [{s.reference: s for s in wins if s.judge == judge} for judge in judges]
-        columns += _columns(judges)
-        notes += tuple(_references_note(j, list(found), names) for j, found in zip(judges, of, strict=True))
-        notes += (slots.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
+    if any(m == STUDENT and g.measured.values for c in wins for (_, m), g in c.groups.items()):
+        win_rates = _by_judge(wins)
+        heads += _columns(win_rates)
+        notes += tuple(_references_note(w, names) for w in win_rates)
+        notes += (columns.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
         for d in datasets:
-            by_judge = [_less_student(found, d, names, draw) for found in of]
+            differences = [_less_student(w.by_reference, d, names, draw) for w in win_rates]
             for m in names:
-                ours, paper = [found[m] for found in by_judge], _published(m)
+                ours, paper = [by_method[m] for by_method in differences], _published(m)
                 cells[d, m] += (*ours, Cell(paper), *(Cell(_verdict(cell, paper)) for cell in ours))
     elif wins:
         notes += (NO_STUDENT,)
-    return Table(what, columns, tuple(Row(d, m, found) for (d, m), found in cells.items()), notes)
+    return Table(what, heads, tuple(Row(d, m, own) for (d, m), own in cells.items()), notes)
 
 
-def _is_win_rate(slot: Slot) -> bool:
-    return slot.spec.benchmark == "alpaca-eval" and bool(slot.groups)
+def _by_judge(wins: list[MeasuredColumn]) -> list[WinRate]:
+    """The columns of each benchmark and judge together, told apart by what differs between them."""
+    parts: dict[tuple[str, str], dict[str, MeasuredColumn]] = {}
+    for c in wins:
+        parts.setdefault((c.source.benchmark.title, c.source.judge), {})[c.source.reference] = c
+    benchmarks, judges = ({key[at] for key in parts} for at in (0, 1))
+    return [
+        WinRate(
+            own,
+            (f" on {benchmark}" if len(benchmarks) > 1 else "")
+            + (f" by {judge or 'none'}" if len(judges) > 1 else ""),
+        )
+        for (benchmark, judge), own in parts.items()
+    ]
 
 
 def _objective(seeds: list[Training]) -> tuple[Cell, ...]:
@@ -88,10 +116,13 @@ def _objective(seeds: list[Training]) -> tuple[Cell, ...]:
     return before, after, Cell("yes" if (rise > 0 if raised else rise < 0) else "NO")
 
 
-def _columns(judges: list[str]) -> tuple[Column, ...]:
-    by = [f" by {judge or 'none'}" if len(judges) > 1 else "" for judge in judges]
-    ours = (Column(f"alpaca-eval.win_rate.less_student{b}", f"WR less Student (%){b}", "share") for b in by)
-    return (*ours, PAPER, *(Column(f"verdict{b}", f"Verdict{b}", "text") for b in by))
+def _columns(win_rates: list[WinRate]) -> tuple[Column, ...]:
+    ours = []
+    for w in win_rates:
+        name = f"{w.source.benchmark.name}.{w.source.column.metric}.less_student{w.variant}"
+        ours.append(Column(name, f"WR less Student (%){w.variant}", w.source.column.unit))
+    verdicts = (Column(f"verdict{w.variant}", f"Verdict{w.variant}", "text") for w in win_rates)
+    return (*ours, PAPER, *verdicts)
 
 
 def _reference(method: str, references: Iterable[str]) -> str:
@@ -99,23 +130,25 @@ def _reference(method: str, references: Iterable[str]) -> str:
     return min(references, key=lambda reference: (reference == method, reference))
 
 
-def _references_note(judge: str, references: list[str], names: list[str]) -> str:
+def _references_note(win_rate: WinRate, names: list[str]) -> str:
     """In words: WR: judge rule, reference ADPA; reference DCKD for ADPA."""
-    first = min(references)
-    told = f"WR: judge {judge or 'none'}, reference {first}"
-    other = _reference(first, references)
-    return f"{told}; reference {other} for {first}" if other != first and first in names else told
+    first = min(win_rate.by_reference)
+    note = f"WR: judge {win_rate.source.judge or 'none'}, reference {first}"
+    other = _reference(first, win_rate.by_reference)
+    return f"{note}; reference {other} for {first}" if other != first and first in names else note
 
 
-def _less_student(of: dict[str, Slot], dataset: str, names: list[str], draw: Draw) -> dict[str, Cell]:
+def _less_student(
+    by_reference: Mapping[str, MeasuredColumn], dataset: str, names: list[str], draw: Draw
+) -> dict[str, Cell]:
     """method -> its win rate less the Student's against the same reference, paired by question."""
-    found = {}
-    for reference, slot in of.items():
-        own = [m for m in names if _reference(m, of) == reference]
+    differences = {}
+    for reference, column in by_reference.items():
+        own = [m for m in names if _reference(m, by_reference) == reference]
         if own:
-            cells = slots.cells(slot, dataset, [*own, STUDENT], slots.less(STUDENT), draw)
-            found.update({m: cells[m] for m in own})
-    return found
+            cells = columns.cells(column, dataset, [*own, STUDENT], columns.less(STUDENT), draw)
+            differences.update({m: cells[m] for m in own})
+    return differences
 
 
 def _published(method: str) -> float | None:

@@ -15,7 +15,7 @@ from reports.statistics import paired_test, variance
 from reports.statistics.bootstrap import Item
 from reports.statistics.paired_test import holm
 from reports.statistics.variance import Sample
-from reports.tables.columns import Slot, weights_of
+from reports.tables.columns import MeasuredColumn, heading, weights_of
 from reports.tables.table import TEACHER, Cell, Mark
 
 ALPHA = 0.05
@@ -36,16 +36,16 @@ class Tested(NamedTuple):
     adjusted: dict[Pair, float]  # Holm over those pairs
 
 
-def tested(slot: Slot, dataset: str, methods: Sequence[str]) -> Tested | None:
+def tested(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> Tested | None:
     """The tests of all pairs of methods; None if no method has a value in every stratum."""
-    measured = {m: g.measured for m in methods if (g := slot.groups.get((dataset, m)))}
-    values = {m: of.values for m, of in measured.items() if of.values}
+    measured = {m: g.measured for m in methods if (g := column.groups.get((dataset, m)))}
+    values = {m: own.values for m, own in measured.items() if own.values}
     strata = {item.stratum for own in values.values() for item in own}
     lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in values}
     whole = {m: values[m] for m, missing in lacks.items() if not missing}
     if not whole:
         return None
-    sample = variance.sample(whole, {m: measured[m].runs for m in whole}, weights_of(strata))
+    sample = variance.sample(whole, {m: measured[m].runs for m in whole}, weights_of(column, strata))
     # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
     every = {p: paired_test.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
     ps = {p: value for p, value in every.items() if value is not None}
@@ -53,28 +53,33 @@ def tested(slot: Slot, dataset: str, methods: Sequence[str]) -> Tested | None:
     return Tested(sample, whole, {m: s for m, s in lacks.items() if s}, ps, adjusted)
 
 
-def mark(slot: Slot, dataset: str, cells: Mapping[str, Cell]) -> dict[str, Cell]:
+def mark(column: MeasuredColumn, dataset: str, cells: Mapping[str, Cell]) -> dict[str, Cell]:
     """The cells of a column, method by method, with those marked that stand out."""
-    told = _marks(slot, dataset, list(cells)) if slot.spec.best else {}
-    return {m: replace(cell, mark=told.get(m, "")) for m, cell in cells.items()}
+    marks = _marks(column, dataset, list(cells)) if column.source.column.best else {}
+    return {m: replace(cell, mark=marks.get(m, "")) for m, cell in cells.items()}
 
 
-def notes(slots: Sequence[Slot], untested: Sequence[str] = ()) -> tuple[str, ...]:
-    """What marks say, under columns that may have them; `untested` columns have no values of questions."""
-    told = (NOTE,) if any(slot.spec.best for slot in slots) else ()
-    return (*told, f"never marked, as no paired test is made: {', '.join(untested)}") if untested else told
+def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
+    """What marks say, under columns that may have them, and which have no values of questions to test."""
+    explained = (NOTE,) if any(c.source.column.best and not c.is_summary for c in columns) else ()
+    if untested := [heading(c, columns).title for c in columns if c.is_summary]:
+        return (*explained, f"never marked, as no paired test is made: {', '.join(untested)}")
+    return explained
 
 
-def _marks(slot: Slot, dataset: str, methods: Sequence[str]) -> dict[str, Mark]:
-    found = tested(slot, dataset, [m for m in methods if m != TEACHER])
-    if found is None:
+def _marks(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, Mark]:
+    tests = tested(column, dataset, [m for m in methods if m != TEACHER])
+    if tests is None:
         return {}
-    of = found.sample
-    means = {m: variance.mean_of(of, x, ~np.isnan(x)) for m, x in zip(of.methods, of.values, strict=True)}
+    sample = tests.sample
+    means = {
+        m: variance.mean_of(sample, x, ~np.isnan(x))
+        for m, x in zip(sample.methods, sample.values, strict=True)
+    }
     order = sorted(means, key=lambda m: (-means[m], m))
-    told: dict[str, Mark] = {}
+    marks: dict[str, Mark] = {}
     first_two: tuple[Mark, Mark] = ("best", "second")
     for name, (a, b) in zip(first_two, pairwise(order), strict=False):
-        if found.adjusted.get((min(a, b), max(a, b)), 1.0) < ALPHA:
-            told[a] = name
-    return told
+        if tests.adjusted.get((min(a, b), max(a, b)), 1.0) < ALPHA:
+            marks[a] = name
+    return marks

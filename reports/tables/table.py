@@ -1,7 +1,7 @@
 """What a table is: typed cells in rows and columns, and the notes under it. `render.py` turns it into text.
 
-Table("pocket", columns=(Column("mt-bench.score", "MT-Bench", "score", best=True),),
-      rows=(Row("pocket", "ADPA", (Cell(6.25, 5.9, 6.6, n=80),)),), notes=("MT-Bench: judge rule",))
+Table("pocket", columns=(Column("my-bench.score", "My bench", "score", best=True),),
+      rows=(Row("pocket", "ADPA", (Cell(6.25, 5.9, 6.6, n=80),)),), notes=("My bench: judge rule",))
 """
 
 from collections import defaultdict
@@ -9,20 +9,29 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import fsum
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
+from reports.records.benchmarks import Benchmark, BenchmarkColumn, Unit
 from reports.records.groups import Group
 from reports.records.rows import Cost, Judging, Summary, Training
 
-Source = TypeVar("Source", Group, Cost, Training, Summary, Judging)
-OfSeed = TypeVar("OfSeed", Cost, Training, Summary, Judging)
+PairRow = TypeVar("PairRow", Group, Cost, Training, Summary, Judging)
+SeedRow = TypeVar("SeedRow", Cost, Training, Summary, Judging)
 TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
-Unit = Literal[
-    "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
-]
-
-
 Mark = Literal["", "best", "second"]
+
+
+class Source(NamedTuple):
+    """What a column shows of a benchmark; judge and reference are "" where it has none, or several."""
+
+    benchmark: Benchmark
+    column: BenchmarkColumn
+    judge: str
+    reference: str
+
+    def publishes(self, paper: str) -> str:
+        """The number of a paper that stands beside this one, "" where it has none."""
+        return self.column.published.get(paper, "")
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Column:
     title: str
     unit: Unit
     best: bool = False
+    source: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +88,9 @@ def check_row(name: str, methods: Sequence[str]) -> None:
         raise ValueError(f"no row {name!r}{hint} rows: {', '.join(methods)}")
 
 
-def by_pair(rows: Iterable[Source]) -> dict[tuple[str, str], list[Source]]:
+def by_pair(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
     """(suite, pair) -> its rows: what a table never mixes. Pairs are sorted."""
-    found: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    found: dict[tuple[str, str], list[PairRow]] = defaultdict(list)
     for row in rows:
         found[row.suite, row.pair].append(row)
     return dict(sorted(found.items()))
@@ -93,10 +103,10 @@ def title(what: str, suite: str, pair: str) -> str:
 
 def run_tables(
     what: str,
-    runs: Iterable[OfSeed],
+    runs: Iterable[SeedRow],
     methods: Sequence[str],
     columns: tuple[Column, ...],
-    cells: Callable[[list[OfSeed]], tuple[Cell, ...]],
+    cells: Callable[[list[SeedRow]], tuple[Cell, ...]],
     notes: tuple[str, ...] = (),
 ) -> list[Table]:
     """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""

@@ -14,9 +14,10 @@ import pytest
 from reports.page import label_placement, page, plan_view, scatter_figures, table_views
 from reports.page.scatter_figures import Point
 from reports.records import jsonl, run_folder, texts
+from reports.records.benchmarks import DEFAULT
 from reports.records.run_folder import Rows
 from reports.records.texts import Made
-from reports.tables.table import Column
+from reports.tables.table import Source
 from tests.reports.page import page_run
 
 
@@ -156,11 +157,12 @@ def test_a_column_leads_to_the_judge_and_reference_that_it_names():
         for j in ("gpt", "rule")
         for r in ("ADPA", "DPO")
     ]
-    column = Column("alpaca-eval.win_rate vs DPO by rule", "", "share")
-    assert table_views.link("p", "d", "SFT", column, sets).startswith(
+    benchmark = DEFAULT.get("alpaca-eval")
+    source = Source(benchmark, benchmark.columns[0], "rule", "DPO")
+    assert table_views.link("p", "d", "SFT", source, sets).startswith(
         "#bench=alpaca-eval&judge=rule&ref=DPO&"
     )
-    assert not table_views.link("p", "other", "SFT", column, sets)
+    assert not table_views.link("p", "other", "SFT", source, sets)
 
 
 def test_cells_of_every_table_of_values_lead_to_their_answers_and_differences_to_both(html):
