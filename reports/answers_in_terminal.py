@@ -1,6 +1,6 @@
 """Two methods' answers to one question, and what the judge said of them: texts of a run, for the terminal.
 
-mt-bench, question 81 (writing), judge gpt-4
+my-bench, question 81 (writing), judge gpt-4
 turn 1: Compose an engaging travel blog post about ...
 --- ADPA, 212 tokens: 7
 Aloha! ...

@@ -1,6 +1,6 @@
 """Tables as text: terminal, Markdown, CSV, LaTeX. The only place that rounds, and that knows percent.
 
-    | Method | MT-Bench (n=80) |
+    | Method | My bench (n=80) |
     | --- | ---: |
     | Teacher | 6.82 [6.51, 7.12] |
     | ADPA | **6.25** [5.90, 6.60] |

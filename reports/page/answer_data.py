@@ -1,6 +1,6 @@
 """Texts as the data of a page: each string once, each benchmark by itself, so that it is read when asked for.
 
-index   [{"id": "texts-0", "benchmark": "mt-bench", "methods": [...], "views": [{"judge": ...}]}]
+index   [{"id": "texts-0", "benchmark": "my-bench", "methods": [...], "views": [{"judge": ...}]}]
 texts-0 {"strings": [...], "questions": [["81", "writing", [0, 1]]], "views": [{"method": [0, ...], ...}]}
 """
 

@@ -300,7 +300,7 @@
     choose(state.q, true);
   }
 
-  // ---- addresses: #bench=mt-bench&q=81&a=ADPA&b=DPO ----
+  // ---- addresses: #bench=my-bench&q=81&a=ADPA&b=DPO ----
   function remember() {
     const set = index[state.set], about = set.views[state.view];
     const told = { bench: set.benchmark, judge: about.judge, ref: about.reference };

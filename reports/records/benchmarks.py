@@ -84,6 +84,7 @@ class BenchmarkColumn(Frozen):
 class Benchmark(Frozen):
     """A benchmark as the reports see it: how it is called, its columns, and what its records mean.
 
+    `family` is the title of several versions together, where notes need not tell them apart.
     `length_of` is what a record's `tokens` and `truncated` describe. `summary_unit` is the unit of those
     numbers in `summaries.jsonl` that are no counts and no lengths. `flags` are summaries that are 0 or 1:
     metric -> the footnote where it is 1. `checkpoint_metric` is the metric of the records whose group is the
@@ -92,6 +93,7 @@ class Benchmark(Frozen):
 
     name: Name
     title: str
+    family: str = ""
     columns: tuple[BenchmarkColumn, ...] = ()
     tasks: Tasks | None = None
     categories: Categories | None = None

@@ -14,7 +14,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TypeVar
 
-from reports.records.benchmarks import Benchmarks
+from reports.records.benchmarks import Benchmark, Benchmarks
 from reports.records.rows import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
 from reports.records.run_folder import Rows
 
@@ -30,6 +30,9 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
     names = _names(runs, set())
     if clashing := _clashing(runs, names):  # one model, but asked or judged in another way
         names = _names(runs, clashing)
+    benchmarks: dict[str, Benchmark] = {}
+    for b in (b for rows in runs.values() for b in rows.benchmarks):
+        benchmarks.setdefault(b.name, b)  # versions of one benchmark may word a note in two ways
     parts = [_renamed(rows, " + ".join(runs), names[run]) for run, rows in runs.items()]
     return Rows(
         measured=_once(r for p in parts for r in p.measured),
@@ -38,7 +41,7 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
         paid=_once(r for p in parts for r in p.paid),
         trained=_once(r for p in parts for r in p.trained),
         checks=_once(r for p in parts for r in p.checks),
-        benchmarks=Benchmarks(tuple({b.name: b for p in reversed(parts) for b in p.benchmarks}.values())),
+        benchmarks=Benchmarks(tuple(benchmarks.values())),
     )
 
 

@@ -1,10 +1,9 @@
 """The row types that a run writes and every table reads: one JSON object a line.
 
-    {"suite": "pocket", "pair": "pocket", "dataset": "pocket", "method": "ADPA", "seed": 0, "benchmark":
-    "mt-bench",
-     "metric": "score", "group": "math", "question": "81", "turn": 1, "order": "", "judge": "rule",
-     "reference": "", "value": 7.0, "status": "ok", "tokens": 21, "truncated": false, "artifacts":
-     ["answers-0f3a...", "judgments-77b1..."]}
+    {"suite": "pocket", "pair": "pocket", "dataset": "pocket", "method": "ADPA", "seed": 0,
+     "benchmark": "my-bench", "metric": "score", "group": "math", "question": "81", "turn": 1, "order": "",
+     "judge": "rule", "reference": "", "value": 7.0, "status": "ok", "tokens": 21, "truncated": false,
+     "artifacts": ["answers-0f3a...", "judgments-77b1..."], "version": ""}
 
 `results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
 took, `judges.jsonl` how good judges are, and `training.jsonl` what training changed; all are deterministic.
@@ -19,9 +18,9 @@ from dataclasses import dataclass
 class Record:
     """One value of one method on one item.
 
-    `group` is the question's category (MT-Bench) or the task (OpenLLM, whose `version` is lm-eval's and the
-    number of shots); `value` is finite, and None exactly where `status` is not "ok"; win rates and accuracies
-    are 0-1; `tokens` and `truncated` describe the answer, for OpenLLM the prompt. A result that could not be
+    `group` is the question's category or its task, `version` lm-eval's and the number of shots; `value` is
+    finite, and None exactly where `status` is not "ok"; win rates and accuracies are 0-1; `tokens` and
+    `truncated` describe the answer, or the prompt where `benchmarks.json` says so. A result that could not be
     had at all is one record per method and benchmark with `question` "", `value` None and the reason as its
     `status` ("not run: no answers of the reference ADPA").
     """

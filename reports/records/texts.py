@@ -1,6 +1,6 @@
 """What a run's models and judges wrote, and the steps that made it: one JSON object a line.
 
-    texts.jsonl  {"method": "ADPA", "benchmark": "mt-bench", "question": "81", "turn": 1, "order": "",
+    texts.jsonl  {"method": "ADPA", "benchmark": "my-bench", "question": "81", "turn": 1, "order": "",
                   "asked": "Compose a ...", "answer": "Aloha! ...", "reply": "... [[7]]", "value": 7.0, ...}
     steps.jsonl  {"id": "210cc04687b6", "kind": "train", "label": "ADPA+", "seconds": 9.9, "inputs": ...}
 

@@ -5,7 +5,7 @@
 
 The unit is the question: its turns, orders and seeds are one value before anything is resampled, since they
 are correlated. All methods share each resample, so that the interval of a difference keeps the pairing.
-A stratum is a task of OpenLLM (MMLU's subjects share one task's weight); other benchmarks have one.
+A benchmark that averages over tasks has a stratum for each (subtasks share one task's weight), else one.
 Percentile interval: Efron & Tibshirani (1993).
 """
 

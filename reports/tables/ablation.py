@@ -1,6 +1,6 @@
 """The papers' ablations and other readings of a method: tables of a few rows, the full method among them.
 
-    | Method | AlpacaEval WR (%) vs full method | MT-Bench | paper WR (500M / 1.8B / 7B) |
+    | Method | My bench WR (%) vs full method | Ratings | paper WR (500M / 1.8B / 7B) |
     | ADPA | 50.0 [50.0, 50.0] | 6.25 [5.90, 6.60] | 50.0 / 50.0 / 50.0 |
     | ADPA w/o reference teacher | 41.2 [37.0, 45.4] | 5.80 [5.41, 6.19] | 31.6 / 36.6 / 46.2 |
 

@@ -34,7 +34,10 @@ def quality_tables(
     judging: Iterable[Judging] = (),
 ) -> list[Table]:
     """One table per pair that has records or costs."""
-    measured, paid, judged = by_pair(grouped(records)), by_pair(costs), by_pair(judging)
+    every = grouped(records)
+    measured, paid, judged = by_pair(every), by_pair(costs), by_pair(judging)
+    prompts = dict.fromkeys(b.family or b.title for b in every.benchmarks if b.length_of == "prompt")
+    notes = (ROWS_NOTE, ANSWERS_NOTE, PROMPTS_NOTE.format(", ".join(prompts)), TEMPLATE_NOTE)
     tables = []
     for pair in sorted({*measured, *paid}):
         groups, runs = measured.get(pair, []), paid.get(pair, [])
@@ -50,14 +53,8 @@ def quality_tables(
                 guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()
                 cells = (*_rows_lost(trained), *_truncated(own), _unparsed(own, asked), guarded)
                 rows.append(Row(dataset, method, cells))
-        tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), _notes(groups)))
+        tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), notes))
     return tables
-
-
-def _notes(groups: list[Group]) -> tuple[str, ...]:
-    prompts = dict.fromkeys(g.declared.title for g in groups if g.declared.length_of == "prompt")
-    of_prompts = [PROMPTS_NOTE.format(", ".join(prompts))] if prompts else []
-    return ROWS_NOTE, ANSWERS_NOTE, *of_prompts, TEMPLATE_NOTE
 
 
 def _rows_lost(runs: list[Cost]) -> tuple[Cell, Cell]:

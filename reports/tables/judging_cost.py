@@ -1,6 +1,6 @@
 """What judging each row took: calls, tokens and money by benchmark, were nothing of it there before.
 
-mt-bench by gpt-4: 160 calls | 131,072 tokens in | 30,118 out | USD 2.22
+my-bench by gpt-4: 160 calls | 131,072 tokens in | 30,118 out | USD 2.22
 """
 
 from collections.abc import Iterable, Sequence

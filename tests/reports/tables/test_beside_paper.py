@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from reports.records.benchmarks import DEFAULT
 from reports.records.rows import Record
 from reports.statistics.bootstrap import Draw
 from reports.tables.beside_paper import beside_tables
-from reports.tables.columns import TASKS
 from reports.tables.table import Cell, Table
 
 QUICK = Draw(resamples=200)
+TASKS = next(b.tasks.titles for b in DEFAULT if b.name == "openllm" and b.tasks)
 BLANK = Record(
     "adpa-llama", "llama", "dpo-mix-7k", "ADPA", 42, "openllm", "primary", "gsm8k", "0", 1, "", "", "", 0.0
 )
