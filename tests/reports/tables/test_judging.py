@@ -113,13 +113,14 @@ def test_the_noise_of_a_judge_is_told_for_the_number_of_its_questions() -> None:
 def test_every_number_of_a_benchmark_stands_in_a_table_of_its_own() -> None:
     """A mean over seeds; a flag is no number."""
     rows = summed(win_rate=0.25, n=500, upstream_low=0.2, mean_length=800.0, lc_stand_in=1.0)
+    rows = [replace(s, benchmark="alpaca-eval-2") for s in rows]
     rows += [replace(s, seed=1, value=s.value + 0.5) for s in rows if s.metric == "win_rate"]
     rows += [replace(SUMMARY, benchmark="mt-bench", reference="", metric="score/math", value=4.0)]
-    arena, mt_bench = summary_tables(rows, ["DPO", "ADPA"])
-    assert {t: c.value for t, c in shown(arena, "DPO").items()} == {
+    alpaca, mt_bench = summary_tables(rows, ["DPO", "ADPA"])
+    assert {t: c.value for t, c in shown(alpaca, "DPO").items()} == {
         "win_rate": 0.5, "n": 500, "upstream_low": 0.2, "mean_length": 800.0
     }  # fmt: skip
-    assert [c.unit for c in arena.columns] == ["share", "count", "share", "tokens"]
-    assert set(shown(arena, "ADPA").values()) == {Cell()}
-    assert "arena-hard by gpt-4 against baseline" in arena.title and "mt-bench by gpt-4" in mt_bench.title
+    assert [c.unit for c in alpaca.columns] == ["share", "count", "share", "tokens"]
+    assert set(shown(alpaca, "ADPA").values()) == {Cell()}
+    assert "alpaca-eval-2 by gpt-4 against baseline" in alpaca.title and "mt-bench by gpt-4" in mt_bench.title
     assert mt_bench.columns[0].unit == "score"
