@@ -20,7 +20,7 @@ from reports import build as run
 from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
 from reports.page.table_views import TableView
-from reports.records import run_folder, texts
+from reports.records import jsonl, run_folder, texts
 from reports.records.groups import grouped
 from reports.records.run_folder import Rows
 from reports.records.texts import Made, Text
@@ -46,9 +46,7 @@ def write(folder: Path) -> Path:
     made, said = texts.read_steps(folder / "steps.jsonl"), texts.read_texts(folder / "texts.jsonl")
     page = render(run_folder.read(folder), said, made)
     path = folder / NAME
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)
+    jsonl.replace(path, page)
     return path
 
 

@@ -13,7 +13,13 @@ took, `judges.jsonl` how good judges are, and `training.jsonl` what training cha
 import math
 from dataclasses import dataclass
 
+from pydantic import ConfigDict, with_config
 
+# What a file holds must be what a run wrote: no key too many, no text that only looks like a number.
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Record:
     """One value of one method on one item.
@@ -54,6 +60,7 @@ class Record:
             raise ValueError(f"value {self.value} of {self.method} on {self.benchmark}: must be finite")
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Cost:
     """What one method cost, were it run alone: its own stages and its share-free part of the teacher's work.
@@ -84,6 +91,7 @@ class Cost:
     unshared: tuple[str, ...] = ()
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Training:
     """What training changed, from before its first step to after its last.
@@ -115,6 +123,7 @@ class Training:
     warnings: tuple[str, ...] = ()
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Summary:
     """A number of a whole benchmark for one row, as the benchmark's own tool adds it up.
@@ -135,6 +144,7 @@ class Summary:
     value: float
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Judging:
     """What judging one row on one benchmark took, were nothing of it there before.
@@ -162,6 +172,7 @@ class Judging:
     models: tuple[str, ...]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class JudgeCheck:
     """What a check on gold pairs says of a judge with one benchmark's prompt; shares are 0-1.

@@ -10,9 +10,13 @@ A text is one judgment, with the question and the answers that it is about: a pa
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import with_config
+
 from reports.records import jsonl
+from reports.records.rows import STRICT
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Text:
     """One verdict on one turn of an answer.
@@ -45,6 +49,7 @@ class Text:
     status: str
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Made:
     """One step of the plan as it was done: what it read, by input, and how long it took.

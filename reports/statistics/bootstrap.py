@@ -95,16 +95,6 @@ def difference(boot: Bootstrap, method: str, baseline: str) -> Estimate:
     return _estimate(float(boot.means[m] - boot.means[b]), boot.draws[:, m] - boot.draws[:, b], both)
 
 
-def apart(a: Estimate, b: Estimate) -> bool:
-    """Whether two intervals do not touch, in either direction.
-
-    Stricter than a paired difference that excludes 0: intervals that touch do not show that two are equal.
-    """
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.high < b.low or b.high < a.low
-
-
 def _resample(table: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """Means [B, M] of the rows of a table [n, M] drawn with replacement; a nan is a value not there."""
     n = len(table)

@@ -56,22 +56,10 @@ class Comparison:
     test: str
 
 
-def paired(of: Sample, method: str, baseline: str, draw: Draw = DRAW, noise_sd: float = 0.0) -> Comparison:
-    """Compare two methods; a ValueError if they have no question of some stratum in common."""
-    found = versus(of, baseline, [method], draw, noise_sd)
-    if method not in found:
-        raise ValueError(f"{method} and {baseline} do not have a question of every stratum in common")
-    return found[method]
-
-
-def versus(
-    of: Sample, baseline: str, methods: Iterable[str], draw: Draw = DRAW, noise_sd: float = 0.0
-) -> dict[str, Comparison]:
+def versus(of: Sample, baseline: str, methods: Iterable[str], draw: Draw = DRAW) -> dict[str, Comparison]:
     """method -> its comparison with `baseline`, over resamples of questions that all of them share.
 
-    A method that lacks a question of some stratum in common with the baseline is left out. `noise_sd` is the
-    standard deviation, in the unit of the values, of a question's difference that its value does not show
-    (noise of each question alone is in the spread of questions already): adds sd^2 / n to SE^2.
+    A method that lacks a question of some stratum in common with the baseline is left out.
     """
     b = of.methods.index(baseline)
     differences = {m: difference_of(of, of.methods.index(m), b) for m in methods}
@@ -80,12 +68,12 @@ def versus(
         return {}
     given = {m: {i: float(d[k]) for k, i in enumerate(of.items) if d[k] == d[k]} for m, d in whole.items()}
     boot = bootstrap(given, draw.seed, draw.resamples, of.given)
-    return {m: _comparison(of, m, baseline, boot, noise_sd) for m in whole}
+    return {m: _comparison(of, m, baseline, boot) for m in whole}
 
 
-def p_value(of: Sample, method: str, baseline: str, noise_sd: float = 0.0) -> float | None:
+def p_value(of: Sample, method: str, baseline: str) -> float | None:
     """The two-sided p of the paired test; None if the two share too little for one."""
-    return _test(of, method, baseline, noise_sd)[0]
+    return _test(of, method, baseline).p
 
 
 def holm(ps: Iterable[float]) -> list[float]:
@@ -119,13 +107,13 @@ def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, 
     return {m: (float(own[i]), float(low[i]), float(high[i])) for i, m in enumerate(boot.methods)}
 
 
-def _comparison(of: Sample, method: str, baseline: str, boot: Bootstrap, noise_sd: float) -> Comparison:
-    p, parts, test = _test(of, method, baseline, noise_sd)
+def _comparison(of: Sample, method: str, baseline: str, boot: Bootstrap) -> Comparison:
+    p, parts, test = _test(of, method, baseline)
     value, low, high, n = interval(boot, method)
     if not parts:
         return Comparison(method, baseline, value, None, None, p, n, None, None, test)
     se, detectable = sqrt(sum(part.variance for part in parts)), reach(parts, (1 + LEVEL) / 2)
-    if noise_sd or test.startswith(TWO_LEVEL):  # the resamples hold neither
+    if test.startswith(TWO_LEVEL):  # the resamples hold no chance of seeds
         half = half_width(parts)
         low, high = value - half, value + half
     return Comparison(method, baseline, value, low, high, p, n, se, detectable + reach(parts, POWER), test)
@@ -137,7 +125,7 @@ class _Test(NamedTuple):
     name: str
 
 
-def _test(of: Sample, method: str, baseline: str, noise_sd: float) -> _Test:
+def _test(of: Sample, method: str, baseline: str) -> _Test:
     """p, the parts of the variance, and what the test is."""
     a, b = of.methods.index(method), of.methods.index(baseline)
     d = difference_of(of, a, b)
@@ -145,20 +133,16 @@ def _test(of: Sample, method: str, baseline: str, noise_sd: float) -> _Test:
     if not covers(of, there, 2):
         return _Test(None, [], NO_TEST)
     value, questions, n = mean_of(of, d, there), questions_part(of, d, there), int(there.sum())
-    noise = noise_sd**2 * float((of.weights**2 / np.bincount(of.strata[there])).sum())
-
     name, seeds = seeds_of_two(of, a, b)
     if seeds is not None:
-        one, two = both_levels(questions, *seeds)
-        parts = [Part(one.variance + noise, one.df), two]
+        parts = both_levels(questions, *seeds)
         return _Test(p_of(value, parts, n), parts, f"{TWO_LEVEL}, {name}")
-    parts = [Part(questions.variance + noise, questions.df)]
     binary = np.isin(of.values[[a, b]][:, there], (0.0, 1.0)).all()
-    if binary and len(of.weights) == 1 and not noise:
+    if binary and len(of.weights) == 1:
         won, lost = int((d[there] > 0).sum()), int((d[there] < 0).sum())
         exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))
-        return _Test(exact, parts, "McNemar exact")
-    return _Test(p_of(value, parts, n), parts, "paired t")
+        return _Test(exact, [questions], "McNemar exact")
+    return _Test(p_of(value, [questions], n), [questions], "paired t")
 
 
 def _ranks(x: Floats) -> Floats:

@@ -1,13 +1,10 @@
 """The bootstrap against hand, theory and scipy."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from reports.statistics import bootstrap as stats
-from reports.statistics.bootstrap import Estimate, Item, apart, bootstrap, difference, interval
+from reports.statistics.bootstrap import Estimate, Item, bootstrap, difference, interval
 
 
 def column(values, stratum: str = "") -> dict[Item, float]:
@@ -143,15 +140,3 @@ def test_the_size_of_a_chunk_does_not_change_the_draws(monkeypatch: pytest.Monke
     whole = bootstrap(values).draws
     monkeypatch.setattr(stats, "CHUNK", 100)
     assert np.array_equal(bootstrap(values).draws, whole)
-
-
-def test_intervals_are_apart_only_if_they_do_not_touch():
-    low, high = Estimate(1.5, 1.0, 2.0, 9), Estimate(3.5, 3.0, 4.0, 9)
-    assert apart(low, high) and apart(high, low)
-    assert not apart(low, Estimate(2.5, 2.0, 3.0, 9))
-    assert not apart(low, Estimate(9.0, None, None, 1))
-
-
-def test_tables_need_neither_pandas_nor_rich():
-    code = "import sys, reports.tables.main, reports.render; print({'pandas', 'rich'} & {*sys.modules})"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
