@@ -17,52 +17,52 @@ ORDERS = {"": "", "ab": " (shown first)", "ba": " (shown second)"}
 
 def shown(texts: Iterable[Text], methods: Sequence[str], benchmark: str, question: str) -> str:
     """The answers of `methods` to a question of a benchmark, all seeds; ValueError with the nearest name."""
-    every = list(texts)
-    _known("benchmark", benchmark, {t.benchmark for t in every})
-    of = [t for t in every if t.benchmark == benchmark]
-    _known("question", question, {t.question for t in of})
-    found = [t for t in of if t.question == question]
+    verdicts = list(texts)
+    _known("benchmark", benchmark, {t.benchmark for t in verdicts})
+    judged = [t for t in verdicts if t.benchmark == benchmark]
+    _known("question", question, {t.question for t in judged})
+    asked = [t for t in judged if t.question == question]
     for m in methods:
-        _known("method", m, {t.method for t in found})
+        _known("method", m, {t.method for t in asked})
     sets: dict[tuple[str, ...], list[Text]] = {}
-    for t in found:
+    for t in asked:
         sets.setdefault((t.pair, t.dataset, t.judge, t.reference), []).append(t)
-    return "\n".join(line for _, own in sorted(sets.items()) for line in _set(own, methods))
+    return "\n".join(line for _, asked in sorted(sets.items()) for line in _set(asked, methods))
 
 
-def _set(found: Sequence[Text], methods: Sequence[str]) -> list[str]:
+def _set(verdicts: Sequence[Text], methods: Sequence[str]) -> list[str]:
     """All turns of one benchmark, judge and reference."""
-    first = found[0]
-    told = [f"{first.benchmark}, question {first.question}"]
-    told[0] += f" ({first.category})" if first.category else ""
-    told[0] += f", judge {first.judge or 'none'}"
-    told[0] += f", against {first.reference}" if first.reference else ""
-    told[0] += f"; {first.pair}, {first.dataset}"
-    for turn in sorted({t.turn for t in found}):
-        of_turn = [t for t in found if t.turn == turn]
-        told += ["", f"turn {turn}: {of_turn[0].asked}"]
+    first = verdicts[0]
+    lines = [f"{first.benchmark}, question {first.question}"]
+    lines[0] += f" ({first.category})" if first.category else ""
+    lines[0] += f", judge {first.judge or 'none'}"
+    lines[0] += f", against {first.reference}" if first.reference else ""
+    lines[0] += f"; {first.pair}, {first.dataset}"
+    for turn in sorted({t.turn for t in verdicts}):
+        in_turn = [t for t in verdicts if t.turn == turn]
+        lines += ["", f"turn {turn}: {in_turn[0].asked}"]
         if first.reference and first.reference not in methods:
-            told += ["", f"--- {first.reference}, the reference", of_turn[0].reference_answer]
+            lines += ["", f"--- {first.reference}, the reference", in_turn[0].reference_answer]
         for m in methods:
-            for seed in sorted({t.seed for t in of_turn if t.method == m}):
-                told += ["", *_side([t for t in of_turn if (t.method, t.seed) == (m, seed)], found)]
-    return [*told, ""]
+            for seed in sorted({t.seed for t in in_turn if t.method == m}):
+                lines += ["", *_side([t for t in in_turn if (t.method, t.seed) == (m, seed)], verdicts)]
+    return [*lines, ""]
 
 
-def _side(own: Sequence[Text], found: Sequence[Text]) -> list[str]:
+def _side(own: Sequence[Text], verdicts: Sequence[Text]) -> list[str]:
     """One answer, and each verdict on it."""
     first = own[0]
-    seed = f", seed {first.seed}" if len({t.seed for t in found}) > 1 else ""
+    seed = f", seed {first.seed}" if len({t.seed for t in verdicts}) > 1 else ""
     cut = ", cut at the limit" if first.truncated else ""
-    told = [f"--- {first.method}{seed}, {first.tokens:,} tokens{cut}", first.answer or "(an empty answer)"]
+    lines = [f"--- {first.method}{seed}, {first.tokens:,} tokens{cut}", first.answer or "(an empty answer)"]
     for t in own:
         value = t.status if t.value is None else f"{t.value:g}"
-        told.append(f">> {value}{ORDERS[t.order]}{': ' + t.reply if t.reply else ''}")
-    return told
+        lines.append(f">> {value}{ORDERS[t.order]}{': ' + t.reply if t.reply else ''}")
+    return lines
 
 
-def _known(what: str, name: str, there: set[str]) -> None:
-    if name not in there:
-        near = get_close_matches(name, sorted(there), 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(there)[:20])}"
+def _known(what: str, name: str, known: set[str]) -> None:
+    if name not in known:
+        near = get_close_matches(name, sorted(known), 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known)[:20])}"
         raise ValueError(f"no {what} {name!r}; {hint}")

@@ -160,12 +160,12 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
         highlight=False,
         _environ={},
     )
-    every = list(range(len(page.heads)))
-    beside = _rich(page, every, stacked=False)
+    columns = list(range(len(page.heads)))
+    beside = _rich(page, columns, stacked=False)
     if _width(beside, console) <= width:
         blocks = [beside]
     else:
-        blocks = [_rich(page, block, stacked=True) for block in _blocks(page, every, width, console)]
+        blocks = [_rich(page, block, stacked=True) for block in _blocks(page, columns, width, console)]
 
     with console.capture() as capture:
         console.print(table.title, markup=False, style="bold")

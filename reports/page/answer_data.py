@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from reports.page.table_views import Of
+from reports.page.table_views import JudgmentSet
 from reports.records.texts import Text
 
 Key = tuple[str, str, str]  # pair, dataset, benchmark
@@ -42,18 +42,18 @@ def script(value: Any) -> Markup:
 
 def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
     """All texts as blocks; `methods` gives the order of each pair's rows."""
-    found: dict[Key, list[Text]] = {}
+    by_benchmark: dict[Key, list[Text]] = {}
     for text in texts:
-        found.setdefault((text.pair, text.dataset, text.benchmark), []).append(text)
+        by_benchmark.setdefault((text.pair, text.dataset, text.benchmark), []).append(text)
     index, blocks = [], {}
-    for number, (key, rows) in enumerate(sorted(found.items())):
+    for number, (key, rows) in enumerate(sorted(by_benchmark.items())):
         order = {m: at for at, m in enumerate(methods.get(key[0], ()))}
         names = sorted({t.method for t in rows}, key=lambda m: (order.get(m, len(order)), m))
-        told, block = _block(rows, names)
+        views, block = _block(rows, names)
         name = f"texts-{number}"
         pair, dataset, benchmark = key
         about = {"id": name, "pair": pair, "dataset": dataset, "benchmark": benchmark, "methods": names}
-        index.append(about | {"seeds": sorted({t.seed for t in rows}), "views": told})
+        index.append(about | {"seeds": sorted({t.seed for t in rows}), "views": views})
         blocks[name] = script(block)
     return Data(script(index), blocks)
 
@@ -70,14 +70,16 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
         category[t.question] = t.category
     questions = [[q, category[q], [pool.add(asked[q][n]) for n in sorted(asked[q])]] for q in ids]
 
-    views: dict[Of, list[Text]] = {}
+    views: dict[JudgmentSet, list[Text]] = {}
     for t in sorted(rows, key=lambda t: (numbers[t.method], t.seed, at[t.question], t.turn, t.order)):
-        key = Of(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference)
+        key = JudgmentSet(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference)
         views.setdefault(key, []).append(t)
-    found, told = [], []
-    for of, texts in sorted(views.items()):
-        told.append({"judge": of.judge, "reference": of.reference, "metric": of.metric})
-        columns: dict[str, list[Any]] = {
+    columns_of_views, variants = [], []
+    for judgments, texts in sorted(views.items()):
+        variants.append(
+            {"judge": judgments.judge, "reference": judgments.reference, "metric": judgments.metric}
+        )
+        by_column: dict[str, list[Any]] = {
             "method": [numbers[t.method] for t in texts],
             "seed": [t.seed for t in texts],
             "question": [at[t.question] for t in texts],
@@ -91,8 +93,8 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
             "value": [t.value for t in texts],
             "status": [pool.add(t.status) for t in texts],
         }
-        found.append(columns)
-    return told, {"strings": list(pool.numbers), "questions": questions, "views": found}
+        columns_of_views.append(by_column)
+    return variants, {"strings": list(pool.numbers), "questions": questions, "views": columns_of_views}
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -55,10 +55,10 @@ def domain(values: Sequence[float]) -> list[float]:
 
 def datasets(table: TableView) -> dict[str, list[RowView]]:
     """The rows of each dataset of a table."""
-    found: dict[str, list[RowView]] = {}
+    by_dataset: dict[str, list[RowView]] = {}
     for row in table.rows:
-        found.setdefault(row.dataset, []).append(row)
-    return found
+        by_dataset.setdefault(row.dataset, []).append(row)
+    return by_dataset
 
 
 def forests(table: TableView) -> list[Figure]:
@@ -79,13 +79,13 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
         if value is not None:
             low, high = (value if v is None else v for v in (cell.low, cell.high))
             text = row.cells[i].text
-            says = f"{row.method}: {text.value} {text.interval}".strip()
-            one = {"method": row.method, "kind": kind(row.method), "told": says}
+            text_of = f"{row.method}: {text.value} {text.interval}".strip()
+            one = {"method": row.method, "kind": kind(row.method), "told": text_of}
             times = scale(column)
             values.append(one | {"value": times * value, "low": times * low, "high": times * high})
     if not values:
         return None
-    y, told = names("method", [r.method for r in rows]), {"field": "told"}
+    y, label = names("method", [r.method for r in rows]), {"field": "told"}
     student = [v for v in values if v["kind"] == "student"]
     layers: list[Spec] = [
         values_of(student)
@@ -99,7 +99,7 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
         },
         {
             "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
-            "encoding": {"y": y, "x": quantity("value"), "color": inks(), "description": told},
+            "encoding": {"y": y, "x": quantity("value"), "color": inks(), "description": label},
         },
     ]
     return svg(values_of(values) | {"height": {"step": ROW}, "layer": layers})
@@ -108,7 +108,7 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
 def changes(trained: Sequence[Training], methods: Sequence[str]) -> list[Figure]:
     """Loss after training as a share of the loss before, and margins before and after; means over seeds."""
     lowered = [t for t in trained if t.objective == "loss"]
-    found = [
+    panels = [
         (
             "Loss after training, % of before",
             ("on the probe", _share([(t.method, t.loss_before, t.loss_after) for t in trained])),
@@ -122,7 +122,7 @@ def changes(trained: Sequence[Training], methods: Sequence[str]) -> list[Figure]
     ]
     return [
         Figure(title, _dumbbell(first, second, methods), f"hollow: {first[0]}, filled: {second[0]}")
-        for title, first, second in found
+        for title, first, second in panels
         if first[1] or second[1]
     ]
 
@@ -135,11 +135,11 @@ def _share(losses: Sequence[tuple[str, float | None, float | None]]) -> dict[str
 
 def _means(values: Sequence[tuple[str, float | None]]) -> dict[str, float]:
     """method -> the mean over its seeds."""
-    found: dict[str, list[float]] = {}
+    by_method: dict[str, list[float]] = {}
     for method, value in values:
         if value is not None:
-            found.setdefault(method, []).append(value)
-    return {m: fsum(of) / len(of) for m, of in found.items()}
+            by_method.setdefault(method, []).append(value)
+    return {m: fsum(own) / len(own) for m, own in by_method.items()}
 
 
 def _dumbbell(
@@ -164,8 +164,8 @@ def _dumbbell(
             if m in values
         ]
         mark = {"type": "point", "size": 62, "opacity": 1, "filled": True, "fill": fill, "stroke": ACCENT}
-        x, told = quantity("value"), {"field": "told"}
-        layers.append(values_of(dots) | {"mark": mark, "encoding": {"y": y, "x": x, "description": told}})
+        x, label = quantity("value"), {"field": "told"}
+        layers.append(values_of(dots) | {"mark": mark, "encoding": {"y": y, "x": x, "description": label}})
     return svg({"height": {"step": ROW}, "layer": layers})
 
 
@@ -184,19 +184,21 @@ def curves(
             m: {step: fsum(sorted(v)) / len(v) for step, v in sorted(by_step.items())}
             for m, by_step in by_method.items()
         }
-        every = [v for by_step in means.values() for v in by_step.values()]
+        rewards = [v for by_step in means.values() for v in by_step.values()]
         where = f", {benchmarks.get(name).title}" if sum(map(bool, values.values())) > 1 else ""
-        figures += [Figure(m + where, _curve(m, means[m], every)) for m in methods if m in means]
+        figures += [Figure(m + where, _curve(m, means[m], rewards)) for m in methods if m in means]
     return figures
 
 
-def _curve(method: str, rewards: Mapping[int, float], every: Sequence[float]) -> Markup:
+def _curve(method: str, rewards: Mapping[int, float], rewards_of_all: Sequence[float]) -> Markup:
     """One method's rewards by optimizer step, on the scale of every method's."""
     values = [{"step": s, "reward": v, "told": f"{method}, step {s:,}: {v:.2f}"} for s, v in rewards.items()]
     mark = {"type": "line", "color": ACCENT, "strokeWidth": 2, "point": {"size": 40, "filled": True}}
     encoding = {
         "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
-        "y": quantity("reward", scale={"domain": domain(every), "nice": False}, axis={"tickCount": 4}),
+        "y": quantity(
+            "reward", scale={"domain": domain(rewards_of_all), "nice": False}, axis={"tickCount": 4}
+        ),
         "description": {"field": "told"},
     }
     return svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding})
@@ -237,8 +239,8 @@ def _heat(values: Sequence[dict[str, object]], methods: Sequence[str], span: tup
         "axis": {"title": None, "orient": "top", "labelAngle": -45, "ticks": False, "domain": False},
         "scale": {"paddingInner": 0.04},
     }
-    there = {v["method"] for v in values}
-    y = names("method", [m for m in methods if m in there], scale={"paddingInner": 0.06})
+    measured = {v["method"] for v in values}
+    y = names("method", [m for m in methods if m in measured], scale={"paddingInner": 0.06})
     strength = {
         "field": "mean",
         "type": "quantitative",

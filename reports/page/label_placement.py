@@ -50,7 +50,7 @@ def place(
     """A place for each text beside its point; points in px within `size`, y downwards."""
     width, height = size
     taken = [Box(x - DOT / 2, y - DOT / 2, x + DOT / 2, y + DOT / 2) for x, y in points]
-    found = []
+    places = []
     for (x, y), text in zip(points, texts, strict=True):
         best, least, box = PLACES[0], math.inf, taken[0]
         for candidate in PLACES:
@@ -59,9 +59,9 @@ def place(
             covered = sum(own.overlap(other) for other in taken) + 1000 * outside
             if covered < least:
                 best, least, box = candidate, covered, own
-        found.append(best)
+        places.append(best)
         taken.append(box)
-    return found
+    return places
 
 
 def _box(x: float, y: float, wide: float, at: Place) -> Box:

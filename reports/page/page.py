@@ -27,13 +27,13 @@ from reports.records.texts import Made, Text
 from reports.tables import main as main_table
 from reports.tables.table import STUDENT
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 NAME = "report.html"
 FIRST = ("main",)  # tables of the first sheet
 TRAINING = ("training", "direction", "ablation")
 
 
-class Group(NamedTuple):
+class Section(NamedTuple):
     """Figures that are read together."""
 
     title: str
@@ -100,13 +100,13 @@ def _hash(text: str) -> str:
 
 
 def _file(name: str) -> Markup:
-    return Markup((HERE / name).read_text(encoding="utf-8"))
+    return Markup((FOLDER / name).read_text(encoding="utf-8"))
 
 
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -121,7 +121,7 @@ def _name(rows: Rows) -> str:
 
 def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple[str, str]]:
     """What the run is, in a few numbers: (number, what it counts)."""
-    of: dict[str, Sized] = {
+    counted: dict[str, Sized] = {
         "methods": {m for names in rows.methods().values() for m in names},
         "pairs": {r.pair for r in rows.measured},
         "datasets": {r.dataset for r in rows.measured},
@@ -130,25 +130,25 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple
         "judgments": range(len(said)),
         "steps": range(len(made)),
     }
-    counts = [(len(found), noun) for noun, found in of.items() if found]
+    counts = [(len(members), noun) for noun, members in counted.items() if members]
     return [(f"{n:,}", noun.removesuffix("s") if n == 1 else noun) for n, noun in counts]
 
 
-def _tables(rows: Rows, sets: Sequence[table_views.Of]) -> list[TableView]:
+def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableView]:
     """Every table, pair by pair, since links need to know whose it is."""
-    found: dict[str, list[TableView]] = {}
+    by_name: dict[str, list[TableView]] = {}
     for pair in sorted(rows.methods()):
         own = rows.of(pair)._replace(checks=())
         for name, tables in run.build(own).items():
-            found.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
+            by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
     checks = run.build(Rows(checks=rows.checks))
     return [
-        *(view for of in found.values() for view in of),
+        *(view for views in by_name.values() for view in views),
         *(table_views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),
     ]
 
 
-def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
+def _results(rows: Rows, tables: Sequence[TableView]) -> list[Section]:
     main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
     forests = [f for t in main for f in figures.forests(t)]
     spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
@@ -161,41 +161,41 @@ def _results(rows: Rows, tables: Sequence[TableView]) -> list[Group]:
             less = main_table.difference_tables(groups, names, STUDENT)
             taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
     ability = ", ".join(b.title for b in rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns))
-    found = [
-        Group("Every column with its intervals", "The dashed line is the Student.", forests),
-        Group(
+    sections = [
+        Section("Every column with its intervals", "The dashed line is the Student.", forests),
+        Section(
             "Score against cost",
             "FLOPs of the method's own training and of the teacher's work for it. The dashed "
             "line joins the methods that none beats at their cost.",
             spent,
         ),
-        Group(
+        Section(
             "Alignment tax",
             f"What a method wins over the Student, against what it gains or loses on {ability}: paired "
             "differences with their intervals. Left of the line, alignment cost ability.",
             taxes,
         ),
-        Group("By category", "", categories),
+        Section("By category", "", categories),
     ]
-    return [group for group in found if group.figures]
+    return [section for section in sections if section.figures]
 
 
-def _learning(rows: Rows) -> list[Group]:
+def _learning(rows: Rows) -> list[Section]:
     changes, curves = [], []
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         changes += figures.changes(own.trained, names)
         curves += figures.curves(own.measured, names, rows.benchmarks)
-    found = [
-        Group(
+    sections = [
+        Section(
             "What training changed",
             "Losses of two methods share no scale: each is told as a share of its own.",
             changes,
         ),
-        Group(
+        Section(
             "Reward of checkpoints",
             "Mean reward on the held-out prompts; all panels share one scale.",
             curves,
         ),
     ]
-    return [group for group in found if group.figures]
+    return [section for section in sections if section.figures]

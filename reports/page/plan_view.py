@@ -35,17 +35,17 @@ class Settings(NamedTuple):
 
 def by_kind(made: Sequence[Made]) -> list[Kind]:
     """The kinds of step, the longest first."""
-    found: dict[str, list[Made]] = {}
+    steps_of: dict[str, list[Made]] = {}
     for step in made:
-        found.setdefault(step.kind, []).append(step)
-    kinds = [Kind(name, fsum(s.seconds for s in steps), steps) for name, steps in found.items()]
+        steps_of.setdefault(step.kind, []).append(step)
+    kinds = [Kind(name, fsum(s.seconds for s in steps), steps) for name, steps in steps_of.items()]
     return sorted(kinds, key=lambda k: (-k.seconds, k.name))
 
 
 def trained(made: Sequence[Made]) -> list[Trained]:
     """Each row that was trained here, in the order of the plan."""
     known = {step.id: step for step in made}
-    found = []
+    rows = []
     for name, step in _results(made):
         stages, at = [step], step
         while (start := dict(at.inputs).get("start")) in known:
@@ -59,8 +59,8 @@ def trained(made: Sequence[Made]) -> list[Trained]:
                 under[one.id] = one
                 waiting += [known[i] for _, i in one.inputs if i in known]
         seconds = fsum(s.seconds for s in under.values())
-        found.append(Trained(name, [s.label for s in stages], len(under), seconds))
-    return found
+        rows.append(Trained(name, [s.label for s in stages], len(under), seconds))
+    return rows
 
 
 def settings(made: Sequence[Made]) -> Settings:
@@ -70,7 +70,7 @@ def settings(made: Sequence[Made]) -> Settings:
         n for n in dict.fromkeys(n for _, own in rows for n in own) if not n.startswith(("hp.", "formula"))
     ]
     values = {n: [own.get(n, "-") for _, own in rows] for n in names}
-    common = {n: Counter(found).most_common(1)[0][0] for n, found in values.items()}
+    common = {n: Counter(own).most_common(1)[0][0] for n, own in values.items()}
     differing = [n for n in names if len(set(values[n])) > 1]
     shown = []
     for at, (name, own) in enumerate(rows):
@@ -83,9 +83,14 @@ def settings(made: Sequence[Made]) -> Settings:
 
 def _results(made: Sequence[Made]) -> list[tuple[str, Made]]:
     """Each result with its row's name, told by pair, dataset and seed where there are several."""
-    every = [(result, step) for step in made for result in step.results]
-    told = [at for at in (0, 1, 3) if len({result[at] for result, _ in every}) > 1]
+    results = [(result, step) for step in made for result in step.results]
+    differing = [at for at in (0, 1, 3) if len({result[at] for result, _ in results}) > 1]
     return [
-        (", ".join([result[2], *(f"seed {result[at]}" if at == 3 else str(result[at]) for at in told)]), step)
-        for result, step in every
+        (
+            ", ".join(
+                [result[2], *(f"seed {result[at]}" if at == 3 else str(result[at]) for at in differing)]
+            ),
+            step,
+        )
+        for result, step in results
     ]

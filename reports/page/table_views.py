@@ -13,8 +13,8 @@ LINKED = ("main", "pad", "comparison", "ablation")
 LESS = "less "
 
 
-class Of(NamedTuple):
-    """What a set of judgments is told apart by."""
+class JudgmentSet(NamedTuple):
+    """The judgments of one benchmark by one judge, against one reference: what the page shows together."""
 
     pair: str
     dataset: str
@@ -56,12 +56,14 @@ class TableView(NamedTuple):
     footnotes: list[str]
 
 
-def groups(texts: Iterable[Text]) -> list[Of]:
+def groups(texts: Iterable[Text]) -> list[JudgmentSet]:
     """The sets of judgments that there are texts of, sorted."""
-    return sorted({Of(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference) for t in texts})
+    return sorted(
+        {JudgmentSet(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference) for t in texts}
+    )
 
 
-def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
+def view(name: str, table: Table, pair: str, sets: Sequence[JudgmentSet]) -> TableView:
     """A table of one pair; means and differences link to the answers that they are a mean over.
 
     A difference's answers stand beside those of the method that it is taken from.
@@ -84,7 +86,9 @@ def view(name: str, table: Table, pair: str, sets: Sequence[Of]) -> TableView:
     )
 
 
-def link(pair: str, dataset: str, method: str, source: Source, sets: Sequence[Of], baseline: str = "") -> str:
+def link(
+    pair: str, dataset: str, method: str, source: Source, sets: Sequence[JudgmentSet], baseline: str = ""
+) -> str:
     """The address of a cell's questions in the page, "" where there are no texts of it."""
     metric = source.column.judged or source.column.metric
     own = [s for s in sets if s[:4] == (pair, dataset, source.benchmark.name, metric)]

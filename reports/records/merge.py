@@ -52,9 +52,9 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
         for r in rows.measured:  # the first artifact is the model
             models[r.pair, r.dataset, r.method][run].add((r.seed, *r.artifacts[:1]))
     names: dict[str, dict[Key, str]] = defaultdict(dict)
-    for key, of in models.items():
-        same = len({frozenset(found) for found in of.values()}) == 1 and key not in clashing
-        for run in of:
+    for key, by_run in models.items():
+        same = len({frozenset(ids) for ids in by_run.values()}) == 1 and key not in clashing
+        for run in by_run:
             names[run][key] = key[2] if same else f"{key[2]} ({run})"
     return names
 
@@ -62,12 +62,12 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
 def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
     """The rows of which two runs have other artifacts behind one item."""
     behind: dict[tuple[object, ...], tuple[str, ...]] = {}
-    found = set()
+    clashing = set()
     for run, rows in runs.items():
         for r in _renamed(rows, "", names[run]).measured:
             if behind.setdefault(attrgetter(*KEYS[Record])(r), r.artifacts) != r.artifacts:
-                found.add((r.pair, r.dataset, r.method))
-    return found
+                clashing.add((r.pair, r.dataset, r.method))
+    return clashing
 
 
 def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
@@ -94,7 +94,7 @@ def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
 
 def _once(rows: Iterable[Kept]) -> list[Kept]:
     """Each row the first time that its key stands there."""
-    found: dict[tuple[object, ...], Kept] = {}
+    first: dict[tuple[object, ...], Kept] = {}
     for row in rows:
-        found.setdefault(attrgetter(*KEYS[type(row)])(row), row)
-    return list(found.values())
+        first.setdefault(attrgetter(*KEYS[type(row)])(row), row)
+    return list(first.values())

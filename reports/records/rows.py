@@ -201,12 +201,12 @@ class JudgeCheck:
 
 RUN = ("suite", "pair", "dataset", "method", "seed")
 ITEM = ("benchmark", "metric", "group", "question", "turn", "order", "judge", "reference")
-OF_JUDGE = ("benchmark", "judge", "reference")
+JUDGED = ("benchmark", "judge", "reference")
 KEYS: dict[type, tuple[str, ...]] = {
     Record: RUN + ITEM,
     Cost: RUN,
     Training: RUN,
-    Summary: (*RUN, *OF_JUDGE, "metric"),
-    Judging: RUN + OF_JUDGE,
+    Summary: (*RUN, *JUDGED, "metric"),
+    Judging: RUN + JUDGED,
     JudgeCheck: ("suite", "judge", "prompt"),
 }

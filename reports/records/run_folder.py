@@ -32,11 +32,11 @@ class Rows(NamedTuple):
 
     def methods(self) -> dict[str, list[str]]:
         """Pair -> its rows, in the order in which they were written."""
-        found: dict[str, list[str]] = {}
-        every: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
-        for r in every:
-            found.setdefault(r.pair, []).append(r.method)
-        return {pair: list(dict.fromkeys(names)) for pair, names in found.items()}
+        by_pair: dict[str, list[str]] = {}
+        rows: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
+        for r in rows:
+            by_pair.setdefault(r.pair, []).append(r.method)
+        return {pair: list(dict.fromkeys(names)) for pair, names in by_pair.items()}
 
 
 def read(folder: Path) -> Rows:

@@ -74,8 +74,8 @@ def bootstrap(
 
     rng = np.random.default_rng(seed)
     shares = [1.0 if weights is None else weights[name] for name in strata]
-    of_strata = [_ratio(np.nansum(table[s], 0), present[s].sum(0)) for s in strata.values()]
-    means = np.average(of_strata, 0, shares)
+    stratum_means = [_ratio(np.nansum(table[s], 0), present[s].sum(0)) for s in strata.values()]
+    means = np.average(stratum_means, 0, shares)
     if np.isnan(means).any():
         raise ValueError(f"a method has no value in one of the strata {list(strata)}")
     draws = np.average([_resample(table[s], resamples, rng) for s in strata.values()], 0, shares)

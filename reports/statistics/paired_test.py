@@ -56,37 +56,39 @@ class Comparison:
     test: str
 
 
-def versus(of: Sample, baseline: str, methods: Iterable[str], draw: Draw = DRAW) -> dict[str, Comparison]:
+def versus(sample: Sample, baseline: str, methods: Iterable[str], draw: Draw = DRAW) -> dict[str, Comparison]:
     """method -> its comparison with `baseline`, over resamples of questions that all of them share.
 
     A method that lacks a question of some stratum in common with the baseline is left out.
     """
-    b = of.methods.index(baseline)
-    differences = {m: difference_of(of, of.methods.index(m), b) for m in methods}
-    whole = {m: d for m, d in differences.items() if covers(of, ~np.isnan(d))}
+    b = sample.methods.index(baseline)
+    differences = {m: difference_of(sample, sample.methods.index(m), b) for m in methods}
+    whole = {m: d for m, d in differences.items() if covers(sample, ~np.isnan(d))}
     if not whole:
         return {}
-    given = {m: {i: float(d[k]) for k, i in enumerate(of.items) if d[k] == d[k]} for m, d in whole.items()}
-    boot = bootstrap(given, draw.seed, draw.resamples, of.given)
-    return {m: _comparison(of, m, baseline, boot) for m in whole}
+    shared = {
+        m: {i: float(d[k]) for k, i in enumerate(sample.items) if d[k] == d[k]} for m, d in whole.items()
+    }
+    boot = bootstrap(shared, draw.seed, draw.resamples, sample.given)
+    return {m: _comparison(sample, m, baseline, boot) for m in whole}
 
 
-def p_value(of: Sample, method: str, baseline: str) -> float | None:
+def p_value(sample: Sample, method: str, baseline: str) -> float | None:
     """The two-sided p of the paired test; None if the two share too little for one."""
-    return _test(of, method, baseline).p
+    return _test(sample, method, baseline).p
 
 
 def holm(ps: Iterable[float]) -> list[float]:
     """Holm's (1979) adjusted p-values, in the order given: the k-th smallest of m, times m - k + 1."""
-    given = np.array(list(ps), float)
-    order = np.argsort(given, kind="stable")
-    raised = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
-    out = np.empty_like(given)
+    raw = np.array(list(ps), float)
+    order = np.argsort(raw, kind="stable")
+    raised = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1))
+    out = np.empty_like(raw)
     out[order] = np.minimum(raised, 1.0)
     return [float(p) for p in out]
 
 
-def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+def ranks(sample: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, float, float]]:
     """method -> its rank (1: the highest mean; ties share their average) and that rank's 95 % interval.
 
     The ranks of each shared resample; to a method with several seeds each adds t-distributed noise of the
@@ -96,8 +98,8 @@ def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, 
     rng = np.random.default_rng([seed, len(boot.methods)])
     noise = np.zeros_like(draws)
     for m in np.argsort(boot.methods):  # by name, so that the order of rows does not matter
-        index = of.methods.index(boot.methods[m])
-        if (part := seeds_part(of, [(index, 1.0)])) is not None:
+        index = sample.methods.index(boot.methods[m])
+        if (part := seeds_part(sample, [(index, 1.0)])) is not None:
             extra = max(0.0, part[0].variance - part[1])
             noise[:, m] = sqrt(extra) * rng.standard_t(part[0].df, len(draws))
     drawn = _ranks(_rounded(draws + noise))
@@ -107,8 +109,8 @@ def ranks(of: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[float, 
     return {m: (float(own[i]), float(low[i]), float(high[i])) for i, m in enumerate(boot.methods)}
 
 
-def _comparison(of: Sample, method: str, baseline: str, boot: Bootstrap) -> Comparison:
-    p, parts, test = _test(of, method, baseline)
+def _comparison(sample: Sample, method: str, baseline: str, boot: Bootstrap) -> Comparison:
+    p, parts, test = _test(sample, method, baseline)
     value, low, high, n = interval(boot, method)
     if not parts:
         return Comparison(method, baseline, value, None, None, p, n, None, None, test)
@@ -125,21 +127,21 @@ class _Test(NamedTuple):
     name: str
 
 
-def _test(of: Sample, method: str, baseline: str) -> _Test:
+def _test(sample: Sample, method: str, baseline: str) -> _Test:
     """p, the parts of the variance, and what the test is."""
-    a, b = of.methods.index(method), of.methods.index(baseline)
-    d = difference_of(of, a, b)
-    there = ~np.isnan(d)
-    if not covers(of, there, 2):
+    a, b = sample.methods.index(method), sample.methods.index(baseline)
+    d = difference_of(sample, a, b)
+    both = ~np.isnan(d)
+    if not covers(sample, both, 2):
         return _Test(None, [], NO_TEST)
-    value, questions, n = mean_of(of, d, there), questions_part(of, d, there), int(there.sum())
-    name, seeds = seeds_of_two(of, a, b)
+    value, questions, n = mean_of(sample, d, both), questions_part(sample, d, both), int(both.sum())
+    name, seeds = seeds_of_two(sample, a, b)
     if seeds is not None:
         parts = both_levels(questions, *seeds)
         return _Test(p_of(value, parts, n), parts, f"{TWO_LEVEL}, {name}")
-    binary = np.isin(of.values[[a, b]][:, there], (0.0, 1.0)).all()
-    if binary and len(of.weights) == 1:
-        won, lost = int((d[there] > 0).sum()), int((d[there] < 0).sum())
+    binary = np.isin(sample.values[[a, b]][:, both], (0.0, 1.0)).all()
+    if binary and len(sample.weights) == 1:
+        won, lost = int((d[both] > 0).sum()), int((d[both] < 0).sum())
         exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))
         return _Test(exact, [questions], "McNemar exact")
     return _Test(p_of(value, [questions], n), [questions], "paired t")

@@ -58,7 +58,9 @@ class Part(NamedTuple):
     df: float
 
 
-def sample(values: Values, runs: Runs | None = None, weights: Mapping[str, float] | None = None) -> Sample:
+def make_sample(
+    values: Values, runs: Runs | None = None, weights: Mapping[str, float] | None = None
+) -> Sample:
     """`values`: method -> question -> mean over seeds; `runs`: method -> seed -> question -> value.
 
     `weights` are those of the strata, equal ones if not given; a method may lack questions.
@@ -77,44 +79,44 @@ def sample(values: Values, runs: Runs | None = None, weights: Mapping[str, float
         methods=tuple(values),
         items=items,
         values=table(values.values()),
-        runs=tuple(table(of.values()) for of in by_seed),
-        seeds=tuple(tuple(of) for of in by_seed),
+        runs=tuple(table(own.values()) for own in by_seed),
+        seeds=tuple(tuple(own) for own in by_seed),
         strata=np.array([names.index(item.stratum) for item in items]),
         weights=share / share.sum(),
         given=weights,
     )
 
 
-def seeds_of_two(of: Sample, a: int, b: int) -> tuple[str, tuple[Part, float] | None]:
+def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[Part, float] | None]:
     """The seeds' part of a difference and its rest: by seed where both have the same seeds, else Welch's."""
-    if min(len(of.seeds[a]), len(of.seeds[b])) < 2:
+    if min(len(sample.seeds[a]), len(sample.seeds[b])) < 2:
         return "", None
-    if of.seeds[a] == of.seeds[b]:
-        return "paired by seed", seeds_part(of, [(a, 1.0), (b, -1.0)])
-    one, two = seeds_part(of, [(a, 1.0)]), seeds_part(of, [(b, 1.0)])
+    if sample.seeds[a] == sample.seeds[b]:
+        return "paired by seed", seeds_part(sample, [(a, 1.0), (b, -1.0)])
+    one, two = seeds_part(sample, [(a, 1.0)]), seeds_part(sample, [(b, 1.0)])
     both = (add([one[0], two[0]]), one[1] + two[1]) if one and two else None
     return "Welch over seeds", both
 
 
-def parts_of_mean(of: Sample, method: str) -> list[Part]:
+def parts_of_mean(sample: Sample, method: str) -> list[Part]:
     """The parts of the variance of a method's mean; none where it has one seed, or a stratum one question."""
-    m = of.methods.index(method)
-    x = of.values[m]
-    there = ~np.isnan(x)
-    if not covers(of, there, 2) or (found := seeds_part(of, [(m, 1.0)])) is None:
+    m = sample.methods.index(method)
+    x = sample.values[m]
+    present = ~np.isnan(x)
+    if not covers(sample, present, 2) or (seeds := seeds_part(sample, [(m, 1.0)])) is None:
         return []
-    return both_levels(questions_part(of, x, there), *found)
+    return both_levels(questions_part(sample, x, present), *seeds)
 
 
-def parts_of_difference(of: Sample, method: str, baseline: str) -> list[Part]:
+def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[Part]:
     """The same of a difference; none where one of the two has one seed."""
-    a, b = of.methods.index(method), of.methods.index(baseline)
-    d = difference_of(of, a, b)
-    there = ~np.isnan(d)
-    _, found = seeds_of_two(of, a, b)
-    if found is None or not covers(of, there, 2):
+    a, b = sample.methods.index(method), sample.methods.index(baseline)
+    d = difference_of(sample, a, b)
+    present = ~np.isnan(d)
+    _, seeds = seeds_of_two(sample, a, b)
+    if seeds is None or not covers(sample, present, 2):
         return []
-    return both_levels(questions_part(of, d, there), *found)
+    return both_levels(questions_part(sample, d, present), *seeds)
 
 
 def both_levels(questions: Part, seeds: Part, rest: float) -> list[Part]:
@@ -122,46 +124,46 @@ def both_levels(questions: Part, seeds: Part, rest: float) -> list[Part]:
     return [Part(max(0.0, questions.variance - rest), questions.df), seeds]
 
 
-def difference_of(of: Sample, a: int, b: int) -> Floats:
+def difference_of(sample: Sample, a: int, b: int) -> Floats:
     """Of each question [N], nan where one has no value; 0 where the two are equal but for rounding."""
-    x, y = of.values[a], of.values[b]
+    x, y = sample.values[a], sample.values[b]
     return np.where(np.abs(x - y) <= EXACT * np.maximum(np.abs(x), np.abs(y)), 0.0, x - y)
 
 
-def seeds_part(of: Sample, terms: list[tuple[int, float]]) -> tuple[Part, float] | None:
+def seeds_part(sample: Sample, terms: list[tuple[int, float]]) -> tuple[Part, float] | None:
     """MS_seed and its residual of a sum of methods, over questions that every seed has; None without."""
-    runs: Floats = np.sum([sign * of.runs[m] for m, sign in terms], 0)  # [seeds, N]
-    there: Mask = np.logical_not(np.isnan(runs).any(axis=0, keepdims=True))[0]
-    if len(runs) < 2 or not covers(of, there, 2):
+    runs: Floats = np.sum([sign * sample.runs[m] for m, sign in terms], 0)  # [seeds, N]
+    present: Mask = np.logical_not(np.isnan(runs).any(axis=0, keepdims=True))[0]
+    if len(runs) < 2 or not covers(sample, present, 2):
         return None
-    strata, count = of.strata[there], len(runs)
-    sizes = np.bincount(strata, minlength=len(of.weights))
-    means = np.array([np.bincount(strata, run[there]) for run in runs]) / sizes  # [seeds, strata]
-    centred = runs[:, there] - means[:, strata]
+    strata, count = sample.strata[present], len(runs)
+    sizes = np.bincount(strata, minlength=len(sample.weights))
+    means = np.array([np.bincount(strata, run[present]) for run in runs]) / sizes  # [seeds, strata]
+    centred = runs[:, present] - means[:, strata]
     squares = np.bincount(strata, ((centred - centred.mean(0)) ** 2).sum(0)) / (count - 1) / (sizes - 1)
-    residual = float((of.weights**2 * squares / sizes).sum()) / count
-    of_seeds = (means * of.weights).sum(1)
-    return Part(float(of_seeds.var(ddof=1)) / count, count - 1), residual
+    residual = float((sample.weights**2 * squares / sizes).sum()) / count
+    seed_means = (means * sample.weights).sum(1)
+    return Part(float(seed_means.var(ddof=1)) / count, count - 1), residual
 
 
-def questions_part(of: Sample, x: Floats, there: Mask) -> Part:
+def questions_part(sample: Sample, x: Floats, present: Mask) -> Part:
     """The variance of the weighted mean over questions; Welch-Satterthwaite over strata."""
-    strata, sizes = of.strata[there], np.bincount(of.strata[there])
-    means = np.bincount(strata, x[there]) / sizes
-    spread = np.bincount(strata, (x[there] - means[strata]) ** 2)
-    scale = float(np.abs(x[there]).max()) * EXACT
-    variances = np.where(spread <= scale**2 * sizes, 0.0, of.weights**2 * spread / (sizes - 1) / sizes)
+    strata, sizes = sample.strata[present], np.bincount(sample.strata[present])
+    means = np.bincount(strata, x[present]) / sizes
+    spread = np.bincount(strata, (x[present] - means[strata]) ** 2)
+    scale = float(np.abs(x[present]).max()) * EXACT
+    variances = np.where(spread <= scale**2 * sizes, 0.0, sample.weights**2 * spread / (sizes - 1) / sizes)
     return add([Part(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
 
 
-def mean_of(of: Sample, x: Floats, there: Mask) -> float:
-    strata = of.strata[there]
-    return float((of.weights * np.bincount(strata, x[there]) / np.bincount(strata)).sum())
+def mean_of(sample: Sample, x: Floats, present: Mask) -> float:
+    strata = sample.strata[present]
+    return float((sample.weights * np.bincount(strata, x[present]) / np.bincount(strata)).sum())
 
 
-def covers(of: Sample, there: Mask, least: int = 1) -> bool:
+def covers(sample: Sample, present: Mask, least: int = 1) -> bool:
     """Whether every stratum has that many questions."""
-    return bool((np.bincount(of.strata[there], minlength=len(of.weights)) >= least).all())
+    return bool((np.bincount(sample.strata[present], minlength=len(sample.weights)) >= least).all())
 
 
 def add(parts: list[Part]) -> Part:
@@ -190,16 +192,16 @@ def reach(parts: list[Part], quantile: float) -> float:
 
 def p_of(value: float, parts: list[Part], n: int = 2) -> float:
     """The p at which the half-width equals |value|; without any spread, that of n signs that all agree."""
-    there = [part for part in parts if part.variance > 0]
+    positive = [part for part in parts if part.variance > 0]
     if not value:
         return 1.0
-    if not there:
+    if not positive:
         return 2.0 ** (1 - n)
-    if len(there) == 1:
-        return float(2 * scipy.special.stdtr(there[0].df, -abs(value) / sqrt(there[0].variance)))
+    if len(positive) == 1:
+        return float(2 * scipy.special.stdtr(positive[0].df, -abs(value) / sqrt(positive[0].variance)))
 
     def excess(log_p: float) -> float:
-        return reach(there, float(np.exp(log_p)) / 2) - abs(value)
+        return reach(positive, float(np.exp(log_p)) / 2) - abs(value)
 
     least, most = -690.0, -1e-9  # exp(-690) is near the smallest float
     if excess(least) < 0 or excess(most) > 0:

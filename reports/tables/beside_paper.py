@@ -17,7 +17,7 @@ from reports.tables.columns import MeasuredColumn
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 
 # Suite and data set of the paper's own models -> its table. Other suites stand beside the first of them.
-OF_THE_PAPER = {
+SAME_MODELS = {
     ("adpa-llama", "dpo-mix-7k"): published.DPO_MIX_7K,
     ("adpa-llama", "helpsteer2"): published.HELPSTEER2,
 }
@@ -30,8 +30,8 @@ def beside_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -
     tables, groups = [], grouped(records)
     for (suite, pair), own in by_pair(groups).items():
         for dataset in sorted({g.dataset for g in own}):
-            of_set = [g for g in own if g.dataset == dataset and g.method in methods]
-            shown = [c for c in columns.find(of_set, groups.benchmarks) if c.source.publishes("adpa")]
+            measured = [g for g in own if g.dataset == dataset and g.method in methods]
+            shown = [c for c in columns.find(measured, groups.benchmarks) if c.source.publishes("adpa")]
             if shown:
                 what = f"{title('Beside the paper', suite, pair)}, {dataset}"
                 tables.append(_table(what, (suite, dataset), methods, shown, draw))
@@ -46,7 +46,7 @@ def _table(
     draw: Draw,
 ) -> Table:
     """`key`: suite and data set."""
-    paper, dataset = OF_THE_PAPER.get(key, published.DPO_MIX_7K), key[1]
+    paper, dataset = SAME_MODELS.get(key, published.DPO_MIX_7K), key[1]
     heads: list[Column] = []
     cells: dict[str, list[Cell]] = {m: [] for m in methods}
     for column in shown:
@@ -57,7 +57,7 @@ def _table(
             Column(f"{own.name}.verdict", "verdict", "text"),
         ]
         ours = columns.cells(column, dataset, methods, columns.mean, draw)
-        reason = _reason(column) if key in OF_THE_PAPER else "other models"
+        reason = _reason(column) if key in SAME_MODELS else "other models"
         for m in methods:
             theirs = paper[m]._asdict()[number] / (100 if own.unit == "share" else 1) if m in paper else None
             cells[m] += [Cell(theirs), ours[m], Cell(_verdict(theirs, ours[m], reason))]

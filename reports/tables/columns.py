@@ -144,7 +144,7 @@ def cells(
     if whole:
         weights = weights_of(column, strata)
         boot = bootstrap(whole, draw.seed, draw.resamples, weights)
-        sample = variance.sample(whole, {m: measured[m].runs for m in whole}, weights)
+        sample = variance.make_sample(whole, {m: measured[m].runs for m in whole}, weights)
         estimates = {m: estimate(boot, sample, m) for m in whole}
 
     shown = {}
@@ -185,7 +185,7 @@ def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
 def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """What each cell lacks: values by their status, seeds that other rows have, and the reasons given."""
     groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
-    every = set().union(*(g.seeds for g in groups.values()))
+    all_seeds = set().union(*(g.seeds for g in groups.values()))
     footnotes = {}
     for m in methods:
         notes, own = [], set[int]()
@@ -193,8 +193,8 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
             own = set(groups[m].measured.runs)
             lost, records = groups[m].lost, len(groups[m].records)
             notes += [f"{count} of {records} {status}" for status, count in sorted(lost.items())]
-        if own and own != every:
-            notes.append(f"seed {_listed(own)} of {_listed(every)}")
+        if own and own != all_seeds:
+            notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")
         reasons = [r for r in column.reasons if (r.dataset, r.method) == (dataset, m)]
         footnotes[m] = (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
     return footnotes
@@ -252,12 +252,12 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     seeds: dict[str, set[int]] = defaultdict(set)
     for g in (g for column in columns for g in column.groups.values()):
         seeds[g.method] |= g.seeds
-    every, single = set().union(*seeds.values()), sorted(m for m, own in seeds.items() if len(own) < 2)
+    all_seeds, single = set().union(*seeds.values()), sorted(m for m, own in seeds.items() if len(own) < 2)
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    if len(every) < 2:
+    if len(all_seeds) < 2:
         return f"intervals: {kind}; {ONE_SEED}"
     rest = f"; {', '.join(single)}: {kind}, {ONE_SEED}" if single else ""
-    return f"intervals: 95 %, means over seeds {_listed(every)}; {SEEDS}{rest}"
+    return f"intervals: 95 %, means over seeds {_listed(all_seeds)}; {SEEDS}{rest}"
 
 
 def _listed(seeds: set[int]) -> str:

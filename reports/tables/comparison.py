@@ -105,7 +105,7 @@ def _table(
             if m in tests.lacks:
                 notes += (f"no average without {', '.join(tests.lacks[m])}",)
             rows.append(Row(dataset, m, (Cell(notes=notes), *[Cell()] * 6)))
-    under = (*_of_tests(tests, less, baseline), *_of_groups(column, tests, boot, draw))
+    under = (*_test_notes(tests, less, baseline), *_group_notes(column, tests, boot, draw))
     return Table(column.title, _columns(column, baseline), tuple(rows), under)
 
 
@@ -131,7 +131,7 @@ def _against(c: Comparison | None, adjusted: float | None) -> tuple[Cell, Cell, 
     return Cell(c.value, c.low, c.high, c.n, notes), Cell(c.p), Cell(adjusted)
 
 
-def _of_tests(tests: Tested, less: Mapping[str, Comparison], baseline: str) -> Iterator[str]:
+def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) -> Iterator[str]:
     """Notes on the tests against the baseline, and on what their intervals leave out."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for m, c in less.items():
@@ -152,7 +152,7 @@ def _of_tests(tests: Tested, less: Mapping[str, Comparison], baseline: str) -> I
         yield "MDE: difference that such a test finds at p < 0.05 with 80 % power"
 
 
-def _of_groups(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> tuple[str, ...]:
+def _group_notes(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> tuple[str, ...]:
     """Notes on what all pairs together say."""
     return (
         f"groups: two methods share a letter if Holm over all {len(tests.ps)} pairs does not tell them apart",

@@ -28,7 +28,7 @@ COLUMNS = (
 def cost_tables(costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
     """One table per pair. Seconds are measured, so only they differ between two runs of one suite."""
     tables = run_tables("Cost", (own := list(costs)), methods, COLUMNS, _cells)
-    notes = [_passes(of_pair) for of_pair in by_pair(own).values()]
+    notes = [_passes(own_costs) for own_costs in by_pair(own).values()]
     return [replace(t, notes=(*t.notes, *note)) for t, note in zip(tables, notes, strict=True)]
 
 
@@ -55,5 +55,5 @@ def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
 
 def _saved(seeds: list[Cost]) -> Cell:
     """The share of padded batches' positions that was not computed; models that can't share in footnotes."""
-    found = mean(1 - c.positions / c.padded_positions if c.padded_positions else None for c in seeds)
-    return Cell(found.value, notes=found.notes + tuple(sorted({why for c in seeds for why in c.unshared})))
+    share = mean(1 - c.positions / c.padded_positions if c.padded_positions else None for c in seeds)
+    return Cell(share.value, notes=share.notes + tuple(sorted({why for c in seeds for why in c.unshared})))

@@ -34,9 +34,9 @@ def quality_tables(
     judging: Iterable[Judging] = (),
 ) -> list[Table]:
     """One table per pair that has records or costs."""
-    every = grouped(records)
-    measured, paid, judged = by_pair(every), by_pair(costs), by_pair(judging)
-    prompts = dict.fromkeys(b.family or b.title for b in every.benchmarks if b.length_of == "prompt")
+    all_groups = grouped(records)
+    measured, paid, judged = by_pair(all_groups), by_pair(costs), by_pair(judging)
+    prompts = dict.fromkeys(b.family or b.title for b in all_groups.benchmarks if b.length_of == "prompt")
     notes = (ROWS_NOTE, ANSWERS_NOTE, PROMPTS_NOTE.format(", ".join(prompts)), TEMPLATE_NOTE)
     tables = []
     for pair in sorted({*measured, *paid}):
@@ -75,8 +75,8 @@ def _asked(groups: list[Group], length_of: str) -> list[Record]:
 
 
 def _cut(records: list[Record]) -> Cell:
-    every, cut = {_answer(r) for r in records}, {_answer(r) for r in records if r.truncated}
-    return Cell(len(cut), n=len(every)) if every else Cell()
+    answers, cut = {_answer(r) for r in records}, {_answer(r) for r in records if r.truncated}
+    return Cell(len(cut), n=len(answers)) if answers else Cell()
 
 
 def _answer(r: Record) -> tuple[int, str, str, str, int]:

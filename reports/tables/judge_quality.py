@@ -54,7 +54,7 @@ def noise_notes(
     `questions` counts those of each (judge, benchmark). That noise of each verdict alone is in the spread of
     questions, so the intervals hold it: adding it to them would count it twice.
     """
-    wanted, told = set(judges), []
+    wanted, notes = set(judges), []
     for c in checks:
         if c.judge not in wanted or c.agreement is None:
             continue
@@ -66,5 +66,5 @@ def noise_notes(
                 noise += f", which moves a win rate over {n:,} questions by about +-{moved:.1f}"
                 noise += " (its interval holds that)"
         agrees = f"agrees with {100 * c.agreement:.1f} % of {c.n} gold pairs"
-        told.append(f"judge {c.judge} ({c.prompt}): {agrees}{noise}")
-    return tuple(told)
+        notes.append(f"judge {c.judge} ({c.prompt}): {agrees}{noise}")
+    return tuple(notes)

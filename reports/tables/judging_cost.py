@@ -22,13 +22,13 @@ def judging_tables(judging: Iterable[Judging], methods: Sequence[str]) -> list[T
             continue
         columns = [Column(f"{b}.{j}.{name}", f"{b} {word}", "count") for b, j in keys for name, word in PARTS]
         columns.append(Column("usd", "USD", "usd"))
-        found = []
+        body = []
         for dataset in sorted({r.dataset for r in rows}):
             for method in methods:
                 own = [r for r in asked if (r.dataset, r.method) == (dataset, method)]
                 cells = [_sum(own, key, name) for key in keys for name, _ in PARTS]
-                found.append(Row(dataset, method, (*cells, _money(own))))
-        tables.append(Table(title("Judging", *pair), tuple(columns), tuple(found), _notes(asked)))
+                body.append(Row(dataset, method, (*cells, _money(own))))
+        tables.append(Table(title("Judging", *pair), tuple(columns), tuple(body), _notes(asked)))
     return tables
 
 

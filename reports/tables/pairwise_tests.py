@@ -45,10 +45,10 @@ def tested(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> Test
     whole = {m: values[m] for m, missing in lacks.items() if not missing}
     if not whole:
         return None
-    sample = variance.sample(whole, {m: measured[m].runs for m in whole}, weights_of(column, strata))
+    sample = variance.make_sample(whole, {m: measured[m].runs for m in whole}, weights_of(column, strata))
     # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
-    every = {p: paired_test.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
-    ps = {p: value for p, value in every.items() if value is not None}
+    pairs = {p: paired_test.p_value(sample, *p) for p in combinations(sorted(whole), 2)}
+    ps = {p: value for p, value in pairs.items() if value is not None}
     adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     return Tested(sample, whole, {m: s for m, s in lacks.items() if s}, ps, adjusted)
 

@@ -90,10 +90,10 @@ def check_row(name: str, methods: Sequence[str]) -> None:
 
 def by_pair(rows: Iterable[PairRow]) -> dict[tuple[str, str], list[PairRow]]:
     """(suite, pair) -> its rows: what a table never mixes. Pairs are sorted."""
-    found: dict[tuple[str, str], list[PairRow]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[PairRow]] = defaultdict(list)
     for row in rows:
-        found[row.suite, row.pair].append(row)
-    return dict(sorted(found.items()))
+        pairs[row.suite, row.pair].append(row)
+    return dict(sorted(pairs.items()))
 
 
 def title(what: str, suite: str, pair: str) -> str:
@@ -111,25 +111,25 @@ def run_tables(
 ) -> list[Table]:
     """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""
     tables = []
-    for (suite, pair), of_pair in by_pair(runs).items():
+    for (suite, pair), own in by_pair(runs).items():
         rows = []
-        for dataset in sorted({r.dataset for r in of_pair}):
+        for dataset in sorted({r.dataset for r in own}):
             for method in methods:
-                seeds = [r for r in of_pair if (r.dataset, r.method) == (dataset, method)]
+                seeds = [r for r in own if (r.dataset, r.method) == (dataset, method)]
                 seeds.sort(key=lambda r: r.seed)
                 rows.append(Row(dataset, method, cells(seeds) if seeds else (Cell(),) * len(columns)))
-        under = notes + _seeds_note({r.seed for r in of_pair})
+        under = notes + _seeds_note({r.seed for r in own})
         tables.append(Table(title(what, suite, pair), columns, tuple(rows), under))
     return tables
 
 
 def mean(values: Iterable[float | None]) -> Cell:
     """The mean over seeds; a seed without a value is counted in a footnote."""
-    given = list(values)
-    there = [v for v in given if v is not None]
-    absent = len(given) - len(there)
-    notes = (f"no value in {absent} of {len(given)} seeds",) if absent else ()
-    return Cell(fsum(there) / len(there) if there else None, notes=notes)
+    seeds = list(values)
+    present = [v for v in seeds if v is not None]
+    absent = len(seeds) - len(present)
+    notes = (f"no value in {absent} of {len(seeds)} seeds",) if absent else ()
+    return Cell(fsum(present) / len(present) if present else None, notes=notes)
 
 
 def _seeds_note(seeds: set[int]) -> tuple[str, ...]:

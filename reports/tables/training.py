@@ -77,34 +77,34 @@ def _change(t: Training) -> float | None:
 
 def _terms(seeds: list[Training]) -> tuple[str, ...]:
     """("advantage -0.100 -> -0.310, sft 1.200 -> 0.930",): the terms of a sum."""
-    told = _means(term for t in seeds for term in t.terms)
-    return (", ".join(told),) if len(told) > 1 else ()
+    terms = _means(term for t in seeds for term in t.terms)
+    return (", ".join(terms),) if len(terms) > 1 else ()
 
 
 def _watched(seeds: list[Training]) -> tuple[str, ...]:
     """("watched: clipped 0.010 -> 0.630",)."""
-    told = _means(watched for t in seeds for watched in t.watched)
-    return (f"watched: {', '.join(told)}",) if told else ()
+    means = _means(watched for t in seeds for watched in t.watched)
+    return (f"watched: {', '.join(means)}",) if means else ()
 
 
-def _means(named: Iterable[tuple[str, float, float]]) -> list[str]:
+def _means(values: Iterable[tuple[str, float, float]]) -> list[str]:
     """A text for each name: means over seeds of what it was before and after."""
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for name, before, after in named:
-        found[name].append((before, after))
-    told = []
-    for name, pairs in sorted(found.items()):
+    by_name: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for name, before, after in values:
+        by_name[name].append((before, after))
+    lines = []
+    for name, pairs in sorted(by_name.items()):
         before, after = (fsum(side) / len(pairs) for side in zip(*pairs, strict=True))
-        told.append(f"{name} {before:.3f} -> {after:.3f}")
-    return told
+        lines.append(f"{name} {before:.3f} -> {after:.3f}")
+    return lines
 
 
 def _warnings(rows: list[Training], methods: Sequence[str]) -> list[str]:
     """In the order of methods; each names its method, with dataset and seed where there are several."""
     seeds, datasets = {t.seed for t in rows}, {t.dataset for t in rows}
-    told = []
+    lines = []
     for t in sorted((t for t in rows if t.method in methods), key=lambda t: (t.dataset, t.seed)):
         where = [t.dataset] * (len(datasets) > 1) + [f"seed {t.seed}"] * (len(seeds) > 1)
         name = f"{t.method} ({', '.join(where)})" if where else t.method
-        told += [(methods.index(t.method), f"{name}: {warning}") for warning in t.warnings]
-    return [text for _, text in sorted(told, key=lambda pair: pair[0])]
+        lines += [(methods.index(t.method), f"{name}: {warning}") for warning in t.warnings]
+    return [text for _, text in sorted(lines, key=lambda pair: pair[0])]

@@ -153,7 +153,7 @@ def test_a_cell_of_the_main_table_leads_to_its_answers(html):
 
 def test_a_column_leads_to_the_judge_and_reference_that_it_names():
     sets = [
-        table_views.Of("p", "d", "alpaca-eval", "win_rate", j, r)
+        table_views.JudgmentSet("p", "d", "alpaca-eval", "win_rate", j, r)
         for j in ("gpt", "rule")
         for r in ("ADPA", "DPO")
     ]

@@ -9,7 +9,7 @@ from scipy import stats as theirs
 
 from reports.statistics.bootstrap import DRAW, Draw, Item, bootstrap, difference
 from reports.statistics.paired_test import Comparison, holm, p_value, ranks, versus
-from reports.statistics.variance import Part, Sample, half_width, parts_of_mean, sample
+from reports.statistics.variance import Part, Sample, half_width, make_sample, parts_of_mean
 
 QUICK = Draw(resamples=1_000)
 
@@ -25,7 +25,7 @@ def paired(of: Sample, method: str, baseline: str, draw: Draw = DRAW) -> Compari
 
 def seeded(runs: Mapping[str, Mapping[int, np.ndarray]]) -> Sample:
     """A sample of arrays [N] by method and seed."""
-    return sample(
+    return make_sample(
         {m: column(np.mean(list(of.values()), 0)) for m, of in runs.items()},
         {m: {s: column(x) for s, x in of.items()} for m, of in runs.items()},
     )
@@ -35,7 +35,7 @@ def seeded(runs: Mapping[str, Mapping[int, np.ndarray]]) -> Sample:
 def test_with_one_seed_the_test_is_the_paired_t_test_of_scipy(n: int):
     rng = np.random.default_rng(n)
     a, b = rng.normal(0.3, 1, n), rng.normal(0, 1, n)
-    found, expected = paired(sample({"A": column(a), "B": column(b)}), "A", "B"), theirs.ttest_rel(a, b)
+    found, expected = paired(make_sample({"A": column(a), "B": column(b)}), "A", "B"), theirs.ttest_rel(a, b)
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
     assert (found.value, found.se) == pytest.approx((np.mean(a - b), theirs.sem(a - b)))
     assert (found.test, found.n) == ("paired t", n)
@@ -44,19 +44,19 @@ def test_with_one_seed_the_test_is_the_paired_t_test_of_scipy(n: int):
 def test_zeros_and_ones_have_the_exact_test_of_mcnemar():
     """10 questions only A has right, 2 only B: 2 (1 + 12 + 66) / 2^12 = 158 / 4096."""
     a, b = [1] * 10 + [0] * 2 + [1] * 5 + [0] * 3, [0] * 10 + [1] * 2 + [1] * 5 + [0] * 3
-    found = paired(sample({"A": column(a), "B": column(b)}), "A", "B")
+    found = paired(make_sample({"A": column(a), "B": column(b)}), "A", "B")
     assert found.p == pytest.approx(158 / 4096)
     assert (found.value, found.test) == (0.4, "McNemar exact")
 
 
 def test_methods_that_are_never_apart_have_p_one_and_a_constant_gap_that_of_signs():
     """4 questions with the same sign by chance: 2 / 2^4."""
-    of = sample({"A": column([1, 5, 9, 2]), "copy": column([1, 5, 9, 2]), "more": column([2, 6, 10, 3])})
+    of = make_sample({"A": column([1, 5, 9, 2]), "copy": column([1, 5, 9, 2]), "more": column([2, 6, 10, 3])})
     assert (p_value(of, "A", "copy"), p_value(of, "more", "A")) == (1.0, 0.125)
 
 
 def test_a_gap_that_is_only_rounding_is_none():
-    of = sample({"A": column([0.1 + 0.2, 0.3, 0.7]), "B": column([0.3, 0.3, 0.7])})
+    of = make_sample({"A": column([0.1 + 0.2, 0.3, 0.7]), "B": column([0.3, 0.3, 0.7])})
     assert paired(of, "A", "B", QUICK).value == 0 and p_value(of, "A", "B") == 1
 
 
@@ -64,26 +64,26 @@ def test_the_interval_is_that_of_the_paired_bootstrap_and_its_resamples_are_shar
     rng = np.random.default_rng(1)
     values = {m: column(rng.normal(0, 1, 60)) for m in "ABC"}
     boot = bootstrap(values, 0, 1_000)
-    for m, found in versus(sample(values), "A", "BC", QUICK).items():
+    for m, found in versus(make_sample(values), "A", "BC", QUICK).items():
         expected = difference(boot, m, "A")
         assert (found.value, found.low, found.high, found.n) == pytest.approx(expected)
 
 
 def test_questions_that_one_of_them_lacks_are_in_neither_mean():
     """A - B over questions 1 and 2: (1 + 3) / 2; question 0 would make it 34."""
-    of = sample({"A": column([100, 3, 6]), "B": column([np.nan, 2, 3])})
+    of = make_sample({"A": column([100, 3, 6]), "B": column([np.nan, 2, 3])})
     found = paired(of, "A", "B", QUICK)
     assert (found.value, found.n) == (2.0, 2)
 
 
 def test_one_question_has_no_test():
-    found = paired(sample({"A": column([1]), "B": column([0])}), "A", "B", QUICK)
+    found = paired(make_sample({"A": column([1]), "B": column([0])}), "A", "B", QUICK)
     assert (found.value, found.p, found.se, found.mde, found.low) == (1.0, None, None, None, None)
     assert found.test == "no test: a single question"
 
 
 def test_methods_without_a_common_question_are_left_out():
-    assert versus(sample({"A": column([1, np.nan]), "B": column([np.nan, 1])}), "B", ["A"], QUICK) == {}
+    assert versus(make_sample({"A": column([1, np.nan]), "B": column([np.nan, 1])}), "B", ["A"], QUICK) == {}
 
 
 def test_strata_weigh_as_told_and_their_errors_add_up():
@@ -95,7 +95,7 @@ def test_strata_weigh_as_told_and_their_errors_add_up():
         "A": column([1, 3], "x") | column([0, 2, 4], "y"),
         "B": column([0, 0], "x") | column([0] * 3, "y"),
     }
-    found = paired(sample(values, weights={"x": 3.0, "y": 1.0}), "A", "B", QUICK)
+    found = paired(make_sample(values, weights={"x": 3.0, "y": 1.0}), "A", "B", QUICK)
     df = (31 / 48) ** 2 / ((9 / 16) ** 2 + (1 / 12) ** 2 / 2)
     assert (found.value, found.se) == pytest.approx((2.0, np.sqrt(31 / 48)))
     assert found.p == pytest.approx(2 * theirs.t.sf(2 / np.sqrt(31 / 48), df))
@@ -103,14 +103,16 @@ def test_strata_weigh_as_told_and_their_errors_add_up():
 
 def test_the_detectable_difference_is_found_four_times_in_five():
     """At 805 questions it is 2.8 errors; at 12, where t is wider, a simulation counts."""
-    of = sample({"A": column(np.random.default_rng(3).normal(0, 1, 805)), "B": column(np.zeros(805))})
+    of = make_sample({"A": column(np.random.default_rng(3).normal(0, 1, 805)), "B": column(np.zeros(805))})
     found = paired(of, "A", "B", QUICK)
     assert found.mde == pytest.approx(2.8 * found.se, rel=0.003)
 
     t = theirs.t(11)
     rng, shift = np.random.default_rng(4), (t.ppf(0.975) + t.ppf(0.8)) / np.sqrt(12)
     power = (theirs.ttest_1samp(rng.normal(shift, 1, (4_000, 12)), 0, axis=1).pvalue < 0.05).mean()
-    small = paired(sample({"A": column(rng.normal(0, 1, 12)), "B": column(np.zeros(12))}), "A", "B", QUICK)
+    small = paired(
+        make_sample({"A": column(rng.normal(0, 1, 12)), "B": column(np.zeros(12))}), "A", "B", QUICK
+    )
     assert small.mde / small.se == pytest.approx(shift * np.sqrt(12))
     assert 0.78 < power < 0.84
 
@@ -176,7 +178,7 @@ def test_holm_by_hand():
 def test_ranks_of_methods_far_apart_are_certain_and_equal_ones_share_theirs():
     noise = np.random.default_rng(9).normal(0, 1, 50)
     values = {"low": column(noise), "high": column(noise + 9), "a": column(noise + 5), "b": column(noise + 5)}
-    found = ranks(sample(values), bootstrap(values, 0, 500))
+    found = ranks(make_sample(values), bootstrap(values, 0, 500))
     assert found["high"] == (1.0, 1.0, 1.0) and found["low"] == (4.0, 4.0, 4.0)
     assert found["a"] == found["b"] == (2.5, 2.5, 2.5)
 
@@ -336,7 +338,7 @@ def rank_coverage(tables: int) -> float:
         values = {
             m: column(shared + mean + rng.normal(0, 1, 150)) for m, mean in zip("ABCDEF", means, strict=True)
         }
-        found = ranks(sample(values), bootstrap(values, k, 500))
+        found = ranks(make_sample(values), bootstrap(values, k, 500))
         covered += sum(low <= true <= high for true, (_, low, high) in enumerate(found.values(), 1))
     return covered / tables / 6
 
