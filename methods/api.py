@@ -94,8 +94,8 @@ class Training:
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
-    source: str = "ours"
-    lora: LoRA | None = None  # None: all weights are trained
+    source: str = field(default="ours", metadata={"recorded": False})  # no part of an id
+    lora: LoRA | None = field(default=None, metadata={"optional": True})  # None: all weights are trained
 
 
 @dataclass(frozen=True)

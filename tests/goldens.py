@@ -19,8 +19,8 @@ from huggingface_hub import constants
 
 import methods
 from benchmarks.registry import DATA_SETS
+from harness.common import hub
 from harness.executors.options import Machine
-from harness.models import hub
 from harness.plan.plan import plan
 from tests import suites
 from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
@@ -61,7 +61,7 @@ def ids(folder: Path) -> dict[str, list[str]]:
             name: plan(suites.load(path), methods.registry(), Machine())
             for name, path in (OWN | {name: name for name in PRESETS}).items()
         }
-    return {name: sorted(f"{s.kind} {s.label} {s.id}" for s in found.steps) for name, found in plans.items()}
+    return {name: sorted(f"{s.kind.name} {s.label} {s.id}" for s in found.steps) for name, found in plans.items()}
 
 
 def losses(folder: Path) -> dict[str, dict[str, object]]:

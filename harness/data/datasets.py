@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from harness.common import hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
 from harness.data.layouts import DIALOGUES, PAIRS, PROMPTS, Dialogue, Dropped, Layout, Pair, Prompt
-from harness.models import hub
 
 __all__ = [
     "Dialogue", "Loaded", "Pair", "Prompt", "Source",

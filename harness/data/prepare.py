@@ -1,27 +1,105 @@
-"""The steps before any training: the pocket world, models, and data as token sequences."""
+"""The steps before any training: data as token sequences."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
+from harness.common.cost import Cost, TextSize, Unknown
 from harness.common.files import read_json_lines, write_json_lines
+from harness.common.tokenizer import check_same_tokens, load_tokenizer
 from harness.data import chat_template, datasets, token_sequences
 from harness.data.chat_template import Refused
 from harness.data.datasets import Loaded, Source
 from harness.data.layouts import Dialogue, Pair
 from harness.data.token_sequences import Sequence, Sequences
-from harness.models.loading import check_same_tokens, load_tokenizer
-from harness.store.step import Work
+from harness.store import step as steps
+from harness.store.step import FLATTENED, Part, Ref, Sizes, Step, StepKind, Work, optional
 
 T = TypeVar("T", Dialogue, Pair)
+Side = Literal["chosen", "rejected"]
+KEPT = "no row dropped"
+WORLD = "tokens of a pocket run"
 
 
-def run_text(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a data source, a part of them: skip and limit count usable rows. `fingerprint`: of what lies
+    outside the generated world.
+    """
+
+    path: str
+    split: str
+    revision: str | None
+    layout: str
+    limit: int | None
+    skip: int
+    fingerprint: str | None = optional()
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    file: str
+
+
+@dataclass(frozen=True)
+class TextInputs(Generic[Ref]):
+    data: Ref
+    tokenizer: Ref
+
+
+@dataclass(frozen=True)
+class DialogueSettings:
+    """template: a chat template in place of the tokenizer's own."""
+
+    rows: Rows = field(metadata=FLATTENED)
+    pack: bool
+    loss_on: Literal["responses", "all"]
+    max_length: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class DialogueInputs(Generic[Ref]):
+    """data: the generated world, where its rows are read."""
+
+    tokenizer: Ref
+    data: Ref | None = None
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    rows: Rows = field(metadata=FLATTENED)
+    max_length: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class PairInputs(Generic[Ref]):
+    """tokenizer: the student's; teacher: the folder of its base model, whose tokens must be the same."""
+
+    tokenizer: Ref
+    teacher: Ref
+    data: Ref | None = None
+
+
+@dataclass(frozen=True)
+class MismatchedSettings:
+    max_length: int
+
+
+@dataclass(frozen=True)
+class MismatchedInputs(Generic[Ref]):
+    pairs: Ref
+
+
+def run_text(work: Work[TextSettings, TextInputs[Path]]) -> dict[str, Any]:
     """The step that tokenises plain text ({"text": ...} lines) for pretraining, each line a sequence of its
     own.
     """
-    tokenizer = load_tokenizer(work.inputs["tokenizer"])
-    rows = read_json_lines(work.inputs["data"] / work.settings["file"])
+    tokenizer = load_tokenizer(work.inputs.tokenizer)
+    rows = read_json_lines(work.inputs.data / work.settings.file)
     ids = tokenizer([row["text"] for row in rows], add_special_tokens=False)["input_ids"]
     whole = ([*line, tokenizer.eos_token_id] for line in ids)
     return token_sequences.write(
@@ -29,43 +107,43 @@ def run_text(work: Work) -> dict[str, Any]:
     )
 
 
-def run_dialogues(work: Work) -> dict[str, Any]:
+def run_dialogues(work: Work[DialogueSettings, DialogueInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of chat-format SFT data."""
-    settings, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
-    loaded = datasets.load_dialogues(_source(work))
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
+    loaded = datasets.load_dialogues(_source(settings.rows, work.inputs.data, work.context))
     dropped, encoded = Counter(loaded.dropped), []
-    for number, dialogue in enumerate(_part(loaded, settings)):
+    for number, dialogue in enumerate(_part(loaded, settings.rows)):
         ids, mask = chat_template.encode_dialogue(
-            tokenizer, dialogue.messages, template=settings["template"], loss_on=settings["loss_on"]
+            tokenizer, dialogue.messages, template=settings.template, loss_on=settings.loss_on
         )
-        if not settings["pack"] and len(ids) > settings["max_length"]:
+        if not settings.pack and len(ids) > settings.max_length:
             dropped["too long"] += 1
         else:
             encoded.append(Sequence(number, ids, [False, *mask[1:]]))
-    if settings["pack"]:
+    if settings.pack:
         joined = [i for s in encoded for i in s.ids], [m for s in encoded for m in s.mask]
-        counts = token_sequences.write(work.out, _packed(*joined, settings["max_length"]))
+        counts = token_sequences.write(work.out, _packed(*joined, settings.max_length))
     else:
         counts = token_sequences.write(work.out, encoded)
     return {**counts, "read": loaded.read, "dropped": dropped}
 
 
-def run_pairs(work: Work) -> dict[str, Any]:
+def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of preferences: folders `chosen` and `rejected`, row by row, and
     prompts.jsonl {"row": 0, "prompt": [message, ...]}.
     """
-    settings, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
-    teacher = load_tokenizer(work.inputs["teacher"])
+    settings, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
+    teacher = load_tokenizer(work.inputs.teacher)
     check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
-    loaded = datasets.load_pairs(_source(work))
-    pairs, dropped = _part(loaded, settings), Counter(loaded.dropped)
+    loaded = datasets.load_pairs(_source(settings.rows, work.inputs.data, work.context))
+    pairs, dropped = _part(loaded, settings.rows), Counter(loaded.dropped)
     texts = [(p.prompt, text) for p in pairs for text in (p.chosen, p.rejected)]
-    encoded = chat_template.encode_responses(tokenizer, texts, template=settings["template"])
+    encoded = chat_template.encode_responses(tokenizer, texts, template=settings.template)
     chosen, rejected, prompts = [], [], []
     for row, (y_w, y_l) in enumerate(zip(encoded[::2], encoded[1::2], strict=True)):
         if isinstance(y_w, Refused) or isinstance(y_l, Refused):
             dropped["not renderable by the chat template"] += 1
-        elif max(len(y.prompt_ids) + len(y.response_ids) for y in (y_w, y_l)) > settings["max_length"]:
+        elif max(len(y.prompt_ids) + len(y.response_ids) for y in (y_w, y_l)) > settings.max_length:
             dropped["too long"] += 1
         else:
             chosen.append(token_sequences.response(row, y_w.prompt_ids, y_w.response_ids))
@@ -73,7 +151,7 @@ def run_pairs(work: Work) -> dict[str, Any]:
             prompts.append({"row": row, "prompt": pairs[row].prompt})
     if not chosen:
         raise ValueError(
-            f"{settings['path']}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
+            f"{settings.rows.path}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
         )
     counts = {
         name: token_sequences.write(work.out / name, s)
@@ -83,15 +161,15 @@ def run_pairs(work: Work) -> dict[str, Any]:
     return {**counts, "read": loaded.read, "dropped": dropped}
 
 
-def run_mismatched(work: Work) -> dict[str, Any]:
+def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> dict[str, Any]:
     """The step that sets to each prompt the response of the next row with which it fits into max_length,
     the preferred and the dispreferred one in turn.
     """
-    sides = [Sequences(work.inputs["pairs"] / side) for side in ("chosen", "rejected")]
+    sides = [Sequences(work.inputs.pairs / side) for side in ("chosen", "rejected")]
     found, n = [], len(sides[0])
     for i in range(n):
         prompt, side = sides[0].prompt(i), sides[i % 2]
-        longest = work.settings["max_length"] - len(prompt)
+        longest = work.settings.max_length - len(prompt)
         others = ((i + step) % n for step in range(1, n))
         if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
             answer = side[j].ids[len(side.prompt(j)) :]
@@ -99,25 +177,20 @@ def run_mismatched(work: Work) -> dict[str, Any]:
     return {**token_sequences.write(work.out, found), "dropped": n - len(found)}
 
 
-def _source(work: Work) -> Source:
+def _source(rows: Rows, data: Path | None, context: Mapping[str, Any]) -> Source:
     """Where the rows are; a hub id is read at the commit that its fingerprint names."""
-    settings = work.settings
-    if "data" in work.inputs:
-        return Source(
-            str(work.inputs["data"] / settings["path"]), settings["split"], None, settings["layout"]
-        )
-    commit = settings["fingerprint"].partition("@")[2] or None
-    return Source(work.context["path"], settings["split"], commit, settings["layout"])
+    if data is not None:
+        return Source(str(data / rows.path), rows.split, None, rows.layout)
+    commit = (rows.fingerprint or "").partition("@")[2] or None
+    return Source(context["path"], rows.split, commit, rows.layout)
 
 
-def _part(loaded: Loaded[T], settings: Any) -> list[T]:
-    end = None if settings["limit"] is None else settings["skip"] + settings["limit"]
-    rows = loaded.rows[settings["skip"] : end]
-    if not rows:
-        raise ValueError(
-            f"{settings['path']}: skip {settings['skip']} leaves none of {len(loaded.rows)} usable rows"
-        )
-    return rows
+def _part(loaded: Loaded[T], rows: Rows) -> list[T]:
+    end = None if rows.limit is None else rows.skip + rows.limit
+    taken = loaded.rows[rows.skip : end]
+    if not taken:
+        raise ValueError(f"{rows.path}: skip {rows.skip} leaves none of {len(loaded.rows)} usable rows")
+    return taken
 
 
 def _packed(ids: list[int], mask: list[bool], length: int) -> Iterator[Sequence]:
@@ -126,3 +199,100 @@ def _packed(ids: list[int], mask: list[bool], length: int) -> Iterator[Sequence]
         part = [False, *mask[a + 1 : a + length]]
         if any(part):
             yield Sequence(row, ids[a : a + length], part)
+
+
+def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[str, Any], int, str]:
+    """What is assumed of a row's tokens, how many rows are taken, and whose numbers these are."""
+    if step.inputs.data is not None:
+        world = sizes.world
+        assert world is not None
+        count: int | None = {
+            "sft.jsonl": world.sft,
+            "preference_train.jsonl": world.pairs,
+            "preference_validation.jsonl": world.validation_pairs,
+        }.get(rows.path)
+        known, note = sizes.typical("world"), WORLD
+    else:
+        path = str(step.context["path"])
+        known = sizes.typical("data").get(path) or {}
+        count, note = known.get("rows", {}).get(rows.split), f"tokens a row of {path}"
+    if count is None or not known:
+        raise Unknown(f"rows of {step.context.get('path', rows.path)}")
+    left = max(0, count - rows.skip)
+    return known, min(left, rows.limit or left), note
+
+
+def _pairs_size(step: Step[PairSettings, PairInputs[steps.Source]], side: str, sizes: Sizes) -> TextSize:
+    known, rows, note = _rows_size(step.settings.rows, step, sizes)
+    prompt, answer = known["prompt"], known[side]
+    scale = min(1.0, step.settings.max_length / (prompt + answer))
+    answered = round(rows * answer * scale)
+    return TextSize(rows, round(rows * (prompt + answer) * scale), answered, (note, KEPT))
+
+
+def _pairs_cost(step: Step[PairSettings, PairInputs[steps.Source]], sizes: Sizes) -> Cost:
+    """Both sides, and the prompts as text at some four bytes a token."""
+    sides = [sizes.sequences(Part(step, side)) for side in ("chosen", "rejected")]
+    prompts = 4 * sides[0].prompt * sides[0].sequences
+    disk = sum(side.disk for side in sides) + prompts
+    return Cost(tokens=sum(side.tokens for side in sides), disk=disk, assumed=sides[0].notes)
+
+
+def _dialogues_size(
+    step: Step[DialogueSettings, DialogueInputs[steps.Source]], part: str, sizes: Sizes
+) -> TextSize:
+    settings = step.settings
+    known, rows, note = _rows_size(settings.rows, step, sizes)
+    share, each = 1.0 if settings.loss_on == "all" else known["answered"], known["dialogue"]
+    if settings.pack:
+        sequences, tokens = max(1, round(rows * each / settings.max_length)), rows * each
+    else:
+        sequences, tokens = rows, rows * min(each, settings.max_length)
+    return TextSize(sequences, tokens, round(tokens * share), (note,))
+
+
+def _text_size(step: Step[TextSettings, TextInputs[steps.Source]], part: str, sizes: Sizes) -> TextSize:
+    each, rows = sizes.typical("world")["text"], sizes.world.pretrain if sizes.world else 0
+    return TextSize(rows, rows * each, rows * (each - 1), (WORLD,))
+
+
+def _mismatched_size(
+    step: Step[MismatchedSettings, MismatchedInputs[steps.Step[Any, Any]]], part: str, sizes: Sizes
+) -> TextSize:
+    """As many as pairs, half of them from each side."""
+    a, b = (sizes.sequences(Part(step.inputs.pairs, side)) for side in ("chosen", "rejected"))
+    both = TextSize(
+        a.sequences + b.sequences, a.tokens + b.tokens, a.answered + b.answered, (*a.notes, *b.notes)
+    )
+    return both.share(0.5)
+
+
+def sequences_cost(step: Step[Any, Any], sizes: Sizes) -> Cost:
+    """A set of sequences, written."""
+    text = sizes.sequences(step)
+    return Cost(tokens=text.tokens, disk=text.disk, assumed=text.notes)
+
+
+HERE = "harness.data.prepare"
+TEXT = StepKind(
+    "text", TextSettings, TextInputs, f"{HERE}:run_text", cost=sequences_cost, sequences=_text_size
+)
+DIALOGUES = StepKind(
+    "dialogues",
+    DialogueSettings,
+    DialogueInputs,
+    f"{HERE}:run_dialogues",
+    cost=sequences_cost,
+    sequences=_dialogues_size,
+)
+PAIRS = StepKind(
+    "pairs", PairSettings, PairInputs, f"{HERE}:run_pairs", 2, cost=_pairs_cost, sequences=_pairs_size
+)
+MISMATCHED = StepKind(
+    "mismatched",
+    MismatchedSettings,
+    MismatchedInputs,
+    f"{HERE}:run_mismatched",
+    cost=sequences_cost,
+    sequences=_mismatched_size,
+)

@@ -28,9 +28,10 @@ Said = tuple[str, int, bool]  # text, tokens, truncated
 
 def run_model(work: Work) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
+    from harness.common.tokenizer import load_tokenizer
     from harness.data import chat_template
     from harness.models.generation import Request, generate
-    from harness.models.loading import load, load_tokenizer
+    from harness.models.loading import load
 
     settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
     model = load(work.inputs["model"]).to(work.context["device"])

@@ -26,8 +26,8 @@ from lm_eval.models.utils import Collator, normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.common.files import sha256
+from harness.common.tokenizer import load_tokenizer
 from harness.data import chat_template as chat
-from harness.models.loading import load_tokenizer
 from harness.models.worker_pool import LoadedModel, Pool
 from harness.store.append_log import AppendOnlyLog
 

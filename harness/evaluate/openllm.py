@@ -19,8 +19,7 @@ from typing import Any
 
 from benchmarks.openllm import declaration
 from harness.common.files import read_json_lines, write_json_lines
-from harness.common.text import slug
-from harness.store.step import Part, Step, Work
+from harness.store.step import Part, Step, StepKind, Work
 from harness.store.store import RECORD
 from harness.suite.measurement import (
     Chosen,
@@ -44,7 +43,8 @@ def steps(row: Row, chosen: Chosen) -> Measures:
         if path := getattr(settings, name):
             inputs[name] = row.folder(path)
     label, run = f"{chosen.name} of {model.label}", "harness.evaluate.openllm:run"
-    return {"results": Step("openllm", slug(chosen.name), label, asked, inputs, run, 2, row.how)}
+    kind = StepKind("openllm", dict, dict, run, 2, on_device=True, processes="workers", one_thread=True)
+    return {"results": kind.step(label, asked, inputs, row.how, name=chosen.name)}
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Ray:
     def begin(self, step: Step) -> None:
         """Hand the step to the cluster."""
         share = self._context.resources.of(step)
-        log = self._context.logs.resolve() / f"{step.kind}-{step.id}.log"
+        log = self._context.logs.resolve() / f"{step.kind.name}-{step.id}.log"
         options = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_retries": RETRIES, "name": step.label}
         if share.memory is not None:
             options["memory"] = int(share.memory * 1e9)

@@ -8,13 +8,6 @@ from typing import NamedTuple
 from harness.common.suggest import nearest
 from harness.store.step import Step
 
-ON_DEVICE = frozenset(
-    {"train", "objective", "answers", "openllm", "signals", "rollouts", "probes", "rewards"}
-)
-# Steps of several processes, and what says how many; those of an accelerate config file are not known.
-ONE_THREAD = frozenset({"answers", "openllm"})  # whose processes compute with one thread each on CPUs
-PROCESSES = {"answers": "workers", "openllm": "workers", "train": "processes"}
-
 
 class Share(NamedTuple):
     """CPUs, GPUs and GB of memory; None where memory is nobody's concern."""
@@ -40,12 +33,12 @@ class Resources:
         context = step.context
         served = "engine" in context.get("endpoint", {})
         asks = "endpoint" in context and not served
-        on_gpu = context.get("device") == "cuda" and (step.kind in ON_DEVICE or served) and not asks
-        processes = int(context.get(PROCESSES.get(step.kind, ""), 1)) or 1
+        on_gpu = context.get("device") == "cuda" and (step.kind.on_device or served) and not asks
+        processes = int(context.get(step.kind.processes, 1)) or 1
         if on_gpu:
             gpus = max(self.gpus, float(processes)) if processes > 1 else self.gpus
             return Share((self.cpus or 1) * processes, gpus, self.memory)
-        each = 1 if step.kind in ONE_THREAD and processes > 1 else self.cpus or self.threads
+        each = 1 if step.kind.one_thread and processes > 1 else self.cpus or self.threads
         return Share(max(self.cpus or self.threads, each * processes), 0.0, self.memory)
 
 

@@ -1,20 +1,19 @@
 """What measuring a row takes: its answers, the judge's calls, and lm-eval's requests."""
 
-from dataclasses import replace
 from typing import Any
 
+from harness.common.cost import BYTES, Cost, TextSize, Unknown, decoding_cost
 from harness.endpoints import prices
 from harness.evaluate import registry
 from harness.forecast import judging_estimate
-from harness.forecast.cost import BYTES, Cost, Sizes
-from harness.forecast.inference import decoding
-from harness.forecast.sizes import Unknown, table
-from harness.forecast.texts import LONGEST, Text
+from harness.forecast.sizes import PlanSizes, table
+from harness.models.prepare import WORLD
+from harness.signals.rollouts import LONGEST
 from harness.store.step import Part, Step
 from harness.suite.measurement import Chosen
 
 
-def answers(step: Step, sizes: Sizes) -> Cost:
+def answers(step: Step, sizes: PlanSizes) -> Cost:
     """Answers as long as the benchmark allows; those of an endpoint or a file take nothing of a device."""
     if "model" not in step.inputs:
         return Cost(assumed=("answers from elsewhere take nothing here",))
@@ -23,18 +22,17 @@ def answers(step: Step, sizes: Sizes) -> Cost:
     known, data = declared.sizes, step.inputs["data"]
     count, notes = known.questions, [f"questions of {declared.name}: {known.questions}"]
     prompt = known.prompt
-    if world and isinstance(data, Part) and data.step.kind == "world":
+    if world and isinstance(data, Part) and data.step.kind == WORLD:
         count, prompt, notes = world.questions_in(data.folder), table("texts")["world"]["prompt"], []
     count = min(count, settings["limit"] or count) * known.turns
     most = settings["max_tokens"] or known.max_tokens
-    text = Text(
+    text = TextSize(
         count, count * (prompt + most), count * most, (*notes, f"prompts of {prompt} tokens", LONGEST)
     )
-    found = decoding(sizes.models.of(step.inputs["model"]), text, most, sizes)
-    return replace(found, disk=4.0 * text.answered)
+    return decoding_cost(sizes.model(step.inputs["model"]), text, most, sizes.batch, 4.0 * text.answered)
 
 
-def judgments(step: Step, sizes: Sizes) -> Cost:
+def judgments(step: Step, sizes: PlanSizes) -> Cost:
     """Calls to an endpoint, and their price; a rule costs nothing."""
     judge, name = step.settings["judge"], step.settings["benchmark"]
     if judge.get("kind") in ("rule", "none"):
@@ -50,16 +48,16 @@ def judgments(step: Step, sizes: Sizes) -> Cost:
     return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
 
 
-def _chosen(step: Step, sizes: Sizes) -> Chosen:
+def _chosen(step: Step, sizes: PlanSizes) -> Chosen:
     """The benchmark of the suite that a step judges, which may have a name of its own there."""
     return sizes.suite.benchmarks.chosen[step.context.get("named", step.settings["benchmark"])]
 
 
-def openllm(step: Step, sizes: Sizes) -> Cost:
+def openllm(step: Step, sizes: PlanSizes) -> Cost:
     """lm-eval's passes, logits of every position; float32 unless the step says otherwise."""
     from benchmarks.openllm import tasks
 
-    model, known = sizes.models.of(step.inputs["model"]), table("texts")["tasks"]
+    model, known = sizes.model(step.inputs["model"]), table("texts")["tasks"]
     passes = tokens = generated = 0.0
     for name in tasks.SETS.get(step.settings["tasks"][0], step.settings["tasks"]):
         task: dict[str, Any] | None = known["pocket"] if name.startswith("pocket") else known.get(name)
@@ -81,6 +79,6 @@ def openllm(step: Step, sizes: Sizes) -> Cost:
         reads=model.parameters * number,
         loads=model.parameters * number,
         disk=300 * passes,
-        memory=sizes.machine.workers * (model.parameters * number + context),
+        memory=sizes.workers * (model.parameters * number + context),
         assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
     )

@@ -2,16 +2,17 @@
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from harness.common.cost import Cost, Unknown
 from harness.common.suggest import nearest
-from harness.forecast.cost import Cost, Sizes
-from harness.forecast.sizes import table
-from harness.forecast.step_costs import cost_of
+from harness.forecast import evaluation
+from harness.forecast.sizes import PlanSizes, table
 from harness.plan.plan import Plan, ordered
 from harness.plan.row_steps import passes
+from harness.signals.rollouts import ROLLOUTS
 from harness.store.step import Step
 
 ON_DEVICE = ("train", "forward", "decode")
@@ -123,7 +124,7 @@ def sharing(plan: Plan, costs: Mapping[str, Cost]) -> Sharing:
     together = list({step.id: step for step in alone}.values())
 
     def responses(steps: list[Step]) -> int:
-        return sum(s.kind == "rollouts" and s.sources["model"].id in teachers for s in steps)
+        return sum(s.kind == ROLLOUTS and s.sources["model"].id in teachers for s in steps)
 
     return Sharing(
         *passes(plan.cells),
@@ -238,7 +239,19 @@ class Forecast:
         return sorted(found, key=lambda s: -self.costs[s.id].memory)
 
 
-def forecast(plan: Plan, sizes: Sizes, device: Device) -> Forecast:
+MEASURING = {"answers": evaluation.answers, "judgments": evaluation.judgments, "openllm": evaluation.openllm}
+
+
+def cost_of(step: Step, sizes: PlanSizes) -> Cost:
+    """The estimate of a step, from what its inputs are known or assumed to be; never from its own record."""
+    try:
+        cost = MEASURING.get(step.kind.name, step.kind.cost)(step, sizes)
+    except Unknown as why:
+        return Cost(unknown=str(why))
+    return replace(cost, assumed=tuple(dict.fromkeys(cost.assumed)))
+
+
+def forecast(plan: Plan, sizes: PlanSizes, device: Device) -> Forecast:
     """The estimate of a plan, whatever of it is done."""
     costs = {step.id: cost_of(step, sizes) for step in plan.steps}
     store = sizes.store

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.common.cost import Cost
 from harness.common.text import aligned
-from harness.forecast.cost import Cost
 from harness.forecast.forecast import Forecast
 from harness.store.provenance import reason_to_run
 from harness.store.step import Step
@@ -55,7 +55,7 @@ def shown(found: Forecast, store: Store, devices: int) -> Iterator[str]:
     yield ""
     for step in plan.steps:
         reason = reason_to_run(step, store)
-        line = f"{step.kind}-{step.id}  {step.label}"
+        line = f"{step.kind.name}-{step.id}  {step.label}"
         yield f"run   {line}  [{reason}]  {columns(found, step)}".rstrip() if reason else f"done  {line}"
     yield f"{plan.suite.name}: {len(plan.steps)} steps, {len(found.todo)} to do"
 
@@ -64,7 +64,9 @@ def by_kind(found: Forecast) -> list[str]:
     """A line for each kind of step, for all, and for what is to do."""
     steps = found.plan.steps
     todo = [s for s in steps if s.id in found.todo]
-    groups = {kind: [s for s in steps if s.kind == kind] for kind in dict.fromkeys(s.kind for s in steps)}
+    groups = {
+        kind: [s for s in steps if s.kind.name == kind] for kind in dict.fromkeys(s.kind.name for s in steps)
+    }
     rows: list[tuple[str, ...]] = [HEAD]
     for name, group in (*groups.items(), ("all", list(steps)), ("to do", todo)):
         counts = str(len(group)), str(sum(s.id in found.todo for s in group))
@@ -207,9 +209,9 @@ def checked(found: Forecast, store: Store) -> Iterator[str]:
     """A line for each kind with finished steps, and one for all."""
     done = {s.id: m for s in found.plan.steps if (m := measured(s, store)) is not None}
     rows = [CHECK_HEAD]
-    kinds = dict.fromkeys(s.kind for s in found.plan.steps)
+    kinds = dict.fromkeys(s.kind.name for s in found.plan.steps)
     for kind in (*kinds, "all"):
-        pairs = [(s, m) for s in found.plan.steps if (m := done.get(s.id)) and kind in (s.kind, "all")]
+        pairs = [(s, m) for s in found.plan.steps if (m := done.get(s.id)) and kind in (s.kind.name, "all")]
         if not pairs:
             continue
         counted = [(found.costs[s.id].flops, m.flops) for s, m in pairs if m.flops is not None]

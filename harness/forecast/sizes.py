@@ -1,6 +1,8 @@
-"""How large the model of a step is: from its folder where it is done or local, else from what is planned.
+"""How large the models and the sets of sequences of a plan are: from an artifact that is done, else from what
+its kind says of what is planned.
 
-A hub id that nobody here can read comes from models.yaml; any other is `Unknown`.
+A hub id that nobody here can read comes from models.yaml; any other is `Unknown`. A response nobody wrote yet
+has `max_tokens`: the most it can have.
 """
 
 import json
@@ -13,10 +15,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from harness.store.step import Part, Step
+from harness.common.cost import ModelSize, TextSize, Unknown
+from harness.endpoints.prices import Prices
+from harness.executors.options import Machine
+from harness.pocket.build import World
+from harness.store.step import Part, Source
 from harness.store.store import Store
-
-NORMS = {"gemma2": 4}  # vectors of a layer; every other family has 2
+from harness.suite.schema import Suite
 
 
 @cache
@@ -26,80 +31,70 @@ def table(name: str) -> dict[str, Any]:
     return dict(YAML(typ="safe", pure=True).load(text))
 
 
-class Unknown(Exception):
-    """Why a step has no estimate."""
-
-
 @dataclass(frozen=True)
-class ModelSize:
-    """A causal language model. head_dim: of one head; kv: heads of keys; tied: one embedding serves twice."""
+class PlanSizes:
+    """What estimates look up (store/step.Sizes): the suite, how steps run here, what is done, and prices."""
 
-    family: str
-    hidden: int
-    layers: int
-    ffn: int
-    heads: int
-    kv: int
-    head_dim: int
-    vocab: int
-    tied: bool
-    notes: tuple[str, ...] = ()
-
-    @property
-    def body(self) -> int:
-        """Parameters of the layers, as harness.models.loading.parameters counts them."""
-        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv)
-        norms = NORMS.get(self.family, 2) * self.hidden
-        return self.layers * (attention + 3 * self.hidden * self.ffn + norms) + self.hidden
-
-    @property
-    def head(self) -> int:
-        """Parameters of the output embedding."""
-        return self.vocab * self.hidden
-
-    @property
-    def parameters(self) -> int:
-        """All of them."""
-        return self.body + self.head * (1 if self.tied else 2)
-
-    def cache(self, tokens: int, number: int = 4) -> int:
-        """Bytes of the keys and values of so many tokens, `number` bytes each."""
-        return 2 * self.layers * self.kv * self.head_dim * tokens * number
-
-
-@dataclass(frozen=True)
-class Models:
-    """Sizes of the models of a plan's steps."""
-
+    suite: Suite
+    machine: Machine
     store: Store | None
+    prices: Prices
 
-    def of(self, source: Step | Part) -> ModelSize:
-        """The model that a step makes or links to. Unknown: nobody here knows it."""
+    @property
+    def tokens(self) -> int:
+        return self.machine.tokens
+
+    @property
+    def batch(self) -> int:
+        return self.machine.batch
+
+    @property
+    def workers(self) -> int:
+        return self.machine.workers
+
+    @property
+    def max_length(self) -> int:
+        return self.suite.max_length
+
+    @property
+    def world(self) -> World | None:
+        return self.suite.world
+
+    def typical(self, name: str) -> Mapping[str, Any]:
+        """What is assumed of "data", the "world", "questions" or "tasks" (texts.yaml)."""
+        return dict(table("texts")[name])
+
+    def model_at(self, path: str) -> ModelSize:
+        """The size of a local folder or of a hub id ("org/name", "org/name@revision")."""
+        config = Path(path) / "config.json"
+        if config.is_file():
+            return of_config(json.loads(config.read_text()))
+        known = table("models").get(path.partition("@")[0])
+        if known is None:
+            raise Unknown(f"size of {path}")
+        return ModelSize(**known)
+
+    def model(self, source: Source) -> ModelSize:
+        """The model that a step makes or links to."""
         step = source.step if isinstance(source, Part) else source
         folder = self.store.find(step) if self.store else None
         if folder and (folder / "config.json").is_file():
             return of_config(json.loads((folder / "config.json").read_text()))
-        match step.kind:
-            case "train":
-                return self.of(step.inputs["start"])
-            case "select":
-                return self.of(step.inputs["trained"])
-            case "init":
-                return _planned(step.settings)
-            case "link":
-                return named(str(step.context["path"]))
-        raise Unknown(f"{step.label}: not a model")
+        if step.kind.model is None:
+            raise Unknown(f"{step.label}: not a model")
+        return step.kind.model(step, self)
 
-
-def named(path: str) -> ModelSize:
-    """The size of a local folder or of a hub id ("org/name", "org/name@revision")."""
-    config = Path(path) / "config.json"
-    if config.is_file():
-        return of_config(json.loads(config.read_text()))
-    known = table("models").get(path.partition("@")[0])
-    if known is None:
-        raise Unknown(f"size of {path}")
-    return ModelSize(**known)
+    def sequences(self, source: Source) -> TextSize:
+        """The sequences of an input."""
+        step, part = (source.step, source.folder) if isinstance(source, Part) else (source, "")
+        folder = self.store.find(step) if self.store else None
+        if self.store and folder:
+            measured = self.store.record(folder)["measured"]
+            counts = measured.get(part, measured)
+            return TextSize(counts["sequences"], counts["tokens"], counts["response_tokens"])
+        if step.kind.sequences is None:
+            raise Unknown(f"{step.label}: not a set of sequences")
+        return step.kind.sequences(step, part, self)
 
 
 def of_config(config: Mapping[str, Any]) -> ModelSize:
@@ -118,20 +113,4 @@ def of_config(config: Mapping[str, Any]) -> ModelSize:
         vocab=text["vocab_size"],
         tied=bool(text.get("tie_word_embeddings", family == "gemma2")),
         notes=() if family in known else (f"a {family} counted as a Llama of its sizes",),
-    )
-
-
-def _planned(settings: Mapping[str, Any]) -> ModelSize:
-    vocab = int(table("texts")["world"]["vocabulary"])
-    return ModelSize(
-        family="llama",
-        hidden=settings["hidden"],
-        layers=settings["layers"],
-        ffn=settings["ffn"],
-        heads=settings["heads"],
-        kv=settings["heads"],
-        head_dim=settings["hidden"] // settings["heads"],
-        vocab=vocab,
-        tied=True,
-        notes=(f"a vocabulary of {vocab} words",),
     )

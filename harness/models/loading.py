@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.common import hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
-from harness.models import hub
+from harness.common.tokenizer import Tokenizer
 from methods.kernels.token_statistics import Head
 
 Model = Any  # transformers.PreTrainedModel
-Tokenizer = Any  # transformers.PreTrainedTokenizerBase
 
 
 def fingerprint(ref: str) -> str:
@@ -56,17 +56,6 @@ def fetch(ref: str) -> Path:
 
     name, _, revision = ref.partition("@")
     return Path(snapshot_download(name, revision=revision or None))
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a model folder; ValueError where there is none."""
-    from transformers import AutoTokenizer
-
-    if not any(
-        (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-    ):
-        raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
@@ -124,22 +113,6 @@ def _check_head(model: Model) -> None:
     if not torch.allclose(ours, theirs, rtol=rtol, atol=1e-3 * float(theirs.abs().max())):
         raise ValueError(
             f"{type(model).__name__}: its logits are not its head of its hidden states; not supported"
-        )
-
-
-def vocabulary(tokenizer: Tokenizer) -> int:
-    """How many columns of a model's logits are tokens; a padded embedding has more."""
-    return int(max(tokenizer.get_vocab().values())) + 1
-
-
-def check_same_tokens(student: Tokenizer, teacher: Tokenizer, names: tuple[str, str]) -> None:
-    """ValueError unless both map the same tokens to the same ids."""
-    ours, theirs = student.get_vocab(), teacher.get_vocab()
-    if ours != theirs:
-        differ = sum(theirs.get(token) != i for token, i in ours.items()) + len(theirs.keys() - ours.keys())
-        raise ValueError(
-            f"student {names[0]} and teacher {names[1]} have other token maps ({len(ours)} and {len(theirs)} "
-            f"tokens, {differ} differ): distillation needs one tokenizer; choose a pair of one model family"
         )
 
 

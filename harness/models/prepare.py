@@ -2,27 +2,57 @@
 and random weights to pretrain.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
 
 import torch
 
-from harness.models.loading import fetch, load_tokenizer, save, vocabulary
-from harness.store.step import Work
+from harness.common.cost import Cost, ModelSize
+from harness.common.tokenizer import load_tokenizer, vocabulary
+from harness.models.loading import fetch, save
+from harness.pocket.build import World, build
+from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
 
 
-def run_world(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class LinkSettings:
+    """What lies outside: the kind of folder, and the hash of its content or its hub commit."""
+
+    kind: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class InitSettings:
+    """The sizes of a Llama."""
+
+    hidden: int
+    layers: int
+    heads: int
+    ffn: int
+    rope_theta: float
+    initializer_range: float
+    positions: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class InitInputs(Generic[Ref]):
+    tokenizer: Ref
+
+
+def run_world(work: Work[World, NoInputs]) -> dict[str, Any]:
     """The step that generates the pocket world: its texts, dialogues, preferences, questions and
     tokenizer.
     """
-    from harness.pocket.build import World, build
-
-    return dict(build(World(**work.settings), work.out))
+    return dict(build(work.settings, work.out))
 
 
-def run_link(work: Work) -> dict[str, Any]:
+def run_link(work: Work[LinkSettings, NoInputs]) -> dict[str, Any]:
     """The step that puts what lies outside into the store: links to a model's files, or to a data folder."""
     source = fetch(work.context["path"])
-    if work.settings["kind"] == "data":
+    if work.settings.kind == "data":
         (work.out / "files").symlink_to(source.resolve())  # whole: the record must not stand among its files
         return {"source": str(source)}
     load_tokenizer(source)  # fails here rather than after hours
@@ -31,28 +61,62 @@ def run_link(work: Work) -> dict[str, Any]:
     return {"source": str(source)}
 
 
-def run_init(work: Work) -> dict[str, Any]:
+def run_init(work: Work[InitSettings, InitInputs[Path]]) -> dict[str, Any]:
     """The step that draws a random Llama of the given sizes for the world's tokenizer."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    size, tokenizer = work.settings, load_tokenizer(work.inputs["tokenizer"])
+    size, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
     config = LlamaConfig(
         vocab_size=vocabulary(tokenizer),
-        hidden_size=size["hidden"],
-        intermediate_size=size["ffn"],
-        num_hidden_layers=size["layers"],
-        num_attention_heads=size["heads"],
-        num_key_value_heads=size["heads"],
-        max_position_embeddings=size["positions"],
-        rope_parameters={"rope_type": "default", "rope_theta": size["rope_theta"]},
-        initializer_range=size["initializer_range"],
+        hidden_size=size.hidden,
+        intermediate_size=size.ffn,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        max_position_embeddings=size.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": size.rope_theta},
+        initializer_range=size.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(size["seed"])
+        torch.manual_seed(size.seed)
         model = LlamaForCausalLM(config)
     save(model, tokenizer, work.out)
     return {"parameters": model.num_parameters()}
+
+
+def _init_size(step: Step[InitSettings, InitInputs[Source]], sizes: Sizes) -> ModelSize:
+    size, vocab = step.settings, int(sizes.typical("world")["vocabulary"])
+    return ModelSize(
+        family="llama",
+        hidden=size.hidden,
+        layers=size.layers,
+        ffn=size.ffn,
+        heads=size.heads,
+        kv=size.heads,
+        head_dim=size.hidden // size.heads,
+        vocab=vocab,
+        tied=True,
+        notes=(f"a vocabulary of {vocab} words",),
+    )
+
+
+def _init_cost(step: Step[InitSettings, InitInputs[Source]], sizes: Sizes) -> Cost:
+    """A model written in float32."""
+    model = sizes.model(step)
+    return Cost(disk=4.0 * model.parameters, assumed=model.notes)
+
+
+def _link_size(step: Step[LinkSettings, NoInputs], sizes: Sizes) -> ModelSize:
+    return sizes.model_at(str(step.context["path"]))
+
+
+WORLD = StepKind("world", World, NoInputs, "harness.models.prepare:run_world")
+# What a hub id takes is downloaded beside the store, so a link costs nothing in it.
+LINK = StepKind("link", LinkSettings, NoInputs, "harness.models.prepare:run_link", 2, model=_link_size)
+INIT = StepKind(
+    "init", InitSettings, InitInputs, "harness.models.prepare:run_init", cost=_init_cost, model=_init_size
+)

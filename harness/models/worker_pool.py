@@ -20,7 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.models.loading import Model, Tokenizer
+from harness.common.tokenizer import Tokenizer
+from harness.models.loading import Model
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def _devices(device: str, count: int) -> list[str]:
 def _load(folder: Path, device: str, dtype: str) -> LoadedModel:
     import torch
 
-    from harness.models.loading import load, load_tokenizer
+    from harness.common.tokenizer import load_tokenizer
+    from harness.models.loading import load
 
     return LoadedModel(load(folder, getattr(torch, dtype)).to(device), load_tokenizer(folder))
 

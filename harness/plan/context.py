@@ -3,21 +3,28 @@ are.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import methods
-from harness.common.text import slug
+from harness.common import hub
 from harness.data import datasets
+from harness.data.prepare import Rows
 from harness.evaluate import benchmark_files
 from harness.executors.options import Machine
-from harness.models import hub, loading
-from harness.store.step import Part, Step
+from harness.models import loading
+from harness.models.prepare import LINK, WORLD, LinkSettings
+from harness.pocket.build import World
+from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.schema import Data, Suite
+from harness.train.loop import OnlineSettings, TrainInputs, TrainSettings
+from harness.train.step import OBJECTIVE, TRAIN
 from methods.api import Method, Training
+
+TrainStep = Step[TrainSettings, TrainInputs[Source]]
 
 
 @dataclass(frozen=True)
@@ -31,25 +38,24 @@ class Setting:
 
     @property
     def how(self) -> dict[str, Any]:
+        """How steps run here, as their context."""
         return asdict(self.machine)
 
-    def world(self) -> Step:
+    def world(self) -> Step[World, NoInputs]:
         """The generated world."""
         if self.suite.world is None:
             raise ValueError(f"suite {self.suite.name}: it names the generated world, but has no key `world`")
-        settings = {**asdict(self.suite.world), "seed": self.suite.world_seed}
-        return Step("world", "pocket", "pocket world", settings, {}, "harness.models.prepare:run_world")
+        world = replace(self.suite.world, seed=self.suite.world_seed)
+        return WORLD.step("pocket world", world, NoInputs(), name="pocket")
 
-    def folder(self, path: str, kind: str) -> Step | Part:
+    def folder(self, path: str, kind: str) -> Source:
         """A folder of the world ("world/test"), or one from outside as a step that links to it."""
         if path.split("/")[0] == "world":
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
         known = loading.fingerprint(path) if kind == "model" else self._content(path)
-        settings = {"kind": kind, "fingerprint": known}
-        context = {**self.how, "path": path}
-        label = f"{kind} {Path(path).name}"
-        step = Step("link", kind, label, settings, {}, "harness.models.prepare:run_link", 2, context)
+        label, context = f"{kind} {Path(path).name}", {**self.how, "path": path}
+        step = LINK.step(label, LinkSettings(kind, known), NoInputs(), context, name=kind)
         return step if kind == "model" else Part(step, "files")
 
     def _content(self, path: str) -> str:
@@ -64,71 +70,55 @@ class Setting:
     def _contents(self) -> dict[str, str]:
         return {}
 
-    def rows(self, source: Data) -> tuple[dict[str, Any], dict[str, Step | Part], dict[str, Any]]:
-        """Settings, inputs and context of a step that reads a data source."""
-        keys = ("split", "revision", "layout", "limit", "skip")
-        settings = {k: v for k, v in source.model_dump().items() if k in keys}
+    def rows(self, source: Data) -> tuple[Rows, Source | None, dict[str, Any]]:
+        """What a step that reads a data source is set to, the world where it lies in it, and context."""
+        part = source.split, source.revision, source.layout, source.limit, source.skip
         if source.path.startswith("world/"):
-            return {**settings, "path": source.path.removeprefix("world/")}, {"data": self.world()}, self.how
+            return Rows(source.path.removeprefix("world/"), *part), self.world(), self.how
         known = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
-        named = {**settings, "path": Path(source.path).name, "fingerprint": known}
-        return named, {}, {**self.how, "path": source.path}
+        return Rows(Path(source.path).name, *part, known), None, {**self.how, "path": source.path}
 
     def train(
-        self,
-        label: str,
-        method: Method,
-        hp: Any,
-        training: Training,
-        seed: int,
-        inputs: Mapping[str, Step | Part],
-        round_: int = 0,
-    ) -> Step:
-        """A training step. Where a number was published (`source`) is not part of it."""
-        settings = self._of_method(method, hp, seed, inputs)
-        told = {k: v for k, v in asdict(training).items() if k != "source"}
-        settings["training"] = told if training.lora else {k: v for k, v in told.items() if k != "lora"}
-        engine = self.suite.engine.model_dump(include={"compile", "fused"})
-        settings |= {name: True for name, asked in engine.items() if asked}
-        if round_:
-            settings["round"] = round_
-        context = self._where(method)
-        return Step("train", slug(label), label, settings, inputs, "harness.train.step:run", context=context)
+        self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]
+    ) -> TrainStep:
+        """A training step."""
+        engine = self.suite.engine
+        settings = replace(
+            self._settings(method, hp, seed, inputs),
+            training=training,
+            compile=engine.compile,
+            fused=engine.fused,
+        )
+        return TRAIN.step(label, settings, inputs, self._context(method))
 
     def objective(
-        self, label: str, method: Method, hp: Any, seed: int, inputs: Mapping[str, Step | Part]
-    ) -> Step:
+        self, label: str, method: Method, hp: Any, seed: int, inputs: TrainInputs[Source]
+    ) -> TrainStep:
         """A method's objective on held-out inputs, before and after its last stage."""
-        settings, context = self._of_method(method, hp, seed, inputs), self._where(method)
-        run = "harness.train.objective:run"
-        return Step("objective", slug(label), f"objective of {label}", settings, inputs, run, context=context)
+        settings = self._settings(method, hp, seed, inputs)
+        return OBJECTIVE.step(f"objective of {label}", settings, inputs, self._context(method), name=label)
 
-    def _of_method(
-        self, method: Method, hp: Any, seed: int, inputs: Mapping[str, Step | Part]
-    ) -> dict[str, Any]:
+    def _settings(self, method: Method, hp: Any, seed: int, inputs: TrainInputs[Source]) -> TrainSettings:
         """What decides the numbers of a method's loss, beside its inputs."""
-        settings = {
-            "formula": method.formula,
-            "hp": asdict(hp),
-            "seed": seed,
-            "precision": self.suite.precision,
-        }
-        if method.needs(hp).online:
-            settings |= {
-                "max_tokens": self.suite.generation.max_tokens,
-                "template": self.suite.chat_template,
-            }
-        if any(name.startswith("live.") for name in inputs):
-            settings["teacher_dtype"] = self.suite.teacher_dtype
-        if self._is_of_file(method):
-            assert self.method_file
-            settings["file"] = extension_file.digest(self.method_file)
-        return settings
+        suite = self.suite
+        online = OnlineSettings(suite.generation.max_tokens, suite.chat_template)
+        return TrainSettings(
+            formula=method.formula,
+            hp=asdict(hp),
+            seed=seed,
+            precision=suite.precision,
+            online=online if method.needs(hp).online else None,
+            teacher_dtype=suite.teacher_dtype if inputs.live else None,
+            file=extension_file.digest(self.method_file)
+            if self._file_of(method) and self.method_file
+            else None,
+        )
 
-    def _where(self, method: Method) -> dict[str, Any]:
-        file = self.method_file if self._is_of_file(method) else None
+    def _context(self, method: Method) -> dict[str, Any]:
         how = {**self.how, "checkpointing": self.suite.engine.checkpointing}
-        return {**how, "method": method.name, "method_file": file}
+        return {**how, "method": method.name, "method_file": self._file_of(method)}
 
-    def _is_of_file(self, method: Method) -> bool:
-        return self.method_file is not None and method.name not in {m.name for m in methods.BUILT_IN}
+    def _file_of(self, method: Method) -> str | None:
+        """The file that a method is read from; None for a built-in one."""
+        built_in = method.name in {m.name for m in methods.BUILT_IN}
+        return None if built_in else self.method_file

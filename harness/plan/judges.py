@@ -3,12 +3,11 @@
 from typing import Any, NamedTuple
 
 from benchmarks.judge_check.declaration import DATA_SET as GOLD
-from harness.common.text import slug
 from harness.evaluate import benchmark_files
 from harness.evaluate.judge_check import KIND
 from harness.models import loading
 from harness.plan.context import Setting
-from harness.store.step import Part, Step
+from harness.store.step import Part, Step, StepKind
 from harness.suite.benchmarks import ExternalModel, Judge
 from harness.suite.schema import RULE
 
@@ -57,6 +56,5 @@ def step_of(
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
     label, context = f"check of {judge} with {prompt}", {**setting.how, **who.context}
     inputs = {"data": gold, **who.inputs}
-    return Step(
-        KIND, slug(label), label, settings, inputs, "harness.evaluate.judge_check:run", context=context
-    )
+    kind = StepKind(KIND, dict, dict, "harness.evaluate.judge_check:run")
+    return kind.step(label, settings, inputs, context)

@@ -4,20 +4,35 @@ base -> sft -> dpo                    the teacher; the SFT teacher is its refere
 base -> sft -> a method's last stage  the student
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import methods
 from benchmarks.api import Sampling
-from harness.common.text import slug
+from harness.data.prepare import (
+    DIALOGUES,
+    MISMATCHED,
+    PAIRS,
+    TEXT,
+    DialogueInputs,
+    DialogueSettings,
+    MismatchedInputs,
+    MismatchedSettings,
+    PairInputs,
+    PairSettings,
+    TextInputs,
+    TextSettings,
+)
+from harness.models.prepare import INIT, InitInputs, InitSettings
 from harness.plan import signal_steps
 from harness.plan.context import Setting
-from harness.store.step import Part, Step
+from harness.signals.stored import SignalSettings
+from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured
 from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair
 from harness.suite.training import TrainingSpec
+from harness.train.loop import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
@@ -48,22 +63,18 @@ class Lineage:
 
     def _pretrained(self, who: str, size: Architecture, spec: TrainingSpec) -> Step:
         suite, tokenizer = self.setting.suite, Part(self.setting.world(), "tokenizer")
-        settings = {**size.model_dump(), "positions": suite.max_length * 2, "seed": suite.world_seed}
-        start = Step(
-            "init", who, f"init {who}", settings, {"tokenizer": tokenizer}, "harness.models.prepare:run_init"
-        )
-        text = Step(
-            "text",
-            "pretrain",
+        settings = InitSettings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
+        start = INIT.step(f"init {who}", settings, InitInputs(tokenizer), name=who)
+        text = TEXT.step(
             "pretraining text",
-            {"file": "pretrain.jsonl"},
-            {"data": self.setting.world(), "tokenizer": tokenizer},
-            "harness.data.prepare:run_text",
+            TextSettings("pretrain.jsonl"),
+            TextInputs[Source](self.setting.world(), tokenizer),
+            name="pretrain",
         )
-        inputs: dict[str, Step | Part] = {"start": start, "view.chosen": text}
-        return self._stage(f"pretrain {who}", spec, inputs)
+        return self._stage(f"pretrain {who}", spec, start, text)
 
-    def _stage(self, label: str, spec: TrainingSpec, inputs: Mapping[str, Step | Part]) -> Step:
+    def _stage(self, label: str, spec: TrainingSpec, start: Step, sequences: Step) -> Step:
+        inputs = TrainInputs[Source](start, {"chosen": sequences})
         method, seed = self.setting.registry["SFT"], self.setting.suite.world_seed
         return self.setting.train(label, method, method.hparams, spec.over(STAGE), seed, inputs)
 
@@ -72,17 +83,14 @@ class Lineage:
             return self.base(who)
         if self.data.sft is None:
             raise ValueError(f"datasets.{self.dataset}.sft: missing; the {who} has an SFT stage")
-        inputs = {"start": self.base(who), "view.chosen": self._dialogues(self.data.sft)}
-        return self._stage(f"sft {who}", spec, inputs)
+        return self._stage(f"sft {who}", spec, self.base(who), self._dialogues(self.data.sft))
 
     def _dialogues(self, source: ChatData) -> Step:
         suite = self.setting.suite
-        settings, inputs, context = self.setting.rows(source)
-        settings |= {"pack": source.pack, "loss_on": source.loss_on}
-        settings |= {"max_length": suite.max_length, "template": suite.chat_template}
-        inputs = {**inputs, "tokenizer": self.base("student")}
-        run = "harness.data.prepare:run_dialogues"
-        return Step("dialogues", "sft", "SFT dialogues", settings, inputs, run, context=context)
+        rows, world, context = self.setting.rows(source)
+        settings = DialogueSettings(rows, source.pack, source.loss_on, suite.max_length, suite.chat_template)
+        inputs = DialogueInputs[Source](self.base("student"), world)
+        return DIALOGUES.step("SFT dialogues", settings, inputs, context, name="sft")
 
     @cached_property
     def teacher_ref(self) -> Step:
@@ -109,13 +117,11 @@ class Lineage:
     def pairs(self, source: Data, name: str) -> Step:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
         suite = self.setting.suite
-        settings, inputs, context = self.setting.rows(source)
-        settings |= {"max_length": suite.max_length, "template": suite.chat_template}
-        inputs = {**inputs, "tokenizer": self.base("student"), "teacher": self.base("teacher")}
+        rows, world, context = self.setting.rows(source)
+        settings = PairSettings(rows, suite.max_length, suite.chat_template)
+        inputs = PairInputs[Source](self.base("student"), self.base("teacher"), world)
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}
-        return Step(
-            "pairs", name, f"{name} pairs", settings, inputs, "harness.data.prepare:run_pairs", 2, context
-        )
+        return PAIRS.step(f"{name} pairs", settings, inputs, context, name=name)
 
     def _called(self, who: str) -> str:
         base = (self.models.teacher if who == "teacher" else self.models.student).base
@@ -134,53 +140,57 @@ class Lineage:
             )
         return self.pairs(self.data.validation, "validation")
 
-    def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> dict[str, Step | Part]:
+    def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> TrainInputs[Source]:
         """The inputs of a training step: its start, its views of some pairs, and the signals it needs on
         them.
         """
         needs, setting, suite = method.needs(hp), self.setting, self.setting.suite
-        inputs: dict[str, Step | Part] = {"start": start}
+        views: dict[str, Source] = {}
+        scores: dict[tuple[str, str], Source] = {}
+        stored: dict[tuple[str, str], Source] = {}
+        heads: dict[str, Source] = {}
+        live: dict[str, Source] = {}
         for view, reads in needs.views.items():
-            sequences = self._sequences(view, start, pairs, needs)
-            inputs[f"view.{view}"] = sequences
+            sequences = views[view] = self._sequences(view, start, pairs, needs)
             if reads.scores:
                 assert isinstance(sequences, Step)
-                inputs[f"scores.{view}.selection"] = signal_steps.preference_probes(
-                    setting, self.teacher, sequences, pairs
-                )
+                probes = signal_steps.preference_probes(setting, self.teacher, sequences, pairs)
+                scores[view, "selection"] = probes
             name = sequences.label if isinstance(sequences, Step) else f"{pairs.slug} {view}"
-            live = view == "policy_rollout" or suite.signals == "live"
             ids: Step | None = None
             # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
             for role in sorted(reads.signal_roles()):
                 model = self._model(method.roles.get(role, role), start)
-                if live:
-                    inputs[f"live.{role}"] = model
+                if view == "policy_rollout" or suite.signals == "live":
+                    live[role] = model
                     continue
-                dtype = "float32" if role == "ref" else suite.teacher_dtype
-                form = "hidden" if needs.support == "full" else "topk"
-                if role not in reads.dense_roles():
-                    form = "logps"
-                k = needs.support if form == "topk" else None
-                assert k != "full"
-                signal = signal_steps.signals(setting, model, name, sequences, form, dtype, k, ids)
-                if form == "hidden":
-                    inputs[f"head.{role}"] = signal_steps.head(model, dtype)
-                elif form == "topk":
+                form = self._form(role, role in reads.dense_roles(), needs)
+                signal = signal_steps.signals(setting, model, name, sequences, form, ids)
+                if form.form == "hidden":
+                    heads[role] = signal_steps.head(model, form.dtype)
+                elif form.form == "topk":
                     ids = ids or signal
-                inputs[f"signal.{view}.{role}"] = signal
-        return inputs
+                stored[view, role] = signal
+        return TrainInputs(start, views, scores, stored, heads, live)
 
-    def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Step | Part:
+    def _form(self, role: Role, dense: bool, needs: Needs) -> SignalSettings:
+        """What is stored of a role's signals: whole distributions where a statistic reads them."""
+        dtype = "float32" if role == "ref" else self.setting.suite.teacher_dtype
+        if not dense:
+            return SignalSettings("logps", dtype)
+        if needs.support == "full":
+            return SignalSettings("hidden", dtype)
+        return SignalSettings("topk", dtype, needs.support)
+
+    def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Source:
         setting, suite, chosen = self.setting, self.setting.suite, Part(pairs, "chosen")
         sampling = Sampling(suite.generation.temperature, 1.0, suite.generation.max_tokens)
         match view:
             case "chosen" | "rejected":
                 return Part(pairs, view)
             case "mismatched":
-                settings, label = {"max_length": suite.max_length}, f"mismatched {pairs.label}"
-                run = "harness.data.prepare:run_mismatched"
-                return Step("mismatched", slug(label), label, settings, {"pairs": pairs}, run)
+                settings = MismatchedSettings(suite.max_length)
+                return MISMATCHED.step(f"mismatched {pairs.label}", settings, MismatchedInputs(pairs))
             case "teacher_rollout":
                 return signal_steps.rollouts(setting, self.teacher, chosen, drop=True, sampling=sampling)
             case "student_rollout":
@@ -217,8 +227,9 @@ class Lineage:
             start = done
             inputs = self.views(method, hp, start, self.train_pairs)
             label = name if number == 0 else f"{name} round {number + 1}"
-            done = self.setting.train(label, method, hp, training, seed, inputs, number)
+            step = self.setting.train(label, method, hp, training, seed, inputs)
+            done = trained = replace(step, settings=replace(step.settings, round=number))
         if self.setting.suite.selection is None:
             return start, done
         pairs, tokenizer = self.validation_pairs, self.base("student")
-        return start, signal_steps.selected(self.setting, done, training, pairs, tokenizer)
+        return start, signal_steps.selected(self.setting, trained, training, pairs, tokenizer)

@@ -1,26 +1,27 @@
 """The rows of a plan, and the steps that measure each, benchmark by benchmark."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.api import Sampling
 from benchmarks.declaration import BASELINE, ComparedSettings
+from harness.common import hub
 from harness.common.suggest import nearest
-from harness.common.text import slug
 from harness.evaluate import benchmark_files
 from harness.evaluate.questions import JUDGMENTS
-from harness.models import hub
 from harness.plan import judges, signal_steps
 from harness.plan.context import Setting
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
-from harness.store.step import Part, Step
+from harness.signals.stored import SignalSettings
+from harness.store.step import Part, Source, Step, StepKind
 from harness.suite import extension_file
 from harness.suite.benchmarks import ExternalModel
 from harness.suite.loading import configured
 from harness.suite.measurement import Chosen, Measures, NotRun
+from harness.train.select_checkpoint import SELECT
 
-Inputs = dict[str, Step | Part]
+Inputs = dict[str, Source]
 NO_JUDGE = {"kind": "none"}  # the benchmark's own rule reads the answers
 
 
@@ -108,7 +109,7 @@ class Cell:
     def how(self) -> dict[str, Any]:
         return self.setting.how
 
-    def folder(self, path: str) -> Step | Part:
+    def folder(self, path: str) -> Source:
         """A data folder from outside, or of the generated world."""
         return self.setting.folder(path, "data")
 
@@ -147,8 +148,17 @@ class Cell:
             settings |= {kind: source.control or source.answers}
             label, run = str(settings[kind]), "run_control" if source.control else "run_stored"
         label, version = f"{chosen.name} answers of {label}", 3 if run == "run_model" else 2
-        run = f"harness.evaluate.answers:{run}"
-        return Step("answers", slug(label), label, settings, inputs, run, version, context)
+        answering = StepKind(
+            "answers",
+            dict,
+            dict,
+            f"harness.evaluate.answers:{run}",
+            version,
+            on_device=True,
+            processes="workers",
+            one_thread=True,
+        )
+        return answering.step(label, settings, inputs, context)
 
     def _judgments(
         self, chosen: Chosen, given: Step, against: str = "", theirs: Inputs | None = None
@@ -162,10 +172,10 @@ class Cell:
         settings = {**_asked(chosen, judging=True), "judge": who.settings}
         inputs = {"answers": given, "data": self._data(chosen), **who.inputs, **(theirs or {})}
         context = {**self.setting.how, **who.context, **_context(chosen)}
-        run = "harness.evaluate.judgments:run"
-        return Step("judgments", slug(label), label, settings, inputs, run, 2, context)
+        kind = StepKind("judgments", dict, dict, "harness.evaluate.judgments:run", 2)
+        return kind.step(label, settings, inputs, context)
 
-    def _data(self, chosen: Chosen) -> Step | Part:
+    def _data(self, chosen: Chosen) -> Source:
         source = chosen.declaration.data_set
         if path := chosen.settings.data:
             return self.folder(path)
@@ -188,16 +198,16 @@ class Cell:
             raise ValueError(f"benchmarks.{chosen.name}.reference: no row {row!r}; {nearest(row, known)}")
         return self.lineage.result(row, self.seed)
 
-    def log_probs(self, model: Step, name: str, sequences: Step | Part, dtype: str = "float32") -> Step:
+    def log_probs(self, model: Step, name: str, sequences: Source, dtype: str = "float32") -> Step:
         """Realised log-probs of a set of sequences."""
-        return signal_steps.signals(self.setting, model, name, sequences, "logps", dtype)
+        return signal_steps.signals(self.setting, model, name, sequences, SignalSettings("logps", dtype))
 
     def greedy(self, max_tokens: int) -> Step:
         """Greedy answers to the held-out prompts."""
         prompts, greedy = Part(self.held_out, "chosen"), Sampling(0.0, 1.0, max_tokens)
         return signal_steps.rollouts(self.setting, self.model, prompts, drop=False, sampling=greedy)
 
-    def rewards(self, model: str, responses: Step | Part, name: str) -> Step:
+    def rewards(self, model: str, responses: Source, name: str) -> Step:
         """What a reward model says of responses to the held-out prompts."""
         return signal_steps.rewards(self.setting, model, responses, name, *self._held_out_prompts)
 
@@ -209,7 +219,7 @@ class Cell:
     def selection_curve(self) -> dict[str, Step]:
         """The selected checkpoint, the rewards of all, and those of the data's chosen responses."""
         selection = self.setting.suite.selection
-        if selection is None or self.model.kind != "select":
+        if selection is None or self.model.kind != SELECT:
             return {}
         on_the_way = {n: s for n, s in self.model.sources.items() if n.startswith("rewards.")}
         chosen, name = Part(self.held_out, "chosen"), "validation chosen"
@@ -226,7 +236,7 @@ class Cell:
         method = setting.registry[self.method]
         hp, _ = configured(setting.suite, method)
         inputs = lineage.views(method, hp, lineage.start(self.method, self.seed), lineage.validation_pairs)
-        inputs = {**inputs, "after": self.model}
+        inputs = replace(inputs, after=self.model)
         return setting.objective(self.model.label, method, hp, self.seed, inputs)
 
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.measurements import Cell
 from harness.plan.shared_passes import Pass, pass_of
+from harness.signals.stored import SIGNALS
 from harness.store.step import Step
+from harness.train.select_checkpoint import SELECT
 
 
 def trained_of(model: Step) -> Step:
     """The training step of a row's model, which a selection may stand behind."""
-    return model.sources["trained"] if model.kind == "select" else model
+    return model.sources["trained"] if model.kind == SELECT else model
 
 
 def stages(model: Step) -> dict[str, Step]:
@@ -33,7 +35,7 @@ def own_stages(cell: Cell) -> list[Step]:
 def of_row(cell: Cell) -> dict[Pass, Step]:
     """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
     teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
-    own = [s for s in own_stages(cell) if s.kind == "signals"]
+    own = [s for s in own_stages(cell) if s.kind == SIGNALS]
     return {pass_of(s): s for s in own if s.sources["model"].id in teachers}
 
 

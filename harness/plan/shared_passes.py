@@ -12,61 +12,60 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.common.text import slug
-from harness.plan.signal_steps import head
+from harness.plan.signal_steps import SignalStep, head
+from harness.signals.stored import SIGNALS, SignalSettings
 from harness.store.step import Step
 
 Pass = tuple[str, str, str]  # ids of model and sequences, dtype
 
 
-def pass_of(signals: Step) -> Pass:
+def pass_of(signals: SignalStep) -> Pass:
     """Which forward passes a step of kind "signals" stands for."""
     ids = signals.input_ids
-    return ids["model"], ids["sequences"], signals.settings["dtype"]
+    return ids["model"], ids["sequences"], signals.settings.dtype
 
 
 def shared(steps: Iterable[Step], done: Callable[[Step], bool]) -> Mapping[str, Step]:
-    """By id those signals that are read off another form of the same pass, with what they borrow."""
-    groups: dict[Pass, list[Step]] = defaultdict(list)
+    """By id those signals that are read off another form of the same pass, with what they derive from."""
+    groups: dict[Pass, list[SignalStep]] = defaultdict(list)
     for step in steps:
-        if step.kind == "signals":
+        if step.kind == SIGNALS:
             groups[pass_of(step)].append(step)
     return {
-        step.id: replace(step, borrowed=_lent(step, lender))
+        step.id: replace(step, derived_from=_derivation(step, source))
         for group in groups.values()
-        if (lender := _lender(group, done))
+        if (source := _source_pass(group, done))
         for step in group
-        if step.id != lender.id
+        if step.id != source.id
     }
 
 
-def _lender(group: Sequence[Step], done: Callable[[Step], bool]) -> Step | None:
+def _source_pass(group: Sequence[SignalStep], done: Callable[[Step], bool]) -> SignalStep | None:
     """The form that all others of a pass can be read off: its hidden states, or one top-k beside log-probs.
 
     Several top-k's have the hidden states made for them, if more than one is to be done. A top-k at another
     model's ids lends nothing: that model may have been trained from what would be read off it.
     """
-    by_form = {form: [s for s in group if s.settings["form"] == form] for form in ("hidden", "topk")}
+    by_form = {form: [s for s in group if s.settings.form == form] for form in ("hidden", "topk")}
     if len(group) == 1:
         return None
     if by_form["hidden"]:
         return by_form["hidden"][0]
-    if len(by_form["topk"]) == 1 and "ids" not in by_form["topk"][0].inputs:
+    if len(by_form["topk"]) == 1 and by_form["topk"][0].inputs.ids is None:
         return by_form["topk"][0]
     hidden = _hidden(group[0])
     missing = sum(not done(s) for s in group)
     return hidden if missing > 1 or (missing and done(hidden)) else None
 
 
-def _hidden(signals: Step) -> Step:
+def _hidden(signals: SignalStep) -> SignalStep:
     """The step of the hidden states of the same pass."""
-    label = f"hidden{signals.label.removeprefix(signals.settings['form'])}"
-    inputs = {name: signals.inputs[name] for name in ("model", "sequences")}
-    settings = {"form": "hidden", "dtype": signals.settings["dtype"]}
-    return replace(signals, slug=slug(label), label=label, settings=settings, inputs=inputs)
+    label = f"hidden{signals.label.removeprefix(signals.settings.form)}"
+    inputs = replace(signals.inputs, ids=None)
+    return SIGNALS.step(label, SignalSettings("hidden", signals.settings.dtype), inputs, signals.context)
 
 
-def _lent(signals: Step, lender: Step) -> dict[str, Step]:
-    if signals.settings["form"] == "logps":
-        return {"signals": lender}
-    return {"signals": lender, "head": head(signals.sources["model"], signals.settings["dtype"])}
+def _derivation(signals: SignalStep, source: SignalStep) -> dict[str, Step]:
+    if signals.settings.form == "logps":
+        return {"signals": source}
+    return {"signals": source, "head": head(signals.sources["model"], signals.settings.dtype)}

@@ -21,14 +21,14 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
     own, passes = own_stages(cell), of_row(cell)
     teachers = {lineage.teacher.id, lineage.teacher_ref.id}
     by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
-    of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind != "signals")]
-    trained = [s for s in own if s.kind == "train"]
+    of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind.name != "signals")]
+    trained = [s for s in own if s.kind.name == "train"]
     known = {s.id: store.record(folder_of(store, s)) for s in own}
     tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
     padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
     pairs = store.record(folder_of(store, lineage.train_pairs))["measured"]
-    sampled = [known[s.id]["measured"] for s in own if s.kind == "rollouts"]
-    grouped = [known[s.id]["measured"] for s in own if s.kind in ("group", "mismatched")]
+    sampled = [known[s.id]["measured"] for s in own if s.kind.name == "rollouts"]
+    grouped = [known[s.id]["measured"] for s in own if s.kind.name in ("group", "mismatched")]
     online = [known[s.id]["measured"] for s in trained]
     cut_and_dropped = sum(r["dropped"] for r in sampled)
     dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)

@@ -19,7 +19,7 @@ def records(plan: Plan, store: Store) -> list[Record]:
         for name, steps in cell.measures.items():
             chosen = benchmarks[name]
             made = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
-            ids = tuple(f"{step.kind}-{step.id}" for step in made)
+            ids = tuple(f"{step.kind.name}-{step.id}" for step in made)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
                 status = "ok" if value.value is not None else "unparsed"
                 rows.append(_record(plan, cell, chosen, value, status, ids))

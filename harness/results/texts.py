@@ -45,7 +45,7 @@ def texts(plan: Plan, store: Store) -> list[Text]:
 
 
 def _texts(cell: Cell, chosen: Chosen, reference: str, step: Step, store: Store) -> Iterator[Text]:
-    folders = {name: folder_of(store, source) for name, source in step.inputs.items()}
+    folders = {name: folder_of(store, source) for name, source in step.named_inputs.items()}
     asked, _ = questions.load(chosen.declaration, folders["data"], step.settings)
     by_id = {q.id: q for q in asked}
     ours = questions.read_answers(folders["answers"])
@@ -96,11 +96,11 @@ def steps(plan: Plan, store: Store) -> list[Made]:
         made.append(
             Made(
                 id=step.id,
-                kind=step.kind,
+                kind=step.kind.name,
                 label=step.label,
                 seconds=record["seconds"],
-                inputs=tuple((name, step.sources[name].id) for name in step.inputs),
-                settings=tuple(_flat(step.settings)) if step.kind == "train" else (),
+                inputs=tuple((name, step.sources[name].id) for name in step.named_inputs),
+                settings=tuple(_flat(step.settings_record)) if step.kind.name == "train" else (),
                 results=tuple(results.get(step.id, ())),
             )
         )

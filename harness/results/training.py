@@ -75,7 +75,7 @@ def _approximated(model: Step, store: Store) -> Iterator[str]:
 
 def _chosen(model: Step, store: Store) -> Iterator[str]:
     """Which checkpoint is the row's result; the other numbers are of the last one."""
-    if model.kind == "select":
+    if model.kind.name == "select":
         told = json.loads((folder_of(store, model) / "selection.json").read_text())
         steps = told["steps"]
         yield f"checkpoint of step {told['step']} of {steps[-1]} selected by {told['by']}"

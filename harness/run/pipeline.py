@@ -9,6 +9,7 @@ import torch
 import typer
 
 import methods
+from harness.common import hub
 from harness.common.suggest import nearest
 from harness.endpoints import prices, session
 from harness.evaluate import registry
@@ -24,7 +25,6 @@ from harness.executors.options import (
     Machine,
     Spending,
 )
-from harness.models import hub
 from harness.plan import judges as harness_plan_judges
 from harness.plan import plan as planning
 from harness.plan import row_steps
@@ -183,8 +183,8 @@ def print_plan(
 
 def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":
     """What a plan takes on a device."""
-    from harness.forecast.cost import Sizes
     from harness.forecast.forecast import device_named, forecast
+    from harness.forecast.sizes import PlanSizes
 
-    sizes = Sizes(plan.suite, plan.cells[0].setting.registry, where, store, table)
+    sizes = PlanSizes(plan.suite, where, store, table)
     return forecast(plan, sizes, device_named(device))

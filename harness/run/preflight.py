@@ -17,14 +17,14 @@ def check(missing: Sequence[Step]) -> None:
     """Look at what the steps that are to be done will need."""
     looked: set[str] = set()  # at what: rows of a table ask for the same
     for step in missing:
-        data = [step.input_ids[name] for name in ("data", "include") if name in step.inputs]
-        what = json.dumps([step.kind, step.settings, data], sort_keys=True)
+        data = [step.input_ids[name] for name in ("data", "include") if name in step.named_inputs]
+        what = json.dumps([step.kind.name, step.settings_record, data], sort_keys=True)
         if what in looked:
             continue
         looked.add(what)
-        if step.kind in ("answers", "judgments"):
+        if step.kind.name in ("answers", "judgments"):
             _questions(step)
-        if step.kind == "openllm":
+        if step.kind.name == "openllm":
             _tasks(step)
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -32,7 +32,7 @@ def check(missing: Sequence[Step]) -> None:
 def _outside(source: Step | Part) -> Path | None:
     """The folder of an input that lies outside the store; None for one that a step makes."""
     step = source.step if isinstance(source, Part) else source
-    return Path(step.context["path"]) if step.kind == "link" else None
+    return Path(step.context["path"]) if step.kind.name == "link" else None
 
 
 def _questions(step: Step) -> None:
@@ -62,7 +62,7 @@ def _endpoints(steps: Iterable[Step]) -> None:
         where = json.dumps(step.context["endpoint"], sort_keys=True)
         asked = str(step.settings.get("benchmark") or step.settings.get("prompt"))
         needing = wanted.setdefault(where, set())
-        if step.kind != "answers":
+        if step.kind.name != "answers":
             declared = registry.declared(asked, step.context.get("benchmark_file"))
             needing |= {declared.name} if declared.logprobs else set()
     for text, logprobs in wanted.items():

@@ -61,8 +61,8 @@ class LiveProgress:
         self.bars = Progress(*columns)
         self.tasks: dict[str, TaskID] = {}
         self.seconds: dict[str, list[float]] = {}  # of finished steps, by kind
-        for kind, total in Counter(s.kind for s in steps).items():
-            done = total - sum(s.kind == kind for s in waiting)
+        for kind, total in Counter(s.kind.name for s in steps).items():
+            done = total - sum(s.kind.name == kind for s in waiting)
             self.tasks[kind] = self.bars.add_task(kind, total=total, completed=done, seconds="")
             self.seconds[kind] = [float(r["seconds"]) for r in store.records(kind)]
         self.running: dict[str, tuple[Step, float]] = {}  # by id, with when it began
@@ -74,13 +74,13 @@ class LiveProgress:
 
     def end(self, step: Step, seconds: float) -> None:
         """Count the step."""
-        self.seconds[step.kind].append(seconds)
+        self.seconds[step.kind.name].append(seconds)
         self.done_elsewhere(step)
 
     def done_elsewhere(self, step: Step) -> None:
         """Count the step, whose seconds are not known here."""
         self.running.pop(step.id, None)
-        self.bars.advance(self.tasks[step.kind])
+        self.bars.advance(self.tasks[step.kind.name])
 
     def failed(self, step: Step, fault: str) -> None:
         """Print the fault above the bars; the step stays undone."""
@@ -93,7 +93,7 @@ class LiveProgress:
         from rich.text import Text
 
         for kind, task in self.tasks.items():
-            since = [began for step, began in self.running.values() if step.kind == kind]
+            since = [began for step, began in self.running.values() if step.kind.name == kind]
             seconds = f"{time.perf_counter() - min(since):.0f} s" if since else ""
             self.bars.update(task, seconds=seconds)
         labels = [step.label for step, _ in self.running.values()]

@@ -1,23 +1,38 @@
 """Of several responses to each prompt the most different ones, as PAD learns from them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic
 
 import numpy as np
 
+from harness.common.cost import TextSize
 from harness.data import token_sequences
+from harness.data.prepare import sequences_cost
 from harness.data.token_sequences import Sequences
-from harness.store.step import Work
+from harness.signals.rollouts import RolloutInputs, RolloutSettings
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 
 Tokens = Sequence[int]
 
 
-def run(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class GroupSettings:
+    keep: int
+
+
+@dataclass(frozen=True)
+class GroupInputs(Generic[Ref]):
+    rollouts: Ref
+
+
+def run(work: Work[GroupSettings, GroupInputs[Path]]) -> dict[str, Any]:
     """The step: keep the `keep` most different responses of each prompt; a prompt with fewer different ones
     is dropped and counted.
     """
-    sampled, keep = Sequences(work.inputs["rollouts"]), work.settings["keep"]
+    sampled, keep = Sequences(work.inputs.rollouts), work.settings.keep
     kept, dropped = [], 0
     for row, of_row in groupby(range(len(sampled)), key=lambda i: int(sampled.rows[i])):
         found = [sampled[i] for i in of_row]
@@ -58,3 +73,22 @@ def edit_distance(a: Tokens, b: Tokens) -> int:
         changed = np.concatenate([[i], np.minimum(row[1:] + 1, row[:-1] + (right != token))])
         row = np.minimum.accumulate(changed - steps) + steps  # insertions run along the row
     return int(row[-1])
+
+
+def _size(
+    step: Step[GroupSettings, GroupInputs[Step[RolloutSettings, RolloutInputs[Source]]]],
+    part: str,
+    sizes: Sizes,
+) -> TextSize:
+    rollouts = step.inputs.rollouts
+    return sizes.sequences(rollouts).share(step.settings.keep / rollouts.settings.samples)
+
+
+GROUP = StepKind(
+    "group",
+    GroupSettings,
+    GroupInputs,
+    "harness.signals.diverse_responses:run",
+    cost=sequences_cost,
+    sequences=_size,
+)

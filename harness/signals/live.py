@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from harness.common.cost import forward_flops
 from harness.data.token_sequences import Sequences
 from harness.models.loading import Model, body, parameters
 from harness.models.policy import pad
@@ -43,7 +44,7 @@ class Frozen:
     def flops(self) -> int:
         """2 per parameter and token of what it was run over, the output head on response tokens only."""
         size = parameters(self.model)
-        return 2 * (size["body"] * self.tokens + size["head"] * self.answered)
+        return int(forward_flops(size["body"], size["head"], self.tokens, self.answered))
 
 
 class Live:

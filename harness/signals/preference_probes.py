@@ -8,23 +8,46 @@ second with i second. Probabilities are of the letter among all tokens, as PAD's
 what the two letters hold together is reported. (Gu et al., 2025, arXiv 2502.14272, Eq. 9.)
 """
 
+import json
+from dataclasses import dataclass
 from itertools import groupby, permutations
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from benchmarks.api import Message
-from harness.common.files import read_json_lines
+from harness.common.cost import BYTES, Cost, batches, forward_flops
+from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template
 from harness.data.token_sequences import Ints, Sequences, batches_of
-from harness.models.loading import Model, body, head_of, load, load_tokenizer, parameters, vocabulary
+from harness.models.loading import Model, body, head_of, load, parameters
 from harness.models.policy import pad
+from harness.signals.diverse_responses import GroupInputs, GroupSettings
 from harness.store.array_file import ArrayFileWriter
-from harness.store.step import Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 
 LEAST = 1e-8  # a probability below this counts as this, as in PAD's released code
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How the question is worded, and how many tokens of a response it shows."""
+
+    question: str
+    options: tuple[str, str]
+    max_tokens: int
+    template: str | None
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ProbeInputs(Generic[Ref]):
+    model: Ref
+    group: Ref
+    pairs: Ref
 
 
 class Probe(NamedTuple):
@@ -35,30 +58,33 @@ class Probe(NamedTuple):
     second: int
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
     """The step: ask the teacher about every ordered pair of a prompt's responses."""
     settings = work.settings
-    group = Sequences(work.inputs["group"])
-    model = load(work.inputs["model"], getattr(torch, settings["dtype"])).to(work.context["device"])
-    tokenizer = load_tokenizer(work.inputs["model"])
-    template = settings["template"]
-    prompts = {row["row"]: row["prompt"] for row in read_json_lines(work.inputs["pairs"] / "prompts.jsonl")}
+    group = Sequences(work.inputs.group)
+    model = load(work.inputs.model, getattr(torch, settings.dtype)).to(work.context["device"])
+    tokenizer = load_tokenizer(work.inputs.model)
+    template = settings.template
+    prompts = {
+        row["row"]: row["prompt"]
+        for row in map(json.loads, (work.inputs.pairs / "prompts.jsonl").read_text().splitlines())
+    }
     probes: list[Probe] = []
     cut = 0
     for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):
         texts = {}
         for i in of_row:
             answer = group[i].ids[len(group.prompt(i)) :]
-            cut += len(answer) > settings["max_tokens"]
-            texts[i] = tokenizer.decode(answer[: settings["max_tokens"]], skip_special_tokens=True).strip()
+            cut += len(answer) > settings.max_tokens
+            texts[i] = tokenizer.decode(answer[: settings.max_tokens], skip_special_tokens=True).strip()
         for i, j in permutations(texts, 2):
-            asked = question(prompts[row], settings["question"], texts[i], texts[j])
+            asked = question(prompts[row], settings.question, texts[i], texts[j])
             probes.append(Probe(chat_template.encode_prompt(tokenizer, asked, template=template), i, j))
     options = [
         chat_template.encode_response(
             tokenizer, prompts[0 if 0 in prompts else min(prompts)], o, template=template
         )
-        for o in settings["options"]
+        for o in settings.options
     ]
     letters = torch.tensor([o.response_ids[0] for o in options])
     chosen = letter_probs(model, vocabulary(tokenizer), probes, letters, work.context["tokens"])
@@ -74,7 +100,7 @@ def run(work: Work) -> dict[str, Any]:
         "probes": len(probes),
         "cut": cut,
         "letter_mass": float(chosen.sum(-1).mean()),
-        "flops": 2 * (size["body"] * tokens + size["head"] * len(probes)),
+        "flops": forward_flops(size["body"], size["head"], tokens, len(probes)),
     }
 
 
@@ -97,3 +123,36 @@ def letter_probs(
         probs = F.softmax(head.logits(last), -1)[:, letters.to(model.device)]
         found[batch] = probs.double().cpu().numpy()
     return found
+
+
+def _cost(
+    step: Step[ProbeSettings, ProbeInputs[Step[GroupSettings, GroupInputs[Source]]]], sizes: Sizes
+) -> Cost:
+    """Every ordered pair of a prompt's responses, in one question each."""
+    model, group = sizes.model(step.inputs.model), sizes.sequences(step.inputs.group)
+    probes = group.sequences * (step.inputs.group.settings.keep - 1)
+    words = len(step.settings.question.split())
+    tokens = round(probes * (group.prompt + words + 2 * group.answered / max(1, group.sequences)))
+    number, most = BYTES[step.settings.dtype], sizes.tokens
+    return Cost(
+        work="forward",
+        flops=model.forward_flops(tokens, probes),
+        precision=step.settings.dtype,
+        tokens=tokens,
+        sequential=batches(tokens, most),
+        layers=model.layers,
+        loads=model.parameters * number,
+        disk=4 * group.sequences,
+        memory=model.forward_memory(most, number, batches(most, tokens // probes)),
+        assumed=(*model.notes, *group.notes, "a token for each word of the probe's question"),
+    )
+
+
+PROBES = StepKind(
+    "probes",
+    ProbeSettings,
+    ProbeInputs,
+    "harness.signals.preference_probes:run",
+    on_device=True,
+    cost=_cost,
+)

@@ -12,20 +12,21 @@ the template refuses has the reward null.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 import torch
 
 from benchmarks.api import Message
-from harness.common.files import read_json_lines
+from harness.common.cost import BYTES, Cost, pass_cost
+from harness.common.tokenizer import Tokenizer, load_tokenizer
 from harness.data import chat_template as chat
 from harness.data.token_sequences import Ints, Sequences, batches_of
-from harness.models.loading import Model, Tokenizer, load_tokenizer
+from harness.models.loading import Model
 from harness.store.array_file import ArrayFile
-from harness.store.step import Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work, optional
 
 HEAD = "ForSequenceClassification"
 FAR = 1 << 30  # tokens: no limit
@@ -124,19 +125,38 @@ def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: i
     return RewardModel(model.eval(), tokenizer, template, most, named_pad)
 
 
-def run(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RewardSettings:
+    """template and max_length: in place of the reward model's own."""
+
+    dtype: str
+    template: str | None = optional()
+    max_length: int | None = optional()
+
+
+@dataclass(frozen=True)
+class RewardInputs(Generic[Ref]):
+    """tokenizer: of the responses' ids; pairs: where the prompts stand as text."""
+
+    model: Ref
+    rollouts: Ref
+    pairs: Ref
+    tokenizer: Ref
+
+
+def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
     """The step: score the responses of the sequences `rollouts` to the prompts of `pairs`, whose ids are
     those of `tokenizer`.
     """
-    tokenizer = load_tokenizer(work.inputs["tokenizer"])
+    tokenizer = load_tokenizer(work.inputs.tokenizer)
     prompts: dict[int, list[Message]] = {
-        row["row"]: row["prompt"] for row in read_json_lines(work.inputs["pairs"] / "prompts.jsonl")
+        row["row"]: row["prompt"] for row in _lines(work.inputs.pairs / "prompts.jsonl")
     }
-    rollouts = Sequences(work.inputs["rollouts"])
-    flags = _truncated(work.inputs["rollouts"], len(rollouts))
+    rollouts = Sequences(work.inputs.rollouts)
+    flags = _truncated(work.inputs.rollouts, len(rollouts))
     settings = work.settings
-    limit, dtype = settings.get("max_length") or FAR, getattr(torch, settings["dtype"])
-    judge = load(work.inputs["model"], dtype, settings.get("template"), limit)
+    limit, dtype = settings.max_length or FAR, getattr(torch, settings.dtype)
+    judge = load(work.inputs.model, dtype, settings.template, limit)
     judge.model.to(work.context["device"])
 
     asked = []
@@ -158,7 +178,9 @@ def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
     return text, count
 
 
-def _written(work: Work, judge: RewardModel, asked: Sequence[Asked]) -> dict[str, Any]:
+def _written(
+    work: Work[RewardSettings, RewardInputs[Path]], judge: RewardModel, asked: Sequence[Asked]
+) -> dict[str, Any]:
     """Score conversations and write rewards.jsonl; returns the mean and what was counted."""
     inputs: dict[int, Input] = {}
     for i, one in enumerate(asked):
@@ -192,3 +214,38 @@ def _truncated(folder: Path, count: int) -> list[bool]:
         return [False] * count
     flags = ArrayFile(folder, "truncated").all().tolist()
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def read_rewards(folder: Path) -> dict[int, float | None]:
+    """Row -> reward of a folder's answers, one to each row; None where it could not be had."""
+    rows = _lines(folder / "rewards.jsonl")
+    found = {row["row"]: row["reward"] for row in rows}
+    if len(found) < len(rows):
+        raise ValueError(f"{folder}: {len(rows)} answers to {len(found)} rows; one to each is compared")
+    return found
+
+
+def won(ours: float | None, theirs: float | None) -> float | None:
+    """1.0 where a reward is above the reference's, 0.5 where equal, else 0.0; None where one of them is."""
+    if ours is None or theirs is None:
+        return None
+    return float(ours > theirs) + 0.5 * float(ours == theirs)
+
+
+def _cost(step: Step[RewardSettings, RewardInputs[Source]], sizes: Sizes) -> Cost:
+    """A pass over prompts and responses, without an output head."""
+    model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.rollouts)
+    note, disk = "the reward model's tokens are the student's", 80 * text.sequences
+    whole = pass_cost(model, text, step.settings.dtype, sizes.tokens, disk, (note,))
+    flops = model.forward_flops(text.tokens, 0)
+    memory = model.forward_memory(sizes.tokens, BYTES[step.settings.dtype], rows=0)
+    return replace(whole, flops=flops, memory=memory)
+
+
+REWARDS = StepKind(
+    "rewards", RewardSettings, RewardInputs, "harness.signals.reward_model:run", on_device=True, cost=_cost
+)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal
 
 import numpy as np
 import torch
@@ -26,29 +26,53 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.common.cost import BYTES, CHUNK, Cost, forward_flops, pass_cost
 from harness.common.files import replace
+from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of
-from harness.models.loading import (
-    body,
-    head_of,
-    load,
-    load_head,
-    load_tokenizer,
-    parameters,
-    save_head,
-    vocabulary,
-)
+from harness.models.loading import body, head_of, load, load_head, parameters, save_head
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter
-from harness.store.step import Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work, optional
 from harness.store.store import RECORD
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
 
 Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence
 
 WINDOW = 256  # sequences that are sorted by length together
-CHUNK = 1024  # response tokens whose logits exist at once
+Form = Literal["logps", "hidden", "topk"]
+
+
+@dataclass(frozen=True)
+class SignalSettings:
+    """k: of a top-k."""
+
+    form: Form
+    dtype: str
+    k: int | None = optional()
+
+
+@dataclass(frozen=True)
+class SignalInputs(Generic[Ref]):
+    """ids: another top-k, at whose ids this one stands."""
+
+    model: Ref
+    sequences: Ref
+    ids: Ref | None = None
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    dtype: str
+
+
+@dataclass(frozen=True)
+class HeadInputs(Generic[Ref]):
+    model: Ref
+
+
+SignalWork = Work[SignalSettings, SignalInputs[Path]]
 
 
 @dataclass(frozen=True)
@@ -61,24 +85,24 @@ class _Source:
     flops: int
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
     """The step: one pass of `model` over `sequences`, written in order as it goes.
 
     `flops` are those of a pass of its own, `passes` how many were run: 0 where another form was at hand.
     """
-    settings, sequences = work.settings, Sequences(work.inputs["sequences"])
-    lent = work.inputs.get("borrowed.signals")
-    if lent and settings["form"] == "logps":
-        return _copied(lent, work.out)
-    source = _stored(work, sequences, lent) if lent else _of_model(work, sequences)
-    at = ArrayFile(work.inputs["ids"], "ids") if "ids" in work.inputs else None
-    k = min(settings.get("k", 0), source.head.vocab)
-    hidden_dtype = "int16" if settings["dtype"] == "bfloat16" else "float32"
+    settings, sequences = work.settings, Sequences(work.inputs.sequences)
+    derived_from = work.derived_from.get("signals")
+    if derived_from and settings.form == "logps":
+        return _copied(derived_from, work.out)
+    source = _stored(work, sequences, derived_from) if derived_from else _of_model(work, sequences)
+    at = ArrayFile(work.inputs.ids, "ids") if work.inputs.ids else None
+    k = min(settings.k or 0, source.head.vocab)
+    hidden_dtype = "int16" if settings.dtype == "bfloat16" else "float32"
     arrays = {
         "logps": {"logps": ("float32", 0)},
         "hidden": {"logps": ("float32", 0), "hidden": (hidden_dtype, source.head.weight.shape[1])},
         "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
-    }[settings["form"]]
+    }[settings.form]
 
     def of(window: range) -> dict[int, Arrays]:
         return _of_window(source, sequences, window, k, at, work.context["tokens"])
@@ -90,42 +114,42 @@ def run(work: Work) -> dict[str, Any]:
         "response_tokens": answered,
         "flops": source.flops,
         "cut_mass": cut / answered,
-        "passes": int(lent is None),
+        "passes": int(derived_from is None),
     }
 
 
-def _of_model(work: Work, sequences: Sequences) -> _Source:
+def _of_model(work: SignalWork, sequences: Sequences) -> _Source:
     """The hidden states as the model's body gives them."""
     device = torch.device(work.context["device"])
-    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"])).to(device)
-    head, size = head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), parameters(model)
+    model = load(work.inputs.model, getattr(torch, work.settings.dtype)).to(device)
+    head, size = head_of(model, vocabulary(load_tokenizer(work.inputs.model))), parameters(model)
     tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
         return body(model, ids)[:, :-1][mask[:, 1:]]
 
-    return _Source(states, head, device, 2 * (size["body"] * tokens + size["head"] * answered))
+    return _Source(states, head, device, int(forward_flops(size["body"], size["head"], tokens, answered)))
 
 
-def _stored(work: Work, sequences: Sequences, lent: Path) -> _Source:
+def _stored(work: SignalWork, sequences: Sequences, source: Path) -> _Source:
     """The hidden states as another step stored them, with the model's head."""
     device = torch.device(work.context["device"])
-    head = load_head(work.inputs["borrowed.head"], device)
-    read = Signals(lent, sequences, head)
+    head = load_head(work.derived_from["head"], device)
+    read = Signals(source, sequences, head)
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
         found = read.distributions(batch, device)
         assert isinstance(found, Hidden)
         return found.states
 
-    return _Source(states, head, device, _measured(lent)["flops"])
+    return _Source(states, head, device, _measured(source)["flops"])
 
 
-def _copied(lent: Path, out: Path) -> dict[str, Any]:
+def _copied(source: Path, out: Path) -> dict[str, Any]:
     """The log-probs, which every form has."""
     for name in ("logps.bin", "logps.json"):
-        shutil.copyfile(lent / name, out / name)
-    return {**_measured(lent), "cut_mass": 0.0, "passes": 0}
+        shutil.copyfile(source / name, out / name)
+    return {**_measured(source), "cut_mass": 0.0, "passes": 0}
 
 
 def _measured(folder: Path) -> dict[str, Any]:
@@ -133,7 +157,7 @@ def _measured(folder: Path) -> dict[str, Any]:
 
 
 def _write(
-    work: Work,
+    work: SignalWork,
     arrays: Mapping[str, tuple[str, int]],
     sequences: Sequences,
     of: Callable[[range], Mapping[int, Arrays]],
@@ -247,10 +271,30 @@ class Signals:
         return [_span(self.sequences, i) for i in batch]
 
 
-def run_head(work: Work) -> dict[str, Any]:
+def run_head(work: Work[HeadSettings, HeadInputs[Path]]) -> dict[str, Any]:
     """The step that keeps a model's head, so that its body need not be in memory where its signals are
     read.
     """
-    model = load(work.inputs["model"], getattr(torch, work.settings["dtype"]))
-    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs["model"]))), work.out)
+    model = load(work.inputs.model, getattr(torch, work.settings.dtype))
+    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs.model))), work.out)
     return {}
+
+
+def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cost:
+    """One pass of a frozen model; what is stored depends on the form."""
+    model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.sequences)
+    settings = step.settings
+    topk = 8 + 8 * min(settings.k or 0, model.vocab)
+    each = {"logps": 4, "hidden": 4 + model.hidden * BYTES[settings.dtype], "topk": topk}
+    return pass_cost(model, text, settings.dtype, sizes.tokens, text.answered * each[settings.form])
+
+
+def _head_cost(step: Step[HeadSettings, HeadInputs[Source]], sizes: Sizes) -> Cost:
+    model, number = sizes.model(step.inputs.model), BYTES[step.settings.dtype]
+    return Cost(disk=model.head * number, loads=model.parameters * number, assumed=model.notes)
+
+
+SIGNALS = StepKind(
+    "signals", SignalSettings, SignalInputs, "harness.signals.stored:run", on_device=True, cost=_cost
+)
+HEAD = StepKind("head", HeadSettings, HeadInputs, "harness.signals.stored:run_head", cost=_head_cost)

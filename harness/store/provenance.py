@@ -23,7 +23,9 @@ def changed_code_line(steps: Iterable[Step], store: Store) -> str:
         if folder := store.find(step):
             then = store.record(folder).get("sources", {})
             other.update(
-                m for m, digest in sources(step.run, step.settings).items() if then.get(m, digest) != digest
+                m
+                for m, digest in sources(step.kind.run, step.settings_record).items()
+                if then.get(m, digest) != digest
             )
     if not other:
         return ""
@@ -96,7 +98,7 @@ def reason_to_run(step: Step, store: Store) -> str:
     """
     if store.find(step):
         return ""
-    alike = [r for r in store.records(step.kind) if r["label"] == step.label]
+    alike = [r for r in store.records(step.kind.name) if r["label"] == step.label]
     if not alike:
         return "new"
     told = [step_differences(r, step) for r in alike]
@@ -105,7 +107,7 @@ def reason_to_run(step: Step, store: Store) -> str:
 
 def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
     """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
-    old, new = dotted_settings(record["settings"]), dotted_settings(step.settings)
+    old, new = dotted_settings(record["settings"]), dotted_settings(step.settings_record)
     told = [
         f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
         for k in sorted({*old, *new})
@@ -116,5 +118,9 @@ def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
     named = [
         f"{k} changes ({step.sources[k].label})" if k in step.sources else f"{k} is gone" for k in changed
     ]
-    version = [f"version {record['version']} -> {step.version}"] if record["version"] != step.version else []
+    version = (
+        [f"version {record['version']} -> {step.kind.version}"]
+        if record["version"] != step.kind.version
+        else []
+    )
     return told + named + version

@@ -1,30 +1,44 @@
-"""What a step is, and what it is given while it runs."""
+"""A step: a kind, settings and inputs; and what its function is given while it runs.
+
+    @dataclass(frozen=True)
+    class SignalSettings:
+        form: Literal["logps", "hidden", "topk"]
+        dtype: str
+        k: int | None = optional()
+
+    @dataclass(frozen=True)
+    class SignalInputs(Generic[Ref]):              # Ref: Source in a plan, Path while it runs
+        model: Ref
+        sequences: Ref
+
+    SIGNALS = StepKind("signals", SignalSettings, SignalInputs, "harness.signals.stored:run", cost=cost)
+
+    step = SIGNALS.step("logps of x", SignalSettings("logps", "float32"), SignalInputs(model, pairs))
+
+    def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]: ...
+
+A kind stands beside the function that does its work; what else of the harness wants to know of it (its cost,
+the model or sequences it makes, what it computes on) it asks the kind. One tuple, run/kinds.py, lists them.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, cast, get_args, get_type_hints
+
+from typing_extensions import TypeVar  # with defaults: a bare `Step` is one of any kind
+
+from harness.common.cost import Cost, ModelSize, TextSize
+from harness.common.text import slug
+from harness.pocket.build import World
 
 ID = 12  # hex digits
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a running step is given: its settings, the folders of its inputs, and an empty folder to write
-    to.
-
-    `kept` is a folder of this step that outlives a kill or a failure; it need not exist yet. None: whatever
-    is cut short is lost.
-    """
-
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Path]
-    out: Path
-    context: Mapping[str, Any]
-    kept: Path | None = None
+SettingsT = TypeVar("SettingsT", default=Any)  # settings
+InputsT = TypeVar("InputsT", default=Any)  # inputs
+Ref = TypeVar("Ref")  # of an input: a `Source` in a plan, a folder while the step runs
 
 
 @dataclass(frozen=True)
@@ -35,48 +49,253 @@ class Part:
     folder: str
 
 
-@dataclass(frozen=True)
-class Step:
-    """One arrow of the plan. Settings are JSON and identity; `slug`, `label` and context are for people and
-    machines.
+class Sizes(Protocol):
+    """What an estimate looks up; harness/forecast answers."""
 
-    `run` names the function that does the work, "module:function" (imported only then): it takes a `Work` and
-    returns what it measured or counted, for the record. `borrowed` are artifacts that spare it work and
-    change nothing of what it makes, so they are context: they come first, and stand in `Work.inputs` as
-    "borrowed.<name>" where they are there.
+    @property
+    def tokens(self) -> int:
+        """Positions of a micro-batch."""
+
+    @property
+    def batch(self) -> int:
+        """Answers decoded together."""
+
+    @property
+    def workers(self) -> int:
+        """Processes that each hold the model under measurement."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence."""
+
+    @property
+    def world(self) -> World | None:
+        """The sizes of the generated world."""
+
+    def typical(self, name: str) -> Mapping[str, Any]:
+        """What is assumed of data, the world, questions or tasks, where nothing of it is at hand."""
+
+    def model_at(self, path: str) -> ModelSize:
+        """The model of a local folder or a hub id."""
+
+    def model(self, source: "Source") -> ModelSize:
+        """The model that a step makes or links to; Unknown where nobody knows it."""
+
+    def sequences(self, source: "Source") -> TextSize:
+        """The sequences of an input; Unknown where nobody knows how many."""
+
+
+@dataclass(frozen=True)
+class NoInputs:
+    """Of a step that stands on no other."""
+
+
+@dataclass(frozen=True)
+class Work(Generic[SettingsT, InputsT]):
+    """What a running step is given: its settings, its inputs as folders, and an empty folder to write to.
+
+    `kept` is a folder of this step that outlives a kill or a failure; it need not exist yet. None: whatever
+    is cut short is lost. `derived_from` holds those of the step's artifacts of that name that are done.
     """
 
-    kind: str
-    slug: str
-    label: str
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, "Step | Part"]
+    settings: SettingsT
+    inputs: InputsT
+    out: Path
+    context: Mapping[str, Any]
+    kept: Path | None = None
+    derived_from: Mapping[str, Path] = field(default_factory=dict)
+
+
+def nothing(step: "Step", sizes: Sizes) -> Cost:
+    """The cost of a step that neither computes nor writes anything to speak of."""
+    return Cost()
+
+
+@dataclass(frozen=True)
+class StepKind(Generic[SettingsT, InputsT]):
+    """A kind of step. `run` names its function, "module:function", imported only where it runs: it takes a
+    `Work` and returns what it measured or counted, for the record.
+
+    on_device: it computes on a GPU where there is one; processes: the field of the machine that says in how
+    many processes; one_thread: each of several computes with one thread on CPUs.
+    model, sequences: the size of what it makes, for those that make a model or a set of sequences.
+    """
+
+    name: str
+    settings: type[SettingsT]
+    inputs: type[InputsT]
     run: str
     version: int = 1
+    on_device: bool = False
+    processes: str = ""
+    one_thread: bool = False
+    cost: Callable[[Any, Any], Cost] = nothing
+    model: Callable[[Any, Sizes], ModelSize] | None = None
+    sequences: Callable[[Any, str, Sizes], TextSize] | None = None
+
+    def step(
+        self,
+        label: str,
+        settings: SettingsT,
+        inputs: InputsT,
+        context: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> "Step[SettingsT, InputsT]":
+        """A step of this kind; `name` is what its folder is called after, the label where it is left out."""
+        return Step(self, slug(label if name is None else name), label, settings, inputs, context or {})
+
+    def work(
+        self,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Path],
+        out: Path,
+        context: Mapping[str, Any],
+        kept: Path | None = None,
+        derived_from: Mapping[str, Path] | None = None,
+    ) -> Work[SettingsT, InputsT]:
+        """What a step is given, from settings and inputs as its record has them."""
+        typed = parsed(self.settings, settings), grouped(self.inputs, inputs)
+        return Work(*typed, out, context, kept, derived_from or {})
+
+
+@dataclass(frozen=True)
+class Step(Generic[SettingsT, InputsT]):
+    """One arrow of the plan. Settings and inputs are identity; `slug`, `label` and context are for people and
+    machines.
+
+    `derived_from` are artifacts that spare it work and change nothing of what it makes, so they are context:
+    they come first.
+    """
+
+    kind: StepKind[SettingsT, InputsT]
+    slug: str
+    label: str
+    settings: SettingsT
+    inputs: InputsT
     context: Mapping[str, Any] = field(default_factory=dict)
-    borrowed: Mapping[str, "Step"] = field(default_factory=dict)
+    derived_from: Mapping[str, "Step"] = field(default_factory=dict)
+
+    @cached_property
+    def settings_record(self) -> dict[str, Any]:
+        """The settings as JSON, as the record has them."""
+        return dict(serialised(self.settings))
+
+    @cached_property
+    def named_inputs(self) -> dict[str, "Source"]:
+        """The inputs by the names that the record has ("view.chosen")."""
+        return named(self.inputs)
 
     @cached_property
     def sources(self) -> dict[str, "Step"]:
         """The steps that must be done before this one, by input."""
-        made = {name: x.step if isinstance(x, Part) else x for name, x in self.inputs.items()}
-        return made | {f"borrowed.{name}": step for name, step in self.borrowed.items()}
+        made = {name: x.step if isinstance(x, Part) else x for name, x in self.named_inputs.items()}
+        return made | {f"derived_from.{name}": step for name, step in self.derived_from.items()}
 
     @cached_property
     def input_ids(self) -> dict[str, str]:
         """What each input is: the id of its step, and the folder inside it where one is named."""
         return {
             name: f"{x.step.id}/{x.folder}" if isinstance(x, Part) else x.id
-            for name, x in self.inputs.items()
+            for name, x in self.named_inputs.items()
         }
 
     @cached_property
     def id(self) -> str:
         """12 hex digits over kind, version, settings and the inputs' ids."""
         identity = {
-            "kind": self.kind,
-            "version": self.version,
-            "settings": self.settings,
+            "kind": self.kind.name,
+            "version": self.kind.version,
+            "settings": self.settings_record,
             "inputs": self.input_ids,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:ID]
+
+
+# Of a field that holds a dataclass whose fields stand in the record beside those of the settings around it.
+FLATTENED = {"flattened": True}
+Source = Step | Part  # what an input is in a plan
+
+
+def optional(default: Any = None) -> Any:
+    """A field that stands in a record only where it is not its default: ids from before it was there hold."""
+    return field(default=default, metadata={"optional": True})
+
+
+def several(prefix: str, parts: int = 1) -> Any:
+    """A mapping of inputs, each recorded as "prefix.key"; of several `parts` a key is a tuple."""
+    return field(default_factory=dict, metadata={"prefix": prefix, "parts": parts})
+
+
+def serialised(value: Any) -> Any:
+    """Settings as JSON has them; a field that is `optional` and has its default is left out."""
+    if isinstance(value, Mapping):
+        return {key: serialised(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [serialised(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    record: dict[str, Any] = {}
+    for f in fields(value):
+        one = getattr(value, f.name)
+        if f.metadata.get("flattened"):
+            record |= serialised(one) if one is not None else {}
+        elif f.metadata.get("recorded", True) and not (f.metadata.get("optional") and one == f.default):
+            record[f.name] = serialised(one)
+    return record
+
+
+def parsed(settings: type[SettingsT], record: Mapping[str, Any]) -> SettingsT:
+    """A settings object from what `serialised` made of it; a ValidationError of pydantic where it is not."""
+    from pydantic import TypeAdapter
+
+    if not is_dataclass(settings):
+        return cast(SettingsT, record)
+    given = dict(record)
+    tree = _nested(settings, given)
+    if given:
+        raise ValueError(f"{settings.__name__}: no settings {', '.join(given)}")
+    return TypeAdapter(settings).validate_python(tree)
+
+
+def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a settings class, taken out of a flat record; `flattened` ones as trees of their own."""
+    hints, tree = get_type_hints(settings), {}
+    for f in fields(settings):
+        if not f.metadata.get("flattened"):
+            if f.name in left:
+                tree[f.name] = left.pop(f.name)
+            continue
+        kinds = [kind for kind in (hints[f.name], *get_args(hints[f.name])) if is_dataclass(kind)]
+        tree[f.name] = _nested(kinds[0], left) or None
+    return tree
+
+
+def named(inputs: Any) -> dict[str, Any]:
+    """Inputs by their recorded names, in order; those that are None are left out."""
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    found: dict[str, Any] = {}
+    for f in fields(inputs):
+        value = getattr(inputs, f.name)
+        if prefix := f.metadata.get("prefix"):
+            for key, source in value.items():
+                found[".".join([prefix, *([key] if isinstance(key, str) else key)])] = source
+        elif value is not None:
+            found[f.name] = value
+    return found
+
+
+def grouped(inputs: type[InputsT], by_name: Mapping[str, Any]) -> InputsT:
+    """An inputs object from recorded names, the opposite of `named`."""
+    if not is_dataclass(inputs):
+        return cast(InputsT, by_name)
+    found: dict[str, Any] = {}
+    for f in fields(inputs):
+        if prefix := f.metadata.get("prefix"):
+            keys = {n: n.removeprefix(f"{prefix}.") for n in by_name if n.startswith(f"{prefix}.")}
+            tuples = f.metadata["parts"] > 1
+            found[f.name] = {tuple(k.split(".")) if tuples else k: by_name[n] for n, k in keys.items()}
+        elif f.name in by_name:
+            found[f.name] = by_name[f.name]
+    return inputs(**found)

@@ -24,7 +24,7 @@ from typing import Any
 from harness.common.files import fsync, sha256
 from harness.store.code_version import sources
 from harness.store.locks import Locks
-from harness.store.step import ID, Part, Step, Work
+from harness.store.step import ID, Part, Step, Work, grouped
 
 RECORD = "RECORD.json"
 PARTIAL, KEPT = "partial", "unfinished"
@@ -41,7 +41,7 @@ class Store:
 
     def find(self, step: Step) -> Path | None:
         """The folder of a finished step."""
-        return next((p.parent for p in self.root.glob(f"{step.kind}/*-{step.id}/{RECORD}")), None)
+        return next((p.parent for p in self.root.glob(f"{step.kind.name}/*-{step.id}/{RECORD}")), None)
 
     def record(self, folder: Path) -> dict[str, Any]:
         """The record of a finished artifact."""
@@ -73,22 +73,21 @@ class Store:
 
     def _made(self, step: Step) -> Path:
         inputs = {}
-        for name, source in step.inputs.items():
+        for name, source in step.named_inputs.items():
             folder = self.find(step.sources[name])
             assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
             inputs[name] = folder / source.folder if isinstance(source, Part) else folder
-        for name, lender in step.borrowed.items():
-            if folder := self.find(lender):
-                inputs[f"borrowed.{name}"] = folder
+        derived_from = {n: folder for n, source in step.derived_from.items() if (folder := self.find(source))}
         work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         try:
             began = time.perf_counter()
-            module, _, function = step.run.partition(":")
+            module, _, function = step.kind.run.partition(":")
             run = getattr(importlib.import_module(module), function)
             kept = self.root / KEPT / step.id
-            measured = run(Work(step.settings, inputs, work, step.context, kept))
+            given = grouped(step.kind.inputs, inputs)
+            measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)
             shutil.rmtree(kept, ignore_errors=True)
@@ -99,12 +98,12 @@ class Store:
     def _describe(self, step: Step, work: Path, measured: Mapping[str, Any], seconds: float) -> None:
         record = {
             "id": step.id,
-            "kind": step.kind,
-            "version": step.version,
+            "kind": step.kind.name,
+            "version": step.kind.version,
             "label": step.label,
-            "settings": step.settings,
+            "settings": step.settings_record,
             "inputs": step.input_ids,
-            "sources": sources(step.run, step.settings),
+            "sources": sources(step.kind.run, step.settings_record),
             "seconds": round(seconds, 3),
             "measured": measured,
             "files": {str(p.relative_to(work)): sha256(p) for p in files_of(work)},
@@ -113,7 +112,7 @@ class Store:
         _to_disk(work)
 
     def _publish(self, step: Step, work: Path) -> Path:
-        done = self.root / step.kind / f"{step.slug}-{step.id}"
+        done = self.root / step.kind.name / f"{step.slug}-{step.id}"
         done.parent.mkdir(parents=True, exist_ok=True)
         try:
             work.rename(done)

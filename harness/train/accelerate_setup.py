@@ -4,7 +4,6 @@ asks for it (harness/train/launcher.py).
 
 import math
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.utils.checkpoint import checkpoint
 
-from harness.models import lora as adapters
+from harness.models import lora
 from harness.models.loading import Model
 from methods.api import LoRA
 
@@ -107,19 +106,26 @@ def number(x: Tensor) -> float:
 
 
 def prepare(
-    model: Model, accelerator: Accelerator, settings: Mapping[str, Any], context: Mapping[str, Any]
+    model: Model,
+    accelerator: Accelerator,
+    adapters: LoRA | None,
+    seed: int,
+    *,
+    compiled: bool = False,
+    recomputed: bool = False,
 ) -> None:
-    """Make a loaded model what a training step's settings and context ask for, in place.
+    """Make a loaded model what a training asks for, in place: with adapters, its layers compiled, or computed
+    again in the backward pass.
 
     ValueError for fp16 on a CPU, where accelerate would train in float32 without a word.
     """
     if accelerator.mixed_precision == "fp16" and accelerator.scaler is None:
         raise ValueError("precision: fp16 needs a GPU; on a CPU train with `bf16` or `no`")
-    if lora := settings.get("training", {}).get("lora"):
-        adapters.add(model, LoRA(**lora), settings["seed"])
-    if context.get("checkpointing"):
+    if adapters:
+        lora.add(model, adapters, seed)
+    if recomputed:
         recompute_layers(model)
-    if settings.get("compile"):
+    if compiled:
         model.base_model.compile()
 
 

@@ -31,8 +31,7 @@ from harness.common import shutdown
 from harness.common.files import fsync
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.signals.live import Frozen, Live
-from harness.store.step import Work
-from harness.train.loop import Loop
+from harness.train.loop import Loop, TrainWork
 
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
 METRICS = "metrics.jsonl"
@@ -68,7 +67,7 @@ class Checkpoints:
     `between` is how many optimizer steps lie between two at which one can be written.
     """
 
-    def __init__(self, work: Work, loop: Loop, schedule: Any, between: int) -> None:
+    def __init__(self, work: TrainWork, loop: Loop, schedule: Any, between: int) -> None:
         self.progress = Progress()
         self._folder, self._loop, self._schedule, self._between = work.kept, loop, schedule, between
         self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -182,14 +183,27 @@ class Examples:
         return [self.views[name][i].ids for i in self._sequences(name, [example])]
 
 
-def load(
-    needs: Needs, inputs: Mapping[str, Path], device: torch.device, frozen: Mapping[str, Frozen]
-) -> Examples:
-    """The examples of a training step's inputs: "view.<view>", "signal.<view>.<role>", "head.<role>" and
-    "scores.<view>.<name>"; `frozen` holds by role the models that run beside it. Until the policy is sampled,
-    the view policy_rollout holds the sequences whose prompts it answers.
+class Stored(Protocol):
+    """The folders of what a training reads, as loop.TrainInputs has them."""
+
+    @property
+    def views(self) -> Mapping[str, Path]: ...
+
+    @property
+    def scores(self) -> Mapping[tuple[str, str], Path]: ...
+
+    @property
+    def signals(self) -> Mapping[tuple[str, str], Path]: ...
+
+    @property
+    def heads(self) -> Mapping[str, Path]: ...
+
+
+def load(needs: Needs, inputs: Stored, device: torch.device, frozen: Mapping[str, Frozen]) -> Examples:
+    """The examples of a training step's inputs; `frozen` holds by role the models that run beside it. Until
+    the policy is sampled, the view policy_rollout holds the sequences whose prompts it answers.
     """
-    views = {name: Sequences(inputs[f"view.{name}"]) for name in needs.views}
+    views = {name: Sequences(inputs.views[name]) for name in needs.views}
     shared = set.intersection(*(set(v.rows.tolist()) for v in views.values()))
     same = (
         _identical(views["teacher_rollout"], views["student_rollout"]) & shared if needs.distinct else set()
@@ -198,16 +212,12 @@ def load(
         raise ValueError(
             f"no example has all of the views {', '.join(views)}: everything was dropped on the way"
         )
-    heads = {
-        name.removeprefix("head."): load_head(folder, device)
-        for name, folder in inputs.items()
-        if name.startswith("head.")
-    }
+    heads = {role: load_head(folder, device) for role, folder in inputs.heads.items()}
     k = 0 if needs.support == "full" else needs.support
     signals: dict[tuple[ViewName, Role], Told] = {}
     for name, reads in needs.views.items():
         for role in sorted(reads.signal_roles()):
-            stored = inputs.get(f"signal.{name}.{role}")
+            stored = inputs.signals.get((name, role))
             if stored is None:
                 signals[name, role] = Live(frozen[role], views[name], k)
             else:
@@ -217,7 +227,7 @@ def load(
         picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
         at[name] = np.array(picked).reshape(len(usable), -1)
     scores = {
-        (name, s): ArrayFile(inputs[f"scores.{name}.{s}"], "scores").all()
+        (name, s): ArrayFile(inputs.scores[name, s], "scores").all()
         for name, reads in needs.views.items()
         for s in reads.scores
     }

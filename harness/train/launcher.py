@@ -20,12 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.common import shutdown, supervisor
-from harness.store.step import Work
+from harness.store.step import named, serialised
+from harness.train.loop import TrainWork
 
 KEEPER = Path(supervisor.__file__)
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def wanted(context: Mapping[str, Any]) -> bool:
     return several and "RANK" not in os.environ
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: TrainWork) -> dict[str, Any]:
     """Train in processes of their own, and return what they measured.
 
     A ValueError of theirs is raised here; another end is one line of a ChildProcessError that names the log.
@@ -53,14 +53,16 @@ def run(work: Work) -> dict[str, Any]:
         folder = (work.kept or Path(spare)).resolve() / "launch"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / SPEC).write_text(json.dumps(asdict(work), default=_absolute))
+        spec = {
+            "settings": serialised(work.settings),
+            "inputs": {name: str(path.resolve()) for name, path in named(work.inputs).items()},
+            "out": str(work.out.resolve()),
+            "context": work.context,
+            "kept": work.kept and str(work.kept.resolve()),
+        }
+        (folder / SPEC).write_text(json.dumps(spec))
         code = _waited(_command(folder, work.context), folder)
         return _result(folder, code)
-
-
-def _absolute(path: Any) -> str:
-    assert isinstance(path, Path), path
-    return str(path.resolve())
 
 
 def _command(folder: Path, context: Mapping[str, Any]) -> list[str]:

@@ -8,30 +8,79 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template
 from harness.models import memory, prefix_sharing
-from harness.models.loading import head_of, load, load_tokenizer, vocabulary
+from harness.models.loading import head_of, load
 from harness.models.policy import Policy, Scored
 from harness.signals.live import Frozen, Live
-from harness.store.step import Work
+from harness.store.step import FLATTENED, Ref, Work, optional, several
 from harness.suite.method_file import method_of
-from harness.train import accelerate_setup as harness_train_accelerate_setup
 from harness.train import examples as data
-from harness.train.accelerate_setup import accelerator_of, prepared
+from harness.train.accelerate_setup import accelerator_of, prepare, prepared
 from harness.train.examples import Examples
 from harness.train.online import Sampler
-from methods.api import Method, Online, Stats
+from methods.api import Method, Online, Stats, Training
 from methods.batch import Batch, Terms
 
+PROBE = 32  # examples on which the terms are compared before and after
 SCAN = 256  # examples of which set_stats are taken at once
 
 Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """How the policy answers while it trains."""
+
+    max_tokens: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What decides the numbers of a method's loss and of its training, beside the inputs.
+
+    file: the hash of a method's own file; training: None where only the loss is measured; round: of several,
+    from 0; checkpoints: models that are kept on the way.
+    """
+
+    formula: str
+    hp: Mapping[str, Any]
+    seed: int
+    precision: Literal["no", "bf16", "fp16"]
+    online: OnlineSettings | None = field(metadata=FLATTENED)
+    teacher_dtype: str | None = optional()
+    file: str | None = optional()
+    training: Training | None = optional()
+    compile: bool = optional(False)
+    fused: bool = optional(False)
+    round: int = optional(0)
+    checkpoints: int = optional(0)
+
+
+@dataclass(frozen=True)
+class TrainInputs(Generic[Ref]):
+    """start: the model that is trained; views, by name, with scores and signals of frozen models, by view and
+    role; heads of these models, or the models themselves (live), by role; after: what a finished stage made.
+    """
+
+    start: Ref
+    views: Mapping[str, Ref] = several("view")
+    scores: Mapping[tuple[str, str], Ref] = several("scores", 2)
+    signals: Mapping[tuple[str, str], Ref] = several("signal", 2)
+    heads: Mapping[str, Ref] = several("head")
+    live: Mapping[str, Ref] = several("live")
+    after: Ref | None = None
+
+
+TrainWork = Work[TrainSettings, TrainInputs[Path]]
 
 
 @dataclass(frozen=True)
@@ -135,18 +184,25 @@ class Loop:
             return loop.terms(picked), {name: float(x) for name, x in watched.items()}
 
 
-def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
+def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     """The loop of a step's settings and inputs, on the model of the folder `start`; `optimized` makes an
     optimizer of its parameters, which is returned as accelerate wrapped it.
     """
     settings, context = work.settings, work.context
     method = method_of(context["method"], context["method_file"])
-    hp = type(method.hparams)(**settings["hp"])
+    hp = type(method.hparams)(**settings.hp)
     needs = method.needs(hp)
-    accelerator = accelerator_of(settings["precision"], context["device"], online=needs.online is not None)
+    accelerator = accelerator_of(settings.precision, context["device"], online=needs.online is not None)
     model, tokenizer = load(start), load_tokenizer(start)
     unshared = prefix_sharing.prepare(model)
-    harness_train_accelerate_setup.prepare(model, accelerator, settings, context)
+    prepare(
+        model,
+        accelerator,
+        settings.training.lora if settings.training else None,
+        settings.seed,
+        compiled=settings.compile,
+        recomputed=bool(context.get("checkpointing")),
+    )
     vocab = vocabulary(tokenizer)
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
@@ -155,35 +211,34 @@ def set_up(work: Work, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
     examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
     examples = replace(examples, share=unshared is None)
     loop = Loop(method, hp, policy, examples, accelerator, context["tokens"], unshared=unshared)
-    if needs.online:
-        stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings["template"])
+    if needs.online and settings.online:
+        stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.online.template)
         loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))
     return loop.with_set_means(), optimizer
 
 
-def _frozen(work: Work, device: torch.device, vocab: int) -> dict[str, Frozen]:
+def _frozen(work: TrainWork, device: torch.device, vocab: int) -> dict[str, Frozen]:
     """By role the models that run beside the policy; the student's start in float32, as it trains."""
     found = {}
-    for name, folder in work.inputs.items():
-        role = name.removeprefix("live.")
-        if role != name:
-            dtype = torch.float32 if role == "ref" else getattr(torch, work.settings["teacher_dtype"])
-            model = load(folder, dtype).to(device).requires_grad_(False)
-            found[role] = Frozen(model, head_of(model, vocab))
+    for role, folder in work.inputs.live.items():
+        dtype = torch.float32 if role == "ref" else getattr(torch, work.settings.teacher_dtype or "float32")
+        model = load(folder, dtype).to(device).requires_grad_(False)
+        found[role] = Frozen(model, head_of(model, vocab))
     return found
 
 
-def _sampler(work: Work, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
+def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
+    assert work.settings.online
     return Sampler(
         recipe,
         loop.policy,
         loop.accelerator.unwrap_model(loop.policy).model,
         loop.hp,
-        max_tokens=work.settings["max_tokens"],
+        max_tokens=work.settings.online.max_tokens,
         stop=stop,
         batch=work.context["batch"],
         positions=work.context["tokens"],
-        seed=work.settings["seed"],
+        seed=work.settings.seed,
         folder=work.out,
     )
 

@@ -11,24 +11,38 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from harness.data.rewards import read_rewards
-from harness.store.step import Work
+from harness.store.step import Ref, StepKind, Work, several
 
 BY = ("reward", "last")
 
 
-def run(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SelectSettings:
+    by: str
+
+
+@dataclass(frozen=True)
+class SelectInputs(Generic[Ref]):
+    """rewards: of the answers of each checkpoint, "1" the first."""
+
+    trained: Ref
+    rewards: Mapping[str, Ref] = several("rewards")
+
+
+def run(work: Work[SelectSettings, SelectInputs[Path]]) -> dict[str, Any]:
     """The step: of the checkpoints of the training step `trained`, link the files of the one that the rewards
-    `rewards.1` ... `rewards.n` of their answers speak for, or of the last one.
+    of their answers speak for, or of the last one.
     """
-    trained, by = work.inputs["trained"], work.settings["by"]
+    trained, by = work.inputs.trained, work.settings.by
     if by not in BY:
         raise ValueError(f"selection.by: {by!r}; allowed: {', '.join(BY)}")
     steps: dict[str, int] = json.loads((trained / "checkpoints.json").read_text())
-    rewards = [read_rewards(work.inputs[f"rewards.{name}"]) for name in steps]
+    rewards = [read_rewards(work.inputs.rewards[name]) for name in steps]
     curve, rows = means(rewards)
     chosen = best(curve) if by == "reward" else len(curve)
     link(trained / "checkpoints" / str(chosen), work.out)
@@ -63,3 +77,13 @@ def link(source: Path, folder: Path) -> None:
             os.link(path, folder / path.name)
         except OSError:
             shutil.copy2(path, folder / path.name)
+
+
+# Hard links take nothing.
+SELECT = StepKind(
+    "select",
+    SelectSettings,
+    SelectInputs,
+    "harness.train.select_checkpoint:run",
+    model=lambda step, sizes: sizes.model(step.inputs.trained),
+)

@@ -5,6 +5,7 @@ alone fixes which examples form a step.
 
     checkpoints/1, 2, ... n    the model on the way, each a whole folder, where settings ask for `checkpoints`
     checkpoints.json           {"1": 26, "2": 52}: the optimizer step after which each was written
+    objective.json             {"before": {"dpo": 0.69}, "after": {"dpo": 0.61}, "watched": {}}
 """
 
 import json
@@ -21,40 +22,41 @@ from torch import Tensor
 from transformers import get_scheduler
 
 from harness.common import shutdown
+from harness.common.tokenizer import load_tokenizer
 from harness.models import lora
-from harness.models.loading import Model, load, load_tokenizer, parameters, save, share_moved, training_flops
-from harness.store.step import Work
-from harness.train import accelerate_setup as harness_train_accelerate_setup
+from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
+from harness.store.step import StepKind
 from harness.train import launcher
-from harness.train.accelerate_setup import number, weights_of
+from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
+from harness.train.costs import objective_cost, train_cost
 from harness.train.examples import Examples, orders
-from harness.train.loop import Loop, set_up, teacher_flops
+from harness.train.loop import PROBE, Loop, TrainInputs, TrainSettings, TrainWork, set_up, teacher_flops
 from methods.api import Method, Training
 
-PROBE = 32  # examples on which the terms are compared before and after
 LOG_EVERY = 10  # optimizer steps
 START_TOLERANCE = {"no": 1e-3, "fp16": 1e-2, "bf16": 5e-2}  # of what must hold before the first step
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: TrainWork) -> dict[str, Any]:
     """The step: train the model of input `start`, and write it as a Hugging Face folder with metrics
     beside.
     """
     if launcher.wanted(work.context):
         return launcher.run(work)
-    settings, start = work.settings, work.inputs["start"]
-    training = Training(**settings["training"])
+    settings, start = work.settings, work.inputs.start
+    training = settings.training
+    assert training, "of a training step"
 
     def adamw(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
         moving, decay = [w for w in weights if w.requires_grad], training.weight_decay
-        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=settings.get("fused"))
+        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=settings.fused or None)
 
     loop, optimizer = set_up(work, start, adamw)
     probe = list(range(min(PROBE, len(loop.examples))))
     before, seen_before = loop.measure(probe)
-    _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings["precision"]])
-    measured = _optimize(loop, optimizer, training, settings["seed"] + settings.get("round", 0), work)
+    _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings.precision])
+    measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     after, seen_after = loop.measure(probe)
     trained, weights = _model(loop), _weights(loop)
     if loop.accelerator.is_main_process:
@@ -67,7 +69,7 @@ def run(work: Work) -> dict[str, Any]:
             "steps": measured["steps"],
         }
         (work.out / "training.json").write_text(json.dumps(summary))
-        if count := settings.get("checkpoints", 0):
+        if count := settings.checkpoints:
             at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
             (work.out / "checkpoints.json").write_text(json.dumps(at))
             shutil.move(_models(work), work.out / "checkpoints")
@@ -78,6 +80,22 @@ def run(work: Work) -> dict[str, Any]:
         "device": str(loop.accelerator.device),
         "processes": loop.accelerator.num_processes,
     }
+
+
+def run_objective(work: TrainWork) -> dict[str, Any]:
+    """The step that measures a method's own objective on held-out prompts: its terms over all of them, as of
+    one optimizer step, under the model its last stage started from and under its result.
+    """
+    assert work.inputs.after
+    loop, _ = set_up(work, work.inputs.start)
+    every = range(len(loop.examples))
+    before, seen_before = loop.measure(every)
+    loop, _ = set_up(work, work.inputs.after)
+    after, seen_after = loop.measure(every)
+    watched = {name: [seen_before[name], seen_after[name]] for name in seen_before}
+    told = {"before": before, "after": after, "watched": watched}
+    (work.out / "objective.json").write_text(json.dumps(told))
+    return {"examples": len(every), "identical": loop.examples.identical}
 
 
 def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:
@@ -129,29 +147,29 @@ def _weights(loop: Loop) -> dict[str, Tensor]:
     return lora.merged(_model(loop), weights_of(loop.accelerator, loop.policy))
 
 
-def _models(work: Work) -> Path:
+def _models(work: TrainWork) -> Path:
     """Where the models of the way stand until the training is done."""
     return (work.kept or work.out) / "models"
 
 
-def _keep(loop: Loop, work: Work, name: str) -> None:
+def _keep(loop: Loop, work: TrainWork, name: str) -> None:
     """Write the model as it is now to the checkpoint's folder."""
     weights = _weights(loop)
     if loop.accelerator.is_main_process:
         new = _models(work) / "writing"
         shutil.rmtree(new, ignore_errors=True)
-        save(_model(loop), load_tokenizer(work.inputs["start"]), new, weights)
+        save(_model(loop), load_tokenizer(work.inputs.start), new, weights)
         publish(new, _models(work) / name)
 
 
 def _optimize(
-    loop: Loop, optimizer: torch.optim.Optimizer, training: Training, seed: int, work: Work
+    loop: Loop, optimizer: torch.optim.Optimizer, training: Training, seed: int, work: TrainWork
 ) -> dict[str, Any]:
     """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
     n = len(loop.examples)
     size = min(training.batch_size, n)
     steps = max(1, round(training.epochs * n / size))
-    kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.get("checkpoints", 0)), 1)}
+    kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.checkpoints), 1)}
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
     with shutdown.deferred():
         checkpoints = Checkpoints(work, loop, schedule, _between(loop))
@@ -161,7 +179,7 @@ def _optimize(
             now = replace(loop, examples=examples)
             terms = now.gradient(step)
             norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
-            overflow = harness_train_accelerate_setup.overflowed(norm, loop.accelerator.scaler)
+            overflow = overflowed(norm, loop.accelerator.scaler)
             told.skipped += overflow
             if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
                 raise ValueError(
@@ -197,3 +215,23 @@ def _processed(loop: Loop, told: Progress) -> dict[str, Any]:
         "flops": flops + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),
     }
+
+
+TRAIN = StepKind(
+    "train",
+    TrainSettings,
+    TrainInputs,
+    "harness.train.step:run",
+    on_device=True,
+    processes="processes",
+    cost=train_cost,
+    model=lambda step, sizes: sizes.model(step.inputs.start),
+)
+OBJECTIVE = StepKind(
+    "objective",
+    TrainSettings,
+    TrainInputs,
+    "harness.train.step:run_objective",
+    on_device=True,
+    cost=objective_cost,
+)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.common import shutdown
 from harness.common.files import replace
-from harness.store.step import Work
 from harness.train import step as train
 from harness.train.launcher import RESULT, SPEC, STOP
 
@@ -19,9 +18,8 @@ def main(folder: Path) -> None:
     shutdown.listen(folder / STOP)
     spec = json.loads((folder / SPEC).read_text())
     inputs = {name: Path(path) for name, path in spec["inputs"].items()}
-    work = Work(
-        spec["settings"], inputs, Path(spec["out"]), spec["context"], spec["kept"] and Path(spec["kept"])
-    )
+    kept = spec["kept"] and Path(spec["kept"])
+    work = train.TRAIN.work(spec["settings"], inputs, Path(spec["out"]), spec["context"], kept)
     # All stop where they agree to, or none: one that ended elsewhere would leave the others waiting for it.
     with _telling(folder), shutdown.deferred():
         measured = train.run(work)

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.forecast.cost import Sizes
+
 import methods
+from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
-from harness.forecast.cost import Sizes
 from harness.forecast.forecast import Forecast, device_named, forecast
 from harness.forecast.report import checked, power, size, time, total
-from harness.models import hub
 from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.store.step import Step

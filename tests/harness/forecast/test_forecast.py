@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness.forecast.cost import Cost, Sizes
+from harness.forecast.step_costs import cost_of
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -16,15 +18,13 @@ from transformers import (
 )
 
 import methods
+from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast import forecast as harness_forecast_forecast
-from harness.forecast.cost import Cost, Sizes
 from harness.forecast.forecast import forecast
 from harness.forecast.report import checked, measured, shown, written
 from harness.forecast.sizes import ModelSize, Unknown, named, table
-from harness.forecast.step_costs import cost_of
-from harness.models import hub
 from harness.models.loading import parameters
 from harness.plan import plan as planning
 from harness.plan.plan import Plan

@@ -17,8 +17,8 @@ import transformers
 from huggingface_hub import constants
 from torch import Tensor
 
+from harness.common import hub
 from harness.data import datasets
-from harness.models import hub
 from harness.models.loading import Model, _check_head, body, fingerprint, head_of, load_head, save_head
 from harness.models.policy import Inputs, Policy
 from methods.batch import Chunk, statistic

@@ -16,10 +16,10 @@ from huggingface_hub import constants
 import methods
 from benchmarks.registry import DATA_SETS
 from harness.cli import suite_catalogue
+from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast import judging_estimate
-from harness.models import hub
 from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
 from harness.data.chat_template import encode_prompt
-from harness.models.loading import load, load_tokenizer
+from harness.models.loading import load
 from harness.signals import preference_probes
 from harness.store.array_file import ArrayFile
 from harness.store.step import Work

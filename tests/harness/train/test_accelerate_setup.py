@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import methods
+from harness.common.tokenizer import load_tokenizer
 from harness.executors.options import Machine
 from harness.models import loading, lora, policy
 from harness.plan import plan as planning
@@ -66,7 +67,7 @@ def test_adapters_alone_move_and_what_is_saved_says_what_the_adapted_model_says(
 
     weights = lora.merged(model, model.state_dict())
     assert weights.keys() == start.keys()
-    loading.save(model, loading.load_tokenizer(tmp_path / "start"), tmp_path / "merged", weights)
+    loading.save(model, load_tokenizer(tmp_path / "start"), tmp_path / "merged", weights)
     assert not torch.allclose(model(ids).logits, before, atol=1e-2)
     again = loading.load(tmp_path / "merged")
     torch.testing.assert_close(again(ids).logits, model(ids).logits, rtol=1e-5, atol=1e-5)

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from benchmarks.api import Sampling
+from harness.common.tokenizer import load_tokenizer
 from harness.models import loading
 from harness.store.step import Part, Step, Work
 from harness.store.store import Store
@@ -63,7 +64,7 @@ def test_the_checkpoint_with_the_highest_mean_becomes_the_model(tmp_path: Path) 
     }
     assert (tmp_path / "out" / "model.safetensors").samefile(kept / "model.safetensors")
     loading.load(tmp_path / "out")
-    loading.load_tokenizer(tmp_path / "out")
+    load_tokenizer(tmp_path / "out")
 
 
 def test_of_equal_checkpoints_the_earliest_is_chosen() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
-from harness.models.loading import load_tokenizer
 from harness.store.step import Work
 from harness.train import step as train
 from harness.train.examples import orders

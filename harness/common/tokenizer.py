@@ -1,0 +1,33 @@
+"""Tokenizers of model folders, and whether two are the same."""
+
+from pathlib import Path
+from typing import Any
+
+Tokenizer = Any  # transformers.PreTrainedTokenizerBase
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder; ValueError where there is none."""
+    from transformers import AutoTokenizer
+
+    if not any(
+        (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    ):
+        raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def vocabulary(tokenizer: Tokenizer) -> int:
+    """How many columns of a model's logits are tokens; a padded embedding has more."""
+    return int(max(tokenizer.get_vocab().values())) + 1
+
+
+def check_same_tokens(student: Tokenizer, teacher: Tokenizer, names: tuple[str, str]) -> None:
+    """ValueError unless both map the same tokens to the same ids."""
+    ours, theirs = student.get_vocab(), teacher.get_vocab()
+    if ours != theirs:
+        differ = sum(theirs.get(token) != i for token, i in ours.items()) + len(theirs.keys() - ours.keys())
+        raise ValueError(
+            f"student {names[0]} and teacher {names[1]} have other token maps ({len(ours)} and {len(theirs)} "
+            f"tokens, {differ} differ): distillation needs one tokenizer; choose a pair of one model family"
+        )
