@@ -61,7 +61,8 @@ def ids(folder: Path) -> dict[str, list[str]]:
             name: plan(suites.load(path), methods.registry(), Machine())
             for name, path in (OWN | {name: name for name in PRESETS}).items()
         }
-    return {name: sorted(f"{s.kind.name} {s.label} {s.id}" for s in found.steps) for name, found in plans.items()}
+    steps = {name: found.steps for name, found in plans.items()}
+    return {name: sorted(f"{s.kind.name} {s.label} {s.id}" for s in of) for name, of in steps.items()}
 
 
 def losses(folder: Path) -> dict[str, dict[str, object]]:
