@@ -15,7 +15,8 @@ from harness.data.datasets import Loaded, Source
 from harness.data.layouts import Dialogue, Pair
 from harness.data.token_sequences import Sequence, Sequences
 from harness.store import step as steps
-from harness.store.step import FLATTENED, Part, Ref, Sizes, Step, StepKind, Work, optional
+from harness.store.step import Part, Ref, Sizes, Step, StepKind, Work
+from harness.store.step_record import FLATTENED, optional
 
 T = TypeVar("T", Dialogue, Pair)
 Side = Literal["chosen", "rejected"]

@@ -11,10 +11,11 @@ from dataclasses import replace
 from benchmarks.api import Sampling
 from harness.plan.context import Setting, TrainStep
 from harness.signals.diverse_responses import GROUP, GroupInputs, GroupSettings
+from harness.signals.output_head import HEAD, HeadInputs, HeadSettings
 from harness.signals.preference_probes import PROBES, ProbeInputs, ProbeSettings
 from harness.signals.reward_model import REWARDS, RewardInputs, RewardSettings
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
-from harness.signals.stored import HEAD, SIGNALS, HeadInputs, HeadSettings, SignalInputs, SignalSettings
+from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
 from methods.api import Group, Training

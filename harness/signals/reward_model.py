@@ -26,7 +26,8 @@ from harness.data import chat_template as chat
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model
 from harness.store.array_file import ArrayFile
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work, optional
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import optional
 
 HEAD = "ForSequenceClassification"
 FAR = 1 << 30  # tokens: no limit

@@ -14,7 +14,8 @@ from harness.data.token_sequences import Sequences
 from harness.models.generation import Request, generate
 from harness.models.loading import load, parameters
 from harness.store.array_file import ArrayFileWriter
-from harness.store.step import FLATTENED, Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import FLATTENED
 
 LONGEST = "responses of max_tokens each, the most there can be"
 

@@ -30,11 +30,12 @@ from harness.common.cost import BYTES, CHUNK, Cost, forward_flops, pass_cost
 from harness.common.files import replace
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of
-from harness.models.loading import body, head_of, load, load_head, parameters, save_head
+from harness.models.loading import body, head_of, load, load_head, parameters
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work, optional
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import optional
 from harness.store.store import RECORD
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
 
@@ -60,16 +61,6 @@ class SignalInputs(Generic[Ref]):
     model: Ref
     sequences: Ref
     ids: Ref | None = None
-
-
-@dataclass(frozen=True)
-class HeadSettings:
-    dtype: str
-
-
-@dataclass(frozen=True)
-class HeadInputs(Generic[Ref]):
-    model: Ref
 
 
 SignalWork = Work[SignalSettings, SignalInputs[Path]]
@@ -271,15 +262,6 @@ class Signals:
         return [_span(self.sequences, i) for i in batch]
 
 
-def run_head(work: Work[HeadSettings, HeadInputs[Path]]) -> dict[str, Any]:
-    """The step that keeps a model's head, so that its body need not be in memory where its signals are
-    read.
-    """
-    model = load(work.inputs.model, getattr(torch, work.settings.dtype))
-    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs.model))), work.out)
-    return {}
-
-
 def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cost:
     """One pass of a frozen model; what is stored depends on the form."""
     model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.sequences)
@@ -289,12 +271,6 @@ def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cos
     return pass_cost(model, text, settings.dtype, sizes.tokens, text.answered * each[settings.form])
 
 
-def _head_cost(step: Step[HeadSettings, HeadInputs[Source]], sizes: Sizes) -> Cost:
-    model, number = sizes.model(step.inputs.model), BYTES[step.settings.dtype]
-    return Cost(disk=model.head * number, loads=model.parameters * number, assumed=model.notes)
-
-
 SIGNALS = StepKind(
     "signals", SignalSettings, SignalInputs, "harness.signals.stored:run", on_device=True, cost=_cost
 )
-HEAD = StepKind("head", HeadSettings, HeadInputs, "harness.signals.stored:run_head", cost=_head_cost)

@@ -24,16 +24,17 @@ the model or sequences it makes, what it computes on) it asks the kind. One tupl
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol, cast, get_args, get_type_hints
+from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar  # with defaults: a bare `Step` is one of any kind
 
 from harness.common.cost import Cost, ModelSize, TextSize
 from harness.common.text import slug
 from harness.pocket.build import World
+from harness.store.step_record import grouped, named, parsed, serialised
 
 ID = 12  # hex digits
 SettingsT = TypeVar("SettingsT", default=Any)  # settings
@@ -212,90 +213,4 @@ class Step(Generic[SettingsT, InputsT]):
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:ID]
 
 
-# Of a field that holds a dataclass whose fields stand in the record beside those of the settings around it.
-FLATTENED = {"flattened": True}
 Source = Step | Part  # what an input is in a plan
-
-
-def optional(default: Any = None) -> Any:
-    """A field that stands in a record only where it is not its default: ids from before it was there hold."""
-    return field(default=default, metadata={"optional": True})
-
-
-def several(prefix: str, parts: int = 1) -> Any:
-    """A mapping of inputs, each recorded as "prefix.key"; of several `parts` a key is a tuple."""
-    return field(default_factory=dict, metadata={"prefix": prefix, "parts": parts})
-
-
-def serialised(value: Any) -> Any:
-    """Settings as JSON has them; a field that is `optional` and has its default is left out."""
-    if isinstance(value, Mapping):
-        return {key: serialised(one) for key, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [serialised(one) for one in value]
-    if not is_dataclass(value):
-        return value
-    record: dict[str, Any] = {}
-    for f in fields(value):
-        one = getattr(value, f.name)
-        if f.metadata.get("flattened"):
-            record |= serialised(one) if one is not None else {}
-        elif f.metadata.get("recorded", True) and not (f.metadata.get("optional") and one == f.default):
-            record[f.name] = serialised(one)
-    return record
-
-
-def parsed(settings: type[SettingsT], record: Mapping[str, Any]) -> SettingsT:
-    """A settings object from what `serialised` made of it; a ValidationError of pydantic where it is not."""
-    from pydantic import TypeAdapter
-
-    if not is_dataclass(settings):
-        return cast(SettingsT, record)
-    given = dict(record)
-    tree = _nested(settings, given)
-    if given:
-        raise ValueError(f"{settings.__name__}: no settings {', '.join(given)}")
-    return TypeAdapter(settings).validate_python(tree)
-
-
-def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a settings class, taken out of a flat record; `flattened` ones as trees of their own."""
-    hints, tree = get_type_hints(settings), {}
-    for f in fields(settings):
-        if not f.metadata.get("flattened"):
-            if f.name in left:
-                tree[f.name] = left.pop(f.name)
-            continue
-        kinds = [kind for kind in (hints[f.name], *get_args(hints[f.name])) if is_dataclass(kind)]
-        tree[f.name] = _nested(kinds[0], left) or None
-    return tree
-
-
-def named(inputs: Any) -> dict[str, Any]:
-    """Inputs by their recorded names, in order; those that are None are left out."""
-    if isinstance(inputs, Mapping):
-        return dict(inputs)
-    found: dict[str, Any] = {}
-    for f in fields(inputs):
-        value = getattr(inputs, f.name)
-        if prefix := f.metadata.get("prefix"):
-            for key, source in value.items():
-                found[".".join([prefix, *([key] if isinstance(key, str) else key)])] = source
-        elif value is not None:
-            found[f.name] = value
-    return found
-
-
-def grouped(inputs: type[InputsT], by_name: Mapping[str, Any]) -> InputsT:
-    """An inputs object from recorded names, the opposite of `named`."""
-    if not is_dataclass(inputs):
-        return cast(InputsT, by_name)
-    found: dict[str, Any] = {}
-    for f in fields(inputs):
-        if prefix := f.metadata.get("prefix"):
-            keys = {n: n.removeprefix(f"{prefix}.") for n in by_name if n.startswith(f"{prefix}.")}
-            tuples = f.metadata["parts"] > 1
-            found[f.name] = {tuple(k.split(".")) if tuples else k: by_name[n] for n, k in keys.items()}
-        elif f.name in by_name:
-            found[f.name] = by_name[f.name]
-    return inputs(**found)

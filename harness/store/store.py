@@ -24,7 +24,8 @@ from typing import Any
 from harness.common.files import fsync, sha256
 from harness.store.code_version import sources
 from harness.store.locks import Locks
-from harness.store.step import ID, Part, Step, Work, grouped
+from harness.store.step import ID, Part, Step, Work
+from harness.store.step_record import grouped
 
 RECORD = "RECORD.json"
 PARTIAL, KEPT = "partial", "unfinished"

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.common import shutdown, supervisor
-from harness.store.step import named, serialised
+from harness.store.step_record import named, serialised
 from harness.train.loop import TrainWork
 
 KEEPER = Path(supervisor.__file__)

@@ -20,7 +20,8 @@ from harness.models import memory, prefix_sharing
 from harness.models.loading import head_of, load
 from harness.models.policy import Policy, Scored
 from harness.signals.live import Frozen, Live
-from harness.store.step import FLATTENED, Ref, Work, optional, several
+from harness.store.step import Ref, Work
+from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
 from harness.train import examples as data
 from harness.train.accelerate_setup import accelerator_of, prepare, prepared

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Generic
 
 from harness.data.rewards import read_rewards
-from harness.store.step import Ref, StepKind, Work, several
+from harness.store.step import Ref, StepKind, Work
+from harness.store.step_record import several
 
 BY = ("reward", "last")
 
