@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training
+from methods.api import Method, Needs, Reads, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, StoredView, Terms, statistic, token_mean
 from methods.formulas import nll
 
@@ -51,10 +51,12 @@ def _terms(batch: Batch, hp: ADPA, of_states: Statistic) -> Terms:
     return {"sft": nll(batch.chosen), "advantage": -token_mean(y_hat[of_states], y_hat)}
 
 
+@formula("methods.adpa.loss")
 def loss(batch: Batch, hp: ADPA) -> Terms:
     return _terms(batch, hp, expected_advantage)
 
 
+@formula("methods.adpa.loss_without_reference")
 def loss_without_reference(batch: Batch, hp: ADPA) -> Terms:
     return _terms(batch, hp, expected_logprob)
 

@@ -21,7 +21,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_mean, statistic
 from methods.formulas import last_token
 
@@ -60,6 +60,7 @@ def share_clipped(at: Chunk, hp: ADPARelease) -> Tensor:
     return ((advantage < EDGE) | (advantage > 1 - EDGE)).float().mean(-1)
 
 
+@formula("methods.adpa_release.loss")
 def loss(batch: Batch, hp: ADPARelease) -> Terms:
     y_w, y_hat = batch.chosen, batch.student_rollout
     gain = seq_mean(y_hat[clipped_advantage].where(~last_token(y_hat), 0), y_hat)

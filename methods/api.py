@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
@@ -11,6 +11,18 @@ from methods.batch import Batch, Role, ScoreName, Statistic, Terms, ViewName
 Support = int | Literal["full"]
 Kind = Literal["paper", "ablation", "variant", "addition"]
 Stats = Callable[[Batch, Any], dict[str, tuple[Tensor, Tensor]]]
+Loss = TypeVar("Loss", bound=Callable[..., Terms])
+_NAMES: dict[Callable[..., Terms], str] = {}  # of losses
+
+
+def formula(name: str) -> Callable[[Loss], Loss]:
+    """Gives a loss the name that ids are made of: what it trained is found again wherever its code moves."""
+
+    def named(loss: Loss) -> Loss:
+        _NAMES[loss] = name
+        return loss
+
+    return named
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,7 @@ class Method:
 
     @property
     def formula(self) -> str:
-        """The import path of the loss: entries with one formula, one setting and one data are one
-        computation.
+        """The name of the loss, its import path where it was given none: entries with one formula, one
+        setting and one data are one computation.
         """
-        return f"{self.loss.__module__}.{self.loss.__qualname__}"
+        return _NAMES.get(self.loss, f"{self.loss.__module__}.{self.loss.__qualname__}")

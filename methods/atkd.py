@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training
+from methods.api import Method, Needs, Reads, Support, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, statistic, token_mean
 from methods.formulas import kl
 
@@ -61,6 +61,7 @@ def easy(view: View) -> Tensor:
     return view.mask & (rank < view.mask.sum(-1, keepdim=True) // 2)
 
 
+@formula("methods.atkd.loss")
 def loss(batch: Batch, hp: ATKD) -> Terms:
     y_w = batch.chosen
     is_easy, share_easy = easy(y_w), batch.means["easy"]

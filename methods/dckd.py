@@ -10,7 +10,7 @@ released code takes token means).
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, Reads, Support, Training
+from methods.api import Method, Needs, Reads, Support, Training, formula
 from methods.batch import Batch, Terms, token_mean
 from methods.formulas import nll, teacher_kl
 
@@ -25,6 +25,7 @@ class DCKD:
     support: Support = "full"
 
 
+@formula("methods.dckd.loss")
 def loss(batch: Batch, hp: DCKD) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     return {

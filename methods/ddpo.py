@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, teacher_reward
 
@@ -42,10 +42,12 @@ def _regression(batch: Batch, hp: DDPO, scale: Tensor | float) -> Terms:
     return {"ddpo": example_mean((scale * reward_margin(batch) - hp.beta * margin) ** 2, batch)}
 
 
+@formula("methods.ddpo.loss")
 def loss(batch: Batch, hp: DDPO) -> Terms:
     return _regression(batch, hp, hp.reward_scale / batch.means["squared_margin"].sqrt())
 
 
+@formula("methods.ddpo.unscaled_loss")
 def unscaled_loss(batch: Batch, hp: DDPO) -> Terms:
     return _regression(batch, hp, hp.reward_scale)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import kl, mixture
 
@@ -46,10 +46,12 @@ def _terms(batch: Batch, hp: DistiLLM, divergence: Statistic) -> Terms:
     }
 
 
+@formula("methods.distillm.loss")
 def loss(batch: Batch, hp: DistiLLM) -> Terms:
     return _terms(batch, hp, skew_kl)
 
 
+@formula("methods.distillm.reverse_loss")
 def reverse_loss(batch: Batch, hp: DistiLLM) -> Terms:
     return _terms(batch, hp, skew_reverse_kl)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic, token_mean
 from methods.formulas import logistic, nll
 
@@ -45,6 +45,7 @@ def over_teacher(view: View) -> Tensor:
     return seq_mean(view.logps("policy") - view.logps("teacher"), view)
 
 
+@formula("methods.dpkd.loss")
 def loss(batch: Batch, hp: DPKD) -> Terms:
     margin = over_teacher(batch.teacher_rollout) - over_teacher(batch.student_rollout)
     return {
@@ -61,6 +62,7 @@ def likeliest(at: Chunk, hp: TokenDPKD) -> Tensor:
     return logistic(hp.beta * (ratio.gather(-1, a_t) - ratio.gather(-1, a_s)).squeeze(-1))
 
 
+@formula("methods.dpkd.token_loss")
 def token_loss(batch: Batch, hp: TokenDPKD) -> Terms:
     y_w = batch.chosen
     return {"sft": (1 - hp.kd_ratio) * nll(y_w), "dpkd": hp.kd_ratio * token_mean(y_w[likeliest], y_w)}

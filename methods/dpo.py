@@ -9,7 +9,7 @@ Reduction: mean over the pairs of the optimizer step.
 from dataclasses import dataclass
 from math import log
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, StoredView, Terms, example_mean
 from methods.formulas import log_ratio, logistic
 
@@ -25,6 +25,7 @@ class DPO:
     dispreferred: StoredView = "rejected"
 
 
+@formula("methods.dpo.loss")
 def loss(batch: Batch, hp: DPO) -> Terms:
     margin = log_ratio(batch.view(hp.preferred)) - log_ratio(batch.view(hp.dispreferred))  # [B]
     return {"dpo": example_mean(logistic(hp.beta * margin), batch)}

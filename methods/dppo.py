@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training
+from methods.api import Method, Needs, Online, Reads, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, teacher_reward
 
@@ -48,6 +48,7 @@ def advantage(y: View, hp: DPPO, per_token: bool) -> Tensor:
     return generalised_advantage(reward, y.values("old"), y.mask, hp.discount, hp.trace)
 
 
+@formula("methods.dppo.loss")
 def loss(batch: Batch, hp: DPPO, per_token: bool = True) -> Terms:
     y = batch.policy_rollout
     a, mean = advantage(y, hp, per_token), batch.means["mean"]
@@ -63,6 +64,7 @@ def moments(batch: Batch, hp: DPPO, per_token: bool = True) -> dict[str, tuple[T
     return {"mean": (a.sum(), count), "squared": ((a**2).sum(), count)}
 
 
+@formula("methods.dppo.sequence_loss")
 def sequence_loss(batch: Batch, hp: DPPO) -> Terms:
     return loss(batch, hp, per_token=False)
 

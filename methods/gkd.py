@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training
+from methods.api import Method, Needs, Online, Reads, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import jsd, reverse_kl, teacher_kl
 
@@ -43,14 +43,17 @@ def _terms(batch: Batch, hp: GKD, divergence: Statistic) -> Terms:
     }
 
 
+@formula("methods.gkd.jsd_loss")
 def jsd_loss(batch: Batch, hp: GKD) -> Terms:
     return _terms(batch, hp, teacher_jsd)
 
 
+@formula("methods.gkd.forward_loss")
 def forward_loss(batch: Batch, hp: GKD) -> Terms:
     return _terms(batch, hp, teacher_kl)
 
 
+@formula("methods.gkd.reverse_loss")
 def reverse_loss(batch: Batch, hp: GKD) -> Terms:
     return _terms(batch, hp, reverse_kl)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
 
@@ -27,10 +27,12 @@ def _squared(margin: Tensor, batch: Batch, hp: IPO) -> Terms:
     return {"ipo": example_mean((margin - 1 / (2 * hp.beta)) ** 2, batch)}
 
 
+@formula("methods.ipo.loss")
 def loss(batch: Batch, hp: IPO) -> Terms:
     return _squared(log_ratio(batch.chosen) - log_ratio(batch.rejected), batch, hp)
 
 
+@formula("methods.ipo.mean_loss")
 def mean_loss(batch: Batch, hp: IPO) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     return _squared(log_ratio(y_w) / y_w.mask.sum(-1) - log_ratio(y_l) / y_l.mask.sum(-1), batch, hp)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
 
@@ -30,6 +30,7 @@ class KTO:
     undesirable: float = 1.0
 
 
+@formula("methods.kto.loss")
 def loss(batch: Batch, hp: KTO) -> Terms:
     z0 = batch.means["kl"].clamp(min=0)
     gain = torch.sigmoid(hp.beta * (log_ratio(batch.chosen) - z0))  # [B]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training
+from methods.api import Method, Needs, Online, Reads, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_gain, nll, reverse_kl
 
@@ -42,6 +42,7 @@ def future_gain(y: View) -> Tensor:
     return behind / left.clamp(min=1)
 
 
+@formula("methods.minillm.loss")
 def loss(batch: Batch, hp: MiniLLM) -> Terms:
     y = batch.policy_rollout
     log_w = y.logps("policy") - y.logps("old")

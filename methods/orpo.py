@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, View, example_mean
 from methods.formulas import logistic, mean_logps, nll
 
@@ -32,6 +32,7 @@ def log_odds(view: View) -> Tensor:
     return logp - torch.log(-torch.expm1(logp))
 
 
+@formula("methods.orpo.loss")
 def loss(batch: Batch, hp: ORPO) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     ratio = logistic(log_odds(y_w) - log_odds(y_l))

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.api import Group, Method, Needs, Reads, Training
+from methods.api import Group, Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_mean
 from methods.formulas import jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
 
@@ -52,17 +52,20 @@ def scores(batch: Batch, hp: PAD) -> tuple[Tensor, Tensor]:
     return hp.beta * teacher.view(-1, hp.responses), hp.beta * student.view(-1, hp.responses)
 
 
+@formula("methods.pad.loss")
 def loss(batch: Batch, hp: PAD) -> Terms:
     teacher, student = map(ranking_logprobs, scores(batch, hp))
     return {"ppd": example_mean(jsd(teacher, student), batch)}
 
 
+@formula("methods.pad.release_loss")
 def release_loss(batch: Batch, hp: PAD) -> Terms:
     teacher, student = map(ranking_logprobs, scores(batch, hp))
     m = mixture(teacher, student, 0.5)
     return {"ppd": example_mean((kl(m, teacher) + kl(m, student)) / 2, batch)}
 
 
+@formula("methods.pad.vpd_loss")
 def vpd_loss(batch: Batch, hp: PAD) -> Terms:
     teacher, student = scores(batch, hp)
     ranked = student.gather(-1, teacher.argsort(dim=-1, descending=True, stable=True))

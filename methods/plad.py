@@ -11,7 +11,7 @@ hinge on sums alone drifts.
 
 from dataclasses import dataclass
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_sum
 from methods.formulas import nll
 
@@ -24,6 +24,7 @@ class PLaD:
     sft_weight: float = 0.1
 
 
+@formula("methods.plad.loss")
 def loss(batch: Batch, hp: PLaD) -> Terms:
     y_t, y_s = batch.teacher_rollout, batch.student_rollout
     margin = seq_sum(y_t.logps("policy"), y_t) - seq_sum(y_s.logps("policy"), y_s)  # [B]

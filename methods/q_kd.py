@@ -17,7 +17,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training
+from methods.api import Method, Needs, Reads, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, example_mean, seq_mean, statistic
 from methods.formulas import nll
 
@@ -61,10 +61,12 @@ def _terms(batch: Batch, hp: QKD, of_states: Statistic) -> Terms:
     return {"sft": nll(batch.chosen), "q": hp.gamma * distilled}
 
 
+@formula("methods.q_kd.argmax_loss")
 def argmax_loss(batch: Batch, hp: QKD) -> Terms:
     return _terms(batch, hp, argmax_nll)
 
 
+@formula("methods.q_kd.softmax_loss")
 def softmax_loss(batch: Batch, hp: QKD) -> Terms:
     return _terms(batch, hp, softmax_kl)
 

@@ -8,7 +8,7 @@ Reduction: mean over the response tokens of the optimizer step.
 
 from dataclasses import dataclass
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms
 from methods.formulas import nll
 
@@ -18,6 +18,7 @@ class SeqKD:
     """No hyper-parameters beside the optimizer's."""
 
 
+@formula("methods.seqkd.loss")
 def loss(batch: Batch, hp: SeqKD) -> Terms:
     return {"seqkd": nll(batch.teacher_rollout)}
 

@@ -7,7 +7,7 @@ Reduction: mean over the response tokens of the whole optimizer step.
 
 from dataclasses import dataclass
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms
 from methods.formulas import nll
 
@@ -17,6 +17,7 @@ class SFT:
     """No hyper-parameters beside the optimizer's."""
 
 
+@formula("methods.sft.loss")
 def loss(batch: Batch, hp: SFT) -> Terms:
     return {"sft": nll(batch.chosen)}
 

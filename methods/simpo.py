@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import logistic, mean_logps
 
@@ -42,10 +42,12 @@ def gap(batch: Batch) -> Tensor:
     return mean_logps(batch.chosen) - mean_logps(batch.rejected)
 
 
+@formula("methods.simpo.loss")
 def loss(batch: Batch, hp: SimPO) -> Terms:
     return {"simpo": example_mean(logistic(hp.beta * gap(batch) - hp.margin), batch)}
 
 
+@formula("methods.simpo.release_loss")
 def release_loss(batch: Batch, hp: SimPORelease) -> Terms:
     return {"simpo": example_mean(logistic(hp.beta * (gap(batch) - hp.ratio)), batch)}
 

@@ -15,7 +15,7 @@ from math import log
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, logistic
 
@@ -38,11 +38,13 @@ def _as_labelled_and_flipped(batch: Batch, hp: SmoothedDPO) -> tuple[Tensor, Ten
     return logistic(margin), logistic(-margin)
 
 
+@formula("methods.smoothed_dpo.cdpo_loss")
 def cdpo_loss(batch: Batch, hp: SmoothedDPO) -> Terms:
     kept, flipped = _as_labelled_and_flipped(batch, hp)
     return {"cdpo": example_mean((1 - hp.eps) * kept + hp.eps * flipped, batch)}
 
 
+@formula("methods.smoothed_dpo.rdpo_loss")
 def rdpo_loss(batch: Batch, hp: SmoothedDPO) -> Terms:
     kept, flipped = _as_labelled_and_flipped(batch, hp)
     return {"rdpo": example_mean(((1 - hp.eps) * kept - hp.eps * flipped) / (1 - 2 * hp.eps), batch)}

@@ -12,7 +12,7 @@ from math import log
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_sum, statistic
 from methods.formulas import kl, log_ratio, logistic
 
@@ -31,6 +31,7 @@ def ref_kl(at: Chunk, hp: TDPO) -> Tensor:
     return kl(at.ref, at.policy)
 
 
+@formula("methods.tdpo.loss")
 def loss(batch: Batch, hp: TDPO) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     drift = seq_sum(y_l[ref_kl], y_l) - seq_sum(y_w[ref_kl], y_w).detach()  # [B]

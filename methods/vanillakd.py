@@ -9,7 +9,7 @@ published. Reduction: mean over the response tokens of the optimizer step.
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, Reads, Support, Training
+from methods.api import Method, Needs, Reads, Support, Training, formula
 from methods.batch import Batch, Terms, token_mean
 from methods.formulas import nll, teacher_kl
 
@@ -24,6 +24,7 @@ class VanillaKD:
     support: Support = "full"
 
 
+@formula("methods.vanillakd.loss")
 def loss(batch: Batch, hp: VanillaKD) -> Terms:
     y_w = batch.chosen
     return {"sft": nll(y_w), "kd": hp.alpha * token_mean(y_w[teacher_kl], y_w)}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic
 from methods.formulas import log_ratio, logistic
 
@@ -37,6 +37,7 @@ def log_weight(view: View) -> Tensor:
     return seq_mean(view.logps("policy") - view[log_expected_prob], view)
 
 
+@formula("methods.wpo.loss")
 def loss(batch: Batch, hp: WPO) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
     weight = (log_weight(y_w) + log_weight(y_l)).clamp(max=0).exp().detach()  # [B]

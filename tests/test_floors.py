@@ -198,7 +198,8 @@ FORMULAS = sorted({m.loss.__module__ for m in methods.BUILT_IN})
 
 @pytest.mark.parametrize("module", FORMULAS)
 def test_a_method_can_be_read_beside_its_paper(module: str) -> None:
-    assert len((ROOT / module.replace(".", "/")).with_suffix(".py").read_text().splitlines()) <= 90
+    lines = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text().splitlines()
+    assert sum(not line.startswith("@formula(") for line in lines) <= 90
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
