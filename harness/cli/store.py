@@ -12,11 +12,12 @@ store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: l
 
 @store_commands.command(name="ls")
 def list_(runs: Runs = Path("runs")) -> None:
-    """List every artifact: kind, name, size, age, how many others stand on it."""
+    """List every artifact: kind, name, size, age, how many others stand on it, which are of older versions."""
+    from harness.run.kinds import versions
     from harness.store import maintenance
     from harness.store.store import Store
 
-    typer.echo(maintenance.listing(Store(runs / "store")))
+    typer.echo(maintenance.listing(Store(runs / "store"), versions()))
 
 
 @store_commands.command()

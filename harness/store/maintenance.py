@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,22 +56,29 @@ def artifacts(store: Store) -> list[Artifact]:
     return found
 
 
-def listing(store: Store) -> str:
-    """A line for each artifact: kind, name, size, age, how many others stand on it, label."""
+def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
+    """A line for each artifact: kind, name, size, age, how many others stand on it, label.
+
+    `versions` are those of each kind of step that are made today: no plan uses an artifact of another one.
+    """
     known = artifacts(store)
     users: dict[str, int] = defaultdict(int)
     for one in known:
         for source in {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}:
             users[source] += 1
     rows = [("kind", "artifact", "size", "age", "used by", "label")]
-    total = 0
+    total = outdated = 0
     for one in known:
         size, age = one.size, time.time() - (one.folder / RECORD).stat().st_mtime
         total += size
         name = (one.folder.parent.name, one.folder.name, _bytes(size), _age(age))
-        rows.append((*name, str(users[one.id] or "-"), one.label))
+        version = (one.record or {}).get("version")
+        old = version is not None and version not in versions.get(one.folder.parent.name, ())
+        outdated += old
+        label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
+        rows.append((*name, str(users[one.id] or "-"), label))
     return "\n".join(
-        [*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}"]
+        [*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}; of older versions: {outdated}"]
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.suggest import nearest
-from harness.store.code_version import sources
+from harness.store.code_version import recorded_digest, sources
 from harness.store.step import ID, Step
 from harness.store.store import RECORD, Store
 
@@ -25,7 +25,7 @@ def changed_code_line(steps: Iterable[Step], store: Store) -> str:
             other.update(
                 m
                 for m, digest in sources(step.kind.run, step.settings_record).items()
-                if then.get(m, digest) != digest
+                if recorded_digest(then, m) not in (None, digest)
             )
     if not other:
         return ""

@@ -1,0 +1,30 @@
+"""Every kind of step: each is declared beside the function that does its work."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
+from harness.models.prepare import INIT, LINK, WORLD
+from harness.signals.diverse_responses import GROUP
+from harness.signals.output_head import HEAD
+from harness.signals.preference_probes import PROBES
+from harness.signals.reward_model import REWARDS
+from harness.signals.rollouts import ROLLOUTS
+from harness.signals.stored import SIGNALS
+from harness.store.step import StepKind
+from harness.train.select_checkpoint import SELECT
+from harness.train.step import OBJECTIVE, TRAIN
+
+KINDS: tuple[StepKind, ...] = (
+    *(WORLD, LINK, INIT, TEXT, DIALOGUES, PAIRS, MISMATCHED),
+    *(ROLLOUTS, GROUP, PROBES, SIGNALS, HEAD, REWARDS),
+    *(TRAIN, SELECT, OBJECTIVE),
+)
+
+
+def versions() -> Mapping[str, set[int]]:
+    """The versions of each kind that are made today: an artifact of another one is used by no plan."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for kind in KINDS:
+        found[kind.name].add(kind.version)
+    return found
