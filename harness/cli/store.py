@@ -12,7 +12,7 @@ store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: l
 
 @store_commands.command(name="ls")
 def list_(runs: Runs = Path("runs")) -> None:
-    """List every artifact: kind, name, size, age, how many others stand on it, which are of older versions."""
+    """List every artifact: kind, name, size, age, how many others stand on it, whether a plan can use it."""
     from harness.run.kinds import versions
     from harness.store import maintenance
     from harness.store.store import Store

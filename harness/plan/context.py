@@ -15,12 +15,12 @@ from harness.data.prepare import Rows
 from harness.evaluate import benchmark_files
 from harness.executors.options import Machine
 from harness.models import loading
-from harness.models.prepare import LINK, WORLD, LinkSettings
+from harness.models.prepare import LINK, WORLD
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.schema import Data, Suite
-from harness.train.loop import OnlineSettings, TrainInputs, TrainSettings
+from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
 from harness.train.step import OBJECTIVE, TRAIN
 from methods.api import Method, Training
 
@@ -55,7 +55,7 @@ class Setting:
             return Part(self.world(), inside) if inside else self.world()
         known = loading.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.how, "path": path}
-        step = LINK.step(label, LinkSettings(kind, known), NoInputs(), context, name=kind)
+        step = LINK.step(label, LINK.settings(kind, known), NoInputs(), context, name=kind)
         return step if kind == "model" else Part(step, "files")
 
     def _content(self, path: str) -> str:

@@ -15,16 +15,8 @@ from harness.data.prepare import (
     MISMATCHED,
     PAIRS,
     TEXT,
-    DialogueInputs,
-    DialogueSettings,
-    MismatchedInputs,
-    MismatchedSettings,
-    PairInputs,
-    PairSettings,
-    TextInputs,
-    TextSettings,
 )
-from harness.models.prepare import INIT, InitInputs, InitSettings
+from harness.models.prepare import INIT
 from harness.plan import signal_steps
 from harness.plan.context import Setting
 from harness.signals.stored import SignalSettings
@@ -32,7 +24,7 @@ from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured
 from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair
 from harness.suite.training import TrainingSpec
-from harness.train.loop import TrainInputs
+from harness.train.examples import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
@@ -63,12 +55,12 @@ class Lineage:
 
     def _pretrained(self, who: str, size: Architecture, spec: TrainingSpec) -> Step:
         suite, tokenizer = self.setting.suite, Part(self.setting.world(), "tokenizer")
-        settings = InitSettings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
-        start = INIT.step(f"init {who}", settings, InitInputs(tokenizer), name=who)
+        settings = INIT.settings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
+        start = INIT.step(f"init {who}", settings, INIT.inputs(tokenizer), name=who)
         text = TEXT.step(
             "pretraining text",
-            TextSettings("pretrain.jsonl"),
-            TextInputs[Source](self.setting.world(), tokenizer),
+            TEXT.settings("pretrain.jsonl"),
+            TEXT.inputs(self.setting.world(), tokenizer),
             name="pretrain",
         )
         return self._stage(f"pretrain {who}", spec, start, text)
@@ -88,8 +80,10 @@ class Lineage:
     def _dialogues(self, source: ChatData) -> Step:
         suite = self.setting.suite
         rows, world, context = self.setting.rows(source)
-        settings = DialogueSettings(rows, source.pack, source.loss_on, suite.max_length, suite.chat_template)
-        inputs = DialogueInputs[Source](self.base("student"), world)
+        settings = DIALOGUES.settings(
+            rows, source.pack, source.loss_on, suite.max_length, suite.chat_template
+        )
+        inputs = DIALOGUES.inputs(self.base("student"), world)
         return DIALOGUES.step("SFT dialogues", settings, inputs, context, name="sft")
 
     @cached_property
@@ -118,8 +112,8 @@ class Lineage:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
         suite = self.setting.suite
         rows, world, context = self.setting.rows(source)
-        settings = PairSettings(rows, suite.max_length, suite.chat_template)
-        inputs = PairInputs[Source](self.base("student"), self.base("teacher"), world)
+        settings = PAIRS.settings(rows, suite.max_length, suite.chat_template)
+        inputs = PAIRS.inputs(self.base("student"), self.base("teacher"), world)
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}
         return PAIRS.step(f"{name} pairs", settings, inputs, context, name=name)
 
@@ -189,8 +183,8 @@ class Lineage:
             case "chosen" | "rejected":
                 return Part(pairs, view)
             case "mismatched":
-                settings = MismatchedSettings(suite.max_length)
-                return MISMATCHED.step(f"mismatched {pairs.label}", settings, MismatchedInputs(pairs))
+                settings = MISMATCHED.settings(suite.max_length)
+                return MISMATCHED.step(f"mismatched {pairs.label}", settings, MISMATCHED.inputs(pairs))
             case "teacher_rollout":
                 return signal_steps.rollouts(setting, self.teacher, chosen, drop=True, sampling=sampling)
             case "student_rollout":

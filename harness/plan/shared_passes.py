@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.plan.signal_steps import SignalStep, head
-from harness.signals.stored import SIGNALS, SignalSettings
+from harness.signals.stored import SIGNALS
 from harness.store.step import Step
 
 Pass = tuple[str, str, str]  # ids of model and sequences, dtype
@@ -62,7 +62,7 @@ def _hidden(signals: SignalStep) -> SignalStep:
     """The step of the hidden states of the same pass."""
     label = f"hidden{signals.label.removeprefix(signals.settings.form)}"
     inputs = replace(signals.inputs, ids=None)
-    return SIGNALS.step(label, SignalSettings("hidden", signals.settings.dtype), inputs, signals.context)
+    return SIGNALS.step(label, SIGNALS.settings("hidden", signals.settings.dtype), inputs, signals.context)
 
 
 def _derivation(signals: SignalStep, source: SignalStep) -> dict[str, Step]:

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from benchmarks.api import Sampling
 from harness.plan.context import Setting, TrainStep
-from harness.signals.diverse_responses import GROUP, GroupInputs, GroupSettings
-from harness.signals.output_head import HEAD, HeadInputs, HeadSettings
-from harness.signals.preference_probes import PROBES, ProbeInputs, ProbeSettings
-from harness.signals.reward_model import REWARDS, RewardInputs, RewardSettings
+from harness.signals.diverse_responses import GROUP
+from harness.signals.output_head import HEAD
+from harness.signals.preference_probes import PROBES
+from harness.signals.reward_model import REWARDS
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
 from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store.step import Part, Source, Step
-from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
+from harness.train.select_checkpoint import SELECT
 from methods.api import Group, Training
 
 SignalStep = Step[SignalSettings, SignalInputs[Source]]
@@ -28,9 +28,9 @@ def rollouts(
 ) -> Step[RolloutSettings, RolloutInputs[Source]]:
     """Responses of a model to each prompt of a set of sequences."""
     suite = setting.suite
-    settings = RolloutSettings(sampling, samples, drop, suite.chat_template, suite.world_seed)
+    settings = ROLLOUTS.settings(sampling, samples, drop, suite.chat_template, suite.world_seed)
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
-    inputs = RolloutInputs[Source](model, prompts)
+    inputs = ROLLOUTS.inputs(model, prompts)
     return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.how, name=name)
 
 
@@ -38,17 +38,17 @@ def diverse_responses(setting: Setting, start: Step, prompts: Part, group: Group
     """The most different of several responses of the model that a stage starts from."""
     sampling = Sampling(group.temperature, group.top_p, setting.suite.generation.max_tokens)
     sampled = rollouts(setting, start, prompts, drop=False, sampling=sampling, samples=group.samples)
-    return GROUP.step(f"group of {start.label}", GroupSettings(group.keep), GroupInputs(sampled))
+    return GROUP.step(f"group of {start.label}", GROUP.settings(group.keep), GROUP.inputs(sampled))
 
 
 def preference_probes(setting: Setting, teacher: Step, group: Step, pairs: Step) -> Step:
     """Which of a prompt's responses the teacher would choose."""
     suite, probe = setting.suite, setting.suite.probe
-    settings = ProbeSettings(
+    settings = PROBES.settings(
         probe.question, probe.options, probe.max_tokens, suite.chat_template, suite.teacher_dtype
     )
     label = f"probes of {teacher.label} on {group.label}"
-    return PROBES.step(label, settings, ProbeInputs(teacher, group, pairs), setting.how)
+    return PROBES.step(label, settings, PROBES.inputs(teacher, group, pairs), setting.how)
 
 
 def signals(
@@ -60,13 +60,13 @@ def signals(
     ids: Step | None = None,
 ) -> SignalStep:
     """What a frozen model says of a set of sequences, which `name` names."""
-    inputs = SignalInputs[Source](model, sequences, ids)
+    inputs = SIGNALS.inputs(model, sequences, ids)
     return SIGNALS.step(f"{settings.form} of {model.label} on {name}", settings, inputs, setting.how)
 
 
 def head(model: Step, dtype: str) -> Step:
     """The output head of a model, kept by itself."""
-    return HEAD.step(f"head of {model.label}", HeadSettings(dtype), HeadInputs(model), name=model.label)
+    return HEAD.step(f"head of {model.label}", HEAD.settings(dtype), HEAD.inputs(model), name=model.label)
 
 
 def rewards(
@@ -79,8 +79,8 @@ def rewards(
     dtype: str = "float32",
 ) -> Step:
     """What a reward model says of responses to the prompts of some pairs."""
-    inputs = RewardInputs[Source](setting.folder(model, "model"), responses, pairs, tokenizer)
-    return REWARDS.step(f"rewards of {name}", RewardSettings(dtype), inputs, setting.how, name=name)
+    inputs = REWARDS.inputs(setting.folder(model, "model"), responses, pairs, tokenizer)
+    return REWARDS.step(f"rewards of {name}", REWARDS.settings(dtype), inputs, setting.how, name=name)
 
 
 def selected(setting: Setting, trained: TrainStep, training: Training, pairs: Step, tokenizer: Step) -> Step:
@@ -98,5 +98,5 @@ def selected(setting: Setting, trained: TrainStep, training: Training, pairs: St
     for n in range(1, count + 1):
         answers = rollouts(setting, Part(kept, f"checkpoints/{n}"), prompts, drop=False, sampling=greedy)
         scored[str(n)] = rewards(setting, spec.model, answers, answers.label, pairs, tokenizer, spec.dtype)
-    inputs = SelectInputs[Source](kept, scored)
-    return SELECT.step(f"selected {trained.label}", SelectSettings(spec.by), inputs, name=trained.label)
+    inputs = SELECT.inputs(kept, scored)
+    return SELECT.step(f"selected {trained.label}", SELECT.settings(spec.by), inputs, name=trained.label)

@@ -221,22 +221,6 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def read_rewards(folder: Path) -> dict[int, float | None]:
-    """Row -> reward of a folder's answers, one to each row; None where it could not be had."""
-    rows = _lines(folder / "rewards.jsonl")
-    found = {row["row"]: row["reward"] for row in rows}
-    if len(found) < len(rows):
-        raise ValueError(f"{folder}: {len(rows)} answers to {len(found)} rows; one to each is compared")
-    return found
-
-
-def won(ours: float | None, theirs: float | None) -> float | None:
-    """1.0 where a reward is above the reference's, 0.5 where equal, else 0.0; None where one of them is."""
-    if ours is None or theirs is None:
-        return None
-    return float(ours > theirs) + 0.5 * float(ours == theirs)
-
-
 def _cost(step: Step[RewardSettings, RewardInputs[Source]], sizes: Sizes) -> Cost:
     """A pass over prompts and responses, without an output head."""
     model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.rollouts)

@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.common.files import sha256
 
-
 # Modules of steps' functions by what records from before a move call them.
 FORMER = {
     "harness.data.prepare": "harness.prepare",

@@ -77,9 +77,8 @@ def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
         outdated += old
         label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
         rows.append((*name, str(users[one.id] or "-"), label))
-    return "\n".join(
-        [*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; unfinished: {len(_undone(store))}; of older versions: {outdated}"]
-    )
+    undone = f"unfinished: {len(_undone(store))}; of older versions: {outdated}"
+    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; {undone}"])
 
 
 def damaged(store: Store) -> Iterator[str]:

@@ -31,7 +31,8 @@ from harness.common import shutdown
 from harness.common.files import fsync
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.signals.live import Frozen, Live
-from harness.train.loop import Loop, TrainWork
+from harness.train.examples import TrainWork
+from harness.train.loop import Loop
 
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
 METRICS = "metrics.jsonl"

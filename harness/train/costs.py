@@ -13,7 +13,8 @@ from harness.signals.diverse_responses import GROUP
 from harness.signals.rollouts import LONGEST
 from harness.store.step import Sizes, Source, Step
 from harness.suite.method_file import method_of
-from harness.train.loop import PROBE, TrainInputs, TrainSettings
+from harness.train.examples import TrainInputs, TrainSettings
+from harness.train.loop import PROBE
 from methods.api import Method, Needs, Online
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]

@@ -25,7 +25,7 @@ from typing import Any
 
 from harness.common import shutdown, supervisor
 from harness.store.step_record import named, serialised
-from harness.train.loop import TrainWork
+from harness.train.examples import TrainWork
 
 KEEPER = Path(supervisor.__file__)
 ROOT = Path(__file__).parents[2]

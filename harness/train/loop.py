@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -20,68 +20,18 @@ from harness.models import memory, prefix_sharing
 from harness.models.loading import head_of, load
 from harness.models.policy import Policy, Scored
 from harness.signals.live import Frozen, Live
-from harness.store.step import Ref, Work
-from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
 from harness.train import examples as data
 from harness.train.accelerate_setup import accelerator_of, prepare, prepared
-from harness.train.examples import Examples
+from harness.train.examples import Examples, TrainWork
 from harness.train.online import Sampler
-from methods.api import Method, Online, Stats, Training
+from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
 PROBE = 32  # examples on which the terms are compared before and after
 SCAN = 256  # examples of which set_stats are taken at once
 
 Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count
-
-
-@dataclass(frozen=True)
-class OnlineSettings:
-    """How the policy answers while it trains."""
-
-    max_tokens: int
-    template: str | None
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What decides the numbers of a method's loss and of its training, beside the inputs.
-
-    file: the hash of a method's own file; training: None where only the loss is measured; round: of several,
-    from 0; checkpoints: models that are kept on the way.
-    """
-
-    formula: str
-    hp: Mapping[str, Any]
-    seed: int
-    precision: Literal["no", "bf16", "fp16"]
-    online: OnlineSettings | None = field(metadata=FLATTENED)
-    teacher_dtype: str | None = optional()
-    file: str | None = optional()
-    training: Training | None = optional()
-    compile: bool = optional(False)
-    fused: bool = optional(False)
-    round: int = optional(0)
-    checkpoints: int = optional(0)
-
-
-@dataclass(frozen=True)
-class TrainInputs(Generic[Ref]):
-    """start: the model that is trained; views, by name, with scores and signals of frozen models, by view and
-    role; heads of these models, or the models themselves (live), by role; after: what a finished stage made.
-    """
-
-    start: Ref
-    views: Mapping[str, Ref] = several("view")
-    scores: Mapping[tuple[str, str], Ref] = several("scores", 2)
-    signals: Mapping[tuple[str, str], Ref] = several("signal", 2)
-    heads: Mapping[str, Ref] = several("head")
-    live: Mapping[str, Ref] = several("live")
-    after: Ref | None = None
-
-
-TrainWork = Work[TrainSettings, TrainInputs[Path]]
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.costs import objective_cost, train_cost
-from harness.train.examples import Examples, orders
-from harness.train.loop import PROBE, Loop, TrainInputs, TrainSettings, TrainWork, set_up, teacher_flops
+from harness.train.examples import Examples, TrainInputs, TrainSettings, TrainWork, orders
+from harness.train.loop import PROBE, Loop, set_up, teacher_flops
 from methods.api import Method, Training
 
 LOG_EVERY = 10  # optimizer steps
