@@ -180,7 +180,7 @@ def device_named(name: str) -> Device:
     return Device(name, **{key: float(value) for key, value in known[name].items()})
 
 
-def here() -> str:
+def this_device() -> str:
     """The name of this machine's device in the table: "cpu" without a GPU, "h200" for a GPU that has none."""
     import torch
 

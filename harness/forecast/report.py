@@ -45,7 +45,7 @@ def total(found: Forecast, steps: Iterable[Step]) -> Total:
     )
 
 
-def shown(found: Forecast, store: Store, devices: int) -> Iterator[str]:
+def plan_lines(found: Forecast, store: Store, devices: int) -> Iterator[str]:
     """The lines of a plan."""
     device, plan = found.device, found.plan
     yield f"{plan.suite.name} on {devices} x {device.name} ({size(device.memory)} each), an estimate:"
@@ -205,7 +205,7 @@ def written(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
 
 
-def checked(found: Forecast, store: Store) -> Iterator[str]:
+def record_lines(found: Forecast, store: Store) -> Iterator[str]:
     """A line for each kind with finished steps, and one for all."""
     done = {s.id: m for s in found.plan.steps if (m := measured(s, store)) is not None}
     rows = [CHECK_HEAD]

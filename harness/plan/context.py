@@ -28,7 +28,7 @@ TrainStep = Step[TrainSettings, TrainInputs[Source]]
 
 
 @dataclass(frozen=True)
-class Setting:
+class PlanContext:
     """What every step of a plan may look up."""
 
     suite: Suite

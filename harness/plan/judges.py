@@ -6,7 +6,7 @@ from benchmarks.judge_check.declaration import DATA_SET as GOLD
 from harness.evaluate import benchmark_files
 from harness.evaluate.judge_check import KIND
 from harness.models import loading
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.store.step import Part, Step, StepKind
 from harness.suite.benchmarks import ExternalModel, Judge
 from harness.suite.schema import RULE
@@ -22,7 +22,7 @@ class Asked(NamedTuple):
     context: dict[str, Any]
 
 
-def of(setting: Setting, name: str) -> Asked:
+def of(setting: PlanContext, name: str) -> Asked:
     """The judge of that name. Where it is asked is context; who it is, its seed and guard are identity."""
     if name == RULE and name not in setting.suite.judges:
         return Asked({"kind": RULE}, {"judge": setting.world()}, {})
@@ -48,7 +48,7 @@ def endpoint(spec: Judge | ExternalModel) -> dict[str, Any]:
 
 
 def step_of(
-    setting: Setting, judge: str, prompt: str, data: str | None, repeats: int, limit: int | None
+    setting: PlanContext, judge: str, prompt: str, data: str | None, repeats: int, limit: int | None
 ) -> Step:
     """The step that checks a judge of the suite with a benchmark's prompt."""
     who = of(setting, judge)

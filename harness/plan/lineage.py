@@ -18,7 +18,7 @@ from harness.data.prepare import (
 )
 from harness.models.prepare import INIT
 from harness.plan import signal_steps
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.signals.stored import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured
@@ -36,7 +36,7 @@ TEACHER, STUDENT = "Teacher", "Student"
 class Lineage:
     """The models of one pair on one data set, and what they say and are asked."""
 
-    setting: Setting
+    setting: PlanContext
     pair: str
     dataset: str
     models: ModelPair

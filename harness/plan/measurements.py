@@ -11,7 +11,7 @@ from harness.common.suggest import nearest
 from harness.evaluate import benchmark_files
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan import judges, signal_steps
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.signals.stored import SignalSettings
 from harness.store.step import Part, Source, Step, StepKind
@@ -38,7 +38,7 @@ class Cell:
     method: str
     seed: int
     source: Step | ExternalModel
-    setting: Setting
+    setting: PlanContext
     lineage: Lineage | None
     rows: frozenset[str] = frozenset()
     done: Callable[[Step], bool] = lambda step: False
@@ -240,7 +240,7 @@ class Cell:
         return setting.objective(self.model.label, method, hp, self.seed, inputs)
 
 
-def outside(setting: Setting, name: str) -> Step | ExternalModel:
+def outside(setting: PlanContext, name: str) -> Step | ExternalModel:
     """What answers for a row of the suite's `models`: a checkpoint as a step, or what needs none."""
     spec = setting.suite.models[name]
     if spec.path is None:

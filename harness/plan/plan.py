@@ -13,7 +13,7 @@ from itertools import product
 
 import methods
 from harness.executors.options import Machine
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
@@ -46,7 +46,7 @@ def plan(
     """All steps and rows of a suite. `done` says what the store holds: a reference run that is not among the
     rows is used where its answers are there.
     """
-    setting = Setting(suite, registry, machine, method_file)
+    setting = PlanContext(suite, registry, machine, method_file)
     names = chosen_methods(suite, only, registry)
     for name in names:
         configured(suite, registry[name])

@@ -32,7 +32,7 @@ def own_stages(cell: Cell) -> list[Step]:
     return [step for i, step in stands_on.items() if i not in shared_by_all]
 
 
-def of_row(cell: Cell) -> dict[Pass, Step]:
+def teacher_passes(cell: Cell) -> dict[Pass, Step]:
     """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
     teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
     own = [s for s in own_stages(cell) if s.kind == SIGNALS]
@@ -50,11 +50,11 @@ class Passes(NamedTuple):
 
 def passes(cells: Iterable[Cell]) -> Passes:
     """How many passes the rows need, one by one and together; every seed is a row."""
-    found = [of_row(cell) for cell in cells if cell.lineage]
+    found = [teacher_passes(cell) for cell in cells if cell.lineage]
     return Passes(sum(map(len, found)), len(set().union(*found)))
 
 
-def told(cells: Iterable[Cell]) -> str:
+def passes_line(cells: Iterable[Cell]) -> str:
     """One line on how often teachers run over the training sets; "" where none does."""
     found = passes(cells)
     return f"teacher passes: {found.needed} needed by the rows alone, {found.run} run" if found.run else ""

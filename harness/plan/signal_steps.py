@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 
 from benchmarks.api import Sampling
-from harness.plan.context import Setting, TrainStep
+from harness.plan.context import PlanContext, TrainStep
 from harness.signals.diverse_responses import GROUP
 from harness.signals.output_head import HEAD
 from harness.signals.preference_probes import PROBES
@@ -24,7 +24,7 @@ SignalStep = Step[SignalSettings, SignalInputs[Source]]
 
 
 def rollouts(
-    setting: Setting, model: Source, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
+    setting: PlanContext, model: Source, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
 ) -> Step[RolloutSettings, RolloutInputs[Source]]:
     """Responses of a model to each prompt of a set of sequences."""
     suite = setting.suite
@@ -34,14 +34,14 @@ def rollouts(
     return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.how, name=name)
 
 
-def diverse_responses(setting: Setting, start: Step, prompts: Part, group: Group) -> Step:
+def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group) -> Step:
     """The most different of several responses of the model that a stage starts from."""
     sampling = Sampling(group.temperature, group.top_p, setting.suite.generation.max_tokens)
     sampled = rollouts(setting, start, prompts, drop=False, sampling=sampling, samples=group.samples)
     return GROUP.step(f"group of {start.label}", GROUP.settings(group.keep), GROUP.inputs(sampled))
 
 
-def preference_probes(setting: Setting, teacher: Step, group: Step, pairs: Step) -> Step:
+def preference_probes(setting: PlanContext, teacher: Step, group: Step, pairs: Step) -> Step:
     """Which of a prompt's responses the teacher would choose."""
     suite, probe = setting.suite, setting.suite.probe
     settings = PROBES.settings(
@@ -52,7 +52,7 @@ def preference_probes(setting: Setting, teacher: Step, group: Step, pairs: Step)
 
 
 def signals(
-    setting: Setting,
+    setting: PlanContext,
     model: Step,
     name: str,
     sequences: Source,
@@ -70,7 +70,7 @@ def head(model: Step, dtype: str) -> Step:
 
 
 def rewards(
-    setting: Setting,
+    setting: PlanContext,
     model: str,
     responses: Source,
     name: str,
@@ -83,7 +83,9 @@ def rewards(
     return REWARDS.step(f"rewards of {name}", REWARDS.settings(dtype), inputs, setting.how, name=name)
 
 
-def selected(setting: Setting, trained: TrainStep, training: Training, pairs: Step, tokenizer: Step) -> Step:
+def selected(
+    setting: PlanContext, trained: TrainStep, training: Training, pairs: Step, tokenizer: Step
+) -> Step:
     """The checkpoint of a last stage that the suite's selection keeps, by answers to held-out prompts."""
     spec = setting.suite.selection
     assert spec, "a suite that selects"

@@ -4,7 +4,7 @@ from typing import Any
 
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
-from harness.plan.row_steps import of_row, own_stages
+from harness.plan.row_steps import own_stages, teacher_passes
 from harness.results.records import folder_of
 from harness.store.step import Step
 from harness.store.store import Store
@@ -18,7 +18,7 @@ def costs(plan: Plan, store: Store) -> list[Cost]:
 
 def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
     lineage = cell.trained
-    own, passes = own_stages(cell), of_row(cell)
+    own, passes = own_stages(cell), teacher_passes(cell)
     teachers = {lineage.teacher.id, lineage.teacher_ref.id}
     by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
     of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind.name != "signals")]

@@ -6,13 +6,13 @@ from typing import Any
 
 from harness.evaluate.judge_check import KIND
 from harness.plan import judges
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.store.store import Store
 from harness.suite.schema import Suite
 from reports.records.rows import JudgeCheck
 
 
-def found(suite: Suite, setting: Setting, store: Store) -> list[JudgeCheck]:
+def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[JudgeCheck]:
     """What the store knows of the suite's judges, the latest word of each prompt being that on most pairs."""
     rows = []
     for name in suite.judges:

@@ -38,7 +38,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         judging=collect_judging.judging(plan, store, prices),
         paid=collect_costs.costs(plan, store),
         trained=collect_training.training(plan, store),
-        checks=judge_checks.found(plan.suite, plan.cells[0].setting, store),
+        checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
     )
     stamp, sources = out / STAMP, _sources()
     known = json.loads(stamp.read_text()) if stamp.is_file() else {}

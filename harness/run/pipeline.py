@@ -28,7 +28,7 @@ from harness.executors.options import (
 from harness.plan import judges as harness_plan_judges
 from harness.plan import plan as planning
 from harness.plan import row_steps
-from harness.plan.context import Setting
+from harness.plan.context import PlanContext
 from harness.plan.plan import Plan
 from harness.results import judge_checks
 from harness.results import write as tables
@@ -116,7 +116,7 @@ def run(
     plan = make_plan(loaded, only, store, where, method_file)
     missing = [s for s in plan.steps if store.find(s) is None]
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
-    for told in (row_steps.told(plan.cells), provenance.changed_code_line(plan.steps, store)):
+    for told in (row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)):
         if told:
             typer.echo(told)
     out = runs / plan.suite.name
@@ -154,7 +154,7 @@ def check_judge(
     if prompt not in prompts:
         raise ValueError(f"--prompt {prompt}: {nearest(prompt, prompts)}")
     store, table = Store(runs / "store"), prices.load(spending.prices)
-    setting = Setting(loaded, {}, machine(runs))
+    setting = PlanContext(loaded, {}, machine(runs))
     (judge,) = loaded.judges
     step = harness_plan_judges.step_of(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])
@@ -164,7 +164,7 @@ def check_judge(
         preflight.check(missing)
         with show_progress(steps, store) as watcher:
             scheduler.run(steps, store, watcher)
-    for part in judge_tables(judge_checks.found(loaded, setting, store)):
+    for part in judge_tables(judge_checks.judge_checks(loaded, setting, store)):
         typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
 
@@ -173,11 +173,11 @@ def print_plan(
     plan: Plan, store: Store, where: Machine, ahead: ForecastOptions, table: prices.Prices
 ) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
-    from harness.forecast.forecast import here
-    from harness.forecast.report import checked, shown
+    from harness.forecast.forecast import this_device
+    from harness.forecast.report import plan_lines, record_lines
 
-    found = forecast_of(plan, store, where, ahead.device or here(), table)
-    for line in checked(found, store) if ahead.check else shown(found, store, ahead.devices):
+    found = forecast_of(plan, store, where, ahead.device or this_device(), table)
+    for line in record_lines(found, store) if ahead.check else plan_lines(found, store, ahead.devices):
         typer.echo(line)
 
 

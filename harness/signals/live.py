@@ -18,7 +18,7 @@ from harness.signals.stored import arrays_of
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK
 
 
-class Told(Protocol):
+class SignalSource(Protocol):
     """What one frozen model says of the sequences of a view, asked for by sequence."""
 
     def logps(self, batch: list[int]) -> Tensor:
@@ -27,7 +27,7 @@ class Told(Protocol):
     def distributions(self, batch: list[int], device: torch.device, ids: Tensor | None) -> Signal:
         """The distributions at the response tokens of some sequences; a live top-k stands at `ids`."""
 
-    def ahead(self, batch: list[int]) -> None:
+    def prefetch(self, batch: list[int]) -> None:
         """What of some sequences will be asked for soon."""
 
 
@@ -57,7 +57,7 @@ class Live:
         self.frozen, self.sequences, self.k = frozen, sequences, k
         self._logps: dict[int, Tensor] = {}
 
-    def over(self, sequences: Sequences) -> "Live":
+    def on_sequences(self, sequences: Sequences) -> "Live":
         """The same model on other sequences."""
         return Live(self.frozen, sequences, self.k)
 
@@ -76,7 +76,7 @@ class Live:
         found = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
         return TopK(found["ids"].long(), found["top"], found["rest"])
 
-    def ahead(self, batch: list[int]) -> None:
+    def prefetch(self, batch: list[int]) -> None:
         """Nothing of it lies on a disk."""
 
     @torch.no_grad()

@@ -252,11 +252,11 @@ class Signals:
         stored, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
         return TopK(stored.long(), top, rest)
 
-    def ahead(self, batch: list[int]) -> None:
+    def prefetch(self, batch: list[int]) -> None:
         """What of some sequences will be asked for soon."""
         for span in self._spans(batch):
             for array in self.arrays.values():
-                array.ahead(*span)
+                array.prefetch(*span)
 
     def _spans(self, batch: list[int]) -> list[tuple[int, int]]:
         return [_span(self.sequences, i) for i in batch]

@@ -63,7 +63,7 @@ class ArrayFile:
         flat = np.frombuffer(raw, self.dtype)
         return flat.reshape(-1, self.width) if self.width else flat
 
-    def ahead(self, a: int, b: int) -> None:
+    def prefetch(self, a: int, b: int) -> None:
         """Have rows a to b read from the disk while the caller goes on, where the system can."""
         if hasattr(os, "posix_fadvise"):
             at, size = a * self.row_bytes, (b - a) * self.row_bytes

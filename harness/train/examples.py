@@ -19,7 +19,7 @@ from harness.models import prefix_sharing
 from harness.models.loading import load_head
 from harness.models.policy import Inputs, Scored, pad, spread
 from harness.models.prefix_sharing import Rows
-from harness.signals.live import Frozen, Kept, Live, Told
+from harness.signals.live import Frozen, Kept, Live, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFile
 from harness.store.step import Ref, Work
@@ -83,7 +83,7 @@ class Examples:
     needs: Needs
     views: Mapping[ViewName, Sequences]
     at: Mapping[ViewName, Ints]  # view -> indices of each example's sequences, [n, 1], of a group [n, g]
-    signals: Mapping[tuple[ViewName, Role], Told]
+    signals: Mapping[tuple[ViewName, Role], SignalSource]
     device: torch.device
     scores: Mapping[tuple[ViewName, ScoreName], NDArray[np.generic]] = field(default_factory=dict)
     kept: Kept | None = None  # of the view policy_rollout
@@ -136,7 +136,7 @@ class Examples:
         """The same steps; while one is computed, the signals of the next are on their way from the disk."""
         for step, after in pairwise(chain(steps, [[]])):
             for (name, _), source in self.signals.items():
-                source.ahead(self._sequences(name, after))
+                source.prefetch(self._sequences(name, after))
             yield step
 
     def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
@@ -250,7 +250,7 @@ def load(
         )
     heads = {role: load_head(folder, device) for role, folder in inputs.heads.items()}
     k = 0 if needs.support == "full" else needs.support
-    signals: dict[tuple[ViewName, Role], Told] = {}
+    signals: dict[tuple[ViewName, Role], SignalSource] = {}
     for name, reads in needs.views.items():
         for role in sorted(reads.signal_roles()):
             stored = inputs.signals.get((name, role))

@@ -34,7 +34,7 @@ SECONDS_TO_SAVE = 120  # for a last checkpoint, where SIGTERM reaches the keeper
 RESULT, STOP, SPEC, LOG = "result.json", "stop", "spec.json", "log"
 
 
-def wanted(context: Mapping[str, Any]) -> bool:
+def needs_launcher(context: Mapping[str, Any]) -> bool:
     """Whether a training is to have processes of its own; never in one of them."""
     several = context.get("processes", 1) > 1 or bool(context.get("accelerate_config"))
     return several and "RANK" not in os.environ

@@ -57,7 +57,7 @@ class Loop:
         most = max(map(len, shares))
         return [[*share, *([] for _ in range(most - len(share)))] for share in shares]
 
-    def parts(self, step: Sequence[int]) -> list[list[int]]:
+    def micro_batches(self, step: Sequence[int]) -> list[list[int]]:
         """This process's micro-batches of an optimizer step."""
         return self.shares(step)[self.accelerator.process_index]
 
@@ -77,7 +77,9 @@ class Loop:
         """Sums over counts, over all micro-batches and processes of a step."""
         if stats is None:
             return {}
-        return self._reduced([(part, stats(self.score(part, step), self.hp)) for part in self.parts(step)])
+        return self._reduced(
+            [(part, stats(self.score(part, step), self.hp)) for part in self.micro_batches(step)]
+        )
 
     def _reduced(self, told: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
         """Sums over counts of micro-batches, of which empty ones count nothing."""
@@ -102,7 +104,7 @@ class Loop:
     def gradient(self, step: Sequence[int]) -> dict[str, float]:
         """Accumulate the gradient of one optimizer step; returns its terms over all processes."""
         total: dict[str, Tensor] = {}
-        parts, means = self.parts(step), self._means(step)
+        parts, means = self.micro_batches(step), self._means(step)
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
             with nullcontext() if last else self.accelerator.no_sync(self.policy):
@@ -121,7 +123,7 @@ class Loop:
     def terms(self, step: Sequence[int]) -> dict[str, float]:
         """The terms of some examples, taken as one optimizer step."""
         means = self._means(step)
-        found = [self.loss(part, step, means) for part in self.parts(step)]
+        found = [self.loss(part, step, means) for part in self.micro_batches(step)]
         return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in found]).sum())) for n in found[0]}
 
     def measure(self, picked: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:

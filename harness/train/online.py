@@ -90,7 +90,7 @@ class Sampler:
                 for name, at in examples.at.items()
             },
             signals={
-                (name, role): told.over(drawn) if name == VIEW and isinstance(told, Live) else told
+                (name, role): told.on_sequences(drawn) if name == VIEW and isinstance(told, Live) else told
                 for (name, role), told in examples.signals.items()
             },
         )

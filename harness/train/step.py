@@ -42,7 +42,7 @@ def run(work: TrainWork) -> dict[str, Any]:
     """The step: train the model of input `start`, and write it as a Hugging Face folder with metrics
     beside.
     """
-    if launcher.wanted(work.context):
+    if launcher.needs_launcher(work.context):
         return launcher.run(work)
     settings, start = work.settings, work.inputs.start
     training = settings.training

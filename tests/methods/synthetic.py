@@ -18,7 +18,7 @@ import methods
 from harness.data import token_sequences
 from harness.models.loading import Model, body
 from harness.models.policy import Policy
-from harness.signals.live import Kept, Told
+from harness.signals.live import Kept, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFileWriter
 from harness.train.examples import Examples
@@ -166,7 +166,7 @@ def written(data: World, folder: Path, needs: Needs) -> Examples:
     sequences of every view in an order of its own. The policy's rollouts are a buffer that is drawn already.
     """
     views, at_all, scores, kept = {}, {}, {}, None
-    signals: dict[tuple[ViewName, Role], Told] = {}
+    signals: dict[tuple[ViewName, Role], SignalSource] = {}
     for turn, (view, reads) in enumerate(needs.views.items()):
         examples = [*EVERYTHING[3 * turn + 2 :], *EVERYTHING[: 3 * turn + 2]]
         copies, per = (GROUP, needs.group.keep) if view == "group" and needs.group else (1, 1)

@@ -65,7 +65,7 @@ def test_rows_asked_for_ahead_come_into_memory_without_being_read(tmp_path: Path
     if (before := in_memory(tmp_path / "x.bin")) > 100:
         pytest.skip("this file system does not let go of a file")
 
-    found.ahead(1024, 2048)
+    found.prefetch(1024, 2048)
 
     until = time.monotonic() + 10
     while in_memory(tmp_path / "x.bin") < before + 256 and time.monotonic() < until:

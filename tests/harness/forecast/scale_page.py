@@ -17,7 +17,7 @@ from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast.forecast import Forecast, device_named, forecast
-from harness.forecast.report import checked, power, size, time, total
+from harness.forecast.report import power, size, time, total
 from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.store.step import Step
@@ -114,7 +114,7 @@ def measured(runs: Path) -> Iterator[str]:
     plan = pipeline.make_plan(suites.load("pocket"), [], store, where, None)
     sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
     yield "```"
-    yield from list(checked(forecast(plan, sizes, device_named("cpu")), store))[1:]
+    yield from list(record_lines(forecast(plan, sizes, device_named("cpu")), store))[1:]
     yield "```"
 
 

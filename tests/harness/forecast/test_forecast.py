@@ -23,7 +23,7 @@ from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast import forecast as harness_forecast_forecast
 from harness.forecast.forecast import forecast
-from harness.forecast.report import checked, measured, shown, written
+from harness.forecast.report import measured, written
 from harness.forecast.sizes import ModelSize, Unknown, named, table
 from harness.models.loading import parameters
 from harness.plan import plan as planning
@@ -144,7 +144,9 @@ def test_what_was_counted_takes_the_place_of_what_was_assumed(finished: tuple[Pl
 def test_a_check_sets_every_kind_beside_its_records(finished: tuple[Plan, Store]) -> None:
     plan, store = finished
     lines = list(
-        checked(forecast(plan, sizes_of(plan, store), harness_forecast_forecast.device_named("cpu")), store)
+        record_lines(
+            forecast(plan, sizes_of(plan, store), harness_forecast_forecast.device_named("cpu")), store
+        )
     )
     train = next(line.split() for line in lines if line.split()[0] == "train")
     assert train[1] == str(sum(s.kind == "train" for s in plan.steps))
@@ -197,7 +199,7 @@ def test_a_model_nobody_knows_is_said_and_counted(tmp_path: Path) -> None:
         named("nobody/knows@main")
     plan = planned("pairs.smollm2.student.base=nobody/knows", name="smol", only=("SFT",))
     found = forecast(plan, sizes_of(plan, None), harness_forecast_forecast.device_named("4090"))
-    lines = list(shown(found, Store(tmp_path), 1))
+    lines = list(plan_lines(found, Store(tmp_path), 1))
     (told,) = [line for line in lines if "no estimate" in line]
     assert "size of nobody/knows is not known here" in told
     assert sum(line.endswith("[new]  -") for line in lines) == int(told.split()[3])
@@ -232,6 +234,6 @@ def test_what_fits_no_card_at_any_setting_is_named(tmp_path: Path) -> None:
     found = forecast(
         plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), harness_forecast_forecast.device_named("h200")
     )
-    (line,) = [line for line in shown(found, Store(tmp_path), 8) if "does not fit" in line]
+    (line,) = [line for line in plan_lines(found, Store(tmp_path), 8) if "does not fit" in line]
     assert "no setting makes these fit: dpo teacher, sft teacher" in line
     assert step_at(plan, lambda s: s.label == "sft teacher") in found.too_large

@@ -325,7 +325,7 @@ def test_a_step_of_the_loop_is_that_of_padded_batches_and_the_same_twice(tmp_pat
     )
     loop, _ = set_up(work, given["start"])
     step = list(range(len(loop.examples)))
-    assert len(loop.parts(step)) > 1
+    assert len(loop.micro_batches(step)) > 1
 
     found = []
     for examples in (loop.examples, loop.examples, replace(loop.examples, share=False)):

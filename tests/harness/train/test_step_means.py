@@ -69,7 +69,7 @@ def through_the_loop(
     policy = policy_for(method, method.hparams)
     loop = Loop(method, method.hparams, policy, examples, Accelerator(cpu=True), tokens).with_set_means()
     terms = loop.gradient(EVERYTHING)
-    return len(loop.parts(EVERYTHING)), terms, gradient_of(policy)
+    return len(loop.micro_batches(EVERYTHING)), terms, gradient_of(policy)
 
 
 AS_REGISTERED = [method for method, _ in computations(lambda method: [method.hparams])]
