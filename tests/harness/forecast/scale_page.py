@@ -17,7 +17,7 @@ from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast.forecast import Forecast, device_named, forecast
-from harness.forecast.report import power, size, time, total
+from harness.forecast.report import power, record_lines, size, time, total
 from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.store.step import Step

@@ -23,7 +23,7 @@ from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast import forecast as harness_forecast_forecast
 from harness.forecast.forecast import forecast
-from harness.forecast.report import measured, written
+from harness.forecast.report import measured, plan_lines, record_lines, written
 from harness.forecast.sizes import ModelSize, Unknown, named, table
 from harness.models.loading import parameters
 from harness.plan import plan as planning
