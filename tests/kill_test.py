@@ -81,11 +81,11 @@ def run(runs: Path, executor: str) -> int:
         out = os.open(runs.with_suffix(".log"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        from harness.executors.options import ExecutorOptions
+        from harness.executors.options import RunOptions
         from harness.run import pipeline
 
         loaded = suites.load(TINY, [BENCHMARKS])
-        pipeline.run(loaded, runs, only=[METHOD], chosen=ExecutorOptions(executor, resources=("cpus=1",)))
+        pipeline.run(loaded, runs, RunOptions(executor=executor, resources=["cpus=1"]), only=[METHOD])
         sys.stdout.flush()
         os._exit(0)
     except BaseException as e:

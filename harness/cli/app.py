@@ -3,6 +3,7 @@
 import errno
 import gc
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -10,38 +11,19 @@ import typer
 
 from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
-    AccelerateConfig,
-    Batch,
     BenchmarkFile,
-    Budget,
-    Calls,
-    Check,
-    CheckpointEvery,
-    Device,
-    Devices,
-    Estimate,
-    Executor,
     MethodFile,
     Only,
     Overrides,
-    PlanOnly,
-    Prices,
-    Processes,
-    RayAddress,
-    Resources,
     Runs,
-    Slurm,
-    SlurmPartition,
     SuiteName,
-    Tokens,
-    Workers,
+    gathered,
     quiet_libraries,
     show_estimate,
 )
 from harness.cli.store import export, store_commands
 from harness.common import shutdown
-from harness.executors import options
-from harness.executors.options import CHECKPOINT_EVERY
+from harness.executors.options import RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
     add_completion=False,
@@ -58,38 +40,33 @@ app.command()(export)
 INTERRUPTED = 130
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {version('prefbench')}")
+        raise typer.Exit
+
+
 @app.callback()
-def bench() -> None:
+def bench(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Compare methods that align small language models."""
 
 
 @app.command()
+@gathered
 def run(
+    options: RunOptions,
+    spending: Spending,
+    training: TrainingOptions,
     suite: SuiteName = "pocket",
     only: Only = None,
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     method_file: MethodFile = None,
     benchmark_file: BenchmarkFile = None,
-    workers: Workers = 1,
-    processes: Processes = None,
-    accelerate_config: AccelerateConfig = None,
-    checkpoint_every: CheckpointEvery = CHECKPOINT_EVERY,
-    max_cost: Budget = None,
-    max_calls: Calls = None,
-    prices: Prices = None,
-    executor: Executor = "inline",
-    ray_address: RayAddress = None,
-    slurm: Slurm = None,
-    slurm_partition: SlurmPartition = None,
-    resources: Resources = None,
-    plan: PlanOnly = False,
-    device: Device = None,
-    devices: Devices = 1,
-    check: Check = False,
-    estimate: Estimate = False,
-    tokens: Tokens = 16_384,
-    batch: Batch = 128,
 ) -> None:
     """Compute what is missing of a suite, then print and write its tables.
 
@@ -100,24 +77,13 @@ def run(
     from harness.suite import loading as suites
 
     loaded = suites.load(suite, overrides or [], registry.known(benchmark_file))
-    if estimate:
-        show_estimate(loaded, prices)
+    if options.estimate:
+        show_estimate(loaded, spending.prices)
         return
-    from harness.executors.options import ExecutorOptions, ForecastOptions
     from harness.run import pipeline
 
     gc.freeze()  # torch's modules stay to the end: no collection need look at them
-    pipeline.run(
-        loaded,
-        runs,
-        only=only or [],
-        method_file=method_file,
-        dry=plan or check,
-        spending=options.Spending(max_cost, max_calls, prices, workers),
-        chosen=ExecutorOptions(executor, ray_address, slurm or (), slurm_partition, resources or ()),
-        on=options.Hardware(tokens, batch, processes, accelerate_config, checkpoint_every),
-        ahead=ForecastOptions(device, devices, check),
-    )
+    pipeline.run(loaded, runs, options, spending, training, only=only or [], method_file=method_file)
 
 
 @app.command()

@@ -7,28 +7,17 @@ import typer
 
 from harness.cli.options import (
     BenchmarkFile,
-    Budget,
-    Calls,
-    Device,
-    Estimate,
-    Executor,
     Judged,
     JudgeEngine,
     JudgeKey,
     JudgeUrl,
     Overrides,
-    PlanOnly,
-    Prices,
-    RayAddress,
-    Resources,
     Runs,
-    Slurm,
-    SlurmPartition,
-    Workers,
+    gathered,
     quiet_libraries,
     show_estimate,
 )
-from harness.executors import options
+from harness.executors.options import RunOptions, Spending
 
 judge_commands = typer.Typer(no_args_is_help=True, help="How good a judge is.")
 data_commands = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
@@ -39,7 +28,10 @@ def of_judges() -> None:
     """How good a judge is."""
 
 
+@gathered
 def evaluate(
+    options: RunOptions,
+    spending: Spending,
     models: Annotated[
         list[str], typer.Argument(help="Folders, hub ids or URL#MODEL, each with NAME= before it if wanted.")
     ],
@@ -60,18 +52,6 @@ def evaluate(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     benchmark_file: BenchmarkFile = None,
-    workers: Workers = 1,
-    max_cost: Budget = None,
-    max_calls: Calls = None,
-    prices: Prices = None,
-    executor: Executor = "inline",
-    ray_address: RayAddress = None,
-    slurm: Slurm = None,
-    slurm_partition: SlurmPartition = None,
-    resources: Resources = None,
-    plan: PlanOnly = False,
-    device: Device = None,
-    estimate: Estimate = False,
 ) -> None:
     """Measure models that exist, any Hugging Face folder or endpoint, without training anything."""
     quiet_libraries()
@@ -83,27 +63,23 @@ def evaluate(
         models,
         [b.strip() for b in bench.split(",")],
         registry.known(benchmark_file),
-        judge=words,
-        reference=reference,
-        data=data or [],
-        limit=limit,
+        from_command_line.BenchmarkArguments(words, reference, data or [], limit),
         controls=controls,
         name=name,
         overrides=overrides or [],
     )
-    if estimate:
-        show_estimate(suite, prices)
+    if options.estimate:
+        show_estimate(suite, spending.prices)
         return
-    from harness.executors.options import ExecutorOptions, ForecastOptions
     from harness.run import pipeline
 
-    spending = options.Spending(max_cost, max_calls, prices, workers)
-    chosen = ExecutorOptions(executor, ray_address, slurm or (), slurm_partition, resources or ())
-    pipeline.run(suite, runs, dry=plan, spending=spending, chosen=chosen, ahead=ForecastOptions(device))
+    pipeline.run(suite, runs, options, spending)
 
 
 @judge_commands.command()
+@gathered
 def check(
+    spending: Spending,
     judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],
     prompt: Annotated[
         str, typer.Option(help="Whose prompt it gets: alpaca-eval or alpaca-eval-2.")
@@ -117,9 +93,6 @@ def check(
     repeats: Annotated[int, typer.Option(min=1, help="How often each pair is asked, for the noise.")] = 2,
     limit: Annotated[int | None, typer.Option(min=1, help="The first pairs.")] = None,
     runs: Runs = Path("runs"),
-    max_cost: Budget = None,
-    max_calls: Calls = None,
-    prices: Prices = None,
 ) -> None:
     """Run a judge over pairs whose better answer is known: agreement, position bias and repeat noise."""
     quiet_libraries()
@@ -128,7 +101,6 @@ def check(
     from harness.suite import from_command_line
 
     words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
-    spending = options.Spending(max_cost, max_calls, prices)
     suite = from_command_line.judge_suite(words, registry.known())
     pipeline.check_judge(suite, runs, prompt, data, repeats, limit, spending)
 

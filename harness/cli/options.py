@@ -1,8 +1,12 @@
 """The options that several commands of `bench` share, and what they do before heavy imports."""
 
+import inspect
 import os
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,52 +27,6 @@ Runs = Annotated[
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
 BenchmarkFile = Annotated[str | None, typer.Option(help="A Python file that defines benchmarks of your own.")]
 
-PlanOnly = Annotated[
-    bool, typer.Option("--plan", help="Print what it takes, and every step: done, or why it would run.")
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="h200, a100, 4090 or cpu: the device of --plan's estimate, and what the machines of --executor "
-        "slurm or ray have, if that is not what this one has."
-    ),
-]
-Devices = Annotated[int, typer.Option(min=1, help="With --plan: on so many devices at once.")]
-Check = Annotated[bool, typer.Option("--check", help="Print estimates against what finished steps recorded.")]
-Tokens = Annotated[
-    int, typer.Option(min=1, help="Padded positions of a micro-batch: less takes less memory.")
-]
-Batch = Annotated[int, typer.Option(min=1, help="Answers decoded together: fewer take less memory.")]
-Budget = Annotated[float | None, typer.Option("--max-cost", help="Stop before judging costs more, in USD.")]
-Calls = Annotated[int | None, typer.Option("--max-calls", help="Stop before more calls to endpoints.")]
-Prices = Annotated[Path | None, typer.Option(help="A YAML file of prices, over those that ship.")]
-Estimate = Annotated[
-    bool, typer.Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Processes that measure one model; results do not change.")]
-Executor = Annotated[
-    str, typer.Option(help="Who runs the steps: inline (this process), ray or slurm; see docs/executors.md.")
-]
-RayAddress = Annotated[
-    str | None, typer.Option(help="A cluster of Ray; one of this machine's own if absent.")
-]
-Slurm = Annotated[
-    list[str] | None, typer.Option("--slurm", help="What sbatch is told, key=value: time=120, account=lab.")
-]
-SlurmPartition = Annotated[str | None, typer.Option(help="The partition of SLURM's jobs.")]
-Resources = Annotated[
-    list[str] | None,
-    typer.Option("--resources", help="What each step gets: cpus=2 (threads too), gpus=0.5, memory=32 (GB)."),
-]
-Processes = Annotated[
-    int | None, typer.Option(min=1, help="Processes of a training; a GPU each, of all, or one on the CPU.")
-]
-AccelerateConfig = Annotated[
-    Path | None, typer.Option(help="A file of `accelerate config`, to shard a training by FSDP2, say.")
-]
-CheckpointEvery = Annotated[
-    str, typer.Option(help="How often a training writes a checkpoint: 5m, or 200 optimizer steps.")
-]
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
 ]
@@ -79,6 +37,27 @@ JudgeKey = Annotated[
 JudgeEngine = Annotated[
     str | None, typer.Option(help="What serves a judge from a folder or hub id: transformers or vllm.")
 ]
+
+
+def gathered(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer wants it: an option for each field of the dataclasses that it takes."""
+    own = inspect.signature(command).parameters.values()
+    groups = {
+        p.name: p.annotation for p in own if isinstance(p.annotation, type) and is_dataclass(p.annotation)
+    }
+    fields = {name: inspect.signature(kind).parameters for name, kind in groups.items()}
+
+    @wraps(command)
+    def flat(**given: Any) -> None:
+        made = {n: kind(**{f: given.pop(f) for f in fields[n]}) for n, kind in groups.items()}
+        command(**given, **made)
+
+    options = [p for p in own if p.name not in groups] + [p for f in fields.values() for p in f.values()]
+    # Typer reads nothing but a signature; the alternative is a second list of every option in each command.
+    flat.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    )
+    return flat
 
 
 def show_estimate(suite: "Suite", prices: Path | None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices
-from harness.executors.options import ExecutorOptions
+from harness.executors.options import RunOptions
 from harness.executors.protocol import Estimate, Executor, ExecutorContext
 from harness.executors.resources import read_resources
 from harness.store.store import Store
@@ -13,7 +13,7 @@ EXECUTORS = ("inline", "ray", "slurm")
 
 
 def open_executor(
-    options: ExecutorOptions,
+    options: RunOptions,
     store: Store,
     logs: Path,
     prices: Prices,
@@ -22,26 +22,26 @@ def open_executor(
     seconds: Estimate | None = None,
 ) -> Executor:
     """The executor of the options; ValueError where one is unknown or what it needs is not installed."""
-    if options.name not in EXECUTORS:
-        raise ValueError(f"--executor {options.name}: {nearest(options.name, EXECUTORS)}")
+    if options.executor not in EXECUTORS:
+        raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
     for option, value, owner in (
         ("--ray-address", options.ray_address, "ray"),
         ("--slurm", options.slurm, "slurm"),
         ("--slurm-partition", options.slurm_partition, "slurm"),
     ):
-        if value and options.name != owner:
-            raise ValueError(f"{option}: belongs to --executor {owner}, not {options.name}")
-    context = ExecutorContext(store, logs, prices, limited, read_resources(options.resources), seconds)
+        if value and options.executor != owner:
+            raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
+    context = ExecutorContext(store, logs, prices, limited, read_resources(options.resources or ()), seconds)
     from harness.executors.endpoint_lane import EndpointLane
 
-    if options.name == "inline":
+    if options.executor == "inline":
         from harness.executors.inline import Inline
 
         return EndpointLane(Inline(store, context.resources.threads if options.resources else None), context)
-    if options.name == "ray":
+    if options.executor == "ray":
         from harness.executors.ray import Ray
 
         return EndpointLane(Ray(context, options.ray_address), context)
     from harness.executors.slurm import Slurm
 
-    return EndpointLane(Slurm(context, options.slurm, options.slurm_partition), context)
+    return EndpointLane(Slurm(context, options.slurm or (), options.slurm_partition), context)

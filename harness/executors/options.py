@@ -1,11 +1,15 @@
-"""What the options of a command say of how steps run: nothing here is part of a step's id, nor imports a
-model library.
+"""How steps run: the options of `bench run` and `bench eval`, each declared once, and the machine. None of it
+is part of a step's id, since results differ by rounding at most.
+
+Typer takes the fields as options of a command (harness/cli/options.py), the pipeline and the executors take
+the objects.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
+
+from typer import Option
 
 CHECKPOINT_EVERY = "5m"
 
@@ -45,49 +49,83 @@ class Machine:
     replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 
 
-class Spending(NamedTuple):
-    """What a run may spend, at which prices, and with how many processes it measures."""
+@dataclass(frozen=True)
+class Spending:
+    """What a run may ask of endpoints, and at which prices."""
 
-    max_cost: float | None = None  # USD
-    max_calls: int | None = None
-    prices: Path | None = None
-    workers: int = 1
+    max_cost: Annotated[float | None, Option(help="Stop before judging costs more, in USD.")] = None
+    max_calls: Annotated[int | None, Option(help="Stop before more calls to endpoints.")] = None
+    prices: Annotated[Path | None, Option(help="A YAML file of prices, over those that ship.")] = None
 
-
-class Hardware(NamedTuple):
-    """What a run computes on, how much at once, and how often a training writes a checkpoint; results differ
-    by rounding at most.
-    """
-
-    tokens: int = Machine.tokens
-    batch: int = Machine.batch
-    processes: int | None = None  # a GPU each, of all; on the CPU one
-    accelerate_config: Path | None = None
-    checkpoint_every: str = CHECKPOINT_EVERY
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.max_cost is not None or self.max_calls is not None
 
 
 @dataclass(frozen=True)
-class ExecutorOptions:
-    """What the options of a command say: an executor, where it is, and what each step asks for ("cpus=2")."""
+class RunOptions:
+    """Who runs the steps, how many at once, or what is only printed of them."""
 
-    name: str = "inline"
-    ray_address: str | None = None
-    slurm: Sequence[str] = ()  # "key=value"
-    slurm_partition: str | None = None
-    resources: Sequence[str] = ()  # "key=value"
+    workers: Annotated[
+        int, Option(min=1, help="Processes that measure one model; results do not change.")
+    ] = 1
+    batch: Annotated[int, Option(min=1, help="Answers decoded together: fewer take less memory.")] = (
+        Machine.batch
+    )
+    executor: Annotated[
+        str, Option(help="Who runs the steps: inline (this process), ray or slurm; see docs/executors.md.")
+    ] = "inline"
+    ray_address: Annotated[
+        str | None, Option(help="A cluster of Ray; one of this machine's own if absent.")
+    ] = None
+    slurm: Annotated[
+        list[str] | None, Option(help="What sbatch is told, key=value: time=120, account=lab.")
+    ] = None
+    slurm_partition: Annotated[str | None, Option(help="The partition of SLURM's jobs.")] = None
+    resources: Annotated[
+        list[str] | None, Option(help="What each step gets: cpus=2 (threads too), gpus=0.5, memory=32 (GB).")
+    ] = None
+    plan: Annotated[
+        bool, Option("--plan", help="Print what it takes, and every step: done, or why it would run.")
+    ] = False
+    device: Annotated[
+        str | None,
+        Option(
+            help="h200, a100, 4090 or cpu: the device of --plan's estimate, and what the machines of "
+            "--executor slurm or ray have, if that is not what this one has."
+        ),
+    ] = None
+    devices: Annotated[int, Option(min=1, help="With --plan: on so many devices at once.")] = 1
+    check: Annotated[
+        bool, Option("--check", help="Print estimates against what finished steps recorded.")
+    ] = False
+    estimate: Annotated[
+        bool, Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
+    ] = False
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The device of the machines that run the steps, where that is not this one."""
+        return None if self.executor == "inline" else self.device
 
 
-class ForecastOptions(NamedTuple):
-    """Which device (None: this machine's), for `--plan` how many, and whether to check records."""
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a training computes on, how much at once, and how often it writes a checkpoint."""
 
-    device: str | None = None
-    devices: int = 1
-    check: bool = False
+    tokens: Annotated[
+        int, Option(min=1, help="Padded positions of a micro-batch: less takes less memory.")
+    ] = Machine.tokens
+    processes: Annotated[
+        int | None, Option(min=1, help="Processes of a training; a GPU each, of all, or one on the CPU.")
+    ] = None
+    accelerate_config: Annotated[
+        Path | None, Option(help="A file of `accelerate config`, to shard a training by FSDP2, say.")
+    ] = None
+    checkpoint_every: Annotated[
+        str, Option(help="How often a training writes a checkpoint: 5m, or 200 optimizer steps.")
+    ] = CHECKPOINT_EVERY
 
 
-NO_LIMITS, DEFAULT_HARDWARE, DEFAULT_FORECAST, INLINE = (
-    Spending(),
-    Hardware(),
-    ForecastOptions(),
-    ExecutorOptions(),
-)
+RUN_DEFAULTS, NO_LIMITS, TRAINING_DEFAULTS = RunOptions(), Spending(), TrainingOptions()

@@ -13,17 +13,16 @@ from harness.common import hub
 from harness.common.suggest import nearest
 from harness.endpoints import prices, session
 from harness.evaluate import registry
-from harness.executors import factory, options, scheduler
+from harness.executors import factory, scheduler
 from harness.executors.options import (
-    DEFAULT_FORECAST,
-    DEFAULT_HARDWARE,
-    INLINE,
     NO_LIMITS,
+    RUN_DEFAULTS,
+    TRAINING_DEFAULTS,
     CheckpointInterval,
-    ForecastOptions,
-    Hardware,
     Machine,
+    RunOptions,
     Spending,
+    TrainingOptions,
 )
 from harness.plan import judges as harness_plan_judges
 from harness.plan import plan as planning
@@ -47,25 +46,25 @@ if TYPE_CHECKING:
 
 
 def machine(
-    runs: Path, workers: int = 1, on: Hardware = DEFAULT_HARDWARE, device: str | None = None
+    runs: Path, options: RunOptions = RUN_DEFAULTS, training: TrainingOptions = TRAINING_DEFAULTS
 ) -> Machine:
     """This machine: a GPU where there is one; a training has them all, or what the config file says. Where
-    other machines run the steps, `device` names what they have, and a training has one.
+    other machines run the steps, an option names what they have, and a training has one.
     """
-    config = on.accelerate_config
+    config, device = training.accelerate_config, options.elsewhere
     gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
-    CheckpointInterval.parse(on.checkpoint_every)
-    processes = on.processes
+    CheckpointInterval.parse(training.checkpoint_every)
+    processes = training.processes
     return Machine(
         device="cuda" if gpus else "cpu",
-        tokens=on.tokens,
-        batch=on.batch,
-        workers=workers,
+        tokens=training.tokens,
+        batch=options.batch,
+        workers=options.workers,
         processes=processes if processes is not None else 0 if config else max(1, gpus),
         accelerate_config=str(config.resolve()) if config else "",
-        checkpoint_every=on.checkpoint_every,
+        checkpoint_every=training.checkpoint_every,
         replies=str(runs / "store" / "replies"),
     )
 
@@ -93,23 +92,20 @@ def make_plan(
 def run(
     loaded: Suite,
     runs: Path,
+    options: RunOptions = RUN_DEFAULTS,
+    spending: Spending = NO_LIMITS,
+    training: TrainingOptions = TRAINING_DEFAULTS,
     *,
     only: Sequence[str] = (),
     method_file: str | None = None,
-    dry: bool = False,
-    spending: Spending = NO_LIMITS,
-    chosen: options.ExecutorOptions = INLINE,
-    on: Hardware = DEFAULT_HARDWARE,
-    ahead: ForecastOptions = DEFAULT_FORECAST,
 ) -> None:
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
-    elsewhere = ahead.device if chosen.name != INLINE.name else None
-    where, table = machine(runs, spending.workers, on, elsewhere), prices.load(spending.prices)
-    if dry:
+    where, table = machine(runs, options, training), prices.load(spending.prices)
+    if options.plan or options.check:
         with hub.unresolved_allowed() as names:
             plan = make_plan(loaded, only, store, where, method_file)
-            print_plan(plan, store, where, ahead, table)
+            print_plan(plan, store, where, options, table)
         if unresolved := hub.unresolved_line(names):
             typer.echo(unresolved)
         return
@@ -123,12 +119,12 @@ def run(
     limits = spending.max_cost, spending.max_calls
     with session.open_session(table, *limits, out / "logs", store.root / "replies") as opened:
         preflight.check(missing)
-        limited = any(limit is not None for limit in limits)
         executor = None
         if missing:
-            seconds = forecast_of(plan, store, where, elsewhere, table).estimate if elsewhere else None
+            device, limited = options.elsewhere, spending.limited
+            seconds = forecast_of(plan, store, where, device, table).estimate if device else None
             executor = factory.open_executor(
-                chosen, store, out / "logs", table, limited=limited, seconds=seconds
+                options, store, out / "logs", table, limited=limited, seconds=seconds
             )
         with show_progress(plan.steps, store) as watcher:
             scheduler.run(plan.steps, store, watcher, executor)
@@ -169,15 +165,13 @@ def check_judge(
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
 
 
-def print_plan(
-    plan: Plan, store: Store, where: Machine, ahead: ForecastOptions, table: prices.Prices
-) -> None:
+def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
     from harness.forecast.forecast import this_device
     from harness.forecast.report import plan_lines, record_lines
 
-    found = forecast_of(plan, store, where, ahead.device or this_device(), table)
-    for line in record_lines(found, store) if ahead.check else plan_lines(found, store, ahead.devices):
+    found = forecast_of(plan, store, where, options.device or this_device(), table)
+    for line in record_lines(found, store) if options.check else plan_lines(found, store, options.devices):
         typer.echo(line)
 
 

@@ -3,7 +3,7 @@
 bench eval FOLDER http://127.0.0.1:8000/v1#gpt-x --bench mt-bench,alpaca-eval-2 --judge gpt-4-1106-preview
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -34,15 +34,21 @@ class JudgeArguments(NamedTuple):
         return Path(self.model).is_dir() or self.engine is not None
 
 
+class BenchmarkArguments(NamedTuple):
+    """What the command gives to each of its benchmarks that has a use for it."""
+
+    judge: JudgeArguments | None = None
+    reference: str | None = None
+    data: Sequence[str] = ()  # "benchmark=folder"
+    limit: int | None = None
+
+
 def evaluation_suite(
     models: Sequence[str],
     benchmarks: Sequence[str],
     known: Known,
+    given: BenchmarkArguments,
     *,
-    judge: JudgeArguments | None,
-    reference: str | None = None,
-    data: Sequence[str] = (),
-    limit: int | None = None,
     controls: bool = False,
     name: str | None = None,
     overrides: Sequence[str] = (),
@@ -51,10 +57,9 @@ def evaluation_suite(
     rows = dict(map(_row, models))
     if len(rows) < len(models):
         raise ValueError(f"two models of one name among {', '.join(models)}; write NAME=MODEL for one")
-    against = reference
-    if reference and reference not in {*rows, BASELINE}:
-        against, row = _row(reference)
-        rows[against] = row
+    if given.reference and given.reference not in {*rows, BASELINE}:
+        reference, row = _row(given.reference)
+        rows[reference], given = row, given._replace(reference=reference)
     if controls:
         rows |= {f"control: {kind}": {"control": kind} for kind in get_args(Control)}
     asked = [(b, _declared(b, known)) for b in benchmarks]
@@ -66,11 +71,11 @@ def evaluation_suite(
     raw: dict[str, Any] = {
         "name": name or f"eval-{next(iter(rows), 'nothing').replace(':', '-')}",
         "models": rows,
-        "benchmarks": {name: _settings(b, judge, against, _paths(data), limit) for name, b in asked},
-        "judges": {judge.name: _judge(judge)} if judge else {},
+        "benchmarks": {name: _settings(declared, given) for name, declared in asked},
+        "judges": {given.judge.name: _judge(given.judge)} if given.judge else {},
     }
-    for given in overrides:
-        loading.override(raw, given)
+    for assignment in overrides:
+        loading.override(raw, assignment)
     return loading.suite_of(raw, known, "bench eval")
 
 
@@ -108,26 +113,20 @@ def _declared(name: str, known: Known) -> Benchmark:
     return offered[name]
 
 
-def _settings(
-    declared: Benchmark,
-    judge: JudgeArguments | None,
-    reference: str | None,
-    data: Mapping[str, str],
-    limit: int | None,
-) -> dict[str, Any]:
+def _settings(declared: Benchmark, given: BenchmarkArguments) -> dict[str, Any]:
     """What a suite would say of a benchmark, from the words of the command line."""
-    given = dict(declared.defaults)
+    settings, data = dict(declared.defaults), _paths(given.data)
     if declared.name in data:
-        given["data"] = data[declared.name]
-    if limit:
-        given["limit"] = limit
+        settings["data"] = data[declared.name]
+    if given.limit:
+        settings["limit"] = given.limit
     if declared.judged:
-        if judge is None:
+        if given.judge is None:
             raise ValueError(f"--bench {declared.name} needs --judge: a model's name, or a folder to serve")
-        given["judge"] = judge.name
-    if issubclass(declared.settings, ComparedSettings) and reference:
-        given["reference"] = reference
-    return given
+        settings["judge"] = given.judge.name
+    if issubclass(declared.settings, ComparedSettings) and given.reference:
+        settings["reference"] = given.reference
+    return settings
 
 
 def _paths(typed: Sequence[str]) -> dict[str, str]:

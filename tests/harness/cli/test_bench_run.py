@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,7 @@ def test_help_answers_without_the_heavy_libraries() -> None:
     )
     assert loaded.stdout.strip() == "[]"
     assert "run" in bench("--help").stdout
+
+
+def test_the_version_is_the_packages() -> None:
+    assert bench("--version").stdout == f"bench {version('prefbench')}\n"

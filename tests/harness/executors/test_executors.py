@@ -14,7 +14,7 @@ from harness.endpoints import session
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
 from harness.executors.inline import Inline
-from harness.executors.options import ExecutorOptions, Machine
+from harness.executors.options import Machine, RunOptions
 from harness.executors.protocol import Executor
 from harness.executors.resources import Resources, Share, read_resources
 from harness.plan import plan as planning
@@ -47,14 +47,14 @@ def diamond(told: Path, **middle: str) -> list[Step]:
 
 
 def local(store: Store, tmp_path: Path) -> Executor:
-    chosen = ExecutorOptions("slurm", slurm=("cluster=local",), resources=("cpus=1",))
+    chosen = RunOptions(executor="slurm", slurm=("cluster=local",), resources=("cpus=1",))
     return open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
 
 
 @pytest.fixture
 def ray_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    chosen = ExecutorOptions("ray", resources=("cpus=1",))
+    chosen = RunOptions(executor="ray", resources=("cpus=1",))
     executor = open_executor(chosen, Store(tmp_path / "store"), tmp_path / "logs", {}, limited=False)
     yield executor
     executor.close()
@@ -148,7 +148,7 @@ def test_what_asks_an_endpoint_stays_in_the_process_whose_budget_it_is(
 def test_a_judge_is_asked_while_this_process_computes(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = [asking(told, "judge", "wait_for_another"), step(told, "answers", "wait_for_another")]
-    executor = open_executor(ExecutorOptions(), store, tmp_path / "logs", {}, limited=False)
+    executor = open_executor(RunOptions(), store, tmp_path / "logs", {}, limited=False)
     with session.open_session({}, None, None, tmp_path / "logs", store.root / "replies"):
         scheduler.run(steps, store, PlainProgress(2), executor)
 
@@ -244,19 +244,22 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(asked: Step, share: Shar
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        (ExecutorOptions("rey"), "--executor rey: did you mean 'ray'?"),
-        (ExecutorOptions("inline", ray_address="a:1"), "--ray-address: belongs to --executor ray"),
-        (ExecutorOptions("ray", slurm_partition="gpu"), "--slurm-partition: belongs to --executor slurm"),
-        (ExecutorOptions(resources=("cpu=2",)), "--resources cpu: did you mean 'cpus'?"),
-        (ExecutorOptions(resources=("gpus=-1",)), "--resources gpus=-1: a number above 0"),
-        (ExecutorOptions(resources=("cpus",)), "--resources cpus: wants key=value"),
-        (ExecutorOptions("slurm", slurm=("cluster=mars",)), "slurm, or local"),
-        (ExecutorOptions("slurm", slurm=("cluster=local", "time=1h")), "time=1h: whole minutes"),
-        (ExecutorOptions("ray", ray_address="127.0.0.1:1"), "no cluster of Ray there (Connection refused)"),
-        (ExecutorOptions("ray", ray_address="auto"), "wants HOST:PORT"),
+        (RunOptions(executor="rey"), "--executor rey: did you mean 'ray'?"),
+        (RunOptions(executor="inline", ray_address="a:1"), "--ray-address: belongs to --executor ray"),
+        (RunOptions(executor="ray", slurm_partition="gpu"), "--slurm-partition: belongs to --executor slurm"),
+        (RunOptions(resources=("cpu=2",)), "--resources cpu: did you mean 'cpus'?"),
+        (RunOptions(resources=("gpus=-1",)), "--resources gpus=-1: a number above 0"),
+        (RunOptions(resources=("cpus",)), "--resources cpus: wants key=value"),
+        (RunOptions(executor="slurm", slurm=("cluster=mars",)), "slurm, or local"),
+        (RunOptions(executor="slurm", slurm=("cluster=local", "time=1h")), "time=1h: whole minutes"),
+        (
+            RunOptions(executor="ray", ray_address="127.0.0.1:1"),
+            "no cluster of Ray there (Connection refused)",
+        ),
+        (RunOptions(executor="ray", ray_address="auto"), "wants HOST:PORT"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: ExecutorOptions, told: str) -> None:
+def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: RunOptions, told: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]*$") as fault:
         open_executor(chosen, Store(tmp_path), tmp_path / "logs", {}, limited=False)
     assert told in str(fault.value)

@@ -14,7 +14,7 @@ import pytest
 
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
-from harness.executors.options import ExecutorOptions
+from harness.executors.options import RunOptions
 from harness.executors.protocol import Executor
 from harness.run.progress import PlainProgress
 from harness.store.step import Step
@@ -42,8 +42,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def jobs_of(store: Store, tmp_path: Path) -> Executor:
-    chosen = ExecutorOptions(
-        "slurm", slurm=("look=1", "time=10"), slurm_partition="main", resources=("cpus=1",)
+    chosen = RunOptions(
+        executor="slurm", slurm=("look=1", "time=10"), slurm_partition="main", resources=("cpus=1",)
     )
     return open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
 
@@ -121,7 +121,7 @@ def test_steps_that_are_ready_together_are_one_array(tmp_path: Path) -> None:
 
 def test_a_job_may_take_three_times_its_estimate(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
-    chosen = ExecutorOptions("slurm", slurm=("look=1",), slurm_partition="main", resources=("cpus=1",))
+    chosen = RunOptions(executor="slurm", slurm=("look=1",), slurm_partition="main", resources=("cpus=1",))
     found: list[str] = []
 
     def ask(job: str) -> None:
@@ -145,7 +145,7 @@ def test_jobs_that_fail_cost_what_stands_on_them(tmp_path: Path) -> None:
 
 
 def test_an_option_that_sbatch_does_not_take_is_one_line(tmp_path: Path) -> None:
-    chosen = ExecutorOptions("slurm", slurm=("account=x", "patrition=main"))
+    chosen = RunOptions(executor="slurm", slurm=("account=x", "patrition=main"))
     store = Store(tmp_path / "store")
     with pytest.raises(ValueError, match=r"SLURM does not take its job: .*patrition"):
         executor = open_executor(chosen, store, tmp_path / "logs", {}, limited=False)
