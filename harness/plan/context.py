@@ -45,6 +45,7 @@ class PlanContext:
         """The generated world."""
         if self.suite.world is None:
             raise ValueError(f"suite {self.suite.name}: it names the generated world, but has no key `world`")
+        # `world_seed` drives all before the last stage; a world of its own seed would be a third one.
         world = replace(self.suite.world, seed=self.suite.world_seed)
         return WORLD.step("pocket world", world, NoInputs(), name="pocket")
 
@@ -53,9 +54,11 @@ class PlanContext:
         if path.split("/")[0] == "world":
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
+        # What is in the folder is identity, where it lies is context: moved data make no new steps.
         known = loading.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.how, "path": path}
         step = LINK.step(label, LINK.settings(kind, known), NoInputs(), context, name=kind)
+        # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
         return step if kind == "model" else Part(step, "files")
 
     def _content(self, path: str) -> str:
@@ -74,6 +77,7 @@ class PlanContext:
         """What a step that reads a data source is set to, the world where it lies in it, and context."""
         part = source.split, source.revision, source.layout, source.limit, source.skip
         if source.path.startswith("world/"):
+            # The world's own id says what is in it, so its rows need no fingerprint.
             return Rows(source.path.removeprefix("world/"), *part), self.world(), self.how
         known = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
         return Rows(Path(source.path).name, *part, known), None, {**self.how, "path": source.path}
@@ -86,6 +90,7 @@ class PlanContext:
         settings = replace(
             self._settings(method, hp, seed, inputs),
             training=training,
+            # These two round otherwise, so they are part of an id; recomputed layers are not.
             compile=engine.compile,
             fused=engine.fused,
         )
@@ -108,6 +113,7 @@ class PlanContext:
             seed=seed,
             precision=suite.precision,
             online=online if method.needs(hp).online else None,
+            # Stored signals have a dtype of their own; only live models are read in the suite's.
             teacher_dtype=suite.teacher_dtype if inputs.live else None,
             file=extension_file.digest(self.method_file)
             if self._file_of(method) and self.method_file
@@ -115,6 +121,7 @@ class PlanContext:
         )
 
     def _context(self, method: Method) -> dict[str, Any]:
+        # The entry's name is context: two entries that compute the same are one step.
         how = {**self.how, "checkpointing": self.suite.engine.checkpointing}
         return {**how, "method": method.name, "method_file": self._file_of(method)}
 

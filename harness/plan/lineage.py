@@ -55,12 +55,14 @@ class Lineage:
 
     def _pretrained(self, who: str, size: Architecture, spec: TrainingSpec) -> Step:
         suite, tokenizer = self.setting.suite, Part(self.setting.world(), "tokenizer")
+        # Twice the longest sequence: answers to held-out questions may be longer than what was trained on.
         settings = INIT.settings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
         start = INIT.step(f"init {who}", settings, INIT.inputs(tokenizer), name=who)
         text = TEXT.step(
             "pretraining text",
             TEXT.settings("pretrain.jsonl"),
             TEXT.inputs(self.setting.world(), tokenizer),
+            # The pretraining text states the facts that are held out as questions, so it has no split.
             name="pretrain",
         )
         return self._stage(f"pretrain {who}", spec, start, text)
@@ -83,6 +85,7 @@ class Lineage:
         settings = DIALOGUES.settings(
             rows, source.pack, source.loss_on, suite.max_length, suite.chat_template
         )
+        # One tokenizer for both models of a pair, the student's: signals are compared token by token.
         inputs = DIALOGUES.inputs(self.base("student"), world)
         return DIALOGUES.step("SFT dialogues", settings, inputs, context, name="sft")
 
@@ -104,6 +107,7 @@ class Lineage:
             return self.teacher_ref
         method = self.setting.registry["DPO"]
         hp = type(method.hparams)(beta=spec.beta)
+        # The teacher's DPO goes over the very pairs that students are trained on, as in ADPA's recipe.
         inputs = self.views(method, hp, self.teacher_ref, self.train_pairs)
         seed = self.setting.suite.world_seed
         return self.setting.train("dpo teacher", method, hp, spec.over(method.training), seed, inputs)
@@ -114,6 +118,7 @@ class Lineage:
         rows, world, context = self.setting.rows(source)
         settings = PAIRS.settings(rows, suite.max_length, suite.chat_template)
         inputs = PAIRS.inputs(self.base("student"), self.base("teacher"), world)
+        # The names are for the message alone, where the two tokenizers are not the same.
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}
         return PAIRS.step(f"{name} pairs", settings, inputs, context, name=name)
 
@@ -150,11 +155,13 @@ class Lineage:
                 assert isinstance(sequences, Step)
                 probes = signal_steps.preference_probes(setting, self.teacher, sequences, pairs)
                 scores[view, "selection"] = probes
+            # A label says which view it is, whoever asks for it: methods that share a view share its signals.
             name = sequences.label if isinstance(sequences, Step) else f"{pairs.slug} {view}"
             ids: Step | None = None
             # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
             for role in sorted(reads.signal_roles()):
                 model = self._model(method.roles.get(role, role), start)
+                # What the policy will write while it trains is not there yet, so nothing of it can be stored.
                 if view == "policy_rollout" or suite.signals == "live":
                     live[role] = model
                     continue
@@ -169,6 +176,7 @@ class Lineage:
 
     def _form(self, role: Role, dense: bool, needs: Needs) -> SignalSettings:
         """What is stored of a role's signals: whole distributions where a statistic reads them."""
+        # The reference is where the policy starts, and must say the very same at the first step (`at_start`).
         dtype = "float32" if role == "ref" else self.setting.suite.teacher_dtype
         if not dense:
             return SignalSettings("logps", dtype)
@@ -186,6 +194,7 @@ class Lineage:
                 settings = MISMATCHED.settings(suite.max_length)
                 return MISMATCHED.step(f"mismatched {pairs.label}", settings, MISMATCHED.inputs(pairs))
             case "teacher_rollout":
+                # A student that learns from a cut response learns not to stop.
                 return signal_steps.rollouts(setting, self.teacher, chosen, drop=True, sampling=sampling)
             case "student_rollout":
                 return signal_steps.rollouts(setting, start, chosen, drop=False, sampling=sampling)
@@ -215,7 +224,9 @@ class Lineage:
         method = methods.get(name, self.setting.registry)
         hp, training = configured(self.setting.suite, method)
         needs = method.needs(hp)
+        # Rounds share the epochs, so that a method with more of them is not trained longer.
         training = replace(training, epochs=training.epochs / needs.rounds)
+        # DCKD of the same seed for ADPA+: seeds are of a whole row, not of its last stage alone.
         start = done = self.result(method.starts_from, seed)
         for number in range(needs.rounds):
             start = done
@@ -223,6 +234,7 @@ class Lineage:
             label = name if number == 0 else f"{name} round {number + 1}"
             step = self.setting.train(label, method, hp, training, seed, inputs)
             done = trained = replace(step, settings=replace(step.settings, round=number))
+        # Only a selection needs held-out pairs, which a data set may lack.
         if self.setting.suite.selection is None:
             return start, done
         pairs, tokenizer = self.validation_pairs, self.base("student")

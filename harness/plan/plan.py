@@ -49,11 +49,13 @@ def plan(
     setting = PlanContext(suite, registry, machine, method_file)
     names = chosen_methods(suite, only, registry)
     for name in names:
+        # A fault in the settings of a row must show before anything runs, whichever row it is.
         configured(suite, registry[name])
     rows = frozenset({TEACHER, STUDENT, *names, *suite.models})
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
         lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
+        # First the pairs: data that cannot be read, or two tokenizers, end a run before hours of training.
         checks.append(lineage.train_pairs)
         for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
             made = lineage.result(name, seed)
@@ -68,6 +70,7 @@ def plan(
         *(c.source for c in cells if isinstance(c.source, Step)),
         *(s for c in cells for m in c.measures.values() for s in m.values()),
     ]
+    # Twice: which signals are read off which is known only once all of them are.
     steps = ordered(wanted)
     return Plan(suite, ordered(steps, shared(steps, done)), tuple(cells))
 
@@ -94,5 +97,6 @@ def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Met
     """The suite's methods in registry order, or those of `only`; an unknown name is a ValueError."""
     for name in (*suite.methods, *only):
         methods.get(name, registry)
+    # Registry order, so that tables have one order of rows whatever a suite lists first.
     wanted = set(only) or set(suite.methods)
     return [name for name in registry if name in wanted]

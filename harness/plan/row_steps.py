@@ -28,6 +28,7 @@ def own_stages(cell: Cell) -> list[Step]:
     lineage, stands_on = cell.trained, stages(cell.model)
     if cell.method in (TEACHER, STUDENT):
         return list(stands_on.values())
+    # A row's cost is that of its own stages; those of Student and Teacher stand in their own rows.
     shared_by_all = stages(lineage.student) | stages(lineage.teacher)
     return [step for i, step in stands_on.items() if i not in shared_by_all]
 
@@ -35,6 +36,7 @@ def own_stages(cell: Cell) -> list[Step]:
 def teacher_passes(cell: Cell) -> dict[Pass, Step]:
     """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
     teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
+    # Passes of the student's size cost little beside its training and are no teacher passes.
     own = [s for s in own_stages(cell) if s.kind == SIGNALS]
     return {pass_of(s): s for s in own if s.sources["model"].id in teachers}
 

@@ -47,12 +47,14 @@ def _source_pass(group: Sequence[SignalStep], done: Callable[[Step], bool]) -> S
     model's ids lends nothing: that model may have been trained from what would be read off it.
     """
     by_form = {form: [s for s in group if s.settings.form == form] for form in ("hidden", "topk")}
+    # A form alone runs its own pass: writing hidden states as well would only cost disk.
     if len(group) == 1:
         return None
     if by_form["hidden"]:
         return by_form["hidden"][0]
     if len(by_form["topk"]) == 1 and by_form["topk"][0].inputs.ids is None:
         return by_form["topk"][0]
+    # No plan asks for these states; they are made where that is less than a pass for each form.
     hidden = _hidden(group[0])
     missing = sum(not done(s) for s in group)
     return hidden if missing > 1 or (missing and done(hidden)) else None
@@ -61,6 +63,7 @@ def _source_pass(group: Sequence[SignalStep], done: Callable[[Step], bool]) -> S
 def _hidden(signals: SignalStep) -> SignalStep:
     """The step of the hidden states of the same pass."""
     label = f"hidden{signals.label.removeprefix(signals.settings.form)}"
+    # Hidden states stand at every id, whichever the top-k that asks for them is at.
     inputs = replace(signals.inputs, ids=None)
     return SIGNALS.step(label, SIGNALS.settings("hidden", signals.settings.dtype), inputs, signals.context)
 

@@ -29,6 +29,7 @@ def rollouts(
     """Responses of a model to each prompt of a set of sequences."""
     suite = setting.suite
     settings = ROLLOUTS.settings(sampling, samples, drop, suite.chat_template, suite.world_seed)
+    # A checkpoint on the way is a part of a training step, and named by where it lies in it.
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
     inputs = ROLLOUTS.inputs(model, prompts)
     return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.how, name=name)
@@ -37,6 +38,7 @@ def rollouts(
 def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group) -> Step:
     """The most different of several responses of the model that a stage starts from."""
     sampling = Sampling(group.temperature, group.top_p, setting.suite.generation.max_tokens)
+    # Nothing is dropped here: a prompt is left out only where too few of its responses differ.
     sampled = rollouts(setting, start, prompts, drop=False, sampling=sampling, samples=group.samples)
     return GROUP.step(f"group of {start.label}", GROUP.settings(group.keep), GROUP.inputs(sampled))
 
@@ -90,10 +92,12 @@ def selected(
     spec = setting.suite.selection
     assert spec, "a suite that selects"
     count = round(training.epochs / spec.every)
+    # Epochs are floats: 3 / 0.5 must count as 6, 3 / 0.7 as none.
     if count < 1 or not math.isclose(count * spec.every, training.epochs):
         raise ValueError(
             f"selection.every: {spec.every} epochs do not divide the {training.epochs} of {trained.label}"
         )
+    # The same training without checkpoints has another id: its folder holds other files.
     kept = replace(trained, settings=replace(trained.settings, checkpoints=count))
     greedy, prompts = Sampling(0.0, 1.0, spec.max_tokens), Part(pairs, "chosen")
     scored: dict[str, Source] = {}

@@ -37,7 +37,9 @@ def run(work: Work[GroupSettings, GroupInputs[Path]]) -> dict[str, Any]:
     for row, of_row in groupby(range(len(sampled)), key=lambda i: int(sampled.rows[i])):
         found = [sampled[i] for i in of_row]
         first = found[0].mask.index(True)
+        # The same tokens twice are one response, however often they were sampled.
         answers = list(dict.fromkeys(tuple(s.ids[first:]) for s in found))
+        # A group of fewer would have fewer rankings than the loss sums over.
         if len(answers) < keep:
             dropped += 1
             continue

@@ -37,6 +37,7 @@ class Frozen:
 
     model: Model
     head: Head
+    # FLOPs are counted as it runs: nobody knows before how many rollouts a live model reads.
     tokens: int = 0
     answered: int = 0
 

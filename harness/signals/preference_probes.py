@@ -76,7 +76,9 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
         for i in of_row:
             answer = group[i].ids[len(group.prompt(i)) :]
             cut += len(answer) > settings.max_tokens
+            # A long response is shown in part, as in the released code; how many were is told.
             texts[i] = tokenizer.decode(answer[: settings.max_tokens], skip_special_tokens=True).strip()
+        # Both orders: a judge, a teacher too, prefers a place.
         for i, j in permutations(texts, 2):
             asked = question(prompts[row], settings.question, texts[i], texts[j])
             probes.append(Probe(chat_template.encode_prompt(tokenizer, asked, template=template), i, j))
@@ -86,6 +88,7 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
         )
         for o in settings.options
     ]
+    # The first token decides: the letter as the template's assistant turn would begin with it.
     letters = torch.tensor([o.response_ids[0] for o in options])
     chosen = letter_probs(model, vocabulary(tokenizer), probes, letters, work.context["tokens"])
 

@@ -164,6 +164,7 @@ def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
     for i, row in enumerate(rollouts.rows.tolist()):
         ids = rollouts[i].ids[len(rollouts.prompt(i)) :]
         said = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        # An answer must not end its own turn and go on as the user.
         answer, specials = plain(judge.tokenizer, said)
         messages = [*prompts[row], Message(role="assistant", content=answer)]
         asked.append(Asked(row, messages, len(ids), flags[i], specials))
@@ -187,6 +188,7 @@ def _written(
     for i, one in enumerate(asked):
         try:
             inputs[i] = judge.input(one.messages)
+        # A template may refuse a role or an order of turns; that is no fault of the answer's.
         except chat.Unrenderable:
             continue  # its reward is null, and it is counted
     scores = judge.score([given.ids for given in inputs.values()], work.context["tokens"])

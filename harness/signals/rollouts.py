@@ -48,6 +48,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     prompts = Sequences(work.inputs.prompts)
     sampling = settings.sampling
     asked = [(i, sample) for i in range(len(prompts)) for sample in range(settings.samples)]
+    # The name of a request seeds its noise, so an answer depends on neither batch nor order.
     requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in asked]
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.template)
     batch, seed = work.context["batch"], settings.seed
@@ -59,6 +60,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     )
     counts = token_sequences.write(work.out, kept)
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
+        # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))
     size, prompted = parameters(model), sum(len(r.prompt) for r in requests)
     answered = sum(len(a.ids) for a in answers)
@@ -70,6 +72,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
 def _size(step: Step[RolloutSettings, RolloutInputs[Source]], part: str, sizes: Sizes) -> TextSize:
     """Responses as long as they can be, since nobody has written them: an upper bound."""
     prompts, settings = sizes.sequences(step.inputs.prompts), step.settings
+    # Nobody can say how long answers will be before they are written.
     count = prompts.sequences * settings.samples
     answered = count * settings.sampling.max_tokens
     return TextSize(count, round(count * prompts.prompt) + answered, answered, (*prompts.notes, LONGEST))

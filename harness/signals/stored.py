@@ -83,11 +83,13 @@ def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
     """
     settings, sequences = work.settings, Sequences(work.inputs.sequences)
     derived_from = work.derived_from.get("signals")
+    # Every form holds the log-probs of the realised tokens: a copy, no arithmetic.
     if derived_from and settings.form == "logps":
         return _copied(derived_from, work.out)
     source = _stored(work, sequences, derived_from) if derived_from else _of_model(work, sequences)
     at = ArrayFile(work.inputs.ids, "ids") if work.inputs.ids else None
     k = min(settings.k or 0, source.head.vocab)
+    # numpy has no bfloat16; its bits are kept as they are.
     hidden_dtype = "int16" if settings.dtype == "bfloat16" else "float32"
     arrays = {
         "logps": {"logps": ("float32", 0)},
@@ -117,6 +119,7 @@ def _of_model(work: SignalWork, sequences: Sequences) -> _Source:
     tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
+        # The state before a token predicts it: states are one position ahead of the mask.
         return body(model, ids)[:, :-1][mask[:, 1:]]
 
     return _Source(states, head, device, int(forward_flops(size["body"], size["head"], tokens, answered)))
@@ -173,6 +176,7 @@ def _write(
                 writer.append(np.concatenate([found[i][name] for i in window]))
             if "rest" in arrays:
                 cut += sum(float(np.exp(r["rest"]).sum()) for r in found.values())
+            # A sync for each window would take longer than the pass over a small model.
             if beat.due():
                 for writer in writers.values():
                     writer.to_disk()
@@ -189,6 +193,7 @@ def _of_window(
     source: _Source, sequences: Sequences, window: range, k: int, at: ArrayFile | None, tokens: int
 ) -> dict[int, Arrays]:
     """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
+    # Sequences of like length share a batch, so little is padded; a window bounds what waits for its turn.
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
     found: dict[int, Arrays] = {}
     for batch in batches_of(order, sequences.lengths, tokens):
@@ -210,6 +215,7 @@ def _of_window(
 def arrays_of(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
     """What each form stores of the response tokens of a batch. states [N, d], tokens [N]"""
     parts: dict[str, list[Tensor]] = {"logps": [], "ids": [], "top": [], "rest": []}
+    # [tokens, V] in float32 at once would be gigabytes at V = 128,256.
     for a in range(0, len(tokens), CHUNK):
         logits = head.logits(states[a : a + CHUNK])
         logprobs, realised = F.log_softmax(logits, -1), tokens[a : a + CHUNK]

@@ -29,6 +29,7 @@ MODEL = "model."  # of the names of the policy's weights, those of the language 
 
 def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
     """The accelerator of one step; ValueError for what the loop cannot do with it."""
+    # Before accelerate starts it, which takes long and ends in a message of another kind.
     if _asked("DEEPSPEED"):
         raise ValueError(DEEPSPEED)
     AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
@@ -96,6 +97,7 @@ def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]
     if accelerator.distributed_type == DistributedType.FSDP:  # they are gathered one by one
         once = {name for name, _ in policy.named_parameters()}
         tied = {name for name, _ in policy.named_parameters(remove_duplicate=False)} - once
+    # A tied embedding is saved once, as transformers saves it.
     names = [name for name in state if name.startswith(MODEL) and name not in tied]
     return {name.removeprefix(MODEL): state[name] for name in names}
 

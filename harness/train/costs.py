@@ -41,6 +41,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     needs = _needs(step, method)
     shape, training = shape_of(step, needs, sizes), step.settings.training
     assert training, "of a training step"
+    # As the step itself does: a batch cannot be larger than the set.
     size = min(training.batch_size, shape.examples)
     steps = max(1, round(training.epochs * shape.examples / size))
     seen, answered = steps * size * shape.tokens, steps * size * shape.answered
@@ -109,6 +110,7 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
 
 def memory(model: ModelSize, width: int, step: TrainStep, sizes: Sizes) -> float:
     """Bytes on the device at the peak of a training: a micro-batch holds one example at least."""
+    # One example may be longer than a micro-batch, which holds one at least.
     positions = max(sizes.tokens, width * sizes.max_length)
     half = step.settings.precision == "bf16"
     # What a layer of a Llama keeps of a position for the backward pass: the residual stream twice in float32;

@@ -195,6 +195,7 @@ class Examples:
         all views.
         """
         parts: list[list[int]] = []
+        # Like lengths together: in a padded batch the longest sequence sets what all cost.
         for e in sorted(examples, key=lambda e: int(self.lengths[e])):
             if parts and self.positions([*parts[-1], e]) <= tokens:
                 parts[-1].append(e)
@@ -209,6 +210,7 @@ class Examples:
     def positions(self, examples: Sequence[int]) -> int:
         """Positions of some examples that are computed: those of a row where that is worth it."""
         padded = self.padded(examples)
+        # Laying rows out costs time, too: worth it only where enough positions are spared.
         row = sum(map(self._in_a_row, examples)) if self.share else padded
         return row if row <= prefix_sharing.WORTH * padded else padded
 
@@ -240,6 +242,7 @@ def load(
     the policy is sampled, the view policy_rollout holds the sequences whose prompts it answers.
     """
     views = {name: Sequences(inputs.views[name]) for name in needs.views}
+    # An example must have all of its views: a prompt whose rollout was dropped is left out of the others.
     shared = set.intersection(*(set(v.rows.tolist()) for v in views.values()))
     same = (
         _identical(views["teacher_rollout"], views["student_rollout"]) & shared if needs.distinct else set()
@@ -283,6 +286,7 @@ def orders(n: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
     draw = torch.Generator().manual_seed(seed)
     waiting: list[int] = []
     for _ in range(steps):
+        # Steps run over the end of an epoch, so that all have the same size.
         while len(waiting) < batch:
             waiting += torch.randperm(n, generator=draw).tolist()
         yield waiting[:batch]

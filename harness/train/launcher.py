@@ -49,6 +49,7 @@ def run(work: TrainWork) -> dict[str, Any]:
 
     if file := work.context.get("accelerate_config"):
         processes.check_config(Path(file))
+    # Without a folder that outlives a kill the processes still need one to meet in.
     with tempfile.TemporaryDirectory() as spare:
         folder = (work.kept or Path(spare)).resolve() / "launch"
         shutil.rmtree(folder, ignore_errors=True)
@@ -90,6 +91,7 @@ def _waited(command: list[str], folder: Path) -> int:
         )
         try:
             while keeper.poll() is None:
+                # torchrun would kill its workers at once; a file lets them write a checkpoint first.
                 if shutdown.requested():
                     (folder / STOP).touch()
                 time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -95,6 +95,7 @@ class Loop:
         if self.method.set_stats is None:
             return self
         every = range(len(self.examples))
+        # Each process counts its share; sums over processes make the means of all.
         mine = every[self.accelerator.process_index :: self.accelerator.num_processes]
         parts = [mine[a : a + SCAN] for a in range(0, max(1, len(mine)), SCAN)]
         stored = [(part, self.examples.stored(part or every[:1])) for part in parts]
@@ -107,6 +108,7 @@ class Loop:
         parts, means = self.micro_batches(step), self._means(step)
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
+            # Gradients meet once a step: a sync for each micro-batch would send them as often.
             with nullcontext() if last else self.accelerator.no_sync(self.policy):
                 terms = self.loss(part, step, means)
                 # Gradients are averaged over processes; the loss divides by the whole step already.
@@ -146,6 +148,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     hp = type(method.hparams)(**settings.hp)
     needs = method.needs(hp)
     accelerator = accelerator_of(settings.precision, context["device"], online=needs.online is not None)
+    # Float32 whatever the checkpoint has: bfloat16 weights would not move at a learning rate of 5e-7.
     model, tokenizer = load(start), load_tokenizer(start)
     unshared = prefix_sharing.prepare(model)
     prepare(
@@ -174,6 +177,7 @@ def _frozen(work: TrainWork, device: torch.device, vocab: int) -> dict[str, Froz
     """By role the models that run beside the policy; the student's start in float32, as it trains."""
     found = {}
     for role, folder in work.inputs.live.items():
+        # The reference in the dtype that the policy has at its start, else ln 2 would not hold.
         dtype = torch.float32 if role == "ref" else getattr(torch, work.settings.teacher_dtype or "float32")
         model = load(folder, dtype).to(device).requires_grad_(False)
         found[role] = Frozen(model, head_of(model, vocab))
@@ -199,6 +203,7 @@ def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sa
 def teacher_flops(loop: Loop) -> int:
     """Operations of the frozen models that ran beside the loop, in all processes."""
     seen = {
+        # One model may serve several views; it is counted once.
         id(told.frozen): told.frozen.flops
         for told in loop.examples.signals.values()
         if isinstance(told, Live)

@@ -50,6 +50,7 @@ def run(work: Work[SelectSettings, SelectInputs[Path]]) -> dict[str, Any]:
     found = {"chosen": chosen, "step": steps[str(chosen)], "rows": rows}
     told = {"by": by, **found, "steps": [*steps.values()], "means": curve}
     (work.out / "selection.json").write_text(json.dumps(told))
+    # Rows that the reward model refused for some checkpoint are left out of all: means must be over the same.
     unscored = len({row for of in rewards for row in of}) - rows
     return {**found, "of": len(curve), "unscored": unscored}
 
@@ -75,6 +76,7 @@ def link(source: Path, folder: Path) -> None:
     """Put the files of a folder into another one: hard links, or copies on another file system."""
     for path in sorted(source.iterdir()):
         try:
+            # A hard link takes no disk, and outlives the training step that it came from.
             os.link(path, folder / path.name)
         except OSError:
             shutil.copy2(path, folder / path.name)

@@ -42,6 +42,7 @@ def run(work: TrainWork) -> dict[str, Any]:
     """The step: train the model of input `start`, and write it as a Hugging Face folder with metrics
     beside.
     """
+    # Several processes are the launcher's: this one waits for them and reads what they measured.
     if launcher.needs_launcher(work.context):
         return launcher.run(work)
     settings, start = work.settings, work.inputs.start
@@ -50,11 +51,14 @@ def run(work: TrainWork) -> dict[str, Any]:
 
     def adamw(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
         moving, decay = [w for w in weights if w.requires_grad], training.weight_decay
+        # None lets torch choose `foreach`, its default; False would force the slow loop.
         return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=settings.fused or None)
 
     loop, optimizer = set_up(work, start, adamw)
+    # The first examples, not random ones: two methods on one data set are probed on the same prompts.
     probe = list(range(min(PROBE, len(loop.examples))))
     before, seen_before = loop.measure(probe)
+    # Where the policy is its own reference the loss is known; another value means a wrong reference.
     _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings.precision])
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     after, seen_after = loop.measure(probe)
@@ -72,6 +76,7 @@ def run(work: TrainWork) -> dict[str, Any]:
         if count := settings.checkpoints:
             at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
             (work.out / "checkpoints.json").write_text(json.dumps(at))
+            # Moved, not copied: they may be as large as all else together.
             shutil.move(_models(work), work.out / "checkpoints")
     moving = sum(p.numel() for p in trained.parameters() if p.requires_grad)
     return {
@@ -124,6 +129,7 @@ def _stream(loop: Loop, size: int, steps: int, seed: int, done: int) -> Iterator
         return ((loop.examples, step) for step in loop.examples.read_ahead(rest))
     recipe, number = loop.sampler.recipe, done // _between(loop)
     order = orders(n, size, math.ceil(steps / recipe.passes), seed)
+    # A resumed training goes on behind the buffers that were drawn before it was killed.
     rest = islice(order, number * recipe.batches, None)
     return islice(loop.sampler.buffers(loop.examples, rest, number), steps - done)
 
@@ -181,6 +187,7 @@ def _optimize(
             norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
             overflow = overflowed(norm, loop.accelerator.scaler)
             told.skipped += overflow
+            # An overflowed float16 step is skipped by the scaler and is no fault; NaN in the loss is.
             if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
                 raise ValueError(
                     f"{loop.method.name}: step {told.step}: loss {terms}, gradient norm {norm}; lower lr?"
@@ -188,6 +195,7 @@ def _optimize(
             rate = schedule.get_last_lr()[0]
             optimizer.step()
             schedule.step()
+            # Before the gradient is dropped and after the weights moved: the model of this very step.
             if told.step in kept:
                 _keep(loop, work, kept[told.step])
             optimizer.zero_grad()
