@@ -6,6 +6,7 @@
 Declarations are data and pure functions; who answers, who judges, and where that runs is the harness's.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,12 @@ class DataSet:
     name: str
     licence: str
     files: tuple[DataFile, ...]
+
+    @classmethod
+    def pinned(cls, file: Path) -> "DataSet":
+        """The data set that a JSON file pins: name, licence, and of each file name, url and sha256."""
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return cls(known["name"], known["licence"], tuple(DataFile(**one) for one in known["files"]))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from benchmarks.declaration import (
     Benchmark,
     Column,
     ComparedSettings,
-    DataFile,
     DataSet,
     JudgedAnswers,
     Presentation,
@@ -22,39 +21,7 @@ from benchmarks.declaration import (
     TypicalUsage,
 )
 
-RESULTS = (
-    "https://raw.githubusercontent.com/tatsu-lab/alpaca_eval/cd543a149df89434d8a54582c0151c0b945c3d20/results"
-)
-HUB = "https://huggingface.co/datasets/tatsu-lab/alpaca_eval/resolve/2edc6fad8be6b14ea7230aabfd08188da6b8b814"
-DATA_SET = DataSet(
-    name="alpaca-eval",
-    licence="CC BY-NC 4.0, non-commercial (tatsu-lab/alpaca_eval; its code is Apache-2.0)",
-    files=(
-        DataFile(
-            "model_outputs/gpt4_1106_preview.json",
-            f"{RESULTS}/gpt4_1106_preview/model_outputs.json",
-            "83db546b872ddebee8965fd05fa48461ee3c32bc695c62fb57f2d214ff741ec4",
-        ),
-        DataFile(
-            "model_outputs/text_davinci_003.json",
-            f"{RESULTS}/text_davinci_003/model_outputs.json",
-            "af0bc112f08c88bf589bbfe6fc1036806d0a0f6fec9c4d5a4db860f5afe73b4b",
-            needed=False,
-        ),
-        DataFile(
-            "df_gamed.csv",
-            f"{HUB}/df_gamed.csv",
-            "97aeec3f1c7de6dee6fd31fe66f1702623f4614c3efe1c6fc5f4927cd5fd674d",
-            needed=False,
-        ),
-        DataFile(
-            "instruction_difficulty.csv",
-            f"{HUB}/instruction_difficulty.csv",
-            "e28d875bb334f75e17acd1e4ed659b261860e3db379cf5de29060301bed0a18b",
-            needed=False,
-        ),
-    ),
-)
+DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
 
 
 class AlpacaEvalSettings(ComparedSettings):

@@ -11,7 +11,6 @@ from benchmarks.declaration import (
     Benchmark,
     Column,
     ComparedSettings,
-    DataFile,
     DataSet,
     JudgedAnswers,
     Presentation,
@@ -19,53 +18,7 @@ from benchmarks.declaration import (
     TypicalUsage,
 )
 
-HOME = "https://raw.githubusercontent.com/lmarena/arena-hard-auto/196f6b826783b3da7310e361a805fa36f0be83f3"
-DATA_SET = DataSet(
-    name="arena-hard",
-    licence="Apache-2.0 (lmarena/arena-hard-auto)",
-    files=(
-        DataFile(
-            "question_v0.1.jsonl",
-            f"{HOME}/data/arena-hard-v0.1/question.jsonl",
-            "2650242d2883f22b2abd498f273b6a7e02253cce533f5c91a858e1d44aa3002f",
-        ),
-        DataFile(
-            "model_answer_v0.1_gpt-4-0314.jsonl",
-            f"{HOME}/data/arena-hard-v0.1/model_answer/gpt-4-0314.jsonl",
-            "0f6abc84de4600fde987d9db70f838f4ecdbd27a2f1f4058c12aa322a6f791b2",
-        ),
-        DataFile(
-            "arena-hard-v0.1.yaml",
-            f"{HOME}/config/arena-hard-v0.1.yaml",
-            "87ac45a188421218349697b5eda95cc77f6e60b6f61495d67d8cfebba3210528",
-            needed=False,
-        ),
-        DataFile(
-            "question_v2.0.jsonl",
-            f"{HOME}/data/arena-hard-v2.0/question.jsonl",
-            "a75cef6623db6b27aec810497b059f0659705d7ff48dcbccc5bd5b130728ac73",
-            needed=False,
-        ),
-        DataFile(
-            "model_answer_v2.0_o3-mini-2025-01-31.jsonl",
-            f"{HOME}/data/arena-hard-v2.0/model_answer/o3-mini-2025-01-31.jsonl",
-            "c23a7c255eead99f7f86ad48aa1d8ccdb5b3334f2097e0e1e09184df87265e03",
-            needed=False,
-        ),
-        DataFile(
-            "model_answer_v2.0_gemini-2.0-flash-001.jsonl",
-            f"{HOME}/data/arena-hard-v2.0/model_answer/gemini-2.0-flash-001.jsonl",
-            "70f614e1345f787a1da98c239d27f6df3c1d26b411cf894949f934a3039d6f0b",
-            needed=False,
-        ),
-        DataFile(
-            "arena-hard-v2.0.yaml",
-            f"{HOME}/config/arena-hard-v2.0.yaml",
-            "ee68e5c6ac98a79720bf11014fc3f7fc3c3e5899153b3b08efe3db0e174215a0",
-            needed=False,
-        ),
-    ),
-)
+DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
 
 
 class ArenaHardSettings(ComparedSettings):

@@ -6,7 +6,6 @@ from benchmarks.api import JudgedBenchmark, Question
 from benchmarks.declaration import (
     Benchmark,
     Column,
-    DataFile,
     DataSet,
     Presentation,
     QuestionSettings,
@@ -14,18 +13,7 @@ from benchmarks.declaration import (
 )
 from benchmarks.gsm8k import benchmark
 
-HOME = "https://raw.githubusercontent.com/openai/grade-school-math/3101c7d5072418e28b9008a6636bde82a006892c"
-DATA_SET = DataSet(
-    name="gsm8k",
-    licence="MIT (openai/grade-school-math)",
-    files=(
-        DataFile(
-            "gsm8k_test.jsonl",
-            f"{HOME}/grade_school_math/data/test.jsonl",
-            "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14",
-        ),
-    ),
-)
+DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
 
 
 def load(folder: Path, settings: QuestionSettings) -> tuple[list[Question], JudgedBenchmark]:

@@ -11,7 +11,6 @@ from benchmarks.declaration import (
     Benchmark,
     Categories,
     Column,
-    DataFile,
     DataSet,
     JudgedAnswers,
     JudgedSettings,
@@ -20,41 +19,7 @@ from benchmarks.declaration import (
 )
 from benchmarks.mt_bench import benchmark, fastchat_files
 
-FASTCHAT = (
-    "https://raw.githubusercontent.com/lm-sys/FastChat/587d5cfa1609a43d192cedb8441cac3c17db105d/"
-    "fastchat/llm_judge/data"
-)
-SIMPO = (
-    "https://raw.githubusercontent.com/princeton-nlp/SimPO/e36b6d5946a60684e25a908a740a91ae2418903f/"
-    "eval/mt-bench"
-)
-DATA_SET = DataSet(
-    name="mt-bench",
-    licence="Apache-2.0 (lm-sys/FastChat); the SimPO references MIT (princeton-nlp/SimPO)",
-    files=(
-        DataFile(
-            "question.jsonl",
-            f"{FASTCHAT}/mt_bench/question.jsonl",
-            "119565adbab82227089cefdb44c8d7e2cf04dc0a0ec233634c82e7d4e2a944f7",
-        ),
-        DataFile(
-            "judge_prompts.jsonl",
-            f"{FASTCHAT}/judge_prompts.jsonl",
-            "fd283293406d024f44c174b094ef48031d0687a4682fd3a56b29b138f80281b6",
-        ),
-        DataFile(
-            "reference_answer_gpt-4.jsonl",
-            f"{FASTCHAT}/mt_bench/reference_answer/gpt-4.jsonl",
-            "f957a5bc977badb66885ec970e6cd08527845780313f0995764260e5777b9b3f",
-        ),
-        DataFile(
-            "reference_answer_gpt-4-1106-preview_simpo.jsonl",
-            f"{SIMPO}/gpt-4-1106-preview.jsonl",
-            "fe030678a33dbbd3d729e7569375150b8830a53f5b11f820a75b630db317f56f",
-            needed=False,
-        ),
-    ),
-)
+DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
 
 
 class MTBenchSettings(JudgedSettings):
