@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 from reports.records.texts import Text
 
+# A judge may favour a place, so each verdict says where the row's answer stood.
 ORDERS = {"": "", "ab": " (shown first)", "ba": " (shown second)"}
 
 
@@ -64,5 +65,6 @@ def _side(own: Sequence[Text], verdicts: Sequence[Text]) -> list[str]:
 def _known(what: str, name: str, known: set[str]) -> None:
     if name not in known:
         near = get_close_matches(name, sorted(known), 1)
+        # A benchmark has up to some thousand questions: the first twenty show how they are called.
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(known)[:20])}"
         raise ValueError(f"no {what} {name!r}; {hint}")

@@ -39,6 +39,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
     for pair, names in sorted(rows.methods().items()):
         own = rows.of(pair)
         trained = {t.method for t in own.trained}
+        # Grouped once, so that all tables share what is added up.
         groups = grouped(own.measured, rows.benchmarks)
         main = main_tables(groups, names, summaries=own.summed, checks=own.checks)
         found = {
@@ -88,6 +89,7 @@ def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
     for name, parts in tables.items():
         for ending, render in FORMATS.items():
             jsonl.replace(folder / f"{name}.{ending}", "\n".join(render(part) for part in parts))
+    # A table of an earlier run would be taken for a result of this one.
     for path in folder.iterdir():
         if path.stem not in tables:
             path.unlink()

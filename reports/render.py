@@ -5,21 +5,22 @@
     | Teacher | 6.82 [6.51, 7.12] |
     | ADPA | **6.25** [5.90, 6.60] |
 
-Cells that a test marks are bold (best) or underlined (second), see pairwise.py. CSV keeps units and digits.
+Cells that a test marks (pairwise_tests.py) are bold (best) or underlined (second). CSV keeps all digits.
 """
 
 import csv
 import io
 from collections.abc import Callable
 from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
 
 from reports.records.benchmarks import Unit
 from reports.tables.table import Cell, Mark, Table
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table as RichTable
 
 MISSING = "-"  # there is no result; a zero is a result
 WIDTH = 80  # columns of a terminal
@@ -45,6 +46,7 @@ LATEX = str.maketrans(
 )
 
 
+# The same three marks in each format; CSV, which programs read, has none.
 MARKED_MARKDOWN: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
 MARKED_LATEX: dict[Mark, str] = {"": "", "best": r"\textbf", "second": r"\underline"}
 MARKED_TERMINAL: dict[Mark, str] = {"": "", "best": "bold", "second": "underline"}
@@ -148,8 +150,6 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
 
     `styled` adds the escape codes that make the best bold and underline the second.
     """
-    from rich.console import Console  # here, so that the other formats do not need it
-
     page = shown(table)
     console = Console(
         file=io.StringIO(),
@@ -161,6 +161,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
         _environ={},
     )
     columns = list(range(len(page.heads)))
+    # One block of wide columns is easier to read across than several of narrow ones.
     beside = _rich(page, columns, stacked=False)
     if _width(beside, console) <= width:
         blocks = [beside]
@@ -177,7 +178,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _blocks(page: Page, columns: list[int], width: int, console: "Console") -> list[list[int]]:
+def _blocks(page: Page, columns: list[int], width: int, console: Console) -> list[list[int]]:
     """The columns in as few runs as fit the width; a column too wide for it stands alone."""
     blocks: list[list[int]] = []
     labels, room = _width(_rich(page, [], stacked=True), console), 0
@@ -191,11 +192,8 @@ def _blocks(page: Page, columns: list[int], width: int, console: "Console") -> l
     return blocks
 
 
-def _rich(page: Page, columns: list[int], stacked: bool) -> "RichTable":
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
+def _rich(page: Page, columns: list[int], stacked: bool) -> RichTable:
+    # Texts, not strings: rich would take "[5.90, 6.60]" for markup and drop it.
     out = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for label in page.labels:
         out.add_column(RichText(label))
@@ -214,11 +212,12 @@ def _rich(page: Page, columns: list[int], stacked: bool) -> "RichTable":
     return out
 
 
-def _width(block: "RichTable", console: "Console") -> int:
+def _width(block: RichTable, console: Console) -> int:
     return console.measure(block).maximum
 
 
 def shown(table: Table) -> Page:
+    """A table's texts, the same for every format."""
     several = len({row.dataset for row in table.rows}) > 1
     counts = [{row.cells[i].n for row in table.rows} - {0} for i in range(len(table.columns))]
     heads = [
@@ -231,6 +230,7 @@ def shown(table: Table) -> Page:
         rows.append(([row.dataset] * several + [row.method], []))
         for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             marks = ",".join(str(footnotes.setdefault(note, len(footnotes) + 1)) for note in cell.notes)
+            # A count that all cells of a column share stands in its head.
             n = f"(n={_n(cell.n)})" if cell.n and len(counts[i]) > 1 else ""
             rows[-1][1].append(
                 Text(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)

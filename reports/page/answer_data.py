@@ -63,6 +63,7 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
     pool, numbers = Pool(), {m: n for n, m in enumerate(methods)}
     ids = sorted({t.question for t in rows}, key=_natural)
     at = {question: n for n, question in enumerate(ids)}
+    # Every row of the table answers the same questions, so these are kept once for all.
     asked: dict[str, dict[int, str]] = {}
     category = {}
     for t in rows:
@@ -79,6 +80,7 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
         variants.append(
             {"judge": judgments.judge, "reference": judgments.reference, "metric": judgments.metric}
         )
+        # By column: rows would repeat every key for every verdict.
         by_column: dict[str, list[Any]] = {
             "method": [numbers[t.method] for t in texts],
             "seed": [t.seed for t in texts],

@@ -80,12 +80,13 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
             low, high = (value if v is None else v for v in (cell.low, cell.high))
             text = row.cells[i].text
             text_of = f"{row.method}: {text.value} {text.interval}".strip()
-            one = {"method": row.method, "kind": kind(row.method), "told": text_of}
+            one = {"method": row.method, "kind": kind(row.method), "label": text_of}
             times = scale(column)
             values.append(one | {"value": times * value, "low": times * low, "high": times * high})
     if not values:
         return None
-    y, label = names("method", [r.method for r in rows]), {"field": "told"}
+    y, label = names("method", [r.method for r in rows]), {"field": "label"}
+    # Drawn first, so that it lies under the marks.
     student = [v for v in values if v["kind"] == "student"]
     layers: list[Spec] = [
         values_of(student)
@@ -107,6 +108,7 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
 
 def changes(trained: Sequence[Training], methods: Sequence[str]) -> list[Figure]:
     """Loss after training as a share of the loss before, and margins before and after; means over seeds."""
+    # Of an objective that the method raises, nothing is "left".
     lowered = [t for t in trained if t.objective == "loss"]
     panels = [
         (
@@ -159,12 +161,12 @@ def _dumbbell(
     ]
     for (name, values), fill in ((first, PAPER), (second, ACCENT)):
         dots = [
-            {"method": m, "value": values[m], "told": f"{m}, {name}: {values[m]:.2f}"}
+            {"method": m, "value": values[m], "label": f"{m}, {name}: {values[m]:.2f}"}
             for m in order
             if m in values
         ]
         mark = {"type": "point", "size": 62, "opacity": 1, "filled": True, "fill": fill, "stroke": ACCENT}
-        x, label = quantity("value"), {"field": "told"}
+        x, label = quantity("value"), {"field": "label"}
         layers.append(values_of(dots) | {"mark": mark, "encoding": {"y": y, "x": x, "description": label}})
     return svg({"height": {"step": ROW}, "layer": layers})
 
@@ -192,14 +194,14 @@ def curves(
 
 def _curve(method: str, rewards: Mapping[int, float], rewards_of_all: Sequence[float]) -> Markup:
     """One method's rewards by optimizer step, on the scale of every method's."""
-    values = [{"step": s, "reward": v, "told": f"{method}, step {s:,}: {v:.2f}"} for s, v in rewards.items()]
+    values = [{"step": s, "reward": v, "label": f"{method}, step {s:,}: {v:.2f}"} for s, v in rewards.items()]
     mark = {"type": "line", "color": ACCENT, "strokeWidth": 2, "point": {"size": 40, "filled": True}}
     encoding = {
         "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
         "y": quantity(
             "reward", scale={"domain": domain(rewards_of_all), "nice": False}, axis={"tickCount": 4}
         ),
-        "description": {"field": "told"},
+        "description": {"field": "label"},
     }
     return svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding})
 
@@ -210,6 +212,7 @@ def categories(
     """Benchmarks by category, means over seeds: the darker, the higher."""
     numbers: dict[str, dict[tuple[str, str], dict[tuple[str, str], list[float]]]] = {}
     for s in summaries:
+        # How many categories there are is the data's, so it is read off the summaries' names.
         declared = benchmarks.get(s.benchmark).categories
         if declared and s.metric.startswith(declared.prefix):
             cells = numbers.setdefault(s.benchmark, {}).setdefault((s.dataset, s.judge), {})
@@ -222,9 +225,10 @@ def categories(
         for (dataset, judge), cells in sorted(variants.items()):
             values = []
             for (method, category), scores in sorted(cells.items()):
+                # Sorted, so that the order of rows changes no last digit.
                 mean = fsum(sorted(scores)) / len(scores)
                 value = {"method": method, "category": category, "mean": mean, "text": f"{mean:.1f}"}
-                values.append(value | {"told": f"{method}, {category}: {mean:.2f}"})
+                values.append(value | {"label": f"{method}, {category}: {mean:.2f}"})
             where = [dataset] * (len(sets) > 1) + [f"judge {judge}"] * (len(judges) > 1)
             title = ", ".join([f"{benchmark.title} by category", *where])
             drawn = _heat(values, methods, benchmark.categories.range)
@@ -249,7 +253,7 @@ def _heat(values: Sequence[dict[str, object]], methods: Sequence[str], span: tup
     }
     cell = {"type": "rect", "color": ACCENT, "cornerRadius": 2}
     layers: list[Spec] = [
-        {"mark": cell, "encoding": {"fillOpacity": strength, "description": {"field": "told"}}},
+        {"mark": cell, "encoding": {"fillOpacity": strength, "description": {"field": "label"}}},
         {
             "mark": {"type": "text", "fontSize": 10, "aria": False, "color": INK},
             "encoding": {"text": {"field": "text"}},
@@ -260,11 +264,11 @@ def _heat(values: Sequence[dict[str, object]], methods: Sequence[str], span: tup
 
 def kinds(seconds: Sequence[tuple[str, float, int]]) -> Figure:
     """How long the steps of each kind took together: (kind, seconds, number of steps), longest first."""
-    values = [{"kind": k, "seconds": s, "told": f"{k}: {s:,.1f} s in {n} steps"} for k, s, n in seconds]
+    values = [{"kind": k, "seconds": s, "label": f"{k}: {s:,.1f} s in {n} steps"} for k, s, n in seconds]
     encoding = {
         "y": names("kind", [k for k, _, _ in seconds]),
         "x": quantity("seconds", "seconds", scale={"zero": True}),
-        "description": {"field": "told"},
+        "description": {"field": "label"},
     }
     mark = {"type": "bar", "color": ACCENT, "height": {"band": 0.62}}
     return Figure(

@@ -56,6 +56,7 @@ def place(
         for candidate in PLACES:
             own = _box(x, y, LETTER * len(text), candidate)
             outside = max(0.0, -own.left, own.right - width) + max(0.0, -own.top, own.bottom - height)
+            # A name that is cut off at the edge is worse than one that covers another.
             covered = sum(own.overlap(other) for other in taken) + 1000 * outside
             if covered < least:
                 best, least, box = candidate, covered, own

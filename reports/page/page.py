@@ -29,6 +29,7 @@ from reports.tables.table import STUDENT
 
 FOLDER = Path(__file__).parent
 NAME = "report.html"
+# Which sheet of the page a table stands on, by its name in `tables/`; the rest stand together.
 FIRST = ("main",)  # tables of the first sheet
 TRAINING = ("training", "direction", "ablation")
 
@@ -55,6 +56,7 @@ def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[Made] = ()) -> 
     methods, sets = rows.methods(), table_views.groups(said)
     tables = _tables(rows, sets)
     kinds = plan_view.by_kind(made)
+    # Texts are data that a script shows as text: what a model wrote never becomes markup.
     data = answer_data.data(said, methods)
     style, code = _file("page.css"), _file("page.js")
     html = (
@@ -138,6 +140,7 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
     """Every table, pair by pair, since links need to know whose it is."""
     by_name: dict[str, list[TableView]] = {}
     for pair in sorted(rows.methods()):
+        # A judge is checked once for all pairs.
         own = rows.of(pair)._replace(checks=())
         for name, tables in run.build(own).items():
             by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
@@ -151,6 +154,7 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
 def _results(rows: Rows, tables: Sequence[TableView]) -> list[Section]:
     main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
     forests = [f for t in main for f in figures.forests(t)]
+    # Without costs, as of a run that trained nothing, there is nothing to draw against.
     spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
     taxes, categories = [], []
     for pair, names in sorted(rows.methods().items()):

@@ -48,6 +48,7 @@ def trained(made: Sequence[Made]) -> list[Trained]:
     rows = []
     for name, step in _results(made):
         stages, at = [step], step
+        # A stage starts from the one before it; the first from a model that no step of the plan made.
         while (start := dict(at.inputs).get("start")) in known:
             at = known[start]
             stages.insert(0, at)
@@ -66,10 +67,12 @@ def trained(made: Sequence[Made]) -> list[Trained]:
 def settings(made: Sequence[Made]) -> Settings:
     """Where the settings of the rows' last stages differ; a method's own hyper-parameters are one cell."""
     rows = [(name, dict(step.settings)) for name, step in _results(made)]
+    # What a method's formula takes is shown in one cell: no two methods share those names.
     names = [
         n for n in dict.fromkeys(n for _, own in rows for n in own) if not n.startswith(("hp.", "formula"))
     ]
     values = {n: [own.get(n, "-") for _, own in rows] for n in names}
+    # The usual value is not marked, so that the eye finds the row that was trained otherwise.
     common = {n: Counter(own).most_common(1)[0][0] for n, own in values.items()}
     differing = [n for n in names if len(set(values[n])) > 1]
     shown = []

@@ -23,7 +23,7 @@ class Point(NamedTuple):
     method: str
     x: float
     y: float
-    told: str
+    label: str  # what a pointer shows and a screen reader says
     spread: tuple[tuple[float, float], tuple[float, float]] | None = None  # x, y
 
 
@@ -34,46 +34,28 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
     up = _span([v for p in shown for v in (p.y, *(p.spread[1] if p.spread else ()))], False)
     inner = (WIDTH - 50.0, float(HEIGHT))
     at = [(_at(p.x, across, log) * inner[0], (1 - _at(p.y, up, False)) * inner[1]) for p in shown]
+    # Placed here and not by Vega-Lite, which would let names cover each other.
     placed = label_placement.place(at, [p.method for p in shown], inner)
     values = []
     for p, where in zip(shown, placed, strict=True):
         (x1, x2), (y1, y2) = p.spread or ((p.x, p.x), (p.y, p.y))
-        one = {"method": p.method, "kind": kind(p.method), "told": p.told, "x": p.x, "y": p.y}
+        one = {"method": p.method, "kind": kind(p.method), "label": p.label, "x": p.x, "y": p.y}
         values.append(one | {"x1": x1, "x2": x2, "y1": y1, "y2": y2, **where._asdict()})
     over = {"type": "log"} if log else {"type": "linear"}
     x = quantity("x", x_title, scale={"domain": across, "nice": False, **over})
     x["axis"] |= {"values": _ticks(across), "labelExpr": POWER} if log else {}
     y = quantity("y", scale={"domain": up, "nice": False})
-    line = {"strokeWidth": 1.5, "opacity": 0.35, "aria": False}
-    layers: list[Spec] = []
-    if front:
-        best = [{"x": p.x, "y": p.y} for p in pareto(shown)]
-        mark = {"type": "line", "interpolate": "step-after", "color": MUTED, "strokeDash": [4, 3]}
-        layers.append(values_of(best) | {"mark": mark | {"aria": False}, "encoding": {"x": x, "y": y}})
-    else:
-        zero = values_of([{"zero": 0}])
-        for axis, span in (("x", across), ("y", up)):
-            if span[0] < 0 < span[1]:
-                datum = {axis: (x if axis == "x" else y) | {"field": "zero"}}
-                layers.append(
-                    zero | {"mark": {"type": "rule", "color": FAINT, "aria": False}, "encoding": datum}
-                )
+    layers = _front(shown, x, y) if front else _zero_lines(x, y)
     if any(p.spread for p in shown):
-        layers += [
-            {
-                "mark": {"type": "rule", **line},
-                "encoding": {"x": x | {"field": "x1"}, "x2": {"field": "x2"}, "y": y, "color": inks()},
-            },
-            {
-                "mark": {"type": "rule", **line},
-                "encoding": {"x": x, "y": y | {"field": "y1"}, "y2": {"field": "y2"}, "color": inks()},
-            },
-        ]
+        mark = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.35, "aria": False}
+        wide = {"x": x | {"field": "x1"}, "x2": {"field": "x2"}, "y": y, "color": inks()}
+        high = {"x": x, "y": y | {"field": "y1"}, "y2": {"field": "y2"}, "color": inks()}
+        layers += [{"mark": mark, "encoding": encoding} for encoding in (wide, high)]
     text = {p: {"expr": f"datum.{p}"} for p in ("dx", "dy", "align")}
     layers += [
         {
             "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
-            "encoding": {"x": x, "y": y, "color": inks(), "description": {"field": "told"}},
+            "encoding": {"x": x, "y": y, "color": inks(), "description": {"field": "label"}},
         },
         {
             "name": "named",
@@ -84,10 +66,28 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
     return svg(values_of(values) | {"height": HEIGHT, "layer": layers})
 
 
+def _front(points: Sequence[Point], x: Spec, y: Spec) -> list[Spec]:
+    """A dashed line of steps along the points that none beats in both."""
+    best = [{"x": p.x, "y": p.y} for p in pareto(points)]
+    mark = {"type": "line", "interpolate": "step-after", "color": MUTED, "strokeDash": [4, 3], "aria": False}
+    return [values_of(best) | {"mark": mark, "encoding": {"x": x, "y": y}}]
+
+
+def _zero_lines(x: Spec, y: Spec) -> list[Spec]:
+    """A line at 0 of each axis whose span holds it."""
+    mark = {"type": "rule", "color": FAINT, "aria": False}
+    return [
+        values_of([{"zero": 0}]) | {"mark": mark, "encoding": {axis: encoding | {"field": "zero"}}}
+        for axis, encoding in (("x", x), ("y", y))
+        if encoding["scale"]["domain"][0] < 0 < encoding["scale"]["domain"][1]
+    ]
+
+
 def _span(values: Sequence[float], log: bool) -> list[float]:
     """The span of the values with some room."""
     if not log:
         return domain(values)
+    # On a logarithmic axis room is a factor.
     room = (max(values) / min(values)) ** 0.08 if max(values) > min(values) else 2.0
     return [min(values) / room, max(values) * room]
 
@@ -109,6 +109,7 @@ def _at(value: float, span: Sequence[float], log: bool) -> float:
 def pareto(points: Iterable[Point]) -> list[Point]:
     """The points that no other beats in both: no more of x and more of y; by x."""
     best: list[Point] = []
+    # By cost, and of equal costs the best first: a point stays if it beats all cheaper ones.
     for p in sorted(points, key=lambda p: (p.x, -p.y, p.method)):
         if not best or p.y > best[-1].y:
             best.append(p)
@@ -121,6 +122,7 @@ def costs(main: TableView, cost: TableView) -> list[Figure]:
     wanted = [i for i, c in enumerate(cost.columns) if c.unit == "flops"]
     for row in cost.rows:
         flops = [number(row.cells[i]) for i in wanted]
+        # What the Teacher and the Student cost was spent before any method began.
         if row.method not in (TEACHER, STUDENT) and all(f is not None for f in flops):
             spent[row.dataset, row.method] = fsum(f for f in flops if f is not None)
     figures, several = [], len(datasets(main)) > 1
@@ -179,8 +181,8 @@ def _difference(row: RowView, across: int, up: int, columns: Sequence[Column], x
         cell, times = row.cells[i].cell, scale(columns[i])
         low, high = (value if v is None else v for v in (cell.low, cell.high))
         spreads.append((times * low, times * high))
-    told = ", ".join(
+    text = ", ".join(
         f"{columns[i].title} {row.cells[i].text.value} {row.cells[i].text.interval}" for i in (up, across)
     )
     at = scale(columns[across]) * x, scale(columns[up]) * y
-    return Point(row.method, *at, f"{row.method}: {told}", (spreads[0], spreads[1]))
+    return Point(row.method, *at, f"{row.method}: {text}", (spreads[0], spreads[1]))

@@ -69,6 +69,7 @@ def view(name: str, table: Table, pair: str, sets: Sequence[JudgmentSet]) -> Tab
     A difference's answers stand beside those of the method that it is taken from.
     """
     page, linked, baseline = shown(table), name in LINKED, ""
+    # Its columns are titled by the row that they compare with.
     if name == "comparison":
         baseline = next(c.title.removeprefix(LESS) for c in table.columns if c.name.endswith(".less"))
     rows = []

@@ -202,6 +202,7 @@ class JudgeCheck:
 RUN = ("suite", "pair", "dataset", "method", "seed")
 ITEM = ("benchmark", "metric", "group", "question", "turn", "order", "judge", "reference")
 JUDGED = ("benchmark", "judge", "reference")
+# What tells a row from all others of its kind: a file holds each of these once.
 KEYS: dict[type, tuple[str, ...]] = {
     Record: RUN + ITEM,
     Cost: RUN,

@@ -33,6 +33,7 @@ class Rows(NamedTuple):
     def methods(self) -> dict[str, list[str]]:
         """Pair -> its rows, in the order in which they were written."""
         by_pair: dict[str, list[str]] = {}
+        # Costs first: they stand in the order of the suite; a row that was only evaluated has none.
         rows: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
         for r in rows:
             by_pair.setdefault(r.pair, []).append(r.method)

@@ -72,6 +72,7 @@ def bootstrap(
     for index, item in enumerate(items):
         strata[item.stratum].append(index)
 
+    # One generator for all strata and methods: a resample is the same questions for every row.
     rng = np.random.default_rng(seed)
     shares = [1.0 if weights is None else weights[name] for name in strata]
     stratum_means = [_ratio(np.nansum(table[s], 0), present[s].sum(0)) for s in strata.values()]

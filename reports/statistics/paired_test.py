@@ -4,8 +4,8 @@
                        in s of d_q = value(a, q) - value(b, q)
     SE^2             = sum over s of w_s^2 var(d_q in s) / n_s
 
-One seed: paired t (0/1 values: McNemar exact, 1947) with the interval of stats.py, conditional on the
-checkpoint. From two seeds on, the training is a second source of chance: chance.py.
+One seed: paired t (0/1 values: McNemar exact, 1947) with the interval of bootstrap.py, conditional on
+the checkpoint. From two seeds on, the training is a second source of chance: variance.py.
 """
 
 from collections.abc import Iterable
@@ -69,7 +69,8 @@ def versus(sample: Sample, baseline: str, methods: Iterable[str], draw: Draw = D
     shared = {
         m: {i: float(d[k]) for k, i in enumerate(sample.items) if d[k] == d[k]} for m, d in whole.items()
     }
-    boot = bootstrap(shared, draw.seed, draw.resamples, sample.given)
+    # The differences themselves are resampled, so a question that one of the two lacks is in neither mean.
+    boot = bootstrap(shared, draw.seed, draw.resamples, sample.by_stratum)
     return {m: _comparison(sample, m, baseline, boot) for m in whole}
 
 
@@ -100,8 +101,10 @@ def ranks(sample: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[flo
     for m in np.argsort(boot.methods):  # by name, so that the order of rows does not matter
         index = sample.methods.index(boot.methods[m])
         if (part := seeds_part(sample, [(index, 1.0)])) is not None:
+            # The resamples hold the residual already; the rest is the training's own.
             extra = max(0.0, part[0].variance - part[1])
             noise[:, m] = sqrt(extra) * rng.standard_t(part[0].df, len(draws))
+    # Equal means differ in their last digit by the order of summation, and would not tie.
     drawn = _ranks(_rounded(draws + noise))
     low = np.quantile(drawn, (1 - LEVEL) / 2, axis=0, method="inverted_cdf")
     high = np.quantile(drawn, (1 + LEVEL) / 2, axis=0, method="inverted_cdf")
@@ -140,6 +143,7 @@ def _test(sample: Sample, method: str, baseline: str) -> _Test:
         parts = both_levels(questions, *seeds)
         return _Test(p_of(value, parts, n), parts, f"{TWO_LEVEL}, {name}")
     binary = np.isin(sample.values[[a, b]][:, both], (0.0, 1.0)).all()
+    # With several strata the counts would have to be weighed, which the exact test can't.
     if binary and len(sample.weights) == 1:
         won, lost = int((d[both] > 0).sum()), int((d[both] < 0).sum())
         exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))

@@ -48,7 +48,7 @@ class Sample:
     seeds: tuple[tuple[int, ...], ...]
     strata: npt.NDArray[np.int64]  # [N], index of the stratum
     weights: Floats  # [strata], sum to 1
-    given: Mapping[str, float] | None  # the weights as stats.py takes them
+    by_stratum: Mapping[str, float] | None  # the weights by name, as bootstrap takes them
 
 
 class Part(NamedTuple):
@@ -83,7 +83,7 @@ def make_sample(
         seeds=tuple(tuple(own) for own in by_seed),
         strata=np.array([names.index(item.stratum) for item in items]),
         weights=share / share.sum(),
-        given=weights,
+        by_stratum=weights,
     )
 
 

@@ -123,6 +123,7 @@ def ablation_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW)
         for shape in SHAPES:
             measured = [b._replace(rows=tuple(m for m in b.rows if m in run)) for b in shape.blocks]
             blocks = [b for b in measured if set(b.rows) - {b.full}]
+            # A full method alone says nothing about what was taken away.
             if sum(len(b.rows) for b in blocks) > 1:
                 tables += _tables(shape, blocks, pair, Groups(tuple(own), groups.benchmarks), draw)
     return tables
@@ -157,6 +158,7 @@ def _tables(
         *(p.column for p in parts),
         *(b.column for b in shape.after),
     )
+    # Notes name the references that a cell was judged against, not all that the run has.
     judged = [c for c in win_rates if c.source.reference in {b.against for b in blocks}]
     marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
     notes = [*columns.notes([*judged, *others], names, draw), *pairwise_tests.notes(marked)]
@@ -179,6 +181,7 @@ def _win_rates(
     for by_reference in by_judge.values():
         source = next(iter(by_reference.values())).source
         changes = {"title": f"{source.column.title} vs {versus}", "best": len(references) == 1}
+        # One column for several references: none of them can stand in its title, and none is best.
         declared = source.column.model_copy(update=changes)
         merged.append(MeasuredColumn(source._replace(column=declared, reference=""), {}))
 

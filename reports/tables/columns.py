@@ -60,6 +60,7 @@ def find(
                 columns += _means(benchmark, column, by_benchmark[benchmark.name])
             else:
                 columns += _summaries(benchmark, column, numbers[benchmark.name])
+    # Stable: within each kind the order is that of `benchmarks.json`.
     return sorted(columns, key=lambda c: (c.is_summary, not c.source.column.best))
 
 
@@ -70,6 +71,7 @@ def _means(benchmark: Benchmark, column: BenchmarkColumn, groups: list[Group]) -
     for g in groups:
         if g.metric == column.metric and g.records:
             variants[g.judge, g.reference][g.dataset, g.method] = g
+    # A column with reasons alone is shown too: that a result could not be had is a result.
     for r in reasons:
         if r.metric in ("", column.metric) and not any(_is_for(r, *variant) for variant in variants):
             variants[r.judge, r.reference] = {}
@@ -124,6 +126,7 @@ def _two_level(estimate: Estimate, parts: list[Part]) -> Estimate:
     """With the interval of these parts; without any, that of the resamples stays."""
     if not parts:
         return estimate
+    # The resamples know one training each; the spread over seeds has to be added in closed form.
     half = variance.half_width(parts)
     return estimate._replace(low=estimate.value - half, high=estimate.value + half)
 
@@ -135,6 +138,7 @@ def cells(
     if column.is_summary:
         return {m: _summary_cell(column, dataset, m) for m in methods}
     groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
+    # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
     strata = {stratum for g in groups.values() for stratum in g.strata}
     measured = {m: groups[m].measured if m in groups else NOTHING for m in methods}
     values = {m: measured[m].values for m in methods}
@@ -164,11 +168,13 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
     for s in column.summaries:
         if (s.dataset, s.method) == (dataset, method):
             by_seed[s.seed][s.metric] = s.value
+    # A benchmark leaves a number out where it can't be had: a seed without it is not in the mean.
     seeds = [numbers for numbers in by_seed.values() if spec.metric in numbers]
     if not seeds:
         return Cell()
     value = fsum(numbers[spec.metric] for numbers in seeds) / len(seeds)
     count = int(sum(numbers.get(spec.count, 0) for numbers in seeds))
+    # Bounds of several seeds do not average to the bounds of their mean.
     low, high = map(seeds[0].get, spec.bounds) if spec.bounds and len(seeds) == 1 else (None, None)
     flags = (note for flag, note in benchmark.flags.items() if any(numbers.get(flag) for numbers in seeds))
     return Cell(value, low, high, count, tuple(flags))
@@ -193,6 +199,7 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
             own = set(groups[m].measured.runs)
             lost, records = groups[m].lost, len(groups[m].records)
             notes += [f"{count} of {records} {status}" for status, count in sorted(lost.items())]
+        # A mean over fewer seeds is another mean.
         if own and own != all_seeds:
             notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")
         reasons = [r for r in column.reasons if (r.dataset, r.method) == (dataset, m)]
@@ -203,6 +210,7 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
 def heading(column: MeasuredColumn, columns: Sequence[MeasuredColumn]) -> Column:
     """Titled as declared or by its only task; by judge and reference too where they tell columns apart."""
     benchmark, spec, judge, reference = column.source
+    # A title says only what tells it from the others that are shown.
     siblings = [c.source for c in columns if (c.source.benchmark, c.source.column) == (benchmark, spec)]
     variant = ""
     if len({s.reference for s in siblings}) > 1:
@@ -210,6 +218,7 @@ def heading(column: MeasuredColumn, columns: Sequence[MeasuredColumn]) -> Column
     if len({s.judge for s in siblings}) > 1:
         variant += f" by {judge or 'none'}"
     title = spec.title
+    # A mean over one task is that task: calling it the whole benchmark would mislead.
     if benchmark.tasks and len(tasks := tasks_of(column)) == 1:
         title = benchmark.tasks.titles.get(tasks[0], tasks[0])
     return Column(

@@ -51,6 +51,7 @@ def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str,
     order = sorted(means, key=lambda m: (-means[m], m))
     groups = [frozenset(order)]
     for pair in sorted(apart, key=sorted):
+        # A group that holds both of a pair that differs is split into one without each.
         split = [
             part for group in groups for part in ([group - {m} for m in pair] if pair <= group else [group])
         ]
@@ -86,10 +87,11 @@ def _table(
 ) -> Table:
     """The table of one column, titled by it; `footnotes` are those of each method's mean."""
     sample = tests.sample
-    boot = bootstrap(tests.values, draw.seed, draw.resamples, sample.given)
+    boot = bootstrap(tests.values, draw.seed, draw.resamples, sample.by_stratum)
     others = [m for m in sample.methods if m != baseline]
     less = paired_test.versus(sample, baseline, others, draw) if baseline in sample.methods else {}
     ps = {m: c.p for m, c in less.items() if c.p is not None}
+    # Another family than that of the letters: only the tests against the baseline.
     adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     ranks = paired_test.ranks(sample, boot, draw.seed)
     means = {m: interval(boot, m).value for m in boot.methods}

@@ -47,6 +47,7 @@ def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
         mean(c.teacher_flops for c in seeds),
         mean(c.train_tokens for c in seeds),
         mean(c.padding_share for c in seeds),
+        # 0 where the step that trained did not count them: no result, not a small one.
         mean(c.positions or None for c in seeds),
         _saved(seeds),
         Cell(", ".join(sorted({c.device for c in seeds}))),

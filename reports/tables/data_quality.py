@@ -65,6 +65,7 @@ def _truncated(groups: list[Group]) -> tuple[Cell, Cell]:
     """Answers cut, and prompts, of those that there are; several records (metrics, orders, judges) describe
     one. A record of 0 tokens is of no answer: the implicit reward scores texts that were there.
     """
+    # An answer that was cut to nothing has 0 tokens too.
     answers = [r for r in _asked(groups, "answer") if r.tokens or r.truncated]
     return _cut(answers), _cut(_asked(groups, "prompt"))
 
@@ -84,6 +85,7 @@ def _answer(r: Record) -> tuple[int, str, str, str, int]:
 
 
 def _unparsed(groups: list[Group], judging: list[Judging]) -> Cell:
+    # A judge's records say which are unparsed; of verdicts without one only the count is kept.
     judged = [r for g in groups if g.judge for r in g.records if r.question]
     unjudged = [j for j in judging if not j.judge]
     lost = sum(r.status == "unparsed" for r in judged) + sum(j.unparsed for j in unjudged)

@@ -112,6 +112,7 @@ def _objective(seeds: list[Training]) -> tuple[Cell, ...]:
     if not pairs:
         return before, after, Cell()
     rise = fsum(after - before for before, after in pairs)
+    # A method without a loss on held-out prompts names a mean that training should raise.
     raised = {t.objective for t in seeds} != {"loss"}
     return before, after, Cell("yes" if (rise > 0 if raised else rise < 0) else "NO")
 
@@ -127,6 +128,7 @@ def _columns(win_rates: list[WinRate]) -> tuple[Column, ...]:
 
 def _reference(method: str, references: Iterable[str]) -> str:
     """The first reference that is not the method itself, where there is one."""
+    # A row against its own answers is 50 % by definition, so it is taken against another reference.
     return min(references, key=lambda reference: (reference == method, reference))
 
 
@@ -162,6 +164,7 @@ def _published(method: str) -> float | None:
 def _verdict(ours: Cell, paper: float | None) -> str | None:
     if paper is None or not isinstance(ours.value, float):
         return None
+    # Other models and another judge: only the sign can be compared, and only where ours is sure.
     if ours.low is None or ours.high is None or ours.low <= 0 <= ours.high:
         return "cannot be told"
     return "as the paper" if (ours.value > 0) == (paper > 0) else "not as the paper"

@@ -16,6 +16,7 @@ def judging_tables(judging: Iterable[Judging], methods: Sequence[str]) -> list[T
     """One table per pair in which an endpoint judged; sums over seeds and references."""
     tables = []
     for pair, rows in by_pair(judging).items():
+        # A rule takes no calls: a table of zeros would say nothing.
         asked = [r for r in rows if r.calls]
         keys = sorted({(r.benchmark, r.judge) for r in asked})
         if not keys:

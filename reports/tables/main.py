@@ -64,6 +64,7 @@ def _tables(
         notes = columns.notes(shown, methods, draw)
         if marked:
             notes += pairwise_tests.notes(shown)
+        # Rows that are measured but not shown still stand in the folder: say so.
         if hidden := sorted({g.method for g in own} - set(methods)):
             notes += (f"records but no row here: {', '.join(hidden)}",)
         heads = tuple(columns.heading(c, shown) for c in shown)

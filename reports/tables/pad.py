@@ -27,6 +27,7 @@ def pad_tables(main: Sequence[Table]) -> list[Table]:
 
 def _table(main: Table) -> Table:
     numbers = [_number(c) for c in main.columns]
+    # Two judges or references make two columns of one number; both are kept.
     kept = [i for name in published.PAD_NUMBERS for i, number in enumerate(numbers) if number == name]
     left_out = tuple(f"{c.title}: " for i, c in enumerate(main.columns) if i not in kept)
     return replace(

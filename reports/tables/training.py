@@ -33,16 +33,20 @@ def training_tables(training: Iterable[Training], methods: Sequence[str]) -> lis
     """
     tables = []
     for rows in by_pair(training).values():
-        left_out = [] if any(t.held_after is not None for t in rows) else ["held"]
-        left_out += [] if any(t.margin_after is not None for t in rows) else ["margin"]
-        kept = [i for i, column in enumerate(COLUMNS) if column.name.partition("_")[0] not in left_out]
-        told = {"held": HELD_OUT, "margin": MARGIN}
-        notes = (NOTE, *(note for of, note in told.items() if of not in left_out), *_warnings(rows, methods))
+        optional = {"held": HELD_OUT, "margin": MARGIN}
+        if all(t.held_after is None for t in rows):
+            del optional["held"]
+        if all(t.margin_after is None for t in rows):
+            del optional["margin"]
+        groups = [column.name.partition("_")[0] for column in COLUMNS]
+        kept = [i for i, g in enumerate(groups) if g in optional or g not in ("held", "margin")]
 
+        # A default binds `kept` now; a closure would see that of the last pair.
         def cells(seeds: list[Training], kept: list[int] = kept) -> tuple[Cell, ...]:
-            every = _cells(seeds)
-            return tuple(every[i] for i in kept)
+            whole = _cells(seeds)
+            return tuple(whole[i] for i in kept)
 
+        notes = (NOTE, *optional.values(), *_warnings(rows, methods))
         tables += run_tables("Training", rows, methods, tuple(COLUMNS[i] for i in kept), cells, notes)
     return tables
 
@@ -56,6 +60,7 @@ def held_out(seeds: list[Training]) -> tuple[Cell, Cell]:
 
 
 def _cells(seeds: list[Training]) -> tuple[Cell, ...]:
+    # Terms and watched means differ from method to method, so they are footnotes and no columns.
     after = mean(t.loss_after for t in seeds)
     return (
         mean(t.loss_before for t in seeds),
