@@ -134,6 +134,7 @@ class Presentation:
 
     title: str
     columns: tuple[Column, ...] = ()
+    family: str = ""
     tasks: Tasks | None = None
     categories: Categories | None = None
     length_of: Literal["answer", "prompt"] = "answer"

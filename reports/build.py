@@ -37,22 +37,22 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
     """Every table of a run that has something to show, by name; not `wide`: without those."""
     built: dict[str, list[Table]] = {}
     for pair, names in sorted(rows.methods().items()):
-        own = rows.of(pair)
-        trained = {t.method for t in own.trained}
+        own = rows.of_pair(pair)
+        trained = {t.method for t in own.training}
         # Grouped once, so that all tables share what is added up.
-        groups = grouped(own.measured, rows.benchmarks)
-        main = main_tables(groups, names, summaries=own.summed, checks=own.checks)
+        groups = grouped(own.records, rows.benchmarks)
+        main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
         found = {
             "main": main,
             "pad": pad_tables(main),
             "ablation": ablation_tables(groups, names),
             "comparison": comparison_tables(groups, names, _baseline(names)) if wide and names[1:] else [],
-            "direction": direction_tables(groups, own.trained, names),
-            "cost": cost_tables(own.paid, names),
+            "direction": direction_tables(groups, own.training, names),
+            "cost": cost_tables(own.costs, names),
             "judging": judging_tables(own.judging, names),
-            "training": training_tables(own.trained, [m for m in names if m in trained]),
-            "summaries": summary_tables(own.summed, names, rows.benchmarks) if wide else [],
-            "quality": quality_tables(groups, own.paid, names, own.judging),
+            "training": training_tables(own.training, [m for m in names if m in trained]),
+            "summaries": summary_tables(own.summaries, names, rows.benchmarks) if wide else [],
+            "quality": quality_tables(groups, own.costs, names, own.judging),
         }
         for name, tables in found.items():
             built.setdefault(name, []).extend(tables)
@@ -67,7 +67,7 @@ def _baseline(methods: Sequence[str]) -> str:
 
 def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
-    groups = {pair: grouped(rows.of(pair).measured, rows.benchmarks) for pair in rows.methods()}
+    groups = {pair: grouped(rows.of_pair(pair).records, rows.benchmarks) for pair in rows.methods()}
     return [t for pair, names in rows.methods().items() for t in beside_tables(groups[pair], names)]
 
 
@@ -78,7 +78,7 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
     tables = []
     for pair, names in methods.items():
         if baseline in names:
-            groups = grouped(rows.of(pair).measured, rows.benchmarks)
+            groups = grouped(rows.of_pair(pair).records, rows.benchmarks)
             tables += comparison_tables(groups, names, baseline)
     return tables
 

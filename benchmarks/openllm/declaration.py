@@ -49,6 +49,7 @@ TWO = Benchmark(
     metric="primary",
     presentation=Presentation(
         title="OpenLLM v2",
+        family="OpenLLM",
         columns=(
             Column(
                 "average",

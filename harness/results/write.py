@@ -15,7 +15,6 @@ from harness.store.store import Store
 from reports import build as run
 from reports.page import page
 from reports.records import jsonl, run_folder
-from reports.records.benchmarks import NAME
 from reports.records.run_folder import Rows
 from reports.tables.table import Table
 
@@ -33,20 +32,20 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     artifacts behind them: where no row is another and all of it is there, they stay.
     """
     rows = Rows(
-        measured=collect.records(plan, store),
-        summed=collect_judging.summaries(plan, store),
+        records=collect.records(plan, store),
+        summaries=collect_judging.summaries(plan, store),
         judging=collect_judging.judging(plan, store, prices),
-        paid=collect_costs.costs(plan, store),
-        trained=collect_training.training(plan, store),
+        costs=collect_costs.costs(plan, store),
+        training=collect_training.training(plan, store),
         checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
+        benchmarks=benchmarks.benchmarks(plan.suite),
     )
     stamp, sources = out / STAMP, _sources()
     known = json.loads(stamp.read_text()) if stamp.is_file() else {}
     stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
     if not stays:
         stamp.unlink(missing_ok=True)
-    changed = run_folder.write(rows, out) | texts.write_steps(plan, store, out)
-    if changed | jsonl.replace(out / NAME, benchmarks.benchmarks(plan.suite).text()):
+    if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
         stays = False
         stamp.unlink(missing_ok=True)
     tables = run.build(rows, wide=not stays)

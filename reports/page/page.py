@@ -117,7 +117,7 @@ def _environment() -> Environment:
 
 
 def _name(rows: Rows) -> str:
-    suites = {r.suite for r in rows.measured} | {r.suite for r in rows.paid} | {r.suite for r in rows.judging}
+    suites = {r.suite for r in rows.records} | {r.suite for r in rows.costs} | {r.suite for r in rows.judging}
     return ", ".join(sorted(suites)) or "run"
 
 
@@ -125,10 +125,10 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple
     """What the run is, in a few numbers: (number, what it counts)."""
     counted: dict[str, Sized] = {
         "methods": {m for names in rows.methods().values() for m in names},
-        "pairs": {r.pair for r in rows.measured},
-        "datasets": {r.dataset for r in rows.measured},
-        "seeds": {r.seed for r in rows.measured},
-        "benchmarks": {r.benchmark for r in rows.measured},
+        "pairs": {r.pair for r in rows.records},
+        "datasets": {r.dataset for r in rows.records},
+        "seeds": {r.seed for r in rows.records},
+        "benchmarks": {r.benchmark for r in rows.records},
         "judgments": range(len(said)),
         "steps": range(len(made)),
     }
@@ -141,7 +141,7 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
     by_name: dict[str, list[TableView]] = {}
     for pair in sorted(rows.methods()):
         # A judge is checked once for all pairs.
-        own = rows.of(pair)._replace(checks=())
+        own = rows.of_pair(pair)._replace(checks=())
         for name, tables in run.build(own).items():
             by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
     checks = run.build(Rows(checks=rows.checks))
@@ -158,10 +158,10 @@ def _results(rows: Rows, tables: Sequence[TableView]) -> list[Section]:
     spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
     taxes, categories = [], []
     for pair, names in sorted(rows.methods().items()):
-        own = rows.of(pair)
-        categories += figures.categories(own.summed, names, rows.benchmarks)
+        own = rows.of_pair(pair)
+        categories += figures.categories(own.summaries, names, rows.benchmarks)
         if STUDENT in names:
-            groups = grouped(own.measured, rows.benchmarks)
+            groups = grouped(own.records, rows.benchmarks)
             less = main_table.difference_tables(groups, names, STUDENT)
             taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
     ability = ", ".join(b.title for b in rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns))
@@ -187,9 +187,9 @@ def _results(rows: Rows, tables: Sequence[TableView]) -> list[Section]:
 def _learning(rows: Rows) -> list[Section]:
     changes, curves = [], []
     for pair, names in sorted(rows.methods().items()):
-        own = rows.of(pair)
-        changes += figures.changes(own.trained, names)
-        curves += figures.curves(own.measured, names, rows.benchmarks)
+        own = rows.of_pair(pair)
+        changes += figures.changes(own.training, names)
+        curves += figures.curves(own.records, names, rows.benchmarks)
     sections = [
         Section(
             "What training changed",

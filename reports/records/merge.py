@@ -35,11 +35,11 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
         benchmarks.setdefault(b.name, b)  # versions of one benchmark may word a note in two ways
     parts = [_renamed(rows, " + ".join(runs), names[run]) for run, rows in runs.items()]
     return Rows(
-        measured=_once(r for p in parts for r in p.measured),
-        summed=_once(r for p in parts for r in p.summed),
+        records=_once(r for p in parts for r in p.records),
+        summaries=_once(r for p in parts for r in p.summaries),
         judging=_once(r for p in parts for r in p.judging),
-        paid=_once(r for p in parts for r in p.paid),
-        trained=_once(r for p in parts for r in p.trained),
+        costs=_once(r for p in parts for r in p.costs),
+        training=_once(r for p in parts for r in p.training),
         checks=_once(r for p in parts for r in p.checks),
         benchmarks=Benchmarks(tuple(benchmarks.values())),
     )
@@ -49,7 +49,7 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
     """Each row's method, and its run where another run has another model by that name."""
     models: dict[Key, dict[str, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
     for run, rows in runs.items():
-        for r in rows.measured:  # the first artifact is the model
+        for r in rows.records:  # the first artifact is the model
             models[r.pair, r.dataset, r.method][run].add((r.seed, *r.artifacts[:1]))
     names: dict[str, dict[Key, str]] = defaultdict(dict)
     for key, by_run in models.items():
@@ -64,7 +64,7 @@ def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
     behind: dict[tuple[object, ...], tuple[str, ...]] = {}
     clashing = set()
     for run, rows in runs.items():
-        for r in _renamed(rows, "", names[run]).measured:
+        for r in _renamed(rows, "", names[run]).records:
             if behind.setdefault(attrgetter(*KEYS[Record])(r), r.artifacts) != r.artifacts:
                 clashing.add((r.pair, r.dataset, r.method))
     return clashing
@@ -83,11 +83,11 @@ def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
         return [replace(r, reference=names.get((r.pair, r.dataset, r.reference), r.reference)) for r in of]
 
     return Rows(
-        measured=own(against(rows.measured)),
-        summed=own(against(rows.summed)),
+        records=own(against(rows.records)),
+        summaries=own(against(rows.summaries)),
         judging=own(against(rows.judging)),
-        paid=own(rows.paid),
-        trained=own(rows.trained),
+        costs=own(rows.costs),
+        training=own(rows.training),
         checks=[replace(c, suite=suite) for c in rows.checks],
     )
 

@@ -12,29 +12,29 @@ from reports.records.rows import Cost, JudgeCheck, Judging, Record, Summary, Tra
 class Rows(NamedTuple):
     """All rows that a run's tables read, and what its benchmarks are."""
 
-    measured: Sequence[Record] = ()
-    summed: Sequence[Summary] = ()
+    records: Sequence[Record] = ()
+    summaries: Sequence[Summary] = ()
     judging: Sequence[Judging] = ()
-    paid: Sequence[Cost] = ()
-    trained: Sequence[Training] = ()
+    costs: Sequence[Cost] = ()
+    training: Sequence[Training] = ()
     checks: Sequence[JudgeCheck] = ()
     benchmarks: Benchmarks = DEFAULT
 
-    def of(self, pair: str) -> "Rows":
+    def of_pair(self, pair: str) -> "Rows":
         """The rows of one pair."""
         return self._replace(
-            measured=[r for r in self.measured if r.pair == pair],
-            summed=[r for r in self.summed if r.pair == pair],
+            records=[r for r in self.records if r.pair == pair],
+            summaries=[r for r in self.summaries if r.pair == pair],
             judging=[r for r in self.judging if r.pair == pair],
-            paid=[r for r in self.paid if r.pair == pair],
-            trained=[r for r in self.trained if r.pair == pair],
+            costs=[r for r in self.costs if r.pair == pair],
+            training=[r for r in self.training if r.pair == pair],
         )
 
     def methods(self) -> dict[str, list[str]]:
         """Pair -> its rows, in the order in which they were written."""
         by_pair: dict[str, list[str]] = {}
         # Costs first: they stand in the order of the suite; a row that was only evaluated has none.
-        rows: list[Cost | Record | Judging] = [*self.paid, *self.measured, *self.judging]
+        rows: list[Cost | Record | Judging] = [*self.costs, *self.records, *self.judging]
         for r in rows:
             by_pair.setdefault(r.pair, []).append(r.method)
         return {pair: list(dict.fromkeys(names)) for pair, names in by_pair.items()}
@@ -45,11 +45,11 @@ def read(folder: Path) -> Rows:
     if not (folder / "results.jsonl").is_file():
         raise ValueError(f"{folder}: no run, it has no results.jsonl")
     return Rows(
-        measured=jsonl.read(folder / "results.jsonl", Record),
-        summed=jsonl.read(folder / "summaries.jsonl", Summary),
+        records=jsonl.read(folder / "results.jsonl", Record),
+        summaries=jsonl.read(folder / "summaries.jsonl", Summary),
         judging=jsonl.read(folder / "judging.jsonl", Judging),
-        paid=jsonl.read(folder / "costs.jsonl", Cost),
-        trained=jsonl.read(folder / "training.jsonl", Training),
+        costs=jsonl.read(folder / "costs.jsonl", Cost),
+        training=jsonl.read(folder / "training.jsonl", Training),
         checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
         benchmarks=benchmarks.read(folder),
     )
@@ -59,12 +59,12 @@ def write(rows: Rows, folder: Path) -> bool:
     """Write all rows and what the benchmarks are, each into its file; returns whether any is another now."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = [
-        jsonl.write(rows.measured, folder / "results.jsonl"),
-        jsonl.write(rows.summed, folder / "summaries.jsonl"),
+        jsonl.write(rows.records, folder / "results.jsonl"),
+        jsonl.write(rows.summaries, folder / "summaries.jsonl"),
         jsonl.write(rows.judging, folder / "judging.jsonl"),
         jsonl.write(rows.checks, folder / "judges.jsonl"),
-        jsonl.write(rows.paid, folder / "costs.jsonl"),
-        jsonl.write(rows.trained, folder / "training.jsonl"),
+        jsonl.write(rows.costs, folder / "costs.jsonl"),
+        jsonl.write(rows.training, folder / "training.jsonl"),
         jsonl.replace(folder / benchmarks.NAME, rows.benchmarks.text()),
     ]
     return any(changed)

@@ -43,7 +43,7 @@ def measured(b: Benchmark) -> Rows:
         numbers |= dict.fromkeys(b.flags, float(place % 2)) | {"n": 6.0, "mean_length": 11.0}
         variant = (judged.get("judge", ""), judged.get("reference", ""))
         summaries += [Summary(*OF, method, 0, b.name, *variant, name, v) for name, v in numbers.items()]
-    return Rows(measured=records, summed=summaries)
+    return Rows(records=records, summaries=summaries)
 
 
 def whole() -> Rows:
@@ -53,8 +53,8 @@ def whole() -> Rows:
     spent |= {"prompt_tokens": 9, "completion_tokens": 3}
     judging = [Judging(*OF, m, 0, b.name, "gpt", "", **spent) for m in METHODS for b in DEFAULT]
     return rows._replace(
-        measured=[r for part in parts for r in part.measured],
-        summed=[s for part in parts for s in part.summed],
+        records=[r for part in parts for r in part.records],
+        summaries=[s for part in parts for s in part.summaries],
         judging=judging,
     )
 
@@ -78,8 +78,8 @@ def declared(benchmarks: Benchmarks) -> Benchmarks:
 
 def renamed(rows: Rows) -> Rows:
     return rows._replace(
-        measured=[replace(r, benchmark=PREFIX + r.benchmark) for r in rows.measured],
-        summed=[replace(s, benchmark=PREFIX + s.benchmark) for s in rows.summed],
+        records=[replace(r, benchmark=PREFIX + r.benchmark) for r in rows.records],
+        summaries=[replace(s, benchmark=PREFIX + s.benchmark) for s in rows.summaries],
         judging=[replace(j, benchmark=PREFIX + j.benchmark) for j in rows.judging],
         benchmarks=declared(rows.benchmarks),
     )
@@ -112,8 +112,8 @@ def test_a_clone_beside_its_original_has_the_same_cells(name: str) -> None:
     rows = whole()._replace(judging=[])
     clone = renamed(rows)
     both = rows._replace(
-        measured=[*rows.measured, *clone.measured],
-        summed=[*rows.summed, *clone.summed],
+        records=[*rows.records, *clone.records],
+        summaries=[*rows.summaries, *clone.summaries],
         benchmarks=Benchmarks((*rows.benchmarks, *clone.benchmarks)),
     )
 

@@ -46,7 +46,7 @@ def rows() -> Rows:
                     measured.append(
                         Record(*of, "alpaca-eval", "win_rate", "", str(q), 1, order, "gpt-4", "ADPA", won)
                     )
-    return Rows(measured=measured, paid=paid)
+    return Rows(records=measured, costs=paid)
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
         done, used = time.perf_counter(), time.process_time() - cpu
         profile.disable()
     count = sum(map(len, tables.values()))
-    print(f"{len(there.measured):,} records read in {read - began:.1f} s, {count} tables built in ", end="")
+    print(f"{len(there.records):,} records read in {read - began:.1f} s, {count} tables built in ", end="")
     print(
         f"{built - read:.1f} s, written in {done - built:.1f} s: {done - began:.1f} s ({used:.1f} s of CPU)"
     )

@@ -47,7 +47,7 @@ def rows(methods: Sequence[str] = METHODS, questions: int = 6) -> Rows:
         measured += [
             record(methods[-1], "reward", "checkpoint_reward", "1", step / 10, group=str(step), judge="rm")
         ]
-    return Rows(measured=measured, summed=summed, paid=paid, trained=trained)
+    return Rows(records=measured, summaries=summed, costs=paid, training=trained)
 
 
 def texts(

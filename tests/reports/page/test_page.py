@@ -99,10 +99,10 @@ def test_a_script_in_a_name_is_text():
 def test_the_order_of_rows_does_not_matter(html):
     """The order of costs is that of methods, the order of summaries that of columns; no other counts."""
     rng, rows = random.Random(1), page_run.rows()
-    measured, trained, said = (list(x) for x in (rows.measured, rows.trained, page_run.texts()))
+    measured, trained, said = (list(x) for x in (rows.records, rows.training, page_run.texts()))
     for part in (measured, trained, said):
         rng.shuffle(part)
-    assert page.render(rows._replace(measured=measured, trained=trained), said, page_run.made()) == html
+    assert page.render(rows._replace(records=measured, training=trained), said, page_run.made()) == html
 
 
 @pytest.mark.parametrize("kept", ["measured", "paid", "trained", "summed"])

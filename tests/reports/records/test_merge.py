@@ -19,7 +19,7 @@ def rows(suite: str, models: dict[str, str], answers: str = "answers") -> Rows:
         for q in range(3):
             measured.append(replace(one, question=str(q), artifacts=(model, f"{answers}-{model}")))
             measured.append(replace(wins, question=str(q), artifacts=(model, f"{model}-{models['ADPA']}")))
-    return Rows(measured=measured, paid=[replace(COST, suite=suite, method=m) for m in models])
+    return Rows(records=measured, costs=[replace(COST, suite=suite, method=m) for m in models])
 
 
 def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
@@ -38,7 +38,7 @@ def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
 def test_a_run_with_itself_is_that_run() -> None:
     one = rows("a", {"DPO": "m1", "ADPA": "m2"})
     of = merged({"a": one, "b": one})
-    assert len(of.measured) == len(one.measured) and of.methods() == one.methods()
+    assert len(of.records) == len(one.records) and of.methods() == one.methods()
 
 
 def test_one_model_that_was_asked_in_another_way_is_two_rows() -> None:

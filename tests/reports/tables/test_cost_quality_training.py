@@ -217,11 +217,11 @@ def test_a_warning_of_one_seed_or_dataset_of_several_says_which():
 
 def test_tables_with_nothing_to_show_are_not_built():
     """One method, judged but not against its like: no ablation; its win rate has no Student beside it."""
-    one = Rows(measured=[RECORD], paid=[COST], trained=[TRAINING])
+    one = Rows(records=[RECORD], costs=[COST], training=[TRAINING])
     assert list(build(one)) == ["main", "cost", "training", "quality"]
     held = replace(TRAINING, held_before=1.0, held_after=0.5)
     again = [replace(RECORD, method=m) for m in ("ADPA", "ADPA[top-5]")]
-    rows = Rows(measured=again, paid=[COST], trained=[held])
+    rows = Rows(records=again, costs=[COST], training=[held])
     built = build(rows)
     assert list(built) == ["main", "ablation", "comparison", "direction", "cost", "training", "quality"]
 

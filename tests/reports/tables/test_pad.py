@@ -23,7 +23,7 @@ def rows() -> Rows:
                 replace(one, benchmark="openllm", metric="primary", judge="", group="mmlu_law", value=1.0),
             ]
     arena = replace(SUMMARY, benchmark="arena-hard", metric="win_rate", value=0.2)
-    return Rows(measured=measured, summed=[SUMMARY, arena])
+    return Rows(records=measured, summaries=[SUMMARY, arena])
 
 
 def test_the_columns_are_pads_in_pads_order_with_its_published_number() -> None:
@@ -40,15 +40,15 @@ def test_the_columns_are_pads_in_pads_order_with_its_published_number() -> None:
 
 
 def test_a_run_without_benchmarks_of_pads_own_has_no_such_table() -> None:
-    plain = rows()._replace(summed=[])
-    plain = plain._replace(measured=[r for r in plain.measured if r.benchmark in ("mt-bench", "openllm")])
+    plain = rows()._replace(summaries=[])
+    plain = plain._replace(records=[r for r in plain.records if r.benchmark in ("mt-bench", "openllm")])
     assert "pad" not in run.build(plain)
 
 
 def test_a_run_compares_its_methods_with_the_student_else_with_sft_else_with_its_first() -> None:
     def baseline(*names: str) -> str:
         measured = [replace(BASE, method=m, question=str(q)) for m in names for q in range(3)]
-        return run.build(Rows(measured=measured))["comparison"][0].columns[1].title
+        return run.build(Rows(records=measured))["comparison"][0].columns[1].title
 
     assert baseline("DPO", "SFT", "Student") == "less Student"
     assert baseline("DPO", "SFT") == "less SFT" and baseline("DPO", "PAD") == "less DPO"
