@@ -47,9 +47,10 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
                 rows.append(validate(line))
                 _check_key(rows[-1], keys)
             except ValidationError as e:
+                # pydantic's own message has a line for each field; the first says what is wrong with a file.
                 first = e.errors(include_url=False)[0]
-                where = ".".join(map(str, first["loc"])) or kind.__name__.lower()
-                raise ValueError(f"{path}:{number}: {where}: {first['msg']}") from e
+                fault = ": ".join([*map(str, first["loc"]), first["msg"]])
+                raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {fault}") from e
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
     return rows

@@ -105,7 +105,7 @@ def test_the_order_of_rows_does_not_matter(html):
     assert page.render(rows._replace(records=measured, training=trained), said, page_run.made()) == html
 
 
-@pytest.mark.parametrize("kept", ["measured", "paid", "trained", "summed"])
+@pytest.mark.parametrize("kept", ["records", "costs", "training", "summaries"])
 def test_a_run_with_one_kind_of_rows_makes_a_page(kept):
     html = page.render(Rows(**{kept: getattr(page_run.rows(), kept)}))
     assert "<h1>" in html and 'href="#answers"' not in html and 'href="#plan"' not in html
@@ -137,7 +137,7 @@ def test_a_page_is_made_of_a_folder_alone(tmp_path: Path):
 
 def test_a_line_that_is_no_text_is_named(tmp_path: Path):
     (tmp_path / "texts.jsonl").write_text('{"method": "ADPA"}\n')
-    with pytest.raises(ValueError, match=r"texts.jsonl:1: not a text; keys must be pair, dataset, method"):
+    with pytest.raises(ValueError, match=r"texts.jsonl:1: not a text: pair: Field required"):
         texts.read_texts(tmp_path / "texts.jsonl")
 
 
