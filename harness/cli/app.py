@@ -12,6 +12,7 @@ import typer
 from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
     BenchmarkFile,
+    JudgeFile,
     MethodFile,
     Only,
     Overrides,
@@ -67,6 +68,7 @@ def run(
     runs: Runs = Path("runs"),
     method_file: MethodFile = None,
     benchmark_file: BenchmarkFile = None,
+    judge_file: JudgeFile = None,
 ) -> None:
     """Compute what is missing of a suite, then print and write its tables.
 
@@ -76,7 +78,7 @@ def run(
     from harness.evaluate import registry
     from harness.suite import loading as suites
 
-    loaded = suites.load(suite, overrides or [], registry.known(benchmark_file))
+    loaded = suites.load(suite, overrides or [], registry.known(benchmark_file, judge_file))
     if options.estimate:
         show_estimate(loaded, spending.prices)
         return

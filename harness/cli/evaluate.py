@@ -9,6 +9,7 @@ from harness.cli.options import (
     BenchmarkFile,
     Judged,
     JudgeEngine,
+    JudgeFile,
     JudgeKey,
     JudgeUrl,
     Overrides,
@@ -52,17 +53,19 @@ def evaluate(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     benchmark_file: BenchmarkFile = None,
+    judge_file: JudgeFile = None,
 ) -> None:
     """Measure models that exist, any Hugging Face folder or endpoint, without training anything."""
     quiet_libraries()
     from harness.evaluate import registry
     from harness.suite import from_command_line
+    from harness.suite.judging import JudgeArguments
 
-    words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
+    words = JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
     suite = from_command_line.evaluation_suite(
         models,
         [b.strip() for b in bench.split(",")],
-        registry.known(benchmark_file),
+        registry.known(benchmark_file, judge_file),
         from_command_line.BenchmarkArguments(words, reference, data or [], limit),
         controls=controls,
         name=name,
@@ -93,15 +96,17 @@ def check(
     repeats: Annotated[int, typer.Option(min=1, help="How often each pair is asked, for the noise.")] = 2,
     limit: Annotated[int | None, typer.Option(min=1, help="The first pairs.")] = None,
     runs: Runs = Path("runs"),
+    judge_file: JudgeFile = None,
 ) -> None:
     """Run a judge over pairs whose better answer is known: agreement, position bias and repeat noise."""
     quiet_libraries()
     from harness.evaluate import registry
     from harness.run import pipeline
     from harness.suite import from_command_line
+    from harness.suite.judging import JudgeArguments
 
-    words = from_command_line.JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
-    suite = from_command_line.judge_suite(words, registry.known())
+    words = JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
+    suite = from_command_line.judge_suite(words, registry.known(judge_file=judge_file))
     pipeline.check_judge(suite, runs, prompt, data, repeats, limit, spending)
 
 

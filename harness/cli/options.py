@@ -26,6 +26,7 @@ Runs = Annotated[
 ]
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
 BenchmarkFile = Annotated[str | None, typer.Option(help="A Python file that defines benchmarks of your own.")]
+JudgeFile = Annotated[str | None, typer.Option(help="A Python file that defines judges of your own.")]
 
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")

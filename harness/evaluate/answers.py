@@ -13,7 +13,7 @@ from benchmarks.api import Answer, JudgedBenchmark, Message, Question
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
-from harness.evaluate.judge_calls import asking
+from harness.evaluate.judges import endpoint_replies
 from harness.store.step import Work
 from harness.suite.benchmarks import Control
 
@@ -60,7 +60,7 @@ def run_endpoint(work: Work) -> dict[str, Any]:
     again.
     """
     _, benchmark = _loaded(work)
-    ask, given = asking(work), list[EndpointReply]()
+    ask, given = endpoint_replies(work), list[EndpointReply]()
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
         found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])

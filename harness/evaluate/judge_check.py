@@ -15,7 +15,6 @@ from benchmarks.api import Reply, Unparsed
 from benchmarks.judge_check import benchmark as judge_check
 from harness.common.files import write_json_lines
 from harness.evaluate import registry
-from harness.evaluate.judge_calls import asking
 from harness.store.step import Work
 
 KIND = "judge-check"
@@ -29,7 +28,8 @@ def run(work: Work) -> dict[str, Any]:
     assert compare, f"{settings['prompt']} compares no two answers"
     benchmark = compare()
     requests = judge_check.requests(gold, benchmark, settings["repeats"])
-    said = asking(work)([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
+    ask = registry.judge_of(settings["judge"], work.context).replies(work)
+    said = ask([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []
     for one, given in zip(requests, said, strict=True):
         value = benchmark.parse(one.request, Reply(given.text, given.logprobs, given.finish_reason))

@@ -1,25 +1,29 @@
-"""What a suite may name: every benchmark, in the order of the tables' columns.
+"""What a suite may name: every benchmark, in the order of the tables' columns, and every kind of judge.
 
 Those of benchmarks/registry.py ask questions; those here need a model's log-probs or the generated world.
-Then come entry points of other packages ("bench.benchmarks"), then the file of `--benchmark-file`.
+Then come entry points of other packages ("bench.benchmarks", "bench.judges"), then the files of
+`--benchmark-file` and `--judge-file`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks import registry
 from benchmarks.alpaca_eval import declaration as alpaca_eval
 from benchmarks.api import JudgedBenchmark, Question
 from benchmarks.declaration import Benchmark, Column, JudgedSettings, Presentation
 from benchmarks.mt_bench import declaration as mt_bench
-from harness.evaluate import held_out, openllm, questions
+from harness.evaluate import held_out, judges, openllm, questions
 from harness.suite.extension_file import defined_in
+from harness.suite.judging import KIND, JudgeKind
 from harness.suite.loading import Known
 from harness.suite.measurement import Chosen, MeasuredBenchmark, Measures, Row
 
+T = TypeVar("T")
 INSTRUCTIONS = "alpaca_eval"  # the folder of the world's data whose questions are graded
 
 
@@ -69,13 +73,28 @@ BUILT_IN: tuple[MeasuredBenchmark, ...] = (
 
 
 @cache
-def known(benchmark_file: str | None = None) -> Known:
+def known(benchmark_file: str | None = None, judge_file: str | None = None) -> Known:
     """All that a suite may name; ValueError where a name stands for two."""
-    found = [*BUILT_IN, *_of_packages(), *_of_file(benchmark_file)]
-    names = [b.declaration.name for b in found]
+    benchmarks = [*BUILT_IN, *_of_packages(), *_of_file(benchmark_file)]
+    own = defined_in(judge_file, (JudgeKind, JudgeKind), "JudgeKind (JUDGE = JudgeKind(...))")
+    packaged = [point.load() for point in entry_points(group="bench.judges")]
+    kinds = [*judges.BUILT_IN, *packaged, *(replace(kind, file=judge_file or "") for kind in own)]
+    return Known(
+        _by_name("benchmark", [(b.declaration.name, b) for b in benchmarks]),
+        _by_name("judge", [(kind.name, kind) for kind in kinds]),
+    )
+
+
+def _by_name(what: str, found: Sequence[tuple[str, T]]) -> dict[str, T]:
+    names = [name for name, _ in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"benchmark registered twice: {', '.join(twice)}")
-    return Known(dict(zip(names, found, strict=True)))
+        raise ValueError(f"{what} registered twice: {', '.join(twice)}")
+    return dict(found)
+
+
+def judge_of(settings: Mapping[str, Any], context: Mapping[str, Any]) -> JudgeKind:
+    """The kind of judge of a step, of the tree or of the file in its context."""
+    return known(judge_file=context.get("judge_file")).judges[settings[KIND]]
 
 
 def declared(name: str, file: str | None) -> Benchmark:

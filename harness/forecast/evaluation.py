@@ -3,7 +3,6 @@
 from typing import Any
 
 from harness.common.cost import BYTES, Cost, TextSize, Unknown, decoding_cost
-from harness.endpoints import prices
 from harness.evaluate import registry
 from harness.forecast import judging_estimate
 from harness.forecast.sizes import PlanSizes, table
@@ -33,17 +32,17 @@ def answers(step: Step, sizes: PlanSizes) -> Cost:
 
 
 def judgments(step: Step, sizes: PlanSizes) -> Cost:
-    """Calls to an endpoint, and their price; a rule costs nothing."""
-    judge, name = step.settings["judge"], step.settings["benchmark"]
-    if judge.get("kind") in ("rule", "none"):
-        return Cost(work="judge")
+    """Calls to an endpoint, and their price; a judge that is computed costs nothing."""
     chosen = _chosen(step, sizes)
-    spec, usage = chosen.settings, judging_estimate.usage_of(chosen)
-    note = f"tokens of judging {name}: typical ones"
-    if sizes.suite.judges[spec.judge].kind == "server":
-        note = f"the time of {judge['model']}, which is served here, is not in the estimate"
+    judge = sizes.suite.judges.get(chosen.settings.judged_by())
+    if judge is None or judge.kind.endpoint is None:
+        return Cost(work="judge")
+    usage, who = judging_estimate.usage_of(chosen), step.settings["judge"]
+    note = f"tokens of judging {chosen.declaration.name}: typical ones"
+    if judge.kind.served:
+        note = f"the time of {who['model']}, which is served here, is not in the estimate"
         return Cost(work="judge", calls=usage.calls, assumed=(note,))
-    usd = prices.usd(sizes.prices, judge["model"], usage)
+    usd = judge.kind.usd(judge.settings, sizes.prices, usage)
     disk = 4.0 * usage.completion_tokens
     return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
 

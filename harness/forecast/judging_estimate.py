@@ -6,12 +6,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.declaration import ComparedSettings, JudgedSettings
+from benchmarks.declaration import ComparedSettings
 from harness.endpoints import prices
 from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import benchmark_files, questions
 from harness.suite.measurement import Chosen
-from harness.suite.schema import RULE, Suite, row_count
+from harness.suite.schema import Suite, row_count
 
 
 class Line(NamedTuple):
@@ -29,12 +29,12 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
     found = []
     for name, chosen in suite.benchmarks.chosen.items():
         spec = chosen.settings
-        if not isinstance(spec, JudgedSettings) or (spec.judge == RULE and RULE not in suite.judges):
+        judge = suite.judges.get(spec.judged_by())
+        if not chosen.declaration.judged or judge is None or judge.kind.endpoint is None:
             continue
         times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
         usage = Usage(*(n * times * row_count(suite) for n in usage_of(chosen)))
-        judge = suite.judges[spec.judge]
-        cost = 0.0 if judge.kind == "server" else prices.usd(table, judge.model, usage)
+        cost = judge.kind.usd(judge.settings, table, usage)
         found.append(Line(name, spec.judge, row_count(suite), usage, cost))
     return found
 
@@ -89,7 +89,9 @@ def show(suite: Suite, file: Path | None) -> None:
         highlight=False,
     )
     for judge in sorted({line.judge for line in found if line.usd is None}):
-        console.print(f"No price of {suite.judges[judge].model} is known: give one with --prices FILE.")
+        _, kind, settings = suite.judges[judge]
+        model = kind.identity(settings).get("model", judge)
+        console.print(f"No price of {model} is known: give one with --prices FILE.")
 
 
 def _money(usd: float | None) -> str:

@@ -9,6 +9,7 @@ from benchmarks.declaration import BASELINE, ComparedSettings
 from harness.common import hub
 from harness.common.suggest import nearest
 from harness.evaluate import benchmark_files
+from harness.evaluate.judges import EndpointJudge, where_of
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
@@ -142,7 +143,10 @@ class Cell:
         elif source.url:
             settings |= {"endpoint": {"model": source.model, "seed": self.seed}}
             label, run = str(source.model), "run_endpoint"
-            context |= {"endpoint": judges.endpoint(source)}
+            asked = EndpointJudge(
+                model=source.model or "", base_url=source.url, api_key_env=source.api_key_env
+            )
+            context |= {"endpoint": where_of(asked)}
         else:
             kind = "control" if source.control else "answers"
             settings |= {kind: source.control or source.answers}
@@ -164,10 +168,10 @@ class Cell:
         self, chosen: Chosen, given: Step, against: str = "", theirs: Inputs | None = None
     ) -> Step:
         """What a judge says of answers; where nobody judges, the benchmark's own rule reads them."""
-        who = judges.Asked(NO_JUDGE, {}, {})
+        who = judges.JudgeParts(NO_JUDGE, {}, {})
         label = f"{chosen.name} of {self.method}"
         if by := chosen.settings.judged_by():
-            who = judges.of(self.setting, by)
+            who = judges.judge_parts(self.setting, by)
             label = f"{chosen.name} judgments of {self.method}{f' against {against}' * bool(against)} by {by}"
         settings = {**_asked(chosen, judging=True), "judge": who.settings}
         inputs = {"answers": given, "data": self._data(chosen), **who.inputs, **(theirs or {})}

@@ -16,7 +16,7 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
     """What the store knows of the suite's judges, the latest word of each prompt being that on most pairs."""
     rows = []
     for name in suite.judges:
-        who = judges.of(setting, name).settings
+        who = judges.judge_parts(setting, name).settings
         of_judge = [r for r in store.records(KIND) if r["settings"]["judge"] == who]
         for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
             known = [_quality(store, r) for r in of_judge if r["settings"]["prompt"] == prompt]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from harness.endpoints.prices import Prices, Usage, usd
+from harness.endpoints.prices import Prices, Usage
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
@@ -63,7 +63,10 @@ def judging(plan: Plan, store: Store, prices: Prices) -> list[Judging]:
         measured = store.record(folder)["measured"]
         spent = measured["prompt_tokens"], measured["completion_tokens"]
         served = sorted(measured["served"])
-        cost = _usd(step, prices, *spent) if measured["calls"] else 0.0
+        cost: float | None = 0.0
+        if measured["calls"]:
+            judge = plan.suite.judges[of.benchmark.settings.judged_by()]
+            cost = judge.kind.usd(judge.settings, prices, Usage(measured["calls"], *spent))
         counts = {k: measured[k] for k in ("judgments", "unparsed", "guarded", "calls")}
         rows.append(
             Judging(
@@ -76,11 +79,3 @@ def judging(plan: Plan, store: Store, prices: Prices) -> list[Judging]:
             )
         )
     return rows
-
-
-def _usd(step: Step, prices: Prices, prompt_tokens: int, completion_tokens: int) -> float | None:
-    """What the judge's calls cost; a server of our own costs nothing but its time."""
-    judge = step.settings["judge"]
-    if judge["kind"] == "server":
-        return 0.0
-    return usd(prices, judge["model"], Usage(0, prompt_tokens, completion_tokens))

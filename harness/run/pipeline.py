@@ -152,7 +152,7 @@ def check_judge(
     store, table = Store(runs / "store"), prices.load(spending.prices)
     setting = PlanContext(loaded, {}, machine(runs))
     (judge,) = loaded.judges
-    step = harness_plan_judges.step_of(setting, judge, prompt, data, repeats, limit)
+    step = harness_plan_judges.check_step(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])
     missing = [s for s in steps if store.find(s) is None]
     limits, logs = (spending.max_cost, spending.max_calls), runs / loaded.name / "logs"

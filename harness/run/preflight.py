@@ -4,13 +4,14 @@ Every fault is one ValueError line. Endpoints are asked one word; nothing else i
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from harness.endpoints import client, servers, session
-from harness.endpoints.client import Endpoint
 from harness.evaluate import questions, registry
+from harness.evaluate.judges import OPENAI
 from harness.store.step import Part, Step
+from harness.suite.judging import JudgeKind
 
 
 def check(missing: Sequence[Step]) -> None:
@@ -56,22 +57,15 @@ def _tasks(step: Step) -> None:
 
 
 def _endpoints(steps: Iterable[Step]) -> None:
-    """Each endpoint answers, with log-probs where a benchmark's judge needs them."""
-    wanted: dict[str, set[str]] = {}  # by endpoint: the benchmarks whose judges need log-probs
+    """Each endpoint answers, and each judge can give what the benchmarks read of its replies."""
+    asked: dict[str, tuple[JudgeKind, Mapping[str, Any], set[str]]] = {}
     for step in steps:
-        where = json.dumps(step.context["endpoint"], sort_keys=True)
-        asked = str(step.settings.get("benchmark") or step.settings.get("prompt"))
-        needing = wanted.setdefault(where, set())
-        if step.kind.name != "answers":
-            declared = registry.declared(asked, step.context.get("benchmark_file"))
-            needing |= {declared.name} if declared.logprobs else set()
-    for text, logprobs in wanted.items():
-        where = json.loads(text)
-        engine = where.pop("engine", None)
-        if engine is None:
-            client.check(Endpoint(**where), session.current().ledger, logprobs=bool(logprobs))
-        elif logprobs and not servers.gives_logprobs(engine):
-            raise ValueError(
-                f"{where['model']}: `{engine} serve` gives no log-probs, which the judge of "
-                f"{', '.join(sorted(logprobs))} needs; serve it with vllm, or choose another judge"
-            )
+        where, judge = step.context["endpoint"], step.settings.get("judge")
+        kind = registry.judge_of(judge, step.context) if judge else OPENAI
+        one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, set()))
+        if judge:
+            name = str(step.settings.get("benchmark") or step.settings.get("prompt"))
+            declared = registry.declared(name, step.context.get("benchmark_file"))
+            one[2].update({name} if declared.logprobs else ())
+    for kind, where, needing_logprobs in asked.values():
+        kind.check(where, sorted(needing_logprobs))

@@ -1,10 +1,10 @@
-"""The benchmarks that a suite names with their settings, its judges, and rows that it only measures."""
+"""The benchmarks that a suite names with their settings, and the rows that it only measures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from benchmarks.declaration import JudgedSettings
 from harness.common.suggest import nearest
@@ -13,33 +13,6 @@ from harness.suite.validation import Strict, validated
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
 LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked and judged like
-
-
-class Judge(Strict):
-    """Who judges. openai: any OpenAI-compatible endpoint; server: one that is started and stopped here.
-
-    `guard` breaks up what reads like a chat template's token in the texts under judgment ("<|im_end|>"), for
-    servers that would take it for one; None means everywhere but at api.openai.com, which takes it as text.
-    `max_tokens` takes the place of the benchmark's own limit of a reply; `timeout` is in seconds.
-    """
-
-    kind: Literal["openai", "server"] = "openai"
-    model: str
-    base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
-    engine: Literal["transformers", "vllm"] = "transformers"
-    seed: int | None = None
-    guard: bool | None = None
-    max_tokens: int | None = Field(None, gt=0)
-    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    timeout: float = Field(600.0, gt=0)
-    concurrency: int = Field(16, gt=0)
-    attempts: int = Field(6, gt=0)
-
-    def guarded(self) -> bool:
-        """Whether texts under judgment are guarded."""
-        official = self.kind == "openai" and "api.openai.com" in self.base_url
-        return not official if self.guard is None else self.guard
 
 
 class ExternalModel(Strict):

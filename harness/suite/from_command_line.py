@@ -11,27 +11,9 @@ from benchmarks.declaration import BASELINE, Benchmark, ComparedSettings
 from harness.common.suggest import nearest
 from harness.suite import loading
 from harness.suite.benchmarks import Control
+from harness.suite.judging import KIND, JudgeArguments
 from harness.suite.loading import Known
 from harness.suite.schema import Suite
-
-
-class JudgeArguments(NamedTuple):
-    """A judge as it is typed: a model's name at an endpoint, or a folder that is served here."""
-
-    model: str
-    url: str | None = None
-    key_env: str | None = None
-    engine: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-        return Path(self.model).name if self.served_here else self.model
-
-    @property
-    def served_here(self) -> bool:
-        """Whether a server is started for it."""
-        return Path(self.model).is_dir() or self.engine is not None
 
 
 class BenchmarkArguments(NamedTuple):
@@ -72,7 +54,7 @@ def evaluation_suite(
         "name": name or f"eval-{next(iter(rows), 'nothing').replace(':', '-')}",
         "models": rows,
         "benchmarks": {name: _settings(declared, given) for name, declared in asked},
-        "judges": {given.judge.name: _judge(given.judge)} if given.judge else {},
+        "judges": {given.judge.name: _judge(given.judge, known)} if given.judge else {},
     }
     for assignment in overrides:
         loading.override(raw, assignment)
@@ -82,7 +64,7 @@ def evaluation_suite(
 def judge_suite(judge: JudgeArguments, known: Known) -> Suite:
     """A suite of nothing but a judge, to check it."""
     raw = {"name": "judges", "models": {"none": {"control": "empty"}}, "benchmarks": {}}
-    return loading.suite_of(raw | {"judges": {judge.name: _judge(judge)}}, known, "bench judge check")
+    return loading.suite_of(raw | {"judges": {judge.name: _judge(judge, known)}}, known, "bench judge check")
 
 
 def _row(typed: str) -> tuple[str, dict[str, Any]]:
@@ -97,13 +79,13 @@ def _row(typed: str) -> tuple[str, dict[str, Any]]:
     return named or Path(where.partition("@")[0]).name, {"path": where}
 
 
-def _judge(typed: JudgeArguments) -> dict[str, Any]:
-    if typed.served_here:
-        if typed.url:
-            raise ValueError(f"--judge {typed.model} is a folder, which is served here: no --judge-url")
-        return {"kind": "server", "model": typed.model, "engine": typed.engine or "transformers"}
-    told = {"base_url": typed.url, "api_key_env": typed.key_env}
-    return {"kind": "openai", "model": typed.model} | {k: v for k, v in told.items() if v}
+def _judge(typed: JudgeArguments, known: Known) -> dict[str, Any]:
+    """The entry of a suite's judges; the kinds are asked from the last, which the user may have added."""
+    for name, kind in reversed(list(known.judges.items())):
+        settings = kind.typed(typed) if kind.typed else {} if typed.model == name else None
+        if settings is not None:
+            return {KIND: name, **settings}
+    raise AssertionError("an endpoint takes any words")
 
 
 def _declared(name: str, known: Known) -> Benchmark:

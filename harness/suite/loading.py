@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from harness.common.suggest import nearest
 from harness.suite.benchmarks import benchmarks_of
+from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import Suite
 from harness.suite.training import TrainingSpec
@@ -24,6 +25,7 @@ class Known(NamedTuple):
     """What a suite may name, of this tree and of the user's own: harness/evaluate/registry.py gathers it."""
 
     benchmarks: Mapping[str, MeasuredBenchmark]
+    judges: Mapping[str, JudgeKind]
 
 
 def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
@@ -65,10 +67,17 @@ def load(name: str, overrides: Sequence[str], known: Known) -> Suite:
 
 
 def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
-    """A suite from the keys of its file, its benchmarks by what is known; `where` begins every fault."""
+    """A suite from the keys of its file; `where` begins every fault."""
     parts = dict(raw)
+    named: set[str] = set()
     if isinstance(given := parts.get("benchmarks"), Mapping):
-        parts["benchmarks"] = benchmarks_of(given, known.benchmarks, where)
+        parts["benchmarks"] = found = benchmarks_of(given, known.benchmarks, where)
+        named = {settings.judge for settings in found.judged().values()}
+    if isinstance(given := parts.get("judges", {}), Mapping):
+        world = bool(raw.get("world"))
+        alone = [n for n, kind in known.judges.items() if n in named and kind.named_alone(world)]
+        entries = {name: {KIND: name} for name in alone} | dict(given)
+        parts["judges"] = judges_of(entries, known.judges, where)
     suite: Suite = validated(Suite, parts, where)
     return suite
 

@@ -10,11 +10,10 @@ from pydantic import Field, InstanceOf, model_validator
 
 from harness.common.suggest import nearest
 from harness.pocket.build import World
-from harness.suite.benchmarks import Benchmarks, ExternalModel, Judge
+from harness.suite.benchmarks import Benchmarks, ExternalModel
+from harness.suite.judging import ChosenJudge
 from harness.suite.training import Engine, PreferenceStage, TrainingSpec
 from harness.suite.validation import Strict
-
-RULE = "rule"  # the pocket world's exact judge, which every suite with a world has
 
 
 class Architecture(Strict):
@@ -128,7 +127,7 @@ class Suite(Strict):
     pairs: dict[str, ModelPair] = Field(default_factory=dict)
     datasets: dict[str, Dataset] = Field(default_factory=dict)
     models: dict[str, ExternalModel] = Field(default_factory=dict)
-    judges: dict[str, Judge] = Field(default_factory=dict)
+    judges: dict[str, InstanceOf[ChosenJudge]] = Field(default_factory=dict)
     generation: Generation = Generation()
     probe: Probe = Probe()
     signals: Literal["stored", "live"] = "stored"
@@ -151,7 +150,7 @@ class Suite(Strict):
 
     @model_validator(mode="after")
     def _judges_are_known(self) -> "Suite":
-        known = [*([RULE] if self.world else []), *self.judges]
+        known = list(self.judges)
         for name, spec in self.benchmarks.judged().items():
             if spec.judge not in known:
                 raise ValueError(

@@ -1,0 +1,192 @@
+"""The judges of this tree: an endpoint, a server that is started here, and the pocket world's rule.
+
+To add one: expose a `JudgeKind` under the entry-point group "bench.judges" from another package, or name the
+file, `bench run --judge-file yours.py`; `computed` makes one of a function from messages to a reply.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmarks.api import Decoding, Message, Reply, Sampling
+from harness.endpoints import client, prices, servers, session
+from harness.endpoints.client import Call, Endpoint
+from harness.endpoints.prices import Prices, Usage
+from harness.endpoints.replies import EndpointReply
+from harness.endpoints.servers import ServerSpec, request_extras
+from harness.store.step import Work
+from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
+
+OFFICIAL = "https://api.openai.com/v1"
+WHERE = {"model", "base_url", "api_key_env", "timeout", "concurrency", "attempts", "tokens_field"}
+WHO = {"model", "seed", "max_tokens"}
+
+
+class EndpointJudge(JudgeSettings):
+    """A model at an OpenAI-compatible endpoint.
+
+    `guard` breaks up what reads like a chat template's token in the texts under judgment ("<|im_end|>"), for
+    servers that would take it for one; None means everywhere but at api.openai.com, which takes it as text.
+    `max_tokens` takes the place of the benchmark's own limit of a reply; `timeout` is in seconds.
+    """
+
+    model: str
+    base_url: str = OFFICIAL
+    api_key_env: str = "OPENAI_API_KEY"
+    seed: int | None = None
+    guard: bool | None = None
+    max_tokens: int | None = Field(None, gt=0)
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    timeout: float = Field(600.0, gt=0)
+    concurrency: int = Field(16, gt=0)
+    attempts: int = Field(6, gt=0)
+
+
+class ServedJudge(EndpointJudge):
+    """A folder or hub id that is served here, started for the run and stopped with it."""
+
+    engine: Literal["transformers", "vllm"] = "transformers"
+
+
+class RuleJudgeSettings(JudgeSettings):
+    """The pocket world's exact judge, which every suite with a world has."""
+
+
+def where_of(judge: EndpointJudge) -> dict[str, Any]:
+    """Where and how an endpoint is asked."""
+    return judge.model_dump(include=WHERE)
+
+
+def _endpoint_identity(judge: EndpointJudge) -> dict[str, Any]:
+    guard = "api.openai.com" not in judge.base_url if judge.guard is None else judge.guard
+    return {**judge.model_dump(include=WHO), "guard": guard}
+
+
+def _served_identity(judge: ServedJudge) -> dict[str, Any]:
+    from harness.models import loading  # imports torch, which an estimate does without
+
+    guard = True if judge.guard is None else judge.guard
+    who = {"engine": judge.engine, "model": loading.fingerprint(judge.model), "guard": guard}
+    return judge.model_dump(include=WHO) | who
+
+
+def endpoint_replies(work: Work) -> Ask:
+    """An endpoint's replies, of which those that are kept are never asked for again."""
+    endpoint = Endpoint(**work.context["endpoint"])
+    return _asking(work, lambda temperature: endpoint)
+
+
+def _served_replies(work: Work) -> Ask:
+    """Those of a server of our own, which is up when this returns."""
+    where = dict(work.context["endpoint"])
+    engine = where.pop("engine")
+    shared = session.current()
+    shared.ledger.free(where["model"])
+    endpoint = Endpoint(**{**where, "base_url": shared.servers.url(ServerSpec(engine, where["model"]))})
+    # `transformers serve` has to be told in each request whether to sample.
+    return _asking(work, lambda temperature: replace(endpoint, extra=request_extras(engine, temperature)))
+
+
+def _asking(work: Work, endpoint_for: Callable[[float], Endpoint]) -> Ask:
+    who: dict[str, Any] = dict(work.settings.get("judge") or work.settings["endpoint"])
+    who.pop("guard", None)  # it changes the messages, which are in the key
+
+    def ask(requests: Sequence[Request]) -> list[EndpointReply]:
+        calls = [_call(who, *request) for request in requests]
+        shared = session.current()
+        for temperature in dict.fromkeys(c.temperature for c in calls):
+            own = [c for c in calls if c.temperature == temperature]
+            client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger)
+        return [shared.replies[c.key] for c in calls]
+
+    return ask
+
+
+def _call(who: dict[str, Any], messages: tuple[Message, ...], how: Decoding | Sampling, repeat: int) -> Call:
+    decoding: dict[str, Any] = {
+        "temperature": how.temperature,
+        "top_p": how.top_p if isinstance(how, Sampling) else 1.0,
+        "max_tokens": who.get("max_tokens") or how.max_tokens,
+        "top_logprobs": how.top_logprobs if isinstance(how, Decoding) else 0,
+    }
+    seed = who.get("seed")
+    key = client.key_of(who, messages, **decoding, repeat=repeat)
+    return Call(key, messages, **decoding, seed=None if seed is None else seed + repeat)
+
+
+def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
+    """It answers one word, with log-probs where a benchmark needs them."""
+    client.check(Endpoint(**where), session.current().ledger, logprobs=bool(needing_logprobs))
+
+
+def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
+    """Its engine gives log-probs where a benchmark needs them; the server itself is started later."""
+    if needing_logprobs and not servers.gives_logprobs(where["engine"]):
+        raise ValueError(
+            f"{where['model']}: `{where['engine']} serve` gives no log-probs, which the judge of "
+            f"{', '.join(needing_logprobs)} needs; serve it with vllm, or choose another judge"
+        )
+
+
+def _price(judge: EndpointJudge, table: Prices, usage: Usage) -> float | None:
+    return prices.usd(table, judge.model, usage)
+
+
+def _typed_endpoint(typed: JudgeArguments) -> dict[str, Any]:
+    where = {"base_url": typed.url, "api_key_env": typed.key_env}
+    return {"model": typed.model} | {k: v for k, v in where.items() if v}
+
+
+def _typed_server(typed: JudgeArguments) -> dict[str, Any] | None:
+    if not typed.served_here:
+        return None
+    if typed.url:
+        raise ValueError(f"--judge {typed.model} is a folder, which is served here: no --judge-url")
+    return {"model": typed.model, "engine": typed.engine or "transformers"}
+
+
+def computed(name: str, judge: Callable[[Sequence[Message]], Reply]) -> JudgeKind:
+    """A judge that is a function of the messages alone, computed in the step; it costs nothing."""
+    return JudgeKind(name, JudgeSettings, lambda settings: {}, lambda work: _computing(name, judge))
+
+
+def _computing(name: str, judge: Callable[[Sequence[Message]], Reply]) -> Ask:
+    def ask(requests: Sequence[Request]) -> list[EndpointReply]:
+        given = [judge(messages) for messages, _, _ in requests]
+        return [
+            EndpointReply("", reply.text, reply.logprobs, reply.finish_reason, model=name) for reply in given
+        ]
+
+    return ask
+
+
+def _rule_replies(work: Work) -> Ask:
+    from harness.pocket.rule_judge import RuleJudge
+
+    return _computing(RULE.name, RuleJudge(work.inputs["judge"]))
+
+
+OPENAI = JudgeKind(
+    "openai",
+    EndpointJudge,
+    _endpoint_identity,
+    endpoint_replies,
+    where_of,
+    check=_check_endpoint,
+    usd=_price,
+    typed=_typed_endpoint,
+)
+SERVER = JudgeKind(
+    "server",
+    ServedJudge,
+    _served_identity,
+    _served_replies,
+    lambda judge: {**where_of(judge), "engine": judge.engine},
+    served=True,
+    check=_check_engine,
+    typed=_typed_server,
+)
+RULE = JudgeKind("rule", RuleJudgeSettings, lambda judge: {}, _rule_replies, world=True)
+BUILT_IN = (OPENAI, SERVER, RULE)

@@ -1,0 +1,116 @@
+"""What a kind of judge is: its settings, who it is for the ids, where and how it replies, what that costs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmarks.api import Decoding, Message, Sampling
+from harness.common.suggest import nearest
+from harness.endpoints.prices import Prices, Usage
+from harness.endpoints.replies import EndpointReply
+from harness.store.step import Work
+from harness.suite.validation import validated
+
+Request = tuple[tuple[Message, ...], Decoding | Sampling, int]  # messages, how to reply, which repeat
+Ask = Callable[[Sequence[Request]], list[EndpointReply]]
+KIND = "kind"  # the key of a suite that says which kind of judge it is
+
+
+class JudgeSettings(BaseModel):
+    """What a suite says of a judge: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class JudgeArguments(NamedTuple):
+    """A judge as it is typed: a model's name at an endpoint, a folder that is served here, or a kind."""
+
+    model: str
+    url: str | None = None
+    key_env: str | None = None
+    engine: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return Path(self.model).name if self.served_here else self.model
+
+    @property
+    def served_here(self) -> bool:
+        """Whether a server is started for it."""
+        return Path(self.model).is_dir() or self.engine is not None
+
+
+def free(settings: JudgeSettings, prices: Prices, usage: Usage) -> float | None:
+    """A judge that is computed here costs nothing but its time."""
+    return 0.0
+
+
+def nothing_to_check(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
+    """A judge that is computed here is there."""
+
+
+@dataclass(frozen=True)
+class JudgeKind:
+    """One kind of judge. Where it is asked is context; who it is, its seed and guard are identity.
+
+    identity     settings -> what judgments depend on
+    replies      a running step -> what answers its requests, in their order
+    endpoint     settings -> where it is asked; None: it is computed in the step
+    served       whether a server is started for it, on this machine's device
+    world        whether it reads the generated world, as the input "judge"
+    check        before any work: ValueError, one line, where it cannot judge these benchmarks
+    usd          what calls cost; None where no price is known
+    typed        --judge's words -> settings; None where they mean another kind
+    file         the --judge-file that defines it, "" for all others
+    """
+
+    name: str
+    settings: type[JudgeSettings]
+    identity: Callable[[Any], Mapping[str, Any]]
+    replies: Callable[[Work], Ask]
+    endpoint: Callable[[Any], Mapping[str, Any]] | None = None
+    served: bool = False
+    world: bool = False
+    check: Callable[[Mapping[str, Any], Sequence[str]], None] = nothing_to_check
+    usd: Callable[[Any, Prices, Usage], float | None] = free
+    typed: Callable[[JudgeArguments], Mapping[str, Any] | None] | None = None
+    file: str = ""
+
+    def named_alone(self, world: bool) -> bool:
+        """Whether a benchmark may name it without an entry among the suite's judges."""
+        try:
+            self.settings()
+        except ValidationError:
+            return False
+        return world or not self.world
+
+
+class ChosenJudge(NamedTuple):
+    """A judge of a suite."""
+
+    name: str
+    kind: JudgeKind
+    settings: Any  # of the kind's own model
+
+
+def judges_of(
+    raw: Mapping[str, Mapping[str, Any]], known: Mapping[str, JudgeKind], where: str
+) -> dict[str, ChosenJudge]:
+    """The key `judges` of a suite; without a word an entry is of the first kind that is known."""
+    chosen = {}
+    for name, given in raw.items():
+        key = f"judges.{name}"
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{where}: {key}: given {given!r}; the settings of a judge")
+        settings = dict(given)
+        kind = settings.pop(KIND, next(iter(known)))
+        if kind not in known:
+            raise ValueError(
+                f"{where}: {key}.{KIND}: no such judge {kind!r}; {nearest(str(kind), list(known))}"
+            )
+        chosen[name] = ChosenJudge(name, known[kind], validated(known[kind].settings, settings, where, key))
+    return chosen
