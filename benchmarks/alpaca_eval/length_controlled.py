@@ -122,26 +122,13 @@ def lc_win_rate(
     return _estimate(items, gamed, resamples, seed)
 
 
-def length_only_win_rate(items: Sequence[Item], *, resamples: int = 1000, seed: int = 0) -> LengthControlled:
-    """alpaca_eval's `length_controlled_minimal`, for any instructions: no difficulties, no gamed answers.
-
-    Not comparable with published LC win rates. ValueError as `lc_win_rate`, save for the places, and where
-    all items are won or all are lost: nothing pulls such a fit back.
-    """
-    _check(items)
-    if {i.preference for i in items} in ({0.0}, {1.0}):
-        raise ValueError(f"all {len(items)} items have the same winner: no length effect to fit")
-    return _estimate(items, None, resamples, seed)
-
-
-def _estimate(items: Sequence[Item], gamed: Gamed | None, resamples: int, seed: int) -> LengthControlled:
-    stand_in = gamed is not None and gamed.stand_in
+def _estimate(items: Sequence[Item], gamed: Gamed, resamples: int, seed: int) -> LengthControlled:
     if _equal(items):
-        return LengthControlled(0.5, 0.0, 0.0, 0.5, 0.5, stand_in)
+        return LengthControlled(0.5, 0.0, 0.0, 0.5, 0.5, gamed.stand_in)
     # In the order of the instructions, as upstream's annotations: the folds go by it.
     items = sorted(items, key=lambda i: i.index)
-    with _upstream(None if gamed is None else gamed.path) as glm:
-        info = glm.GLM_INFO["length_controlled_minimal" if gamed is None else "length_controlled_v1"]
+    with _upstream(gamed.path) as glm:
+        info = glm.GLM_INFO["length_controlled_v1"]
         design = _design(glm, items, info)
         model = glm.fit_LogisticRegressionCV(
             design.train, "preference", sample_weight=design.weight, **info["kwargs"]
@@ -155,7 +142,7 @@ def _estimate(items: Sequence[Item], gamed: Gamed | None, resamples: int, seed: 
         bootstrap_error=float(draws.std(ddof=1)),
         low=float(low),
         high=float(high),
-        stand_in=stand_in,
+        stand_in=gamed.stand_in,
     )
 
 
@@ -163,31 +150,20 @@ def _design(glm: Any, items: Sequence[Item], info: dict[str, Any]) -> _Design:
     """Upstream's features; its code counts characters of outputs and takes the frame's index as places."""
     import pandas as pd
 
-    difference = np.array([i.reference_length - i.length for i in items], dtype=float)
-    preference = [i.preference for i in items]
-    if info["regularize_to_baseline_lambda"]:
-        frame = pd.DataFrame(
-            {
-                "preference": [1 + p for p in preference],
-                "output_1": ["x" * int(i.reference_length) for i in items],
-                "output_2": ["x" * int(i.length) for i in items],
-            },
-            index=pd.Index([i.index for i in items]),
-        )
-        train, test, weight = glm._get_featurized_data(
-            frame, info["formula"], info["regularize_to_baseline_lambda"]
-        )
-        judged = train["preference"].notna()
-        return _Design(train[judged], weight[judged].to_numpy(), test, difference)
-    features = pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            "preference": preference,
-            "std_delta_len": difference / difference.std(ddof=1),
-            "not_gamed_baseline": True,
-        }
+            "preference": [1 + i.preference for i in items],
+            "output_1": ["x" * int(i.reference_length) for i in items],
+            "output_2": ["x" * int(i.length) for i in items],
+        },
+        index=pd.Index([i.index for i in items]),
     )
-    train, test = glm.make_dmatrix_for_model(features, features.assign(std_delta_len=0), info["formula"])
-    return _Design(train, np.ones(len(items)), test, difference)
+    train, test, weight = glm._get_featurized_data(
+        frame, info["formula"], info["regularize_to_baseline_lambda"]
+    )
+    judged = train["preference"].notna()
+    difference = np.array([i.reference_length - i.length for i in items], dtype=float)
+    return _Design(train[judged], weight[judged].to_numpy(), test, difference)
 
 
 def _bootstrap(glm: Any, design: _Design, C: float, resamples: int, rng: np.random.Generator) -> Numbers:
@@ -202,9 +178,6 @@ def _bootstrap(glm: Any, design: _Design, C: float, resamples: int, rng: np.rand
         features[gamed:, 0] = np.tanh(design.difference / spread) if spread > 0 else 0.0
         weight = np.concatenate([design.weight[:gamed], design.weight[gamed:] * count])
         x, p, w = features[weight > 0], preference[weight > 0], weight[weight > 0]
-        if p.max() == 0 or p.min() == 1:  # without gamed rows: liblinear takes a single class for a coin
-            draws[row] = p[0]
-            continue
         # A verdict of p is p of a win and 1 - p of a loss, as in upstream's fit.
         won = np.repeat([1, 0], len(x))
         refit.fit(np.concatenate([x, x]), won, sample_weight=np.concatenate([p * w, (1 - p) * w]))
@@ -242,7 +215,7 @@ def _check_gamed(path: Path) -> None:
 
 
 @contextmanager
-def _upstream(gamed: Path | None) -> Iterator[Any]:
+def _upstream(gamed: Path) -> Iterator[Any]:
     """alpaca_eval's GLM, reading `gamed` in place of a download; what it changes at large is put back."""
     with _importable():
         try:

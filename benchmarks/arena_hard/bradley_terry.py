@@ -7,60 +7,17 @@ what the mean of each model's verdicts says: P(model beats baseline) is that mea
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 BASE = 10.0
 SCALE = 400.0
-ANCHOR = 1000.0  # the rating of the model that the others are measured against
 STEPS = 100
 SMALL = 1e-10  # a step of that size ends the fit
 
 Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Battle:
-    """`first` against `second`: outcome 1 where the first won, 0 where it lost, 0.5 for a tie.
-
-    A battle of weight 3 counts as three of weight 1.
-    """
-
-    first: str
-    second: str
-    outcome: float
-    weight: float = 1.0
-
-
-def ratings(battles: Sequence[Battle], anchor: str, *, rating: float = ANCHOR) -> dict[str, float]:
-    """Model -> rating, the best first; that of `anchor` is set to `rating`.
-
-    ValueError: the anchor has no battle, or there is no finite rating since some models never won, or never
-    lost, against the rest.
-    """
-    models = sorted({name for b in battles for name in (b.first, b.second)})
-    if anchor not in models:
-        near = get_close_matches(anchor, models, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no battle of {anchor!r}{hint} known: {', '.join(models) or 'none'}")
-    if apart := _apart(battles, anchor):
-        raise ValueError(
-            f"no finite rating against {anchor!r}: only wins or only losses part it from {', '.join(apart)}"
-        )
-    x = one_hot([b.first for b in battles], [b.second for b in battles], models)
-    others = [i for i, name in enumerate(models) if name != anchor]
-    found = np.zeros(len(models))
-    found[others] = logistic(
-        x[:, others],
-        np.array([b.outcome for b in battles]),
-        np.array([b.weight for b in battles]),
-    )
-    by_model = {name: rating + SCALE * float(found[i]) for i, name in enumerate(models)}
-    return dict(sorted(by_model.items(), key=lambda item: -item[1]))
 
 
 def win_probability(rating: float, other: float) -> float:
@@ -107,27 +64,3 @@ def _loss(w: Numbers, x: Numbers, y: Numbers, weight: Numbers, l2: float) -> flo
 
 def _sigmoid(z: Numbers) -> Numbers:
     return np.exp(-np.logaddexp(0, -z))
-
-
-def _apart(battles: Iterable[Battle], anchor: str) -> list[str]:
-    """The models that no chain of wins links to the anchor, in one direction or the other (Ford, 1957)."""
-    beaten: dict[str, set[str]] = {}
-    beaten_by: dict[str, set[str]] = {}
-    for b in battles:
-        for winner, loser, share in ((b.first, b.second, b.outcome), (b.second, b.first, 1 - b.outcome)):
-            beaten.setdefault(winner, set())
-            beaten_by.setdefault(winner, set())
-            if share > 0 and b.weight > 0:
-                beaten[winner].add(loser)
-                beaten_by.setdefault(loser, set()).add(winner)
-    linked = _reached(beaten, anchor) & _reached(beaten_by, anchor)
-    return sorted(set(beaten) - linked)
-
-
-def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
-    seen, todo = {start}, [start]
-    while todo:
-        new = graph.get(todo.pop(), set()) - seen
-        seen |= new
-        todo += new
-    return seen

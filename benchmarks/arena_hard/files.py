@@ -19,9 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
-from benchmarks.api import Answer, Question, Score, Unparsed
-from benchmarks.arena_hard import style_control
-from benchmarks.arena_hard.style_control import Style
+from benchmarks.api import Answer, Question
 from benchmarks.json_files import Row, json_lines
 
 Order = Literal["ab", "ba"]
@@ -124,16 +122,6 @@ def read_answers(path: Path) -> dict[str, Answer]:
     return found
 
 
-def read_styles(path: Path) -> dict[str, Style]:
-    """Question id -> the style of a model's answer, as the file's metadata tell it, else counted here."""
-    return {
-        _id(row): style_control.from_metadata(_metadata(row))
-        if _metadata(row)
-        else style_control.style(_answer(path, row))
-        for row in read_rows(path)
-    }
-
-
 def write_answers(
     folder: Path, model: str, answers: Iterable[Answer], questions: Sequence[Question] = ()
 ) -> Path:
@@ -182,67 +170,12 @@ def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping
     return _write(path, found)
 
 
-def read_verdicts(path: Path) -> dict[str, list[Verdict]]:
-    """Model -> its games, two a question, in the order of the file. ValueError: a question twice."""
-    found: dict[str, list[Verdict]] = {}
-    seen, judges = set(), set()
-    for row in read_rows(path, ("model", "judge", "games")):
-        if (row["model"], _id(row)) in seen:
-            raise ValueError(f"{path}: question {_id(row)} of {row['model']!r} is judged twice")
-        seen.add((row["model"], _id(row)))
-        judges.add(row["judge"])
-        games = zip(ORDERS, [*row["games"], None, None], strict=False)  # what is not there is no verdict
-        found.setdefault(row["model"], []).extend(_verdict(row, order, game or {}) for order, game in games)
-    if len(judges) > 1:
-        raise ValueError(f"{path} mixes judges: {', '.join(sorted(judges))}")
-    return found
-
-
-def read_judgments(
-    path: Path,
-    questions: Sequence[Question] = (),
-    styles: Mapping[str, tuple[Style, Style]] | None = None,
-) -> dict[str, list[Score]]:
-    """Model -> its scores, one a game. A game without a verdict, or with no known one, is Unparsed.
-
-    Files of 2024 do not say categories: they are those of `questions`. `styles`: question id -> ours and the
-    baseline's, which style control needs.
-    """
-    categories = {q.id: q.category for q in questions}
-    scores: dict[str, list[Score]] = {}
-    for model, verdicts in read_verdicts(path).items():
-        for v in verdicts:
-            value = Unparsed(v["reply"]) if v["value"] is None else v["value"]
-            pair = styles.get(v["question"]) if styles else None
-            category = v["category"] or categories.get(v["question"], "")
-            covariates = style_control.named(*pair) if pair else {}
-            score = Score(v["question"], value, category, 1, v["order"], covariates)
-            scores.setdefault(model, []).append(score)
-    return scores
-
-
 def read_rows(path: Path, fields: Sequence[str] = ()) -> Iterator[Row]:
     """The objects of a JSON-lines file, gzipped or not. ValueError: a line that lacks a field or an id."""
     for row in json_lines(path, fields, LAYOUT):
         if not ("uid" in row or "question_id" in row):
             raise ValueError(f"{path}: not {LAYOUT}, a row without uid")
         yield row
-
-
-def _verdict(row: Row, order: Order, game: Row) -> Verdict:
-    judgment = game.get("judgment") or ""
-    found = Verdict(
-        question=_id(row),
-        category=row.get("category", ""),
-        order=order,
-        value=value_of(game.get("score") or "", order),
-        reply=judgment["answer"] if isinstance(judgment, dict) else judgment,
-    )
-    if "user_prompt" in game:
-        found["prompt"] = game["user_prompt"]
-    elif "prompt" in game:
-        found["prompt"] = game["prompt"][-1]["content"]
-    return found
 
 
 def _game(row: Mapping[str, Any]) -> Row:

@@ -21,9 +21,9 @@ divides by 0).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,12 +79,6 @@ def style(answer: str) -> Style:
         sum(len(pattern.findall(text)) for pattern in LISTS),
         sum(len(pattern.findall(text)) for pattern in BOLD),
     )
-
-
-def from_metadata(row: Mapping[str, Any]) -> Style:
-    """The style that upstream's answer files tell, under "metadata" in v2.0 and "conv_metadata" in v0.1."""
-    counts = (sum(row[f"{name}_count"].values()) for name in ("header", "list", "bold"))
-    return Style(row["token_len"], *counts)
 
 
 def covariates(ours: str, theirs: str) -> dict[str, float]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev, variance
+from statistics import fmean, variance
 from typing import Literal
 
-from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score, Unparsed
+from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Unparsed
 from benchmarks.json_files import json_of
 
 Z = 1.959963984540054  # 95 %, two-sided
@@ -93,22 +93,6 @@ class JudgeQuality:
     verdicts: int
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Repeats of single ratings, in the unit of the rating, over the `n` that are parsed in every repeat.
-
-    `rating` is the standard deviation of one rating between repeats, pooled; `mean` that of the whole mean;
-    `changed` the share of ratings that are not the same in all repeats. None where n is 0.
-    """
-
-    n: int
-    repeats: int
-    rating: float | None
-    mean: float | None
-    changed: float | None
-    unparsed: int
-
-
 def load_gold(folder: Path) -> list[GoldPair]:
     """The pairs of every *.json of a folder, by name; ValueError: no file, or a row that is no gold pair."""
     files = sorted(folder.glob("*.json"))
@@ -169,29 +153,6 @@ def report(values: Iterable[Verdict]) -> JudgeQuality:
         kappa=_kappa(items),
         unparsed=sum(isinstance(v.value, Unparsed) for v in verdicts),
         verdicts=len(verdicts),
-    )
-
-
-def noise_of(repeats: Sequence[Sequence[Score]]) -> Noise:
-    """The noise of a judge that rates single answers, from the scores of two or more repeats.
-
-    A rating is a question's turn in an order; ValueError where the repeats are not of the same ratings.
-    """
-    if len(repeats) < 2:
-        raise ValueError(f"noise wants two repeats or more, not {len(repeats)}")
-    tables = [{(s.question, s.turn, s.order): s.value for s in scores} for scores in repeats]
-    sizes = [len(scores) for scores in repeats]
-    if any(t.keys() != tables[0].keys() or len(t) != n for t, n in zip(tables, sizes, strict=True)):
-        raise ValueError(f"the repeats are not of the same ratings: {', '.join(map(str, sizes))} scores")
-    rows = [[value for t in tables if not isinstance(value := t[key], Unparsed)] for key in tables[0]]
-    complete = [row for row in rows if len(row) == len(tables)]
-    return Noise(
-        n=len(complete),
-        repeats=len(tables),
-        rating=_pooled(complete),
-        mean=stdev(map(fmean, zip(*complete, strict=True))) if complete else None,
-        changed=fmean(len(set(row)) > 1 for row in complete) if complete else None,
-        unparsed=sum(len(tables) - len(row) for row in rows),
     )
 
 

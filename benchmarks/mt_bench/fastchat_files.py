@@ -13,19 +13,18 @@ same bytes. What FastChat has no field for is lost: lengths in tokens, and wheth
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.api import Answer, JudgeRequest, Question, Score, Unparsed
+from benchmarks.api import Answer, JudgeRequest, Question, Unparsed
 from benchmarks.json_files import Row, json_lines
 from benchmarks.mt_bench.benchmark import prompt_name
 
 NO_RATING = -1
 LAYOUT = "FastChat's format"
-FIELDS = ("question_id", "model", "judge", "judgment", "score", "turn")
 T = TypeVar("T")
 
 
@@ -83,30 +82,6 @@ def write_judgments(folder: Path, judge: str, judgments: Iterable[Judgment]) -> 
             raise ValueError(f"{path}: a judgment by {one.judge!r} among those of {judge!r}")
         rows.append(_judgment_row(one))
     return _write(path, rows)
-
-
-def read_judgments(path: Path, questions: Sequence[Question] = ()) -> dict[str, list[Score]]:
-    """Model -> its scores, from a <judge>_single.jsonl[.gz] of FastChat's or of ours.
-
-    FastChat's -1, and a rating outside 1-10, is Unparsed. Files do not say categories: they are those of
-    `questions`. ValueError: a turn that is judged twice, which FastChat would weigh twice, two judges in one
-    file, or rows of another format.
-    """
-    categories = {q.id: q.category for q in questions}
-    scores: dict[str, list[Score]] = {}
-    seen, judges = set(), set()
-    for row in json_lines(path, FIELDS, LAYOUT):
-        question, turn, model = str(row["question_id"]), int(row["turn"]), row["model"]
-        if (model, question, turn) in seen:
-            raise ValueError(f"{path}: turn {turn} of question {question} by {model!r} is judged twice")
-        seen.add((model, question, turn))
-        judges.add(row["judge"][0])
-        rating = float(row["score"])
-        value = rating if 1 <= rating <= 10 else Unparsed(row["judgment"])
-        scores.setdefault(model, []).append(Score(question, value, categories.get(question, ""), turn))
-    if len(judges) > 1:
-        raise ValueError(f"{path} mixes judges: {', '.join(sorted(judges))}")
-    return scores
 
 
 def _answer_row(model: str, answer: Answer) -> Row:

@@ -17,12 +17,12 @@ from benchmarks.arena_hard.style_control import (
     Game,
     Style,
     covariates,
-    from_metadata,
     named,
     style,
     style_control,
     style_controlled_win_rate,
 )
+from tests.benchmarks.arena_hard import published
 
 GOLDEN = "arena_hard/golden_style_control_synthetic_input.jsonl.gz"
 
@@ -36,7 +36,10 @@ def golden_games(shared_data: Path) -> list[Game]:
     """Synthetic verdicts on real answers of two models, in game 1 and game 2."""
     found = []
     for row in golden_rows(shared_data):
-        ours, theirs = from_metadata(row["meta_model"]), from_metadata(row["meta_baseline"])
+        ours, theirs = (
+            published.from_metadata(row["meta_model"]),
+            published.from_metadata(row["meta_baseline"]),
+        )
         for order, game in zip(arena_hard_files.ORDERS, row["games"], strict=True):
             value = arena_hard_files.value_of(game["score"], order)
             assert value is not None
@@ -145,10 +148,10 @@ def test_markdown_of_real_answers_is_counted_as_upstream_counted_it(shared_data:
     }
     for row in golden_rows(shared_data):
         for model, told in ((row["model"], row["meta_model"]), ("gpt-4-0314", row["meta_baseline"])):
-            assert style(answers[model][row["question_id"]].turns[0])[1:] == from_metadata(told)[1:]
+            assert style(answers[model][row["question_id"]].turns[0])[1:] == published.from_metadata(told)[1:]
 
     path = arena_hard_files.answers_path(folder, "v2.0", "o3-mini-2025-01-31")
-    told = arena_hard_files.read_styles(path)
+    told = published.read_styles(path)
     counted = {id: style(a.turns[0]) for id, a in arena_hard_files.read_answers(path).items()}
     assert {id: s[1:] for id, s in counted.items()} == {id: s[1:] for id, s in told.items()}
     ours, theirs = (np.array([s[id].tokens for id in sorted(s)]) for s in (counted, told))

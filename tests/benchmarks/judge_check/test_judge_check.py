@@ -23,7 +23,7 @@ from benchmarks.api import (
     Unparsed,
 )
 from benchmarks.judge_check import benchmark as judge_check
-from benchmarks.judge_check.benchmark import Asked, GoldPair, JudgeQuality, Verdict, noise_of, report, wilson
+from benchmarks.judge_check.benchmark import Asked, GoldPair, JudgeQuality, Verdict, report, wilson
 
 Judge = Callable[[Asked], float | Unparsed]
 PAIRS = [GoldPair(f"{s}/{n}", s, "q", "one", "two", 1 if n % 2 else 2) for s in ("A", "B") for n in range(4)]
@@ -252,31 +252,6 @@ def test_all_of_llmbar_goes_through_the_prompts_of_alpaca_eval(
     assert knows.kappa == pytest.approx(1.0)
     assert (slots.n, slots.first_slot_rate, slots.kappa) == (419, 1.0, 0.0)
     assert (slots.agreement, slots.consistent) == (wilson(0.5, 419), wilson(0.0, 419))
-
-
-def scores(*values: float | Unparsed) -> list[Score]:
-    return [Score(str(n // 2), value, turn=1 + n % 2) for n, value in enumerate(values)]
-
-
-def test_the_noise_of_single_ratings_by_hand() -> None:
-    """Ratings 7, 9 and 4, 4: variances 2 and 0, pooled 1.   Means 5.5 and 6.5: standard deviation sqrt(1/2).
-
-    The third is read in one repeat only: it counts as unparsed, and in no mean.
-    """
-    found = noise_of([scores(7.0, 4.0, 10.0), scores(9.0, 4.0, Unparsed("?"))])
-    assert (found.n, found.repeats, found.unparsed, found.changed) == (2, 2, 1, 0.5)
-    assert (found.rating, found.mean) == (pytest.approx(1.0), pytest.approx(sqrt(1 / 2)))
-
-
-def test_there_is_no_noise_where_nothing_is_read_or_nothing_is_repeated() -> None:
-    found = noise_of([scores(Unparsed(""), 3.0), scores(4.0, Unparsed(""))])
-    assert (found.n, found.rating, found.mean, found.changed, found.unparsed) == (0, None, None, None, 2)
-    with pytest.raises(ValueError, match="two repeats or more, not 1"):
-        noise_of([scores(1.0)])
-    with pytest.raises(ValueError, match="not of the same ratings: 1, 2 scores"):
-        noise_of([scores(1.0), scores(1.0, 2.0)])
-    with pytest.raises(ValueError, match="not of the same ratings: 2, 2 scores"):
-        noise_of([scores(1.0) * 2, scores(1.0) * 2])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import argparse
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed
+from benchmarks.json_files import json_lines
 from benchmarks.mt_bench import benchmark as mt_bench
 from benchmarks.mt_bench import fastchat_files
 from benchmarks.mt_bench.fastchat_files import Judgment
@@ -49,13 +51,25 @@ def shown(fastchat: Any, file: Path, capsys: pytest.CaptureFixture[str]) -> dict
     return printed
 
 
+def read_judgments(path: Path, questions: Sequence[Question] = ()) -> dict[str, list[Score]]:
+    """Model -> its scores; FastChat's -1, and a rating outside 1-10, is Unparsed."""
+    categories = {q.id: q.category for q in questions}
+    scores: dict[str, list[Score]] = {}
+    for row in json_lines(path):
+        question, rating = str(row["question_id"]), float(row["score"])
+        value = rating if 1 <= rating <= 10 else Unparsed(row["judgment"])
+        score = Score(question, value, categories.get(question, ""), int(row["turn"]))
+        scores.setdefault(row["model"], []).append(score)
+    return scores
+
+
 def judged(model: str, question: str, turn: int, value: float | Unparsed) -> Judgment:
     return Judgment(question, turn, model, "gpt-4", "single-v1", "prompt", f"Rating: {value}", value)
 
 
 def test_real_judgments_read_back_give_fastchats_published_averages(shared_data: Path) -> None:
     questions, _ = mt_bench.load(shared_data / "mt_bench")
-    scores = fastchat_files.read_judgments(shared_data / REAL, questions)
+    scores = read_judgments(shared_data / REAL, questions)
     found = {model: mt_bench.aggregate(of_model) for model, of_model in scores.items()}
     assert {m: (f["score"], f["first_turn"], f["second_turn"], f["n"]) for m, f in found.items()} == {
         GPT_4: (9.228125, 9.40625, 9.05, 160),
@@ -102,7 +116,7 @@ def test_what_is_unparsed_is_dropped_by_fastchat_as_by_us(
         judged("m", "9", 1, 2.0),
     ]
     file = fastchat_files.write_judgments(tmp_path, "gpt-4", judgments)
-    scores = fastchat_files.read_judgments(file)["m"]
+    scores = read_judgments(file)["m"]
     found = mt_bench.aggregate(scores)
     assert (found["n"], found["n_unparsed"]) == (3, 2)
     assert shown(fastchat, file, capsys) == {"m": [found["first_turn"], found["second_turn"], found["score"]]}
@@ -180,19 +194,3 @@ def test_what_would_be_weighed_twice_or_mixed_is_refused(tmp_path: Path) -> None
         fastchat_files.write_judgments(tmp_path, "gpt-5", [one])
     with pytest.raises(ValueError, match="'a/b' cannot name a file"):
         fastchat_files.write_answers(tmp_path, "a/b", ANSWERS)
-    file = fastchat_files.write_judgments(tmp_path, "gpt-4", [one])
-    line = file.read_text()
-    file.write_text(line * 2)
-    with pytest.raises(ValueError, match="turn 1 of question 81 by 'm' is judged twice"):
-        fastchat_files.read_judgments(file)
-    file.write_text(line + line.replace("gpt-4", "gpt-5").replace('"turn": 1', '"turn": 2'))
-    with pytest.raises(ValueError, match="mixes judges: gpt-4, gpt-5"):
-        fastchat_files.read_judgments(file)
-
-
-def test_categories_come_from_the_questions(tmp_path: Path) -> None:
-    file = fastchat_files.write_judgments(
-        tmp_path, "gpt-4", [judged("m", "81", 1, 5.0), judged("m", "82", 1, 6.0)]
-    )
-    scores = fastchat_files.read_judgments(file, [Question("81", ("q",), "writing")])
-    assert scores == {"m": [Score("81", 5.0, "writing"), Score("82", 6.0, "")]}
