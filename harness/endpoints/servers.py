@@ -34,6 +34,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -45,6 +46,7 @@ import psutil
 from harness.common import supervisor
 
 Engine = Literal["transformers", "vllm"]
+ENGINE = "engine"  # the key of a step's endpoint that names what serves it
 
 KEEPER = Path(supervisor.__file__)
 HOST = "127.0.0.1"
@@ -78,6 +80,11 @@ class ServerSpec:
             raise ValueError(f"max_model_len {self.max_model_len}: only vllm has it, not transformers serve")
         if self.engine == "transformers" and "@" in self.model:
             raise ValueError(f"model {self.model!r}: transformers serve takes what follows @ for a revision")
+
+
+def is_served_here(where: Mapping[str, Any] | None) -> bool:
+    """Whether what a step asks is a server that is started where the step runs; None: it asks nothing."""
+    return where is not None and ENGINE in where
 
 
 def gives_logprobs(engine: Engine) -> bool:

@@ -15,7 +15,7 @@ from harness.endpoints import client, prices, servers, session
 from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
-from harness.endpoints.servers import ServerSpec, request_extras
+from harness.endpoints.servers import ENGINE, ServerSpec, request_extras
 from harness.store.step import Work
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
 
@@ -81,7 +81,7 @@ def endpoint_replies(work: Work) -> Ask:
 def _served_replies(work: Work) -> Ask:
     """Those of a server of our own, which is up when this returns."""
     where = dict(work.context["endpoint"])
-    engine = where.pop("engine")
+    engine = where.pop(ENGINE)
     shared = session.current()
     shared.ledger.free(where["model"])
     endpoint = Endpoint(**{**where, "base_url": shared.servers.url(ServerSpec(engine, where["model"]))})
@@ -123,9 +123,9 @@ def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -
 
 def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
     """Its engine gives log-probs where a benchmark needs them; the server itself is started later."""
-    if needing_logprobs and not servers.gives_logprobs(where["engine"]):
+    if needing_logprobs and not servers.gives_logprobs(where[ENGINE]):
         raise ValueError(
-            f"{where['model']}: `{where['engine']} serve` gives no log-probs, which the judge of "
+            f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of "
             f"{', '.join(needing_logprobs)} needs; serve it with vllm, or choose another judge"
         )
 
@@ -183,7 +183,7 @@ SERVER = JudgeKind(
     ServedJudge,
     _served_identity,
     _served_replies,
-    lambda judge: {**where_of(judge), "engine": judge.engine},
+    lambda judge: {**where_of(judge), ENGINE: judge.engine},
     served=True,
     check=_check_engine,
     typed=_typed_server,

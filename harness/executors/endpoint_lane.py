@@ -9,6 +9,7 @@ import threading
 import time
 from contextvars import copy_context
 
+from harness.endpoints.servers import is_served_here
 from harness.executors.job import make_in_session
 from harness.executors.protocol import Executor, ExecutorContext, Outcome
 from harness.store.step import Step
@@ -56,7 +57,7 @@ class EndpointLane:
     def _is_ours(self, step: Step) -> bool:
         """A server of our own is started where the step runs, unless what it may be asked is limited."""
         where = step.context.get("endpoint")
-        return where is not None and ("engine" not in where or self._context.limited)
+        return where is not None and (not is_served_here(where) or self._context.limited)
 
     def _run(self, step: Step) -> None:
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.common.suggest import nearest
+from harness.endpoints.servers import is_served_here
 from harness.store.step import Step
 
 
@@ -31,7 +32,7 @@ class Resources:
     def of(self, step: Step) -> Share:
         """What a step asks for."""
         context = step.context
-        served = "engine" in context.get("endpoint", {})
+        served = is_served_here(context.get("endpoint"))
         asks = "endpoint" in context and not served
         on_gpu = context.get("device") == "cuda" and (step.kind.on_device or served) and not asks
         processes = int(context.get(step.kind.processes, 1)) or 1
