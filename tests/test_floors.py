@@ -27,9 +27,9 @@ ALLOWED = {
 FLOORS = (  # of harness/, from the ground: a package imports only from floors below its own
     ("common", "pocket"),
     ("store",),
-    ("models", "data", "endpoints", "suite"),
-    ("signals", "evaluate", "executors"),
-    ("train",),
+    ("models", "data", "endpoints"),
+    ("signals", "suite", "executors"),
+    ("train", "evaluate"),
     ("plan",),
     ("forecast", "results"),
     ("run",),
