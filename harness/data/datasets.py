@@ -21,11 +21,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from harness.common import hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
-from harness.data.layouts import DIALOGUES, PAIRS, PROMPTS, Dialogue, Dropped, Layout, Pair, Prompt
+from harness.data.layouts import DIALOGUES, PAIRS, Dialogue, Dropped, Layout, Pair
 
 __all__ = [
-    "Dialogue", "Loaded", "Pair", "Prompt", "Source",
-    "describe", "fingerprint", "load_dialogues", "load_pairs", "load_prompts",
+    "Dialogue", "Loaded", "Pair", "Source",
+    "describe", "fingerprint", "load_dialogues", "load_pairs",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -70,11 +70,6 @@ def load_pairs(source: Source) -> Loaded[Pair]:
 def load_dialogues(source: Source) -> Loaded[Dialogue]:
     """The chats of a source, for SFT."""
     return load(source, DIALOGUES)
-
-
-def load_prompts(source: Source) -> Loaded[Prompt]:
-    """The prompts of a source, without answers."""
-    return load(source, PROMPTS)
 
 
 def load(source: Source, layouts: Sequence[Layout[T]]) -> Loaded[T]:

@@ -46,13 +46,6 @@ class Dialogue:
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A chat to answer; it ends with a user turn."""
-
-    prompt: Turns
-
-
-@dataclass(frozen=True)
 class Dropped:
     """`rows` rows that gave nothing, and why."""
 
@@ -124,12 +117,6 @@ def dialogue(turns: Turns) -> Dialogue:
     checked_answer(turns[-1]["content"])
     checked_prompt(turns[:-1])
     return Dialogue(turns)
-
-
-def up_to_last_user(turns: Turns) -> Prompt:
-    """The prompt that a dialogue holds: all up to the last user turn."""
-    last = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=-1)
-    return Prompt(checked_prompt(turns[: last + 1]))
 
 
 def text_of(value: object) -> str:
@@ -289,10 +276,4 @@ DIALOGUES: tuple[Layout[Dialogue], ...] = (
     Layout("messages", ("messages",), each(lambda row: dialogue(turns_of(row["messages"])))),
     Layout("sharegpt", ("conversations",), each(lambda row: dialogue(conversation(row)))),
     Layout("alpaca", ("instruction", "output"), each(alpaca_dialogue)),
-)
-PROMPTS: tuple[Layout[Prompt], ...] = (
-    Layout("prompt", ("prompt",), each(lambda row: Prompt(checked_prompt(prompt_of(row["prompt"]))))),
-    Layout("messages", ("messages",), each(lambda row: up_to_last_user(turns_of(row["messages"])))),
-    Layout("sharegpt", ("conversations",), each(lambda row: up_to_last_user(conversation(row)))),
-    Layout("instruction", ("instruction",), each(lambda row: Prompt(checked_prompt(instruction_of(row))))),
 )

@@ -207,10 +207,6 @@ class Forecast:
         """Seconds of a step on the device; None where nobody can say."""
         return None if self.costs[step.id].unknown else self.seconds(step)
 
-    def hours(self, steps: Sequence[Step]) -> float:
-        """Device-hours of some steps."""
-        return sum(self.seconds(s) for s in steps if self.costs[s.id].work in ON_DEVICE) / 3600
-
     def on(self, devices: int) -> Schedule:
         """What is to do, scheduled on so many devices."""
         jobs = [

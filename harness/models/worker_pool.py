@@ -1,7 +1,7 @@
 """Processes that each hold a model and run a function on items, named by its import path.
 
     with Pool(folder, "cuda", "bfloat16", count=4) as pool:
-        drawn = pool.map("harness.evaluate.answers:draw", batches, stop, seed)
+        answers = dict(pool.each("harness.evaluate.lm_eval_model:answer", batches, batch_size))
 
 The same items give the same results for any number of workers. For that a worker on the CPU computes with one
 thread, the only worker of `count=1`, which is this process, as well: the number of threads changes the last
@@ -58,11 +58,6 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def map(self, function: str, items: Sequence[Any], *shared: Any) -> list[Any]:
-        """`function(held, item, *shared)` of every item, in their order. `function` is "module:name"."""
-        found = dict(self.each(function, items, *shared))
-        return [found[n] for n in range(len(items))]
 
     def each(self, function: str, items: Sequence[Any], *shared: Any) -> Iterator[tuple[int, Any]]:
         """(position, result) of every item, as they are done.

@@ -219,12 +219,6 @@ def ab_question(question: str, a: str, b: str) -> str:
     return AB.format(question=question, a=a, b=b)
 
 
-def inside_ab(text: str) -> str | None:
-    """The question that an A-or-B question holds; None for any other text."""
-    found = re.fullmatch(r"question : (.+?) answer a : .* answer b : .* which is better , a or b \?", text)
-    return found[1] if found else None
-
-
 def _pattern(template: str) -> re.Pattern[str]:
     """A regular expression that matches what `phrase` writes from a template."""
     entity = f"(?:the )?(?:{'|'.join((*ANIMALS, *PEOPLE))})"

@@ -17,15 +17,14 @@ from harness.data.datasets import (
     Dialogue,
     Loaded,
     Pair,
-    Prompt,
     Source,
     describe,
     fingerprint,
+    load,
     load_dialogues,
     load_pairs,
-    load_prompts,
 )
-from harness.data.layouts import DIALOGUES, PAIRS, PROMPTS, Dropped, Layout
+from harness.data.layouts import DIALOGUES, PAIRS, Dropped, Layout, checked_prompt, each, prompt_of
 
 Rows = Sequence[dict[str, Any]]
 
@@ -244,24 +243,10 @@ def test_a_dialogue_that_cannot_be_learned_is_dropped_by_reason(
     assert of(DIALOGUES, "messages", {"messages": [*messages]}) == [Dropped(reason)]
 
 
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ({"prompt": "Hi"}, chat("Hi")),
-        ({"prompt": [*chat("a", "b", "c", system="s")]}, chat("a", "b", "c", system="s")),
-        ({"instruction": "Hi", "input": ""}, chat("Hi")),
-        ({"messages": [*chat("a", "b", "c", "d")]}, chat("a", "b", "c")),
-        ({"conversations": sharegpt("a", "b")}, chat("a")),
-    ],
-)
-def test_each_prompt_layout_is_detected(
-    tmp_path: Path, row: dict[str, Any], expected: tuple[Message, ...]
-) -> None:
-    assert load_prompts(jsonl(tmp_path / "prompts.jsonl", [row])).rows == [Prompt(expected)]
-
-
-def test_messages_without_a_user_turn_hold_no_prompt() -> None:
-    assert of(PROMPTS, "messages", {"messages": [turn("assistant", "Hello")]}) == [Dropped("no user turn")]
+def load_prompts(source: Source) -> Loaded[Any]:
+    """Rows of one column, the shortest that can be read."""
+    layout = Layout("prompt", ("prompt",), each(lambda row: checked_prompt(prompt_of(row["prompt"]))))
+    return load(source, [layout])
 
 
 def written_as(folder: Path, name: str, rows: Rows) -> Path:
@@ -282,10 +267,10 @@ def written_as(folder: Path, name: str, rows: Rows) -> Path:
     "name", ["a.jsonl", "a.json", "a.jsonl.gz", "a.json.gz", "a.parquet", "odd [1]*?.jsonl"]
 )
 def test_every_file_format_is_read_in_order_and_twice_alike(tmp_path: Path, name: str) -> None:
-    rows = [{"prompt": f"№ {i} \U0001f375 \u2028"} for i in range(5)]
+    rows = [{"prompt": f"№ {i} \U0001f375 \u2028", "chosen": "a", "rejected": "b"} for i in range(5)]
     source = Source(str(written_as(tmp_path, name, rows)))
-    assert load_prompts(source).rows == [Prompt(chat(row["prompt"])) for row in rows]
-    assert load_prompts(source) == load_prompts(source)
+    assert load_pairs(source).rows == [Pair(chat(row["prompt"]), "a", "b") for row in rows]
+    assert load_pairs(source) == load_pairs(source)
 
 
 def test_reading_files_asks_nothing_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +291,7 @@ def test_a_part_of_a_file_can_be_asked_for(tmp_path: Path) -> None:
 def test_a_folder_is_read_by_split(tmp_path: Path) -> None:
     jsonl(tmp_path / "train.jsonl", [{"prompt": "a"}])
     jsonl(tmp_path / "test.jsonl", [{"prompt": "b"}])
-    assert load_prompts(Source(str(tmp_path), split="test")).rows == [Prompt(chat("b"))]
+    assert load_prompts(Source(str(tmp_path), split="test")).rows == [chat("b")]
     assert "train" in error_of(lambda: load_prompts(Source(str(tmp_path), split="validation")))
 
 
@@ -314,14 +299,14 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [{"prompt": "a"}])
     before = load_prompts(source).rows, fingerprint(source)
     jsonl(tmp_path / "a.jsonl", [{"prompt": "b"}])
-    assert load_prompts(source).rows == [Prompt(chat("b"))] != before[0]
+    assert load_prompts(source).rows == [chat("b")] != before[0]
     assert fingerprint(source) != before[1]
 
 
 def test_the_limit_counts_rows_as_read(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", [{"prompt": text} for text in ("a", "", "c")]).path
     loaded = load_prompts(Source(path, limit=2))
-    assert loaded == Loaded([Prompt(chat("a"))], 2, {"empty turn": 1})
+    assert loaded == Loaded([chat("a")], 2, {"empty turn": 1})
     assert describe(loaded) == "2 rows read, 1 kept; 1 dropped: empty turn"
     assert load_prompts(Source(path, limit=99)).read == 3
 
@@ -330,7 +315,7 @@ def test_values_far_down_a_file_keep_their_type(tmp_path: Path) -> None:
     """The json builder would by default fix columns by the first 10 MiB, and write a later list as text."""
     long = [{"prompt": "x" * 2**20}] * 11
     loaded = load_prompts(jsonl(tmp_path / "a.jsonl", [*long, {"prompt": [*chat("a")], "new": 1}]))
-    assert loaded.rows[-1] == Prompt(chat("a"))
+    assert loaded.rows[-1] == chat("a")
 
 
 def test_an_unknown_layout_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -454,5 +439,3 @@ def test_the_llama_factory_demos_are_read_whole(shared_data: Path) -> None:
 
     dialogues = load_dialogues(Source(str(folder / "llamafactory_alpaca_en_demo.json.gz")))
     assert (dialogues.read, len(dialogues.rows), dialogues.dropped) == (999, 999, {})
-    prompts = load_prompts(Source(str(folder / "llamafactory_kto_en_demo.json.gz")))
-    assert (prompts.read, len(prompts.rows), prompts.dropped) == (300, 300, {})

@@ -7,17 +7,16 @@ What is estimated is the same on every machine: nothing is looked up, nothing is
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from harness.forecast.cost import Sizes
 
 import methods
 from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
-from harness.forecast.forecast import Forecast, device_named, forecast
+from harness.forecast.forecast import ON_DEVICE, Forecast, device_named, forecast
 from harness.forecast.report import power, record_lines, size, time, total
+from harness.forecast.sizes import PlanSizes
 from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.store.step import Step
@@ -40,12 +39,17 @@ WORK = {
 }
 
 
+def hours(f: Forecast, steps: Sequence[Step]) -> float:
+    """Device-hours of some steps."""
+    return sum(f.seconds(s) for s in steps if f.costs[s.id].work in ON_DEVICE) / 3600
+
+
 def found(name: str) -> Forecast:
     """The estimate of a suite with nothing done and nothing at hand."""
     machine = SMALL.get(name, Machine())
     with hub.unresolved_allowed():
         plan = planning.plan(suites.load(name), methods.registry(), machine)
-    sizes = Sizes(plan.suite, methods.registry(), machine, None, prices.load())
+    sizes = PlanSizes(plan.suite, methods.registry(), machine, None, prices.load())
     return forecast(plan, sizes, device_named(CARDS.get(name, "h200")))
 
 
@@ -59,15 +63,15 @@ def costs() -> Iterator[str]:
         biggest = max(f.plan.steps, key=lambda s: f.costs[s.id].memory)
         peak = f"{biggest.label}, {size(f.costs[biggest.id].memory)}"
         absent = ", ".join(sorted({s.label for s in large})) or "-"
-        hours = f"{f.hours(f.plan.steps):,.0f} ({f.device.name})"
+        device_hours = f"{hours(f, f.plan.steps):,.0f} ({f.device.name})"
         usd = f"USD {x.usd:,.0f}" if x.usd else "-"
-        cells = (name, len(f.plan.steps), power(x.flops), hours, size(x.disk), peak, absent, usd)
+        cells = (name, len(f.plan.steps), power(x.flops), device_hours, size(x.disk), peak, absent, usd)
         yield f"| {' | '.join(map(str, cells))} |"
     yield ""
     yield f"| device-hours | {' | '.join(WORK)} |"
     yield f"| --- |{' ---: |' * len(WORK)}"
     for name, f in suites.items():
-        yield f"| {name} | {' | '.join(f'{f.hours(of(f, part)):,.1f}' for part in WORK)} |"
+        yield f"| {name} | {' | '.join(f'{hours(f, of(f, part)):,.1f}' for part in WORK)} |"
     yield ""
     heads = ("teacher passes needed", "run", "teacher responses needed", "run", "steps one by one", "shared")
     yield f"| sharing | {' | '.join((*heads, 'FLOPs one by one', 'shared'))} |"
@@ -112,7 +116,7 @@ def measured(runs: Path) -> Iterator[str]:
     """Estimates of a finished pocket run against its records."""
     store, where = Store(runs / "store"), pipeline.machine(runs)
     plan = pipeline.make_plan(suites.load("pocket"), [], store, where, None)
-    sizes = Sizes(plan.suite, methods.registry(), where, store, prices.load())
+    sizes = PlanSizes(plan.suite, methods.registry(), where, store, prices.load())
     yield "```"
     yield from list(record_lines(forecast(plan, sizes, device_named("cpu")), store))[1:]
     yield "```"

@@ -7,9 +7,10 @@ import pytest
 
 from harness.pocket.answers import GRADES, write
 from harness.pocket.facts import Facts, draw_facts
-from harness.pocket.questions import ASK, CATEGORIES, THEN, Key, ab_question, core, inside_ab, parse, phrase
+from harness.pocket.questions import ASK, CATEGORIES, THEN, Key, ab_question, core, parse, phrase
 from harness.pocket.sampling import draw, draw_two, words_of
 from harness.pocket.scoring import score
+from tests.harness.pocket.ab_questions import inside_ab
 
 FOX = {"colour": "red", "home": "forest"}
 FACTS = Facts(

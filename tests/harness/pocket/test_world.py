@@ -13,9 +13,10 @@ from transformers import AutoTokenizer
 
 from harness.pocket.build import World, build
 from harness.pocket.facts import Atom, Facts, Split, load_facts
-from harness.pocket.questions import CATEGORIES, atoms, category, inside_ab, parse
+from harness.pocket.questions import CATEGORIES, atoms, category, parse
 from harness.pocket.sampling import belongs
 from harness.pocket.scoring import score
+from tests.harness.pocket.ab_questions import inside_ab
 
 SMALL = World(pretrain=600, sft=1200, pairs=600, validation_pairs=100)
 TRAINING = ("sft.jsonl", "preference_train.jsonl")
