@@ -22,6 +22,7 @@ from benchmarks.registry import DATA_SETS
 from harness.common import hub
 from harness.executors.options import Machine
 from harness.plan.plan import plan
+from harness.store.step import Step
 from tests import suites
 from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
 from tests.paths import GOLDEN, TESTS
@@ -54,15 +55,19 @@ def offline(folder: Path) -> Iterator[None]:
         yield
 
 
-def ids(folder: Path) -> dict[str, list[str]]:
-    """Kind, label and id of every step of the shipped and the tests' suites, planned without a network."""
+def planned(folder: Path) -> dict[str, tuple[Step, ...]]:
+    """The steps of the shipped and the tests' suites, planned without a network."""
     with offline(folder), hub.unresolved_allowed():
-        plans = {
-            name: plan(suites.load(path), methods.registry(), Machine())
+        return {
+            name: plan(suites.load(path), methods.registry(), Machine()).steps
             for name, path in (OWN | {name: name for name in PRESETS}).items()
         }
-    steps = {name: found.steps for name, found in plans.items()}
-    return {name: sorted(f"{s.kind.name} {s.label} {s.id}" for s in of) for name, of in steps.items()}
+
+
+def ids(folder: Path) -> dict[str, list[str]]:
+    """Kind, label and id of every step."""
+    lines = {name: [f"{s.kind.name} {s.label} {s.id}" for s in of] for name, of in planned(folder).items()}
+    return {name: sorted(of) for name, of in lines.items()}
 
 
 def losses(folder: Path) -> dict[str, dict[str, object]]:

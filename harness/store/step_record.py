@@ -85,7 +85,9 @@ def named(inputs: Any) -> dict[str, Any]:
 
 
 def grouped(inputs: type[T], by_name: Mapping[str, Any]) -> T:
-    """An inputs object from recorded names, the opposite of `named`."""
+    """An inputs object from recorded names, the opposite of `named`; ValueError for a name it has no place
+    for.
+    """
     if not is_dataclass(inputs):
         return cast(T, by_name)
     found: dict[str, Any] = {}
@@ -96,4 +98,7 @@ def grouped(inputs: type[T], by_name: Mapping[str, Any]) -> T:
             found[f.name] = {tuple(k.split(".")) if tuples else k: by_name[n] for n, k in keys.items()}
         elif f.name in by_name:
             found[f.name] = by_name[f.name]
-    return inputs(**found)
+    made = inputs(**found)
+    if unknown := [name for name in by_name if name not in named(made)]:
+        raise ValueError(f"{inputs.__name__}: no inputs {', '.join(unknown)}")
+    return made

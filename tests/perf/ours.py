@@ -9,8 +9,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness.executors.options import Machine
-from harness.store.step import Work
+from harness.train.examples import TrainWork
 from harness.train.loop import set_up
+from harness.train.step import TRAIN
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
@@ -33,7 +34,7 @@ def run(at: Path, scale: Scale, name: str, side: str, profiled: bool = False) ->
     def adamw(weights: Any) -> torch.optim.Optimizer:
         return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
 
-    loop, optimizer = set_up(work, work.inputs["start"], adamw)
+    loop, optimizer = set_up(work, work.inputs.start, adamw)
 
     def step(number: int) -> float:
         terms = loop.gradient(range(number * scale.batch, (number + 1) * scale.batch))
@@ -57,16 +58,23 @@ def run(at: Path, scale: Scale, name: str, side: str, profiled: bool = False) ->
     return found
 
 
-def _work(at: Path, scale: Scale, name: str, side: str) -> Work:
+def _work(at: Path, scale: Scale, name: str, side: str) -> TrainWork:
     load, compiled = WORKLOADS[name], side == COMPILED
     inputs = {"start": at / "student"}
     inputs |= {f"view.{side}": at / side for side in ("chosen", "rejected")[: load.sides]}
     inputs |= {key: at / folder for key, folder in load.signals.items()}
-    settings = {"training": {"lr": LR}, "seed": 0, "precision": scale.precision, "hp": load.hp, "fused": True}
+    settings = {
+        "formula": load.method,
+        "training": {"lr": LR},
+        "seed": 0,
+        "precision": scale.precision,
+        "hp": load.hp,
+        "fused": True,
+    }
     settings |= {"compile": True} if compiled else {}
     machine = Machine(head="auto" if compiled else side, device=scale.device)
     context = asdict(machine) | {"method": load.method, "method_file": METHOD_FILE}
-    return Work(settings, inputs, at, context)
+    return TRAIN.work(settings, inputs, at, context)
 
 
 def _shares(profiler: Any) -> dict[str, Any]:

@@ -35,7 +35,6 @@ def prepared(folder: Path) -> dict[str, Path]:
 
     from harness.data import token_sequences
     from harness.signals import stored
-    from harness.store.step import Work
     from tests.harness.models.tiny_models import WORDS, tiny_tokenizer
 
     config = LlamaConfig(
@@ -61,7 +60,7 @@ def prepared(folder: Path) -> dict[str, Path]:
         out.mkdir()
         inputs = {"model": folder / "model", "sequences": folder / side}
         told = {"form": "logps", "dtype": "float32"}
-        stored.run(Work(told, inputs, out, {"device": "cpu", "tokens": 4096}))
+        stored.run(stored.SIGNALS.work(told, inputs, out, {"device": "cpu", "tokens": 4096}))
         found |= {f"view.{side}": folder / side, f"signal.{side}.ref": out}
     return found
 
@@ -70,21 +69,28 @@ def serve(folder: Path, name: str) -> None:
     """One optimizer step for every line on stdin; its processor time and the process's peak on stdout."""
     import torch
 
-    from harness.store.step import Work
     from harness.train.loop import set_up
+    from harness.train.step import TRAIN
 
     given = json.loads((folder / "inputs.json").read_text())
     asked = SETTINGS[name]
-    settings = {"training": {"lr": 1e-5}, "seed": 0, "precision": "no", "hp": {"beta": 0.1}} | asked
+    settings = {
+        "formula": "methods.dpo.preference_loss",
+        "training": {"lr": 1e-5},
+        "seed": 0,
+        "precision": "no",
+        "hp": {"beta": 0.1},
+    }
+    settings |= {key: value for key, value in asked.items() if key != "checkpointing"}
     context = {"device": "cpu", "tokens": 1024, "method": "DPO"}
     context |= {"method_file": None, "checkpointing": asked.get("checkpointing", False)}
-    work = Work(settings, {n: Path(p) for n, p in given.items()}, folder, context)
+    work = TRAIN.work(settings, {n: Path(p) for n, p in given.items()}, folder, context)
 
     def adamw(weights: Any) -> torch.optim.Optimizer:
         moving = [w for w in weights if w.requires_grad]
         return torch.optim.AdamW(moving, lr=1e-5, fused=asked.get("fused"))
 
-    loop, optimizer = set_up(work, work.inputs["start"], adamw)
+    loop, optimizer = set_up(work, work.inputs.start, adamw)
     for _ in sys.stdin:
         began = time.process_time()
         loop.gradient(range(PAIRS))

@@ -75,8 +75,7 @@ def _of(name: str) -> str:
 def _said(at: Path, name: str, scale: Scale) -> float:
     """Write what a frozen model says of one side, or its head; seconds."""
     from harness.executors.options import Machine
-    from harness.signals import stored
-    from harness.store.step import Work
+    from harness.signals import output_head, stored
 
     (at / name).mkdir()
     model, form = FORMS[_of(name)]
@@ -84,10 +83,11 @@ def _said(at: Path, name: str, scale: Scale) -> float:
     inputs, context = {"model": at / model}, asdict(Machine(device=scale.device))
     began = time.perf_counter()
     if name.startswith("head."):
-        stored.run_head(Work({"dtype": dtype}, inputs, at / name, context))
+        output_head.run(output_head.HEAD.work({"dtype": dtype}, inputs, at / name, context))
     else:
         inputs["sequences"] = at / name.partition(".")[2]
-        stored.run(Work({"form": form, "dtype": dtype}, inputs, at / name, context))
+        settings = {"form": form, "dtype": dtype}
+        stored.run(stored.SIGNALS.work(settings, inputs, at / name, context))
     return time.perf_counter() - began
 
 

@@ -4,18 +4,39 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from harness.endpoints import session
-from harness.store.step import Step, Work
+from harness.store.step import Ref, Source, Step, StepKind
+from harness.store.step import Work as AnyWork
+from harness.store.step_record import optional, several
+
+
+@dataclass(frozen=True)
+class SmallSettings:
+    """told: the file that hears of each run; seconds: how long it takes."""
+
+    name: str
+    told: str
+    seconds: float = optional(0.0)
+
+
+@dataclass(frozen=True)
+class SmallInputs(Generic[Ref]):
+    terms: Mapping[str, Ref] = several("term")
+
+
+SmallStep = Step[SmallSettings, SmallInputs[Source]]
+Work = AnyWork[SmallSettings, SmallInputs[Path]]
 
 
 def add(work: Work) -> dict[str, Any]:
     """One more than the sum of the inputs."""
     _tell(work)
-    time.sleep(work.settings.get("seconds", 0))
-    total = 1 + sum(int((folder / "n").read_text()) for folder in work.inputs.values())
+    time.sleep(work.settings.seconds)
+    total = 1 + sum(int((folder / "n").read_text()) for folder in work.inputs.terms.values())
     (work.out / "n").write_text(str(total))
     return {"n": total}
 
@@ -30,7 +51,7 @@ def wait_for_another(work: Work) -> dict[str, Any]:
     """Ends once another step has begun; wrong where none does."""
     _tell(work)
     until = time.monotonic() + 30
-    while len(Path(work.settings["told"]).read_text().split()) < 2:
+    while len(Path(work.settings.told).read_text().split()) < 2:
         if time.monotonic() > until:
             raise ValueError("no other step began")
         time.sleep(0.01)
@@ -59,30 +80,27 @@ def die(work: Work) -> dict[str, Any]:
 
 def die_once(work: Work) -> dict[str, Any]:
     """Killed the first time."""
-    runs = Path(work.settings["told"]).read_text().splitlines().count(work.settings["name"])
+    runs = Path(work.settings.told).read_text().splitlines().count(work.settings.name)
     return die(work) if runs == 0 else add(work)
 
 
-def step(told: Path, name: str, run: str = "add", seconds: float = 0, **inputs: Step) -> Step:
-    settings: Mapping[str, Any] = {"name": name, "told": str(told), "seconds": seconds}
-    return Step("text", name, name, settings, inputs, f"tests.harness.executors.executor_steps:{run}")
+HERE = "tests.harness.executors.executor_steps"
+TEXT = StepKind("text", SmallSettings, SmallInputs, f"{HERE}:add")
+JUDGMENTS = replace(TEXT, name="judgments")
 
 
-def asking(told: Path, name: str, run: str = "place", **where: str) -> Step:
+def step(told: Path, name: str, run: str = "add", seconds: float = 0, **terms: SmallStep) -> SmallStep:
+    settings = SmallSettings(name, str(told), seconds)
+    return replace(TEXT, run=f"{HERE}:{run}").step(name, settings, SmallInputs(terms))
+
+
+def asking(told: Path, name: str, run: str = "place", **where: str) -> SmallStep:
     """A step that asks an endpoint, or a server of our own where `engine` is given."""
-    settings: Mapping[str, Any] = {"name": name, "told": str(told)}
     context = {"endpoint": {"model": "m", **where}}
-    return Step(
-        "judgments",
-        name,
-        name,
-        settings,
-        {},
-        f"tests.harness.executors.executor_steps:{run}",
-        context=context,
-    )
+    kind = replace(JUDGMENTS, run=f"{HERE}:{run}")
+    return kind.step(name, SmallSettings(name, str(told)), SmallInputs(), context)
 
 
 def _tell(work: Work) -> None:
-    with Path(work.settings["told"]).open("a") as f:
-        f.write(f"{work.settings['name']}\n")
+    with Path(work.settings.told).open("a") as f:
+        f.write(f"{work.settings.name}\n")

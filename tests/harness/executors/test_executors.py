@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_
     scheduler.run(steps, stores[0], PlainProgress(len(steps)), Inline(stores[0], 1))
     scheduler.run(steps, stores[1], PlainProgress(len(steps)), ray_of_two)
 
-    assert {s.kind for s in steps} >= {"world", "init", "text", "train", "answers", "judgments"}
+    assert {s.kind.name for s in steps} >= {"world", "init", "text", "train", "answers", "judgments"}
     for made in zip(*(map(store.make, steps) for store in stores), strict=True):
         ours, theirs = (Store(folder).record(folder)["files"] for folder in made)
         assert {k: v for k, v in ours.items() if k not in TIMED} == {
@@ -218,27 +219,27 @@ def test_jobs_give_the_bytes_that_this_process_gives(tmp_path: Path) -> None:
     assert small(tmp_path / "j", *jobs) == small(tmp_path / "i")
 
 
-def of(kind: str, **context: object) -> Step:
-    return Step(kind, "s", "s", {}, {}, "x:y", context=context)
-
-
 @pytest.mark.parametrize(
-    ("asked", "share"),
+    ("kind", "context", "share"),
     [
-        (of("train", device="cpu"), Share(4, 0.0, None)),
-        (of("train", device="cuda"), Share(1, 1.0, None)),
-        (of("world"), Share(4, 0.0, None)),
-        (of("judgments", device="cuda"), Share(4, 0.0, None)),
-        (of("judgments", device="cuda", endpoint={"engine": "vllm"}), Share(1, 1.0, None)),
-        (of("answers", device="cuda", endpoint={"base_url": "x"}), Share(4, 0.0, None)),
-        (of("answers", device="cuda", workers=4), Share(4, 4.0, None)),
-        (of("train", device="cuda", processes=2), Share(2, 2.0, None)),
-        (of("answers", device="cpu", workers=6), Share(6, 0.0, None)),
-        (of("train", device="cpu", processes=2), Share(8, 0.0, None)),
+        ("train", {"device": "cpu"}, Share(4, 0.0, None)),
+        ("train", {"device": "cuda"}, Share(1, 1.0, None)),
+        ("world", {}, Share(4, 0.0, None)),
+        ("judgments", {"device": "cuda"}, Share(4, 0.0, None)),
+        ("judgments", {"device": "cuda", "endpoint": {"engine": "vllm"}}, Share(1, 1.0, None)),
+        ("answers", {"device": "cuda", "endpoint": {"base_url": "x"}}, Share(4, 0.0, None)),
+        ("answers", {"device": "cuda", "workers": 4}, Share(4, 4.0, None)),
+        ("train", {"device": "cuda", "processes": 2}, Share(2, 2.0, None)),
+        ("answers", {"device": "cpu", "workers": 6}, Share(6, 0.0, None)),
+        ("train", {"device": "cpu", "processes": 2}, Share(8, 0.0, None)),
     ],
 )
-def test_a_step_asks_for_a_gpu_where_it_computes_on_one(asked: Step, share: Share) -> None:
-    assert Resources(threads=4).of(asked) == share
+def test_a_step_asks_for_a_gpu_where_it_computes_on_one(
+    kind: str, context: dict[str, object], share: Share
+) -> None:
+    planned = planning.plan(suites.load(TINY), methods.registry(), Machine()).steps
+    asked = next(step for step in planned if step.kind.name == kind)
+    assert Resources(threads=4).of(replace(asked, context=context)) == share
 
 
 @pytest.mark.parametrize(

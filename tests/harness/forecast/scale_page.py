@@ -30,12 +30,12 @@ SMALL = {"adpa-llama2": Machine(tokens=2048, batch=16), "smol": Machine(tokens=4
 CARDS = {"smol": "4090"}
 DEVICES = (1, 8, 64)
 WORK = {
-    "teacher stages": lambda s: s.kind == "train" and s.label in ("sft teacher", "dpo teacher"),
-    "students": lambda s: s.kind == "train" and s.label not in ("sft teacher", "dpo teacher"),
-    "teacher passes": lambda s: s.kind in ("signals", "head"),
-    "responses": lambda s: s.kind in ("rollouts", "rewards"),
-    "answers": lambda s: s.kind == "answers",
-    "OpenLLM": lambda s: s.kind == "openllm",
+    "teacher stages": lambda s: s.kind.name == "train" and s.label in ("sft teacher", "dpo teacher"),
+    "students": lambda s: s.kind.name == "train" and s.label not in ("sft teacher", "dpo teacher"),
+    "teacher passes": lambda s: s.kind.name in ("signals", "head"),
+    "responses": lambda s: s.kind.name in ("rollouts", "rewards"),
+    "answers": lambda s: s.kind.name == "answers",
+    "OpenLLM": lambda s: s.kind.name == "openllm",
 }
 
 
@@ -49,7 +49,7 @@ def found(name: str) -> Forecast:
     machine = SMALL.get(name, Machine())
     with hub.unresolved_allowed():
         plan = planning.plan(suites.load(name), methods.registry(), machine)
-    sizes = PlanSizes(plan.suite, methods.registry(), machine, None, prices.load())
+    sizes = PlanSizes(plan.suite, machine, None, prices.load())
     return forecast(plan, sizes, device_named(CARDS.get(name, "h200")))
 
 
@@ -116,7 +116,7 @@ def measured(runs: Path) -> Iterator[str]:
     """Estimates of a finished pocket run against its records."""
     store, where = Store(runs / "store"), pipeline.machine(runs)
     plan = pipeline.make_plan(suites.load("pocket"), [], store, where, None)
-    sizes = PlanSizes(plan.suite, methods.registry(), where, store, prices.load())
+    sizes = PlanSizes(plan.suite, where, store, prices.load())
     yield "```"
     yield from list(record_lines(forecast(plan, sizes, device_named("cpu")), store))[1:]
     yield "```"

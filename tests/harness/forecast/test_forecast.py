@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.forecast.cost import Cost, Sizes
-from harness.forecast.step_costs import cost_of
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -19,17 +17,20 @@ from transformers import (
 
 import methods
 from harness.common import hub
+from harness.common.cost import Cost, ModelSize, Unknown
 from harness.endpoints import prices
 from harness.executors.options import Machine
-from harness.forecast import forecast as harness_forecast_forecast
-from harness.forecast.forecast import forecast
+from harness.forecast.forecast import Device, cost_of, device_named, forecast
 from harness.forecast.report import measured, plan_lines, record_lines, written
-from harness.forecast.sizes import ModelSize, Unknown, named, table
+from harness.forecast.sizes import PlanSizes, table
 from harness.models.loading import parameters
 from harness.plan import plan as planning
 from harness.plan.plan import Plan
+from harness.signals.rollouts import ROLLOUTS
+from harness.signals.stored import SIGNALS
 from harness.store.step import Step
 from harness.store.store import Store
+from harness.train.step import TRAIN
 from tests import suites
 from tests.paths import TINY
 
@@ -49,8 +50,8 @@ def planned(
         return planning.plan(loaded, methods.registry(), machine or Machine(), only=only)
 
 
-def sizes_of(plan: Plan, store: Store | None, machine: Machine | None = None) -> Sizes:
-    return Sizes(plan.suite, methods.registry(), machine or Machine(), store, prices.load())
+def sizes_of(plan: Plan, store: Store | None, machine: Machine | None = None) -> PlanSizes:
+    return PlanSizes(plan.suite, machine or Machine(), store, prices.load())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     store = Store(tmp_path_factory.mktemp("forecast"))
     plan = planned("methods.GKD.batches=2", only=("DPO", "ADPA+", "GKD", "PAD"))
     for step in plan.steps:
-        if step.kind not in MEASURED_KINDS:
+        if step.kind.name not in MEASURED_KINDS:
             store.make(step)
     return plan, store
 
@@ -69,7 +70,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
 @pytest.mark.parametrize("name", list(table("models")))
 def test_a_models_size_is_that_of_the_model_built_from_it(name: str) -> None:
     """On no device: the parameters that harness.models.loading counts of the real architecture."""
-    size = named(name)
+    size = sizes_of(planned(), None).model_at(name)
     config, model = FAMILIES[size.family]
     with torch.device("meta"):
         built = model(
@@ -102,21 +103,21 @@ def test_a_training_counts_its_own_operations_within_a_tenth(finished: tuple[Pla
     plan, store = finished
     sizes, seen = sizes_of(plan, store), set()
     for step in plan.steps:
-        if step.kind in ("train", "signals", "probes"):
+        if step.kind.name in ("train", "signals", "probes"):
             found, real = cost_of(step, sizes), measured(step, store)
             assert real and real.flops
             if step.label == "GKD":  # its own samples can be as long as max_tokens: an upper bound
                 assert real.flops <= found.flops <= 2 * real.flops
             else:
                 assert found.flops == pytest.approx(real.flops, rel=0.1), step.label
-            seen.add((step.kind, step.label))
+            seen.add((step.kind.name, step.label))
     assert {("train", "GKD"), ("train", "PAD"), ("train", "ADPA+"), ("train", "dpo teacher")} <= seen
 
 
 def test_rollouts_that_nobody_has_written_are_an_upper_bound(finished: tuple[Plan, Store]) -> None:
     plan, store = finished
     for step in plan.steps:
-        if step.kind == "rollouts":
+        if step.kind == ROLLOUTS:
             found, real = cost_of(step, sizes_of(plan, store)), measured(step, store)
             assert real and real.flops and real.flops <= found.flops <= 4 * real.flops
             assert any("the most there can be" in note for note in found.assumed)
@@ -125,7 +126,7 @@ def test_rollouts_that_nobody_has_written_are_an_upper_bound(finished: tuple[Pla
 def test_what_is_written_to_disk_is_foretold(finished: tuple[Plan, Store]) -> None:
     """Of artifacts in which the numbers outweigh the tokenizer and the record beside them."""
     plan, store = finished
-    hidden = [s for s in plan.steps if s.kind == "signals" and s.settings["form"] == "hidden"]
+    hidden = [s for s in plan.steps if s.kind == SIGNALS and s.settings.form == "hidden"]
     assert hidden
     for step in hidden:
         folder = store.find(step)
@@ -143,13 +144,9 @@ def test_what_was_counted_takes_the_place_of_what_was_assumed(finished: tuple[Pl
 
 def test_a_check_sets_every_kind_beside_its_records(finished: tuple[Plan, Store]) -> None:
     plan, store = finished
-    lines = list(
-        record_lines(
-            forecast(plan, sizes_of(plan, store), harness_forecast_forecast.device_named("cpu")), store
-        )
-    )
+    lines = list(record_lines(forecast(plan, sizes_of(plan, store), device_named("cpu")), store))
     train = next(line.split() for line in lines if line.split()[0] == "train")
-    assert train[1] == str(sum(s.kind == "train" for s in plan.steps))
+    assert train[1] == str(sum(s.kind == TRAIN for s in plan.steps))
     assert 0.9 < float(train[4]) < 1.1
     assert lines[-1].split()[0] == "all"
 
@@ -168,9 +165,7 @@ def test_a_models_parameters_by_hand() -> None:
 
 def test_seconds_by_hand() -> None:
     """A peak of 100, of which training reaches a half; memory of 10 bytes a second."""
-    device = harness_forecast_forecast.Device(
-        "d", 100, 200, 1, 10, train=0.5, forward=0.25, layer=0.1, load=5, start=1, text=20
-    )
+    device = Device("d", 100, 200, 1, 10, train=0.5, forward=0.25, layer=0.1, load=5, start=1, text=20)
     assert device.seconds(Cost("train", 100)) == 1 + 100 / 50
     assert device.seconds(Cost("forward", 100, "bfloat16", loads=10)) == 1 + 2 + 100 / 50
     decode = Cost("decode", 25, sequential=3, layers=2, reads=40)  # 4 s to read the weights, 0.2 s to start
@@ -188,17 +183,17 @@ def test_memory_falls_with_fewer_tokens_and_a_smaller_batch() -> None:
     for plan, machine in zip(plans, (usual, small), strict=True):
         sizes = sizes_of(plan, None, machine)
         for kind in ("train", "rollouts", "answers", "signals"):
-            largest = max(cost_of(s, sizes).memory for s in plan.steps if s.kind == kind)
+            largest = max(cost_of(s, sizes).memory for s in plan.steps if s.kind.name == kind)
             by_kind.setdefault(kind, []).append(largest)
     assert all(less < much for much, less in by_kind.values()), by_kind
-    assert by_kind["train"][1] >= 16 * named("meta-llama/Llama-3.1-8B").parameters
+    assert by_kind["train"][1] >= 16 * sizes.model_at("meta-llama/Llama-3.1-8B").parameters
 
 
 def test_a_model_nobody_knows_is_said_and_counted(tmp_path: Path) -> None:
-    with pytest.raises(Unknown, match="size of nobody/knows"):
-        named("nobody/knows@main")
     plan = planned("pairs.smollm2.student.base=nobody/knows", name="smol", only=("SFT",))
-    found = forecast(plan, sizes_of(plan, None), harness_forecast_forecast.device_named("4090"))
+    with pytest.raises(Unknown, match="size of nobody/knows"):
+        sizes_of(plan, None).model_at("nobody/knows@main")
+    found = forecast(plan, sizes_of(plan, None), device_named("4090"))
     lines = list(plan_lines(found, Store(tmp_path), 1))
     (told,) = [line for line in lines if "no estimate" in line]
     assert "size of nobody/knows is not known here" in told
@@ -211,7 +206,7 @@ def test_the_rows_need_more_teacher_passes_than_the_plan_runs() -> None:
     """
     only = ("VanillaKD", "DCKD", "ADPA", "DDPO")
     plan = planned("selection=", name="adpa-llama2", only=only)
-    found = forecast(plan, sizes_of(plan, None), harness_forecast_forecast.device_named("h200")).sharing
+    found = forecast(plan, sizes_of(plan, None), device_named("h200")).sharing
     rows = {"Teacher": 2, "VanillaKD": 1, "DCKD": 2, "ADPA": 2, "DDPO": 4}
     assert found.passes_needed == 2 * sum(rows.values())
     # T(W) of VanillaKD is DCKD's, and so are T(W, L) of DDPO.
@@ -221,7 +216,7 @@ def test_the_rows_need_more_teacher_passes_than_the_plan_runs() -> None:
 
 def test_an_unknown_device_is_one_clear_line() -> None:
     with pytest.raises(ValueError, match=r"--device h20: .*h200"):
-        harness_forecast_forecast.device_named("h20")
+        device_named("h20")
 
 
 def step_at(plan: Plan, pick: Callable[[Step], bool]) -> Step:
@@ -231,9 +226,7 @@ def step_at(plan: Plan, pick: Callable[[Step], bool]) -> Step:
 def test_what_fits_no_card_at_any_setting_is_named(tmp_path: Path) -> None:
     """13 billion parameters at 20 bytes each are 260 GB."""
     plan = planned(name="adpa-llama2", only=("ADPA",), machine=Machine(tokens=1, batch=1))
-    found = forecast(
-        plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), harness_forecast_forecast.device_named("h200")
-    )
+    found = forecast(plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), device_named("h200"))
     (line,) = [line for line in plan_lines(found, Store(tmp_path), 8) if "does not fit" in line]
     assert "no setting makes these fit: dpo teacher, sft teacher" in line
     assert step_at(plan, lambda s: s.label == "sft teacher") in found.too_large

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import methods
+from harness.data.prepare import PAIRS
 from harness.executors.options import Machine
 from harness.plan import plan as planning
 from harness.plan.plan import Plan
@@ -19,7 +20,7 @@ def plan(*overrides: str, registry: dict[str, Method] | None = None, only: tuple
 
 
 def labels(p: Plan, kind: str) -> list[str]:
-    return [s.label for s in p.steps if s.kind == kind]
+    return [s.label for s in p.steps if s.kind.name == kind]
 
 
 def test_every_step_stands_once_and_after_its_inputs() -> None:
@@ -97,7 +98,7 @@ def test_a_support_of_k_reads_the_reference_teacher_at_the_teachers_ids() -> Non
     teacher = model.sources["signal.student_rollout.teacher"]
     reference = model.sources["signal.student_rollout.teacher_ref"]
 
-    assert (teacher.settings["form"], teacher.settings["k"]) == ("topk", 5)
+    assert (teacher.settings.form, teacher.settings.k) == ("topk", 5)
     assert reference.sources["ids"].id == teacher.id
     assert not [name for name in model.sources if name.startswith("head.")]
 
@@ -118,7 +119,7 @@ def test_iterations_of_pad_sample_again_from_what_they_trained() -> None:
     assert (first.label, second.label) == ("PAD", "PAD round 2")
     assert group.sources["rollouts"].sources["model"].id == first.id
     assert first.sources["view.group"].sources["rollouts"].sources["model"].label == "sft student"
-    assert first.settings["training"]["epochs"] == second.settings["training"]["epochs"] == 0.5
+    assert first.settings.training.epochs == second.settings.training.epochs == 0.5
     assert second.sources["scores.group.selection"].sources["model"].label == "dpo teacher"
 
 
@@ -141,9 +142,9 @@ def test_live_teachers_stand_in_for_their_signals() -> None:
 def test_the_policys_own_rollouts_are_drawn_while_it_trains() -> None:
     cells = {c.method: c.model for c in plan("methods.GKD.batches=2").cells}
     model = cells["GKD"]
-    assert model.sources["view.policy_rollout"].kind == "pairs"
+    assert model.sources["view.policy_rollout"].kind == PAIRS
     assert model.sources["live.teacher"].label == "dpo teacher"
-    assert model.settings["max_tokens"] == 8
+    assert model.settings.online.max_tokens == 8
 
 
 def test_a_win_rate_can_be_against_several_rows() -> None:

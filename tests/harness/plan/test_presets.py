@@ -24,6 +24,7 @@ from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
 from harness.suite import schema as harness_suite_schema
+from harness.train.step import TRAIN
 from tests import suites
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
@@ -54,7 +55,7 @@ def planned(name: str, *overrides: str) -> tuple[Plan, list[str]]:
 
 
 def step_of(found: Plan, label: str) -> Step:
-    (step,) = [s for s in found.steps if s.label == label and s.kind == "train"]
+    (step,) = [s for s in found.steps if s.label == label and s.kind == TRAIN]
     return step
 
 
@@ -79,7 +80,7 @@ def test_every_preset_is_valid_and_planned_whole_without_a_network(name: str, of
 def test_a_stage_is_planned_once_for_all_rows_and_data_sets_that_share_it(name: str, offline: None) -> None:
     """Two SFT stages for both data sets, a DPO teacher for each, and a last stage for each of 13 rows."""
     found, _ = planned(name, "selection=")
-    labels = [s.label for s in found.steps if s.kind == "train"]
+    labels = [s.label for s in found.steps if s.kind == TRAIN]
     counts = {label: labels.count(label) for label in labels}
     assert counts == {
         "sft teacher": 1,
@@ -94,9 +95,9 @@ def test_the_published_recipe_is_what_is_planned(offline: None) -> None:
     found, _ = planned("adpa-llama")
     recipes: dict[str, set[tuple[Any, ...]]] = {}
     for step in found.steps:
-        if step.kind == "train":
-            t = step.settings["training"]
-            told = (t["lr"], t["epochs"], t["batch_size"], t["warmup"], t["schedule"], step.settings["seed"])
+        if step.kind == TRAIN:
+            t = step.settings.training
+            told = (t.lr, t.epochs, t.batch_size, t.warmup, t.schedule, step.settings.seed)
             recipes.setdefault(step.label, set()).add(told)
     after_sft = (5e-7, 3, 128, 0.1, "cosine", 42)
     assert recipes["sft teacher"] == recipes["sft student"] == {(2e-5, 3, 128, 0.1, "cosine", 42)}
@@ -104,9 +105,9 @@ def test_the_published_recipe_is_what_is_planned(offline: None) -> None:
     assert recipes["DCKD"] == recipes["ADPA"] == recipes["ADPA+"] == {after_sft}
     for step in found.steps:
         if step.label == "dpo teacher":
-            assert step.settings["hp"]["beta"] == 0.01
-        if step.label == "DCKD" and step.kind == "train":
-            assert step.settings["hp"]["alpha"] == 0.1 and step.settings["checkpoints"] == 6
+            assert step.settings.hp["beta"] == 0.01
+        if step.label == "DCKD" and step.kind == TRAIN:
+            assert step.settings.hp["alpha"] == 0.1 and step.settings.checkpoints == 6
 
 
 def test_the_ablations_share_their_steps_with_the_main_tables(offline: None) -> None:
@@ -133,11 +134,11 @@ def test_each_ablation_is_compared_with_both_whole_methods(offline: None) -> Non
 
 def test_the_decomposing_strategy_has_a_stage_for_each_iteration(offline: None) -> None:
     found, _ = planned("pad-gemma")
-    labels = [s.label for s in found.steps if s.kind == "train" and s.label.startswith("PAD[")]
+    labels = [s.label for s in found.steps if s.kind == TRAIN and s.label.startswith("PAD[")]
     rounds = {name: sum(label.startswith(name) for label in labels) for name in ("PAD[2x2]", "PAD[3x4]")}
     assert rounds == {"PAD[2x2]": 2, "PAD[3x4]": 3}
-    training = step_of(found, "DPO").settings["training"]
-    assert (training["lr"], training["schedule"], training["warmup"]) == (8e-7, "linear", 0)
+    training = step_of(found, "DPO").settings.training
+    assert (training.lr, training.schedule, training.warmup) == (8e-7, "linear", 0)
 
 
 def test_the_small_teacher_of_smol_gives_adpa_both_its_models(offline: None) -> None:

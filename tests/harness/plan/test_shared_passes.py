@@ -3,10 +3,11 @@
 import filecmp
 import multiprocessing
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import pytest
 
@@ -16,7 +17,9 @@ from harness.plan import plan as planning
 from harness.plan.plan import ordered
 from harness.plan.row_steps import Passes, passes
 from harness.plan.shared_passes import shared
-from harness.store.step import Step, Work
+from harness.plan.signal_steps import SignalStep
+from harness.signals.stored import SIGNALS, Form, SignalInputs, SignalSettings
+from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.store import Store
 from tests import suites
 from tests.harness.models.tiny_models import tiny_folder
@@ -24,27 +27,43 @@ from tests.harness.plan.test_plan import plan
 from tests.harness.signals.test_signals import CONTEXT, sequence_set
 
 
-def outside(kind: str, folder: Path) -> Step:
+@dataclass(frozen=True)
+class CopySettings:
+    name: str
+
+
+@dataclass(frozen=True)
+class CopyInputs(Generic[Ref]):
+    """ref: what it stands on besides."""
+
+    ref: Ref | None = None
+
+
+def outside(kind: str, folder: Path, ref: Step | None = None) -> Step:
     """A folder as a step that copies it."""
-    run, context = "tests.harness.plan.test_shared_passes:copy", {"path": str(folder)}
-    return Step(kind, kind, folder.name, {"name": folder.name}, {}, run, context=context)
+    copied = StepKind(kind, CopySettings, CopyInputs, "tests.harness.plan.test_shared_passes:copy")
+    return copied.step(folder.name, CopySettings(folder.name), CopyInputs(ref), {"path": str(folder)})
 
 
-def copy(work: Work) -> dict[str, Any]:
+def copy(work: Work[CopySettings, CopyInputs[Path]]) -> dict[str, Any]:
     shutil.copytree(work.context["path"], work.out, dirs_exist_ok=True)
     return {}
 
 
 def signals(
-    model: Step, sequences: Step, form: str, dtype: str = "float32", k: int = 0, ids: Step | None = None
-) -> Step:
-    inputs = {"model": model, "sequences": sequences} | ({"ids": ids} if ids else {})
-    settings, label = {"form": form, "dtype": dtype} | ({"k": k} if k else {}), f"{form} of {model.label}"
-    return Step("signals", form, label, settings, inputs, "harness.signals.stored:run", context=CONTEXT)
+    model: Step,
+    sequences: Step,
+    form: Form,
+    dtype: str = "float32",
+    k: int | None = None,
+    ids: Step | None = None,
+) -> SignalStep:
+    inputs = SignalInputs[Source](model, sequences, ids)
+    return SIGNALS.step(f"{form} of {model.label}", SignalSettings(form, dtype, k), inputs, CONTEXT)
 
 
-def all_forms(model: Step, sequences: Step, dtype: str = "float32") -> list[Step]:
-    forms = [("logps", 0), ("hidden", 0), ("topk", 3), ("topk", 7)]
+def all_forms(model: Step, sequences: Step, dtype: str = "float32") -> list[SignalStep]:
+    forms: list[tuple[Form, int | None]] = [("logps", None), ("hidden", None), ("topk", 3), ("topk", 7)]
     return [signals(model, sequences, form, dtype, k) for form, k in forms]
 
 
@@ -52,7 +71,7 @@ def undone(step: Step) -> bool:
     return False
 
 
-def together(steps: list[Step]) -> tuple[Step, ...]:
+def together(steps: Sequence[Step]) -> tuple[Step, ...]:
     return ordered(steps, shared(ordered(steps), undone))
 
 
@@ -91,7 +110,7 @@ def test_a_step_whose_lender_is_not_there_runs_a_pass_of_its_own(tmp_path: Path)
     model, found = outside("model", tiny_folder(tmp_path / "model")), outside("set", tmp_path / "set")
     steps = together(all_forms(model, found))
     store = Store(tmp_path / "store")
-    for step in (model, found, next(s for s in steps if s.settings.get("k") == 3)):
+    for step in (model, found, next(s for s in steps if s.settings_record.get("k") == 3)):
         folder = store.make(step)
     assert store.record(folder)["measured"]["passes"] == 1
 
@@ -99,7 +118,7 @@ def test_a_step_whose_lender_is_not_there_runs_a_pass_of_its_own(tmp_path: Path)
 def test_ids_say_nothing_of_who_shares_a_pass() -> None:
     every, alone = plan(), plan(only=("DCKD",))
     ids = {s.label: s.id for s in every.steps}
-    assert {s.id for s in alone.steps if s.kind in ("signals", "train")} <= set(ids.values())
+    assert {s.id for s in alone.steps if s.kind.name in ("signals", "train")} <= set(ids.values())
 
 
 def test_a_reference_that_the_teacher_was_trained_with_is_never_read_off_the_teachers_ids(
@@ -111,7 +130,7 @@ def test_a_reference_that_the_teacher_was_trained_with_is_never_read_off_the_tea
     (tmp_path / "set").mkdir()
     reference, found = outside("model", tmp_path / "reference"), outside("set", tmp_path / "set")
     of_reference = signals(reference, found, "logps")
-    teacher = replace(outside("model", tmp_path / "teacher"), inputs={"ref": of_reference})
+    teacher = outside("model", tmp_path / "teacher", of_reference)
     top = signals(teacher, found, "topk", k=3)
     at = signals(reference, found, "topk", k=3, ids=top)
     steps = together([of_reference, at])
@@ -128,7 +147,7 @@ def test_nothing_is_made_for_passes_that_are_done_already(tmp_path: Path) -> Non
     tops = [signals(model, found, "topk", k=k) for k in (3, 7)]
     assert len(shared(tops, undone)) == 2
     assert not shared(tops, lambda step: step.id == tops[0].id)
-    assert len(shared(tops, lambda step: step.settings["form"] == "hidden" or step.id == tops[0].id)) == 2
+    assert len(shared(tops, lambda step: step.settings.form == "hidden" or step.id == tops[0].id)) == 2
 
 
 def test_passes_are_counted_for_each_row_alone_and_for_all_together() -> None:
@@ -142,8 +161,8 @@ def test_passes_are_counted_for_each_row_alone_and_for_all_together() -> None:
 
 def test_every_pass_of_the_whole_comparison_is_run_once() -> None:
     found = planning.plan(suites.load("pocket-all"), methods.registry(), Machine())
-    signals_of = [s for s in found.steps if s.kind == "signals"]
-    running = [s for s in signals_of if not s.borrowed]
+    signals_of = [s for s in found.steps if s.kind == SIGNALS]
+    running = [s for s in signals_of if not s.derived_from]
     assert len({(s.input_ids["model"], s.input_ids["sequences"]) for s in signals_of}) == len(running)
     assert len(signals_of) > len(running)
 

@@ -7,15 +7,13 @@ import pytest
 from rich.console import Console
 
 from harness.run.progress import NAMED, LiveProgress, PlainProgress
-from harness.store.step import Step
 from harness.store.store import Store
+from tests.harness.store.steps import step_named
 
-
-def of(kind: str, label: str) -> Step:
-    return Step(kind, label, label, {"of": label}, {}, "x:y")
-
-
-STEPS = [of("train", "A"), of("train", "B"), of("train", "C"), of("answers", "D"), of("answers", "E")]
+STEPS = [
+    *(step_named("train", label) for label in "ABC"),
+    *(step_named("answers", label) for label in "DE"),
+]
 
 
 def shown(live: LiveProgress) -> str:

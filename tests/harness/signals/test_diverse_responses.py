@@ -7,8 +7,7 @@ import pytest
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.signals import diverse_responses
-from harness.signals.diverse_responses import edit_distance, most_different
-from harness.store.step import Work
+from harness.signals.diverse_responses import GROUP, edit_distance, most_different
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def grouped(folder: Path, answers: dict[int, list[list[int]]], keep: int) -> tup
     token_sequences.write(folder / "rollouts", rows)
     out = folder / "out"
     out.mkdir()
-    counts = diverse_responses.run(Work({"keep": keep}, {"rollouts": folder / "rollouts"}, out, {}))
+    counts = diverse_responses.run(GROUP.work({"keep": keep}, {"rollouts": folder / "rollouts"}, out, {}))
     return Sequences(out), counts
 
 

@@ -16,7 +16,6 @@ from harness.data.chat_template import encode_prompt
 from harness.models.loading import load
 from harness.signals import preference_probes
 from harness.store.array_file import ArrayFile
-from harness.store.step import Work
 from tests.harness.models.tiny_models import tiny_folder
 
 ANSWERS = {0: ["a b", "c", "d e f"], 3: ["g", "h h h h", "i j"]}
@@ -55,7 +54,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str
     )
     (folder / "out").mkdir()
     inputs = {"model": teacher, "group": folder / "group", "pairs": folder / "pairs"}
-    measured = preference_probes.run(Work(SETTINGS, inputs, folder / "out", {"device": "cpu", "tokens": 64}))
+    work = preference_probes.PROBES.work(SETTINGS, inputs, folder / "out", {"device": "cpu", "tokens": 64})
+    measured = preference_probes.run(work)
     return folder, teacher, measured
 
 

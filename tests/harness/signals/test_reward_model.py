@@ -23,7 +23,6 @@ from benchmarks.api import Message
 from harness.data import rewards, token_sequences
 from harness.signals import reward_model
 from harness.store.array_file import ArrayFileWriter
-from harness.store.step import Work
 from tests.harness.models.tiny_models import tiny_folder
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -118,7 +117,8 @@ def scored(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows that a reward step writes, and what it measures."""
     out.mkdir()
-    work = Work({**SETTINGS, **settings}, inputs, out, {"device": "cpu", "tokens": tokens})
+    context = {"device": "cpu", "tokens": tokens}
+    work = reward_model.REWARDS.work({**SETTINGS, **settings}, inputs, out, context)
     measured = reward_model.run(work)
     return [json.loads(line) for line in (out / "rewards.jsonl").read_text().splitlines()], measured
 

@@ -12,8 +12,7 @@ from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models import loading
 from harness.signals import stored as signals
-from harness.signals.stored import Signals
-from harness.store.step import Work
+from harness.signals.stored import SIGNALS, Signals
 from methods.kernels.token_statistics import Hidden, TopK
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
@@ -36,7 +35,8 @@ def stored(
 ) -> Path:
     folder.mkdir()
     told = {"dtype": "float32", **settings}
-    signals.run(Work(told, {"model": model, "sequences": found, **(inputs or {})}, folder, CONTEXT))
+    read = {"model": model, "sequences": found, **(inputs or {})}
+    signals.run(SIGNALS.work(told, read, folder, CONTEXT))
     return folder
 
 
@@ -116,7 +116,7 @@ from harness.signals.stored import Signals
 folder, model, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 found = sequence_set(folder / "set", count)
 stored(folder / "hidden", model, folder / "set", form="hidden")
-read = Signals(folder / "hidden", found, models.head_of(models.load(model), VOCAB))
+read = Signals(folder / "hidden", found, loading.head_of(loading.load(model), VOCAB))
 for i in range(0, count - 8, 8):
     read.distributions(list(range(i, i + 8)), torch.device("cpu"))
 size = (folder / "hidden" / "hidden.bin").stat().st_size

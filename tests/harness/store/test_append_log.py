@@ -6,62 +6,62 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.models import generation
 from harness.signals import stored
+from harness.signals.rollouts import ROLLOUTS as ROLLOUT_KIND
+from harness.signals.rollouts import RolloutInputs, RolloutSettings
+from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store import append_log
 from harness.store.append_log import AppendOnlyLog
-from harness.store.step import Step, Work
+from harness.store.step import NoInputs, Step, StepKind, Work
 from harness.store.store import RECORD, Store
 from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 
-def make_model(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RandomSettings:
+    """Of random prompts and responses: how many."""
+
+    count: int = 0
+
+
+def make_model(work: Work[RandomSettings, NoInputs]) -> dict[str, Any]:
     """A step: a random Llama."""
     tiny_folder(work.out)
     return {}
 
 
-def make_sequences(work: Work) -> dict[str, Any]:
+def make_sequences(work: Work[RandomSettings, NoInputs]) -> dict[str, Any]:
     """A step: random prompts and responses."""
     draw = torch.Generator().manual_seed(0)
     rows = []
-    for row in range(work.settings["count"]):
+    for row in range(work.settings.count):
         prompt, answer = torch.randint(2, 20, (2,), generator=draw).tolist()
         ids = torch.randint(4, VOCAB, (prompt + answer,), generator=draw).tolist()
         rows.append(token_sequences.response(row, ids[:prompt], ids[prompt:]))
     return token_sequences.write(work.out, rows)
 
 
-def step(kind: str, settings: dict[str, Any], run: str, **inputs: Step) -> Step:
-    return Step(kind, kind, kind, settings, inputs, run, context={"device": "cpu", "batch": 4, "tokens": 64})
-
-
-MODEL = step("model", {}, "tests.harness.store.test_append_log:make_model")
-PROMPTS = step("pairs", {"count": 60}, "tests.harness.store.test_append_log:make_sequences")
-MANY = step("pairs", {"count": 1_000}, "tests.harness.store.test_append_log:make_sequences")
-SAMPLED = {"temperature": 1.0, "top_p": 0.9, "max_tokens": 40, "samples": 1, "seed": 0, "template": None}
-ROLLOUTS = step(
-    "rollouts",
-    SAMPLED | {"drop_truncated": False},
-    "harness.signals.rollouts:run",
-    model=MODEL,
-    prompts=PROMPTS,
-)
-TOP = step(
-    "signals",
-    {"form": "topk", "k": 4, "dtype": "float32"},
-    "harness.signals.stored:run",
-    model=MODEL,
-    sequences=MANY,
-)
+HERE = "tests.harness.store.test_append_log"
+RANDOM_MODEL = StepKind("model", RandomSettings, NoInputs, f"{HERE}:make_model")
+RANDOM_SEQUENCES = StepKind("pairs", RandomSettings, NoInputs, f"{HERE}:make_sequences")
+HOW = {"device": "cpu", "batch": 4, "tokens": 64}
+MODEL = RANDOM_MODEL.step("model", RandomSettings(), NoInputs())
+PROMPTS = RANDOM_SEQUENCES.step("prompts", RandomSettings(60), NoInputs())
+MANY = RANDOM_SEQUENCES.step("many", RandomSettings(1_000), NoInputs())
+SAMPLED = RolloutSettings(Sampling(1.0, 0.9, 40), 1, drop_truncated=False, template=None, seed=0)
+ROLLOUTS = ROLLOUT_KIND.step("rollouts", SAMPLED, RolloutInputs(MODEL, PROMPTS), HOW)
+TOP = SIGNALS.step("topk", SignalSettings("topk", "float32", 4), SignalInputs(MODEL, MANY), HOW)
 
 
 def made_without_delay(root: Path, wanted: Step) -> None:

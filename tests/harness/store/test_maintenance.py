@@ -7,19 +7,12 @@ import pytest
 
 from harness.store import maintenance
 from harness.store.locks import RUN
-from harness.store.step import Step, Work
 from harness.store.store import RECORD, Store
+from tests.harness.store.steps import MODEL, TextInputs, TextSettings, TextStep
 
 
-def model(work: Work) -> dict[str, int]:
-    for name in ("config.json", "model.safetensors", "training.json", "metrics.jsonl"):
-        (work.out / name).write_text(f"{name} of {work.settings['n']}")
-    (work.out / "elsewhere").symlink_to(work.out.parent)
-    return {}
-
-
-def step(n: int, label: str = "ADPA", **inputs: Step) -> Step:
-    return Step("train", label.lower(), label, {"n": n}, inputs, "tests.harness.store.test_maintenance:model")
+def step(n: int, label: str = "ADPA", **inputs: TextStep) -> TextStep:
+    return MODEL.step(label, TextSettings(str(n)), TextInputs(**inputs))
 
 
 @pytest.fixture
@@ -44,7 +37,16 @@ def test_a_whole_store_has_no_damage_and_each_kind_of_damage_is_named(store: Sto
             f"{old.name}: holds no checksums",
         ]
     )
-    assert whole.name in maintenance.listing(store)
+    assert whole.name in maintenance.listing(store, {"train": {1}})
+
+
+def test_an_artifact_of_a_version_that_no_kind_has_is_told(store: Store) -> None:
+    store.make(step(0, "DPO"))
+    used, old = (maintenance.listing(store, {"train": {version}}).splitlines() for version in (1, 2))
+    assert used[1].endswith("  DPO") and used[-1].endswith("of older versions: 0")
+    assert old[1].endswith("  DPO (version 1, which no plan uses)") and old[-1].endswith(
+        "of older versions: 1"
+    )
 
 
 def test_what_no_suite_needs_is_removed_and_what_is_needed_stays(store: Store) -> None:

@@ -11,12 +11,13 @@ from harness.store.code_version import sources
 from harness.store.step import Part, Step
 from harness.store.store import RECORD, Store
 from tests.bench_command import bench
-from tests.harness.store.test_store import step
+from tests.harness.store.steps import TextSettings
+from tests.harness.store.steps import text_step as step
 
 
 def chain(store: Store, text: str, size: int) -> Step:
     """base <- middle <- last, the base with a setting."""
-    base = replace(step("base"), settings={"text": "base", "world": {"size": size}})
+    base = replace(step("base"), settings=TextSettings("base", {"size": size}))
     middle = step("middle", base=base)
     last = step(text, middle=middle, other=Part(base, "part"))
     for made in (base, middle):
@@ -62,7 +63,7 @@ def test_code_that_has_changed_since_is_told_with_how_many_steps_it_made(tmp_pat
         record = json.loads((folder / RECORD).read_text())
         record["sources"] = {"harness.train.step": source} if source else {}
         (folder / RECORD).write_text(json.dumps(record))
-    of_train = [replace(s, run="harness.train.step:run") for s in made]
+    of_train = [replace(s, kind=replace(s.kind, run="harness.train.step:run")) for s in made]
     assert provenance.changed_code_line(of_train, store).endswith(
         "no version says otherwise: harness.train.step (2)"
     )
@@ -71,7 +72,7 @@ def test_code_that_has_changed_since_is_told_with_how_many_steps_it_made(tmp_pat
 def test_a_record_names_the_files_of_its_step_and_of_its_formula(tmp_path: Path) -> None:
     found = sources("harness.train.step:run", {"formula": "methods.dpo.preference_loss"})
     assert list(found) == ["harness.train.step", "methods.dpo"] and all(len(d) == 12 for d in found.values())
-    assert sources("tests.harness.store.test_store:write_text", {"formula": "own_file.loss"}) == {}
+    assert sources("tests.harness.store.steps:write_text", {"formula": "own_file.loss"}) == {}
 
 
 @pytest.mark.parametrize("name", ["nothing", ""])

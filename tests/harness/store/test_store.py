@@ -5,50 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.store.step import Part, Step, Work
+from harness.store.step import Part
 from harness.store.store import RECORD, Store
-
-
-def write_text(work: Work) -> dict[str, Any]:
-    """A step that writes the texts of its inputs and its own."""
-    told = [(folder / "text").read_text() for folder in work.inputs.values()]
-    (work.out / "text").write_text("".join([*told, work.settings["text"]]))
-    return {"length": len(work.settings["text"])}
-
-
-def fail(work: Work) -> dict[str, Any]:
-    """A step that fails half-way."""
-    (work.out / "text").write_text("half")
-    raise ValueError("no")
-
-
-def linger(work: Work) -> dict[str, Any]:
-    """A step that takes long after its first line."""
-    (work.out / "text").write_text("half")
-    print("begun", flush=True)
-    time.sleep(60)
-    return {}
-
-
-def count(work: Work) -> dict[str, Any]:
-    """A step that fails once, and finds what it kept when it runs again."""
-    assert work.kept is not None
-    if not work.kept.exists():
-        work.kept.mkdir(parents=True)
-        (work.kept / "text").write_text("kept")
-        raise ValueError("no")
-    (work.out / "text").write_text((work.kept / "text").read_text())
-    return {}
-
-
-def step(text: str, run: str = "write_text", **inputs: Step | Part) -> Step:
-    return Step("text", "t", f"text {text}", {"text": text}, inputs, f"tests.harness.store.test_store:{run}")
+from tests.harness.store.steps import TEXT, TextInputs, TextSettings
+from tests.harness.store.steps import text_step as step
 
 
 def test_an_artifact_is_made_once_and_found_again(tmp_path: Path) -> None:
@@ -63,13 +28,14 @@ def test_an_artifact_is_made_once_and_found_again(tmp_path: Path) -> None:
 
 def test_an_id_covers_settings_and_inputs_but_neither_context_nor_label() -> None:
     a, b = step("a"), step("b")
-    renamed = Step("text", "other", "another label", {"text": "a"}, {}, "x:y", context={"device": "cuda"})
+    settings = TextSettings("a")
+    renamed = TEXT.step("another label", settings, TextInputs(), {"device": "cuda"}, name="other")
 
     assert renamed.id == a.id != b.id
     assert step("c", first=a).id != step("c", first=b).id
     assert step("c", first=a).id != step("c", second=a).id
     assert step("c", first=Part(a, "x")).id != step("c", first=a).id
-    assert Step("text", "t", "", {"text": "a"}, {}, "x:y", version=2).id != a.id
+    assert replace(TEXT, version=2).step("", settings, TextInputs()).id != a.id
 
 
 def test_a_step_reads_its_inputs(tmp_path: Path) -> None:

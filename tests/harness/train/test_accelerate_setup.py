@@ -2,7 +2,6 @@
 
 import json
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,16 @@ from harness.common.tokenizer import load_tokenizer
 from harness.executors.options import Machine
 from harness.models import loading, lora, policy
 from harness.plan import plan as planning
-from harness.store.step import Step, Work
+from harness.store.step import Step
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.loop import set_up
 from methods.api import LoRA
 from tests import suites
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
-from tests.harness.plan.test_plan import TINY
 from tests.harness.train.test_train import CONSTANT, CONTEXT, SETTINGS, equal, inputs, trained
 from tests.methods.kernels.allocations import Made
+from tests.paths import TINY
 
 LORA = {"r": 4, "alpha": 8, "targets": "all-linear"}
 WITH_LORA = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6, "lora": LORA}}
@@ -34,14 +33,15 @@ WITH_LORA = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6, "lora": LORA
 
 def plan_of(*overrides: str) -> dict[str, Step]:
     found = planning.plan(suites.load(TINY, overrides), methods.registry(), Machine())
-    return {s.label: s for s in found.steps if s.kind == "train"}
+    return {s.label: s for s in found.steps if s.kind == train.TRAIN}
 
 
 def gradients(given: dict[str, Path], out: Path, **context: Any) -> dict[str, Tensor]:
     """Of one optimizer step of DPO."""
     out.mkdir()
     told = {**SETTINGS, "hp": {"beta": 0.5}}
-    loop, _ = set_up(Work(told, given, out, {**CONTEXT, "method": "DPO", **context}), given["start"])
+    work = train.TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", **context})
+    loop, _ = set_up(work, given["start"])
     loop.gradient(range(6))
     return {n: p.grad for n, p in loop.policy.named_parameters() if p.grad is not None}
 
@@ -97,8 +97,8 @@ def test_the_parameters_and_operations_of_adapters_are_counted(tmp_path: Path) -
     """
     given = inputs(tmp_path)
     (tmp_path / "out").mkdir()
-    work = Work({**SETTINGS, "hp": {"beta": 0.5}, **WITH_LORA}, given, tmp_path / "out", CONTEXT)
-    found = train.run(replace(work, context={**CONTEXT, "method": "DPO"}))
+    settings, context = {**SETTINGS, "hp": {"beta": 0.5}, **WITH_LORA}, {**CONTEXT, "method": "DPO"}
+    found = train.run(train.TRAIN.work(settings, given, tmp_path / "out", context))
     of_adapters = 2 * 4 * (4 * (16 + 16) + 3 * (16 + 32))
     assert found["parameters"]["trained"] == of_adapters
 
@@ -205,7 +205,7 @@ def test_float16_leaves_out_the_steps_that_overflow_and_counts_them(
     given, training = inputs(tmp_path), {**CONSTANT, "epochs": 20}
     (tmp_path / "out").mkdir()
     settings = {**SETTINGS, "hp": {"beta": 0.5}, "precision": "fp16", "training": training}
-    found = train.run(Work(settings, given, tmp_path / "out", {**CONTEXT, "method": "DPO"}))
+    found = train.run(train.TRAIN.work(settings, given, tmp_path / "out", {**CONTEXT, "method": "DPO"}))
 
     assert 0 < found["skipped"] < 20 < found["steps"] == 40
     assert scaler.get_scale() == 2.0 ** (30 - found["skipped"])
@@ -224,8 +224,8 @@ def test_a_gradient_that_no_scale_makes_finite_stops_the_step() -> None:
 
 def test_settings_that_are_not_asked_for_are_in_no_id_and_those_that_round_otherwise_are() -> None:
     plain = plan_of()
-    assert all({"compile", "fused"}.isdisjoint(s.settings) for s in plain.values())
-    assert all("lora" not in s.settings["training"] for s in plain.values())
+    assert all({"compile", "fused"}.isdisjoint(s.settings_record) for s in plain.values())
+    assert all("lora" not in s.settings_record["training"] for s in plain.values())
 
     def changed(*overrides: str) -> set[str]:
         return {label for label, s in plan_of(*overrides).items() if s.id != plain[label].id}
@@ -235,7 +235,6 @@ def test_settings_that_are_not_asked_for_are_in_no_id_and_those_that_round_other
     assert changed("engine.fused=true") == changed("engine.compile=true") == set(plain)
     assert changed("methods.SFT.training.lora.r=4") == {"SFT"}
     of_teacher = plan_of("pairs.tiny.teacher.dpo.lora={r: 8, targets: [q_proj, v_proj]}")
-    told = of_teacher["dpo teacher"].settings["training"]["lora"]
-    assert told == {"r": 8, "alpha": 32, "targets": ("q_proj", "v_proj")}
+    told = of_teacher["dpo teacher"].settings_record["training"]["lora"]
+    assert told == {"r": 8, "alpha": 32, "targets": ["q_proj", "v_proj"]}
     assert of_teacher["sft teacher"].id == plain["sft teacher"].id
-    assert json.loads(json.dumps(told))["targets"] == ["q_proj", "v_proj"]

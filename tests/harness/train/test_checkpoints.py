@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from harness.executors.options import CheckpointInterval
-from harness.store.step import Work
 from harness.train import checkpoints
 from harness.train import step as train
 from harness.train.checkpoints import states
+from harness.train.examples import TrainWork
 from tests.bench_command import forked, start
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_online import SETTINGS as ONLINE
-from tests.harness.train.test_train import CONTEXT, inputs
+from tests.harness.train.test_train import CONTEXT, SETTINGS, inputs
 
 TRAINING = {"lr": 3e-3, "epochs": 20, "batch_size": 4}
 RESULTS = ("model.safetensors", "metrics.jsonl", "training.json")
@@ -37,7 +37,7 @@ IN_CI = ("DPO", "DPPO[token]")
 
 def work_of(
     folder: Path, method: str, out: str, training: dict[str, Any] | None = None, **context: Any
-) -> Work:
+) -> TrainWork:
     """A training of 60 optimizer steps."""
     given = inputs(folder) if not (folder / "start").exists() else None
     if given is None:
@@ -48,7 +48,8 @@ def work_of(
         "view.mismatched": given["view.rejected"],
         "signal.mismatched.ref": given["signal.rejected.ref"],
     }
-    settings = {"training": {**TRAINING, **(training or {})}, "seed": 0, "precision": "no", "checkpoints": 3}
+    training = {**TRAINING, **(training or {})}
+    settings = {**SETTINGS, "training": training, "checkpoints": 3}
     settings["hp"] = METHODS[method]
     if method in ("DPPO[token]", "GKD"):
         live = {f"live.{role}": folder / role for role in ("teacher", "teacher_ref")}
@@ -61,10 +62,10 @@ def work_of(
     where = folder / out / "out"
     where.mkdir(parents=True, exist_ok=True)
     told = {**CONTEXT, "batch": 4, "checkpoint_every": "2", **context, "method": method}
-    return Work(settings, given, where, told, folder / out / "kept")
+    return train.TRAIN.work(settings, given, where, told, folder / out / "kept")
 
 
-def run(work: Work) -> None:
+def run(work: TrainWork) -> None:
     """A training in a process of its own, with one thread."""
     torch.set_num_threads(1)
     (work.out / "measured.json").write_text(json.dumps(train.run(work)))
@@ -76,7 +77,7 @@ def last(folder: Path | None) -> int:
     return int(found[-1].name.removeprefix("state-")) if found else 0
 
 
-def killed_after(work: Work, steps: int, wait: float) -> None:
+def killed_after(work: TrainWork, steps: int, wait: float) -> None:
     """SIGKILL some moment after the checkpoint of a step was written, whatever the training does then."""
     process = forked(run, work)
     while last(work.kept) < steps:
@@ -88,7 +89,7 @@ def killed_after(work: Work, steps: int, wait: float) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
-def undisturbed(folder: Path, method: str) -> Work:
+def undisturbed(folder: Path, method: str) -> TrainWork:
     work = work_of(folder, method, "undisturbed", checkpoint_every="1000")
     process = forked(run, work)
     process.join()
@@ -96,7 +97,7 @@ def undisturbed(folder: Path, method: str) -> Work:
     return work
 
 
-def same(one: Work, two: Work) -> None:
+def same(one: TrainWork, two: TrainWork) -> None:
     for name in RESULTS:
         assert (one.out / name).read_bytes() == (two.out / name).read_bytes(), name
     for name in ("1", "2", "3"):
@@ -140,7 +141,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     same(undisturbed(tmp_path, "DPO"), work)
 
 
-def limited(work: Work) -> None:
+def limited(work: TrainWork) -> None:
     """A training that can write no file of more than 8 KB; its weights have some 23."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
     try:

@@ -14,12 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.store.step import Work
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.checkpoints import states
-from tests.bench_command import ENV
-from tests.harness.train.test_checkpoints import same, started, work_of
+from harness.train.examples import TrainWork
+from tests.bench_command import ENV, forked
+from tests.harness.train.test_checkpoints import run, same, work_of
+from tests.harness.train.test_train import SETTINGS
 from tests.paths import ROOT
 
 SHORT = {"epochs": 4}  # 12 optimizer steps
@@ -37,11 +38,11 @@ num_processes: 2
 """
 
 
-def metrics(work: Work) -> list[dict[str, float]]:
+def metrics(work: TrainWork) -> list[dict[str, float]]:
     return [json.loads(line) for line in (work.out / "metrics.jsonl").read_text().splitlines()]
 
 
-def alike(one: Work, several: Work) -> None:
+def alike(one: TrainWork, several: TrainWork) -> None:
     """Losses to 1e-4 (a loss of 1e-3 is a difference of log-probs of -30), weights to 1e-5, both absolute
     1e-6: float32 sums in another order, which AdamW amplifies.
     """
@@ -81,7 +82,7 @@ def test_any_number_of_processes_takes_the_steps_of_one(
     alike(one, several)
 
 
-def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> Work:
+def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> TrainWork:
     config = folder / "fsdp.yaml"
     config.write_text(SHARDED)
     return work_of(
@@ -102,6 +103,7 @@ def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path) -> None:
 
 def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.yaml"
+    settings, context = {**SETTINGS, "hp": {}}, {"accelerate_config": str(config)}
     for text, told in (
         ("distributed_type: DEEPSPEED", "DeepSpeed: accelerate steps its optimizer in each backward pass"),
         ("- a", "no distributed_type"),
@@ -109,7 +111,7 @@ def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest
     ):
         config.write_text(text)
         with pytest.raises(ValueError, match=told):
-            train.run(Work({}, {}, tmp_path, {"accelerate_config": str(config)}))
+            train.run(train.TRAIN.work(settings, {"start": tmp_path}, tmp_path, context))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ValueError, match="DeepSpeed: accelerate steps"):
         accelerate_setup.accelerator_of("no", "cpu", online=False)
@@ -140,9 +142,9 @@ def _environment(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
-def training_in_two(work: Work, steps: int) -> tuple[Any, list[psutil.Process]]:
+def training_in_two(work: TrainWork, steps: int) -> tuple[Any, list[psutil.Process]]:
     """A started training of two processes once it has a checkpoint of that many steps or more."""
-    process = started(work)
+    process = forked(run, work)
     assert work.kept
     while not [s for s in states(work.kept) if int(s.name.removeprefix("state-")) >= steps]:
         assert process.exitcode is None
@@ -153,13 +155,13 @@ def training_in_two(work: Work, steps: int) -> tuple[Any, list[psutil.Process]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "sharded"])
 def test_processes_end_with_their_parent_and_their_training_goes_on(tmp_path: Path, kind: str) -> None:
-    def work(out: str) -> Work:
+    def work(out: str) -> TrainWork:
         if kind == "sharded":
             return sharded(tmp_path, out, epochs=40)
         return work_of(tmp_path, "DPO", out, {"epochs": 40}, processes=2)
 
     whole, cut = work("whole"), work("cut")
-    first = started(whole)
+    first = forked(run, whole)
     first.join()
     assert first.exitcode == 0
     parent, below = training_in_two(cut, 4)
@@ -168,7 +170,7 @@ def test_processes_end_with_their_parent_and_their_training_goes_on(tmp_path: Pa
     _, alive = psutil.wait_procs(below, timeout=60)
     assert not alive
     parent.join()
-    again = started(cut)
+    again = forked(run, cut)
     again.join()
     assert again.exitcode == 0
     same(whole, cut)

@@ -14,9 +14,10 @@ from harness.data.token_sequences import Sequences
 from harness.models.loading import head_of, load
 from harness.signals.live import Frozen, Live
 from harness.signals.stored import Signals
-from harness.store.step import Work
 from harness.train import examples as data
+from harness.train.examples import TrainInputs
 from harness.train.loop import Loop, set_up
+from harness.train.step import TRAIN
 from methods.formulas import kl, teacher_kl
 from methods.kernels.token_statistics import Hidden, TopK, token_statistics
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
@@ -25,6 +26,7 @@ from tests.methods.kernels.memory_budgets import small_budget
 
 DPPO = methods.registry()["DPPO[token]"]
 SETTINGS: dict[str, Any] = {
+    "formula": "methods.dppo.token_loss",
     "hp": {},
     "seed": 0,
     "precision": "no",
@@ -49,7 +51,8 @@ def loop_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> Loop:
     inputs["view.policy_rollout"] = inputs["view.chosen"] = folder / "prompts"
     (folder / "out").mkdir()
     context = {**CONTEXT, "method": method}
-    return set_up(Work({**SETTINGS, "hp": hp}, inputs, folder / "out", context), inputs["start"])[0]
+    work = TRAIN.work({**SETTINGS, "hp": hp}, inputs, folder / "out", context)
+    return set_up(work, work.inputs.start)[0]
 
 
 def drawn(loop: Loop, examples: list[int], name: str) -> list[list[int]]:
@@ -122,9 +125,8 @@ def test_a_method_on_its_own_rollouts_reads_stored_signals_elsewhere(tmp_path: P
     assert kinds == {"chosen": "Live", "policy_rollout": "Live"}
     found = stored(tmp_path / "stored", tmp_path / "teacher", tmp_path / "prompts", form="hidden")
     frozen = {"teacher": next(t.frozen for t in loop.examples.signals.values() if isinstance(t, Live))}
-    inputs = {f"view.{v}": tmp_path / "prompts" for v in loop.examples.views} | {
-        "signal.chosen.teacher": found
-    }
+    views = {view: tmp_path / "prompts" for view in loop.examples.views}
+    inputs = TrainInputs(tmp_path / "start", views, signals={("chosen", "teacher"): found})
     again = data.load(loop.examples.needs, inputs, torch.device("cpu"), frozen)
     kinds = {view: type(told).__name__ for (view, _), told in again.signals.items()}
     assert kinds == {"chosen": "Signals", "policy_rollout": "Live"}
@@ -215,7 +217,9 @@ def test_the_mass_that_is_cut_is_what_the_record_tells(teacher: tuple[Path, Sequ
     (folder / "again").mkdir()
     settings = {"form": "topk", "k": 4, "dtype": "float32"}
     inputs = {"model": model, "sequences": folder / "sequences"}
-    measured = signals.run(Work(settings, inputs, folder / "again", {"device": "cpu", "tokens": 64}))
+    measured = signals.run(
+        signals.SIGNALS.work(settings, inputs, folder / "again", {"device": "cpu", "tokens": 64})
+    )
     assert measured["cut_mass"] == pytest.approx(mean, rel=1e-5) and 0 < mean < 1
 
 

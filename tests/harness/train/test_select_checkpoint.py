@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,16 @@ from safetensors.torch import load_file
 from benchmarks.api import Sampling
 from harness.common.tokenizer import load_tokenizer
 from harness.models import loading
-from harness.store.step import Part, Step, Work
+from harness.models.prepare import LINK, LinkSettings
+from harness.signals.reward_model import REWARDS, RewardInputs, RewardSettings
+from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
+from harness.store.step import NoInputs, Part, Source, Step
+from harness.store.step_record import grouped, parsed
 from harness.store.store import Store
 from harness.train import select_checkpoint
+from harness.train.examples import TrainInputs, TrainSettings
+from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
+from harness.train.step import TRAIN
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.signals.test_reward_model import reward_folder
 from tests.harness.train.test_train import CONTEXT, SETTINGS, inputs
@@ -46,7 +52,7 @@ def selected(
     for n, of in enumerate(rewards, 1):
         given[f"rewards.{n}"] = rewards_folder(folder / f"rewards {n}", of)
     (folder / "out").mkdir()
-    measured = select_checkpoint.run(Work({"by": by}, given, folder / "out", {}))
+    measured = select_checkpoint.run(SELECT.work({"by": by}, given, folder / "out", {}))
     return json.loads((folder / "out" / "selection.json").read_text()), measured
 
 
@@ -113,14 +119,13 @@ def test_files_are_copied_where_they_cannot_be_linked(
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == kept.read_bytes()
 
 
-GREEDY = {**asdict(Sampling(0.0, 1.0, 5)), "samples": 1, "drop_truncated": False, "template": None, "seed": 0}
+GREEDY = RolloutSettings(Sampling(0.0, 1.0, 5), 1, drop_truncated=False, template=None, seed=0)
 HOW = {**CONTEXT, "method": "DPO", "batch": 8}
 
 
 def outside(folder: Path, kind: str) -> Step:
     """A folder as a step of the store."""
-    settings, context = {"kind": kind, "fingerprint": str(folder)}, {"path": str(folder)}
-    return Step("link", kind, folder.name, settings, {}, "harness.models.prepare:run_link", context=context)
+    return LINK.step(folder.name, LinkSettings(kind, str(folder)), NoInputs(), {"path": str(folder)})
 
 
 def rows_of(folder: Path) -> Part:
@@ -134,27 +139,17 @@ def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Part]:
     rows = [{"row": row, "prompt": [{"role": "user", "content": "a b"}]} for row in range(12)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     start = outside(given.pop("start"), "model")
-    settings = {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints}
-    read = {"start": start, **{name: rows_of(path) for name, path in given.items()}}
-    return (
-        Step("train", "dpo", "DPO", settings, read, "harness.train.step:run", context=HOW),
-        start,
-        rows_of(folder),
-    )
+    settings = parsed(TrainSettings, {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints})
+    read: dict[str, Source] = {"start": start, **{name: rows_of(path) for name, path in given.items()}}
+    return TRAIN.step("DPO", settings, grouped(TrainInputs[Source], read), HOW), start, rows_of(folder)
 
 
 def of_checkpoint(trained: Step, n: int, start: Step, pairs: Part, judge: Step) -> Step:
     """The rewards of the n-th checkpoint's answers to the prompts of the pairs."""
-    asked = {
-        "model": Part(trained, f"checkpoints/{n}"),
-        "prompts": Part(pairs.step, f"{pairs.folder}/chosen"),
-    }
-    said = Step("rollouts", f"at-{n}", "answers", GREEDY, asked, "harness.signals.rollouts:run", context=HOW)
-    read = {"model": judge, "rollouts": said, "pairs": pairs, "tokenizer": start}
-    settings = {"dtype": "float32"}
-    return Step(
-        "rewards", f"at-{n}", "rewards", settings, read, "harness.signals.reward_model:run", context=HOW
-    )
+    asked = RolloutInputs(Part(trained, f"checkpoints/{n}"), Part(pairs.step, f"{pairs.folder}/chosen"))
+    said = ROLLOUTS.step("answers", GREEDY, asked, HOW, name=f"at-{n}")
+    read = RewardInputs(model=judge, rollouts=said, pairs=pairs, tokenizer=start)
+    return REWARDS.step("rewards", RewardSettings("float32"), read, HOW, name=f"at-{n}")
 
 
 def make(step: Step, store: Store, made: dict[str, Path]) -> None:
@@ -168,9 +163,8 @@ def test_a_training_is_scored_on_its_way_and_its_best_checkpoint_is_the_result(t
     """Training, answers, rewards and selection as steps of a store: four points, the highest is chosen."""
     trained, start, pairs = training(tmp_path / "files", checkpoints=4)
     judge, store = outside(reward_folder(tmp_path / "judge"), "model"), Store(tmp_path / "store")
-    rewards = {f"rewards.{n}": of_checkpoint(trained, n, start, pairs, judge) for n in range(1, 5)}
-    read = {"trained": trained, **rewards}
-    chosen = Step("select", "dpo", "best", {"by": "reward"}, read, "harness.train.select_checkpoint:run")
+    rewards = {str(n): of_checkpoint(trained, n, start, pairs, judge) for n in range(1, 5)}
+    chosen = SELECT.step("best", SelectSettings("reward"), SelectInputs(trained, rewards))
     made: dict[str, Path] = {}
     make(chosen, store, made)
 
