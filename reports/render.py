@@ -52,7 +52,7 @@ MARKED_LATEX: dict[Mark, str] = {"": "", "best": r"\textbf", "second": r"\underl
 MARKED_TERMINAL: dict[Mark, str] = {"": "", "best": "bold", "second": "underline"}
 
 
-class Text(NamedTuple):
+class CellText(NamedTuple):
     """A cell as shown: its value, "[low, high]", "(n=78)" where n differs in the column, footnote numbers."""
 
     value: str
@@ -62,12 +62,12 @@ class Text(NamedTuple):
     stands: Mark = ""
 
 
-class Page(NamedTuple):
+class TableTexts(NamedTuple):
     """A table as shown: the dataset is a label only where there are several."""
 
     labels: list[str]
     heads: list[str]
-    rows: list[tuple[list[str], list[Text]]]
+    rows: list[tuple[list[str], list[CellText]]]
     notes: list[str]
     footnotes: list[str]
 
@@ -76,7 +76,7 @@ def to_markdown(table: Table) -> str:
     """A pipe table under a heading, notes and numbered footnotes below."""
     page = shown(table)
 
-    def cell(t: Text) -> str:
+    def cell(t: CellText) -> str:
         value = MARKED_MARKDOWN[t.stands].format(t.value.translate(MARKDOWN))
         marks = f"<sup>{t.marks}</sup>" if t.marks else ""
         return " ".join(filter(None, (value, t.interval, t.n))) + marks
@@ -99,7 +99,7 @@ def to_latex(table: Table) -> str:
     def number(text: str) -> str:
         return f"${text}$" if text.startswith("-") and text != MISSING else text.translate(LATEX)
 
-    def cell(t: Text) -> str:
+    def cell(t: CellText) -> str:
         command = MARKED_LATEX[t.stands]
         value = rf"{command}{{{number(t.value)}}}" if command else number(t.value)
         small = " ".join(filter(None, (t.interval, t.n)))
@@ -178,7 +178,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _blocks(page: Page, columns: list[int], width: int, console: Console) -> list[list[int]]:
+def _blocks(page: TableTexts, columns: list[int], width: int, console: Console) -> list[list[int]]:
     """The columns in as few runs as fit the width; a column too wide for it stands alone."""
     blocks: list[list[int]] = []
     labels, room = _width(_rich(page, [], stacked=True), console), 0
@@ -192,7 +192,7 @@ def _blocks(page: Page, columns: list[int], width: int, console: Console) -> lis
     return blocks
 
 
-def _rich(page: Page, columns: list[int], stacked: bool) -> RichTable:
+def _rich(page: TableTexts, columns: list[int], stacked: bool) -> RichTable:
     # Texts, not strings: rich would take "[5.90, 6.60]" for markup and drop it.
     out = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for label in page.labels:
@@ -216,7 +216,7 @@ def _width(block: RichTable, console: Console) -> int:
     return console.measure(block).maximum
 
 
-def shown(table: Table) -> Page:
+def shown(table: Table) -> TableTexts:
     """A table's texts, the same for every format."""
     several = len({row.dataset for row in table.rows}) > 1
     counts = [{row.cells[i].n for row in table.rows} - {0} for i in range(len(table.columns))]
@@ -225,7 +225,7 @@ def shown(table: Table) -> Page:
         for column, count in zip(table.columns, counts, strict=True)
     ]
     footnotes: dict[str, int] = {}
-    rows: list[tuple[list[str], list[Text]]] = []
+    rows: list[tuple[list[str], list[CellText]]] = []
     for row in table.rows:
         rows.append(([row.dataset] * several + [row.method], []))
         for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
@@ -233,9 +233,9 @@ def shown(table: Table) -> Page:
             # A count that all cells of a column share stands in its head.
             n = f"(n={_n(cell.n)})" if cell.n and len(counts[i]) > 1 else ""
             rows[-1][1].append(
-                Text(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
+                CellText(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
             )
-    return Page(["Dataset"] * several + ["Method"], heads, rows, list(table.notes), list(footnotes))
+    return TableTexts(["Dataset"] * several + ["Method"], heads, rows, list(table.notes), list(footnotes))
 
 
 def _shown(cell: Cell, unit: Unit) -> str:

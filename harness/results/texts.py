@@ -18,7 +18,7 @@ from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite.measurement import Chosen
 from reports.records import jsonl
-from reports.records.texts import Made, Text
+from reports.records.texts import StepRecord, Text
 
 
 def write(plan: Plan, store: Store, out: Path) -> None:
@@ -83,7 +83,7 @@ def _reference_answer(question: Question, theirs: Mapping[str, Answer], at: int)
     return turns[at] if at < len(turns) else ""
 
 
-def steps(plan: Plan, store: Store) -> list[Made]:
+def steps(plan: Plan, store: Store) -> list[StepRecord]:
     """Every step of the plan with what its record says; settings are told of training alone."""
     results: dict[str, list[tuple[str, str, str, int]]] = {}
     for cell in plan.cells:
@@ -94,7 +94,7 @@ def steps(plan: Plan, store: Store) -> list[Made]:
     for step in plan.steps:
         record = store.record(folder_of(store, step))
         made.append(
-            Made(
+            StepRecord(
                 id=step.id,
                 kind=step.kind.name,
                 label=step.label,

@@ -23,7 +23,7 @@ from reports.page.table_views import TableView
 from reports.records import jsonl, run_folder, texts
 from reports.records.groups import grouped
 from reports.records.run_folder import Rows
-from reports.records.texts import Made, Text
+from reports.records.texts import StepRecord, Text
 from reports.tables import main as main_table
 from reports.tables.table import STUDENT
 
@@ -51,7 +51,7 @@ def write(folder: Path) -> Path:
     return path
 
 
-def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[Made] = ()) -> str:
+def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = ()) -> str:
     """The page of a run's rows, and of its texts and steps where there are any."""
     methods, sets = rows.methods(), table_views.groups(said)
     tables = _tables(rows, sets)
@@ -121,7 +121,7 @@ def _name(rows: Rows) -> str:
     return ", ".join(sorted(suites)) or "run"
 
 
-def _facts(rows: Rows, said: Sequence[Text], made: Sequence[Made]) -> list[tuple[str, str]]:
+def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list[tuple[str, str]]:
     """What the run is, in a few numbers: (number, what it counts)."""
     counted: dict[str, Sized] = {
         "methods": {m for names in rows.methods().values() for m in names},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import fsum
 from typing import NamedTuple
 
-from reports.records.texts import Made
+from reports.records.texts import StepRecord
 
 
 class Kind(NamedTuple):
@@ -13,7 +13,7 @@ class Kind(NamedTuple):
 
     name: str
     seconds: float
-    steps: Sequence[Made]
+    steps: Sequence[StepRecord]
 
 
 class Trained(NamedTuple):
@@ -33,16 +33,16 @@ class Settings(NamedTuple):
     shared: list[tuple[str, str]]
 
 
-def by_kind(made: Sequence[Made]) -> list[Kind]:
+def by_kind(made: Sequence[StepRecord]) -> list[Kind]:
     """The kinds of step, the longest first."""
-    steps_of: dict[str, list[Made]] = {}
+    steps_of: dict[str, list[StepRecord]] = {}
     for step in made:
         steps_of.setdefault(step.kind, []).append(step)
     kinds = [Kind(name, fsum(s.seconds for s in steps), steps) for name, steps in steps_of.items()]
     return sorted(kinds, key=lambda k: (-k.seconds, k.name))
 
 
-def trained(made: Sequence[Made]) -> list[Trained]:
+def trained(made: Sequence[StepRecord]) -> list[Trained]:
     """Each row that was trained here, in the order of the plan."""
     known = {step.id: step for step in made}
     rows = []
@@ -52,7 +52,7 @@ def trained(made: Sequence[Made]) -> list[Trained]:
         while (start := dict(at.inputs).get("start")) in known:
             at = known[start]
             stages.insert(0, at)
-        under: dict[str, Made] = {}
+        under: dict[str, StepRecord] = {}
         waiting = [step]
         while waiting:
             one = waiting.pop()
@@ -64,7 +64,7 @@ def trained(made: Sequence[Made]) -> list[Trained]:
     return rows
 
 
-def settings(made: Sequence[Made]) -> Settings:
+def settings(made: Sequence[StepRecord]) -> Settings:
     """Where the settings of the rows' last stages differ; a method's own hyper-parameters are one cell."""
     rows = [(name, dict(step.settings)) for name, step in _results(made)]
     # What a method's formula takes is shown in one cell: no two methods share those names.
@@ -84,7 +84,7 @@ def settings(made: Sequence[Made]) -> Settings:
     return Settings(["hyper-parameters", *(n.removeprefix("training.") for n in differing)], shown, shared)
 
 
-def _results(made: Sequence[Made]) -> list[tuple[str, Made]]:
+def _results(made: Sequence[StepRecord]) -> list[tuple[str, StepRecord]]:
     """Each result with its row's name, told by pair, dataset and seed where there are several."""
     results = [(result, step) for step in made for result in step.results]
     differing = [at for at in (0, 1, 3) if len({result[at] for result, _ in results}) > 1]

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from reports.records.texts import Text
-from reports.render import Text as Shown
-from reports.render import shown
+from reports.render import CellText, shown
 from reports.tables.table import Cell, Column, Source, Table
 
 LINKED = ("main", "pad", "comparison", "ablation")
@@ -27,7 +26,7 @@ class JudgmentSet(NamedTuple):
 class CellView(NamedTuple):
     """A cell: its texts, a value to sort by ("" for none), footnotes in words, the address of its answers."""
 
-    text: Shown
+    text: CellText
     cell: Cell
     key: str
     notes: str

@@ -51,7 +51,7 @@ class Text:
 
 @with_config(STRICT)
 @dataclass(frozen=True)
-class Made:
+class StepRecord:
     """One step of the plan as it was done: what it read, by input, and how long it took.
 
     `settings` are (name, value) with nested names joined by dots and values as JSON; `results` names the rows
@@ -72,6 +72,6 @@ def read_texts(path: Path) -> list[Text]:
     return jsonl.read(path, Text) if path.is_file() else []
 
 
-def read_steps(path: Path) -> list[Made]:
+def read_steps(path: Path) -> list[StepRecord]:
     """The rows of a `steps.jsonl`; a run without one has none."""
-    return jsonl.read(path, Made) if path.is_file() else []
+    return jsonl.read(path, StepRecord) if path.is_file() else []

@@ -18,8 +18,8 @@ import scipy
 
 from reports.statistics.bootstrap import DRAW, LEVEL, Bootstrap, Draw, Floats, bootstrap, interval
 from reports.statistics.variance import (
-    Part,
     Sample,
+    VariancePart,
     both_levels,
     covers,
     difference_of,
@@ -126,7 +126,7 @@ def _comparison(sample: Sample, method: str, baseline: str, boot: Bootstrap) -> 
 
 class _Test(NamedTuple):
     p: float | None
-    parts: list[Part]
+    parts: list[VariancePart]
     name: str
 
 

@@ -51,7 +51,7 @@ class Sample:
     by_stratum: Mapping[str, float] | None  # the weights by name, as bootstrap takes them
 
 
-class Part(NamedTuple):
+class VariancePart(NamedTuple):
     """A variance of a mean or a difference, and the degrees of freedom that it is known with."""
 
     variance: float
@@ -87,7 +87,7 @@ def make_sample(
     )
 
 
-def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[Part, float] | None]:
+def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[VariancePart, float] | None]:
     """The seeds' part of a difference and its rest: by seed where both have the same seeds, else Welch's."""
     if min(len(sample.seeds[a]), len(sample.seeds[b])) < 2:
         return "", None
@@ -98,7 +98,7 @@ def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[Part, float
     return "Welch over seeds", both
 
 
-def parts_of_mean(sample: Sample, method: str) -> list[Part]:
+def parts_of_mean(sample: Sample, method: str) -> list[VariancePart]:
     """The parts of the variance of a method's mean; none where it has one seed, or a stratum one question."""
     m = sample.methods.index(method)
     x = sample.values[m]
@@ -108,7 +108,7 @@ def parts_of_mean(sample: Sample, method: str) -> list[Part]:
     return both_levels(questions_part(sample, x, present), *seeds)
 
 
-def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[Part]:
+def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[VariancePart]:
     """The same of a difference; none where one of the two has one seed."""
     a, b = sample.methods.index(method), sample.methods.index(baseline)
     d = difference_of(sample, a, b)
@@ -119,9 +119,9 @@ def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[Part
     return both_levels(questions_part(sample, d, present), *seeds)
 
 
-def both_levels(questions: Part, seeds: Part, rest: float) -> list[Part]:
+def both_levels(questions: VariancePart, seeds: VariancePart, rest: float) -> list[VariancePart]:
     """Both levels of chance; what both hold of the rest stays with the seeds."""
-    return [Part(max(0.0, questions.variance - rest), questions.df), seeds]
+    return [VariancePart(max(0.0, questions.variance - rest), questions.df), seeds]
 
 
 def difference_of(sample: Sample, a: int, b: int) -> Floats:
@@ -130,7 +130,7 @@ def difference_of(sample: Sample, a: int, b: int) -> Floats:
     return np.where(np.abs(x - y) <= EXACT * np.maximum(np.abs(x), np.abs(y)), 0.0, x - y)
 
 
-def seeds_part(sample: Sample, terms: list[tuple[int, float]]) -> tuple[Part, float] | None:
+def seeds_part(sample: Sample, terms: list[tuple[int, float]]) -> tuple[VariancePart, float] | None:
     """MS_seed and its residual of a sum of methods, over questions that every seed has; None without."""
     runs: Floats = np.sum([sign * sample.runs[m] for m, sign in terms], 0)  # [seeds, N]
     present: Mask = np.logical_not(np.isnan(runs).any(axis=0, keepdims=True))[0]
@@ -143,17 +143,17 @@ def seeds_part(sample: Sample, terms: list[tuple[int, float]]) -> tuple[Part, fl
     squares = np.bincount(strata, ((centred - centred.mean(0)) ** 2).sum(0)) / (count - 1) / (sizes - 1)
     residual = float((sample.weights**2 * squares / sizes).sum()) / count
     seed_means = (means * sample.weights).sum(1)
-    return Part(float(seed_means.var(ddof=1)) / count, count - 1), residual
+    return VariancePart(float(seed_means.var(ddof=1)) / count, count - 1), residual
 
 
-def questions_part(sample: Sample, x: Floats, present: Mask) -> Part:
+def questions_part(sample: Sample, x: Floats, present: Mask) -> VariancePart:
     """The variance of the weighted mean over questions; Welch-Satterthwaite over strata."""
     strata, sizes = sample.strata[present], np.bincount(sample.strata[present])
     means = np.bincount(strata, x[present]) / sizes
     spread = np.bincount(strata, (x[present] - means[strata]) ** 2)
     scale = float(np.abs(x[present]).max()) * EXACT
     variances = np.where(spread <= scale**2 * sizes, 0.0, sample.weights**2 * spread / (sizes - 1) / sizes)
-    return add([Part(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
+    return add([VariancePart(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
 
 
 def mean_of(sample: Sample, x: Floats, present: Mask) -> float:
@@ -166,15 +166,15 @@ def covers(sample: Sample, present: Mask, least: int = 1) -> bool:
     return bool((np.bincount(sample.strata[present], minlength=len(sample.weights)) >= least).all())
 
 
-def add(parts: list[Part]) -> Part:
+def add(parts: list[VariancePart]) -> VariancePart:
     """Satterthwaite's (1946): the sum of the variances, and its degrees of freedom."""
     total = sum(part.variance for part in parts)
     if not total:
-        return Part(0.0, sum(part.df for part in parts))
-    return Part(total, total**2 / sum(part.variance**2 / part.df for part in parts))
+        return VariancePart(0.0, sum(part.df for part in parts))
+    return VariancePart(total, total**2 / sum(part.variance**2 / part.df for part in parts))
 
 
-def half_width(parts: list[Part]) -> float:
+def half_width(parts: list[VariancePart]) -> float:
     """Half the width of the 95 % interval."""
     total = sum(part.variance for part in parts)
     if not total:
@@ -185,12 +185,12 @@ def half_width(parts: list[Part]) -> float:
     return sqrt(total * (z**2 + sum(wider)))
 
 
-def reach(parts: list[Part], quantile: float) -> float:
+def reach(parts: list[VariancePart], quantile: float) -> float:
     """sqrt(sum of t_df^2 * variance), t at this quantile: half the width of an interval."""
     return hypot(*(float(scipy.special.stdtrit(part.df, quantile)) * sqrt(part.variance) for part in parts))
 
 
-def p_of(value: float, parts: list[Part], n: int = 2) -> float:
+def p_of(value: float, parts: list[VariancePart], n: int = 2) -> float:
     """The p at which the half-width equals |value|; without any spread, that of n signs that all agree."""
     positive = [part for part in parts if part.variance > 0]
     if not value:

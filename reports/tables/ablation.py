@@ -44,7 +44,7 @@ class Shape(NamedTuple):
     after: tuple[Beside, ...] = ()
 
 
-class Part(NamedTuple):
+class ShownColumn(NamedTuple):
     """A measured column: (dataset, method) -> cell."""
 
     column: Column
@@ -144,7 +144,7 @@ def _tables(
     for column in others:
         by_dataset = {d: columns.cells(column, d, names, columns.mean, draw) for d in datasets}
         cells = {(d, m): cell for d, by_method in by_dataset.items() for m, cell in by_method.items()}
-        parts.append(Part(columns.heading(column, others), cells))
+        parts.append(ShownColumn(columns.heading(column, others), cells))
     if not parts:
         return []
 
@@ -170,7 +170,7 @@ def _tables(
 
 def _win_rates(
     shown: list[MeasuredColumn], blocks: list[Block], datasets: list[str], draw: Draw
-) -> list[Part]:
+) -> list[ShownColumn]:
     """A column per judge: each block's rows against its own reference; nothing is best across references."""
     references = {b.against for b in blocks}
     versus = blocks[0].against if len(references) == 1 else "full method"
@@ -196,5 +196,5 @@ def _win_rates(
                     own = columns.cells(column, d, names, columns.mean, draw)
                     own = pairwise_tests.mark(column, d, own) if len(references) == 1 else own
                 cells.update({(d, m): cell for m, cell in own.items()})
-        parts.append(Part(columns.heading(head, merged), cells))
+        parts.append(ShownColumn(columns.heading(head, merged), cells))
     return parts

@@ -17,7 +17,7 @@ from reports.records.groups import Group, Measured
 from reports.records.rows import Record, Summary
 from reports.statistics import variance
 from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, bootstrap, difference, interval
-from reports.statistics.variance import Part, Sample
+from reports.statistics.variance import Sample, VariancePart
 from reports.tables.table import Cell, Column, Source
 
 ONE_SEED = "conditional on this checkpoint"
@@ -122,7 +122,7 @@ def less(baseline: str) -> Estimator:
     return estimate
 
 
-def _two_level(estimate: Estimate, parts: list[Part]) -> Estimate:
+def _two_level(estimate: Estimate, parts: list[VariancePart]) -> Estimate:
     """With the interval of these parts; without any, that of the resamples stays."""
     if not parts:
         return estimate

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from reports.records.rows import Cost, Record, Summary, Training
 from reports.records.run_folder import Rows
-from reports.records.texts import Made, Text
+from reports.records.texts import StepRecord, Text
 
 METHODS = ("Teacher", "Student", "SFT", "ADPA")
 SCRIPT = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"></script>"
@@ -86,12 +86,14 @@ def texts(
     return found
 
 
-def made() -> list[Made]:
+def made() -> list[StepRecord]:
     """SFT and ADPA, both trained from one start, with different learning rates."""
-    start = Made("0" * 12, "init", "init student", 1.0, ())
+    start = StepRecord("0" * 12, "init", "init student", 1.0, ())
     found = [start]
     for n, (method, lr) in enumerate((("SFT", "0.001"), ("ADPA", "0.002")), 1):
         settings = (("hp.beta", "0.1"), ("training.lr", lr), ("training.epochs", "1"))
         result = ((OF[1], OF[2], method, 0),)
-        found.append(Made(str(n) * 12, "train", method, 2.0 * n, (("start", start.id),), settings, result))
+        found.append(
+            StepRecord(str(n) * 12, "train", method, 2.0 * n, (("start", start.id),), settings, result)
+        )
     return found

@@ -16,7 +16,7 @@ from reports.page.scatter_figures import Point
 from reports.records import jsonl, run_folder, texts
 from reports.records.benchmarks import DEFAULT
 from reports.records.run_folder import Rows
-from reports.records.texts import Made
+from reports.records.texts import StepRecord
 from reports.tables.table import Source
 from tests.reports.page import page_run
 
@@ -213,5 +213,5 @@ def test_a_lineage_is_told_first_to_last():
 
 
 def test_rows_of_several_seeds_are_told_apart():
-    made = [Made(str(s), "train", "SFT", 1.0, (), (), (("pair", "data", "SFT", s),)) for s in (0, 1)]
+    made = [StepRecord(str(s), "train", "SFT", 1.0, (), (), (("pair", "data", "SFT", s),)) for s in (0, 1)]
     assert [t.name for t in plan_view.trained(made)] == ["SFT, seed 0", "SFT, seed 1"]

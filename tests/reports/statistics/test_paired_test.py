@@ -9,7 +9,7 @@ from scipy import stats as theirs
 
 from reports.statistics.bootstrap import DRAW, Draw, Item, bootstrap, difference
 from reports.statistics.paired_test import Comparison, holm, p_value, ranks, versus
-from reports.statistics.variance import Part, Sample, half_width, make_sample, parts_of_mean
+from reports.statistics.variance import Sample, VariancePart, half_width, make_sample, parts_of_mean
 
 QUICK = Draw(resamples=1_000)
 
@@ -276,7 +276,9 @@ def test_the_interval_of_two_levels_covers_94_to_96_percent_at_every_ratio(seeds
     points, weights = np.polynomial.legendre.leggauss(300)
     spread = theirs.chi2.ppf((points + 1) / 2, seeds - 1) / (seeds - 1)
     for share in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0):
-        half = [half_width([Part(1 - share, 1e9), Part(share * w, seeds - 1)]) for w in spread]
+        half = [
+            half_width([VariancePart(1 - share, 1e9), VariancePart(share * w, seeds - 1)]) for w in spread
+        ]
         covered = float((weights / 2 * (2 * theirs.norm.cdf(half) - 1)).sum())
         assert low <= covered <= high, share
 
