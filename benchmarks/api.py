@@ -109,6 +109,11 @@ class Score:
     covariates: Mapping[str, float] = field(default_factory=dict)
 
 
+def never_judged(request: JudgeRequest, reply: Reply) -> float | Unparsed:
+    """Of a benchmark whose requests are all scores: it asks no judge."""
+    raise AssertionError("no judge is asked")
+
+
 @dataclass(frozen=True)
 class JudgedBenchmark:
     """A benchmark whose answers a judge scores. `metric` names the value of each score.
@@ -118,11 +123,10 @@ class JudgedBenchmark:
     """
 
     name: str
-    version: int
     metric: str
-    pairwise: bool
-    decoding: Decoding
     sampling: Callable[[Question], Sampling]
     requests: Callable[[Question, Answer, Answer | None], Sequence[JudgeRequest | Score]]
-    parse: Callable[[JudgeRequest, Reply], float | Unparsed]
     aggregate: Callable[[Sequence[Score]], dict[str, float]]
+    parse: Callable[[JudgeRequest, Reply], float | Unparsed] = never_judged
+    pairwise: bool = False
+    decoding: Decoding = Decoding()

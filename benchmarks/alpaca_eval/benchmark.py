@@ -162,7 +162,6 @@ def comparison(evaluator: str, order: Order, seed: int = 0) -> JudgedBenchmark:
 
     return JudgedBenchmark(
         name=chosen.benchmark,
-        version=1,
         metric="win_rate",
         pairwise=True,
         decoding=chosen.decoding,

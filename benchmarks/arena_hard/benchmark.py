@@ -97,7 +97,6 @@ def load(
 
     return questions, JudgedBenchmark(
         name="arena-hard",
-        version=1,
         metric="win_rate",
         pairwise=True,
         decoding=Decoding(0.0, max_tokens=edition.judge_tokens),

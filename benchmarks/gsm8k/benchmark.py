@@ -21,11 +21,9 @@ from typing import Any
 
 from benchmarks.api import (
     Answer,
-    Decoding,
     JudgedBenchmark,
     JudgeRequest,
     Question,
-    Reply,
     Sampling,
     Score,
     Unparsed,
@@ -81,13 +79,9 @@ def load(
     """
     return _questions(folder), JudgedBenchmark(
         name="gsm8k-cot",
-        version=1,
         metric="accuracy",
-        pairwise=False,
-        decoding=Decoding(),
         sampling=lambda question: Sampling(temperature, max_tokens=max_tokens),
         requests=requests,
-        parse=parse,
         aggregate=aggregate,
     )
 
@@ -100,11 +94,6 @@ def requests(
     value = Unparsed(NO_ANSWER) if found is None else float(same_number(found, question.reference[0]))
     covariates = {"length": float(len(answer.turns[0])), "truncated": float(answer.truncated[0])}
     return [Score(question.id, value, question.category, covariates=covariates)]
-
-
-def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
-    """Never called: there is no judge."""
-    raise AssertionError("gsm8k-cot asks no judge")
 
 
 def extract(text: str) -> str | None:

@@ -80,9 +80,7 @@ def load(
 
     return questions, JudgedBenchmark(
         name="mt-bench" if references is None else f"mt-bench[{reference}]",
-        version=1,
         metric="score",
-        pairwise=False,
         decoding=Decoding(0.0, max_tokens=2048),
         sampling=sampling,
         requests=requests,

@@ -36,7 +36,7 @@ def evaluate(
     models: Annotated[
         list[str], typer.Argument(help="Folders, hub ids or URL#MODEL, each with NAME= before it if wanted.")
     ],
-    bench: Annotated[str, typer.Option(help="Benchmarks with commas between: mt-bench,alpaca-eval-2.")],
+    bench: Annotated[str, typer.Option(help="Benchmarks with commas between, by their names in a suite.")],
     judge: Judged = None,
     judge_url: JudgeUrl = None,
     judge_key_env: JudgeKey = None,
@@ -85,8 +85,8 @@ def check(
     spending: Spending,
     judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],
     prompt: Annotated[
-        str, typer.Option(help="Whose prompt it gets: alpaca-eval or alpaca-eval-2.")
-    ] = "alpaca-eval",
+        str | None, typer.Option(help="The comparison whose prompt it gets; the first that is known.")
+    ] = None,
     judge_url: JudgeUrl = None,
     judge_key_env: JudgeKey = None,
     judge_engine: JudgeEngine = None,

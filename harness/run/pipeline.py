@@ -139,7 +139,7 @@ def run(
 def check_judge(
     loaded: Suite,
     runs: Path,
-    prompt: str,
+    prompt: str | None,
     data: str | None,
     repeats: int,
     limit: int | None,
@@ -147,6 +147,7 @@ def check_judge(
 ) -> None:
     """`bench judge check`."""
     prompts = [name for name, b in registry.known().benchmarks.items() if b.declaration.comparison]
+    prompt = prompt or prompts[0]
     if prompt not in prompts:
         raise ValueError(f"--prompt {prompt}: {nearest(prompt, prompts)}")
     store, table = Store(runs / "store"), prices.load(spending.prices)

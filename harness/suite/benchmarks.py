@@ -1,7 +1,7 @@
 """The benchmarks that a suite names with their settings, and the rows that it only measures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -71,5 +71,17 @@ def benchmarks_of(
             of = f"{key}.{LIKE}" if LIKE in given else key
             raise ValueError(f"{where}: {of}: no benchmark {like!r}; {nearest(str(like), list(known))}")
         found = validated(known[like].declaration.settings, settings, where, key)
-        chosen[name] = Chosen(name, known[like], found)
+        benchmark = known[like] if like == name else _renamed(known[like], name)
+        chosen[name] = Chosen(name, benchmark, found)
     return Benchmarks(chosen)
+
+
+def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:
+    """A benchmark as tables show it under another name; what papers published is of other questions.
+
+    Its steps keep the name of the declaration, by which the store and workers know it.
+    """
+    shown = benchmark.declaration.presentation
+    columns = (replace(c, title=c.title.replace(shown.title, name), published={}) for c in shown.columns)
+    own = replace(shown, title=name, columns=tuple(columns))
+    return replace(benchmark, declaration=replace(benchmark.declaration, presentation=own))

@@ -54,9 +54,12 @@ def test_every_command_of_the_page_is_understood(words: list[str], desk: Path) -
 
 
 def test_the_pages_suite_is_valid() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
-    raw = {"name": "page", **YAML(typ="safe", pure=True).load(block)}
-    found = loading.suite_of(raw, registry.known(), "page")
+    suite, own = (
+        YAML(typ="safe", pure=True).load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+    )
+    found = loading.suite_of({"name": "page", **suite}, registry.known(), "page")
     assert set(found.benchmarks.named()) == {
         "mt-bench", "alpaca-eval", "alpaca-eval-2", "arena-hard", "openllm", "openllm-v2", "gsm8k-cot"
     }  # fmt: skip
+    found = loading.suite_of({"name": "page", **suite, **own}, registry.known(), "page")
+    assert list(found.benchmarks.named()) == ["support-tickets", "house-style"]

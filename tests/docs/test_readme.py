@@ -26,7 +26,7 @@ def commands() -> list[list[str]]:
 
 
 def test_the_method_of_the_readme_puts_its_row_into_the_table(tiny_run: Path, tmp_path: Path) -> None:
-    (source,) = blocks("python")
+    source = blocks("python")[0]
     assert len(source.splitlines()) <= 40
     (tmp_path / "hinge.py").write_text(source)
     words = ("--method-file", str(tmp_path / "hinge.py"), "--only", "Hinge")
@@ -50,7 +50,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README's commands name."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copy(TINY, folder / "my_suite.yaml")
-    (folder / "hinge.py").write_text(blocks("python")[0])
+    for name, source in zip(("hinge", "brief", "brevity"), blocks("python"), strict=True):
+        (folder / f"{name}.py").write_text(source)
     for who in ("teacher", "student"):
         tiny_folder(folder / "models" / who)
     (folder / "data" / "openllm").mkdir(parents=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed
+from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed, never_judged
 from benchmarks.gsm8k import benchmark as gsm8k_cot
 from benchmarks.gsm8k.benchmark import NO_ANSWER
 
@@ -216,5 +216,5 @@ def test_a_folder_without_the_file_or_a_row_without_a_number_is_named(tmp_path: 
 
 
 def test_no_judge_is_asked() -> None:
-    with pytest.raises(AssertionError, match="asks no judge"):
-        gsm8k_cot.parse(JudgeRequest("1", ()), Reply(""))
+    with pytest.raises(AssertionError, match="no judge is asked"):
+        never_judged(JudgeRequest("1", ()), Reply(""))

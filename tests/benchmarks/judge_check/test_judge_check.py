@@ -45,7 +45,6 @@ def pairwise(orders: tuple[str, ...] = ("ab", "ba"), *, asks_in_pairs: bool = Tr
 
     return JudgedBenchmark(
         name="scripted",
-        version=1,
         metric="win_rate",
         pairwise=asks_in_pairs,
         decoding=Decoding(),
