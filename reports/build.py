@@ -42,7 +42,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
         # Grouped once, so that all tables share what is added up.
         groups = grouped(own.records, rows.benchmarks)
         main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
-        found = {
+        parts = {
             "main": main,
             "pad": pad_tables(main),
             "ablation": ablation_tables(groups, names),
@@ -54,7 +54,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "summaries": summary_tables(own.summaries, names, rows.benchmarks) if wide else [],
             "quality": quality_tables(groups, own.costs, names, own.judging),
         }
-        for name, tables in found.items():
+        for name, tables in parts.items():
             built.setdefault(name, []).extend(tables)
     built["judges"] = judge_tables(rows.checks)
     return {name: tables for name, tables in built.items() if tables}

@@ -95,8 +95,8 @@ def _span(values: Sequence[float], log: bool) -> list[float]:
 def _ticks(span: Sequence[float]) -> list[float]:
     """1, 2 and 5 times the powers of ten within a span; powers alone where those are many."""
     low, high = (math.floor(math.log10(v)) for v in span)
-    every = [m * 10.0**e for e in range(low, high + 1) for m in (1, 2, 5)]
-    ticks = [v for v in every if span[0] <= v <= span[1]]
+    candidates = [m * 10.0**e for e in range(low, high + 1) for m in (1, 2, 5)]
+    ticks = [v for v in candidates if span[0] <= v <= span[1]]
     return ticks if len(ticks) < 7 else [v for v in ticks if f"{v:e}".startswith("1.0")]
 
 

@@ -71,16 +71,13 @@ def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
 
 
 def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
-    def named(r: Own, method: str) -> str:
-        return names.get((r.pair, r.dataset, method), method)
-
-    def own(of: Iterable[Own]) -> list[Own]:
+    def own(group: Iterable[Own]) -> list[Own]:
         return [
-            replace(r, suite=suite, method=names.get((r.pair, r.dataset, r.method), r.method)) for r in of
+            replace(r, suite=suite, method=names.get((r.pair, r.dataset, r.method), r.method)) for r in group
         ]
 
-    def against(of: Iterable[Judged]) -> list[Judged]:
-        return [replace(r, reference=names.get((r.pair, r.dataset, r.reference), r.reference)) for r in of]
+    def against(group: Iterable[Judged]) -> list[Judged]:
+        return [replace(r, reference=names.get((r.pair, r.dataset, r.reference), r.reference)) for r in group]
 
     return Rows(
         records=own(against(rows.records)),
