@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.api import Answer, Decoding, JudgedBenchmark, JudgeRequest, Question, Reply, Sampling, Score
+from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Sampling, Score
 from benchmarks.declaration import Benchmark, Column, Presentation, QuestionSettings, QuestionSizes
 
 MAX_TOKENS = 64
@@ -23,11 +23,6 @@ def score(question: Question, answer: Answer, reference: Answer | None = None) -
     text = answer.turns[0].lower()
     found = [word.lower() in text for word in question.reference]
     return [Score(question.id, mean(found), question.category)]
-
-
-def never_asked(request: JudgeRequest, reply: Reply) -> float:
-    """`score` asks no judge; one that did would read its verdict out of the reply here."""
-    raise AssertionError("keywords asks no judge")
 
 
 def aggregate(scores: Sequence[Score]) -> dict[str, float]:
@@ -42,13 +37,9 @@ def load(folder: Path, settings: QuestionSettings) -> tuple[list[Question], Judg
     sampling = Sampling(max_tokens=settings.max_tokens or MAX_TOKENS)
     return questions, JudgedBenchmark(
         name="keywords",
-        version=1,  # a change of what a score means bumps it: old scores are not mixed with new ones
         metric="share",
-        pairwise=False,
-        decoding=Decoding(),
         sampling=lambda question: sampling,
         requests=score,
-        parse=never_asked,
         aggregate=aggregate,
     )
 

@@ -65,6 +65,13 @@ def test_the_benchmark_gets_a_column(copied: Path, tmp_path: Path) -> None:
     assert len(scores) == 3 * 2 and all(0 <= score <= 1 for score in scores)  # Teacher, Student, DPO
 
 
+def test_the_judge_judges(copied: Path) -> None:
+    words = ("--judge-file", str(EXAMPLES / "own_judge.py"), "--only", "DPO")
+    done = bench("run", TINY, "--runs", str(copied), *words, "--set", "benchmarks.mt-bench.judge=politeness")
+    assert done.returncode == 0, done.stderr
+    assert "MT-Bench: judge politeness" in table(copied)
+
+
 def test_a_runs_rows_are_read_cell_by_cell(tiny_run: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "read_results.py"), str(tiny_run / "tiny")]
     done = subprocess.run(command, capture_output=True, text=True)
