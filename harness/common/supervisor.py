@@ -1,6 +1,6 @@
 """Runs a command for as long as the process that asked for it lives.
 
-    python -I -S keeper.py PARENT_PID SECONDS COMMAND ...
+    python -I -S supervisor.py PARENT_PID SECONDS COMMAND ...
 
 The command gets a session of its own, so one signal reaches all of its processes. They are told to stop, and
 SECONDS later made to, when this process is told to, when the parent is gone, SIGKILL included, or when the
@@ -27,13 +27,14 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(parent: int, seconds: float, command: list[str]) -> int:
     """Exit status of the command, or 128 and the signal that ended it."""
-    told: list[int] = []
+    signals: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+        signals.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
+    # A process that leaves the session (double fork) would go to init and never be found again.
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = subprocess.Popen(
         command,
@@ -41,7 +42,8 @@ def main(parent: int, seconds: float, command: list[str]) -> int:
         start_new_session=True,
         preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
     )
-    while child.poll() is None and not told and os.getppid() == parent:
+    # Polled: a parent's SIGKILL tells nobody, and PR_SET_PDEATHSIG is about its thread.
+    while child.poll() is None and not signals and os.getppid() == parent:
         time.sleep(SECONDS_BETWEEN_LOOKS)
     _stop(child, seconds)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode

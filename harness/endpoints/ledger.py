@@ -72,6 +72,7 @@ class Ledger:
                 f"and the next could cost {most:.2f}; {KEPT}"
             )
         self.calls += 1
+        # At the most it can cost until it ends: a limit must hold even if every call under way is dear.
         self._under_way.append(most)
         return most
 

@@ -55,6 +55,7 @@ class Pace:
         """Halve, once for all calls that ran when it was last halved; wait for `retry_after` seconds."""
         now = asyncio.get_running_loop().time()
         self.not_before = max(self.not_before, now + retry_after)
+        # Calls that started before the last halving saw the old load: their 429s say nothing new.
         if began >= self._halved:
             self.limit, self._halved = max(1.0, self.limit / 2), now
 

@@ -4,8 +4,8 @@
         url = servers.url(ServerSpec("transformers", "runs/judge"))  # "http://127.0.0.1:41735/v1"
 
 `transformers serve` (`pip install "transformers[serving]"`) and `vllm serve` are run alike: on a free port of
-the loopback address, under a keeper (keeper.py) that ends them with this process, however it ends. Requests
-name the model as the spec does. What the two make of a chat request:
+the loopback address, under a supervisor (common/supervisor.py) that ends them with this process, however it
+ends. Requests name the model as the spec does. What the two make of a chat request:
 
     field                  transformers 5.23                          vllm
     messages               the tokenizer's chat template              the same
@@ -43,17 +43,17 @@ from typing import Any, Literal, Self
 
 import psutil
 
-from harness.common import supervisor
+from harness.common import supervisor as supervisor_script
 
 Engine = Literal["transformers", "vllm"]
 ENGINE = "engine"  # the key of a step's endpoint that names what serves it
 
-KEEPER = Path(supervisor.__file__)
+SUPERVISOR = Path(supervisor_script.__file__)
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
 SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_OF_KEEPER = 5.0  # that a server has between SIGTERM and SIGKILL
-SECONDS_TO_STOP = 10.0  # that a keeper has
+SECONDS_UNTIL_KILL = 5.0  # that a server has between SIGTERM and SIGKILL
+SECONDS_TO_STOP = 10.0  # that a supervisor has
 PORTS = 3  # a port may be taken between its choice and its use: how many to try
 TAKEN = "address already in use"
 LAST_LINES = 5
@@ -106,7 +106,7 @@ def request_extras(engine: Engine, temperature: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Running:
-    keeper: "subprocess.Popen[bytes]"
+    supervisor: "subprocess.Popen[bytes]"
     url: str
     log: Path
 
@@ -146,20 +146,20 @@ class Servers:
             if spec not in self._running:
                 self._running[spec] = self._started(spec)
             running = self._running[spec]
-            if running.keeper.poll() is not None:
-                raise OSError(_failure(spec, f"died, status {running.keeper.returncode}", running.log))
+            if running.supervisor.poll() is not None:
+                raise OSError(_failure(spec, f"died, status {running.supervisor.returncode}", running.log))
             return running.url
 
     def close(self) -> None:
         """Stop all servers, and those that are being started; none can be had any more."""
         self._closing.set()
         with self._lock:
-            keepers = [running.keeper for running in self._running.values()]
+            supervisors = [running.supervisor for running in self._running.values()]
             self._running.clear()
-            for keeper in keepers:
-                keeper.terminate()
-            for keeper in keepers:
-                _wait(keeper)
+            for supervisor in supervisors:
+                supervisor.terminate()
+            for supervisor in supervisors:
+                _wait(supervisor)
 
     def _started(self, spec: ServerSpec) -> _Running:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -176,33 +176,33 @@ class Servers:
         port = _free_port()
         command = _command(spec, port)
         with log.open("wb") as out:
-            keeper = _kept(command, out)
+            supervisor = _supervised(command, out)
         try:
-            self._until_healthy(spec, keeper, port, log)
+            self._until_healthy(spec, supervisor, port, log)
         except BaseException:
-            keeper.terminate()
-            _wait(keeper)
+            supervisor.terminate()
+            _wait(supervisor)
             raise
-        return _Running(keeper, f"http://{HOST}:{port}/v1", log)
+        return _Running(supervisor, f"http://{HOST}:{port}/v1", log)
 
     def _until_healthy(
-        self, spec: ServerSpec, keeper: "subprocess.Popen[bytes]", port: int, log: Path
+        self, spec: ServerSpec, supervisor: "subprocess.Popen[bytes]", port: int, log: Path
     ) -> None:
         until = time.monotonic() + self._time_limit
-        while not (_healthy(port) and _listens(keeper.pid, port)):
+        while not (_healthy(port) and _listens(supervisor.pid, port)):
             if self._closing.is_set():
                 raise OSError(f"{spec.engine} serve {spec.model}: stopped before it was up")
-            if keeper.poll() is not None:
-                raise OSError(_failure(spec, f"died, status {keeper.returncode}", log))
+            if supervisor.poll() is not None:
+                raise OSError(_failure(spec, f"died, status {supervisor.returncode}", log))
             if time.monotonic() > until:
                 raise OSError(_failure(spec, f"no answer within {self._time_limit:g} s", log))
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _kept(command: list[str], out: Any) -> "subprocess.Popen[bytes]":
-    """The command under a keeper, out of reach of the terminal's Ctrl-C, which is ours to act on."""
+def _supervised(command: list[str], out: Any) -> "subprocess.Popen[bytes]":
+    """The command under a supervisor, out of reach of the terminal's Ctrl-C, which is ours to act on."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(SECONDS_OF_KEEPER), *command],
+        [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), str(SECONDS_UNTIL_KILL), *command],
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=subprocess.STDOUT,
@@ -247,23 +247,23 @@ def _healthy(port: int) -> bool:
         connection.close()
 
 
-def _listens(keeper: int, port: int) -> bool:
-    """Whether a process under the keeper has the port: what answers may be another program's server."""
+def _listens(supervisor: int, port: int) -> bool:
+    """Whether a process under the supervisor has the port: what answers may be another program's server."""
     try:
-        children = psutil.Process(keeper).children(recursive=True)
+        children = psutil.Process(supervisor).children(recursive=True)
         sockets = [s for child in children for s in child.net_connections("tcp")]
     except psutil.Error:
         return False
     return any(s.status == psutil.CONN_LISTEN and s.laddr and s.laddr.port == port for s in sockets)
 
 
-def _wait(keeper: "subprocess.Popen[bytes]") -> None:
-    """Wait for a keeper that was told to stop; one that does not is killed, and its server with it."""
+def _wait(supervisor: "subprocess.Popen[bytes]") -> None:
+    """Wait for a supervisor that was told to stop; one that does not is killed, and its server with it."""
     try:
-        keeper.wait(SECONDS_TO_STOP)
+        supervisor.wait(SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
-        keeper.kill()
-        keeper.wait()
+        supervisor.kill()
+        supervisor.wait()
 
 
 def _failure(spec: ServerSpec, what: str, log: Path) -> str:

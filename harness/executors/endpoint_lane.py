@@ -36,7 +36,8 @@ class EndpointLane:
             self._theirs += 1
             self._others.begin(step)
             return
-        inside = copy_context()  # the session
+        # A daemon, which a second Ctrl-C need not wait for; the context holds the session of this run.
+        inside = copy_context()
         self._thread = threading.Thread(target=inside.run, args=(self._run, step), daemon=True)
         self._thread.start()
 

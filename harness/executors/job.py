@@ -38,7 +38,7 @@ def job(step: Step, context: ExecutorContext, log: Path | None = None) -> Job:
 
 def run_job(given: Job) -> Outcome:
     """Make a step here, with a session of its own; a fault that is told by a line is told in the outcome."""
-    os.chdir(given.folder)
+    os.chdir(given.folder)  # relative paths of a suite mean the folder of the command, not of the worker
     store, began = Store(given.store), time.perf_counter()
     with _kept(given.log) if given.log else nullcontext():
         set_threads(given.threads)

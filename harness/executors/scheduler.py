@@ -38,6 +38,7 @@ def run(steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executo
     Steps that another run is at are left to it, and waited for when nothing else is ready. In other processes
     than this, a step that fails costs those that stand on it; all others are made before the fault is raised.
     """
+    # Before and after: what a killed run left goes first, and what this one's workers leave goes at once.
     store.sweep()
     executor = executor or Inline(store)
     with store.locks.trying(f"{RUN}.{socket.gethostname()}.{os.getpid()}"):

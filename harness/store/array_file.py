@@ -59,6 +59,7 @@ class ArrayFile:
 
     def rows(self, a: int, b: int) -> NDArray[np.generic]:
         """Rows a to b, [b - a] or [b - a, width]."""
+        # Not np.memmap: pages of a mapped file count as this process's memory until the system wants them.
         raw = os.pread(self.file, (b - a) * self.row_bytes, a * self.row_bytes)
         flat = np.frombuffer(raw, self.dtype)
         return flat.reshape(-1, self.width) if self.width else flat

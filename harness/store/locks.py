@@ -98,6 +98,7 @@ class Locks:
 
     def _taken_over(self, path: Path, dead: Owner) -> int | None:
         """The descriptor of a lock that replaces a dead one, None where another was quicker."""
+        # Without a claim a second taker, who judged the same owner dead, would replace the first one's lock.
         claim = path.with_name(f"{path.name}{CLAIM}{dead.token}")
         try:
             mine = _created(claim)
@@ -147,6 +148,7 @@ def _place() -> tuple[str, str]:
 
 def _created(path: Path) -> int:
     """A descriptor of a new file that says whose it is; FileExistsError where there is one."""
+    # O_EXCL rather than flock: it is atomic on NFS since version 3, flock is local to a host on many shares.
     process = psutil.Process()
     owner = Owner(*_place(), process.pid, process.create_time(), uuid4().hex)
     opened = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)

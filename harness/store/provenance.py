@@ -1,6 +1,6 @@
 """What made an artifact: whether the code is still the same, and in what it differs from another one.
 
-Code is not in an id: a change of meaning bumps a step's version. A source that has changed since is told.
+Code is not in an id: a change of meaning bumps a step's version. A source that has changed since is reported.
 """
 
 from collections import Counter
@@ -82,14 +82,14 @@ def _differences(
 
 def dotted_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings with nested names joined by dots."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= (
+        dotted |= (
             dotted_settings(value, f"{prefix}{key}.")
             if isinstance(value, Mapping)
             else {f"{prefix}{key}": value}
         )
-    return found
+    return dotted
 
 
 def reason_to_run(step: Step, store: Store) -> str:
@@ -101,26 +101,26 @@ def reason_to_run(step: Step, store: Store) -> str:
     alike = [r for r in store.records(step.kind.name) if r["label"] == step.label]
     if not alike:
         return "new"
-    told = [step_differences(r, step) for r in alike]
-    return ", ".join(sorted(told, key=len)[0]) or "new"
+    # The nearest by the number of changed fields is what a person has most likely edited.
+    return ", ".join(sorted((step_differences(r, step) for r in alike), key=len)[0]) or "new"
 
 
 def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
     """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
     old, new = dotted_settings(record["settings"]), dotted_settings(step.settings_record)
-    told = [
+    changed_settings = [
         f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
         for k in sorted({*old, *new})
         if old.get(k) != new.get(k)
     ]
     inputs = record["inputs"]
-    changed = [k for k in sorted({*inputs, *step.input_ids}) if inputs.get(k) != step.input_ids.get(k)]
-    named = [
-        f"{k} changes ({step.sources[k].label})" if k in step.sources else f"{k} is gone" for k in changed
+    names = [k for k in sorted({*inputs, *step.input_ids}) if inputs.get(k) != step.input_ids.get(k)]
+    changed_inputs = [
+        f"{k} changes ({step.sources[k].label})" if k in step.sources else f"{k} is gone" for k in names
     ]
     version = (
         [f"version {record['version']} -> {step.kind.version}"]
         if record["version"] != step.kind.version
         else []
     )
-    return told + named + version
+    return changed_settings + changed_inputs + version

@@ -70,6 +70,7 @@ class Store:
         with self.locks.trying(step.id) as ours:
             if not ours:
                 return None
+            # Again, under the lock: another process may have published it between the look and the lock.
             return self.find(step) or self._made(step)
 
     def _made(self, step: Step) -> Path:
@@ -116,6 +117,7 @@ class Store:
         done = self.root / step.kind.name / f"{step.slug}-{step.id}"
         done.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # One rename publishes: readers see a whole artifact or none, on network file systems too.
             work.rename(done)
         except OSError:
             if not (done / RECORD).exists():

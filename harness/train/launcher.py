@@ -8,7 +8,7 @@ config file says.
 
     python -m harness.train.worker <kept>/launch    one of the processes
 
-The launcher lives under a keeper (harness/common/supervisor.py), so that nothing of it outlives this process.
+The launcher lives under a supervisor (common/supervisor.py), so that nothing of it outlives this process.
 SIGTERM is handed on as a file: at the signal the launcher would end its processes itself, and soon.
 """
 
@@ -23,14 +23,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.common import shutdown, supervisor
+from harness.common import shutdown
+from harness.common import supervisor as supervisor_script
 from harness.store.step_record import named, serialised
 from harness.train.examples import TrainWork
 
-KEEPER = Path(supervisor.__file__)
+SUPERVISOR = Path(supervisor_script.__file__)
 ROOT = Path(__file__).parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_TO_SAVE = 120  # for a last checkpoint, where SIGTERM reaches the keeper and the launcher as well
+SECONDS_TO_SAVE = 120  # for a last checkpoint, where SIGTERM reaches the supervisor and the launcher as well
 RESULT, STOP, SPEC, LOG = "result.json", "stop", "spec.json", "log"
 
 
@@ -78,11 +79,11 @@ def _command(folder: Path, context: Mapping[str, Any]) -> list[str]:
 
 
 def _waited(command: list[str], folder: Path) -> int:
-    """Exit status of a command under a keeper; SIGTERM is told to its processes and waited for."""
+    """Exit status of a command under a supervisor; SIGTERM is told to its processes and waited for."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with shutdown.deferred(), (folder / LOG).open("wb") as out:
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(SECONDS_TO_SAVE), *command],
+        supervisor = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), str(SECONDS_TO_SAVE), *command],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -90,14 +91,14 @@ def _waited(command: list[str], folder: Path) -> int:
             env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
         )
         try:
-            while keeper.poll() is None:
+            while supervisor.poll() is None:
                 # torchrun would kill its workers at once; a file lets them write a checkpoint first.
                 if shutdown.requested():
                     (folder / STOP).touch()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
-            keeper.terminate()
-            code = keeper.wait()
+            supervisor.terminate()
+            code = supervisor.wait()
         if shutdown.requested():
             raise shutdown.Terminated(_told(folder).get("stopped", ""))
     return code

@@ -80,11 +80,11 @@ def told(url: str) -> dict[str, Any]:
 
 
 def processes(url: str) -> list[psutil.Process]:
-    """The server, its worker, and its keeper."""
+    """The server, its worker, and its supervisor."""
     server, worker = (psutil.Process(pid) for pid in told(url)["pids"])
-    keeper = server.parent()
-    assert keeper is not None
-    return [server, worker, keeper]
+    supervisor = server.parent()
+    assert supervisor is not None
+    return [server, worker, supervisor]
 
 
 def ended(those: list[psutil.Process], within: float = 9.0) -> bool:
@@ -166,7 +166,7 @@ def test_no_orphan_is_left_when_this_process_is_killed_while_the_server_loads(
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as holder:
         parent = psutil.Process(holder.pid)
         those: list[psutil.Process] = []
-        while len(those) < 2:  # keeper and server
+        while len(those) < 2:  # supervisor and server
             those = parent.children(recursive=True)
             time.sleep(0.05)
         holder.kill()
@@ -174,11 +174,11 @@ def test_no_orphan_is_left_when_this_process_is_killed_while_the_server_loads(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_the_server_ends_with_its_keeper(vllm: Path, tmp_path: Path) -> None:
+def test_the_server_ends_with_its_supervisor(vllm: Path, tmp_path: Path) -> None:
     with Servers(tmp_path) as servers:
         spec = ServerSpec("vllm", "a")
-        server, worker, keeper = processes(servers.url(spec))
-        keeper.kill()
+        server, worker, supervisor = processes(servers.url(spec))
+        supervisor.kill()
         assert ended([server])
         with pytest.raises(OSError, match=r"^vllm serve a: died, status -9"):
             servers.url(spec)
