@@ -60,7 +60,7 @@ def run_endpoint(work: Work) -> dict[str, Any]:
     again.
     """
     _, benchmark = _loaded(work)
-    ask, given = endpoint_replies(work), list[EndpointReply]()
+    ask, given = endpoint_replies(work.settings["endpoint"], work.context), list[EndpointReply]()
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
         found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])

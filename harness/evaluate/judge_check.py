@@ -8,27 +8,47 @@ has judged, from the same store.
 """
 
 import json
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic
 
 from benchmarks.api import Reply, Unparsed
 from benchmarks.judge_check import benchmark as judge_check
 from harness.common.files import write_json_lines
 from harness.evaluate import registry
-from harness.store.step import Work
-
-KIND = "judge-check"
+from harness.store.step import Ref, StepKind, Work
 
 
-def run(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class CheckSettings:
+    """Who judges, with which comparison's prompt, how often each of the first `limit` pairs."""
+
+    judge: Mapping[str, Any]
+    prompt: str
+    repeats: int
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class CheckInputs(Generic[Ref]):
+    """Gold pairs; what the judge reads, where it reads anything."""
+
+    data: Ref
+    judge: Ref | None = None
+
+
+def run(work: Work[CheckSettings, CheckInputs[Path]]) -> dict[str, Any]:
     """The step: the judge reads every pair in both orders, `repeats` times."""
     settings = work.settings
-    gold = judge_check.load_gold(work.inputs["data"])[: settings["limit"]]
-    compare = registry.declared(settings["prompt"], work.context.get("benchmark_file")).comparison
-    assert compare, f"{settings['prompt']} compares no two answers"
+    gold = judge_check.load_gold(work.inputs.data)[: settings.limit]
+    compare = registry.declared(settings.prompt, work.context.get("benchmark_file")).comparison
+    assert compare, f"{settings.prompt} compares no two answers"
     benchmark = compare()
-    requests = judge_check.requests(gold, benchmark, settings["repeats"])
-    ask = registry.judge_of(settings["judge"], work.context).replies(work)
+    requests = judge_check.requests(gold, benchmark, settings.repeats)
+    ask = registry.judge_of(settings.judge, work.context).replies(
+        settings.judge, work.context, work.inputs.judge
+    )
     said = ask([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []
     for one, given in zip(requests, said, strict=True):
@@ -40,3 +60,6 @@ def run(work: Work) -> dict[str, Any]:
     write_json_lines(work.out / "verdicts.jsonl", rows)
     (work.out / "quality.json").write_text(json.dumps(asdict(judge_check.report(verdicts)), indent=1))
     return {"calls": len(said), "unparsed": sum(row["value"] is None for row in rows)}
+
+
+JUDGE_CHECK = StepKind("judge-check", CheckSettings, CheckInputs, "harness.evaluate.judge_check:run")

@@ -6,6 +6,7 @@ file, `bench run --judge-file yours.py`; `computed` makes one of a function from
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,7 +17,6 @@ from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ENGINE, ServerSpec, request_extras
-from harness.store.step import Work
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -72,26 +72,25 @@ def _served_identity(judge: ServedJudge) -> dict[str, Any]:
     return judge.model_dump(include=WHO) | who
 
 
-def endpoint_replies(work: Work) -> Ask:
+def endpoint_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None = None) -> Ask:
     """An endpoint's replies, of which those that are kept are never asked for again."""
-    endpoint = Endpoint(**work.context["endpoint"])
-    return _asking(work, lambda temperature: endpoint)
+    endpoint = Endpoint(**context["endpoint"])
+    return _asking(who, lambda temperature: endpoint)
 
 
-def _served_replies(work: Work) -> Ask:
+def _served_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None) -> Ask:
     """Those of a server of our own, which is up when this returns."""
-    where = dict(work.context["endpoint"])
+    where = dict(context["endpoint"])
     engine = where.pop(ENGINE)
     shared = session.current()
     shared.ledger.free(where["model"])
     endpoint = Endpoint(**{**where, "base_url": shared.servers.url(ServerSpec(engine, where["model"]))})
     # `transformers serve` has to be told in each request whether to sample.
-    return _asking(work, lambda temperature: replace(endpoint, extra=request_extras(engine, temperature)))
+    return _asking(who, lambda temperature: replace(endpoint, extra=request_extras(engine, temperature)))
 
 
-def _asking(work: Work, endpoint_for: Callable[[float], Endpoint]) -> Ask:
-    who: dict[str, Any] = dict(work.settings.get("judge") or work.settings["endpoint"])
-    who.pop("guard", None)  # it changes the messages, which are in the key
+def _asking(judge: Mapping[str, Any], endpoint_for: Callable[[float], Endpoint]) -> Ask:
+    who = {k: v for k, v in judge.items() if k != "guard"}  # it changes the messages, which are in the key
 
     def ask(requests: Sequence[Request]) -> list[EndpointReply]:
         calls = [_call(who, *request) for request in requests]
@@ -149,7 +148,7 @@ def _typed_server(typed: JudgeArguments) -> dict[str, Any] | None:
 
 def computed(name: str, judge: Callable[[Sequence[Message]], Reply]) -> JudgeKind:
     """A judge that is a function of the messages alone, computed in the step; it costs nothing."""
-    return JudgeKind(name, JudgeSettings, lambda settings: {}, lambda work: _computing(name, judge))
+    return JudgeKind(name, JudgeSettings, lambda settings: {}, lambda *_: _computing(name, judge))
 
 
 def _computing(name: str, judge: Callable[[Sequence[Message]], Reply]) -> Ask:
@@ -162,10 +161,11 @@ def _computing(name: str, judge: Callable[[Sequence[Message]], Reply]) -> Ask:
     return ask
 
 
-def _rule_replies(work: Work) -> Ask:
+def _rule_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None) -> Ask:
     from harness.pocket.rule_judge import RuleJudge
 
-    return _computing(RULE.name, RuleJudge(work.inputs["judge"]))
+    assert world, "a step with the rule as its judge reads the world"
+    return _computing(RULE.name, RuleJudge(world))
 
 
 OPENAI = JudgeKind(

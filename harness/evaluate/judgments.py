@@ -21,6 +21,7 @@ from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.store.step import Work
+from harness.suite.judging import Request
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
 TEMPLATE_TOKEN = re.compile(
@@ -51,7 +52,7 @@ def run(work: Work) -> dict[str, Any]:
         sent.append(request)
     requests = [(r.messages, benchmark.decoding, 0) for r in sent]
     # Without a request there is no judge to wait for, nor one at all where the benchmark needs none.
-    given_replies = registry.judge_of(settings["judge"], work.context).replies(work)(requests) if sent else []
+    given_replies = _replies(work, requests) if sent else []
     replies = iter(zip(sent, given_replies, strict=True))
 
     rows, scores, said = [], [], list[EndpointReply]()
@@ -76,6 +77,12 @@ def run(work: Work) -> dict[str, Any]:
         "completion_tokens": sum(g.completion_tokens for g in said),
         "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in said}),
     }
+
+
+def _replies(work: Work, requests: Sequence[Request]) -> list[EndpointReply]:
+    judge = work.settings["judge"]
+    kind = registry.judge_of(judge, work.context)
+    return kind.replies(judge, work.context, work.inputs.get("judge"))(requests)
 
 
 def request_hash(messages: Sequence[Message]) -> str:

@@ -13,13 +13,15 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from benchmarks.openllm import declaration
+from harness.common.cost import BYTES, Cost, Unknown
 from harness.common.files import read_json_lines, write_json_lines
-from harness.store.step import Part, Step, StepKind, Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import optional
 from harness.store.store import RECORD
 from harness.suite.measurement import (
     Chosen,
@@ -34,20 +36,72 @@ from harness.suite.measurement import (
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class TaskSettings:
+    """Which tasks, and how lm-eval asks them; `template` None is the tokenizer's own."""
+
+    tasks: tuple[str, ...]
+    num_fewshot: int | None
+    limit: int | None
+    batch_size: int
+    chat: bool = False
+    template: str | None = None
+    dtype: str = optional("float32")
+
+
+@dataclass(frozen=True)
+class TaskInputs(Generic[Ref]):
+    """The model; a folder of lm-eval's YAML files, and one of the tasks' rows, where there are any."""
+
+    model: Ref
+    include: Ref | None = None
+    data: Ref | None = None
+
+
 def steps(row: Row, chosen: Chosen) -> Measures:
     """All tasks in one step."""
-    settings, model = chosen.settings, row.model
-    asked = settings.model_dump(mode="json", exclude={"include", "data"}) | {"template": row.chat_template}
-    inputs: dict[str, Step | Part] = {"model": model}
-    for name in ("include", "data"):
-        if path := getattr(settings, name):
-            inputs[name] = row.folder(path)
-    label, run = f"{chosen.name} of {model.label}", "harness.evaluate.openllm:run"
-    kind = StepKind("openllm", dict, dict, run, 2, on_device=True, processes="workers", one_thread=True)
-    return {"results": kind.step(label, asked, inputs, row.how, name=chosen.name)}
+    own, model = chosen.settings, row.model
+    settings = TaskSettings(
+        own.tasks, own.num_fewshot, own.limit, own.batch_size, own.chat, row.chat_template
+    )
+    include, data = (row.folder(path) if path else None for path in (own.include, own.data))
+    inputs = TaskInputs[Source](model, include, data)
+    label = f"{chosen.name} of {model.label}"
+    return {"results": TASKS.step(label, settings, inputs, row.how, name=chosen.name)}
 
 
-def run(work: Work) -> dict[str, Any]:
+def _cost(step: Step[TaskSettings, TaskInputs[Source]], sizes: Sizes) -> Cost:
+    """lm-eval's passes, logits of every position."""
+    from benchmarks.openllm import tasks
+
+    settings, model, known = step.settings, sizes.model(step.inputs.model), sizes.typical("tasks")
+    passes = tokens = generated = 0.0
+    for name in tasks.SETS.get(settings.tasks[0], settings.tasks):
+        task: dict[str, Any] | None = known["pocket"] if name.startswith("pocket") else known.get(name)
+        if task is None:
+            raise Unknown(f"requests of lm-eval's task {name}")
+        share = min(1.0, 4 * (settings.limit or task["passes"]) / task["passes"])
+        passes += share * task["passes"]
+        tokens += share * task["passes"] * task["tokens"]
+        generated += share * task["passes"] * task.get("generated", 0)
+    batch, number = settings.batch_size, BYTES[settings.dtype]
+    context = 1024 * batch * model.vocab * 4 * 2
+    return Cost(
+        work="forward",
+        flops=2 * (model.body + model.head) * (tokens + generated),
+        precision=settings.dtype,
+        tokens=round(tokens + generated),
+        sequential=round((passes + generated) / batch),
+        layers=model.layers,
+        reads=model.parameters * number,
+        loads=model.parameters * number,
+        disk=300 * passes,
+        memory=sizes.workers * (model.parameters * number + context),
+        assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
+    )
+
+
+def run(work: Work[TaskSettings, TaskInputs[Path]]) -> dict[str, Any]:
     """The step: lm-eval's tasks on a model's folder; measured are the scores of benchmarks that are whole."""
     from benchmarks.openllm import evaluate as openllm
     from benchmarks.openllm import leaderboard_scores, tasks
@@ -55,26 +109,24 @@ def run(work: Work) -> dict[str, Any]:
     from harness.models.worker_pool import Pool
 
     settings, context = work.settings, work.context
-    include, data = work.inputs.get("include"), work.inputs.get("data")
-    asked = {"num_fewshot": settings["num_fewshot"]}
-    tasks.check(settings["tasks"], include, data, **asked)
-    dtype, count = settings.get("dtype", "float32"), context.get("workers", 1)
-    with Pool(work.inputs["model"], context["device"], dtype, count) as pool:
+    include, data, shots = work.inputs.include, work.inputs.data, settings.num_fewshot
+    tasks.check(settings.tasks, include, data, num_fewshot=shots)
+    with Pool(work.inputs.model, context["device"], settings.dtype, context.get("workers", 1)) as pool:
         lm = PooledLM(
             pool,
-            settings["batch_size"],
+            settings.batch_size,
             replies=Path(context["replies"]) if context.get("replies") else None,
-            template=settings.get("template"),
-            chatting=settings.get("chat", False),
+            template=settings.template,
+            chatting=settings.chat,
         )
         results = openllm.evaluate(
             lm,
-            settings["tasks"],
+            settings.tasks,
             include,
             data=data,
-            limit=settings["limit"],
-            chat=settings.get("chat", False),
-            **asked,
+            limit=settings.limit,
+            chat=settings.chat,
+            num_fewshot=shots,
         )
     write_json_lines(work.out / "results.jsonl", (row for result in results for row in _values(result)))
     write_json_lines(
@@ -137,6 +189,17 @@ def _details(result: Any, cut: set[tuple[str, int]]) -> Iterable[dict[str, Any]]
         yield {"task": result.task, "document": document, "truncated": truncated, **said}
 
 
+TASKS = StepKind(
+    "openllm",
+    TaskSettings,
+    TaskInputs,
+    "harness.evaluate.openllm:run",
+    2,
+    on_device=True,
+    processes="workers",
+    one_thread=True,
+    cost=_cost,
+)
 ONE, TWO = (
     MeasuredBenchmark(declared, steps, read, summaries) for declared in (declaration.ONE, declaration.TWO)
 )

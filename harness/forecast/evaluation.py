@@ -1,8 +1,6 @@
-"""What measuring a row takes: its answers, the judge's calls, and lm-eval's requests."""
+"""What measuring a row takes: its answers, and the judge's calls."""
 
-from typing import Any
-
-from harness.common.cost import BYTES, Cost, TextSize, Unknown, decoding_cost
+from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.evaluate import registry
 from harness.forecast import judging_estimate
 from harness.forecast.sizes import PlanSizes, table
@@ -50,34 +48,3 @@ def judgments(step: Step, sizes: PlanSizes) -> Cost:
 def _chosen(step: Step, sizes: PlanSizes) -> Chosen:
     """The benchmark of the suite that a step judges, which may have a name of its own there."""
     return sizes.suite.benchmarks.chosen[step.context.get("named", step.settings["benchmark"])]
-
-
-def openllm(step: Step, sizes: PlanSizes) -> Cost:
-    """lm-eval's passes, logits of every position; float32 unless the step says otherwise."""
-    from benchmarks.openllm import tasks
-
-    model, known = sizes.model(step.inputs["model"]), table("texts")["tasks"]
-    passes = tokens = generated = 0.0
-    for name in tasks.SETS.get(step.settings["tasks"][0], step.settings["tasks"]):
-        task: dict[str, Any] | None = known["pocket"] if name.startswith("pocket") else known.get(name)
-        if task is None:
-            raise Unknown(f"requests of lm-eval's task {name}")
-        share = min(1.0, 4 * (step.settings["limit"] or task["passes"]) / task["passes"])
-        passes += share * task["passes"]
-        tokens += share * task["passes"] * task["tokens"]
-        generated += share * task["passes"] * task.get("generated", 0)
-    batch, number = step.settings["batch_size"], BYTES[step.settings.get("dtype", "float32")]
-    context = 1024 * batch * model.vocab * 4 * 2
-    return Cost(
-        work="forward",
-        flops=2 * (model.body + model.head) * (tokens + generated),
-        precision=step.settings.get("dtype", "float32"),
-        tokens=round(tokens + generated),
-        sequential=round((passes + generated) / batch),
-        layers=model.layers,
-        reads=model.parameters * number,
-        loads=model.parameters * number,
-        disk=300 * passes,
-        memory=sizes.workers * (model.parameters * number + context),
-        assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
-    )

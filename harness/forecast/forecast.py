@@ -235,7 +235,7 @@ class Forecast:
         return sorted(found, key=lambda s: -self.costs[s.id].memory)
 
 
-MEASURING = {"answers": evaluation.answers, "judgments": evaluation.judgments, "openllm": evaluation.openllm}
+MEASURING = {"answers": evaluation.answers, "judgments": evaluation.judgments}
 
 
 def cost_of(step: Step, sizes: PlanSizes) -> Cost:

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from benchmarks.judge_check.declaration import DATA_SET as GOLD
 from harness.evaluate import benchmark_files
-from harness.evaluate.judge_check import KIND
+from harness.evaluate.judge_check import JUDGE_CHECK, CheckInputs, CheckSettings
 from harness.plan.context import PlanContext
-from harness.store.step import Part, Step, StepKind
+from harness.store.step import Source, Step
 from harness.suite import extension_file
 
 
@@ -14,7 +14,7 @@ class JudgeParts(NamedTuple):
     """A judge in a step: its settings, inputs and context."""
 
     settings: dict[str, Any]
-    inputs: dict[str, Step | Part]
+    inputs: dict[str, Source]
     context: dict[str, Any]
 
 
@@ -34,9 +34,7 @@ def check_step(
 ) -> Step:
     """The step that checks a judge of the suite with a benchmark's prompt."""
     who = judge_parts(setting, judge)
-    settings = {"judge": who.settings, "prompt": prompt, "repeats": repeats, "limit": limit}
+    settings = CheckSettings(who.settings, prompt, repeats, limit)
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
     label, context = f"check of {judge} with {prompt}", {**setting.how, **who.context}
-    inputs = {"data": gold, **who.inputs}
-    kind = StepKind(KIND, dict, dict, "harness.evaluate.judge_check:run")
-    return kind.step(label, settings, inputs, context)
+    return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, who.inputs.get("judge")), context)

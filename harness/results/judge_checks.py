@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.evaluate.judge_check import KIND
+from harness.evaluate.judge_check import JUDGE_CHECK
 from harness.plan import judges
 from harness.plan.context import PlanContext
 from harness.store.store import Store
@@ -17,7 +17,7 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
     rows = []
     for name in suite.judges:
         who = judges.judge_parts(setting, name).settings
-        of_judge = [r for r in store.records(KIND) if r["settings"]["judge"] == who]
+        of_judge = [r for r in store.records(JUDGE_CHECK.name) if r["settings"]["judge"] == who]
         for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
             known = [_quality(store, r) for r in of_judge if r["settings"]["prompt"] == prompt]
             rows.append(_row(suite.name, name, prompt, max(known, key=lambda q: (q["n"], q["verdicts"]))))
@@ -25,7 +25,7 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
 
 
 def _quality(store: Store, record: dict[str, Any]) -> dict[str, Any]:
-    (folder,) = (store.root / KIND).glob(f"*-{record['id']}")
+    (folder,) = (store.root / JUDGE_CHECK.name).glob(f"*-{record['id']}")
     return dict(json.loads((Path(folder) / "quality.json").read_text()))
 
 

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
+from harness.evaluate.judge_check import JUDGE_CHECK
+from harness.evaluate.openllm import TASKS
 from harness.models.prepare import INIT, LINK, WORLD
 from harness.signals.diverse_responses import GROUP
 from harness.signals.output_head import HEAD
@@ -19,6 +21,7 @@ KINDS: tuple[StepKind, ...] = (
     *(WORLD, LINK, INIT, TEXT, DIALOGUES, PAIRS, MISMATCHED),
     *(ROLLOUTS, GROUP, PROBES, SIGNALS, HEAD, REWARDS),
     *(TRAIN, SELECT, OBJECTIVE),
+    *(TASKS, JUDGE_CHECK),
 )
 
 

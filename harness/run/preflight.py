@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import OPENAI
-from harness.store.step import Part, Step
+from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
+from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
 
 
@@ -25,7 +26,7 @@ def check(missing: Sequence[Step]) -> None:
         looked.add(what)
         if step.kind.name in ("answers", "judgments"):
             _questions(step)
-        if step.kind.name == "openllm":
+        if step.kind is TASKS:
             _tasks(step)
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -47,24 +48,26 @@ def _questions(step: Step) -> None:
         questions.stored(declared, folder, step.settings, model, asked)
 
 
-def _tasks(step: Step) -> None:
+def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
     """The tasks are known, and their rows and packages are at hand."""
     from benchmarks.openllm import tasks
 
-    include, data = (_outside(step.inputs[k]) if k in step.inputs else None for k in ("include", "data"))
-    if "include" not in step.inputs or include:
-        tasks.check(step.settings["tasks"], include, data, num_fewshot=step.settings["num_fewshot"])
+    settings, inputs = step.settings, step.inputs
+    include, data = (_outside(source) if source else None for source in (inputs.include, inputs.data))
+    if inputs.include is None or include:
+        tasks.check(settings.tasks, include, data, num_fewshot=settings.num_fewshot)
 
 
 def _endpoints(steps: Iterable[Step]) -> None:
     """Each endpoint answers, and each judge can give what the benchmarks read of its replies."""
     asked: dict[str, tuple[JudgeKind, Mapping[str, Any], set[str]]] = {}
     for step in steps:
-        where, judge = step.context["endpoint"], step.settings.get("judge")
+        where, settings = step.context["endpoint"], step.settings_record
+        judge = settings.get("judge")
         kind = registry.judge_of(judge, step.context) if judge else OPENAI
         one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, set()))
         if judge:
-            name = str(step.settings.get("benchmark") or step.settings.get("prompt"))
+            name = str(settings.get("benchmark") or settings.get("prompt"))
             declared = registry.declared(name, step.context.get("benchmark_file"))
             one[2].update({name} if declared.logprobs else ())
     for kind, where, needing_logprobs in asked.values():

@@ -11,7 +11,6 @@ from benchmarks.api import Decoding, Message, Sampling
 from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
-from harness.store.step import Work
 from harness.suite.validation import validated
 
 Request = tuple[tuple[Message, ...], Decoding | Sampling, int]  # messages, how to reply, which repeat
@@ -58,7 +57,7 @@ class JudgeKind:
     """One kind of judge. Where it is asked is context; who it is, its seed and guard are identity.
 
     identity     settings -> what judgments depend on
-    replies      a running step -> what answers its requests, in their order
+    replies      (identity, context, world) of a running step -> what answers its requests, in their order
     endpoint     settings -> where it is asked; None: it is computed in the step
     served       whether a server is started for it, on this machine's device
     world        whether it reads the generated world, as the input "judge"
@@ -71,7 +70,7 @@ class JudgeKind:
     name: str
     settings: type[JudgeSettings]
     identity: Callable[[Any], Mapping[str, Any]]
-    replies: Callable[[Work], Ask]
+    replies: Callable[[Mapping[str, Any], Mapping[str, Any], Path | None], Ask]
     endpoint: Callable[[Any], Mapping[str, Any]] | None = None
     served: bool = False
     world: bool = False

@@ -372,15 +372,16 @@ def test_the_whole_leaderboard_runs_on_local_rows(shared_data: Path, tmp_path: P
     """All rows, all 57 subjects, the step as a plan runs it, with two workers; against plain lm-eval."""
     import datasets
 
-    from harness.evaluate.openllm import run
-    from harness.store.step import Work
+    from harness.evaluate.openllm import TASKS, run
 
     data = data_folder(tmp_path / "data", shared_data)
     model, hub = reader_folder(tmp_path / "model", shared_data), hub_folder(tmp_path / "hub", data)
     settings = {"tasks": ["v1"], "batch_size": 3, "num_fewshot": None, "limit": 2, "chat": False}
     (tmp_path / "out").mkdir()
     told = run(
-        Work(settings, {"model": model, "data": data}, tmp_path / "out", {"device": "cpu", "workers": 2})
+        TASKS.work(
+            settings, {"model": model, "data": data}, tmp_path / "out", {"device": "cpu", "workers": 2}
+        )
     )
     assert list(told["scores"]) == list(V1) and set(told["averages"]) == {"v1"}
     rows = [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()]

@@ -12,9 +12,8 @@ from benchmarks.openllm.evaluate import TaskResult, evaluate
 from benchmarks.openllm.leaderboard_scores import CHOICES, Score, averages, normalised, scores
 from benchmarks.openllm.tasks import SETS, V1, V2, check, expand, leaderboard_index, leaves
 from harness.evaluate.lm_eval_model import PooledLM
-from harness.evaluate.openllm import run
+from harness.evaluate.openllm import TASKS, run
 from harness.models.worker_pool import Pool
-from harness.store.step import Work
 from tests.benchmarks.openllm.leaderboard_rows import data_folder, hub_folder, plain, reader_folder
 
 
@@ -154,7 +153,7 @@ def test_the_step_writes_ifevals_rows_and_its_score(world: World, tmp_path: Path
     out = tmp_path / "out"
     out.mkdir()
     context = {"device": "cpu", "workers": 1, "replies": str(tmp_path / "replies")}
-    told = run(Work(settings, {"model": world.model, "data": world.data}, out, context))
+    told = run(TASKS.work(settings, {"model": world.model, "data": world.data}, out, context))
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     details = [json.loads(line) for line in (out / "details.jsonl").read_text().splitlines()]
 
@@ -180,7 +179,7 @@ def test_the_step_writes_ifevals_rows_and_its_score(world: World, tmp_path: Path
     assert (told["documents"], told["averages"], told["truncated"]) == (3, {}, {})
     again = tmp_path / "again"
     again.mkdir()
-    told = run(Work(settings, {"model": world.model, "data": world.data}, again, context))
+    told = run(TASKS.work(settings, {"model": world.model, "data": world.data}, again, context))
     assert told["batches"] == {"computed": 0, "kept": 1}
     for name in ("results.jsonl", "details.jsonl"):
         assert (again / name).read_bytes() == (out / name).read_bytes()
