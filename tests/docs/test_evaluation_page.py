@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from harness.evaluate import registry
 from harness.suite import loading
 from tests.bench_command import bench
-from tests.benchmarks.openllm.test_openllm import write_rows
+from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench_command import bench
-from tests.benchmarks.openllm.test_openllm import write_rows
+from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT, TINY
 

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +17,7 @@ from benchmarks.openllm.evaluate import evaluate
 from benchmarks.openllm.tasks import V1, check, expand
 from tests.benchmarks.openllm.leaderboard_rows import data_folder, hub_folder, reader_folder
 from tests.benchmarks.openllm.leaderboard_rows import plain as hub_samples
-
-WORDS = [f"w{n}" for n in range(40)]
-MULTIPLE_CHOICE = """
-task: choose
-tag: pocket
-dataset_path: json
-dataset_kwargs: {data_files: {train: choose_train.jsonl, test: choose.jsonl}}
-output_type: multiple_choice
-training_split: train
-test_split: test
-doc_to_text: "{{question}}"
-doc_to_choice: "{{choices}}"
-doc_to_target: gold
-metric_list:
-  - {metric: acc, aggregation: mean, higher_is_better: true}
-  - {metric: acc_norm, aggregation: mean, higher_is_better: true}
-metadata: {version: 1.5}
-"""
-GENERATION = """
-task: write
-tag: pocket
-dataset_path: json
-dataset_kwargs: {data_files: {test: write.jsonl}}
-output_type: generate_until
-test_split: test
-doc_to_text: "{{question}}"
-doc_to_target: "{{answer}}"
-generation_kwargs: {until: ["w1"], max_gen_toks: 3, do_sample: false}
-filter_list:
-  - {name: loose, filter: [{function: regex, regex_pattern: "(w\\\\d)"}, {function: take_first}]}
-  - {name: strict-match, filter: [{function: remove_whitespace}, {function: take_first}]}
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-metadata: {version: 2}
-"""
+from tests.benchmarks.openllm.small_tasks import GENERATION, MULTIPLE_CHOICE, WORDS, choices, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +44,6 @@ def model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         initializer_range=0.5,  # far from uniform, so that answers differ
     )
     return LlamaForCausalLM(config).eval()
-
-
-def text(draw: random.Random, least: int, most: int) -> str:
-    return " ".join(draw.choices(WORDS, k=draw.randint(least, most)))
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def choices(seed: int, n: int = 23) -> list[dict[str, Any]]:
-    draw = random.Random(seed)
-    return [
-        {
-            "question": text(draw, 1, 9),
-            "choices": [text(draw, 1, 4) for _ in range(4)],
-            "gold": draw.randrange(4),
-        }
-        for _ in range(n)
-    ]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests import bench_command
-from tests.benchmarks.openllm.test_openllm import MULTIPLE_CHOICE, choices, write_rows
+from tests.benchmarks.openllm.small_tasks import MULTIPLE_CHOICE, choices, write_rows
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
 from tests.harness.models.tiny_models import tiny_folder

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tests.benchmarks.openllm.test_openllm import MULTIPLE_CHOICE, choices, write_rows
+from tests.benchmarks.openllm.small_tasks import MULTIPLE_CHOICE, choices, write_rows
 from tests.harness.cli.test_eval import MULTI, SINGLE
 from tests.harness.endpoints.judging_server import KEY_ENV, Running
 
