@@ -14,7 +14,7 @@ from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies
-from harness.store.step import Work
+from harness.store.step import StepKind, Work
 from harness.suite.benchmarks import Control
 
 # What a judge should give nothing for: a fixed text, no text, the question itself.
@@ -121,3 +121,13 @@ def _conversation(question: Question, said: Sequence[Said]) -> list[Message]:
 def _write(work: Work, answers: Sequence[Answer]) -> dict[str, Any]:
     write_json_lines(work.out / "answers.jsonl", map(asdict, answers))
     return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}
+
+
+def _kind(run: str, version: int) -> StepKind:
+    run = f"harness.evaluate.answers:{run}"
+    return StepKind("answers", dict, dict, run, version, True, "workers", one_thread=True)
+
+
+# One kind for the store, whoever answers. Settings are a dictionary: each benchmark has keys of its own.
+BY_MODEL, BY_ENDPOINT = _kind("run_model", 3), _kind("run_endpoint", 2)
+BY_CONTROL, STORED = _kind("run_control", 2), _kind("run_stored", 2)

@@ -20,7 +20,7 @@ from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unpars
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
-from harness.store.step import Work
+from harness.store.step import StepKind, Work
 from harness.suite.judging import Request
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
@@ -114,3 +114,6 @@ def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
         "completion_tokens": reply.completion_tokens,
         "latency_s": reply.latency_s,
     }
+
+
+JUDGMENTS = StepKind("judgments", dict, dict, "harness.evaluate.judgments:run", 2)

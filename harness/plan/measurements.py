@@ -8,14 +8,14 @@ from benchmarks.api import Sampling
 from benchmarks.declaration import BASELINE, ComparedSettings
 from harness.common import hub
 from harness.common.suggest import nearest
-from harness.evaluate import benchmark_files
+from harness.evaluate import answers, benchmark_files, judgments
 from harness.evaluate.judges import EndpointJudge, where_of
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.signals.stored import SignalSettings
-from harness.store.step import Part, Source, Step, StepKind
+from harness.store.step import Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.benchmarks import ExternalModel
 from harness.suite.loading import configured
@@ -139,30 +139,19 @@ class Cell:
         if isinstance(source, Step):
             settings |= {"template": setting.suite.chat_template, "seed": self.seed}
             inputs["model"] = source
-            label, run = source.label, "run_model"
+            label, kind = source.label, answers.BY_MODEL
         elif source.url:
             settings |= {"endpoint": {"model": source.model, "seed": self.seed}}
-            label, run = str(source.model), "run_endpoint"
+            label, kind = str(source.model), answers.BY_ENDPOINT
             asked = EndpointJudge(
                 model=source.model or "", base_url=source.url, api_key_env=source.api_key_env
             )
             context |= {"endpoint": where_of(asked)}
         else:
-            kind = "control" if source.control else "answers"
-            settings |= {kind: source.control or source.answers}
-            label, run = str(settings[kind]), "run_control" if source.control else "run_stored"
-        label, version = f"{chosen.name} answers of {label}", 3 if run == "run_model" else 2
-        answering = StepKind(
-            "answers",
-            dict,
-            dict,
-            f"harness.evaluate.answers:{run}",
-            version,
-            on_device=True,
-            processes="workers",
-            one_thread=True,
-        )
-        return answering.step(label, settings, inputs, context)
+            label = str(source.control or source.answers)
+            settings |= {"control" if source.control else "answers": label}
+            kind = answers.BY_CONTROL if source.control else answers.STORED
+        return kind.step(f"{chosen.name} answers of {label}", settings, inputs, context)
 
     def _judgments(
         self, chosen: Chosen, given: Step, against: str = "", theirs: Inputs | None = None
@@ -176,8 +165,7 @@ class Cell:
         settings = {**_asked(chosen, judging=True), "judge": who.settings}
         inputs = {"answers": given, "data": self._data(chosen), **who.inputs, **(theirs or {})}
         context = {**self.setting.how, **who.context, **_context(chosen)}
-        kind = StepKind("judgments", dict, dict, "harness.evaluate.judgments:run", 2)
-        return kind.step(label, settings, inputs, context)
+        return judgments.JUDGMENTS.step(label, settings, inputs, context)
 
     def _data(self, chosen: Chosen) -> Source:
         source = chosen.declaration.data_set
