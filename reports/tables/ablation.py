@@ -4,13 +4,16 @@
     | ADPA | 50.0 [50.0, 50.0] | 6.25 [5.90, 6.60] | 50.0 / 50.0 / 50.0 |
     | ADPA w/o reference teacher | 41.2 [37.0, 45.4] | 5.80 [5.41, 6.19] | 31.6 / 36.6 / 46.2 |
 
-A row is judged against the full method of its block, as in the paper. Papers' columns are of `published.py`.
+A row is judged against the full method of its block, as in the paper. Tables are listed
+in `ablations.json`, with the columns of the papers.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from reports import published
+from pydantic import TypeAdapter
+
 from reports.records.groups import Groups, Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import columns, pairwise_tests
@@ -23,7 +26,7 @@ class Block(NamedTuple):
 
     full: str
     rows: tuple[str, ...]
-    against: str = "ADPA"
+    against: str
 
 
 class Beside(NamedTuple):
@@ -38,8 +41,8 @@ class Shape(NamedTuple):
     """A table: its measured columns are those of the paper's `numbers`, between `before` and `after`."""
 
     title: str
+    numbers: tuple[str, ...]
     blocks: tuple[Block, ...]
-    numbers: tuple[str, ...] = published.Ablated._fields
     before: tuple[Beside, ...] = ()
     after: tuple[Beside, ...] = ()
 
@@ -51,68 +54,8 @@ class ShownColumn(NamedTuple):
     cells: Mapping[tuple[str, str], Cell]
 
 
-WIN_RATE = "win_rate"  # as published.py calls it
-PAPER_WR = Column("published.win_rate", "paper WR (%)", "text")
-PAPER_WRS = Column("published.win_rates", f"paper WR ({' / '.join(published.STUDENTS)})", "text")
-COMPLEXITY = Column("complexity", "Samples for the best next action", "text")
-SHAPES = (
-    Shape(
-        "Ablation",
-        (
-            Block("DCKD", ("DCKD", "DCKD w/o DPO teacher", "DCKD w/o dispreferred"), "DCKD"),
-            Block("ADPA", ("ADPA", "ADPA w/o reference teacher")),
-        ),
-        after=(
-            Beside(
-                PAPER_WRS,
-                {m: " / ".join(str(a.win_rate) for a in row) for m, row in published.ABLATION.items()},
-                "paper WR: percent against the full method, ADPA's Table 2, DPO-MIX-7K, three students",
-            ),
-        ),
-    ),
-    Shape(
-        "Reward granularity",
-        (Block("ADPA", ("DPPO[sequence]", "DPPO[token]", "ADPA")),),
-        (WIN_RATE,),
-        before=(Beside(COMPLEXITY, {m: row.complexity for m, row in published.GRANULARITY.items()}),),
-        after=(
-            Beside(
-                PAPER_WR,
-                {m: str(row.win_rate) for m, row in published.GRANULARITY.items()},
-                "paper WR and complexity: ADPA's Table 3",
-            ),
-        ),
-    ),
-    Shape(
-        "Q-variants",
-        (Block("ADPA", ("Q-argmax KD", "Q-softmax KD", "ADPA")),),
-        (WIN_RATE,),
-        after=(
-            Beside(
-                PAPER_WR,
-                {m: str(win_rate) for m, win_rate in published.Q_VARIANTS.items()},
-                "paper WR: slides of ADPA's paper",
-            ),
-        ),
-    ),
-    Shape(
-        "State sources",
-        (Block("ADPA", ("ADPA[chosen]", "ADPA[rejected]", "ADPA[teacher_rollout]", "ADPA")),),
-    ),
-    Shape("Support", (Block("ADPA", ("ADPA[top-5]", "ADPA[top-20]", "ADPA[top-50]", "ADPA")),)),
-    Shape("Teacher scores", (Block("PAD", ("PAD[selection]", "PAD[likelihood]", "PAD")),)),
-    Shape("Decomposing strategy", (Block("PAD", ("PAD", "PAD[2x2]", "PAD[3x4]")),)),
-    Shape(
-        "As released",
-        (
-            Block("ADPA", ("ADPA", "ADPA[release]")),
-            Block("SimPO", ("SimPO", "SimPO[release]", "SimPO[PAD]")),
-            Block("DDPO", ("DDPO", "DDPO[unscaled]", "DDPO[zephyr]", "DDPO[teacher_vs_student]")),
-            Block("DPKD", ("DPKD", "DPKD[token]")),
-            Block("PAD", ("PAD", "PAD[VPD]", "PAD[release]")),
-        ),
-    ),
-)
+WIN_RATE = "win_rate"  # as the benchmarks' columns name what the paper publishes
+SHAPES = TypeAdapter(tuple[Shape, ...]).validate_json(Path(__file__).with_name("ablations.json").read_bytes())
 
 
 def ablation_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -> list[Table]:

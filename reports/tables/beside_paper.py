@@ -59,7 +59,7 @@ def _table(
         ours = columns.cells(column, dataset, methods, columns.mean, draw)
         reason = _reason(column) if key in SAME_MODELS else "other models"
         for m in methods:
-            theirs = paper[m]._asdict()[number] / (100 if own.unit == "share" else 1) if m in paper else None
+            theirs = paper[m][number] / (100 if own.unit == "share" else 1) if m in paper else None
             cells[m] += [Cell(theirs), ours[m], Cell(_verdict(theirs, ours[m], reason))]
     data = "HelpSteer2" if paper is published.HELPSTEER2 else "DPO-MIX-7K"
     notes = (SOURCE.format(data=data), VERDICTS, *columns.notes(shown, methods, draw))

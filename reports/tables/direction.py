@@ -158,7 +158,7 @@ def _published(method: str) -> float | None:
     table = published.DPO_MIX_7K
     if method not in table:
         return None
-    return (table[method].win_rate - table[STUDENT].win_rate) / 100
+    return (table[method]["win_rate"] - table[STUDENT]["win_rate"]) / 100
 
 
 def _verdict(ours: Cell, paper: float | None) -> str | None:
