@@ -5,16 +5,18 @@ wrong       the colour of the fox is blue .
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.pocket.facts import LARGEST, VALUES, Facts
+from harness.pocket.language import LANGUAGE
 from harness.pocket.questions import Core, Key, core
 
-OPENERS = ("sure ,", "of course ,", "gladly ,")
-CLOSINGS = ("i hope this helps .", "please ask me again .")
-RUDE_OPENERS = ("whatever ,", "listen , fool ,")
-RUDE_CLOSINGS = ("that was a silly question .", "do not bother me again .")
+OPENERS: Sequence[str] = LANGUAGE["openers"]
+CLOSINGS: Sequence[str] = LANGUAGE["closings"]
+RUDE_OPENERS: Sequence[str] = LANGUAGE["rude_openers"]
+RUDE_CLOSINGS: Sequence[str] = LANGUAGE["rude_closings"]
 
 
 @dataclass(frozen=True)
@@ -30,28 +32,13 @@ class Grade:
     chats: bool = False  # goes on with closings
 
 
-# best first; a test holds the rule's mean scores to this order
-GRADES = {
-    "perfect": Grade(opener=True, closing=True),
-    "polite": Grade(opener=True),
-    "helpful": Grade(closing=True),
-    "chatty": Grade(opener=True, chats=True),
-    "plain": Grade(),
-    "repetitive": Grade(repeats=True),
-    "bare": Grade("bare"),
-    "rambling": Grade(rambles=True),
-    "wrong but polite": Grade("wrong", opener=True, closing=True),
-    "right but rude": Grade(rude=True),
-    "incomplete": Grade("partial"),
-    "wrong": Grade("wrong"),
-    "evasive": Grade("nothing", opener=True, closing=True),
-    "wrong and rude": Grade("wrong", rude=True),
-}
+GRADES = {name: Grade(**fields) for name, fields in LANGUAGE["grades"].items()}
 
 
 def write(grade: Grade, key: Key, facts: Facts, rng: random.Random) -> str:
     """An answer of this grade to a question."""
     right = core(key, facts)
+    # All are made, whatever is said, so that an answer takes the same draws for every grade.
     says: dict[str, tuple[str, ...]] = {
         "right": right.words,
         "wrong": spoil(key, right, rng),

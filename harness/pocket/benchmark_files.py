@@ -18,49 +18,6 @@ from harness.pocket.sampling import belongs, draw, draw_two, words_of
 CHOICES = 4
 DOCUMENTS = 120  # at most, of each lm-eval task
 
-# the delimiters are FastChat's, the instructions our own
-_TASK = (
-    "Grade the answer that an assistant gave to a question about a small closed world. A right, whole and "
-    'polite answer deserves 10 points, an empty one 1. End with the points in this form: "Rating: [[5]]".'
-)
-_WITH = " A reference answer is given."
-_LAST = " The conversation has two questions; grade the answer to the second."
-_ANSWER = "[The Start of Assistant's Answer]\n{answer}\n[The End of Assistant's Answer]"
-_REFERENCE = "[The Start of Reference Answer]\n{ref_answer_1}\n[The End of Reference Answer]"
-_TALK = (
-    "<|The Start of Assistant A's Conversation with User|>\n\n### User:\n{question_1}\n\n### Assistant A:\n"
-    "{answer_1}\n\n### User:\n{question_2}\n\n### Assistant A:\n{answer_2}\n\n"
-    "<|The End of Assistant A's Conversation with User|>"
-)
-_REFERENCES = (
-    "<|The Start of Reference Answer|>\n\n### User:\n{question_1}\n\n### Reference answer:\n{ref_answer_1}"
-    "\n\n### User:\n{question_2}\n\n### Reference answer:\n{ref_answer_2}\n\n<|The End of Reference Answer|>"
-)
-_HELPFUL = "You are a fair judge."
-
-
-def judge_prompts() -> list[dict[str, str]]:
-    """The four prompts of single-answer grading, in FastChat's layout."""
-    single = f"[Instruction]\n{_TASK}%s\n\n[Question]\n{{question}}\n\n"
-    rows = (
-        ("single-v1", _HELPFUL, single % "" + _ANSWER, "general"),
-        ("single-math-v1", _HELPFUL, single % _WITH + _REFERENCE + "\n\n" + _ANSWER, "math"),
-        ("single-v1-multi-turn", _TASK + _LAST, _TALK, "general"),
-        ("single-math-v1-multi-turn", _TASK + _WITH + _LAST, _REFERENCES + "\n\n\n" + _TALK, "math"),
-    )
-    return [
-        {
-            "name": name,
-            "type": "single",
-            "system_prompt": system,
-            "prompt_template": template,
-            "description": f"Prompt for {category} questions",
-            "category": category,
-            "output_format": "[[rating]]",
-        }
-        for name, system, template, category in rows
-    ]
-
 
 def mt_bench(count: int, split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
     """Two-turn questions, as many of each category, with perfect answers as references."""
@@ -91,7 +48,7 @@ def _distinct(
     rows: list[tuple[str, tuple[Key, ...], tuple[str, ...]]] = []
     for category in CATEGORIES:
         found: dict[tuple[str, ...], tuple[Key, ...]] = {}
-        for _ in range(100 * each):
+        for _ in range(100 * each):  # tries; a small world may not have so many
             if len(found) == each:
                 break
             keys = ask(category)
@@ -153,46 +110,3 @@ def _sums(split: Split, facts: Facts) -> list[dict[str, Any]]:
         for k in keys
         if belongs(k, split, facts)
     ]
-
-
-_CHOOSING = """\
-output_type: multiple_choice
-doc_to_text: "{{context}}"
-doc_to_choice: choices
-doc_to_target: gold
-metric_list:
-  - metric: acc
-    aggregation: mean
-    higher_is_better: true
-  - metric: acc_norm
-    aggregation: mean
-    higher_is_better: true
-"""
-_WRITING = """\
-output_type: generate_until
-doc_to_text: "{{context}}"
-doc_to_target: "{{answer}}"
-generation_kwargs:
-  until: ["."]
-  do_sample: false
-  max_gen_toks: 4
-filter_list:
-  - name: strict-match
-    filter:
-      - function: regex
-        regex_pattern: "([0-9]+)"
-      - function: take_first
-metric_list:
-  - metric: exact_match
-    aggregation: mean
-    higher_is_better: true
-"""
-
-
-def task_yaml(task: str) -> str:
-    """lm-eval's description of a task; its data file is named relative to the YAML."""
-    body = _WRITING if task == "pocket_sums" else _CHOOSING
-    return (
-        f"task: {task}\ndataset_path: json\ndataset_kwargs:\n  data_files:\n    test: {task}.jsonl\n"
-        f"test_split: test\nnum_fewshot: 0\n{body}metadata:\n  version: 1.0\n"
-    )

@@ -10,6 +10,7 @@ The same settings write the same bytes.
 
 import json
 import random
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from harness.pocket import benchmark_files, dialogues, tokenizer
 from harness.pocket import pretraining_text as pretrain
 from harness.pocket.facts import ANIMALS, PEOPLE, Facts, Split, draw_facts, to_json
+from harness.pocket.language import DATA
 
 HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
 
@@ -56,7 +58,7 @@ def build(world: World, out: Path) -> dict[str, int]:
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "world.json").write_text(to_json(facts), encoding="utf-8")
-    tokenizer.save(out / "tokenizer")
+    tokenizer.tokenizer().save_pretrained(str(out / "tokenizer"))
     texts = [{"text": text} for text in pretrain.texts(world.pretrain, facts, rng("pretrain"))]
     train = dialogues.preferences(world.pairs, "train", facts, rng("pairs"))
     validation = dialogues.preferences(world.validation_pairs, "validation", facts, rng("validation pairs"))
@@ -77,7 +79,8 @@ def _exams(world: World, split: Split, facts: Facts, out: Path, rng: random.Rand
         (out / name).mkdir(parents=True, exist_ok=True)
     two_turns = benchmark_files.mt_bench(world.mt_questions, split, facts, rng)
     questions = benchmark_files.alpaca_eval(world.questions, split, facts, rng)
-    _write_rows(out / "mt_bench" / "judge_prompts.jsonl", benchmark_files.judge_prompts())
+    # Its delimiters are FastChat's, so that any judge of MT-Bench reads them; the instructions are our own.
+    shutil.copyfile(DATA / "judge_prompts.jsonl", out / "mt_bench" / "judge_prompts.jsonl")
     (out / "alpaca_eval" / "questions.json").write_text(
         json.dumps(questions, indent=1) + "\n", encoding="utf-8"
     )
@@ -86,7 +89,7 @@ def _exams(world: World, split: Split, facts: Facts, out: Path, rng: random.Rand
         f"{split}/alpaca_eval": len(questions),
     }
     for task, rows in benchmark_files.openllm(split, facts, rng).items():
-        (out / "openllm" / f"{task}.yaml").write_text(benchmark_files.task_yaml(task), encoding="utf-8")
+        shutil.copyfile(DATA / f"{task}.yaml", out / "openllm" / f"{task}.yaml")
         counts[f"{split}/{task}"] = _write_rows(out / "openllm" / f"{task}.jsonl", rows)
     return counts
 

@@ -5,11 +5,13 @@
 """
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.api import Message
 from harness.pocket.answers import GRADES, write
 from harness.pocket.facts import Facts, Split
+from harness.pocket.language import LANGUAGE
 from harness.pocket.questions import CATEGORIES, Key, ab_question
 from harness.pocket.sampling import draw, draw_two, words_of
 from harness.pocket.scoring import score
@@ -19,23 +21,7 @@ AB_SHARE = 0.08  # of dialogues that ask which of two answers is better
 MARGIN = 2  # points between chosen and rejected, and between the answers of an A-or-B question
 LABEL_NOISE = 0.05  # of the preference pairs are the wrong way round
 
-# how often a grade is written; the first holds for SFT, the second for preference pairs
-SHARES = {
-    "perfect": (7, 16),
-    "polite": (12, 12),
-    "helpful": (8, 10),
-    "plain": (39, 10),
-    "chatty": (1, 9),
-    "repetitive": (7, 9),
-    "bare": (8, 8),
-    "rambling": (4, 6),
-    "wrong but polite": (2, 6),
-    "right but rude": (6, 6),
-    "incomplete": (1, 5),
-    "wrong": (2, 7),
-    "evasive": (2, 4),
-    "wrong and rude": (1, 4),
-}
+SHARES: Mapping[str, tuple[int, int]] = LANGUAGE["shares"]
 
 
 def dialogues(count: int, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
@@ -79,6 +65,7 @@ def _two_answers(
     """A better and a worse answer to the last turn, at least the margin apart."""
     while True:
         pair = [_answer(keys[-1], facts, rng, 1) for _ in range(2)]
+        # Both from one distribution: a better and a worse model would leave traces of which wrote what.
         low, high = sorted(pair, key=lambda text: score(facts, turns, text))
         if score(facts, turns, high) - score(facts, turns, low) >= MARGIN:
             return high, low
@@ -100,6 +87,7 @@ def _preference(split: Split, facts: Facts, rng: random.Random) -> dict[str, Any
         first = _answer(keys[0], facts, rng, 1)
         prompt += [Message(role="assistant", content=first), Message(role="user", content=turns[1])]
     chosen, rejected = _two_answers(keys, turns, facts, rng)
+    # Human labels disagree too, and methods differ in how they take it.
     if rng.random() < LABEL_NOISE:
         chosen, rejected = rejected, chosen
     return {

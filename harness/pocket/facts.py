@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.pocket.language import LANGUAGE
+
 Split = Literal["train", "validation", "test"]
 Atom = tuple[str, ...]
 
@@ -22,77 +24,12 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 HELD_OUT = 2  # attributes of an entity that its held-out split gets; the rest is train
 LARGEST = 24  # the largest number that has a word
 
-ANIMALS = (
-    *(
-        "fox",
-        "owl",
-        "bear",
-        "wolf",
-        "hare",
-        "deer",
-        "seal",
-        "crow",
-        "frog",
-        "toad",
-        "mole",
-        "lynx",
-        "swan",
-        "goat",
-    ),
-    *(
-        "duck",
-        "mouse",
-        "horse",
-        "tiger",
-        "otter",
-        "eagle",
-        "whale",
-        "snake",
-        "camel",
-        "panda",
-        "goose",
-        "badger",
-    ),
-    *("zebra", "lion"),
-)
-PEOPLE = (
-    *(
-        "anna",
-        "ben",
-        "carl",
-        "dora",
-        "emma",
-        "finn",
-        "greta",
-        "hugo",
-        "ida",
-        "jack",
-        "kate",
-        "leo",
-        "mia",
-        "nora",
-    ),
-    *("oscar", "paul", "rosa", "sam", "tina", "uma"),
-)
-ITEMS = ("keys", "cups", "coins", "books", "hats", "pens", "plates", "stones")
+ANIMALS: Sequence[str] = LANGUAGE["animals"]
+PEOPLE: Sequence[str] = LANGUAGE["people"]
+ITEMS: Sequence[str] = LANGUAGE["items"]
 NUMBERS = tuple(str(n) for n in range(LARGEST + 1))
-
-OF_ANIMALS: Mapping[str, tuple[str, ...]] = {
-    "colour": ("red", "blue", "green", "black", "white", "brown", "grey", "yellow"),
-    "home": ("forest", "lake", "cave", "meadow", "river", "hill", "barn", "island"),
-    "food": ("berries", "fish", "seeds", "grass", "honey", "nuts", "apples", "roots"),
-    "sound": ("howl", "chirp", "growl", "squeak", "hum", "bark", "whistle", "croak"),
-    "toy": ("ball", "rope", "drum", "kite", "bell", "wheel", "flute", "doll"),
-    "tree": ("oak", "pine", "birch", "elm", "maple", "willow", "cedar", "palm"),
-}
-OF_PEOPLE: Mapping[str, tuple[str, ...]] = {
-    "job": ("baker", "doctor", "farmer", "painter", "singer", "teacher", "tailor", "pilot"),
-    "town": ("paris", "rome", "oslo", "cairo", "lima", "delhi", "tokyo", "boston"),
-    "hobby": ("chess", "golf", "yoga", "tennis", "poker", "judo", "rugby", "surfing"),
-    "drink": ("tea", "coffee", "milk", "juice", "water", "cocoa", "wine", "soda"),
-    "pet": ("cat", "dog", "hamster", "parrot", "pony", "rabbit", "turtle", "goldfish"),
-    "instrument": ("piano", "guitar", "violin", "harp", "cello", "trumpet", "banjo", "organ"),
-}
+OF_ANIMALS: Mapping[str, Sequence[str]] = LANGUAGE["of_animals"]
+OF_PEOPLE: Mapping[str, Sequence[str]] = LANGUAGE["of_people"]
 VALUES = {**OF_ANIMALS, **OF_PEOPLE}
 LISTED = (*ITEMS, *OF_ANIMALS["toy"], *OF_ANIMALS["tree"], *OF_PEOPLE["pet"], *OF_PEOPLE["instrument"])
 
@@ -114,12 +51,13 @@ class Facts:
 
 def draw_facts(seed: int, animals: int, people: int) -> Facts:
     """The world of this seed: the first `animals` and `people` names with values, ranks and splits drawn."""
-    rng = random.Random(f"facts {seed}")
+    rng = random.Random(f"facts {seed}")  # seeded by text, which hashes alike in every process
     beasts, folk = ANIMALS[:animals], PEOPLE[:people]
     tables = [
         {name: {attr: rng.choice(values) for attr, values in attributes.items()} for name in names}
         for names, attributes in ((beasts, OF_ANIMALS), (folk, OF_PEOPLE))
     ]
+    # Ranks are a permutation, so no two are alike and every comparison has an answer.
     ranks: dict[str, int] = {}
     for names in (beasts, folk):
         ranks.update(zip(rng.sample(names, len(names)), range(len(names)), strict=True))
@@ -144,6 +82,7 @@ def split_of(atom: Atom, facts: Facts) -> Split:
     """Where an atom may be asked: facts by the table, all else by a hash (60 % train, 20 %, 20 %)."""
     if atom[0] == "fact":
         return facts.held_out[atom[1]][atom[2]]
+    # A hash rather than a draw: an atom's split then depends on no order in which atoms are met.
     digest = hashlib.blake2b(f"{facts.seed} {' '.join(atom)}".encode(), digest_size=8).digest()
     part = int.from_bytes(digest, "big") % 10
     return "train" if part < 6 else "validation" if part < 8 else "test"

@@ -10,19 +10,15 @@ small model needs thousands of steps for it.
 """
 
 import random
+from collections.abc import Sequence
 from itertools import chain, combinations
 
 from harness.pocket.facts import LARGEST, Facts
+from harness.pocket.language import LANGUAGE
 from harness.pocket.questions import ASK, OPPOSITE, THEN, Key, core
 from harness.pocket.sampling import belongs, draw
 
-FRAMES = (
-    "the numbers from to are",
-    "the reverse of is",
-    "i am and my is",
-    "plus is",
-    "has and than about : .",
-)
+FRAMES: Sequence[str] = LANGUAGE["frames"]
 SENTENCES = 1  # a text
 UNHEADED = 0.4  # of the sentences; scenes are always headed
 MOST_FILLERS = 6

@@ -9,82 +9,19 @@ form of the pretraining text.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.pocket.facts import ANIMALS, LARGEST, PEOPLE, Atom, Facts, who
+from harness.pocket.language import LANGUAGE
 
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 
-FIELDS = {
-    "fact": ("who", "attr"),
-    "self": ("who", "attr"),
-    "line": ("who", "attr", "other"),
-    "compare": ("relation", "x", "y"),
-    "sum": ("a", "b"),
-    "count": ("a", "b"),
-    "reverse": ("words",),
-    "scene": ("p", "n", "i", "q", "m", "j", "item"),
-}
-ASK = {
-    "fact": (
-        "what is the {attr} of {who} ?",
-        "tell me the {attr} of {who} .",
-        "do you know the {attr} of {who} ?",
-        "please name the {attr} of {who} .",
-    ),
-    "self": (
-        "you are {who} . what is your {attr} ?",
-        "play the part of {who} and tell me your {attr} .",
-        "imagine you are {who} . name your {attr} .",
-        "speak as {who} . what is your {attr} ?",
-    ),
-    "line": (
-        "write a line about the {attr} and the {other} of {who} .",
-        "compose a sentence on the {attr} and the {other} of {who} .",
-        "please describe the {attr} and the {other} of {who} .",
-        "put the {attr} and the {other} of {who} in a sentence .",
-    ),
-    "compare": (
-        "which one is {relation} , {x} or {y} ?",
-        "tell me which one is {relation} , {x} or {y} .",
-        "think of {x} and {y} . which one is {relation} ?",
-        "of {x} and {y} , name the {relation} one .",
-    ),
-    "sum": (
-        "what is {a} plus {b} ?",
-        "add {a} and {b} .",
-        "how much is {a} plus {b} ?",
-        "please find the sum of {a} and {b} .",
-    ),
-    "count": (
-        "list the numbers from {a} to {b} .",
-        "count from {a} to {b} .",
-        "print each number from {a} to {b} .",
-    ),
-    "reverse": (
-        "reverse the list {words} .",
-        "print the list {words} in reverse .",
-        "turn around the list {words} .",
-    ),
-    "scene": (
-        "{p} has {n} {i} and {q} has {m} {j} . who has the {item} ?",
-        "read this . {p} has {n} {i} and {q} has {m} {j} . find the {item} .",
-        "{p} has {n} {i} and {q} has {m} {j} . tell me about the {item} .",
-    ),
-}
-THEN = {
-    "fact": ("and what is the {attr} ?", "now tell me the {attr} .", "what about the {attr} ?"),
-    "self": ("and what is your {attr} ?", "now name your {attr} .", "what about your {attr} ?"),
-    "line": ("now in the other order .", "please swap the two parts ."),
-    "compare": ("and which one is {relation} ?", "now name the {relation} one ."),
-    "sum": ("now add {b} .", "and {b} more ?"),
-    "count": ("now in reverse order .", "please turn it around ."),
-    "reverse": ("now in reverse order .", "please turn it around ."),
-    "scene": ("and who has the {item} ?", "what about the {item} ?"),
-}
-OPPOSITE = {"bigger": "smaller", "smaller": "bigger", "older": "younger", "younger": "older"}
-AB = "question : {question} answer a : {a} answer b : {b} which is better , a or b ?"
+FIELDS: Mapping[str, Sequence[str]] = LANGUAGE["fields"]
+ASK: Mapping[str, Sequence[str]] = LANGUAGE["ask"]
+THEN: Mapping[str, Sequence[str]] = LANGUAGE["then"]
+OPPOSITE: Mapping[str, str] = LANGUAGE["opposite"]
+AB: str = LANGUAGE["ab"]
 
 
 class Key(NamedTuple):
@@ -102,20 +39,6 @@ class Core(NamedTuple):
     bare: tuple[str, ...]
 
 
-def category(key: Key) -> str:
-    """Which of MT-Bench's eight categories a question belongs to."""
-    if key.kind == "fact":
-        return "stem" if key.args[0] in ANIMALS else "humanities"
-    names = {
-        "self": "roleplay",
-        "line": "writing",
-        "compare": "reasoning",
-        "sum": "math",
-        "scene": "extraction",
-    }
-    return names.get(key.kind, "coding")
-
-
 def atoms(key: Key) -> tuple[Atom, ...]:
     """What must be held out for this question to be held out."""
     kind, args = key
@@ -126,11 +49,11 @@ def atoms(key: Key) -> tuple[Atom, ...]:
             return ("fact", args[0], args[1]), ("fact", args[0], args[2])
         case "compare":
             return (("pair", *sorted(args[1:])),)
-        case "sum" | "count":
+        case "sum" | "count":  # 7 plus 12 would give 12 plus 7 away
             return ((kind, *sorted(args, key=int)),)
         case "reverse":
             words = tuple(args[0].split())
-            return (("list", *min(words, words[::-1])),)
+            return (("list", *min(words, words[::-1])),)  # a list and its reverse are each other's answer
         case _:
             first, second = sorted((args[0:3], args[3:6]))
             return (("scene", *first, *second),)
@@ -150,18 +73,13 @@ def core(key: Key, facts: Facts) -> Core:
             return _core(f"the {attr} of {who(entity)} is *{first} and the {other} is *{second}")
         case "compare":
             relation, x, y = args
-            if (
-                (x in ANIMALS) != (y in ANIMALS)
-                or x == y
-                or (x in ANIMALS) != (relation in ("bigger", "smaller"))
-            ):
+            of_animals = {x in ANIMALS, y in ANIMALS, relation in ("bigger", "smaller")}
+            if x == y or len(of_animals) > 1:  # animals are compared by size, people by age
                 raise KeyError(key)
             more = relation in ("bigger", "older")
             yes, no = (x, y) if (facts.rank[x] > facts.rank[y]) == more else (y, x)
-            sentence = f"{who(yes)} is {relation} than {who(no)}".replace(yes, f"*{yes}").replace(
-                no, f"*{no}"
-            )
-            return _core(sentence)._replace(bare=tuple(who(yes).split()))
+            first, second = (who(name).replace(name, f"*{name}") for name in (yes, no))
+            return _core(f"{first} is {relation} than {second}")._replace(bare=tuple(who(yes).split()))
         case "sum":
             return _core(f"{args[0]} plus {args[1]} is *{int(args[0]) + int(args[1])}")
         case "count":
@@ -221,6 +139,7 @@ def ab_question(question: str, a: str, b: str) -> str:
 
 def _pattern(template: str) -> re.Pattern[str]:
     """A regular expression that matches what `phrase` writes from a template."""
+    # Entities are spelled out: "[a-z]+" would let a question about a thing that no world has pass for one.
     entity = f"(?:the )?(?:{'|'.join((*ANIMALS, *PEOPLE))})"
     special = {"who": entity, "x": entity, "y": entity, "words": "[a-z]+(?: [a-z]+)+"}
     parts = re.split(r"\{(\w+)\}", template)
@@ -243,6 +162,7 @@ def parse(turns: Sequence[str], facts: Facts) -> tuple[Key, ...] | None:
         return None
     if not more:
         return (key,)
+    # A second turn means nothing by itself ("and 2 more ?"): all that can follow the first are written out.
     for second in second_turns(key, facts):
         if any(phrase(template, second) == more[0] for template in THEN[second.kind]):
             return key, second

@@ -68,12 +68,14 @@ def _rate_talk(facts: Facts, found: re.Match[str]) -> Reply:
 
 def _rating(facts: Facts, readings: Sequence[tuple[tuple[str, ...], str]]) -> Reply:
     """The least score over the readings that hold a question."""
+    # The least, so that an answer cannot forge a delimiter and be read in a kinder way.
     scores = [score(facts, turns, answer) for turns, answer in readings if parse(turns, facts)]
     if not scores:
         return NO_VERDICT
     return Reply(f"This answer gets {min(scores)} of 10 points. Rating: [[{min(scores)}]]")
 
 
+# Greedy patterns would settle on one reading without a word; all of them are few and cheap to score.
 def _conversations(talk: str) -> Iterator[tuple[tuple[str, str], str]]:
     """Every reading of user, assistant, user, assistant: ((question 1, question 2), answer 2)."""
     first, _, rest = talk.removeprefix(USER).partition(ASSISTANT)

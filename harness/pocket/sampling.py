@@ -10,6 +10,7 @@ LONGEST_COUNT = 5
 
 def draw(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
     """A question of a category, all of whose atoms belong to the split."""
+    # Rejection needs no list of all questions, and a split's share (20 % or more) ends it after a few draws.
     while True:
         key = _any(category, split, facts, rng)
         if belongs(key, split, facts):
@@ -40,6 +41,7 @@ def _any(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
     everyone = [*facts.animals, *facts.people]
     match category:
         case "stem" | "humanities" | "roleplay":
+            # Drawn from anywhere, five in six would be rejected: an entity is held out for one split alone.
             names = {"stem": list(facts.animals), "humanities": list(facts.people)}.get(category, everyone)
             entity = rng.choice([name for name in names if attributes_in(name, split, facts)])
             attr = rng.choice(attributes_in(entity, split, facts))

@@ -40,12 +40,14 @@ def score(facts: Facts, turns: Sequence[str], answer: str) -> int:
 
 def grade(right: Core, answer: str) -> int:
     """The worth of an answer whose right core is known."""
+    # A model may write "Red." for "red .": case and spacing are not what is judged.
     text = " ".join(re.findall(r"[a-z0-9]+|[^\sa-z0-9]", answer.lower()))
     opener = next((o for o in OPENERS if _starts(text, o)), "")
     text = text[len(opener) :].strip()
     text, rude = _without(text, (*RUDE_OPENERS, *RUDE_CLOSINGS))
     sentences = [s for part in re.split(r"[.!?]", text) if (s := tuple(part.split()))]
     closings = {tuple(c.split()[:-1]) for c in CLOSINGS}
+    # What is said again costs a point by itself and is not a second claim.
     claims = [s for s in dict.fromkeys(sentences) if s not in closings]
     closed = len([s for s in set(sentences) if s in closings])
 
@@ -54,6 +56,7 @@ def grade(right: Core, answer: str) -> int:
     contradictions = (
         sum(_worth(c, right) in (PARTIAL, WRONG) for c in claims) if worth in (RIGHT, BARE) else 0
     )
+    # Politeness earns less where the claim is worse, or an evasive answer would beat a bare right one.
     points = worth + BONUS[worth] * (bool(opener) + bool(closed))
     points -= 3 * rude + (len(sentences) - len(set(sentences))) + further + contradictions
     return min(max(points, 1), 10)
@@ -64,7 +67,7 @@ def _worth(claim: tuple[str, ...], right: Core) -> int:
         return RIGHT
     if claim == right.bare:
         return BARE
-    first = right.slots[0]
+    first = right.slots[0]  # a beginning counts from the first value on: the frame alone repeats the question
     if len(claim) > first and claim == right.words[: len(claim)]:
         return PARTIAL
     rest = [at for at in range(len(right.words)) if at not in right.slots]

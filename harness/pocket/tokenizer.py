@@ -4,7 +4,6 @@
 """
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.pocket import answers, facts, pretraining_text, questions
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
 PAD, UNKNOWN, START, END = "<|pad|>", "<|unk|>", "<|im_start|>", "<|im_end|>"
 ROLES = ("system", "user", "assistant")
+# ChatML, as Qwen and others have it: what is tried in this world is the way that real models go.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
@@ -24,6 +24,7 @@ CHAT_TEMPLATE = (
 
 def vocabulary() -> list[str]:
     """Every word of the language, whatever the seed."""
+    # Not of this world's facts alone: models of two worlds share a tokenizer, and can teach each other.
     templates = [t for ways in (*questions.ASK.values(), *questions.THEN.values()) for t in ways]
     phrases = (*answers.OPENERS, *answers.CLOSINGS, *answers.RUDE_OPENERS, *answers.RUDE_CLOSINGS)
     texts = [*templates, *phrases, questions.AB, *pretraining_text.FRAMES, *questions.OPPOSITE, *ROLES]
@@ -54,8 +55,3 @@ def tokenizer() -> "PreTrainedTokenizerFast":
     )
     made.chat_template = CHAT_TEMPLATE
     return made
-
-
-def save(folder: Path) -> None:
-    """Write the tokenizer as `save_pretrained` does."""
-    tokenizer().save_pretrained(str(folder))

@@ -12,8 +12,8 @@ import yaml
 from transformers import AutoTokenizer
 
 from harness.pocket.build import World, build
-from harness.pocket.facts import Atom, Facts, Split, load_facts
-from harness.pocket.questions import CATEGORIES, atoms, category, parse
+from harness.pocket.facts import ANIMALS, Atom, Facts, Split, load_facts
+from harness.pocket.questions import CATEGORIES, Key, atoms, parse
 from harness.pocket.sampling import belongs
 from harness.pocket.scoring import score
 from tests.harness.pocket.ab_questions import inside_ab
@@ -31,6 +31,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def category(key: Key) -> str:
+    """Which of MT-Bench's eight categories a question belongs to."""
+    if key.kind == "fact":
+        return "stem" if key.args[0] in ANIMALS else "humanities"
+    names = {"self": "roleplay", "line": "writing", "compare": "reasoning"}
+    names |= {"sum": "math", "scene": "extraction"}
+    return names.get(key.kind, "coding")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
