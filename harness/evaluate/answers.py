@@ -5,16 +5,21 @@
 Answers are stored once; another judge needs no new ones.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic
 
 from benchmarks.api import Answer, JudgedBenchmark, Message, Question
+from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies
-from harness.store.step import StepKind, Work
+from harness.models.prepare import WORLD
+from harness.signals.rollouts import LONGEST
+from harness.store.step import Part, Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import FLATTENED, optional
 from harness.suite.benchmarks import Control
 
 # What a judge should give nothing for: a fixed text, no text, the question itself.
@@ -26,28 +31,63 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
 Said = tuple[str, int, bool]  # text, tokens, truncated
 
 
-def run_model(work: Work) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ModelAnswers:
+    """How a checkpoint answers: template None is the tokenizer's own."""
+
+    template: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """Which benchmark, who answers (one of the next four), and what of the benchmark's own settings decides
+    which questions are asked and how.
+    """
+
+    benchmark: str
+    model: ModelAnswers | None = field(default=None, metadata=FLATTENED)
+    endpoint: Mapping[str, Any] | None = optional()
+    control: Control | None = optional()
+    answers: str | None = optional()
+    asked: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
+
+
+@dataclass(frozen=True)
+class AnswerInputs(Generic[Ref]):
+    """data: the benchmark's folder."""
+
+    data: Ref
+    model: Ref | None = None
+
+
+AnswerWork = Work[AnswerSettings, AnswerInputs[Path]]
+
+
+def run_model(work: AnswerWork) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
     from harness.common.tokenizer import load_tokenizer
     from harness.data import chat_template
     from harness.models.generation import Request, generate
     from harness.models.loading import load
 
-    settings, tokenizer = work.settings, load_tokenizer(work.inputs["model"])
-    model = load(work.inputs["model"]).to(work.context["device"])
+    assert work.inputs.model and work.settings.model
+    template, seed = work.settings.model.template, work.settings.model.seed
+    tokenizer = load_tokenizer(work.inputs.model)
+    model = load(work.inputs.model).to(work.context["device"])
     _, benchmark = _loaded(work)
-    stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings["template"])
+    stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
         requests = [
             Request(
-                chat_template.encode_prompt(tokenizer, conversation, template=settings["template"]),
+                chat_template.encode_prompt(tokenizer, conversation, template=template),
                 benchmark.sampling(q),
                 f"{q.id}/{turn}",
             )
             for q, conversation in asked
         ]
-        batch, seed = work.context["batch"], settings["seed"]
+        batch = work.context["batch"]
         drawn = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
         texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
         return [(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
@@ -55,12 +95,13 @@ def run_model(work: Work) -> dict[str, Any]:
     return _answer_all(work, answer)
 
 
-def run_endpoint(work: Work) -> dict[str, Any]:
+def run_endpoint(work: AnswerWork) -> dict[str, Any]:
     """The step: an OpenAI-compatible endpoint answers every question; what it has answered is never asked
     again.
     """
     _, benchmark = _loaded(work)
-    ask, given = endpoint_replies(work.settings["endpoint"], work.context), list[EndpointReply]()
+    assert work.settings.endpoint
+    ask, given = endpoint_replies(work.settings.endpoint, work.context), list[EndpointReply]()
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
         found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])
@@ -75,26 +116,28 @@ def run_endpoint(work: Work) -> dict[str, Any]:
     }
 
 
-def run_control(work: Work) -> dict[str, Any]:
+def run_control(work: AnswerWork) -> dict[str, Any]:
     """The step: a control's answers."""
-    write = CONTROLS[work.settings["control"]]
+    assert work.settings.control
+    write = CONTROLS[work.settings.control]
     return _answer_all(work, lambda asked, turn: [(write(q.turns[turn]), 0, False) for q, _ in asked])
 
 
-def run_stored(work: Work) -> dict[str, Any]:
+def run_stored(work: AnswerWork) -> dict[str, Any]:
     """The step: answers that lie in the benchmark's data, of a named model or of its authors' baseline."""
     settings, (asked, _) = work.settings, _loaded(work)
-    declared = registry.declared(settings["benchmark"], work.context.get("benchmark_file"))
-    return _write(work, questions.stored(declared, work.inputs["data"], settings, settings["answers"], asked))
+    assert settings.answers
+    declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
+    return _write(work, questions.stored(declared, work.inputs.data, settings.asked, settings.answers, asked))
 
 
-def _loaded(work: Work) -> tuple[list[Question], JudgedBenchmark]:
-    declared = registry.declared(work.settings["benchmark"], work.context.get("benchmark_file"))
-    return questions.load(declared, work.inputs["data"], work.settings)
+def _loaded(work: AnswerWork) -> tuple[list[Question], JudgedBenchmark]:
+    declared = registry.declared(work.settings.benchmark, work.context.get("benchmark_file"))
+    return questions.load(declared, work.inputs.data, work.settings.asked)
 
 
 def _answer_all(
-    work: Work, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[Said]]
+    work: AnswerWork, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[Said]]
 ) -> dict[str, Any]:
     """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
     asked, _ = _loaded(work)
@@ -118,16 +161,33 @@ def _conversation(question: Question, said: Sequence[Said]) -> list[Message]:
     return [*messages, Message(role="user", content=question.turns[len(said)])]
 
 
-def _write(work: Work, answers: Sequence[Answer]) -> dict[str, Any]:
+def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
     write_json_lines(work.out / "answers.jsonl", map(asdict, answers))
     return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}
 
 
-def _kind(run: str, version: int) -> StepKind:
+def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cost:
+    """Answers as long as the benchmark allows; those of an endpoint or a file take nothing of a device."""
+    settings, inputs, world = step.settings, step.inputs, sizes.world
+    if inputs.model is None:
+        return Cost(assumed=("answers from elsewhere take nothing here",))
+    declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
+    known, prompt, count = declared.sizes, declared.sizes.prompt, declared.sizes.questions
+    notes = [f"questions of {declared.name}: {count}"]
+    if world and isinstance(inputs.data, Part) and inputs.data.step.kind == WORLD:
+        count, prompt, notes = world.questions_in(inputs.data.folder), sizes.typical("world")["prompt"], []
+    count = min(count, settings.asked["limit"] or count) * known.turns
+    most = settings.asked["max_tokens"] or known.max_tokens
+    notes += [f"prompts of {prompt} tokens", LONGEST]
+    text = TextSize(count, count * (prompt + most), count * most, tuple(notes))
+    return decoding_cost(sizes.model(inputs.model), text, most, sizes.batch, 4.0 * text.answered)
+
+
+def _kind(run: str, version: int) -> StepKind[AnswerSettings, AnswerInputs[Source]]:
     run = f"harness.evaluate.answers:{run}"
-    return StepKind("answers", dict, dict, run, version, True, "workers", one_thread=True)
+    return StepKind("answers", AnswerSettings, AnswerInputs, run, version, True, "workers", True, _cost)
 
 
-# One kind for the store, whoever answers. Settings are a dictionary: each benchmark has keys of its own.
+# One kind for the store, whoever answers.
 BY_MODEL, BY_ENDPOINT = _kind("run_model", 3), _kind("run_endpoint", 2)
 BY_CONTROL, STORED = _kind("run_control", 2), _kind("run_stored", 2)

@@ -12,21 +12,60 @@ the judge asks for that, and counted.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol
 
 from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
+from harness.common.cost import Cost
 from harness.common.files import write_json_lines
+from harness.endpoints.prices import Prices
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
-from harness.store.step import StepKind, Work
+from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import FLATTENED
 from harness.suite.judging import Request
+from harness.suite.schema import Suite
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
 TEMPLATE_TOKEN = re.compile(
     r"<\|[a-z0-9_]+\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
 )
+
+
+@dataclass(frozen=True)
+class JudgmentSettings:
+    """Which benchmark, who judges, and what of the benchmark's settings decides what is made of answers."""
+
+    benchmark: str
+    judge: Mapping[str, Any]
+    asked: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
+
+
+@dataclass(frozen=True)
+class JudgmentInputs(Generic[Ref]):
+    """judge: what the judge reads, where it reads anything; reference: the answers that are compared with."""
+
+    answers: Ref
+    data: Ref
+    judge: Ref | None = None
+    reference: Ref | None = None
+
+
+JudgmentWork = Work[JudgmentSettings, JudgmentInputs[Path]]
+
+
+class JudgingSizes(Sizes, Protocol):
+    """What the estimate of a judge's calls looks up besides."""
+
+    @property
+    def suite(self) -> Suite:
+        """The suite, which says who judges what."""
+
+    @property
+    def prices(self) -> Prices:
+        """What endpoints charge."""
 
 
 def guarded(message: Message) -> tuple[Message, int]:
@@ -35,18 +74,18 @@ def guarded(message: Message) -> tuple[Message, int]:
     return Message(role=message["role"], content=content), count
 
 
-def run(work: Work) -> dict[str, Any]:
+def run(work: JudgmentWork) -> dict[str, Any]:
     """The step: the judge reads every answer, and the benchmark reads the judge."""
-    settings = work.settings
-    declared = registry.declared(settings["benchmark"], work.context.get("benchmark_file"))
-    asked, benchmark = questions.load(declared, work.inputs["data"], settings)
-    given = questions.read_answers(work.inputs["answers"])
-    reference = questions.read_answers(work.inputs["reference"]) if benchmark.pairwise else {}
+    settings, inputs = work.settings, work.inputs
+    declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
+    asked, benchmark = questions.load(declared, inputs.data, settings.asked)
+    given = questions.read_answers(inputs.answers)
+    reference = questions.read_answers(inputs.reference) if inputs.reference else {}
     items = [(q, item) for q in asked for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
 
     sent, broken = [], 0
     for request in (item for _, item in items if isinstance(item, JudgeRequest)):
-        if settings["judge"].get("guard"):
+        if settings.judge.get("guard"):
             messages, counts = zip(*map(guarded, request.messages), strict=True)
             request, broken = replace(request, messages=messages), broken + sum(counts)
         sent.append(request)
@@ -79,10 +118,10 @@ def run(work: Work) -> dict[str, Any]:
     }
 
 
-def _replies(work: Work, requests: Sequence[Request]) -> list[EndpointReply]:
-    judge = work.settings["judge"]
+def _replies(work: JudgmentWork, requests: Sequence[Request]) -> list[EndpointReply]:
+    judge = work.settings.judge
     kind = registry.judge_of(judge, work.context)
-    return kind.replies(judge, work.context, work.inputs.get("judge"))(requests)
+    return kind.replies(judge, work.context, work.inputs.judge)(requests)
 
 
 def request_hash(messages: Sequence[Message]) -> str:
@@ -116,4 +155,23 @@ def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
     }
 
 
-JUDGMENTS = StepKind("judgments", dict, dict, "harness.evaluate.judgments:run", 2)
+def _cost(step: Step[JudgmentSettings, JudgmentInputs[Source]], sizes: JudgingSizes) -> Cost:
+    """Calls to an endpoint, and their price; a judge that is computed costs nothing."""
+    # The suite may have a name of its own for the benchmark.
+    chosen = sizes.suite.benchmarks.chosen[step.context.get("named", step.settings.benchmark)]
+    judge = sizes.suite.judges.get(chosen.settings.judged_by())
+    if judge is None or judge.kind.endpoint is None:
+        return Cost(work="judge")
+    usage = questions.judge_usage(chosen)
+    note = f"tokens of judging {chosen.declaration.name}: typical ones"
+    if judge.kind.served:
+        note = f"the time of {step.settings.judge['model']}, which is served here, is not in the estimate"
+        return Cost(work="judge", calls=usage.calls, assumed=(note,))
+    usd = judge.kind.usd(judge.settings, sizes.prices, usage)
+    disk = 4.0 * usage.completion_tokens
+    return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
+
+
+JUDGMENTS = StepKind(
+    "judgments", JudgmentSettings, JudgmentInputs, "harness.evaluate.judgments:run", 2, cost=_cost
+)

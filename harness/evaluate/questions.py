@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.api import Answer, JudgedBenchmark, Question
 from benchmarks.declaration import Benchmark
 from harness.common.files import read_json_lines
+from harness.endpoints.prices import Usage
+from harness.evaluate import benchmark_files
 from harness.suite.measurement import (
     Chosen,
     Folders,
@@ -94,3 +96,29 @@ def summaries(folders: Folders) -> Iterator[SummaryValue]:
     for name in (n for n in folders if n.startswith(JUDGMENTS)):
         for metric, value in json.loads((folders[name] / "metrics.json").read_text()).items():
             yield SummaryValue(name.partition(".")[2], metric, value)
+
+
+def judge_usage(chosen: Chosen) -> Usage:
+    """What judging one row takes, against one reference: the typical usage in proportion to the questions."""
+    known, *typical = chosen.declaration.usage
+    count = _number_of_questions(chosen)
+    share = 1.0 if count is None else count / known
+    orders = chosen.declaration.orders(chosen.settings)
+    return Usage(*(round(n * share) * orders for n in typical))
+
+
+def _number_of_questions(chosen: Chosen) -> int | None:
+    """How many questions are asked: of the data where it is at hand, else the published number."""
+    declared, settings = chosen.declaration, chosen.settings
+    limit: int | None = settings.limit
+    try:
+        if settings.data:
+            folder = Path(settings.data)
+        elif declared.data_set:
+            folder = benchmark_files.find(declared.data_set)
+        else:
+            return limit
+        asked, _ = load(declared, folder, settings.model_dump())
+    except (ValueError, OSError, KeyError):
+        return limit
+    return len(asked)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from harness.common.cost import Cost, Unknown
 from harness.common.suggest import nearest
-from harness.forecast import evaluation
 from harness.forecast.sizes import PlanSizes, table
 from harness.plan.plan import Plan, ordered
 from harness.plan.row_steps import passes
@@ -235,13 +234,10 @@ class Forecast:
         return sorted(found, key=lambda s: -self.costs[s.id].memory)
 
 
-MEASURING = {"answers": evaluation.answers, "judgments": evaluation.judgments}
-
-
 def cost_of(step: Step, sizes: PlanSizes) -> Cost:
     """The estimate of a step, from what its inputs are known or assumed to be; never from its own record."""
     try:
-        cost = MEASURING.get(step.kind.name, step.kind.cost)(step, sizes)
+        cost = step.kind.cost(step, sizes)
     except Unknown as why:
         return Cost(unknown=str(why))
     return replace(cost, assumed=tuple(dict.fromkeys(cost.assumed)))

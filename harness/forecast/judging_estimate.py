@@ -9,8 +9,7 @@ from typing import NamedTuple
 from benchmarks.declaration import ComparedSettings
 from harness.endpoints import prices
 from harness.endpoints.prices import Prices, Usage
-from harness.evaluate import benchmark_files, questions
-from harness.suite.measurement import Chosen
+from harness.evaluate import questions
 from harness.suite.schema import Suite, row_count
 
 
@@ -33,36 +32,10 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
         if not chosen.declaration.judged or judge is None or judge.kind.endpoint is None:
             continue
         times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
-        usage = Usage(*(n * times * row_count(suite) for n in usage_of(chosen)))
+        usage = Usage(*(n * times * row_count(suite) for n in questions.judge_usage(chosen)))
         cost = judge.kind.usd(judge.settings, table, usage)
         found.append(Line(name, spec.judge, row_count(suite), usage, cost))
     return found
-
-
-def usage_of(chosen: Chosen) -> Usage:
-    """What judging one row takes, against one reference: the typical usage in proportion to the questions."""
-    known, *typical = chosen.declaration.usage
-    questions_asked = _number_of_questions(chosen)
-    share = 1.0 if questions_asked is None else questions_asked / known
-    orders = chosen.declaration.orders(chosen.settings)
-    return Usage(*(round(n * share) * orders for n in typical))
-
-
-def _number_of_questions(chosen: Chosen) -> int | None:
-    """How many questions are asked: of the data where it is at hand, else the published number."""
-    declared, settings = chosen.declaration, chosen.settings
-    limit: int | None = settings.limit
-    try:
-        if settings.data:
-            folder = Path(settings.data)
-        elif declared.data_set:
-            folder = benchmark_files.find(declared.data_set)
-        else:
-            return limit
-        asked, _ = questions.load(declared, folder, settings.model_dump())
-    except (ValueError, OSError, KeyError):
-        return limit
-    return len(asked)
 
 
 def show(suite: Suite, file: Path | None) -> None:

@@ -2,14 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from benchmarks.api import Sampling
 from benchmarks.declaration import BASELINE, ComparedSettings
 from harness.common import hub
 from harness.common.suggest import nearest
-from harness.evaluate import answers, benchmark_files, judgments
+from harness.evaluate import benchmark_files
+from harness.evaluate.answers import (
+    BY_CONTROL,
+    BY_ENDPOINT,
+    BY_MODEL,
+    STORED,
+    AnswerInputs,
+    AnswerSettings,
+    ModelAnswers,
+)
 from harness.evaluate.judges import EndpointJudge, where_of
+from harness.evaluate.judgments import JUDGMENTS as JUDGMENTS_KIND
+from harness.evaluate.judgments import JudgmentInputs, JudgmentSettings
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
@@ -22,7 +34,6 @@ from harness.suite.loading import configured
 from harness.suite.measurement import Chosen, Measures, NotRun
 from harness.train.select_checkpoint import SELECT
 
-Inputs = dict[str, Source]
 NO_JUDGE = {"kind": "none"}  # the benchmark's own rule reads the answers
 
 
@@ -124,7 +135,7 @@ class Cell:
             theirs = self._answers(chosen, self._reference(chosen, row))
             there = row in {*self.rows, BASELINE} or self.done(theirs)
             found[f"{JUDGMENTS}.{row}"] = (
-                self._judgments(chosen, given, row, {"reference": theirs})
+                self._judgments(chosen, given, row, theirs)
                 if there
                 else NotRun(f"no answers of the reference {row}")
             )
@@ -132,40 +143,38 @@ class Cell:
 
     def _answers(self, chosen: Chosen, source: Step | ExternalModel) -> Step:
         """The answers of a checkpoint, or of what answers without one, to a benchmark's questions."""
-        setting = self.setting
-        settings = _asked(chosen)
-        inputs: Inputs = {"data": self._data(chosen)}
+        setting, name = self.setting, chosen.declaration.name
+        settings = partial(AnswerSettings, name, asked=_asked(chosen))
+        inputs = AnswerInputs[Source](self._data(chosen))
         context = {**setting.how, **_context(chosen)}
+        label = f"{chosen.name} answers of"
         if isinstance(source, Step):
-            settings |= {"template": setting.suite.chat_template, "seed": self.seed}
-            inputs["model"] = source
-            label, kind = source.label, answers.BY_MODEL
-        elif source.url:
-            settings |= {"endpoint": {"model": source.model, "seed": self.seed}}
-            label, kind = str(source.model), answers.BY_ENDPOINT
-            asked = EndpointJudge(
+            how = ModelAnswers(setting.suite.chat_template, self.seed)
+            inputs = replace(inputs, model=source)
+            return BY_MODEL.step(f"{label} {source.label}", settings(model=how), inputs, context)
+        if source.url:
+            who = {"model": source.model, "seed": self.seed}
+            endpoint = EndpointJudge(
                 model=source.model or "", base_url=source.url, api_key_env=source.api_key_env
             )
-            context |= {"endpoint": where_of(asked)}
-        else:
-            label = str(source.control or source.answers)
-            settings |= {"control" if source.control else "answers": label}
-            kind = answers.BY_CONTROL if source.control else answers.STORED
-        return kind.step(f"{chosen.name} answers of {label}", settings, inputs, context)
+            context |= {"endpoint": where_of(endpoint)}
+            return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=who), inputs, context)
+        if source.control:
+            control = settings(control=source.control)
+            return BY_CONTROL.step(f"{label} {source.control}", control, inputs, context)
+        return STORED.step(f"{label} {source.answers}", settings(answers=source.answers), inputs, context)
 
-    def _judgments(
-        self, chosen: Chosen, given: Step, against: str = "", theirs: Inputs | None = None
-    ) -> Step:
+    def _judgments(self, chosen: Chosen, given: Step, against: str = "", theirs: Step | None = None) -> Step:
         """What a judge says of answers; where nobody judges, the benchmark's own rule reads them."""
         who = judges.JudgeParts(NO_JUDGE, {}, {})
         label = f"{chosen.name} of {self.method}"
         if by := chosen.settings.judged_by():
             who = judges.judge_parts(self.setting, by)
             label = f"{chosen.name} judgments of {self.method}{f' against {against}' * bool(against)} by {by}"
-        settings = {**_asked(chosen, judging=True), "judge": who.settings}
-        inputs = {"answers": given, "data": self._data(chosen), **who.inputs, **(theirs or {})}
+        settings = JudgmentSettings(chosen.declaration.name, who.settings, _asked(chosen, judging=True))
+        inputs = JudgmentInputs[Source](given, self._data(chosen), who.inputs.get("judge"), theirs)
         context = {**self.setting.how, **who.context, **_context(chosen)}
-        return judgments.JUDGMENTS.step(label, settings, inputs, context)
+        return JUDGMENTS_KIND.step(label, settings, inputs, context)
 
     def _data(self, chosen: Chosen) -> Source:
         source = chosen.declaration.data_set
@@ -250,7 +259,7 @@ def _asked(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
     elsewhere = {"data", "judge", "reference", *(() if judging else chosen.declaration.judging)}
     asked: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=elsewhere)
     file = {"file": extension_file.digest(chosen.benchmark.file)} if chosen.benchmark.file else {}
-    return {"benchmark": chosen.declaration.name} | asked | file
+    return asked | file
 
 
 def _context(chosen: Chosen) -> dict[str, str]:

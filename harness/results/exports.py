@@ -45,7 +45,7 @@ def _file_name(name: str) -> str:
 
 def _judged(store: Store, step: Step, row: str, chosen: Chosen, reference: str) -> JudgedAnswers:
     folders = {name: folder_of(store, source) for name, source in step.named_inputs.items()}
-    asked, benchmark = questions.load(chosen.declaration, folders["data"], step.settings)
+    asked, benchmark = questions.load(chosen.declaration, folders["data"], step.settings.asked)
     judge = _file_name(chosen.settings.judged_by())
     return JudgedAnswers(
         row,

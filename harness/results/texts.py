@@ -46,7 +46,7 @@ def texts(plan: Plan, store: Store) -> list[Text]:
 
 def _texts(cell: Cell, chosen: Chosen, reference: str, step: Step, store: Store) -> Iterator[Text]:
     folders = {name: folder_of(store, source) for name, source in step.named_inputs.items()}
-    asked, _ = questions.load(chosen.declaration, folders["data"], step.settings)
+    asked, _ = questions.load(chosen.declaration, folders["data"], step.settings.asked)
     by_id = {q.id: q for q in asked}
     ours = questions.read_answers(folders["answers"])
     theirs = questions.read_answers(folders["reference"]) if "reference" in folders else {}

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluate import questions, registry
+from harness.evaluate.answers import AnswerSettings
 from harness.evaluate.judges import OPENAI
+from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
+from harness.models.prepare import LINK
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
 
@@ -24,8 +27,8 @@ def check(missing: Sequence[Step]) -> None:
         if what in looked:
             continue
         looked.add(what)
-        if step.kind.name in ("answers", "judgments"):
-            _questions(step)
+        if isinstance(step.settings, AnswerSettings | JudgmentSettings):
+            _questions(step, step.settings)
         if step.kind is TASKS:
             _tasks(step)
     _endpoints(s for s in missing if "endpoint" in s.context)
@@ -34,18 +37,18 @@ def check(missing: Sequence[Step]) -> None:
 def _outside(source: Step | Part) -> Path | None:
     """The folder of an input that lies outside the store; None for one that a step makes."""
     step = source.step if isinstance(source, Part) else source
-    return Path(step.context["path"]) if step.kind.name == "link" else None
+    return Path(step.context["path"]) if step.kind == LINK else None
 
 
-def _questions(step: Step) -> None:
+def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
     """The questions can be read, and so can answers that lie beside them."""
-    folder = _outside(step.inputs["data"])
+    folder = _outside(step.inputs.data)
     if folder is None:
         return
-    declared = registry.declared(step.settings["benchmark"], step.context.get("benchmark_file"))
-    asked, _ = questions.load(declared, folder, step.settings)
-    if model := step.settings.get("answers"):
-        questions.stored(declared, folder, step.settings, model, asked)
+    declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
+    asked, _ = questions.load(declared, folder, settings.asked)
+    if isinstance(settings, AnswerSettings) and settings.answers:
+        questions.stored(declared, folder, settings.asked, settings.answers, asked)
 
 
 def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:

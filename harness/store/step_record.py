@@ -65,6 +65,10 @@ def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
                 tree[f.name] = left.pop(f.name)
             continue
         kinds = [kind for kind in (hints[f.name], *get_args(hints[f.name])) if is_dataclass(kind)]
+        if not kinds:  # a mapping holds what no other field does, so it stands last
+            tree[f.name] = dict(left)
+            left.clear()
+            continue
         tree[f.name] = _nested(kinds[0], left) or None
     return tree
 
