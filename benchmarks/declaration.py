@@ -6,13 +6,12 @@
 Declarations are data and pure functions; who answers, who judges, and where that runs is the harness's.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score
 
@@ -88,8 +87,7 @@ class DataSet:
     @classmethod
     def pinned(cls, file: Path) -> "DataSet":
         """The data set that a JSON file pins: name, licence, and of each file name, url and sha256."""
-        known = json.loads(file.read_text(encoding="utf-8"))
-        return cls(known["name"], known["licence"], tuple(DataFile(**one) for one in known["files"]))
+        return TypeAdapter(cls).validate_json(file.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -141,6 +139,12 @@ class Presentation:
     summary_unit: Unit = "share"
     flags: Mapping[str, str] = field(default_factory=dict)
     checkpoint_metric: str = ""
+
+    @classmethod
+    def described(cls, file: Path, name: str) -> "Presentation":
+        """That of one of the benchmarks which a JSON file describes by name; an unknown key is an error."""
+        presentations = TypeAdapter(dict[str, Presentation], config=ConfigDict(extra="forbid"))
+        return presentations.validate_json(file.read_bytes())[name]
 
 
 class TypicalUsage(NamedTuple):

@@ -1,9 +1,10 @@
 """Data files as text and as rows, gzipped or not: what is damaged is one line with its file and its place."""
 
 import gzip
+import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,22 @@ def lines_in(text: str, path: Path, fields: Sequence[str] = (), layout: str = "J
         if missing := [field for field in fields if field not in row]:
             raise ValueError(f"{path}, line {number}: not {layout}, without {', '.join(missing)}")
         yield row
+
+
+def write_lines(path: Path, rows: Iterable[Row]) -> Path:
+    """Write one JSON object a line, and the folder where there is none; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def answer_id(model: str, question: str, turns: Sequence[str]) -> str:
+    """An id that is the same for the same content, as long as FastChat's random ones."""
+    return hashlib.sha256(json.dumps([model, question, turns]).encode()).hexdigest()[:22]
+
+
+def file_name(name: str, tool: str) -> str:
+    """A model's or judge's name as that of a file. ValueError where `tool` could not read it from there."""
+    if not name or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} cannot name a file, and {tool} takes names from files; use one without /")
+    return name

@@ -17,7 +17,6 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from math import sqrt
@@ -39,6 +38,7 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
+from benchmarks.suggest import nearest
 
 MESSAGE = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
 PLACEHOLDER = re.compile(r"\{(instruction|output_1|output_2)\}")
@@ -113,16 +113,15 @@ def load(
     evaluator: str = RANKED,
     order: Order = "random",
     seed: int = 0,
-    temperature: float = 0.0,
     max_tokens: int = MAX_TOKENS,
 ) -> tuple[list[Question], JudgedBenchmark]:
     """Read the questions of a folder: questions.json, alpaca_eval.json, or those of a baseline's outputs.
 
-    order "random" asks once an item, as upstream; "both" takes the mean of two. `temperature` and
-    `max_tokens` are of the answers. With the weighted evaluator, on the 805 instructions against its
-    baseline, and where the folder holds df_gamed.csv, the length-controlled win rate is computed too.
+    order "random" asks once an item, as upstream; "both" takes the mean of two. `max_tokens`
+    is of the answers. With the weighted evaluator, on the 805 instructions against its baseline, and where
+    the folder holds df_gamed.csv, the length-controlled win rate is computed too.
     """
-    sampling = Sampling(temperature, max_tokens=max_tokens)
+    sampling = Sampling(max_tokens=max_tokens)
     benchmark = replace(comparison(evaluator, order, seed), sampling=lambda question: sampling)
     questions = files.read_questions(folder, tuple(BASELINE.values()))
     gamed = lc.find_gamed(folder) if evaluator == WEIGHTED else None
@@ -135,9 +134,7 @@ def load(
 def comparison(evaluator: str, order: Order, seed: int = 0) -> JudgedBenchmark:
     """One of upstream's evaluators, whatever the questions are; see `load`."""
     if evaluator not in EVALUATORS:
-        near = get_close_matches(evaluator, EVALUATORS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no evaluator {evaluator!r}{hint} known: {', '.join(EVALUATORS)}")
+        raise ValueError(f"no evaluator {evaluator!r}{nearest(evaluator, EVALUATORS)}")
     if order not in ("random", "both"):
         raise ValueError(f"no order {order!r}; known: random, both")
     chosen = EVALUATORS[evaluator]

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,6 @@ from benchmarks.api import Answer, JudgedBenchmark, Question, Reply, Score, Unpa
 from benchmarks.declaration import (
     BASELINE,
     Benchmark,
-    Column,
     ComparedSettings,
     DataSet,
     JudgedAnswers,
@@ -21,7 +21,8 @@ from benchmarks.declaration import (
     TypicalUsage,
 )
 
-DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
+FOLDER = Path(__file__).parent
+DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class AlpacaEvalSettings(ComparedSettings):
@@ -83,77 +84,32 @@ def _orders(settings: AlpacaEvalSettings) -> int:
     return 2 if settings.order == "both" else 1
 
 
-def _comparison(evaluator: str) -> Callable[[], JudgedBenchmark]:
-    return partial(benchmark.comparison, evaluator, "both")
-
-
-SIZES = QuestionSizes(805, prompt=60, max_tokens=benchmark.MAX_TOKENS)
 ONE = Benchmark(
     name="alpaca-eval",
     settings=AlpacaEvalSettings,
     metric="win_rate",
-    presentation=Presentation(
-        title="AlpacaEval",
-        columns=(
-            Column(
-                "win_rate",
-                "AlpacaEval WR (%)",
-                "share",
-                reference_note="an AlpacaEval row equal to its reference is 50 by definition",
-                published={"adpa": "win_rate"},
-                alignment_tax="gain",
-            ),
-        ),
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "alpaca-eval"),
     data_set=DATA_SET,
     load=load,
     stored=partial(_stored, benchmark.RANKED),
     judging=("order",),
-    sizes=SIZES,
+    sizes=QuestionSizes(805, prompt=60, max_tokens=benchmark.MAX_TOKENS),
     # Tokens follow from what its judgments were recorded to cost, USD 12.7 with gpt-4.
     usage=TypicalUsage(805, 805, 376_000, 23_700),
     orders=_orders,
-    comparison=_comparison(benchmark.RANKED),
+    comparison=partial(benchmark.comparison, benchmark.RANKED, "both"),
     export=export,
     defaults={"order": "random"},  # as upstream
 )
-TWO = Benchmark(
+TWO = replace(
+    ONE,
     name="alpaca-eval-2",
     settings=AlpacaEval2Settings,
-    metric="win_rate",
-    presentation=Presentation(
-        title="AlpacaEval 2",
-        columns=(
-            Column(
-                "win_rate",
-                "AlpacaEval 2 WR (%)",
-                "share",
-                published={"pad": "win_rate"},
-                alignment_tax="gain",
-            ),
-            Column(
-                "lc_win_rate",
-                "AlpacaEval 2 LC (%)",
-                "share",
-                aggregate="summary",
-                bounds=("lc_low", "lc_high"),
-                count="n",
-                judged="win_rate",
-                note="alpaca_eval's GLM; interval: bootstrap over instructions with the GLM refitted, "
-                "B = 1,000",
-                published={"pad": "lc_win_rate"},
-            ),
-        ),
-        flags={"lc_stand_in": "df_gamed.csv is a stand-in"},
-    ),
-    data_set=DATA_SET,
+    presentation=Presentation.described(FOLDER / "presentation.json", "alpaca-eval-2"),
     load=partial(load, evaluator=benchmark.WEIGHTED),
     stored=partial(_stored, benchmark.WEIGHTED),
-    judging=("order",),
     logprobs=True,
-    sizes=SIZES,
     usage=TypicalUsage(805, 805, 1_000_000, 805),
-    orders=_orders,
-    comparison=_comparison(benchmark.WEIGHTED),
-    export=export,
+    comparison=partial(benchmark.comparison, benchmark.WEIGHTED, "both"),
+    defaults={},
 )

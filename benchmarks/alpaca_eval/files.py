@@ -12,12 +12,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.api import Answer, Question, Reply
 from benchmarks.json_files import json_of
+from benchmarks.suggest import nearest
 
 COLUMNS = (
     "win_rate",
@@ -91,9 +91,7 @@ def outputs_path(folder: Path, generator: str) -> Path:
         | {p.parent.name for p in folder.glob("*/model_outputs.json*")}
         | {p.parent.name for p in folder.glob("model_outputs/*/model_outputs.json*")}
     )
-    near = get_close_matches(generator, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"no outputs of {generator!r} in {folder}{hint} known: {', '.join(known) or 'none'}")
+    raise ValueError(f"no outputs of {generator!r} in {folder}{nearest(generator, known)}")
 
 
 def read_answers(path: Path, questions: Sequence[Question]) -> dict[str, Answer]:

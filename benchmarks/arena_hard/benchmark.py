@@ -17,7 +17,6 @@ backwards ("B<A") counts in both versions (upstream's of 2024 drops it).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -39,6 +38,7 @@ from benchmarks.api import (
 )
 from benchmarks.arena_hard import files, prompts
 from benchmarks.arena_hard import style_control as style
+from benchmarks.suggest import nearest
 
 Version = Literal["v0.1", "v2.0"]
 
@@ -249,7 +249,5 @@ def _baseline(question: Question) -> str:
 
 def _edition(version: str) -> Edition:
     if version not in EDITIONS:
-        near = get_close_matches(version, EDITIONS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no version {version!r} of Arena-Hard{hint} known: {', '.join(EDITIONS)}")
+        raise ValueError(f"no version {version!r} of Arena-Hard{nearest(version, EDITIONS)}")
     return EDITIONS[version]

@@ -9,7 +9,6 @@ from benchmarks.arena_hard import benchmark, files
 from benchmarks.declaration import (
     BASELINE,
     Benchmark,
-    Column,
     ComparedSettings,
     DataSet,
     JudgedAnswers,
@@ -18,7 +17,8 @@ from benchmarks.declaration import (
     TypicalUsage,
 )
 
-DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
+FOLDER = Path(__file__).parent
+DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class ArenaHardSettings(ComparedSettings):
@@ -49,22 +49,7 @@ BENCHMARK = Benchmark(
     name="arena-hard",
     settings=ArenaHardSettings,
     metric="win_rate",
-    presentation=Presentation(
-        title="Arena-Hard",
-        columns=(
-            Column(
-                "win_rate",
-                "Arena-Hard (%)",
-                "share",
-                aggregate="summary",
-                bounds=("low", "high"),
-                count="n",
-                note="Arena-Hard's weights for clear verdicts; interval: bootstrap over questions, both "
-                "games together",
-                published={"pad": "arena_hard"},
-            ),
-        ),
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "arena-hard"),
     data_set=DATA_SET,
     load=load,
     stored=stored,

@@ -12,15 +12,13 @@ and rows are sorted: the same content gives the same bytes. Style metadata is no
 utils/add_markdown_info.py adds it.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 from benchmarks.api import Answer, Question
-from benchmarks.json_files import Row, json_lines
+from benchmarks.json_files import Row, answer_id, file_name, json_lines, write_lines
+from benchmarks.suggest import nearest
 
 Order = Literal["ab", "ba"]
 ORDERS: tuple[Order, Order] = ("ba", "ab")  # of the games; "ab": ours is A
@@ -39,7 +37,7 @@ BASELINES = {  # category -> the model that its answers are compared with
     "creative_writing": "gemini-2.0-flash-001",
 }
 
-LAYOUT = "Arena-Hard's format"
+TOOL, LAYOUT = "Arena-Hard", "Arena-Hard's format"
 
 
 class Verdict(TypedDict):
@@ -96,9 +94,7 @@ def answers_path(folder: Path, version: str, model: str) -> Path:
         *(p for place in upstream for p in folder.glob(f"{place}/*.jsonl*")),
     ]
     known = sorted({p.name.removeprefix(flat).removesuffix(".gz").removesuffix(".jsonl") for p in paths})
-    near = get_close_matches(model, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"no {flat}{model}.jsonl[.gz] in {folder}{hint} known: {', '.join(known) or 'none'}")
+    raise ValueError(f"no {flat}{model}.jsonl[.gz] in {folder}{nearest(model, known)}")
 
 
 def read_questions(folder: Path, version: str) -> list[Question]:
@@ -127,19 +123,19 @@ def write_answers(
 ) -> Path:
     """Write model_answer/<model>.jsonl under `folder`, with the prompts of `questions`; returns its path."""
     prompts, rows = {q.id: q.turns[0] for q in questions}, {}
-    path = folder / "model_answer" / f"{_file_name(model)}.jsonl"
+    path = folder / "model_answer" / f"{file_name(model, TOOL)}.jsonl"
     for a in answers:
         if a.question in rows:
             raise ValueError(f"{path}: two answers to question {a.question}")
         asked = [{"role": "user", "content": prompts[a.question]}] if a.question in prompts else []
         rows[a.question] = {
             "uid": a.question,
-            "ans_id": hashlib.sha256(json.dumps([model, a.question, a.turns]).encode()).hexdigest()[:22],
+            "ans_id": answer_id(model, a.question, a.turns),
             "model": model,
             "messages": [*asked, {"role": "assistant", "content": {"answer": a.turns[0]}}],
             "tstamp": 0,
         }
-    return _write(path, rows)
+    return write_lines(path, (rows[id] for id in sorted(rows)))
 
 
 def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -148,7 +144,7 @@ def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping
     Keys beyond a Verdict's are ignored; a game that is not there is a null. ValueError: a game twice, or a
     value that no label has.
     """
-    path = folder / "model_judgment" / _file_name(judge) / f"{_file_name(model)}.jsonl"
+    path = folder / "model_judgment" / file_name(judge, TOOL) / f"{file_name(model, TOOL)}.jsonl"
     found: dict[str, Row] = {}
     for row in rows:
         question, category = row["question"], row["category"]
@@ -167,7 +163,7 @@ def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping
         if judged["games"][place] is not None:
             raise ValueError(f"{path}: game {place + 1} of question {question} stands twice")
         judged["games"][place] = _game(row)
-    return _write(path, found)
+    return write_lines(path, (found[id] for id in sorted(found)))
 
 
 def read_rows(path: Path, fields: Sequence[str] = ()) -> Iterator[Row]:
@@ -207,18 +203,3 @@ def _answer(path: Path, row: Row) -> str:
 
 def _metadata(row: Row) -> Mapping[str, Any]:
     return row.get("metadata") or row.get("conv_metadata") or {}
-
-
-def _file_name(name: str) -> str:
-    if not name or "/" in name or "\\" in name:
-        raise ValueError(
-            f"{name!r} cannot name a file, and Arena-Hard takes names from files; use one without /"
-        )
-    return name
-
-
-def _write(path: Path, rows: Mapping[str, Row]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(rows[id]) + "\n" for id in sorted(rows))
-    path.write_text(text, encoding="utf-8")
-    return path

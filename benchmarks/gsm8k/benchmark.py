@@ -70,9 +70,7 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-def load(
-    folder: Path, *, max_tokens: int = MAX_TOKENS, temperature: float = 0.0
-) -> tuple[list[Question], JudgedBenchmark]:
+def load(folder: Path, *, max_tokens: int = MAX_TOKENS) -> tuple[list[Question], JudgedBenchmark]:
     """Read gsm8k_test.jsonl[.gz]; a question's one turn is the whole prompt, its reference the number.
 
     The ids are ZeroEval's, "gsm8k-main-test-#0". ValueError: no such file, or a row without "#### number".
@@ -80,7 +78,7 @@ def load(
     return _questions(folder), JudgedBenchmark(
         name="gsm8k-cot",
         metric="accuracy",
-        sampling=lambda question: Sampling(temperature, max_tokens=max_tokens),
+        sampling=lambda question: Sampling(max_tokens=max_tokens),
         requests=requests,
         aggregate=aggregate,
     )

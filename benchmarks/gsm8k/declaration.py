@@ -5,7 +5,6 @@ from pathlib import Path
 from benchmarks.api import JudgedBenchmark, Question
 from benchmarks.declaration import (
     Benchmark,
-    Column,
     DataSet,
     Presentation,
     QuestionSettings,
@@ -13,7 +12,8 @@ from benchmarks.declaration import (
 )
 from benchmarks.gsm8k import benchmark
 
-DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
+FOLDER = Path(__file__).parent
+DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 def load(folder: Path, settings: QuestionSettings) -> tuple[list[Question], JudgedBenchmark]:
@@ -25,10 +25,7 @@ BENCHMARK = Benchmark(
     name="gsm8k-cot",
     settings=QuestionSettings,
     metric="accuracy",
-    presentation=Presentation(
-        title="GSM8K 0-shot CoT",
-        columns=(Column("accuracy", "GSM8K 0-shot CoT (%)", "share", published={"pad": "gsm8k"}),),
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "gsm8k-cot"),
     data_set=DATA_SET,
     load=load,
     unparsed=0.0,  # as upstream: no answer is a wrong one

@@ -11,7 +11,6 @@ stops).
 
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -30,6 +29,7 @@ from benchmarks.api import (
     Unparsed,
 )
 from benchmarks.json_files import Row, json_lines
+from benchmarks.suggest import nearest
 
 TEMPERATURE = {
     "writing": 0.7,
@@ -173,10 +173,8 @@ def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
     if not files and name == REFERENCE:
         return None
     if name not in files:
-        near = get_close_matches(name, files, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        known = ", ".join(files) or "none, the questions' own are used by default"
-        raise ValueError(f"no reference answers {name!r} in {folder}{hint} known: {known}")
+        hint = nearest(name, files, "none, the questions' own are used by default")
+        raise ValueError(f"no reference answers {name!r} in {folder}{hint}")
     return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], OF_REFERENCE)}
 
 

@@ -9,8 +9,6 @@ from benchmarks.declaration import (
     BASELINE,
     MT_BENCH_USAGE,
     Benchmark,
-    Categories,
-    Column,
     DataSet,
     JudgedAnswers,
     JudgedSettings,
@@ -19,7 +17,8 @@ from benchmarks.declaration import (
 )
 from benchmarks.mt_bench import benchmark, fastchat_files
 
-DATA_SET = DataSet.pinned(Path(__file__).with_name("data.json"))
+FOLDER = Path(__file__).parent
+DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class MTBenchSettings(JudgedSettings):
@@ -62,20 +61,7 @@ BENCHMARK = Benchmark(
     name="mt-bench",
     settings=MTBenchSettings,
     metric="score",
-    presentation=Presentation(
-        title="MT-Bench",
-        columns=(
-            Column(
-                "score",
-                "MT-Bench",
-                "score",
-                published={"adpa": "mt_bench", "pad": "mt_bench"},
-                alignment_tax="gain",
-            ),
-        ),
-        categories=Categories("score/", (1.0, 10.0), "mean of both turns, 1-10"),
-        summary_unit="score",
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "mt-bench"),
     data_set=DATA_SET,
     load=load,
     stored=stored,

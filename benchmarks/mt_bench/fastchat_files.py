@@ -11,20 +11,18 @@ as its -1, which it drops. Timestamps are 0, ids are hashes and rows are sorted:
 same bytes. What FastChat has no field for is lost: lengths in tokens, and whether an answer was cut.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.api import Answer, JudgeRequest, Question, Unparsed
-from benchmarks.json_files import Row, json_lines
+from benchmarks.json_files import Row, answer_id, file_name, json_lines, write_lines
 from benchmarks.mt_bench.benchmark import prompt_name
+from benchmarks.suggest import nearest
 
 NO_RATING = -1
-LAYOUT = "FastChat's format"
+TOOL, LAYOUT = "FastChat", "FastChat's format"
 T = TypeVar("T")
 
 
@@ -52,8 +50,8 @@ def judgment(
 
 def write_answers(folder: Path, model: str, answers: Iterable[Answer]) -> Path:
     """Write model_answer/<model>.jsonl under `folder`; returns its path. ValueError: a question twice."""
-    path = folder / "model_answer" / f"{_file_name(model)}.jsonl"
-    return _write(path, [_answer_row(model, a) for a in _sorted(path, answers, lambda a: (a.question,))])
+    path = folder / "model_answer" / f"{file_name(model, TOOL)}.jsonl"
+    return write_lines(path, [_answer_row(model, a) for a in _sorted(path, answers, lambda a: (a.question,))])
 
 
 def read_answers(folder: Path, model: str) -> dict[str, Answer]:
@@ -75,20 +73,17 @@ def write_judgments(folder: Path, judge: str, judgments: Iterable[Judgment]) -> 
 
     ValueError: a turn that is judged twice, or a judgment by another judge.
     """
-    path = folder / "model_judgment" / f"{_file_name(judge)}_single.jsonl"
-    rows = []
-    for one in _sorted(path, judgments, lambda j: (j.model, j.question, j.turn)):
-        if one.judge != judge:
-            raise ValueError(f"{path}: a judgment by {one.judge!r} among those of {judge!r}")
-        rows.append(_judgment_row(one))
-    return _write(path, rows)
+    path = folder / "model_judgment" / f"{file_name(judge, TOOL)}_single.jsonl"
+    rows = _sorted(path, judgments, lambda j: (j.model, j.question, j.turn))
+    if strange := [one.judge for one in rows if one.judge != judge]:
+        raise ValueError(f"{path}: a judgment by {strange[0]!r} among those of {judge!r}")
+    return write_lines(path, map(_judgment_row, rows))
 
 
 def _answer_row(model: str, answer: Answer) -> Row:
-    content = json.dumps([model, answer.question, answer.turns])
     return {
         "question_id": _question_id(answer.question),
-        "answer_id": hashlib.sha256(content.encode()).hexdigest()[:22],  # as long as FastChat's
+        "answer_id": answer_id(model, answer.question, answer.turns),
         "model_id": model,
         "choices": [{"index": 0, "turns": list(answer.turns)}],
         "tstamp": 0,
@@ -128,26 +123,8 @@ def _question_id(question: str) -> int | str:
     return int(question) if question.isdecimal() and str(int(question)) == question else question
 
 
-def _file_name(name: str) -> str:
-    if not name or "/" in name or "\\" in name:
-        raise ValueError(
-            f"{name!r} cannot name a file, and FastChat takes names from files; use one without /"
-        )
-    return name
-
-
 def _answer_file(folder: Path, model: str) -> Path:
     files = {path.name.removesuffix(".gz").removesuffix(".jsonl"): path for path in folder.glob("*.jsonl*")}
     if model not in files:
-        near = get_close_matches(model, files, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(
-            f"no answers of {model!r} in {folder}{hint} known: {', '.join(sorted(files)) or 'none'}"
-        )
+        raise ValueError(f"no answers of {model!r} in {folder}{nearest(model, sorted(files))}")
     return files[model]
-
-
-def _write(path: Path, rows: Iterable[Row]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path

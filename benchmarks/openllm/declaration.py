@@ -3,9 +3,14 @@
 How they are run and read is in harness/evaluate/openllm.py: lm-eval needs the model itself.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
 from pydantic import Field
 
-from benchmarks.declaration import Benchmark, BenchmarkSettings, Column, Presentation, Tasks
+from benchmarks.declaration import Benchmark, BenchmarkSettings, Presentation
+
+FOLDER = Path(__file__).parent
 
 
 class OpenLLMSettings(BenchmarkSettings):
@@ -24,55 +29,13 @@ ONE = Benchmark(
     name="openllm",
     settings=OpenLLMSettings,
     metric="primary",
-    presentation=Presentation(
-        title="OpenLLM",
-        columns=(Column("primary", "OpenLLM", "share", published={"adpa": "openllm"}, alignment_tax="cost"),),
-        tasks=Tasks(
-            titles={
-                "arc_challenge": "ARC-Challenge",
-                "gsm8k": "GSM8K",
-                "hellaswag": "HellaSwag",
-                "mmlu": "MMLU",
-                "truthfulqa_mc2": "TruthfulQA",
-                "winogrande": "Winogrande",
-            },
-            subtasks={"mmlu_": "mmlu"},
-        ),
-        length_of="prompt",
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "openllm"),
     defaults={"tasks": ["v1"]},
     likelihoods=True,
 )
-TWO = Benchmark(
+TWO = replace(
+    ONE,
     name="openllm-v2",
-    settings=OpenLLMSettings,
-    metric="primary",
-    presentation=Presentation(
-        title="OpenLLM v2",
-        family="OpenLLM",
-        columns=(
-            Column(
-                "average",
-                "OpenLLM v2",
-                "share",
-                aggregate="summary",
-                count="n",
-                parts="normalised/",
-                note="normalised as the leaderboard does, guessing is 0; no interval",
-            ),
-        ),
-        tasks=Tasks(
-            titles={
-                "leaderboard_bbh": "bbh",
-                "leaderboard_gpqa": "gpqa",
-                "leaderboard_ifeval": "ifeval",
-                "leaderboard_math_hard": "math_hard",
-                "leaderboard_mmlu_pro": "mmlu_pro",
-                "leaderboard_musr": "musr",
-            }
-        ),
-        length_of="prompt",
-    ),
+    presentation=Presentation.described(FOLDER / "presentation.json", "openllm-v2"),
     defaults={"tasks": ["v2"]},
-    likelihoods=True,
 )

@@ -68,7 +68,7 @@ def evaluate(
 ) -> list[TaskResult]:
     """Run tasks, groups, tags or sets ("v1", "v2") on lm-eval's `lm`, on the first `limit` documents of each.
 
-    `include` is a folder of YAML files, `data` one of the leaderboards' rows (openllm_data.LOCAL); None reads
+    `include` is a folder of YAML files, `data` one of the leaderboards' rows (local_rows.LOCAL); None reads
     the hub. `num_fewshot` None means the leaderboard's number for its tasks, the YAML's for others. Each name
     is a run of its own: its batches, and with them the last digits, do not depend on what else was asked for.
     """

@@ -11,61 +11,16 @@ either. `raw` is the mean over all documents. lm-eval itself normalises nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
+from benchmarks.json_files import json_of
 from benchmarks.openllm.evaluate import TaskResult
 from benchmarks.openllm.tasks import V1, V2
 
 MMLU_SUBJECTS = 57
-# Subtask -> number of choices; 1 where there is nothing to guess.
-CHOICES: dict[str, dict[str, int]] = {
-    "leaderboard_bbh": {
-        "leaderboard_bbh_boolean_expressions": 2,
-        "leaderboard_bbh_causal_judgement": 2,
-        "leaderboard_bbh_date_understanding": 6,
-        "leaderboard_bbh_disambiguation_qa": 3,
-        "leaderboard_bbh_formal_fallacies": 2,
-        "leaderboard_bbh_geometric_shapes": 11,
-        "leaderboard_bbh_hyperbaton": 2,
-        "leaderboard_bbh_logical_deduction_five_objects": 5,
-        "leaderboard_bbh_logical_deduction_seven_objects": 7,
-        "leaderboard_bbh_logical_deduction_three_objects": 3,
-        "leaderboard_bbh_movie_recommendation": 6,
-        "leaderboard_bbh_navigate": 2,
-        "leaderboard_bbh_object_counting": 19,
-        "leaderboard_bbh_penguins_in_a_table": 5,
-        "leaderboard_bbh_reasoning_about_colored_objects": 18,
-        "leaderboard_bbh_ruin_names": 6,
-        "leaderboard_bbh_salient_translation_error_detection": 6,
-        "leaderboard_bbh_snarks": 2,
-        "leaderboard_bbh_sports_understanding": 2,
-        "leaderboard_bbh_temporal_sequences": 4,
-        "leaderboard_bbh_tracking_shuffled_objects_five_objects": 5,
-        "leaderboard_bbh_tracking_shuffled_objects_seven_objects": 7,
-        "leaderboard_bbh_tracking_shuffled_objects_three_objects": 3,
-        "leaderboard_bbh_web_of_lies": 2,
-    },
-    "leaderboard_gpqa": {f"leaderboard_gpqa_{part}": 4 for part in ("diamond", "extended", "main")},
-    "leaderboard_ifeval": {"leaderboard_ifeval": 1},
-    "leaderboard_math_hard": {
-        f"leaderboard_math_{subject}_hard": 1
-        for subject in (
-            "algebra",
-            "counting_and_prob",
-            "geometry",
-            "intermediate_algebra",
-            "num_theory",
-            "prealgebra",
-            "precalculus",
-        )
-    },
-    "leaderboard_mmlu_pro": {"leaderboard_mmlu_pro": 10},
-    "leaderboard_musr": {
-        "leaderboard_musr_murder_mysteries": 2,
-        "leaderboard_musr_object_placements": 5,
-        "leaderboard_musr_team_allocation": 3,
-    },
-}
+# Benchmark -> subtask -> number of choices; 1 where there is nothing to guess.
+CHOICES: dict[str, dict[str, int]] = json_of(Path(__file__).with_name("choices.json"))
 BY_SUBTASK = ("leaderboard_bbh", "leaderboard_musr")
 
 

@@ -10,27 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from benchmarks.json_files import json_in, lines_in, text_of
+from benchmarks.json_files import json_in, json_of, lines_in, text_of
 
-# Hub dataset, configuration -> split -> a .jsonl, .jsonl.gz or .json file in `data`. "*" stands for every
-# configuration: "{config}" in the file's name is the configuration, else each row names its own as "subject".
-LOCAL: dict[tuple[str, str | None], dict[str, str]] = {
-    ("allenai/ai2_arc", "ARC-Challenge"): {
-        "train": "arc_challenge_train",
-        "validation": "arc_challenge_validation",
-        "test": "arc_challenge_test",
-    },
-    ("Rowan/hellaswag", None): {"train": "hellaswag_train", "validation": "hellaswag_validation"},
-    ("allenai/winogrande", "winogrande_xl"): {
-        "train": "winogrande_xl_train",
-        "validation": "winogrande_xl_validation",
-    },
-    ("openai/gsm8k", "main"): {"train": "gsm8k_train", "test": "gsm8k_test"},
-    ("cais/mmlu", "*"): {"dev": "mmlu_dev", "validation": "mmlu_validation", "test": "mmlu_test"},
-    ("truthfulqa/truthful_qa", "multiple_choice"): {"validation": "truthfulqa_mc_task_v1_817"},
-    ("SaylorTwift/bbh", "*"): {"test": "bbh/{config}"},
-    ("wis-k/instruction-following-eval", None): {"train": "ifeval_input_data"},
-}
+# Hub dataset -> configuration, or "" -> split -> a .jsonl, .jsonl.gz or .json file in `data`. "*" stands for
+# every configuration: "{config}" in the file's name is the configuration, else each row names its own as
+# "subject".
+LOCAL: dict[str, dict[str, dict[str, str]]] = json_of(Path(__file__).with_name("local_files.json"))
 POOLS = (
     "fewshot_split",
     "training_split",
@@ -105,7 +90,7 @@ def check_hub(name: str, dataset: str, data: Path | None) -> None:
         if HfApi().dataset_info(dataset, timeout=5).gated:
             HfApi().auth_check(dataset, repo_type="dataset")
     except refusals as error:
-        hint = "" if data or dataset not in {name for name, _ in LOCAL} else "; or give a folder as `data`"
+        hint = "" if data or dataset not in LOCAL else "; or give a folder as `data`"
         raise ValueError(
             f"{name}: its rows, {dataset}, are not in the cache {constants.HF_HUB_CACHE}, and the hub did "
             f"not give them ({type(error).__name__}){hint}"
@@ -117,11 +102,12 @@ def _local(task: Mapping[str, Any], path: Path, data: Path | None) -> Local | No
     dataset, config = task.get("dataset_path"), task.get("dataset_name")
     if dataset == "json" and set(kwargs) == {"data_files"}:
         return Local(_beside(path, kwargs["data_files"]))
-    named = LOCAL.get((str(dataset), config)) or LOCAL.get((str(dataset), "*"))
+    configurations = LOCAL.get(str(dataset), {})
+    named = configurations.get(config or "") or configurations.get("*")
     if data is None or named is None:
         return None
     files = {split: [_find(data, name.format(config=config))] for split, name in named.items()}
-    shared = (str(dataset), "*") in LOCAL and all("{config}" not in name for name in named.values())
+    shared = "*" in configurations and all("{config}" not in name for name in named.values())
     return Local(files, config if shared else None)
 
 

@@ -4,6 +4,8 @@ A colour is a CSS variable ("var(--accent)"), which SVG resolves where it stands
 and dark. What a mark says aloud (its aria-label) is also what the page shows when it is pointed at.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -14,22 +16,7 @@ WIDTH = 340  # px: a phone's
 INK, MUTED, FAINT, RULE = "var(--ink)", "var(--muted)", "var(--faint)", "var(--rule)"
 ACCENT, TEACHER_INK, STUDENT_INK = "var(--accent)", "var(--teacher)", "var(--student)"
 PAPER = "var(--paper)"
-CONFIG: Spec = {
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": MUTED,
-        "labelFontSize": 11,
-        "titleColor": MUTED,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "gridColor": RULE,
-        "domainColor": RULE,
-        "tickColor": RULE,
-        "labelLimit": 110,
-    },
-    "axisY": {"labelColor": INK},
-    "text": {"color": INK, "fontSize": 11},
-}
+CONFIG: Spec = json.loads(Path(__file__).with_name("vega_config.json").read_text(encoding="utf-8"))
 
 
 def svg(spec: Spec, width: int = WIDTH) -> Markup:

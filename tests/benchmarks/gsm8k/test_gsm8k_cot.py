@@ -198,10 +198,10 @@ def test_a_compressed_file_is_read_and_the_settings_are_taken(tmp_path: Path) ->
     rows = [{"question": "What is {question} \u2028 of 2?", "answer": "<<1+1=2>> ...\n#### 2,000"}]
     with gzip.open(tmp_path / "gsm8k_test.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    (question,), benchmark = gsm8k_cot.load(tmp_path, max_tokens=7, temperature=0.5)
+    (question,), benchmark = gsm8k_cot.load(tmp_path, max_tokens=7)
     assert "\n\nWhat is {question} \u2028 of 2?\n\n" in question.turns[0]
     assert question.reference == ("2,000",)
-    assert (benchmark.sampling(question).temperature, benchmark.sampling(question).max_tokens) == (0.5, 7)
+    assert (benchmark.sampling(question).temperature, benchmark.sampling(question).max_tokens) == (0.0, 7)
 
 
 def test_a_folder_without_the_file_or_a_row_without_a_number_is_named(tmp_path: Path) -> None:
