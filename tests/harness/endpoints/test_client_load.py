@@ -100,10 +100,10 @@ import json, sys
 from pathlib import Path
 from harness.endpoints.client import Call, Endpoint, ask
 from harness.endpoints.ledger import Ledger
-from harness.endpoints.replies import Replies
+from harness.endpoints.replies import ReplyCache
 url, env, folder, contents = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.stdin.read())
 calls = [Call(f"key of {c}", ({"role": "user", "content": c},)) for c in contents]
-with Replies(Path(folder)) as replies:
+with ReplyCache(Path(folder)) as replies:
     ask(Endpoint("judge", url, env, concurrency=8, backoff=0.01), calls, replies, Ledger({}))
 """
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.endpoints.prices import Usage
 from harness.evaluate import registry
-from harness.forecast.judging_estimate import usage_of
+from harness.evaluate.questions import judge_usage
 from harness.suite.benchmarks import benchmarks_of
 
 
@@ -23,4 +23,4 @@ def test_typical_usage_is_in_proportion_to_questions_and_orders(
     name: str, settings: dict[str, object], expected: Usage
 ) -> None:
     raw = {name: {"data": "nowhere", **settings}}
-    assert usage_of(benchmarks_of(raw, registry.known().benchmarks, "").chosen[name]) == expected
+    assert judge_usage(benchmarks_of(raw, registry.known().benchmarks, "").chosen[name]) == expected
