@@ -1,8 +1,8 @@
 """The rows of a plan, and the steps that measure each, benchmark by benchmark."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from benchmarks.api import Sampling
@@ -54,20 +54,37 @@ class Cell:
     lineage: Lineage | None
     rows: frozenset[str] = frozenset()
     done: Callable[[Step], bool] = lambda step: False
-    measures: dict[str, dict[str, Step]] = field(default_factory=dict)
-    missing: dict[tuple[str, str], str] = field(default_factory=dict)  # (benchmark, reference) -> reason
 
-    def measure(self) -> None:
-        """Fill in the measures, or the reason why there are none."""
+    @cached_property
+    def _found(self) -> Mapping[str, Measures | NotRun]:
+        """By benchmark its steps, or why there are none."""
+        found: dict[str, Measures | NotRun] = {}
         for name, chosen in self.setting.suite.benchmarks.chosen.items():
             try:
-                found = chosen.benchmark.steps(self, chosen)
+                found[name] = chosen.benchmark.steps(self, chosen)
             except NotRun as reason:
-                self.missing[name, ""] = str(reason)
-                continue
-            self.measures[name] = {key: step for key, step in found.items() if isinstance(step, Step)}
-            lacking = {key: why for key, why in found.items() if isinstance(why, NotRun)}
-            self.missing.update({(name, key.partition(".")[2]): str(why) for key, why in lacking.items()})
+                found[name] = reason
+        return found
+
+    @cached_property
+    def measures(self) -> dict[str, dict[str, Step]]:
+        """By benchmark the steps that measure the row."""
+        return {
+            name: {key: step for key, step in steps.items() if isinstance(step, Step)}
+            for name, steps in self._found.items()
+            if not isinstance(steps, NotRun)
+        }
+
+    @cached_property
+    def missing(self) -> dict[tuple[str, str], str]:
+        """By benchmark and reference why there is no number; reference "" where there is none at all."""
+        reasons: dict[tuple[str, str], str] = {}
+        for name, steps in self._found.items():
+            lacking = {"": steps} if isinstance(steps, NotRun) else steps
+            for key, why in lacking.items():
+                if isinstance(why, NotRun):
+                    reasons[name, key.partition(".")[2]] = str(why)
+        return reasons
 
     @property
     def model(self) -> Step:

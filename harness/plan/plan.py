@@ -63,8 +63,6 @@ def plan(
     for name, seed in product(suite.models, suite.seeds):
         given = outside(setting, name)
         cells.append(Cell(AS_THEY_ARE, "", name, seed, given, setting, None, rows, done))
-    for cell in cells:
-        cell.measure()
     wanted = [
         *checks,
         *(c.source for c in cells if isinstance(c.source, Step)),
