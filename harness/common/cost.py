@@ -98,6 +98,17 @@ class ModelSize:
         return 2 * self.layers * self.kv * self.head_dim * tokens * number
 
 
+class RunLimits(NamedTuple):
+    """How much is computed at once: positions of a micro-batch, answers decoded together, processes that each
+    hold the model under measurement, tokens of the longest sequence.
+    """
+
+    tokens: int
+    batch: int
+    workers: int
+    max_length: int
+
+
 class TextSize(NamedTuple):
     """Sequences, all their tokens, and those of them that a loss reads; notes say what is assumed."""
 

@@ -180,7 +180,7 @@ def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cos
     most = settings.asked["max_tokens"] or known.max_tokens
     notes += [f"prompts of {prompt} tokens", LONGEST]
     text = TextSize(count, count * (prompt + most), count * most, tuple(notes))
-    return decoding_cost(sizes.model(inputs.model), text, most, sizes.batch, 4.0 * text.answered)
+    return decoding_cost(sizes.model(inputs.model), text, most, sizes.limits.batch, 4.0 * text.answered)
 
 
 def _kind(run: str, version: int) -> StepKind[AnswerSettings, AnswerInputs[Source]]:

@@ -96,7 +96,7 @@ def _cost(step: Step[TaskSettings, TaskInputs[Source]], sizes: Sizes) -> Cost:
         reads=model.parameters * number,
         loads=model.parameters * number,
         disk=300 * passes,
-        memory=sizes.workers * (model.parameters * number + context),
+        memory=sizes.limits.workers * (model.parameters * number + context),
         assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
     )
 

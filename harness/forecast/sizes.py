@@ -15,7 +15,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from harness.common.cost import ModelSize, TextSize, Unknown
+from harness.common.cost import ModelSize, RunLimits, TextSize, Unknown
 from harness.endpoints.prices import Prices
 from harness.executors.options import Machine
 from harness.pocket.build import World
@@ -41,20 +41,9 @@ class PlanSizes:
     prices: Prices
 
     @property
-    def tokens(self) -> int:
-        return self.machine.tokens
-
-    @property
-    def batch(self) -> int:
-        return self.machine.batch
-
-    @property
-    def workers(self) -> int:
-        return self.machine.workers
-
-    @property
-    def max_length(self) -> int:
-        return self.suite.max_length
+    def limits(self) -> RunLimits:
+        machine = self.machine
+        return RunLimits(machine.tokens, machine.batch, machine.workers, self.suite.max_length)
 
     @property
     def world(self) -> World | None:

@@ -136,7 +136,7 @@ def _cost(
     probes = group.sequences * (step.inputs.group.settings.keep - 1)
     words = len(step.settings.question.split())
     tokens = round(probes * (group.prompt + words + 2 * group.answered / max(1, group.sequences)))
-    number, most = BYTES[step.settings.dtype], sizes.tokens
+    number, most = BYTES[step.settings.dtype], sizes.limits.tokens
     return Cost(
         work="forward",
         flops=model.forward_flops(tokens, probes),

@@ -227,9 +227,9 @@ def _cost(step: Step[RewardSettings, RewardInputs[Source]], sizes: Sizes) -> Cos
     """A pass over prompts and responses, without an output head."""
     model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.rollouts)
     note, disk = "the reward model's tokens are the student's", 80 * text.sequences
-    whole = pass_cost(model, text, step.settings.dtype, sizes.tokens, disk, (note,))
+    whole = pass_cost(model, text, step.settings.dtype, sizes.limits.tokens, disk, (note,))
     flops = model.forward_flops(text.tokens, 0)
-    memory = model.forward_memory(sizes.tokens, BYTES[step.settings.dtype], rows=0)
+    memory = model.forward_memory(sizes.limits.tokens, BYTES[step.settings.dtype], rows=0)
     return replace(whole, flops=flops, memory=memory)
 
 

@@ -82,7 +82,7 @@ def _cost(step: Step[RolloutSettings, RolloutInputs[Source]], sizes: Sizes) -> C
     text = _size(step, "", sizes)
     disk = text.disk + text.sequences
     longest = step.settings.sampling.max_tokens
-    return decoding_cost(sizes.model(step.inputs.model), text, longest, sizes.batch, disk)
+    return decoding_cost(sizes.model(step.inputs.model), text, longest, sizes.limits.batch, disk)
 
 
 ROLLOUTS = StepKind(

@@ -274,7 +274,7 @@ def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cos
     settings = step.settings
     topk = 8 + 8 * min(settings.k or 0, model.vocab)
     each = {"logps": 4, "hidden": 4 + model.hidden * BYTES[settings.dtype], "topk": topk}
-    return pass_cost(model, text, settings.dtype, sizes.tokens, text.answered * each[settings.form])
+    return pass_cost(model, text, settings.dtype, sizes.limits.tokens, text.answered * each[settings.form])
 
 
 SIGNALS = StepKind(

@@ -31,7 +31,7 @@ from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar  # with defaults: a bare `Step` is one of any kind
 
-from harness.common.cost import Cost, ModelSize, TextSize
+from harness.common.cost import Cost, ModelSize, RunLimits, TextSize
 from harness.common.text import slug
 from harness.pocket.build import World
 from harness.store.step_record import grouped, named, parsed, serialised
@@ -54,20 +54,8 @@ class Sizes(Protocol):
     """What an estimate looks up; harness/forecast answers."""
 
     @property
-    def tokens(self) -> int:
-        """Positions of a micro-batch."""
-
-    @property
-    def batch(self) -> int:
-        """Answers decoded together."""
-
-    @property
-    def workers(self) -> int:
-        """Processes that each hold the model under measurement."""
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of the longest sequence."""
+    def limits(self) -> RunLimits:
+        """How much is computed at once."""
 
     @property
     def world(self) -> World | None:

@@ -54,7 +54,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     beside = sum(t.forward_flops(seen, answered) for t in teachers)
     flops = training_flops(model.body, model.head, seen, answered)
     flops += model.forward_flops(*sampled) + beside
-    micro = max(1, math.ceil(size * shape.tokens / sizes.tokens))
+    micro = max(1, math.ceil(size * shape.tokens / sizes.limits.tokens))
     longest = step.settings.online.max_tokens if step.settings.online else 0
     live = ("a live teacher read on every view, at every step",) if teachers else ()
     return Cost(
@@ -62,7 +62,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
         flops=flops,
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
         tokens=round(seen),
-        sequential=3 * steps * micro + math.ceil(drawn / sizes.batch) * longest,
+        sequential=3 * steps * micro + math.ceil(drawn / sizes.limits.batch) * longest,
         layers=model.layers,
         loads=8.0 * model.parameters + sum(_weights(t, step) for t in teachers),
         disk=4.0 * model.parameters * (1 + step.settings.checkpoints),
@@ -111,7 +111,7 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
 def memory(model: ModelSize, width: int, step: TrainStep, sizes: Sizes) -> float:
     """Bytes on the device at the peak of a training: a micro-batch holds one example at least."""
     # One example may be longer than a micro-batch, which holds one at least.
-    positions = max(sizes.tokens, width * sizes.max_length)
+    positions = max(sizes.limits.tokens, width * sizes.limits.max_length)
     half = step.settings.precision == "bf16"
     # What a layer of a Llama keeps of a position for the backward pass: the residual stream twice in float32;
     # normed inputs, queries, keys, values and attention's result; gate, up, their product and the activation.
@@ -135,10 +135,10 @@ def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:
         flops=model.forward_flops(seen, answered),
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
         tokens=round(seen),
-        sequential=passes * max(1, math.ceil(shape.examples * shape.tokens / sizes.tokens)),
+        sequential=passes * max(1, math.ceil(shape.examples * shape.tokens / sizes.limits.tokens)),
         layers=model.layers,
         loads=8.0 * model.parameters,
         disk=500,
-        memory=model.forward_memory(sizes.tokens, 4),
+        memory=model.forward_memory(sizes.limits.tokens, 4),
         assumed=(*model.notes, *shape.notes),
     )
