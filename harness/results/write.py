@@ -20,7 +20,7 @@ from reports.tables.table import Table
 
 STAMP = "written.json"  # the last that is written: what is there, and by which sources
 SOURCES = ("harness", "reports", "benchmarks")
-SUFFIXES = (".py", ".j2", ".css", ".js")
+SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
 PARTS = ("", "tables", "exports")
 
 

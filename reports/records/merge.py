@@ -15,12 +15,12 @@ from operator import attrgetter
 from typing import TypeVar
 
 from reports.records.benchmarks import Benchmark, Benchmarks
-from reports.records.rows import KEYS, Cost, JudgeCheck, Judging, Record, Summary, Training
+from reports.records.rows import KEYS, Judging, MethodRow, Record, Row, Summary
 from reports.records.run_folder import Rows
 
-Own = TypeVar("Own", Record, Cost, Training, Summary, Judging)
+Own = TypeVar("Own", bound=MethodRow)
 Judged = TypeVar("Judged", Record, Summary, Judging)
-Kept = TypeVar("Kept", Record, Cost, Training, Summary, Judging, JudgeCheck)
+Kept = TypeVar("Kept", bound=Row)
 Key = tuple[str, str, str]  # pair, dataset, method
 Names = Mapping[str, Mapping[Key, str]]  # run -> the name of each of its rows
 

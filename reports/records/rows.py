@@ -15,13 +15,34 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, with_config
 
-# What a file holds must be what a run wrote: no key too many, no text that only looks like a number.
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+@with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class Row:
+    """A line of a file holds what a run wrote: no key too many, no text that only looks like a number."""
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class Record:
+class MethodRow(Row):
+    """A row about one method, trained with one seed."""
+
+    suite: str
+    pair: str
+    dataset: str
+    method: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class JudgedRow(MethodRow):
+    """A row about a method on one benchmark, by one judge; `reference` is whom it was compared with."""
+
+    benchmark: str
+    judge: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Record(MethodRow):
     """One value of one method on one item.
 
     `group` is the question's category or its task, `version` lm-eval's and the number of shots; `value` is
@@ -31,11 +52,6 @@ class Record:
     `status` ("not run: no answers of the reference ADPA").
     """
 
-    suite: str
-    pair: str
-    dataset: str
-    method: str
-    seed: int
     benchmark: str
     metric: str
     group: str
@@ -60,9 +76,8 @@ class Record:
             raise ValueError(f"value {self.value} of {self.method} on {self.benchmark}: must be finite")
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class Cost:
+class Cost(MethodRow):
     """What one method cost, were it run alone: its own stages and its share-free part of the teacher's work.
 
     Seconds are measured; FLOPs are counted (6 x parameters x tokens for a training step, 2 x for a forward
@@ -72,11 +87,6 @@ class Cost:
     where no step told. `unshared` says which models could not share, and why.
     """
 
-    suite: str
-    pair: str
-    dataset: str
-    method: str
-    seed: int
     train_seconds: float
     train_flops: float
     teacher_flops: float
@@ -91,9 +101,8 @@ class Cost:
     unshared: tuple[str, ...] = ()
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class Training:
+class Training(MethodRow):
     """What training changed, from before its first step to after its last.
 
     `loss_*` is the method's own loss on a fixed probe of its training set (no two methods share a scale);
@@ -104,11 +113,6 @@ class Training:
     (name, before, after); `warnings` those of them that pass a limit, in words.
     """
 
-    suite: str
-    pair: str
-    dataset: str
-    method: str
-    seed: int
     loss_before: float | None
     loss_after: float | None
     margin_before: float | None
@@ -122,31 +126,28 @@ class Training:
     watched: tuple[tuple[str, float, float], ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def margin_change(self) -> float | None:
+        """What training added to the margin."""
+        if self.margin_before is None or self.margin_after is None:
+            return None
+        return self.margin_after - self.margin_before
 
-@with_config(STRICT)
+
 @dataclass(frozen=True)
-class Summary:
+class Summary(JudgedRow):
     """A number of a whole benchmark for one row, as the benchmark's own tool adds it up.
 
     Shares are 0-1. It is what no mean over items gives: a length-controlled win rate, a Bradley-Terry score,
     an average that the leaderboard normalises, and the standard errors and intervals of these.
     """
 
-    suite: str
-    pair: str
-    dataset: str
-    method: str
-    seed: int
-    benchmark: str
-    judge: str
-    reference: str
     metric: str
     value: float
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class Judging:
+class Judging(JudgedRow):
     """What judging one row on one benchmark took, were nothing of it there before.
 
     `usd` is None where the judge's price is not known; `models` names who served the replies, with its
@@ -154,14 +155,6 @@ class Judging:
     and that were broken up.
     """
 
-    suite: str
-    pair: str
-    dataset: str
-    method: str
-    seed: int
-    benchmark: str
-    judge: str
-    reference: str
     judgments: int
     unparsed: int
     guarded: int
@@ -172,9 +165,8 @@ class Judging:
     models: tuple[str, ...]
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class JudgeCheck:
+class JudgeCheck(Row):
     """What a check on gold pairs says of a judge with one benchmark's prompt; shares are 0-1.
 
     `n` of `pairs` have a verdict in both orders; `low` and `high` bound the agreement at 95 %. None: could

@@ -10,15 +10,12 @@ A text is one judgment, with the question and the answers that it is about: a pa
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import with_config
-
 from reports.records import jsonl
-from reports.records.rows import STRICT
+from reports.records.rows import Row
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class Text:
+class Text(Row):
     """One verdict on one turn of an answer.
 
     `asked` is the turn's question, `answer` what the row's model wrote; `reference_answer` is the answer of
@@ -49,9 +46,8 @@ class Text:
     status: str
 
 
-@with_config(STRICT)
 @dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Row):
     """One step of the plan as it was done: what it read, by input, and how long it took.
 
     `settings` are (name, value) with nested names joined by dots and values as JSON; `results` names the rows

@@ -101,22 +101,20 @@ def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[VariancePar
 def parts_of_mean(sample: Sample, method: str) -> list[VariancePart]:
     """The parts of the variance of a method's mean; none where it has one seed, or a stratum one question."""
     m = sample.methods.index(method)
-    x = sample.values[m]
-    present = ~np.isnan(x)
-    if not covers(sample, present, 2) or (seeds := seeds_part(sample, [(m, 1.0)])) is None:
-        return []
-    return both_levels(questions_part(sample, x, present), *seeds)
+    return _parts(sample, sample.values[m], seeds_part(sample, [(m, 1.0)]))
 
 
 def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[VariancePart]:
     """The same of a difference; none where one of the two has one seed."""
     a, b = sample.methods.index(method), sample.methods.index(baseline)
-    d = difference_of(sample, a, b)
-    present = ~np.isnan(d)
-    _, seeds = seeds_of_two(sample, a, b)
+    return _parts(sample, difference_of(sample, a, b), seeds_of_two(sample, a, b)[1])
+
+
+def _parts(sample: Sample, x: Floats, seeds: tuple[VariancePart, float] | None) -> list[VariancePart]:
+    present = ~np.isnan(x)
     if seeds is None or not covers(sample, present, 2):
         return []
-    return both_levels(questions_part(sample, d, present), *seeds)
+    return both_levels(questions_part(sample, x, present), *seeds)
 
 
 def both_levels(questions: VariancePart, seeds: VariancePart, rest: float) -> list[VariancePart]:

@@ -4,11 +4,10 @@ Ratings by turn and category; win rates with upstream's standard error and ours;
 """
 
 from collections.abc import Iterable, Sequence
-from math import fsum
 
 from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks, Unit
 from reports.records.rows import Summary
-from reports.tables.table import Cell, Column, Row, Table, by_pair, title
+from reports.tables.table import Column, Row, Table, by_pair, mean, title
 
 NOTES = (
     "n...: counts; what a benchmark's own tool prints stands beside ours (docs/evaluation.md)",
@@ -32,17 +31,13 @@ def summary_tables(
                 values.setdefault((s.dataset, s.method, s.metric), []).append(s.value)
             columns = tuple(Column(m, m, _unit(benchmark, m)) for m in metrics)
             body = [
-                Row(dataset, m, tuple(_mean(values.get((dataset, m, metric), [])) for metric in metrics))
+                Row(dataset, m, tuple(mean(values.get((dataset, m, metric), [])) for metric in metrics))
                 for dataset in sorted({s.dataset for s in rows})
                 for m in methods
             ]
             what = " by ".join(filter(None, key[:2])) + (f" against {key[2]}" if key[2] else "")
             tables.append(Table(title(f"Numbers of {what}", *pair), columns, tuple(body), NOTES))
     return tables
-
-
-def _mean(values: list[float]) -> Cell:
-    return Cell(fsum(values) / len(values)) if values else Cell()
 
 
 def _unit(benchmark: Benchmark, metric: str) -> Unit:

@@ -41,20 +41,17 @@ def _passes(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
-    return (
-        mean(c.train_seconds for c in seeds),
-        mean(c.train_flops for c in seeds),
-        mean(c.teacher_flops for c in seeds),
-        mean(c.train_tokens for c in seeds),
-        mean(c.padding_share for c in seeds),
+    """A mean over seeds for each column that is named as what it shows of a row."""
+    others = {
         # 0 where the step that trained did not count them: no result, not a small one.
-        mean(c.positions or None for c in seeds),
-        _saved(seeds),
-        Cell(", ".join(sorted({c.device for c in seeds}))),
-    )
+        "positions": mean(c.positions or None for c in seeds),
+        "saved_share": _saved(seeds),
+        "device": Cell(", ".join(sorted({c.device for c in seeds}))),
+    }
+    return tuple(others.get(c.name) or mean(getattr(s, c.name) for s in seeds) for c in COLUMNS)
 
 
 def _saved(seeds: list[Cost]) -> Cell:
     """The share of padded batches' positions that was not computed; models that can't share in footnotes."""
-    share = mean(1 - c.positions / c.padded_positions if c.padded_positions else None for c in seeds)
-    return Cell(share.value, notes=share.notes + tuple(sorted({why for c in seeds for why in c.unshared})))
+    shares = (1 - c.positions / c.padded_positions if c.padded_positions else None for c in seeds)
+    return mean(shares, tuple(sorted({why for c in seeds for why in c.unshared})))

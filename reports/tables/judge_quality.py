@@ -34,16 +34,12 @@ def judge_tables(checks: Sequence[JudgeCheck]) -> list[Table]:
     return [Table(f"Judges: {checks[0].suite}", COLUMNS, rows, NOTES)]
 
 
-def _cells(c: JudgeCheck) -> tuple[Cell, ...]:
-    return (
-        Cell(c.agreement, c.low, c.high, n=c.n),
-        Cell(c.consistent),
-        Cell(c.first_slot_rate),
-        Cell(c.repeat_noise),
-        Cell(c.flips),
-        Cell(c.kappa),
-        Cell(c.unparsed, n=c.verdicts),
-    )
+def _cells(check: JudgeCheck) -> tuple[Cell, ...]:
+    others = {
+        "agreement": Cell(check.agreement, check.low, check.high, n=check.n),
+        "unparsed": Cell(check.unparsed, n=check.verdicts),
+    }
+    return tuple(others.get(c.name) or Cell(getattr(check, c.name)) for c in COLUMNS)
 
 
 def noise_notes(

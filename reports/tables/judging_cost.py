@@ -3,6 +3,7 @@
 my-bench by gpt-4: 160 calls | 131,072 tokens in | 30,118 out | USD 2.22
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from math import fsum
 
@@ -48,11 +49,9 @@ def _money(rows: list[Judging]) -> Cell:
 
 def _notes(rows: list[Judging]) -> tuple[str, ...]:
     """Who served the replies."""
-    served = {
-        judge: sorted({m for r in rows if r.judge == judge for m in r.models}) for judge in _judges(rows)
-    }
-    return tuple(f"{judge}: replies of {', '.join(models)}" for judge, models in served.items() if models)
-
-
-def _judges(rows: list[Judging]) -> list[str]:
-    return sorted({r.judge for r in rows})
+    served: dict[str, set[str]] = defaultdict(set)
+    for r in sorted(rows, key=lambda r: r.judge):
+        served[r.judge].update(r.models)
+    return tuple(
+        f"{judge}: replies of {', '.join(sorted(models))}" for judge, models in served.items() if models
+    )

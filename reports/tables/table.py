@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple, TypeVar
 
 from reports.records.benchmarks import Benchmark, BenchmarkColumn, Unit
 from reports.records.groups import Group
-from reports.records.rows import Cost, Judging, Summary, Training
+from reports.records.rows import MethodRow
 
-PairRow = TypeVar("PairRow", Group, Cost, Training, Summary, Judging)
-SeedRow = TypeVar("SeedRow", Cost, Training, Summary, Judging)
+PairRow = TypeVar("PairRow", bound=Group | MethodRow)
+SeedRow = TypeVar("SeedRow", bound=MethodRow)
 TEACHER, STUDENT = "Teacher", "Student"  # rows that no method of the run trained
 Mark = Literal["", "best", "second"]
 
@@ -123,13 +123,13 @@ def run_tables(
     return tables
 
 
-def mean(values: Iterable[float | None]) -> Cell:
-    """The mean over seeds; a seed without a value is counted in a footnote."""
+def mean(values: Iterable[float | None], notes: tuple[str, ...] = ()) -> Cell:
+    """The mean over seeds; a seed without a value is counted in a footnote, before `notes`."""
     seeds = list(values)
     present = [v for v in seeds if v is not None]
     absent = len(seeds) - len(present)
-    notes = (f"no value in {absent} of {len(seeds)} seeds",) if absent else ()
-    return Cell(fsum(present) / len(present) if present else None, notes=notes)
+    gaps = (f"no value in {absent} of {len(seeds)} seeds",) if absent else ()
+    return Cell(fsum(present) / len(present) if present else None, notes=gaps + notes)
 
 
 def _seeds_note(seeds: set[int]) -> tuple[str, ...]:

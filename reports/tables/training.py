@@ -5,6 +5,7 @@ loss 0.693 -> 0.512 | held out 0.693 -> 0.540 | margin -3.10 -> 4.25 nats | weig
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import fsum
 
 from reports.records.rows import Training
@@ -33,51 +34,32 @@ def training_tables(training: Iterable[Training], methods: Sequence[str]) -> lis
     """
     tables = []
     for rows in by_pair(training).values():
-        optional = {"held": HELD_OUT, "margin": MARGIN}
-        if all(t.held_after is None for t in rows):
-            del optional["held"]
-        if all(t.margin_after is None for t in rows):
-            del optional["margin"]
-        groups = [column.name.partition("_")[0] for column in COLUMNS]
-        kept = [i for i, g in enumerate(groups) if g in optional or g not in ("held", "margin")]
-
-        # A default binds `kept` now; a closure would see that of the last pair.
-        def cells(seeds: list[Training], kept: list[int] = kept) -> tuple[Cell, ...]:
-            whole = _cells(seeds)
-            return tuple(whole[i] for i in kept)
-
-        notes = (NOTE, *optional.values(), *_warnings(rows, methods))
-        tables += run_tables("Training", rows, methods, tuple(COLUMNS[i] for i in kept), cells, notes)
+        optional = {"held_after": HELD_OUT, "margin_after": MARGIN}
+        absent = {name for name in optional if all(getattr(t, name) is None for t in rows)}
+        # "held" and "margin" are groups of columns, which a run measures together or not at all.
+        groups = tuple(name.partition("_")[0] for name in absent)
+        columns = tuple(c for c in COLUMNS if not c.name.startswith(groups))
+        shown = (note for name, note in optional.items() if name not in absent)
+        notes = (NOTE, *shown, *_warnings(rows, methods))
+        tables += run_tables("Training", rows, methods, columns, partial(_cells, columns), notes)
     return tables
 
 
 def held_out(seeds: list[Training]) -> tuple[Cell, Cell]:
     """The objective on held-out prompts before and after, means over seeds; one that is raised says so."""
-    after = mean(t.held_after for t in seeds)
+    before, after = _cells(COLUMNS[2:4], seeds)
+    return before, after
+
+
+def _cells(columns: Sequence[Column], seeds: list[Training]) -> tuple[Cell, ...]:
+    """A mean over seeds for each column, which is named as what it shows of a row."""
     raised = sorted({t.objective for t in seeds if t.held_after is not None} - {"loss"})
-    notes = tuple(f"held out: the mean {name}, which the method raises" for name in raised)
-    return mean(t.held_before for t in seeds), Cell(after.value, notes=after.notes + notes)
-
-
-def _cells(seeds: list[Training]) -> tuple[Cell, ...]:
     # Terms and watched means differ from method to method, so they are footnotes and no columns.
-    after = mean(t.loss_after for t in seeds)
-    return (
-        mean(t.loss_before for t in seeds),
-        Cell(after.value, notes=after.notes + _terms(seeds) + _watched(seeds)),
-        *held_out(seeds),
-        mean(t.margin_before for t in seeds),
-        mean(t.margin_after for t in seeds),
-        mean(_change(t) for t in seeds),
-        mean(t.moved for t in seeds),
-        mean(t.steps for t in seeds),
-    )
-
-
-def _change(t: Training) -> float | None:
-    if t.margin_before is None or t.margin_after is None:
-        return None
-    return t.margin_after - t.margin_before
+    footnotes = {
+        "loss_after": _terms(seeds) + _watched(seeds),
+        "held_after": tuple(f"held out: the mean {name}, which the method raises" for name in raised),
+    }
+    return tuple(mean((getattr(t, c.name) for t in seeds), footnotes.get(c.name, ())) for c in columns)
 
 
 def _terms(seeds: list[Training]) -> tuple[str, ...]:
