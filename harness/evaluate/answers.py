@@ -26,6 +26,7 @@ from harness.suite.benchmarks import Control
 CONTROLS: dict[Control, Callable[[str], str]] = {
     "constant": lambda question: "I am happy to help. Here is a detailed and accurate answer.",
     "empty": lambda question: "",
+    # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
 Said = tuple[str, int, bool]  # text, tokens, truncated
@@ -76,6 +77,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
     tokenizer = load_tokenizer(work.inputs.model)
     model = load(work.inputs.model).to(work.context["device"])
     _, benchmark = _loaded(work)
+    # A template may end turns with a token that the generation config does not name.
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
 
     def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
@@ -83,6 +85,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
             Request(
                 chat_template.encode_prompt(tokenizer, conversation, template=template),
                 benchmark.sampling(q),
+                # The name seeds the noise of a sampled answer, so that it does not depend on its batch.
                 f"{q.id}/{turn}",
             )
             for q, conversation in asked
@@ -142,6 +145,7 @@ def _answer_all(
     """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
     asked, _ = _loaded(work)
     said: dict[str, list[Said]] = {q.id: [] for q in asked}
+    # Turn by turn, not question by question: a whole turn is decoded together.
     for turn in range(max(len(q.turns) for q in asked)):
         of_turn = [(q, _conversation(q, said[q.id])) for q in asked if len(q.turns) > turn]
         for (q, _), one in zip(of_turn, answer(of_turn, turn), strict=True):
@@ -176,6 +180,7 @@ def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cos
     notes = [f"questions of {declared.name}: {count}"]
     if world and isinstance(inputs.data, Part) and inputs.data.step.kind == WORLD:
         count, prompt, notes = world.questions_in(inputs.data.folder), sizes.typical("world")["prompt"], []
+    # Every turn is an answer of its own, with the earlier ones in its prompt.
     count = min(count, settings.asked["limit"] or count) * known.turns
     most = settings.asked["max_tokens"] or known.max_tokens
     notes += [f"prompts of {prompt} tokens", LONGEST]

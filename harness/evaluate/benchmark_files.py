@@ -96,6 +96,7 @@ def add(name: str, path: Path) -> Added:
         raise ValueError(f"{name} was fetched to {place}: remove that folder to add another")
     states = _states(source, folder)
     place.parent.mkdir(parents=True, exist_ok=True)
+    # A link made aside and renamed: two commands at once leave one or the other, never none.
     link = place.with_name(f".{name}.{os.getpid()}")
     link.unlink(missing_ok=True)
     link.symlink_to(folder, target_is_directory=True)
@@ -116,6 +117,7 @@ def fetch(name: str, *, mirror: str | None = None) -> Path:
         raise ValueError(f"{name} is the folder {place.readlink()} that was added: remove {place} to fetch")
     for file in source.files:
         target = place / file.name
+        # A file that is there but not as pinned is fetched again: a torn download looks like one.
         if not target.is_file() or _sha256(target) != file.sha256:
             url = f"{mirror.rstrip('/')}/{name}/{file.name}" if mirror else file.url
             _download(url, file, target)
@@ -142,6 +144,7 @@ def fingerprint(folder: Path) -> str:
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
+    # Gzipped data are the same data: a folder may be compressed without new steps.
     names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     digest = hashlib.sha256()
     for each in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):

@@ -59,6 +59,7 @@ def _implicit_reward_steps(row: Row, chosen: Chosen) -> Measures:
 def _implicit_reward(chosen: Chosen, folders: Folders) -> Iterator[Value]:
     gained = _margin(folders, "policy") - _margin(folders, "start")
     for pair, value in enumerate(gained.tolist()):
+        # A margin that did not move is half right: the sign of rounding noise is no preference.
         yield Value("accuracy", str(pair), float(value > 0) + 0.5 * float(value == 0))
 
 
@@ -79,6 +80,7 @@ def _margin(folders: Folders, who: str) -> NDArray[np.float64]:
 
 def _summed_logps(folder: Path, sequences: Sequences) -> NDArray[np.float64]:
     """Log-prob of each response. [n]"""
+    # In float64: margins are small differences of large sums.
     logps = ArrayFile(folder, "logps").all().astype(np.float64)
     return np.add.reduceat(logps, sequences.response_offsets[:-1])
 
@@ -100,6 +102,7 @@ def _teacher_reward(chosen: Chosen, folders: Folders) -> Iterator[Value]:
     truncated = ArrayFile(folders["rollouts"], "truncated").all().tolist()
     for i, row in enumerate(responses.rows.tolist()):
         tokens, cut = int(responses.response_lengths[i]), bool(truncated[i])
+        # Length and truncation stand beside the reward: a longer answer has more tokens to gain on.
         for metric, value in (("reward", rewards[i]), ("length", tokens), ("truncated", cut)):
             yield Value(metric, str(row), float(value), tokens=tokens, truncated=cut)
 
@@ -133,11 +136,13 @@ def _rewards(folder: Path, reference: Path, prefix: str, group: str) -> Iterator
         question, about = str(row["row"]), {"tokens": row["tokens"], "truncated": row["truncated"]}
         win = won(row["reward"], theirs[row["row"]])
         yield Value(f"{prefix}reward", question, row["reward"], group, **about)
+        # The chosen response to the same prompt is a bar that does not move between methods.
         yield Value(f"{prefix}win_rate", question, win, group, reference="chosen", **about)
 
 
 def _objective_steps(row: Row, chosen: Chosen) -> Measures:
     """The method's own loss, with rollouts and signals of their own."""
+    # Teacher and Student have no method of their own.
     step = row.objective()
     return {} if step is None else {"objective": step}
 

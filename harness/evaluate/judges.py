@@ -67,6 +67,7 @@ def _endpoint_identity(judge: EndpointJudge) -> dict[str, Any]:
 def _served_identity(judge: ServedJudge) -> dict[str, Any]:
     from harness.models import loading  # imports torch, which an estimate does without
 
+    # Servers of open models parse template tokens in messages; a guard costs nothing there.
     guard = True if judge.guard is None else judge.guard
     who = {"engine": judge.engine, "model": loading.fingerprint(judge.model), "guard": guard}
     return judge.model_dump(include=WHO) | who
@@ -83,6 +84,7 @@ def _served_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: P
     where = dict(context["endpoint"])
     engine = where.pop(ENGINE)
     shared = session.current()
+    # A server of our own takes no money, whatever a price table says of a model of that name.
     shared.ledger.free(where["model"])
     endpoint = Endpoint(**{**where, "base_url": shared.servers.url(ServerSpec(engine, where["model"]))})
     # `transformers serve` has to be told in each request whether to sample.
@@ -95,6 +97,7 @@ def _asking(judge: Mapping[str, Any], endpoint_for: Callable[[float], Endpoint])
     def ask(requests: Sequence[Request]) -> list[EndpointReply]:
         calls = [_call(who, *request) for request in requests]
         shared = session.current()
+        # Some engines are told in a field of their own whether to sample, which is one per endpoint.
         for temperature in dict.fromkeys(c.temperature for c in calls):
             own = [c for c in calls if c.temperature == temperature]
             client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger)
@@ -110,6 +113,7 @@ def _call(who: dict[str, Any], messages: tuple[Message, ...], how: Decoding | Sa
         "max_tokens": who.get("max_tokens") or how.max_tokens,
         "top_logprobs": how.top_logprobs if isinstance(how, Decoding) else 0,
     }
+    # Repeats with one seed would be one reply; each has the next.
     seed = who.get("seed")
     key = client.key_of(who, messages, **decoding, repeat=repeat)
     return Call(key, messages, **decoding, seed=None if seed is None else seed + repeat)
@@ -134,6 +138,7 @@ def _price(judge: EndpointJudge, table: Prices, usage: Usage) -> float | None:
 
 
 def _typed_endpoint(typed: JudgeArguments) -> dict[str, Any]:
+    # What was not typed is left to the settings' defaults.
     where = {"base_url": typed.url, "api_key_env": typed.key_env}
     return {"model": typed.model} | {k: v for k, v in where.items() if v}
 

@@ -29,6 +29,7 @@ from harness.suite.judging import Request
 from harness.suite.schema import Suite
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
+# A server that parses them would let an answer end its own turn and go on as the judge.
 TEMPLATE_TOKEN = re.compile(
     r"<\|[a-z0-9_]+\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
 )
@@ -89,6 +90,7 @@ def run(work: JudgmentWork) -> dict[str, Any]:
             messages, counts = zip(*map(guarded, request.messages), strict=True)
             request, broken = replace(request, messages=messages), broken + sum(counts)
         sent.append(request)
+    # Repeat 0: judgments are asked once; `bench judge check` asks again to see the noise.
     requests = [(r.messages, benchmark.decoding, 0) for r in sent]
     # Without a request there is no judge to wait for, nor one at all where the benchmark needs none.
     given_replies = _replies(work, requests) if sent else []
@@ -96,6 +98,7 @@ def run(work: JudgmentWork) -> dict[str, Any]:
 
     rows, scores, said = [], [], list[EndpointReply]()
     for q, item in items:
+        # What a benchmark can settle itself is no call: an answer equal to its reference is a tie.
         if isinstance(item, Score):
             scores.append(item)
             rows.append(_row(q, item.turn, item.order, item.value))
@@ -126,6 +129,7 @@ def _replies(work: JudgmentWork, requests: Sequence[Request]) -> list[EndpointRe
 
 def request_hash(messages: Sequence[Message]) -> str:
     """12 hex digits of what the judge was sent."""
+    # So that a judgment can be matched with its request when prompts have changed since.
     return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:12]
 
 

@@ -64,6 +64,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         tokenizer = load_tokenizer(pool.folder)
         if chatting:
             tokenizer.chat_template = chat.chat_of(tokenizer, template).template
+        # HFLM wants a model for its config alone: the weights live in the pool's processes.
         shell = SimpleNamespace(config=AutoConfig.from_pretrained(pool.folder), device=torch.device("cpu"))
         with _silent():
             super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size)
@@ -82,6 +83,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
             "template": self.tokenizer.chat_template,
             "device": self.pool.device.partition(":")[0],
             "dtype": self.pool.dtype,
+            # Rounding depends on what stands beside a request in a batch, so batches are part of the key.
             "batch_size": self.batch_size,
             "versions": {name: version(name) for name in LIBRARIES},
         }
@@ -111,6 +113,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
             group_by="gen_kwargs",
             group_fn=lambda r: r[1],
         )
+        # The very batches of lm-eval, whatever is kept: another batch would round otherwise.
         batches = list(collator.get_batched(n=self.batch_size))
         found = [text for batch in self._answered("text", batches) for text in batch]
         return cast(list[str], collator.get_original(found))
@@ -119,6 +122,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self, requests: Sequence[Any], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[Likelihood]:
         asked: list[Tokens] = [(context, continuation) for _, context, continuation in requests]
+        # lm-eval cuts such a prompt from the left without a word.
         self._cut = [len(context) + len(rest) > self.max_length + 1 for context, rest in asked]
         batches = likelihood_batches(asked, self.batch_size)
         answers = self._answered("tokens", [[asked[n] for n in batch] for batch in batches])

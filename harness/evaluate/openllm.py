@@ -110,6 +110,7 @@ def run(work: Work[TaskSettings, TaskInputs[Path]]) -> dict[str, Any]:
 
     settings, context = work.settings, work.context
     include, data, shots = work.inputs.include, work.inputs.data, settings.num_fewshot
+    # A wrong task name must not cost the load of a model.
     tasks.check(settings.tasks, include, data, num_fewshot=shots)
     with Pool(work.inputs.model, context["device"], settings.dtype, context.get("workers", 1)) as pool:
         lm = PooledLM(

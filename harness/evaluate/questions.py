@@ -49,6 +49,7 @@ def stored(
 
 def _settings(declared: Benchmark, settings: Mapping[str, Any]) -> Any:
     """A declaration's settings from those of a step, where "judge" is who the judge is and not its name."""
+    # Who judges and what is compared are inputs and settings of the step's own, in another form.
     own = declared.settings.model_fields.keys() - {"judge", "reference"}
     return declared.settings.model_validate({k: v for k, v in settings.items() if k in own})
 
@@ -102,6 +103,7 @@ def judge_usage(chosen: Chosen) -> Usage:
     """What judging one row takes, against one reference: the typical usage in proportion to the questions."""
     known, *typical = chosen.declaration.usage
     count = _number_of_questions(chosen)
+    # Typical tokens were measured on all questions; fewer take their share.
     share = 1.0 if count is None else count / known
     orders = chosen.declaration.orders(chosen.settings)
     return Usage(*(round(n * share) * orders for n in typical))

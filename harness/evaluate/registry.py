@@ -29,6 +29,7 @@ INSTRUCTIONS = "alpaca_eval"  # the folder of the world's data whose questions a
 
 def _load_rule(folder: Path, settings: JudgedSettings) -> tuple[list[Question], JudgedBenchmark]:
     """AlpacaEval's questions under MT-Bench's single-answer grading: the mean score on them."""
+    # The rule grades by itself: no reference, no order of two answers.
     given = settings.model_dump(include={"max_tokens", "limit"})
     asked, compared = alpaca_eval.load(folder / INSTRUCTIONS, alpaca_eval.AlpacaEvalSettings(**given))
     _, graded = mt_bench.load(folder / "mt_bench", mt_bench.MTBenchSettings(**given))
@@ -75,6 +76,7 @@ BUILT_IN: tuple[MeasuredBenchmark, ...] = (
 @cache
 def known(benchmark_file: str | None = None, judge_file: str | None = None) -> Known:
     """All that a suite may name; ValueError where a name stands for two."""
+    # Ours first, so that a plugin's columns stand behind and a name taken twice is the plugin's fault.
     benchmarks = [*BUILT_IN, *_of_packages(), *_of_file(benchmark_file)]
     own = defined_in(judge_file, (JudgeKind, JudgeKind), "JudgeKind (JUDGE = JudgeKind(...))")
     packaged = [point.load() for point in entry_points(group="bench.judges")]
@@ -105,6 +107,7 @@ def declared(name: str, file: str | None) -> Benchmark:
 def _of_packages() -> Iterator[MeasuredBenchmark]:
     for point in entry_points(group="bench.benchmarks"):
         found = point.load()
+        # A package may measure in steps of its own, or declare questions like the benchmarks of this tree.
         yield found if isinstance(found, MeasuredBenchmark) else questions.measured(found)
 
 

@@ -66,6 +66,7 @@ def benchmarks_of(
         if not isinstance(given, Mapping):
             raise ValueError(f"{where}: {key}: given {given!r}; settings, or {{}} for the benchmark's own")
         settings = dict(given)
+        # Without `like` a benchmark is like itself, so one line serves both.
         like = settings.pop(LIKE, name)
         if like not in known:
             of = f"{key}.{LIKE}" if LIKE in given else key
@@ -82,6 +83,7 @@ def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:
     Its steps keep the name of the declaration, by which the store and workers know it.
     """
     shown = benchmark.declaration.presentation
+    # Published numbers are of the original's questions, and must not stand beside others.
     columns = (replace(c, title=c.title.replace(shown.title, name), published={}) for c in shown.columns)
     own = replace(shown, title=name, columns=tuple(columns))
     return replace(benchmark, declaration=replace(benchmark.declaration, presentation=own))

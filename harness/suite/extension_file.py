@@ -22,6 +22,7 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) ->
     if not Path(path).is_file():
         raise ValueError(f"no file {path}; it should define {wanted}")
     name = f"bench_extension_{digest(path)}"
+    # By content, not by path: an edited file is another module, and a second look costs nothing.
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
@@ -31,6 +32,7 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) ->
             spec.loader.exec_module(module)
         except Exception as e:  # whatever a user's file raises is theirs to read, in one line
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from e
+        # Only once it has run: half a module would be found the next time.
         sys.modules[name] = module
     found = tuple(value for value in vars(sys.modules[name]).values() if isinstance(value, kinds))
     if not found:

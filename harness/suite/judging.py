@@ -82,6 +82,7 @@ class JudgeKind:
     def named_alone(self, world: bool) -> bool:
         """Whether a benchmark may name it without an entry among the suite's judges."""
         try:
+            # What its settings demand (a model, a path) must be given; one without demands needs no entry.
             self.settings()
         except ValidationError:
             return False

@@ -39,6 +39,7 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     for key in given:
         if key not in known:
             raise ValueError(f"{where}.{key}: unknown; {nearest(key, [*known, 'training'])}")
+    # A whole dataclass, not only what was given: __post_init__ checks values against each other.
     hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
     return hp, own.over(suite.training.over(method.training))
 
@@ -68,6 +69,7 @@ def load(name: str, overrides: Sequence[str], known: Known) -> Suite:
 
 def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     """A suite from the keys of its file; `where` begins every fault."""
+    # Benchmarks and judges first: their models come from registries that the schema does not know.
     parts = dict(raw)
     named: set[str] = set()
     if isinstance(given := parts.get("benchmarks"), Mapping):
@@ -75,6 +77,7 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
         named = {settings.judge for settings in found.judged().values()}
     if isinstance(given := parts.get("judges", {}), Mapping):
         world = bool(raw.get("world"))
+        # A judge that needs no settings, such as the world's rule, is named without an entry.
         alone = [n for n, kind in known.judges.items() if n in named and kind.named_alone(world)]
         entries = {name: {KIND: name} for name in alone} | dict(given)
         parts["judges"] = judges_of(entries, known.judges, where)
@@ -130,7 +133,9 @@ def override(raw: dict[str, Any], given: str) -> None:
         )
     *parents, last = key.split(".")
     for name in parents:
+        # `null` and absent keys alike: `--set` may open a section that the file does not have.
         if not isinstance(raw.get(name), dict):
             raw[name] = {}
         raw = raw[name]
+    # YAML 1.2, as in the file: 5e-7 is a number, `no` is a word.
     raw[last] = YAML(typ="safe", pure=True).load(value) if value else None
