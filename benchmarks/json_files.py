@@ -12,7 +12,9 @@ Row = dict[str, Any]
 
 
 def text_of(path: Path) -> str:
-    """A file's text, UTF-8. ValueError where it cannot be unpacked or is no text."""
+    """A file's text, UTF-8. ValueError where there is none, or it cannot be unpacked or is no text."""
+    if not path.is_file():
+        raise ValueError(f"no file {path}")
     raw = path.read_bytes()
     try:
         return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")

@@ -166,10 +166,15 @@ def _question(row: dict[str, Any], references: dict[str, Sequence[str]] | None) 
     return Question(id, turns, category, tuple(reference) if len(reference) >= len(turns) else ())
 
 
+def reference_files(folder: Path) -> dict[str, Path]:
+    """Name -> file of each set of reference answers in a folder."""
+    paths = [*folder.glob("reference_answer_*.jsonl"), *folder.glob("reference_answer/*.jsonl")]
+    return {path.stem.removeprefix("reference_answer_"): path for path in sorted(paths)}
+
+
 def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
     """Question -> reference turns of the set `name`; None where there is no set and none is asked for."""
-    paths = [*folder.glob("reference_answer_*.jsonl"), *folder.glob("reference_answer/*.jsonl")]
-    files = {path.stem.removeprefix("reference_answer_"): path for path in sorted(paths)}
+    files = reference_files(folder)
     if not files and name == REFERENCE:
         return None
     if name not in files:

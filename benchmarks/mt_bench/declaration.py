@@ -27,8 +27,9 @@ class MTBenchSettings(JudgedSettings):
     references: str = benchmark.REFERENCE
 
     def reference_answers(self) -> str:
-        """The pocket world has a set of its own, without a name."""
-        return "" if (self.data or "").startswith("world/") else self.references
+        """The name of the set; "" where a folder has none, and its questions bring their own references."""
+        has_sets = self.data is None or bool(benchmark.reference_files(Path(self.data)))
+        return self.references if has_sets else ""
 
 
 def load(folder: Path, settings: MTBenchSettings) -> tuple[list[Question], JudgedBenchmark]:

@@ -162,7 +162,7 @@ def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
 def _cost(step: Step[JudgmentSettings, JudgmentInputs[Source]], sizes: JudgingSizes) -> Cost:
     """Calls to an endpoint, and their price; a judge that is computed costs nothing."""
     # The suite may have a name of its own for the benchmark.
-    chosen = sizes.suite.benchmarks.chosen[step.context.get("named", step.settings.benchmark)]
+    chosen = sizes.suite.benchmarks.chosen[step.context.get("benchmark_name", step.settings.benchmark)]
     judge = sizes.suite.judges.get(chosen.settings.judged_by())
     if judge is None or judge.kind.endpoint is None:
         return Cost(work="judge")

@@ -282,4 +282,4 @@ def _asked(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
 def _context(chosen: Chosen) -> dict[str, str]:
     """Where a worker finds a declaration that is not of this tree, and what the suite calls the benchmark."""
     file = {"benchmark_file": chosen.benchmark.file} if chosen.benchmark.file else {}
-    return file | ({"named": chosen.name} if chosen.name != chosen.declaration.name else {})
+    return file | ({"benchmark_name": chosen.name} if chosen.name != chosen.declaration.name else {})

@@ -46,9 +46,13 @@ def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
     if folder is None:
         return
     declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
-    asked, _ = questions.load(declared, folder, settings.asked)
-    if isinstance(settings, AnswerSettings) and settings.answers:
-        questions.stored(declared, folder, settings.asked, settings.answers, asked)
+    try:
+        asked, _ = questions.load(declared, folder, settings.asked)
+        if isinstance(settings, AnswerSettings) and settings.answers:
+            questions.stored(declared, folder, settings.asked, settings.answers, asked)
+    except ValueError as fault:
+        name = step.context.get("benchmark_name", declared.name)
+        raise ValueError(f"benchmarks.{name}: {fault}") from fault
 
 
 def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:

@@ -71,15 +71,21 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     """A suite from the keys of its file; `where` begins every fault."""
     # Benchmarks and judges first: their models come from registries that the schema does not know.
     parts = dict(raw)
-    named: set[str] = set()
+    judge_of: dict[str, str] = {}  # of each benchmark
     if isinstance(given := parts.get("benchmarks"), Mapping):
-        parts["benchmarks"] = found = benchmarks_of(given, known.benchmarks, where)
-        named = {settings.judge for settings in found.judged().values()}
+        parts["benchmarks"] = benchmarks = benchmarks_of(given, known.benchmarks, where)
+        judge_of = {name: settings.judge for name, settings in benchmarks.judged().items()}
     if isinstance(given := parts.get("judges", {}), Mapping):
         world = bool(raw.get("world"))
         # A judge that needs no settings, such as the world's rule, is named without an entry.
-        alone = [n for n, kind in known.judges.items() if n in named and kind.named_alone(world)]
-        entries = {name: {KIND: name} for name in alone} | dict(given)
+        without_entry = {n: {KIND: n} for n, kind in known.judges.items() if kind.named_alone(world)}
+        nameable = without_entry | dict(given)
+        for name, judge in judge_of.items():
+            if judge not in nameable:
+                key = f"benchmarks.{name}.judge"
+                raise ValueError(f"{where}: {key}: no judge {judge!r}; {nearest(judge, list(nameable))}")
+        used = set(judge_of.values()) | set(given)
+        entries = {name: entry for name, entry in nameable.items() if name in used}
         parts["judges"] = judges_of(entries, known.judges, where)
     suite: Suite = validated(Suite, parts, where)
     return suite

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import Field, InstanceOf, model_validator
 
-from harness.common.suggest import nearest
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
 from harness.suite.judging import ChosenJudge
@@ -146,16 +145,6 @@ class Suite(Strict):
         absent = [name for name, part in trained.items() if not part]
         if absent and not (self.models and len(absent) == len(trained)):
             raise ValueError(f"missing: {', '.join(absent)} (or `models` alone, to measure without training)")
-        return self
-
-    @model_validator(mode="after")
-    def _judges_are_known(self) -> "Suite":
-        known = list(self.judges)
-        for name, spec in self.benchmarks.judged().items():
-            if spec.judge not in known:
-                raise ValueError(
-                    f"benchmarks.{name}.judge: no judge {spec.judge!r}; {nearest(spec.judge, known)}"
-                )
         return self
 
 

@@ -138,14 +138,31 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, source: str, mess
         ("  mt-bnch: {}", "benchmarks.mt-bnch: no benchmark 'mt-bnch'; did you mean 'mt-bench'?"),
         ("  mine: {like: mt}", "benchmarks.mine.like: no benchmark 'mt'"),
         ("  mine: {like: mt-bench, dat: x}", "benchmarks.mine.dat: unknown key; did you mean 'data'?"),
-        ("  mt-bench: {judge: ruel}", "benchmarks.mt-bench.judge: no judge 'ruel'"),
+        (
+            "  mt-bench: {judge: ruel}",
+            "benchmarks.mt-bench.judge: no judge 'ruel'; did you mean 'rule'?",
+        ),
+        (
+            "  tickets: {like: mt-bench, data: tickets}",
+            "benchmarks.tickets: no file tickets/judge_prompts.jsonl",
+        ),
+        (
+            "  style: {like: alpaca-eval, data: style}",
+            "benchmarks.style: no outputs of 'text_davinci_003' in style",
+        ),
     ],
 )
 def test_a_fault_in_what_a_suite_says_of_benchmarks_is_one_line(
     tmp_path: Path, benchmarks: str, message: str
 ) -> None:
     (tmp_path / "own.yaml").write_text(CONTROLS + benchmarks)
-    done = bench("run", str(tmp_path / "own.yaml"), "--runs", str(tmp_path))
+    for folder, name, text in (
+        ("tickets", "question.jsonl", '{"question_id": 1, "turns": ["When will it come?"]}'),
+        ("style", "questions.json", '[{"instruction": "Write a line about rain."}]'),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text)
+    done = bench("run", "own.yaml", "--runs", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
