@@ -151,8 +151,8 @@ def encode_responses(
             turns.append(answer_turn(chat, prompt, response))
         except Unrenderable as why:
             turns.append(Refused(str(why)))
-    found = iter(encoded(chat, [turn for turn in turns if isinstance(turn, Turn)]))
-    return [next(found) if isinstance(turn, Turn) else turn for turn in turns]
+    ids = iter(encoded(chat, [turn for turn in turns if isinstance(turn, Turn)]))
+    return [next(ids) if isinstance(turn, Turn) else turn for turn in turns]
 
 
 def encode_dialogue(
@@ -221,27 +221,29 @@ def turns_of(chat: Chat, messages: Sequence[Message], answers: Sequence[int]) ->
     has_end = chat.added.search(around[-1]) is not None
     turns: list[Turn] = []
     start, ended = 0, 0  # behind the answer before, and behind its end-of-turn token
-    for at, leading, after in zip(answers, around, around[1:], strict=False):
-        seam = written(chat, messages[:at], True)
+    for index, leading, following in zip(answers, around, around[1:], strict=False):
+        seam = written(chat, messages[:index], True)
         if not text.startswith(seam) or len(seam) < ended:
             raise Unrenderable("the chat template does not continue its own generation prompt")
-        begin, start = answer_span(text, messages[at]["content"], (len(seam), start + len(leading)), after)
+        begin, start = answer_span(
+            text, messages[index]["content"], (len(seam), start + len(leading)), following
+        )
         end = chat.added.search(text, start) if has_end else None
-        before = (turns[-1].end if turns else "") + text[ended : len(seam)]
+        lead = (turns[-1].end if turns else "") + text[ended : len(seam)]
         tail = text[start : end.start()] if end else ""
-        turns.append(Turn(before, text[len(seam) : begin], text[begin:start], tail, end[0] if end else ""))
+        turns.append(Turn(lead, text[len(seam) : begin], text[begin:start], tail, end[0] if end else ""))
         ended = end.end() if end else start
     return turns
 
 
-def answer_span(text: str, answer: str, begins: tuple[int, int], after: str) -> tuple[int, int]:
-    """Where the answer stands before `after`: right at the seam, or behind what the template puts before it.
+def answer_span(text: str, answer: str, begins: tuple[int, int], behind: str) -> tuple[int, int]:
+    """Where the answer stands before the text `behind` it: right at the seam, or behind what the template puts before it.
 
     Templates may strip an answer's white space; one that changes more (that cuts thinking) is not followed.
     """
     for begin in begins:
         for form in (answer, answer.lstrip(), answer.rstrip(), answer.strip()):
-            if begin >= begins[0] and text.startswith(form + after, begin):
+            if begin >= begins[0] and text.startswith(form + behind, begin):
                 return begin, begin + len(form)
     raise Unrenderable("the chat template rewrites an answer")
 
@@ -250,19 +252,19 @@ def encoded(chat: Chat, turns: Sequence[Turn]) -> list[Encoded]:
     """The ids of turns: those before the answer, and those of the response."""
     prompts = ids_of(chat.tokenizer, [turn.before for turn in turns])
     contexts = [context_of(chat, turn.before) for turn in turns]
-    alone = ids_of(chat.tokenizer, contexts)
+    context_ids = ids_of(chat.tokenizer, contexts)
     texts = [
         context + turn.head + turn.answer + turn.tail for context, turn in zip(contexts, turns, strict=True)
     ]
     joint = ids_of(chat.tokenizer, texts)
-    found = []
-    for turn, prompt, context, both in zip(turns, prompts, alone, joint, strict=True):
-        if chat.special.search(turn.answer) or both[: len(context)] != context:
+    results = []
+    for turn, prompt, context, joint_ids in zip(turns, prompts, context_ids, joint, strict=True):
+        if chat.special.search(turn.answer) or joint_ids[: len(context)] != context:
             response = apart(chat, turn)
         else:
-            response = both[len(context) :]
-        found.append(Encoded(prompt, [*response, end_id(chat, turn)]))
-    return found
+            response = joint_ids[len(context) :]
+        results.append(Encoded(prompt, [*response, end_id(chat, turn)]))
+    return results
 
 
 def context_of(chat: Chat, before: str) -> str:
@@ -293,6 +295,6 @@ def ids_of(
     once = list(dict.fromkeys(texts))
     if not once:
         return []
-    found = tokenizer(once, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
-    ids = dict(zip(once, found, strict=True))
+    lists = tokenizer(once, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"]
+    ids = dict(zip(once, lists, strict=True))
     return [list(ids[text]) for text in texts]

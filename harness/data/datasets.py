@@ -97,17 +97,17 @@ def describe(loaded: Loaded[T]) -> str:
 
 def layout_of(source: Source, columns: Sequence[str], layouts: Sequence[Layout[T]]) -> Layout[T]:
     """The layout that is named, or else the first whose columns are all there."""
-    named = {layout.name: layout for layout in layouts}
-    if source.layout not in ("auto", *named):
-        hint = did_you_mean(source.layout, named)
-        raise ValueError(f"no layout {source.layout!r}{hint}; known: auto, {', '.join(named)}")
-    allowed = layouts if source.layout == "auto" else [named[source.layout]]
+    by_name = {layout.name: layout for layout in layouts}
+    if source.layout not in ("auto", *by_name):
+        hint = did_you_mean(source.layout, by_name)
+        raise ValueError(f"no layout {source.layout!r}{hint}; known: auto, {', '.join(by_name)}")
+    allowed = layouts if source.layout == "auto" else [by_name[source.layout]]
     for layout in allowed:
         if set(layout.columns) <= set(columns):
             return layout
     expected = " or ".join("+".join(layout.columns) for layout in allowed)
-    wanted = dict.fromkeys(name for layout in allowed for name in layout.columns if name not in columns)
-    hints = "".join(did_you_mean(name, columns, f" as {name!r}") for name in wanted)
+    missing = dict.fromkeys(name for layout in allowed for name in layout.columns if name not in columns)
+    hints = "".join(did_you_mean(name, columns, f" as {name!r}") for name in missing)
     raise ValueError(f"{source.path} has columns {', '.join(columns)}; expected {expected}{hints}")
 
 
@@ -132,8 +132,8 @@ def local_path(source: Source) -> Path | None:
     if not path.exists() and not looks_local:
         return None
     if not path.exists():
-        beside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise ValueError(f"no file {source.path}{did_you_mean(path.name, beside)}")
+        siblings = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
+        raise ValueError(f"no file {source.path}{did_you_mean(path.name, siblings)}")
     if source.revision is not None:
         raise ValueError(f"{source.path} is local, so it has no revision {source.revision!r}")
     if path.is_file() and not builder_of(path):

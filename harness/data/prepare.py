@@ -167,15 +167,15 @@ def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> di
     the preferred and the dispreferred one in turn.
     """
     sides = [Sequences(work.inputs.pairs / side) for side in ("chosen", "rejected")]
-    found, n = [], len(sides[0])
+    sequences, n = [], len(sides[0])
     for i in range(n):
         prompt, side = sides[0].prompt(i), sides[i % 2]
         longest = work.settings.max_length - len(prompt)
         others = ((i + step) % n for step in range(1, n))
         if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
             answer = side[j].ids[len(side.prompt(j)) :]
-            found.append(token_sequences.response(int(sides[0].rows[i]), prompt, answer))
-    return {**token_sequences.write(work.out, found), "dropped": n - len(found)}
+            sequences.append(token_sequences.response(int(sides[0].rows[i]), prompt, answer))
+    return {**token_sequences.write(work.out, sequences), "dropped": n - len(sequences)}
 
 
 def _source(rows: Rows, data: Path | None, context: Mapping[str, Any]) -> Source:
@@ -188,10 +188,10 @@ def _source(rows: Rows, data: Path | None, context: Mapping[str, Any]) -> Source
 
 def _part(loaded: Loaded[T], rows: Rows) -> list[T]:
     end = None if rows.limit is None else rows.skip + rows.limit
-    taken = loaded.rows[rows.skip : end]
-    if not taken:
+    part = loaded.rows[rows.skip : end]
+    if not part:
         raise ValueError(f"{rows.path}: skip {rows.skip} leaves none of {len(loaded.rows)} usable rows")
-    return taken
+    return part
 
 
 def _packed(ids: list[int], mask: list[bool], length: int) -> Iterator[Sequence]:
@@ -212,20 +212,20 @@ def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[
             "preference_train.jsonl": world.pairs,
             "preference_validation.jsonl": world.validation_pairs,
         }.get(rows.path)
-        known, note = sizes.typical("world"), WORLD
+        typical, note = sizes.typical("world"), WORLD
     else:
         path = str(step.context["path"])
-        known = sizes.typical("data").get(path) or {}
-        count, note = known.get("rows", {}).get(rows.split), f"tokens a row of {path}"
-    if count is None or not known:
+        typical = sizes.typical("data").get(path) or {}
+        count, note = typical.get("rows", {}).get(rows.split), f"tokens a row of {path}"
+    if count is None or not typical:
         raise Unknown(f"rows of {step.context.get('path', rows.path)}")
-    left = max(0, count - rows.skip)
-    return known, min(left, rows.limit or left), note
+    remaining = max(0, count - rows.skip)
+    return typical, min(remaining, rows.limit or remaining), note
 
 
 def _pairs_size(step: Step[PairSettings, PairInputs[steps.Source]], side: str, sizes: Sizes) -> TextSize:
-    known, rows, note = _rows_size(step.settings.rows, step, sizes)
-    prompt, answer = known["prompt"], known[side]
+    typical, rows, note = _rows_size(step.settings.rows, step, sizes)
+    prompt, answer = typical["prompt"], typical[side]
     scale = min(1.0, step.settings.max_length / (prompt + answer))
     answered = round(rows * answer * scale)
     return TextSize(rows, round(rows * (prompt + answer) * scale), answered, (note, KEPT))
@@ -243,18 +243,18 @@ def _dialogues_size(
     step: Step[DialogueSettings, DialogueInputs[steps.Source]], part: str, sizes: Sizes
 ) -> TextSize:
     settings = step.settings
-    known, rows, note = _rows_size(settings.rows, step, sizes)
-    share, each = 1.0 if settings.loss_on == "all" else known["answered"], known["dialogue"]
+    typical, rows, note = _rows_size(settings.rows, step, sizes)
+    share, length = 1.0 if settings.loss_on == "all" else typical["answered"], typical["dialogue"]
     if settings.pack:
-        sequences, tokens = max(1, round(rows * each / settings.max_length)), rows * each
+        sequences, tokens = max(1, round(rows * length / settings.max_length)), rows * length
     else:
-        sequences, tokens = rows, rows * min(each, settings.max_length)
+        sequences, tokens = rows, rows * min(length, settings.max_length)
     return TextSize(sequences, tokens, round(tokens * share), (note,))
 
 
 def _text_size(step: Step[TextSettings, TextInputs[steps.Source]], part: str, sizes: Sizes) -> TextSize:
-    each, rows = sizes.typical("world")["text"], sizes.world.pretrain if sizes.world else 0
-    return TextSize(rows, rows * each, rows * (each - 1), (WORLD,))
+    length, rows = sizes.typical("world")["text"], sizes.world.pretrain if sizes.world else 0
+    return TextSize(rows, rows * length, rows * (length - 1), (WORLD,))
 
 
 def _mismatched_size(

@@ -11,10 +11,10 @@ from harness.common.files import read_json_lines
 def read_rewards(folder: Path) -> dict[int, float | None]:
     """Row -> reward of a folder's answers, one to each row; None where it could not be had."""
     rows = read_json_lines(folder / "rewards.jsonl")
-    found = {row["row"]: row["reward"] for row in rows}
-    if len(found) < len(rows):
-        raise ValueError(f"{folder}: {len(rows)} answers to {len(found)} rows; one to each is compared")
-    return found
+    rewards = {row["row"]: row["reward"] for row in rows}
+    if len(rewards) < len(rows):
+        raise ValueError(f"{folder}: {len(rows)} answers to {len(rewards)} rows; one to each is compared")
+    return rewards
 
 
 def won(ours: float | None, theirs: float | None) -> float | None:

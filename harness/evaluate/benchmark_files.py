@@ -101,8 +101,8 @@ def add(name: str, path: Path) -> Added:
     link.unlink(missing_ok=True)
     link.symlink_to(folder, target_is_directory=True)
     link.replace(place)
-    other, absent = (tuple(n for n, s in states.items() if s == t) for t in ("other content", "missing"))
-    return Added(folder, other, absent)
+    other, lacking = (tuple(n for n, s in states.items() if s == t) for t in ("other content", "missing"))
+    return Added(folder, other, lacking)
 
 
 def fetch(name: str, *, mirror: str | None = None) -> Path:
@@ -147,10 +147,10 @@ def fingerprint(folder: Path) -> str:
     # Gzipped data are the same data: a folder may be compressed without new steps.
     names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     digest = hashlib.sha256()
-    for each in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):
-        path = _existing(folder, each)
+    for name in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):
+        path = _existing(folder, name)
         assert path is not None
-        digest.update(f"{each}\0{_sha256(path)}\n".encode())
+        digest.update(f"{name}\0{_sha256(path)}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
 

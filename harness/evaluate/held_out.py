@@ -50,8 +50,8 @@ def _implicit_reward_steps(row: Row, chosen: Chosen) -> Measures:
     start, pairs = row.start, row.held_out
     models = {"policy": row.model, "start": start}
     return {"pairs": pairs} | {
-        f"{who}.{side}": row.log_probs(model, f"validation {side}", Part(pairs, side))
-        for who, model in models.items()
+        f"{role}.{side}": row.log_probs(model, f"validation {side}", Part(pairs, side))
+        for role, model in models.items()
         for side in SIDES
     }
 
@@ -70,10 +70,10 @@ def _margins(folders: Folders, maximised: str) -> Mapping[str, float]:
     }
 
 
-def _margin(folders: Folders, who: str) -> NDArray[np.float64]:
+def _margin(folders: Folders, role: str) -> NDArray[np.float64]:
     """lp(y_w) - lp(y_l) of each held-out pair under a model, in nats. [n]"""
     winner, loser = (
-        _summed_logps(folders[f"{who}.{side}"], Sequences(folders["pairs"] / side)) for side in SIDES
+        _summed_logps(folders[f"{role}.{side}"], Sequences(folders["pairs"] / side)) for side in SIDES
     )
     return winner - loser
 
@@ -131,10 +131,10 @@ def _reward(chosen: Chosen, folders: Folders) -> Iterator[Value]:
 
 
 def _rewards(folder: Path, reference: Path, prefix: str, group: str) -> Iterator[Value]:
-    theirs = read_rewards(reference)
+    reference_rewards = read_rewards(reference)
     for row in read_json_lines(folder / "rewards.jsonl"):
         question, about = str(row["row"]), {"tokens": row["tokens"], "truncated": row["truncated"]}
-        win = won(row["reward"], theirs[row["row"]])
+        win = won(row["reward"], reference_rewards[row["row"]])
         yield Value(f"{prefix}reward", question, row["reward"], group, **about)
         # The chosen response to the same prompt is a bar that does not move between methods.
         yield Value(f"{prefix}win_rate", question, win, group, reference="chosen", **about)
@@ -151,11 +151,11 @@ def _losses(folders: Folders, maximised: str) -> Mapping[str, float]:
     """The loss before and after, or the mean that the method raises."""
     if not folders:
         return {}
-    found = json.loads((folders["objective"] / "objective.json").read_text())
+    objective = json.loads((folders["objective"] / "objective.json").read_text())
     if maximised:
-        before, after = found["watched"][maximised]
+        before, after = objective["watched"][maximised]
         return {"held_before": before, "held_after": after}
-    return {"held_before": sum(found["before"].values()), "held_after": sum(found["after"].values())}
+    return {"held_before": sum(objective["before"].values()), "held_after": sum(objective["after"].values())}
 
 
 IMPLICIT_REWARD = MeasuredBenchmark(

@@ -49,17 +49,17 @@ def run(work: Work[CheckSettings, CheckInputs[Path]]) -> dict[str, Any]:
     ask = registry.judge_of(settings.judge, work.context).replies(
         settings.judge, work.context, work.inputs.judge
     )
-    said = ask([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
+    replies = ask([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []
-    for one, given in zip(requests, said, strict=True):
-        value = benchmark.parse(one.request, Reply(given.text, given.logprobs, given.finish_reason))
-        verdicts.append(judge_check.Verdict(one.pair, one.repeat, one.request.order, value))
-        told = None if isinstance(value, Unparsed) else value
-        about = {"pair": one.pair.id, "repeat": one.repeat, "order": one.request.order}
-        rows.append(about | {"value": told, "reply": given.text})
+    for check, reply in zip(requests, replies, strict=True):
+        value = benchmark.parse(check.request, Reply(reply.text, reply.logprobs, reply.finish_reason))
+        verdicts.append(judge_check.Verdict(check.pair, check.repeat, check.request.order, value))
+        number = None if isinstance(value, Unparsed) else value
+        about = {"pair": check.pair.id, "repeat": check.repeat, "order": check.request.order}
+        rows.append(about | {"value": number, "reply": reply.text})
     write_json_lines(work.out / "verdicts.jsonl", rows)
     (work.out / "quality.json").write_text(json.dumps(asdict(judge_check.report(verdicts)), indent=1))
-    return {"calls": len(said), "unparsed": sum(row["value"] is None for row in rows)}
+    return {"calls": len(replies), "unparsed": sum(row["value"] is None for row in rows)}
 
 
 JUDGE_CHECK = StepKind("judge-check", CheckSettings, CheckInputs, "harness.evaluate.judge_check:run")

@@ -90,9 +90,9 @@ class PooledLM(HFLM):  # type: ignore[misc]
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Likelihood]:
         """As HFLM's: (context, continuation) -> log-likelihood in nats, and whether it is greedy."""
-        found: list[Likelihood] = super().loglikelihood(requests, disable_tqdm=True)
+        answers: list[Likelihood] = super().loglikelihood(requests, disable_tqdm=True)
         self._note(requests, self._cut)
-        return found
+        return answers
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """As HFLM's: log-likelihood of whole texts, in nats."""
@@ -105,44 +105,44 @@ class PooledLM(HFLM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """As HFLM's: (context, how to generate) -> text. Greedy only: a sample kept would not be a sample."""
-        asked: list[Text] = [request.args for request in requests]
+        texts: list[Text] = [request.args for request in requests]
         self._note(requests, [self._too_long(request.task_name, *request.args) for request in requests])
         collator = Collator(
-            asked,
+            texts,
             sort_fn=lambda r: (-len(self.tok_encode(r[0])), r[0]),
             group_by="gen_kwargs",
             group_fn=lambda r: r[1],
         )
         # The very batches of lm-eval, whatever is kept: another batch would round otherwise.
         batches = list(collator.get_batched(n=self.batch_size))
-        found = [text for batch in self._answered("text", batches) for text in batch]
-        return cast(list[str], collator.get_original(found))
+        answers = [text for batch in self._answered("text", batches) for text in batch]
+        return cast(list[str], collator.get_original(answers))
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Any], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[Likelihood]:
-        asked: list[Tokens] = [(context, continuation) for _, context, continuation in requests]
+        token_pairs: list[Tokens] = [(context, continuation) for _, context, continuation in requests]
         # lm-eval cuts such a prompt from the left without a word.
-        self._cut = [len(context) + len(rest) > self.max_length + 1 for context, rest in asked]
-        batches = likelihood_batches(asked, self.batch_size)
-        answers = self._answered("tokens", [[asked[n] for n in batch] for batch in batches])
+        self._cut = [len(context) + len(rest) > self.max_length + 1 for context, rest in token_pairs]
+        batches = likelihood_batches(token_pairs, self.batch_size)
+        answers = self._answered("tokens", [[token_pairs[n] for n in batch] for batch in batches])
         pairs = zip(batches, answers, strict=True)
         by_position = {n: a for batch, of_batch in pairs for n, a in zip(batch, of_batch, strict=True)}
-        return [by_position[n] for n in range(len(asked))]
+        return [by_position[n] for n in range(len(token_pairs))]
 
     def _answered(self, kind: Kind, batches: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """The answers to each batch, kept or from the pool."""
         keys = [_digest([kind, batch]) for batch in batches]
-        known = self._known
-        missing = {key: batch for key, batch in zip(keys, batches, strict=True) if key not in known}
+        kept_answers = self._known
+        missing = {key: batch for key, batch in zip(keys, batches, strict=True) if key not in kept_answers}
         self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
         items = [(kind, batch) for batch in missing.values()]
         waiting = list(missing)
         for n, answers in self.pool.each("harness.evaluate.lm_eval_model:answer", items, self.batch_size):
-            known[waiting[n]] = answers
+            kept_answers[waiting[n]] = answers
             self._lines.add({"key": waiting[n], "answers": answers})
-        found = [known[key] for key in keys]
-        return [[tuple(a) for a in answers] for answers in found] if kind == "tokens" else found
+        by_batch = [kept_answers[key] for key in keys]
+        return [[tuple(a) for a in answers] for answers in by_batch] if kind == "tokens" else by_batch
 
     def _windows(self, text: str) -> list[Tokens]:
         windows = get_rolling_token_windows(
@@ -153,14 +153,14 @@ class PooledLM(HFLM):  # type: ignore[misc]
         )
         return [make_disjoint_window(window) for window in windows]
 
-    def _too_long(self, task: str, context: str, how: dict[str, Any]) -> bool:
-        told = normalize_gen_kwargs(how, self.max_gen_toks)
-        if told["do_sample"]:
+    def _too_long(self, task: str, context: str, gen_kwargs: dict[str, Any]) -> bool:
+        normalized = normalize_gen_kwargs(gen_kwargs, self.max_gen_toks)
+        if normalized["do_sample"]:
             raise ValueError(f"{task} draws its answers (do_sample); only greedy generation is measured here")
-        room = self.max_length - told["max_gen_toks"]
+        room = self.max_length - normalized["max_gen_toks"]
         if room <= 0:
             raise ValueError(
-                f"{task} writes up to {told['max_gen_toks']} tokens; the model has {self.max_length} "
+                f"{task} writes up to {normalized['max_gen_toks']} tokens; the model has {self.max_length} "
                 "positions for prompt and answer together"
             )
         return bool(len(self.tok_encode(context)) > room)
@@ -191,11 +191,11 @@ def likelihood_batches(requests: Sequence[Tokens], size: int) -> list[list[int]]
     return [[n for group in batch for n, _ in group] for batch in batches]
 
 
-def answer(held: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
+def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
     """A worker's part: what HFLM answers to one batch."""
     kind, batch = item
     with _silent():
-        engine = HFLM(pretrained=held.model, tokenizer=held.tokenizer, batch_size=batch_size)
+        engine = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch_size)
         if kind == "tokens":
             requests = [(None, list(context), list(continuation)) for context, continuation in batch]
             return list(engine._loglikelihood_tokens(requests, disable_tqdm=True))

@@ -23,15 +23,7 @@ from harness.common.files import read_json_lines, write_json_lines
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
 from harness.store.store import RECORD
-from harness.suite.measurement import (
-    Chosen,
-    Folders,
-    MeasuredBenchmark,
-    Measures,
-    Row,
-    SummaryValue,
-    Value,
-)
+from harness.suite.measurement import Chosen, Folders, MeasuredBenchmark, Measures, Row, SummaryValue, Value
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +52,11 @@ class TaskInputs(Generic[Ref]):
 
 def steps(row: Row, chosen: Chosen) -> Measures:
     """All tasks in one step."""
-    own, model = chosen.settings, row.model
+    options, model = chosen.settings, row.model
     settings = TaskSettings(
-        own.tasks, own.num_fewshot, own.limit, own.batch_size, own.chat, row.chat_template
+        options.tasks, options.num_fewshot, options.limit, options.batch_size, options.chat, row.chat_template
     )
-    include, data = (row.folder(path) if path else None for path in (own.include, own.data))
+    include, data = (row.folder(path) if path else None for path in (options.include, options.data))
     inputs = TaskInputs[Source](model, include, data)
     label = f"{chosen.name} of {model.label}"
     return {"results": TASKS.step(label, settings, inputs, row.how, name=chosen.name)}
@@ -74,10 +66,10 @@ def _cost(step: Step[TaskSettings, TaskInputs[Source]], sizes: Sizes) -> Cost:
     """lm-eval's passes, logits of every position."""
     from benchmarks.openllm import tasks
 
-    settings, model, known = step.settings, sizes.model(step.inputs.model), sizes.typical("tasks")
+    settings, model, typical = step.settings, sizes.model(step.inputs.model), sizes.typical("tasks")
     passes = tokens = generated = 0.0
     for name in tasks.SETS.get(settings.tasks[0], settings.tasks):
-        task: dict[str, Any] | None = known["pocket"] if name.startswith("pocket") else known.get(name)
+        task: dict[str, Any] | None = typical["pocket"] if name.startswith("pocket") else typical.get(name)
         if task is None:
             raise Unknown(f"requests of lm-eval's task {name}")
         share = min(1.0, 4 * (settings.limit or task["passes"]) / task["passes"])
@@ -185,9 +177,9 @@ def _values(result: Any) -> Iterable[dict[str, Any]]:
 
 
 def _details(result: Any, cut: set[tuple[str, int]]) -> Iterable[dict[str, Any]]:
-    for document, said in result.details.items():
+    for document, details in result.details.items():
         truncated = (result.task, int(document.partition("-")[0])) in cut
-        yield {"task": result.task, "document": document, "truncated": truncated, **said}
+        yield {"task": result.task, "document": document, "truncated": truncated, **details}
 
 
 TASKS = StepKind(

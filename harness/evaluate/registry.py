@@ -30,19 +30,19 @@ INSTRUCTIONS = "alpaca_eval"  # the folder of the world's data whose questions a
 def _load_rule(folder: Path, settings: JudgedSettings) -> tuple[list[Question], JudgedBenchmark]:
     """AlpacaEval's questions under MT-Bench's single-answer grading: the mean score on them."""
     # The rule grades by itself: no reference, no order of two answers.
-    given = settings.model_dump(include={"max_tokens", "limit"})
-    asked, compared = alpaca_eval.load(folder / INSTRUCTIONS, alpaca_eval.AlpacaEvalSettings(**given))
-    _, graded = mt_bench.load(folder / "mt_bench", mt_bench.MTBenchSettings(**given))
-    return asked, replace(graded, name="rule", sampling=compared.sampling)
+    shared = settings.model_dump(include={"max_tokens", "limit"})
+    loaded, compared = alpaca_eval.load(folder / INSTRUCTIONS, alpaca_eval.AlpacaEvalSettings(**shared))
+    _, graded = mt_bench.load(folder / "mt_bench", mt_bench.MTBenchSettings(**shared))
+    return loaded, replace(graded, name="rule", sampling=compared.sampling)
 
 
 def _rule_steps(row: Row, chosen: Chosen) -> Measures:
     """The answers are those that AlpacaEval asks for: a suite with both generates them once."""
-    own = chosen.settings
-    asked = alpaca_eval.AlpacaEvalSettings(
-        data=f"{own.data}/{INSTRUCTIONS}", max_tokens=own.max_tokens, limit=own.limit
+    rule = chosen.settings
+    alpaca = alpaca_eval.AlpacaEvalSettings(
+        data=f"{rule.data}/{INSTRUCTIONS}", max_tokens=rule.max_tokens, limit=rule.limit
     )
-    return row.judged(chosen, Chosen(alpaca_eval.ONE.name, questions.measured(alpaca_eval.ONE), asked))
+    return row.judged(chosen, Chosen(alpaca_eval.ONE.name, questions.measured(alpaca_eval.ONE), alpaca))
 
 
 RULE = replace(
@@ -78,20 +78,20 @@ def known(benchmark_file: str | None = None, judge_file: str | None = None) -> K
     """All that a suite may name; ValueError where a name stands for two."""
     # Ours first, so that a plugin's columns stand behind and a name taken twice is the plugin's fault.
     benchmarks = [*BUILT_IN, *_of_packages(), *_of_file(benchmark_file)]
-    own = defined_in(judge_file, (JudgeKind, JudgeKind), "JudgeKind (JUDGE = JudgeKind(...))")
+    from_file = defined_in(judge_file, (JudgeKind, JudgeKind), "JudgeKind (JUDGE = JudgeKind(...))")
     packaged = [point.load() for point in entry_points(group="bench.judges")]
-    kinds = [*judges.BUILT_IN, *packaged, *(replace(kind, file=judge_file or "") for kind in own)]
+    kinds = [*judges.BUILT_IN, *packaged, *(replace(kind, file=judge_file or "") for kind in from_file)]
     return Known(
         _by_name("benchmark", [(b.declaration.name, b) for b in benchmarks]),
         _by_name("judge", [(kind.name, kind) for kind in kinds]),
     )
 
 
-def _by_name(what: str, found: Sequence[tuple[str, T]]) -> dict[str, T]:
-    names = [name for name, _ in found]
+def _by_name(noun: str, entries: Sequence[tuple[str, T]]) -> dict[str, T]:
+    names = [name for name, _ in entries]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{what} registered twice: {', '.join(twice)}")
-    return dict(found)
+        raise ValueError(f"{noun} registered twice: {', '.join(twice)}")
+    return dict(entries)
 
 
 def judge_of(settings: Mapping[str, Any], context: Mapping[str, Any]) -> JudgeKind:
@@ -106,17 +106,17 @@ def declared(name: str, file: str | None) -> Benchmark:
 
 def _of_packages() -> Iterator[MeasuredBenchmark]:
     for point in entry_points(group="bench.benchmarks"):
-        found = point.load()
+        loaded = point.load()
         # A package may measure in steps of its own, or declare questions like the benchmarks of this tree.
-        yield found if isinstance(found, MeasuredBenchmark) else questions.measured(found)
+        yield loaded if isinstance(loaded, MeasuredBenchmark) else questions.measured(loaded)
 
 
 def _of_file(path: str | None) -> Iterator[MeasuredBenchmark]:
     """The `Benchmark`s of a file, and what it measures by steps of its own."""
-    wanted = "Benchmark (BENCHMARK = Benchmark(...))"
+    expected = "Benchmark (BENCHMARK = Benchmark(...))"
     kinds: tuple[type[Benchmark], type[MeasuredBenchmark]] = (Benchmark, MeasuredBenchmark)
-    for found in defined_in(path, kinds, wanted):
-        if isinstance(found, Benchmark):
-            yield questions.measured(found, path or "")
+    for defined in defined_in(path, kinds, expected):
+        if isinstance(defined, Benchmark):
+            yield questions.measured(defined, path or "")
         else:
-            yield replace(found, file=path or "")
+            yield replace(defined, file=path or "")

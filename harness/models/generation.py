@@ -73,20 +73,20 @@ def generate(
     Below `kept` answers outlive a kill: what stands there is not decoded again.
     """
     keys, lines, beat = [_key(request, stop, seed) for request in requests], AppendOnlyLog(kept), FlushTimer()
-    found = {row["key"]: Generated(row["ids"], row["truncated"]) for row in lines.read()[0]}
-    missing = [i for i, key in enumerate(keys) if key not in found]
+    answers = {row["key"]: Generated(row["ids"], row["truncated"]) for row in lines.read()[0]}
+    missing = [i for i, key in enumerate(keys) if key not in answers]
     if len(missing) < len(keys):
         log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
     new: list[dict[str, Any]] = []
     for at, answer in decoded(model, [requests[i] for i in missing], stop, batch=batch, seed=seed):
         key = keys[missing[at]]
-        found[key] = answer
+        answers[key] = answer
         new.append({"key": key, **answer._asdict()})
         if beat.due():
             lines.add(*new)
             new.clear()
     lines.close()
-    return [found[key] for key in keys]
+    return [answers[key] for key in keys]
 
 
 def _key(request: Request, stop: list[int], seed: int) -> str:
@@ -184,13 +184,13 @@ class _Slots:
 
     def _drop(self) -> None:
         """Remove the rows that ended, and the columns that only they had."""
-        left = torch.tensor([i for i, row in enumerate(self.rows) if not row.ended], device=self.mask.device)
+        going = torch.tensor([i for i, row in enumerate(self.rows) if not row.ended], device=self.mask.device)
         self.rows = [row for row in self.rows if not row.ended]
-        self.mask, self.last = self.mask[left], self.last[left]
+        self.mask, self.last = self.mask[going], self.last[going]
         first = int(self.mask.any(0).int().argmax())
         self.mask = self.mask[:, first:]
         for layer in self.cache.layers:
-            layer.keys, layer.values = layer.keys[left, :, first:], layer.values[left, :, first:]
+            layer.keys, layer.values = layer.keys[going, :, first:], layer.values[going, :, first:]
 
     def _merge(self, new: "_Slots") -> None:
         if not self.rows:

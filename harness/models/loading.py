@@ -105,12 +105,12 @@ def head_of(model: Model, vocab: int) -> Head:
 def _check_head(model: Model) -> None:
     """Refuse an architecture whose logits are not what `head_of` says."""
     ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
-    theirs = model(ids).logits[0].float()
-    head = head_of(model, theirs.shape[-1])
-    ours = head.logits(body(model, ids)[0])
+    expected = model(ids).logits[0].float()
+    head = head_of(model, expected.shape[-1])
+    computed = head.logits(body(model, ids)[0])
     # A bf16 model rounds after each of a soft-cap's three operations, by up to eps / 2; ours are float32.
     rtol = max(1e-3, 2 * torch.finfo(head.weight.dtype).eps)
-    if not torch.allclose(ours, theirs, rtol=rtol, atol=1e-3 * float(theirs.abs().max())):
+    if not torch.allclose(computed, expected, rtol=rtol, atol=1e-3 * float(expected.abs().max())):
         raise ValueError(
             f"{type(model).__name__}: its logits are not its head of its hidden states; not supported"
         )

@@ -35,11 +35,11 @@ def merged(model: Model, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(weights)
     from peft.tuners.lora import LoraLayer
 
-    found = {name: weight for name, weight in weights.items() if ".lora_" not in name}
+    whole = {name: weight for name, weight in weights.items() if ".lora_" not in name}
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer):
             a, b = (weights[f"{name}.{part}.{NAME}.weight"].float() for part in ("lora_A", "lora_B"))
             delta = (b @ a) * layer.scaling[NAME]
             base = f"{name}.base_layer.weight"
-            found[base] = weights[base] + (delta.T if getattr(layer, "fan_in_fan_out", False) else delta)
-    return {name.replace(".base_layer.", "."): weight for name, weight in found.items()}
+            whole[base] = weights[base] + (delta.T if getattr(layer, "fan_in_fan_out", False) else delta)
+    return {name.replace(".base_layer.", "."): weight for name, weight in whole.items()}

@@ -18,13 +18,13 @@ def free_bytes(device: torch.device) -> int:
     """Bytes that nobody uses on a device; in a container at most what its limit leaves."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    here = int(psutil.virtual_memory().available)
+    available = int(psutil.virtual_memory().available)
     try:
         limit = (CGROUP / "memory.max").read_text().strip()
         used = int((CGROUP / "memory.current").read_text())
     except OSError:
-        return here
-    return here if limit == "max" else min(here, max(0, int(limit) - used))
+        return available
+    return available if limit == "max" else min(available, max(0, int(limit) - used))
 
 
 def memory_budget(head: str, device: torch.device) -> MemoryBudget:

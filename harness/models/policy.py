@@ -97,9 +97,9 @@ class Policy(nn.Module):
             states, places = self._states(views, rows)
         budget = replace(self.budget, keep=self.budget.keep // len(views))
         scored = []
-        for view, at in zip(views, places, strict=True):
+        for view, place in zip(views, places, strict=True):
             # [N, d] the state that predicts a token
-            before = gather(states, at[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
+            before = gather(states, place[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
             tokens = view.ids[view.mask]
             logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, budget)
             values = (

@@ -62,19 +62,19 @@ def lay_out(sequences: Sequence[list[int]], owners: Sequence[int], device: torch
     ids: list[int] = []
     positions: list[int] = []
     first: list[int] = []
-    at: dict[int, list[int]] = {}
-    for before, s in zip([None, *order], order, strict=False):
-        own, shared = sequences[s][:-1], 0
-        if before is not None and owners[before] == owners[s]:
-            shared = alike(sequences[before][:-1], own)
-        known = at[before][:shared] if before is not None else []
-        at[s] = [*known, *range(len(ids), len(ids) + len(own) - shared)]
-        ids += own[shared:]
-        positions += range(shared, len(own))
-        first += range(s * longest + shared, s * longest + len(own))
-    table = [at[s] + [0] * (longest - len(at[s])) for s in range(len(sequences))]
-    told = (torch.tensor(x, device=device) for x in ([ids], [positions], table, first))
-    return Rows(*told)
+    places: dict[int, list[int]] = {}
+    for previous, s in zip([None, *order], order, strict=False):
+        tokens, shared = sequences[s][:-1], 0
+        if previous is not None and owners[previous] == owners[s]:
+            shared = alike(sequences[previous][:-1], tokens)
+        shared_places = places[previous][:shared] if previous is not None else []
+        places[s] = [*shared_places, *range(len(ids), len(ids) + len(tokens) - shared)]
+        ids += tokens[shared:]
+        positions += range(shared, len(tokens))
+        first += range(s * longest + shared, s * longest + len(tokens))
+    table = [places[s] + [0] * (longest - len(places[s])) for s in range(len(sequences))]
+    tensors = (torch.tensor(x, device=device) for x in ([ids], [positions], table, first))
+    return Rows(*tensors)
 
 
 def gather(x: Tensor, at: Tensor) -> Tensor:
@@ -86,13 +86,13 @@ def gather(x: Tensor, at: Tensor) -> Tensor:
 
 def states(model: Model, rows: Rows) -> Tensor:
     """Final hidden states of a row, [N, d], of a model that `prepare` has agreed to."""
-    how = {
+    arguments = {
         "position_ids": rows.positions,
         "attention_mask": _masks(model, rows.at.shape[1]),
         "rows_at": rows.at,
         "rows_first": rows.first,
     }
-    return body(model, rows.ids, how)[0]
+    return body(model, rows.ids, arguments)[0]
 
 
 def _masks(model: Model, longest: int) -> Tensor | dict[str, Tensor]:
@@ -103,11 +103,11 @@ def _masks(model: Model, longest: int) -> Tensor | dict[str, Tensor]:
     from transformers.masking_utils import create_masks_for_generate
 
     like = torch.empty(1, longest, 0, dtype=model.dtype, device=model.device)
-    made = create_masks_for_generate(model.config, like, None, None)
+    masks = create_masks_for_generate(model.config, like, None, None)
     none = torch.empty(1, 1, 0, 0, device=model.device)
-    if isinstance(made, Mapping):
-        return {kind: none if mask is None else mask for kind, mask in made.items()}
-    return none if made is None else made
+    if isinstance(masks, Mapping):
+        return {kind: none if mask is None else mask for kind, mask in masks.items()}
+    return none if masks is None else masks
 
 
 def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
@@ -116,8 +116,8 @@ def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     def attention(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **how: Any
     ) -> tuple[Tensor, Tensor | None]:
-        own = inspect.getmodule(type(module))
-        run = own.ALL_ATTENTION_FUNCTIONS.get_interface(plain, own.eager_attention_forward)  # type: ignore[union-attr]
+        modeling = inspect.getmodule(type(module))
+        run = modeling.ALL_ATTENTION_FUNCTIONS.get_interface(plain, modeling.eager_attention_forward)  # type: ignore[union-attr]
         at, first = how.pop("rows_at", None), how.pop("rows_first", None)
         if at is None:
             return run(module, query, key, value, attention_mask, **how)  # type: ignore[no-any-return]
@@ -177,12 +177,12 @@ def _differs(model: Model) -> str | None:
     sequences = [[i % size for i in s] for s in ([1, 2, 3, 4, 5, 6, 0], [1, 2, 3, 7, 0])]
     rows = lay_out(sequences, [0, 0], model.device)
     try:
-        ours = states(model, rows)[rows.at]
+        shared = states(model, rows)[rows.at]
     except UNFIT as error:
         return f"{type(model).__name__} does not run over shared rows ({type(error).__name__})"
-    for sequence, found in zip(sequences, ours, strict=True):
-        theirs = body(model, torch.tensor([sequence[:-1]], device=model.device))[0]
-        scale, eps = float(theirs.abs().max()), torch.finfo(theirs.dtype).eps
-        if not torch.allclose(found[: len(theirs)], theirs, rtol=0, atol=max(1e-4, 4 * eps) * scale):
+    for sequence, row_states in zip(sequences, shared, strict=True):
+        padded = body(model, torch.tensor([sequence[:-1]], device=model.device))[0]
+        scale, eps = float(padded.abs().max()), torch.finfo(padded.dtype).eps
+        if not torch.allclose(row_states[: len(padded)], padded, rtol=0, atol=max(1e-4, 4 * eps) * scale):
             return f"{type(model).__name__} says other things over shared rows"
     return None

@@ -88,11 +88,11 @@ class Pool:
     def _by_workers(
         self, function: str, items: Sequence[Any], shared: tuple[Any, ...]
     ) -> Iterator[tuple[int, Any]]:
-        left, remaining = iter(enumerate(items)), len(items)
+        unassigned, remaining = iter(enumerate(items)), len(items)
         busy: dict[Any, tuple[_Worker, int]] = {}  # by pipe
 
         def hand_over(worker: _Worker) -> None:
-            for n, item in left:
+            for n, item in unassigned:
                 with _alive(worker):
                     worker.pipe.send((function, item, shared))
                 busy[worker.pipe] = worker, n
@@ -136,8 +136,8 @@ def _devices(device: str, count: int) -> list[str]:
         return [device] * count
     import torch
 
-    if count > (there := torch.cuda.device_count()):
-        raise ValueError(f"workers: {count} want as many GPUs, and {there} are here")
+    if count > (gpus := torch.cuda.device_count()):
+        raise ValueError(f"workers: {count} want as many GPUs, and {gpus} are here")
     return [f"cuda:{n}" for n in range(count)]
 
 
@@ -152,8 +152,8 @@ def _load(folder: Path, device: str, dtype: str) -> LoadedModel:
 
 def _function(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:

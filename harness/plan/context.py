@@ -55,9 +55,9 @@ class PlanContext:
             inside = path.partition("/")[2]
             return Part(self.world(), inside) if inside else self.world()
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
-        known = loading.fingerprint(path) if kind == "model" else self._content(path)
+        content = loading.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.how, "path": path}
-        step = LINK.step(label, LINK.settings(kind, known), NoInputs(), context, name=kind)
+        step = LINK.step(label, LINK.settings(kind, content), NoInputs(), context, name=kind)
         # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
         return step if kind == "model" else Part(step, "files")
 
@@ -79,8 +79,8 @@ class PlanContext:
         if source.path.startswith("world/"):
             # The world's own id says what is in it, so its rows need no fingerprint.
             return Rows(source.path.removeprefix("world/"), *part), self.world(), self.how
-        known = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
-        return Rows(Path(source.path).name, *part, known), None, {**self.how, "path": source.path}
+        content = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
+        return Rows(Path(source.path).name, *part, content), None, {**self.how, "path": source.path}
 
     def train(
         self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]
@@ -122,8 +122,8 @@ class PlanContext:
 
     def _context(self, method: Method) -> dict[str, Any]:
         # The entry's name is context: two entries that compute the same are one step.
-        how = {**self.how, "checkpointing": self.suite.engine.checkpointing}
-        return {**how, "method": method.name, "method_file": self._file_of(method)}
+        machine = {**self.how, "checkpointing": self.suite.engine.checkpointing}
+        return {**machine, "method": method.name, "method_file": self._file_of(method)}
 
     def _file_of(self, method: Method) -> str | None:
         """The file that a method is read from; None for a built-in one."""

@@ -20,9 +20,9 @@ class JudgeParts(NamedTuple):
 
 def judge_parts(setting: PlanContext, name: str) -> JudgeParts:
     """The judge of that name. Where it is asked is context; who it is, its seed and guard are identity."""
-    _, kind, own = setting.suite.judges[name]
-    settings = {"kind": kind.name, **kind.identity(own)}
-    context: dict[str, Any] = {"endpoint": kind.endpoint(own)} if kind.endpoint else {}
+    _, kind, judge_settings = setting.suite.judges[name]
+    settings = {"kind": kind.name, **kind.identity(judge_settings)}
+    context: dict[str, Any] = {"endpoint": kind.endpoint(judge_settings)} if kind.endpoint else {}
     if kind.file:
         settings["file"] = extension_file.digest(kind.file)
         context["judge_file"] = kind.file
@@ -33,8 +33,8 @@ def check_step(
     setting: PlanContext, judge: str, prompt: str, data: str | None, repeats: int, limit: int | None
 ) -> Step:
     """The step that checks a judge of the suite with a benchmark's prompt."""
-    who = judge_parts(setting, judge)
-    settings = CheckSettings(who.settings, prompt, repeats, limit)
+    parts = judge_parts(setting, judge)
+    settings = CheckSettings(parts.settings, prompt, repeats, limit)
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
-    label, context = f"check of {judge} with {prompt}", {**setting.how, **who.context}
-    return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, who.inputs.get("judge")), context)
+    label, context = f"check of {judge} with {prompt}", {**setting.how, **parts.context}
+    return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.inputs.get("judge")), context)

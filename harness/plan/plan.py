@@ -41,10 +41,10 @@ def plan(
     *,
     only: Sequence[str] = (),
     method_file: str | None = None,
-    done: Callable[[Step], bool] = lambda step: False,
+    is_done: Callable[[Step], bool] = lambda step: False,
 ) -> Plan:
-    """All steps and rows of a suite. `done` says what the store holds: a reference run that is not among the
-    rows is used where its answers are there.
+    """All steps and rows of a suite. `is_done` says what the store holds: a reference run that is not
+    among the rows is used where its answers are there.
     """
     setting = PlanContext(suite, registry, machine, method_file)
     names = chosen_methods(suite, only, registry)
@@ -58,37 +58,37 @@ def plan(
         # First the pairs: data that cannot be read, or two tokenizers, end a run before hours of training.
         checks.append(lineage.train_pairs)
         for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
-            made = lineage.result(name, seed)
-            cells.append(Cell(pair, dataset, name, seed, made, setting, lineage, rows, done))
+            model = lineage.result(name, seed)
+            cells.append(Cell(pair, dataset, name, seed, model, setting, lineage, rows, is_done))
     for name, seed in product(suite.models, suite.seeds):
-        given = outside(setting, name)
-        cells.append(Cell(AS_THEY_ARE, "", name, seed, given, setting, None, rows, done))
-    wanted = [
+        source = outside(setting, name)
+        cells.append(Cell(AS_THEY_ARE, "", name, seed, source, setting, None, rows, is_done))
+    targets = [
         *checks,
         *(c.source for c in cells if isinstance(c.source, Step)),
         *(s for c in cells for m in c.measures.values() for s in m.values()),
     ]
     # Twice: which signals are read off which is known only once all of them are.
-    steps = ordered(wanted)
-    return Plan(suite, ordered(steps, shared(steps, done)), tuple(cells))
+    steps = ordered(targets)
+    return Plan(suite, ordered(steps, shared(steps, is_done)), tuple(cells))
 
 
-def ordered(wanted: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:
+def ordered(targets: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:
     """Every step that the wanted ones stand on, inputs first, each once; `instead` names by id the same step
     with other context.
     """
-    found: dict[str, Step] = {}
+    by_id: dict[str, Step] = {}
 
     def visit(step: Step) -> None:
         step = (instead or {}).get(step.id, step)
-        if step.id not in found:
+        if step.id not in by_id:
             for source in step.sources.values():
                 visit(source)
-            found[step.id] = step
+            by_id[step.id] = step
 
-    for step in wanted:
+    for step in targets:
         visit(step)
-    return tuple(found.values())
+    return tuple(by_id.values())
 
 
 def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:
@@ -96,5 +96,5 @@ def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Met
     for name in (*suite.methods, *only):
         methods.get(name, registry)
     # Registry order, so that tables have one order of rows whatever a suite lists first.
-    wanted = set(only) or set(suite.methods)
-    return [name for name in registry if name in wanted]
+    chosen = set(only) or set(suite.methods)
+    return [name for name in registry if name in chosen]

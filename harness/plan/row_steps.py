@@ -19,8 +19,8 @@ def trained_of(model: Step) -> Step:
 def stages(model: Step) -> dict[str, Step]:
     """What a model was trained from and on, by id, without what chose among its checkpoints."""
     trained = trained_of(model)
-    found = {i: s for source in trained.sources.values() for i, s in stages(source).items()}
-    return found | {trained.id: trained}
+    earlier = {i: s for source in trained.sources.values() for i, s in stages(source).items()}
+    return earlier | {trained.id: trained}
 
 
 def own_stages(cell: Cell) -> list[Step]:
@@ -37,8 +37,8 @@ def teacher_passes(cell: Cell) -> dict[Pass, Step]:
     """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
     teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
     # Passes of the student's size cost little beside its training and are no teacher passes.
-    own = [s for s in own_stages(cell) if s.kind == SIGNALS]
-    return {pass_of(s): s for s in own if s.sources["model"].id in teachers}
+    signals = [s for s in own_stages(cell) if s.kind == SIGNALS]
+    return {pass_of(s): s for s in signals if s.sources["model"].id in teachers}
 
 
 class Passes(NamedTuple):
@@ -52,11 +52,11 @@ class Passes(NamedTuple):
 
 def passes(cells: Iterable[Cell]) -> Passes:
     """How many passes the rows need, one by one and together; every seed is a row."""
-    found = [teacher_passes(cell) for cell in cells if cell.lineage]
-    return Passes(sum(map(len, found)), len(set().union(*found)))
+    by_row = [teacher_passes(cell) for cell in cells if cell.lineage]
+    return Passes(sum(map(len, by_row)), len(set().union(*by_row)))
 
 
 def passes_line(cells: Iterable[Cell]) -> str:
     """One line on how often teachers run over the training sets; "" where none does."""
-    found = passes(cells)
-    return f"teacher passes: {found.needed} needed by the rows alone, {found.run} run" if found.run else ""
+    counts = passes(cells)
+    return f"teacher passes: {counts.needed} needed by the rows alone, {counts.run} run" if counts.run else ""

@@ -25,7 +25,7 @@ def pass_of(signals: SignalStep) -> Pass:
     return ids["model"], ids["sequences"], signals.settings.dtype
 
 
-def shared(steps: Iterable[Step], done: Callable[[Step], bool]) -> Mapping[str, Step]:
+def shared(steps: Iterable[Step], is_done: Callable[[Step], bool]) -> Mapping[str, Step]:
     """By id those signals that are read off another form of the same pass, with what they derive from."""
     groups: dict[Pass, list[SignalStep]] = defaultdict(list)
     for step in steps:
@@ -34,13 +34,13 @@ def shared(steps: Iterable[Step], done: Callable[[Step], bool]) -> Mapping[str, 
     return {
         step.id: replace(step, derived_from=_derivation(step, source))
         for group in groups.values()
-        if (source := _source_pass(group, done))
+        if (source := _source_pass(group, is_done))
         for step in group
         if step.id != source.id
     }
 
 
-def _source_pass(group: Sequence[SignalStep], done: Callable[[Step], bool]) -> SignalStep | None:
+def _source_pass(group: Sequence[SignalStep], is_done: Callable[[Step], bool]) -> SignalStep | None:
     """The form that all others of a pass can be read off: its hidden states, or one top-k beside log-probs.
 
     Several top-k's have the hidden states made for them, if more than one is to be done. A top-k at another
@@ -56,8 +56,8 @@ def _source_pass(group: Sequence[SignalStep], done: Callable[[Step], bool]) -> S
         return by_form["topk"][0]
     # No plan asks for these states; they are made where that is less than a pass for each form.
     hidden = _hidden(group[0])
-    missing = sum(not done(s) for s in group)
-    return hidden if missing > 1 or (missing and done(hidden)) else None
+    missing = sum(not is_done(s) for s in group)
+    return hidden if missing > 1 or (missing and is_done(hidden)) else None
 
 
 def _hidden(signals: SignalStep) -> SignalStep:

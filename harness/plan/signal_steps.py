@@ -98,11 +98,11 @@ def selected(
             f"selection.every: {spec.every} epochs do not divide the {training.epochs} of {trained.label}"
         )
     # The same training without checkpoints has another id: its folder holds other files.
-    kept = replace(trained, settings=replace(trained.settings, checkpoints=count))
+    stage = replace(trained, settings=replace(trained.settings, checkpoints=count))
     greedy, prompts = Sampling(0.0, 1.0, spec.max_tokens), Part(pairs, "chosen")
     scored: dict[str, Source] = {}
     for n in range(1, count + 1):
-        answers = rollouts(setting, Part(kept, f"checkpoints/{n}"), prompts, drop=False, sampling=greedy)
+        answers = rollouts(setting, Part(stage, f"checkpoints/{n}"), prompts, drop=False, sampling=greedy)
         scored[str(n)] = rewards(setting, spec.model, answers, answers.label, pairs, tokenizer, spec.dtype)
-    inputs = SELECT.inputs(kept, scored)
+    inputs = SELECT.inputs(stage, scored)
     return SELECT.step(f"selected {trained.label}", SELECT.settings(spec.by), inputs, name=trained.label)

@@ -85,7 +85,7 @@ def make_plan(
         where,
         only=only,
         method_file=method_file,
-        done=lambda step: store.find(step) is not None,
+        is_done=lambda step: store.find(step) is not None,
     )
 
 

@@ -33,35 +33,35 @@ def run(work: Work[GroupSettings, GroupInputs[Path]]) -> dict[str, Any]:
     is dropped and counted.
     """
     sampled, keep = Sequences(work.inputs.rollouts), work.settings.keep
-    kept, dropped = [], 0
+    diverse, dropped = [], 0
     for row, of_row in groupby(range(len(sampled)), key=lambda i: int(sampled.rows[i])):
-        found = [sampled[i] for i in of_row]
-        first = found[0].mask.index(True)
+        responses = [sampled[i] for i in of_row]
+        first = responses[0].mask.index(True)
         # The same tokens twice are one response, however often they were sampled.
-        answers = list(dict.fromkeys(tuple(s.ids[first:]) for s in found))
+        answers = list(dict.fromkeys(tuple(s.ids[first:]) for s in responses))
         # A group of fewer would have fewer rankings than the loss sums over.
         if len(answers) < keep:
             dropped += 1
             continue
-        prompt = found[0].ids[:first]
-        kept += [
+        prompt = responses[0].ids[:first]
+        diverse += [
             token_sequences.response(row, prompt, list(answers[i])) for i in most_different(answers, keep)
         ]
-    if not kept:
+    if not diverse:
         raise ValueError(f"no prompt has {keep} different responses; sample more, or at a higher temperature")
-    return {**token_sequences.write(work.out, kept), "dropped": dropped}
+    return {**token_sequences.write(work.out, diverse), "dropped": dropped}
 
 
 def most_different(answers: Sequence[Tokens], keep: int) -> list[int]:
     """Greedy max-min: the two farthest apart, then always the one whose nearest of those is farthest. Ties go
     to the first; the indices are in order.
     """
-    apart = np.zeros((len(answers), len(answers)))
+    distances = np.zeros((len(answers), len(answers)))
     for i, j in combinations(range(len(answers)), 2):
-        apart[i, j] = apart[j, i] = edit_distance(answers[i], answers[j])
-    chosen = [int(i) for i in np.unravel_index(apart.argmax(), apart.shape)][:keep]
+        distances[i, j] = distances[j, i] = edit_distance(answers[i], answers[j])
+    chosen = [int(i) for i in np.unravel_index(distances.argmax(), distances.shape)][:keep]
     while len(chosen) < keep:
-        nearest = apart[:, chosen].min(-1)
+        nearest = distances[:, chosen].min(-1)
         nearest[chosen] = -1
         chosen.append(int(nearest.argmax()))
     return sorted(chosen)

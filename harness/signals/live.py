@@ -74,8 +74,8 @@ class Live:
         states, tokens = self._run(batch)
         if not self.k:
             return Hidden(states, self.frozen.head)
-        found = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
-        return TopK(found["ids"].long(), found["top"], found["rest"])
+        arrays = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
+        return TopK(arrays["ids"].long(), arrays["top"], arrays["rest"])
 
     def prefetch(self, batch: list[int]) -> None:
         """Nothing of it lies on a disk."""

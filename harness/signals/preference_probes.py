@@ -80,8 +80,8 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
             texts[i] = tokenizer.decode(answer[: settings.max_tokens], skip_special_tokens=True).strip()
         # Both orders: a judge, a teacher too, prefers a place.
         for i, j in permutations(texts, 2):
-            asked = question(prompts[row], settings.question, texts[i], texts[j])
-            probes.append(Probe(chat_template.encode_prompt(tokenizer, asked, template=template), i, j))
+            messages = question(prompts[row], settings.question, texts[i], texts[j])
+            probes.append(Probe(chat_template.encode_prompt(tokenizer, messages, template=template), i, j))
     options = [
         chat_template.encode_response(
             tokenizer, prompts[0 if 0 in prompts else min(prompts)], o, template=template
@@ -109,8 +109,8 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
 
 def question(prompt: list[Message], form: str, a: str, b: str) -> list[Message]:
     """The conversation, with its last turn replaced by the question which of two answers to it is better."""
-    asked = form.format(question=prompt[-1]["content"], a=a, b=b)
-    return [*prompt[:-1], Message(role="user", content=asked)]
+    text = form.format(question=prompt[-1]["content"], a=a, b=b)
+    return [*prompt[:-1], Message(role="user", content=text)]
 
 
 @torch.no_grad()
@@ -119,13 +119,13 @@ def letter_probs(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Probability of each letter as the next token after each probe. [n, 2]"""
     lengths: Ints = np.array([len(p.ids) for p in probes])
-    head, found = head_of(model, vocab), np.zeros((len(probes), len(letters)))
+    head, probabilities = head_of(model, vocab), np.zeros((len(probes), len(letters)))
     for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
         states = body(model, pad([probes[i].ids for i in batch], model.device))
         last = states[torch.arange(len(batch)), torch.tensor(lengths[batch]) - 1]
         probs = F.softmax(head.logits(last), -1)[:, letters.to(model.device)]
-        found[batch] = probs.double().cpu().numpy()
-    return found
+        probabilities[batch] = probs.double().cpu().numpy()
+    return probabilities
 
 
 def _cost(
@@ -152,10 +152,5 @@ def _cost(
 
 
 PROBES = StepKind(
-    "probes",
-    ProbeSettings,
-    ProbeInputs,
-    "harness.signals.preference_probes:run",
-    on_device=True,
-    cost=_cost,
+    "probes", ProbeSettings, ProbeInputs, "harness.signals.preference_probes:run", on_device=True, cost=_cost
 )

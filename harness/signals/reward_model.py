@@ -86,13 +86,13 @@ class RewardModel:
         pad = next(i for i in range(len(last) + 1) if i not in last) if self.pad is None else self.pad
         self.model.config.get_text_config().pad_token_id = pad
         lengths: Ints = np.array([len(ids) for ids in inputs], dtype=np.int64)
-        found, device = np.zeros(len(inputs)), self.model.device
+        rewards, device = np.zeros(len(inputs)), self.model.device
         for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
             longest = int(lengths[batch].max())
             ids = torch.tensor([[*inputs[i], *[pad] * (longest - len(inputs[i]))] for i in batch])
             mask = (torch.arange(longest) < torch.from_numpy(lengths[batch])[:, None]).long()
-            found[batch] = self.model(ids.to(device), mask.to(device)).logits[:, 0].float().cpu().numpy()
-        return [float(reward) for reward in found]
+            rewards[batch] = self.model(ids.to(device), mask.to(device)).logits[:, 0].float().cpu().numpy()
+        return [float(reward) for reward in rewards]
 
 
 def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: int = FAR) -> RewardModel:
@@ -103,20 +103,20 @@ def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: i
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config, tokenizer = AutoConfig.from_pretrained(folder), load_tokenizer(folder)
-    named = ", ".join(config.architectures or ["nothing"])
-    if HEAD not in named or config.num_labels != 1:
-        labels = f" with {config.num_labels} labels" if HEAD in named else ""
+    architectures = ", ".join(config.architectures or ["nothing"])
+    if HEAD not in architectures or config.num_labels != 1:
+        labels = f" with {config.num_labels} labels" if HEAD in architectures else ""
         raise ValueError(
-            f"{folder} holds {named}{labels}: a reward model is a ...{HEAD} with 1 label, such as "
+            f"{folder} holds {architectures}{labels}: a reward model is a ...{HEAD} with 1 label, such as "
             "sfairXC/FsfairX-LLaMA3-RM-v0.1"
         )
     if template is None and not tokenizer.chat_template:
         raise ValueError(f"{folder}: its tokenizer has no chat template, in which a reward model reads")
-    model, told = AutoModelForSequenceClassification.from_pretrained(
+    model, info = AutoModelForSequenceClassification.from_pretrained(
         folder, dtype=dtype, output_loading_info=True
     )
-    if told["missing_keys"]:
-        raise ValueError(f"{folder}: its files lack the weights {', '.join(sorted(told['missing_keys']))}")
+    if info["missing_keys"]:
+        raise ValueError(f"{folder}: its files lack the weights {', '.join(sorted(info['missing_keys']))}")
     tokenizer.truncation_side = "left"  # the answer stands at the end
     sizes = model.config.get_text_config()
     positions = getattr(sizes, "max_position_embeddings", None) or FAR
@@ -160,15 +160,15 @@ def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
     judge = load(work.inputs.model, dtype, settings.template, limit)
     judge.model.to(work.context["device"])
 
-    asked = []
+    conversations = []
     for i, row in enumerate(rollouts.rows.tolist()):
         ids = rollouts[i].ids[len(rollouts.prompt(i)) :]
-        said = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        text = tokenizer.decode(ids, skip_special_tokens=True).strip()
         # An answer must not end its own turn and go on as the user.
-        answer, specials = plain(judge.tokenizer, said)
+        answer, specials = plain(judge.tokenizer, text)
         messages = [*prompts[row], Message(role="assistant", content=answer)]
-        asked.append(Asked(row, messages, len(ids), flags[i], specials))
-    return _written(work, judge, asked)
+        conversations.append(Asked(row, messages, len(ids), flags[i], specials))
+    return _written(work, judge, conversations)
 
 
 def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
@@ -181,31 +181,31 @@ def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
 
 
 def _written(
-    work: Work[RewardSettings, RewardInputs[Path]], judge: RewardModel, asked: Sequence[Asked]
+    work: Work[RewardSettings, RewardInputs[Path]], judge: RewardModel, conversations: Sequence[Asked]
 ) -> dict[str, Any]:
     """Score conversations and write rewards.jsonl; returns the mean and what was counted."""
     inputs: dict[int, Input] = {}
-    for i, one in enumerate(asked):
+    for i, conversation in enumerate(conversations):
         try:
-            inputs[i] = judge.input(one.messages)
+            inputs[i] = judge.input(conversation.messages)
         # A template may refuse a role or an order of turns; that is no fault of the answer's.
         except chat.Unrenderable:
             continue  # its reward is null, and it is counted
-    scores = judge.score([given.ids for given in inputs.values()], work.context["tokens"])
+    scores = judge.score([scored.ids for scored in inputs.values()], work.context["tokens"])
     rewards = dict(zip(inputs, scores, strict=True))
     with (work.out / "rewards.jsonl").open("w") as out:
-        for i, one in enumerate(asked):
-            row = {"row": one.row, "reward": rewards.get(i), "tokens": one.tokens}
+        for i, conversation in enumerate(conversations):
+            row = {"row": conversation.row, "reward": rewards.get(i), "tokens": conversation.tokens}
             cut = i in inputs and inputs[i].cut
-            out.write(json.dumps({**row, "truncated": one.truncated, "cut": cut}) + "\n")
-    read = sum(len(given.ids) for given in inputs.values())
+            out.write(json.dumps({**row, "truncated": conversation.truncated, "cut": cut}) + "\n")
+    read = sum(len(scored.ids) for scored in inputs.values())
     return {
-        "answers": len(asked),
+        "answers": len(conversations),
         "mean": sum(scores) / len(scores) if scores else None,
-        "truncated": sum(one.truncated for one in asked),
-        "cut": sum(given.cut for given in inputs.values()),
-        "unrenderable": len(asked) - len(inputs),
-        "specials": sum(one.specials > 0 for one in asked),
+        "truncated": sum(conversation.truncated for conversation in conversations),
+        "cut": sum(scored.cut for scored in inputs.values()),
+        "unrenderable": len(conversations) - len(inputs),
+        "specials": sum(conversation.specials > 0 for conversation in conversations),
         "tokens": read,
         "flops": 2 * judge.model.num_parameters(exclude_embeddings=True) * read,
     }

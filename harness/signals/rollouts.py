@@ -47,18 +47,18 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     model = load(work.inputs.model).to(work.context["device"])
     prompts = Sequences(work.inputs.prompts)
     sampling = settings.sampling
-    asked = [(i, sample) for i in range(len(prompts)) for sample in range(settings.samples)]
+    draws = [(i, sample) for i in range(len(prompts)) for sample in range(settings.samples)]
     # The name of a request seeds its noise, so an answer depends on neither batch nor order.
-    requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in asked]
+    requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in draws]
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.template)
     batch, seed = work.context["batch"], settings.seed
     answers = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
-    kept = (
+    responses = (
         token_sequences.response(int(prompts.rows[i]), request.prompt, answer.ids)
-        for (i, _), request, answer in zip(asked, requests, answers, strict=True)
+        for (i, _), request, answer in zip(draws, requests, answers, strict=True)
         if not (answer.truncated and settings.drop_truncated)
     )
-    counts = token_sequences.write(work.out, kept)
+    counts = token_sequences.write(work.out, responses)
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))

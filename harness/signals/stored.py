@@ -87,7 +87,7 @@ def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
     if derived_from and settings.form == "logps":
         return _copied(derived_from, work.out)
     source = _stored(work, sequences, derived_from) if derived_from else _of_model(work, sequences)
-    at = ArrayFile(work.inputs.ids, "ids") if work.inputs.ids else None
+    id_array = ArrayFile(work.inputs.ids, "ids") if work.inputs.ids else None
     k = min(settings.k or 0, source.head.vocab)
     # numpy has no bfloat16; its bits are kept as they are.
     hidden_dtype = "int16" if settings.dtype == "bfloat16" else "float32"
@@ -97,10 +97,10 @@ def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
         "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
     }[settings.form]
 
-    def of(window: range) -> dict[int, Arrays]:
-        return _of_window(source, sequences, window, k, at, work.context["tokens"])
+    def arrays_of_window(window: range) -> dict[int, Arrays]:
+        return _of_window(source, sequences, window, k, id_array, work.context["tokens"])
 
-    cut = _write(work, arrays, sequences, of)
+    cut = _write(work, arrays, sequences, arrays_of_window)
     answered = int(sequences.response_lengths.sum())
     return {
         "tokens": int(sequences.lengths.sum()),
@@ -132,9 +132,9 @@ def _stored(work: SignalWork, sequences: Sequences, source: Path) -> _Source:
     read = Signals(source, sequences, head)
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
-        found = read.distributions(batch, device)
-        assert isinstance(found, Hidden)
-        return found.states
+        distributions = read.distributions(batch, device)
+        assert isinstance(distributions, Hidden)
+        return distributions.states
 
     return _Source(states, head, device, _measured(source)["flops"])
 
@@ -154,7 +154,7 @@ def _write(
     work: SignalWork,
     arrays: Mapping[str, tuple[str, int]],
     sequences: Sequences,
-    of: Callable[[range], Mapping[int, Arrays]],
+    arrays_of_window: Callable[[range], Mapping[int, Arrays]],
 ) -> float:
     """Append window after window to the arrays; returns the mass that a top-k leaves out, summed over tokens.
 
@@ -163,19 +163,19 @@ def _write(
     folder = work.kept / "signals" if work.kept else work.out
     folder.mkdir(parents=True, exist_ok=True)
     note, beat = folder / "done.json", FlushTimer()
-    done, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
-    rows = int(sequences.response_offsets[done])
+    start, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
+    rows = int(sequences.response_offsets[start])
     with ExitStack() as files:
         writers = {
             n: files.enter_context(ArrayFileWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()
         }
-        for first in range(done, len(sequences), WINDOW):
+        for first in range(start, len(sequences), WINDOW):
             window = range(first, min(first + WINDOW, len(sequences)))
-            found = of(window)
+            rows_by_sequence = arrays_of_window(window)
             for name, writer in writers.items():
-                writer.append(np.concatenate([found[i][name] for i in window]))
+                writer.append(np.concatenate([rows_by_sequence[i][name] for i in window]))
             if "rest" in arrays:
-                cut += sum(float(np.exp(r["rest"]).sum()) for r in found.values())
+                cut += sum(float(np.exp(r["rest"]).sum()) for r in rows_by_sequence.values())
             # A sync for each window would take longer than the pass over a small model.
             if beat.due():
                 for writer in writers.values():
@@ -190,12 +190,12 @@ def _write(
 
 @torch.no_grad()
 def _of_window(
-    source: _Source, sequences: Sequences, window: range, k: int, at: ArrayFile | None, tokens: int
+    source: _Source, sequences: Sequences, window: range, k: int, id_array: ArrayFile | None, tokens: int
 ) -> dict[int, Arrays]:
     """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
     # Sequences of like length share a batch, so little is padded; a window bounds what waits for its turn.
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
-    found: dict[int, Arrays] = {}
+    arrays_by_sequence: dict[int, Arrays] = {}
     for batch in batches_of(order, sequences.lengths, tokens):
         read = [sequences[i] for i in batch]
         ids, mask = (
@@ -203,13 +203,14 @@ def _of_window(
             pad([s.mask for s in read], source.device).bool(),
         )
         states = source.states(batch, ids, mask)
-        stored = None if at is None else _gather(at, [_span(sequences, i) for i in batch]).to(source.device)
+        spans = [_span(sequences, i) for i in batch]
+        stored = None if id_array is None else _gather(id_array, spans).to(source.device)
         arrays = arrays_of(source.head, states, ids[mask], k, stored)
         lengths = [int(sequences.response_lengths[i]) for i in batch]
         split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
         for j, i in enumerate(batch):
-            found[i] = {name: rows[j].numpy() for name, rows in split.items()}
-    return found
+            arrays_by_sequence[i] = {name: rows[j].numpy() for name, rows in split.items()}
+    return arrays_by_sequence
 
 
 def arrays_of(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:
@@ -273,8 +274,10 @@ def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cos
     model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.sequences)
     settings = step.settings
     topk = 8 + 8 * min(settings.k or 0, model.vocab)
-    each = {"logps": 4, "hidden": 4 + model.hidden * BYTES[settings.dtype], "topk": topk}
-    return pass_cost(model, text, settings.dtype, sizes.limits.tokens, text.answered * each[settings.form])
+    token_bytes = {"logps": 4, "hidden": 4 + model.hidden * BYTES[settings.dtype], "topk": topk}
+    return pass_cost(
+        model, text, settings.dtype, sizes.limits.tokens, text.answered * token_bytes[settings.form]
+    )
 
 
 SIGNALS = StepKind(

@@ -69,11 +69,11 @@ def benchmarks_of(
         # Without `like` a benchmark is like itself, so one line serves both.
         like = settings.pop(LIKE, name)
         if like not in known:
-            of = f"{key}.{LIKE}" if LIKE in given else key
-            raise ValueError(f"{where}: {of}: no benchmark {like!r}; {nearest(str(like), list(known))}")
-        found = validated(known[like].declaration.settings, settings, where, key)
+            like_key = f"{key}.{LIKE}" if LIKE in given else key
+            raise ValueError(f"{where}: {like_key}: no benchmark {like!r}; {nearest(str(like), list(known))}")
+        checked = validated(known[like].declaration.settings, settings, where, key)
         benchmark = known[like] if like == name else _renamed(known[like], name)
-        chosen[name] = Chosen(name, benchmark, found)
+        chosen[name] = Chosen(name, benchmark, checked)
     return Benchmarks(chosen)
 
 
@@ -82,8 +82,8 @@ def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:
 
     Its steps keep the name of the declaration, by which the store and workers know it.
     """
-    shown = benchmark.declaration.presentation
+    base = benchmark.declaration.presentation
     # Published numbers are of the original's questions, and must not stand beside others.
-    columns = (replace(c, title=c.title.replace(shown.title, name), published={}) for c in shown.columns)
-    own = replace(shown, title=name, columns=tuple(columns))
-    return replace(benchmark, declaration=replace(benchmark.declaration, presentation=own))
+    columns = (replace(c, title=c.title.replace(base.title, name), published={}) for c in base.columns)
+    renamed = replace(base, title=name, columns=tuple(columns))
+    return replace(benchmark, declaration=replace(benchmark.declaration, presentation=renamed))

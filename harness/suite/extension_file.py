@@ -11,7 +11,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) -> tuple[S | T, ...]:
+def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) -> tuple[S | T, ...]:
     """Every object of these types that a file defines at its top level; none without a file.
 
     `wanted` says what was looked for, where the file defines none. The module's name holds a hash of the
@@ -20,7 +20,7 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) ->
     if path is None:
         return ()
     if not Path(path).is_file():
-        raise ValueError(f"no file {path}; it should define {wanted}")
+        raise ValueError(f"no file {path}; it should define {expected}")
     name = f"bench_extension_{digest(path)}"
     # By content, not by path: an edited file is another module, and a second look costs nothing.
     if name not in sys.modules:
@@ -34,10 +34,10 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], wanted: str) ->
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from e
         # Only once it has run: half a module would be found the next time.
         sys.modules[name] = module
-    found = tuple(value for value in vars(sys.modules[name]).values() if isinstance(value, kinds))
-    if not found:
-        raise ValueError(f"{path}: defines no {wanted}")
-    return found
+    objects = tuple(value for value in vars(sys.modules[name]).values() if isinstance(value, kinds))
+    if not objects:
+        raise ValueError(f"{path}: defines no {expected}")
+    return objects
 
 
 def digest(path: str) -> str:

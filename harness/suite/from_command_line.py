@@ -29,7 +29,7 @@ def evaluation_suite(
     models: Sequence[str],
     benchmarks: Sequence[str],
     known: Known,
-    given: BenchmarkArguments,
+    arguments: BenchmarkArguments,
     *,
     controls: bool = False,
     name: str | None = None,
@@ -39,22 +39,22 @@ def evaluation_suite(
     rows = dict(map(_row, models))
     if len(rows) < len(models):
         raise ValueError(f"two models of one name among {', '.join(models)}; write NAME=MODEL for one")
-    if given.reference and given.reference not in {*rows, BASELINE}:
-        reference, row = _row(given.reference)
-        rows[reference], given = row, given._replace(reference=reference)
+    if arguments.reference and arguments.reference not in {*rows, BASELINE}:
+        reference, row = _row(arguments.reference)
+        rows[reference], arguments = row, arguments._replace(reference=reference)
     if controls:
         rows |= {f"control: {kind}": {"control": kind} for kind in get_args(Control)}
-    asked = [(b, _declared(b, known)) for b in benchmarks]
+    declarations = [(b, _declared(b, known)) for b in benchmarks]
     served = [n for n, row in rows.items() if "url" in row]
-    if served and (scored := [name for name, declared in asked if declared.likelihoods]):
+    if served and (scored := [name for name, declared in declarations if declared.likelihoods]):
         raise ValueError(
             f"--bench {scored[0]} needs log-likelihoods, which the endpoint of {served[0]} does not give"
         )
     raw: dict[str, Any] = {
         "name": name or f"eval-{next(iter(rows), 'nothing').replace(':', '-')}",
         "models": rows,
-        "benchmarks": {name: _settings(declared, given) for name, declared in asked},
-        "judges": {given.judge.name: _judge(given.judge, known)} if given.judge else {},
+        "benchmarks": {name: _settings(declared, arguments) for name, declared in declarations},
+        "judges": {arguments.judge.name: _judge(arguments.judge, known)} if arguments.judge else {},
     }
     for assignment in overrides:
         loading.override(raw, assignment)
@@ -69,14 +69,14 @@ def judge_suite(judge: JudgeArguments, known: Known) -> Suite:
 
 def _row(typed: str) -> tuple[str, dict[str, Any]]:
     """NAME=MODEL or MODEL; a model is a folder, a hub id, or URL#MODEL."""
-    name, equals, rest = typed.partition("=")
-    named, where = (name, rest) if equals and "/" not in name else ("", typed)
-    if where.startswith(("http://", "https://")):
-        url, mark, model = where.partition("#")
+    name, equals, value = typed.partition("=")
+    given_name, location = (name, value) if equals and "/" not in name else ("", typed)
+    if location.startswith(("http://", "https://")):
+        url, mark, model = location.partition("#")
         if not mark or not model:
-            raise ValueError(f"{where}: which model does it serve? Write {where}#MODEL")
-        return named or model.rsplit("/", 1)[-1], {"url": url, "model": model}
-    return named or Path(where.partition("@")[0]).name, {"path": where}
+            raise ValueError(f"{location}: which model does it serve? Write {location}#MODEL")
+        return given_name or model.rsplit("/", 1)[-1], {"url": url, "model": model}
+    return given_name or Path(location.partition("@")[0]).name, {"path": location}
 
 
 def _judge(typed: JudgeArguments, known: Known) -> dict[str, Any]:
@@ -95,27 +95,27 @@ def _declared(name: str, known: Known) -> Benchmark:
     return offered[name]
 
 
-def _settings(declared: Benchmark, given: BenchmarkArguments) -> dict[str, Any]:
+def _settings(declared: Benchmark, arguments: BenchmarkArguments) -> dict[str, Any]:
     """What a suite would say of a benchmark, from the words of the command line."""
-    settings, data = dict(declared.defaults), _paths(given.data)
+    settings, data = dict(declared.defaults), _paths(arguments.data)
     if declared.name in data:
         settings["data"] = data[declared.name]
-    if given.limit:
-        settings["limit"] = given.limit
+    if arguments.limit:
+        settings["limit"] = arguments.limit
     if declared.judged:
-        if given.judge is None:
+        if arguments.judge is None:
             raise ValueError(f"--bench {declared.name} needs --judge: a model's name, or a folder to serve")
-        settings["judge"] = given.judge.name
-    if issubclass(declared.settings, ComparedSettings) and given.reference:
-        settings["reference"] = given.reference
+        settings["judge"] = arguments.judge.name
+    if issubclass(declared.settings, ComparedSettings) and arguments.reference:
+        settings["reference"] = arguments.reference
     return settings
 
 
 def _paths(typed: Sequence[str]) -> dict[str, str]:
-    found = {}
+    folders = {}
     for words in typed:
         name, equals, path = words.partition("=")
         if not equals or not Path(path).is_dir():
             raise ValueError(f"--data {words}: must be BENCHMARK=FOLDER, a folder that is there")
-        found[name] = path
-    return found
+        folders[name] = path
+    return folders

@@ -91,16 +91,16 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     return suite
 
 
-def _extended(path: Path, before: tuple[Path, ...]) -> dict[str, Any]:
+def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """The keys of a suite file, over those of the suite that it extends (a path is relative to the file)."""
     raw = _raw(path)
-    if path in before:
-        raise ValueError(f"{before[-1]}: extends {path}, which extends it")
+    if path in extending:
+        raise ValueError(f"{extending[-1]}: extends {path}, which extends it")
     if "extends" not in raw:
         return raw
     base = str(raw.pop("extends"))
-    found = path.parent / base if base.endswith((".yaml", ".yml")) else suite_file(base)
-    return _merged(_extended(found, (*before, path)), raw)
+    base_file = path.parent / base if base.endswith((".yaml", ".yml")) else suite_file(base)
+    return _merged(_extended(base_file, (*extending, path)), raw)
 
 
 def _raw(path: Path) -> dict[str, Any]:
@@ -122,12 +122,12 @@ def _raw(path: Path) -> dict[str, Any]:
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """`base` with the keys of `own`, mappings merged key by key."""
-    both = {
+    merged_keys = {
         k: _merged(base[k], v)
         for k, v in own.items()
         if isinstance(v, dict) and isinstance(base.get(k), dict)
     }
-    return {**base, **own, **both}
+    return {**base, **own, **merged_keys}
 
 
 def override(raw: dict[str, Any], given: str) -> None:

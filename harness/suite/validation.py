@@ -38,8 +38,8 @@ def _explain(error: Any, key: str, known: list[str]) -> str:
     if error["type"] in ("missing", "missing_argument"):
         return f"{path}: missing"
     if error["type"] == "value_error":  # one of ours, which says what was given
-        told = str(error["ctx"]["error"])
-        return f"{path}: {told}" if path else told
+        message = str(error["ctx"]["error"])
+        return f"{path}: {message}" if path else message
     return f"{path}: given {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 

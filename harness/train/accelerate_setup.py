@@ -46,12 +46,12 @@ def check_config(file: Path) -> None:
     from ruamel.yaml.error import YAMLError
 
     try:
-        told = YAML(typ="safe").load(file.read_text())
+        complaints = YAML(typ="safe").load(file.read_text())
     except YAMLError as e:
         raise ValueError(f"{file}: not YAML: {e}") from e
-    if not isinstance(told, dict) or "distributed_type" not in told:
+    if not isinstance(complaints, dict) or "distributed_type" not in complaints:
         raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
-    if told["distributed_type"] == "DEEPSPEED":
+    if complaints["distributed_type"] == "DEEPSPEED":
         raise ValueError(DEEPSPEED)
 
 

@@ -111,8 +111,8 @@ class Checkpoints:
         accelerator = self._loop.accelerator
         if accelerator.num_processes == 1:
             return flags
-        said = accelerator.reduce(torch.tensor(flags, dtype=torch.int64, device=accelerator.device))
-        return tuple(bool(n) for n in said.tolist())
+        reduced = accelerator.reduce(torch.tensor(flags, dtype=torch.int64, device=accelerator.device))
+        return tuple(bool(n) for n in reduced.tolist())
 
     def _save(self, folder: Path) -> None:
         accelerator, step, new = self._loop.accelerator, self.progress.step, folder / "writing"
@@ -137,18 +137,18 @@ class Checkpoints:
         accelerator = self._loop.accelerator
         accelerator.register_for_checkpointing(self)
         accelerator.wait_for_everyone()
-        found = states(folder)
-        if not found:
+        saved = states(folder)
+        if not saved:
             return
-        was, now = json.loads((found[-1] / "how.json").read_text())["sharding"], sharding(accelerator)
+        was, now = json.loads((saved[-1] / "how.json").read_text())["sharding"], sharding(accelerator)
         if was != now:
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
-                print(f"bench: {found[-1]} holds {was}, not {now}; training starts again", file=sys.stderr)
-                for old in found:
+                print(f"bench: {saved[-1]} holds {was}, not {now}; training starts again", file=sys.stderr)
+                for old in saved:
                     shutil.rmtree(old)
             return
-        accelerator.load_state(str(found[-1]))
+        accelerator.load_state(str(saved[-1]))
         self._saved = self.progress.step
 
     def state_dict(self) -> dict[str, Any]:
@@ -170,8 +170,8 @@ def sharding(accelerator: Accelerator) -> str:
 
 def _frozen(loop: Loop) -> list[Frozen]:
     """The frozen models beside the loop, in the order of their first signal."""
-    told = [t.frozen for t in loop.examples.signals.values() if isinstance(t, Live)]
-    return list({id(frozen): frozen for frozen in told}.values())
+    models = [t.frozen for t in loop.examples.signals.values() if isinstance(t, Live)]
+    return list({id(frozen): frozen for frozen in models}.values())
 
 
 def counted(loop: Loop) -> dict[str, list[int]]:
@@ -196,10 +196,10 @@ def states(folder: Path) -> list[Path]:
     return sorted(folder.glob("state-*"), key=lambda path: int(path.name.removeprefix("state-")))
 
 
-def publish(new: Path, done: Path) -> None:
+def publish(new: Path, final: Path) -> None:
     """Force a folder to the disk, then give it its name; one of that name goes."""
     for path in [*new.rglob("*"), new]:
         fsync(path)
-    shutil.rmtree(done, ignore_errors=True)
-    new.rename(done)
-    fsync(done.parent)
+    shutil.rmtree(final, ignore_errors=True)
+    new.rename(final)
+    fsync(final.parent)

@@ -44,16 +44,16 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     # As the step itself does: a batch cannot be larger than the set.
     size = min(training.batch_size, shape.examples)
     steps = max(1, round(training.epochs * shape.examples / size))
-    seen, answered = steps * size * shape.tokens, steps * size * shape.answered
+    tokens_read, answered = steps * size * shape.tokens, steps * size * shape.answered
     drawn = _drawn(needs.online, steps, size, shape) if needs.online else 0.0
-    own = shape.drawn
+    text = shape.drawn
     sampled = (
-        (drawn * own.tokens / own.sequences, drawn * own.answered / own.sequences) if own else (0.0, 0.0)
+        (drawn * text.tokens / text.sequences, drawn * text.answered / text.sequences) if text else (0.0, 0.0)
     )
     teachers = [sizes.model(source) for source in step.inputs.live.values()]
-    beside = sum(t.forward_flops(seen, answered) for t in teachers)
-    flops = training_flops(model.body, model.head, seen, answered)
-    flops += model.forward_flops(*sampled) + beside
+    teacher_flops = sum(t.forward_flops(tokens_read, answered) for t in teachers)
+    flops = training_flops(model.body, model.head, tokens_read, answered)
+    flops += model.forward_flops(*sampled) + teacher_flops
     micro = max(1, math.ceil(size * shape.tokens / sizes.limits.tokens))
     longest = step.settings.online.max_tokens if step.settings.online else 0
     live = ("a live teacher read on every view, at every step",) if teachers else ()
@@ -61,7 +61,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
         work="train",
         flops=flops,
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
-        tokens=round(seen),
+        tokens=round(tokens_read),
         sequential=3 * steps * micro + math.ceil(drawn / sizes.limits.batch) * longest,
         layers=model.layers,
         loads=8.0 * model.parameters + sum(_weights(t, step) for t in teachers),
@@ -100,11 +100,11 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
         if step.settings.online and view == "policy_rollout":
             n, most = text.sequences, step.settings.online.max_tokens
             text = drawn = TextSize(n, round(n * (text.prompt + most)), n * most, (*text.notes, LONGEST))
-        each = source.settings.keep if isinstance(source, Step) and source.kind == GROUP else 1
-        counts.append(text.sequences // each)
-        tokens += each * text.tokens / text.sequences
-        answered += each * text.answered / text.sequences
-        width, notes = width + each, (*notes, *text.notes)
+        per_example = source.settings.keep if isinstance(source, Step) and source.kind == GROUP else 1
+        counts.append(text.sequences // per_example)
+        tokens += per_example * text.tokens / text.sequences
+        answered += per_example * text.answered / text.sequences
+        width, notes = width + per_example, (*notes, *text.notes)
     return Shape(min(counts), width, tokens, answered, drawn, notes)
 
 
@@ -129,12 +129,12 @@ def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:
     needs = _needs(step, method)
     shape = shape_of(step, needs, sizes)
     passes = 2 * (1 + (method.step_stats is not None) + (method.watch is not None))
-    seen, answered = passes * shape.examples * shape.tokens, passes * shape.examples * shape.answered
+    tokens_read, answered = passes * shape.examples * shape.tokens, passes * shape.examples * shape.answered
     return Cost(
         work="forward",
-        flops=model.forward_flops(seen, answered),
+        flops=model.forward_flops(tokens_read, answered),
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
-        tokens=round(seen),
+        tokens=round(tokens_read),
         sequential=passes * max(1, math.ceil(shape.examples * shape.tokens / sizes.limits.tokens)),
         layers=model.layers,
         loads=8.0 * model.parameters,

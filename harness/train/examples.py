@@ -114,12 +114,12 @@ class Examples:
 
     def _sequences(self, name: ViewName, examples: Sequence[int]) -> list[int]:
         """Indices of a view's sequences, example by example."""
-        found: list[int] = self.at[name][list(examples)].ravel().tolist()
-        return found
+        indices: list[int] = self.at[name][list(examples)].ravel().tolist()
+        return indices
 
     def inputs(self, examples: Sequence[int]) -> list[Inputs]:
         """The views of some examples, padded, with what the frozen models say of them."""
-        found = []
+        views = []
         for name, reads in self.needs.views.items():
             batch = self._sequences(name, examples)
             read = [self.views[name][i] for i in batch]
@@ -129,27 +129,27 @@ class Examples:
                 dense[role] = self.signals[name, role].distributions(batch, self.device, stored)
                 stored = getattr(dense[role], "ids", None) if stored is None else stored
             ids, mask = pad([s.ids for s in read], self.device), pad([s.mask for s in read], self.device)
-            found.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
-        return found
+            views.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
+        return views
 
     def read_ahead(self, steps: Iterable[list[int]]) -> Iterator[list[int]]:
         """The same steps; while one is computed, the signals of the next are on their way from the disk."""
-        for step, after in pairwise(chain(steps, [[]])):
+        for step, following in pairwise(chain(steps, [[]])):
             for (name, _), source in self.signals.items():
-                source.prefetch(self._sequences(name, after))
+                source.prefetch(self._sequences(name, following))
             yield step
 
     def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
         """What the loss sees of a micro-batch, with the counts of the whole step's examples."""
         counts, views = self.tokens(step), {}
-        for (name, reads), said in zip(self.needs.views.items(), scored, strict=True):
-            view = self._stored(name, reads, said.mask, examples, counts[name][1])
-            policy: dict[Role, Tensor] = {"policy": said.logps} if "policy" in reads.logps else {}
-            valued: dict[Role, Tensor] = {} if said.values is None else {"policy": said.values}
+        for (name, reads), output in zip(self.needs.views.items(), scored, strict=True):
+            view = self._stored(name, reads, output.mask, examples, counts[name][1])
+            policy: dict[Role, Tensor] = {"policy": output.logps} if "policy" in reads.logps else {}
+            valued: dict[Role, Tensor] = {} if output.values is None else {"policy": output.values}
             views[name] = View(
                 view.mask,
                 view.step_tokens,
-                said.statistics,
+                output.statistics,
                 {**view.token_logps, **policy},
                 {**view.state_values, **valued},
                 view.sequence_scores,
@@ -175,11 +175,11 @@ class Examples:
         self, name: ViewName, reads: Reads, mask: Tensor, examples: Sequence[int], step_tokens: int
     ) -> View:
         batch = self._sequences(name, examples)
-        told: dict[Role, Tensor] = {}
+        logps: dict[Role, Tensor] = {}
         for role in set(reads.logps) - {"policy"}:
             source = self.kept if role == "old" else self.signals[name, role]
             assert source is not None
-            told[role] = spread(source.logps(batch).to(self.device), mask)
+            logps[role] = spread(source.logps(batch).to(self.device), mask)
         values: dict[Role, Tensor] = {}
         if "old" in reads.values:
             assert self.kept is not None
@@ -188,7 +188,7 @@ class Examples:
             s: torch.tensor(self.scores[name, s][batch], dtype=torch.float32, device=self.device)
             for s in reads.scores
         }
-        return View(mask, step_tokens, {}, told, values, scores)
+        return View(mask, step_tokens, {}, logps, values, scores)
 
     def micro_batches(self, examples: Sequence[int], tokens: int) -> list[list[int]]:
         """The examples of a step, those of like length together, at most `tokens` computed positions over

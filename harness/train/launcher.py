@@ -110,13 +110,13 @@ def _told(folder: Path) -> dict[str, Any]:
 
 
 def _result(folder: Path, code: int) -> dict[str, Any]:
-    said = _told(folder)
-    if "measured" in said:
-        return dict(said["measured"])
-    if "stopped" in said:
-        raise shutdown.Terminated(said["stopped"])
-    if "error" in said:
-        raise ValueError(said["error"])
+    measured = _told(folder)
+    if "measured" in measured:
+        return dict(measured["measured"])
+    if "stopped" in measured:
+        raise shutdown.Terminated(measured["stopped"])
+    if "error" in measured:
+        raise ValueError(measured["error"])
     lines = [line.strip() for line in (folder / LOG).read_text(errors="replace").splitlines()]
     # The last words are the launcher's; the fault is the last line that names one.
     fault = next((x for x in reversed(lines) if "Error" in x and "ChildFailed" not in x), "nothing said why")

@@ -81,26 +81,26 @@ class Loop:
             [(part, stats(self.score(part, step), self.hp)) for part in self.micro_batches(step)]
         )
 
-    def _reduced(self, told: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
+    def _reduced(self, counted: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
         """Sums over counts of micro-batches, of which empty ones count nothing."""
-        found = [c if part else {n: (0 * a, 0 * b) for n, (a, b) in c.items()} for part, c in told]
+        counts = [c if part else {n: (0 * a, 0 * b) for n, (a, b) in c.items()} for part, c in counted]
         return {
-            name: self.accelerator.reduce(torch.stack([f[name][0] for f in found]).sum())
-            / self.accelerator.reduce(torch.stack([f[name][1] for f in found]).sum())
-            for name in found[0]
+            name: self.accelerator.reduce(torch.stack([f[name][0] for f in counts]).sum())
+            / self.accelerator.reduce(torch.stack([f[name][1] for f in counts]).sum())
+            for name in counts[0]
         }
 
     def with_set_means(self) -> "Loop":
         """The loop with what the method's `set_stats` says of all examples."""
         if self.method.set_stats is None:
             return self
-        every = range(len(self.examples))
+        all_examples = range(len(self.examples))
         # Each process counts its share; sums over processes make the means of all.
-        mine = every[self.accelerator.process_index :: self.accelerator.num_processes]
+        mine = all_examples[self.accelerator.process_index :: self.accelerator.num_processes]
         parts = [mine[a : a + SCAN] for a in range(0, max(1, len(mine)), SCAN)]
-        stored = [(part, self.examples.stored(part or every[:1])) for part in parts]
-        found = [(part, self.method.set_stats(batch, self.hp)) for part, batch in stored]
-        return replace(self, means=self._reduced(found))
+        stored = [(part, self.examples.stored(part or all_examples[:1])) for part in parts]
+        counted = [(part, self.method.set_stats(batch, self.hp)) for part, batch in stored]
+        return replace(self, means=self._reduced(counted))
 
     def gradient(self, step: Sequence[int]) -> dict[str, float]:
         """Accumulate the gradient of one optimizer step; returns its terms over all processes."""
@@ -125,8 +125,8 @@ class Loop:
     def terms(self, step: Sequence[int]) -> dict[str, float]:
         """The terms of some examples, taken as one optimizer step."""
         means = self._means(step)
-        found = [self.loss(part, step, means) for part in self.micro_batches(step)]
-        return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in found]).sum())) for n in found[0]}
+        parts = [self.loss(part, step, means) for part in self.micro_batches(step)]
+        return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in parts]).sum())) for n in parts[0]}
 
     def measure(self, picked: Sequence[int]) -> tuple[dict[str, float], dict[str, float]]:
         """Terms and watched means of some examples; an online method answers their prompts first."""
@@ -175,13 +175,13 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
 
 def _frozen(work: TrainWork, device: torch.device, vocab: int) -> dict[str, Frozen]:
     """By role the models that run beside the policy; the student's start in float32, as it trains."""
-    found = {}
+    frozen = {}
     for role, folder in work.inputs.live.items():
         # The reference in the dtype that the policy has at its start, else ln 2 would not hold.
         dtype = torch.float32 if role == "ref" else getattr(torch, work.settings.teacher_dtype or "float32")
         model = load(folder, dtype).to(device).requires_grad_(False)
-        found[role] = Frozen(model, head_of(model, vocab))
-    return found
+        frozen[role] = Frozen(model, head_of(model, vocab))
+    return frozen
 
 
 def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
@@ -202,11 +202,11 @@ def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sa
 
 def teacher_flops(loop: Loop) -> int:
     """Operations of the frozen models that ran beside the loop, in all processes."""
-    seen = {
+    flops = {
         # One model may serve several views; it is counted once.
-        id(told.frozen): told.frozen.flops
-        for told in loop.examples.signals.values()
-        if isinstance(told, Live)
+        id(signals.frozen): signals.frozen.flops
+        for signals in loop.examples.signals.values()
+        if isinstance(signals, Live)
     }
-    mine = torch.tensor(sum(seen.values()), device=loop.accelerator.device)
+    mine = torch.tensor(sum(flops.values()), device=loop.accelerator.device)
     return int(loop.accelerator.reduce(mine))

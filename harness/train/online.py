@@ -66,17 +66,18 @@ class Sampler:
         """Some examples with the policy's own answers as policy_rollout; `name` tells one draw's noise from
         another's.
         """
-        prompts, at = examples.views[VIEW], examples.at[VIEW][list(picked), 0].tolist()
+        prompts, prompt_rows = examples.views[VIEW], examples.at[VIEW][list(picked), 0].tolist()
         sampling = Sampling(self.recipe.temperature, 1.0, self.max_tokens)
-        asked = [
-            Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{name}/{n}") for n, i in enumerate(at)
+        requests = [
+            Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{name}/{n}")
+            for n, i in enumerate(prompt_rows)
         ]
-        answers = generate(self.model, asked, self.stop, batch=self.batch, seed=self.seed)
-        self._count(asked, [len(a.ids) for a in answers], sum(a.truncated for a in answers))
+        answers = generate(self.model, requests, self.stop, batch=self.batch, seed=self.seed)
+        self._count(requests, [len(a.ids) for a in answers], sum(a.truncated for a in answers))
         with tempfile.TemporaryDirectory(dir=self.folder) as below:
             rows = (
                 token_sequences.response(n, request.prompt, answer.ids)
-                for n, (request, answer) in enumerate(zip(asked, answers, strict=True))
+                for n, (request, answer) in enumerate(zip(requests, answers, strict=True))
             )
             token_sequences.write(Path(below), rows)
             yield self._buffer(examples, list(picked), Sequences(Path(below)))
@@ -90,8 +91,10 @@ class Sampler:
                 for name, at in examples.at.items()
             },
             signals={
-                (name, role): told.on_sequences(drawn) if name == VIEW and isinstance(told, Live) else told
-                for (name, role), told in examples.signals.items()
+                (name, role): source.on_sequences(drawn)
+                if name == VIEW and isinstance(source, Live)
+                else source
+                for (name, role), source in examples.signals.items()
             },
         )
         reads = examples.needs.views[VIEW]
@@ -101,22 +104,22 @@ class Sampler:
     def _kept(self, buffer: Examples) -> Kept:
         """The policy's log-probs and state values of what it just drew."""
         reads = replace(buffer.needs.views[VIEW], stats=())
-        alone = replace(
+        rollouts = replace(
             buffer,
             needs=replace(buffer.needs, views={VIEW: reads}),
             views={VIEW: buffer.views[VIEW]},
             at={VIEW: buffer.at[VIEW]},
         )
         logps, values = {}, {}
-        for part in alone.micro_batches(range(len(alone)), self.positions):
-            (said,) = self.policy(alone.inputs(part), self.hp, alone.rows(part))
+        for part in rollouts.micro_batches(range(len(rollouts)), self.positions):
+            (output,) = self.policy(rollouts.inputs(part), self.hp, rollouts.rows(part))
             for row, i in enumerate(part):
-                logps[i] = said.logps[row][said.mask[row]]
-                if said.values is not None:
-                    values[i] = said.values[row][said.mask[row]]
+                logps[i] = output.logps[row][output.mask[row]]
+                if output.values is not None:
+                    values[i] = output.values[row][output.mask[row]]
         return Kept(logps, values)
 
-    def _count(self, asked: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
-        size, tokens = parameters(self.model), sum(len(r.prompt) for r in asked) + sum(answered)
-        self.drawn, self.truncated = self.drawn + len(asked), self.truncated + truncated
+    def _count(self, requests: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
+        size, tokens = parameters(self.model), sum(len(r.prompt) for r in requests) + sum(answered)
+        self.drawn, self.truncated = self.drawn + len(requests), self.truncated + truncated
         self.flops += 2 * (size["body"] * tokens + size["head"] * sum(answered))

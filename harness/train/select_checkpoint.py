@@ -47,21 +47,21 @@ def run(work: Work[SelectSettings, SelectInputs[Path]]) -> dict[str, Any]:
     curve, rows = means(rewards)
     chosen = best(curve) if by == "reward" else len(curve)
     link(trained / "checkpoints" / str(chosen), work.out)
-    found = {"chosen": chosen, "step": steps[str(chosen)], "rows": rows}
-    told = {"by": by, **found, "steps": [*steps.values()], "means": curve}
-    (work.out / "selection.json").write_text(json.dumps(told))
+    choice = {"chosen": chosen, "step": steps[str(chosen)], "rows": rows}
+    selection = {"by": by, **choice, "steps": [*steps.values()], "means": curve}
+    (work.out / "selection.json").write_text(json.dumps(selection))
     # Rows that the reward model refused for some checkpoint are left out of all: means must be over the same.
     unscored = len({row for of in rewards for row in of}) - rows
-    return {**found, "of": len(curve), "unscored": unscored}
+    return {**choice, "of": len(curve), "unscored": unscored}
 
 
 def means(rewards: Sequence[Mapping[int, float | None]]) -> tuple[list[float], int]:
     """Each checkpoint's mean reward over the rows on which all have one, and how many rows these are."""
-    scored = [{row for row, reward in of.items() if reward is not None} for of in rewards]
+    scored = [{row for row, reward in by_row.items() if reward is not None} for by_row in rewards]
     rows = sorted(set.intersection(*scored))
     if not rows:
         raise ValueError("selection: no held-out prompt has a scored answer of every checkpoint")
-    return [sum(float(of[row] or 0.0) for row in rows) / len(rows) for of in rewards], len(rows)
+    return [sum(float(by_row[row] or 0.0) for row in rows) / len(rows) for by_row in rewards], len(rows)
 
 
 def best(curve: Sequence[float]) -> int:

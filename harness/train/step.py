@@ -57,25 +57,25 @@ def run(work: TrainWork) -> dict[str, Any]:
     loop, optimizer = set_up(work, start, adamw)
     # The first examples, not random ones: two methods on one data set are probed on the same prompts.
     probe = list(range(min(PROBE, len(loop.examples))))
-    before, seen_before = loop.measure(probe)
+    terms_before, watched_before = loop.measure(probe)
     # Where the policy is its own reference the loss is known; another value means a wrong reference.
-    _check_start(loop.method, loop.hp, before, START_TOLERANCE[settings.precision])
+    _check_start(loop.method, loop.hp, terms_before, START_TOLERANCE[settings.precision])
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
-    after, seen_after = loop.measure(probe)
+    terms_after, watched_after = loop.measure(probe)
     trained, weights = _model(loop), _weights(loop)
     if loop.accelerator.is_main_process:
         save(trained, load_tokenizer(start), work.out, weights)
         summary = {
-            "before": before,
-            "after": after,
-            "watched": {name: [seen_before[name], seen_after[name]] for name in seen_before},
+            "before": terms_before,
+            "after": terms_after,
+            "watched": {name: [watched_before[name], watched_after[name]] for name in watched_before},
             "moved": share_moved(weights, load(start)),
             "steps": measured["steps"],
         }
         (work.out / "training.json").write_text(json.dumps(summary))
         if count := settings.checkpoints:
-            at = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
-            (work.out / "checkpoints.json").write_text(json.dumps(at))
+            step_of = {str(k): step for k, step in enumerate(marks(measured["steps"], count), 1)}
+            (work.out / "checkpoints.json").write_text(json.dumps(step_of))
             # Moved, not copied: they may be as large as all else together.
             shutil.move(_models(work), work.out / "checkpoints")
     moving = sum(p.numel() for p in trained.parameters() if p.requires_grad)
@@ -93,14 +93,14 @@ def run_objective(work: TrainWork) -> dict[str, Any]:
     """
     assert work.inputs.after
     loop, _ = set_up(work, work.inputs.start)
-    every = range(len(loop.examples))
-    before, seen_before = loop.measure(every)
+    all_examples = range(len(loop.examples))
+    terms_before, watched_before = loop.measure(all_examples)
     loop, _ = set_up(work, work.inputs.after)
-    after, seen_after = loop.measure(every)
-    watched = {name: [seen_before[name], seen_after[name]] for name in seen_before}
-    told = {"before": before, "after": after, "watched": watched}
-    (work.out / "objective.json").write_text(json.dumps(told))
-    return {"examples": len(every), "identical": loop.examples.identical}
+    terms_after, watched_after = loop.measure(all_examples)
+    watched = {name: [watched_before[name], watched_after[name]] for name in watched_before}
+    objective = {"before": terms_before, "after": terms_after, "watched": watched}
+    (work.out / "objective.json").write_text(json.dumps(objective))
+    return {"examples": len(all_examples), "identical": loop.examples.identical}
 
 
 def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:
@@ -119,19 +119,19 @@ def _between(loop: Loop) -> int:
     return loop.sampler.recipe.batches * loop.sampler.recipe.passes if loop.sampler else 1
 
 
-def _stream(loop: Loop, size: int, steps: int, seed: int, done: int) -> Iterator[tuple[Examples, list[int]]]:
-    """The examples of each optimizer step behind the first `done`; those of an online method are drawn on the
+def _stream(loop: Loop, size: int, steps: int, seed: int, start: int) -> Iterator[tuple[Examples, list[int]]]:
+    """The examples of each optimizer step from `start` on; those of an online method are drawn on the
     way.
     """
     n = len(loop.examples)
     if loop.sampler is None:
-        rest = islice(orders(n, size, steps, seed), done, None)
-        return ((loop.examples, step) for step in loop.examples.read_ahead(rest))
-    recipe, number = loop.sampler.recipe, done // _between(loop)
+        remaining = islice(orders(n, size, steps, seed), start, None)
+        return ((loop.examples, step) for step in loop.examples.read_ahead(remaining))
+    recipe, number = loop.sampler.recipe, start // _between(loop)
     order = orders(n, size, math.ceil(steps / recipe.passes), seed)
     # A resumed training goes on behind the buffers that were drawn before it was killed.
-    rest = islice(order, number * recipe.batches, None)
-    return islice(loop.sampler.buffers(loop.examples, rest, number), steps - done)
+    remaining = islice(order, number * recipe.batches, None)
+    return islice(loop.sampler.buffers(loop.examples, remaining, number), steps - start)
 
 
 def marks(steps: int, checkpoints: int) -> list[int]:
@@ -175,51 +175,51 @@ def _optimize(
     n = len(loop.examples)
     size = min(training.batch_size, n)
     steps = max(1, round(training.epochs * n / size))
-    kept = {step: str(k) for k, step in enumerate(marks(steps, work.settings.checkpoints), 1)}
+    checkpoint_names = {step: str(k) for k, step in enumerate(marks(steps, work.settings.checkpoints), 1)}
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
     with shutdown.deferred():
         checkpoints = Checkpoints(work, loop, schedule, _between(loop))
-        told = checkpoints.progress
-        for examples, step in _stream(loop, size, steps, seed, told.step):
-            told.step += 1
-            now = replace(loop, examples=examples)
-            terms = now.gradient(step)
+        progress = checkpoints.progress
+        for examples, step in _stream(loop, size, steps, seed, progress.step):
+            progress.step += 1
+            current = replace(loop, examples=examples)
+            terms = current.gradient(step)
             norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
             overflow = overflowed(norm, loop.accelerator.scaler)
-            told.skipped += overflow
+            progress.skipped += overflow
             # An overflowed float16 step is skipped by the scaler and is no fault; NaN in the loss is.
             if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
                 raise ValueError(
-                    f"{loop.method.name}: step {told.step}: loss {terms}, gradient norm {norm}; lower lr?"
+                    f"{loop.method.name}: step {progress.step}: loss {terms}, gradient norm {norm}; lower lr?"
                 )
             rate = schedule.get_last_lr()[0]
             optimizer.step()
             schedule.step()
             # Before the gradient is dropped and after the weights moved: the model of this very step.
-            if told.step in kept:
-                _keep(loop, work, kept[told.step])
+            if progress.step in checkpoint_names:
+                _keep(loop, work, checkpoint_names[progress.step])
             optimizer.zero_grad()
-            told.count(now, step)
-            if told.step % LOG_EVERY == 0 or told.step == steps:
-                line = {"step": told.step, "lr": rate, "grad_norm": norm, **terms}
+            progress.count(current, step)
+            if progress.step % LOG_EVERY == 0 or progress.step == steps:
+                line = {"step": progress.step, "lr": rate, "grad_norm": norm, **terms}
                 checkpoints.log(json.dumps(line) + "\n")
-            checkpoints.after(last=told.step == steps)
-    return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, told)}
+            checkpoints.after(last=progress.step == steps)
+    return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, progress)}
 
 
-def _processed(loop: Loop, told: Progress) -> dict[str, Any]:
-    flops = training_flops(_model(loop), told.tokens, told.answered)
+def _processed(loop: Loop, progress: Progress) -> dict[str, Any]:
+    flops = training_flops(_model(loop), progress.tokens, progress.answered)
     sampler = loop.sampler
     return {
         "identical": loop.examples.identical,
         "drawn": sampler.drawn if sampler else 0,
         "truncated": sampler.truncated if sampler else 0,
-        "tokens": told.tokens,
-        "padding_share": told.padding / told.positions,
-        "positions": told.positions,
-        "padded_positions": told.padded,
+        "tokens": progress.tokens,
+        "padding_share": progress.padding / progress.positions,
+        "positions": progress.positions,
+        "padded_positions": progress.padded,
         "sharing": f"padded: {loop.unshared}" if loop.unshared else "shared",
-        "skipped": told.skipped,
+        "skipped": progress.skipped,
         "flops": flops + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),
     }
