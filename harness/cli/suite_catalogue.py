@@ -34,7 +34,7 @@ def listing() -> str:
     for path in _shipped():
         loaded = loading.load(path.stem, [], registry.known())
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
-        rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.named())))
+        rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.settings_by_name())))
         about.append(_first_sentence(path))
     indent = " " * (max(len(row[0]) for row in rows) + 2)
     lines = zip(aligned(rows, numbers=range(1, len(HEAD) - 1)), about, strict=True)

@@ -73,9 +73,9 @@ class Chat:
 
 
 class Turn(NamedTuple):
-    """One assistant turn in the rendered text: `before + head + answer + tail + end`."""
+    """One assistant turn in the rendered text: `prefix + head + answer + tail + end`."""
 
-    before: str  # from the end-of-turn token of the turn before, through the generation prompt
+    prefix: str  # from the end-of-turn token of the turn before, through the generation prompt
     head: (
         str  # what the template writes between generation prompt and answer, such as an empty thinking block
     )
@@ -221,12 +221,12 @@ def turns_of(chat: Chat, messages: Sequence[Message], answers: Sequence[int]) ->
     has_end = chat.added.search(around[-1]) is not None
     turns: list[Turn] = []
     start, ended = 0, 0  # behind the answer before, and behind its end-of-turn token
-    for index, leading, following in zip(answers, around, around[1:], strict=False):
+    for index, leading, behind in zip(answers, around, around[1:], strict=False):
         seam = written(chat, messages[:index], True)
         if not text.startswith(seam) or len(seam) < ended:
             raise Unrenderable("the chat template does not continue its own generation prompt")
         begin, start = answer_span(
-            text, messages[index]["content"], (len(seam), start + len(leading)), following
+            text, messages[index]["content"], (len(seam), start + len(leading)), behind
         )
         end = chat.added.search(text, start) if has_end else None
         lead = (turns[-1].end if turns else "") + text[ended : len(seam)]
@@ -237,7 +237,7 @@ def turns_of(chat: Chat, messages: Sequence[Message], answers: Sequence[int]) ->
 
 
 def answer_span(text: str, answer: str, begins: tuple[int, int], behind: str) -> tuple[int, int]:
-    """Where the answer stands before the text `behind` it: right at the seam, or behind what the template puts before it.
+    """Where an answer stands before the text `behind` it: right at the seam, or after what the template adds.
 
     Templates may strip an answer's white space; one that changes more (that cuts thinking) is not followed.
     """
@@ -250,8 +250,8 @@ def answer_span(text: str, answer: str, begins: tuple[int, int], behind: str) ->
 
 def encoded(chat: Chat, turns: Sequence[Turn]) -> list[Encoded]:
     """The ids of turns: those before the answer, and those of the response."""
-    prompts = ids_of(chat.tokenizer, [turn.before for turn in turns])
-    contexts = [context_of(chat, turn.before) for turn in turns]
+    prompts = ids_of(chat.tokenizer, [turn.prefix for turn in turns])
+    contexts = [context_of(chat, turn.prefix) for turn in turns]
     context_ids = ids_of(chat.tokenizer, contexts)
     texts = [
         context + turn.head + turn.answer + turn.tail for context, turn in zip(contexts, turns, strict=True)
@@ -260,7 +260,7 @@ def encoded(chat: Chat, turns: Sequence[Turn]) -> list[Encoded]:
     results = []
     for turn, prompt, context, joint_ids in zip(turns, prompts, context_ids, joint, strict=True):
         if chat.special.search(turn.answer) or joint_ids[: len(context)] != context:
-            response = apart(chat, turn)
+            response = response_ids_alone(chat, turn)
         else:
             response = joint_ids[len(context) :]
         results.append(Encoded(prompt, [*response, end_id(chat, turn)]))
@@ -273,7 +273,7 @@ def context_of(chat: Chat, before: str) -> str:
     return before[starts[-1] :] if starts else before
 
 
-def apart(chat: Chat, turn: Turn) -> list[int]:
+def response_ids_alone(chat: Chat, turn: Turn) -> list[int]:
     """The ids of a response by itself, in which special tokens stand only where the template wrote them."""
     head, body = ids_of(chat.tokenizer, [turn.head]), turn.answer + turn.tail
     return head[0] + ids_of(chat.tokenizer, [body], split_special_tokens=True)[0]

@@ -66,7 +66,7 @@ class Layout(Generic[T]):
     read: Callable[[Sequence[Row]], Iterator[T | Dropped]]
 
 
-def each(convert: Callable[[Row], T]) -> Callable[[Sequence[Row]], Iterator[T | Dropped]]:
+def row_by_row(convert: Callable[[Row], T]) -> Callable[[Sequence[Row]], Iterator[T | Dropped]]:
     """Read rows one by one."""
 
     def read(rows: Sequence[Row]) -> Iterator[T | Dropped]:
@@ -267,13 +267,13 @@ def alpaca_dialogue(row: Row) -> Dialogue:
 
 # The first layout whose columns are all there is the file's, so the narrower ones stand first.
 PAIRS: tuple[Layout[Pair], ...] = (
-    Layout("sharegpt", ("conversations", "chosen", "rejected"), each(sharegpt_pair)),
-    Layout("prompt-chosen-rejected", ("prompt", "chosen", "rejected"), each(explicit_pair)),
-    Layout("chosen-rejected", ("chosen", "rejected"), each(implicit_pair)),
+    Layout("sharegpt", ("conversations", "chosen", "rejected"), row_by_row(sharegpt_pair)),
+    Layout("prompt-chosen-rejected", ("prompt", "chosen", "rejected"), row_by_row(explicit_pair)),
+    Layout("chosen-rejected", ("chosen", "rejected"), row_by_row(implicit_pair)),
     Layout("helpsteer", ("prompt", "response", "helpfulness"), helpsteer_pairs),
 )
 DIALOGUES: tuple[Layout[Dialogue], ...] = (
-    Layout("messages", ("messages",), each(lambda row: dialogue(turns_of(row["messages"])))),
-    Layout("sharegpt", ("conversations",), each(lambda row: dialogue(conversation(row)))),
-    Layout("alpaca", ("instruction", "output"), each(alpaca_dialogue)),
+    Layout("messages", ("messages",), row_by_row(lambda row: dialogue(turns_of(row["messages"])))),
+    Layout("sharegpt", ("conversations",), row_by_row(lambda row: dialogue(conversation(row)))),
+    Layout("alpaca", ("instruction", "output"), row_by_row(alpaca_dialogue)),
 )

@@ -29,7 +29,7 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
     # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
-Said = tuple[str, int, bool]  # text, tokens, truncated
+TurnAnswer = tuple[str, int, bool]  # text, tokens, truncated
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
     # A template may end turns with a token that the generation config does not name.
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
 
-    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
+    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
         requests = [
             Request(
                 chat_template.encode_prompt(tokenizer, conversation, template=template),
@@ -106,7 +106,7 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
     assert work.settings.endpoint
     ask, given = endpoint_replies(work.settings.endpoint, work.context), list[EndpointReply]()
 
-    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[Said]:
+    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
         found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])
         given.extend(found)
         return [(g.text.strip(), g.completion_tokens, g.finish_reason == "length") for g in found]
@@ -140,11 +140,11 @@ def _loaded(work: AnswerWork) -> tuple[list[Question], JudgedBenchmark]:
 
 
 def _answer_all(
-    work: AnswerWork, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[Said]]
+    work: AnswerWork, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[TurnAnswer]]
 ) -> dict[str, Any]:
     """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
     asked, _ = _loaded(work)
-    said: dict[str, list[Said]] = {q.id: [] for q in asked}
+    said: dict[str, list[TurnAnswer]] = {q.id: [] for q in asked}
     # Turn by turn, not question by question: a whole turn is decoded together.
     for turn in range(max(len(q.turns) for q in asked)):
         of_turn = [(q, _conversation(q, said[q.id])) for q in asked if len(q.turns) > turn]
@@ -157,7 +157,7 @@ def _answer_all(
     return _write(work, answers)
 
 
-def _conversation(question: Question, said: Sequence[Said]) -> list[Message]:
+def _conversation(question: Question, said: Sequence[TurnAnswer]) -> list[Message]:
     """The question's turns so far, with the answers given to all but the last."""
     messages: list[Message] = []
     for turn, (text, _, _) in zip(question.turns, said, strict=False):

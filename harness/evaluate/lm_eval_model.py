@@ -138,7 +138,9 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
         items = [(kind, batch) for batch in missing.values()]
         waiting = list(missing)
-        for n, answers in self.pool.each("harness.evaluate.lm_eval_model:answer", items, self.batch_size):
+        for n, answers in self.pool.map_unordered(
+            "harness.evaluate.lm_eval_model:answer", items, self.batch_size
+        ):
             kept_answers[waiting[n]] = answers
             self._lines.add({"key": waiting[n], "answers": answers})
         by_batch = [kept_answers[key] for key in keys]

@@ -59,7 +59,7 @@ def steps(row: Row, chosen: Chosen) -> Measures:
     include, data = (row.folder(path) if path else None for path in (options.include, options.data))
     inputs = TaskInputs[Source](model, include, data)
     label = f"{chosen.name} of {model.label}"
-    return {"results": TASKS.step(label, settings, inputs, row.how, name=chosen.name)}
+    return {"results": TASKS.step(label, settings, inputs, row.runtime, name=chosen.name)}
 
 
 def _cost(step: Step[TaskSettings, TaskInputs[Source]], sizes: Sizes) -> Cost:

@@ -50,9 +50,9 @@ class Generated(NamedTuple):
 
 @dataclass
 class _Row:
-    """A request that is being answered. `at`: its position among the requests; `draws`: None for greedy."""
+    """A request that is being answered. `position`: among all requests; `draws`: None for greedy."""
 
-    at: int
+    position: int
     request: Request
     draws: torch.Generator | None
     ids: list[int] = field(default_factory=list)
@@ -78,8 +78,8 @@ def generate(
     if len(missing) < len(keys):
         log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
     new: list[dict[str, Any]] = []
-    for at, answer in decoded(model, [requests[i] for i in missing], stop, batch=batch, seed=seed):
-        key = keys[missing[at]]
+    for position, answer in decoded(model, [requests[i] for i in missing], stop, batch=batch, seed=seed):
+        key = keys[missing[position]]
         answers[key] = answer
         new.append({"key": key, **answer._asdict()})
         if beat.due():
@@ -104,14 +104,14 @@ def decoded(
     while waiting or not all(row.ended for row in slots.rows):
         new = [waiting.popleft() for _ in range(min(slots.free_rows(batch), len(waiting)))]
         for row in slots.admit(new) if new else slots.step():
-            yield row.at, Generated(row.ids, row.ids[-1] not in stop)
+            yield row.position, Generated(row.ids, row.ids[-1] not in stop)
 
 
-def _row(at: int, request: Request, seed: int) -> _Row:
+def _row(position: int, request: Request, seed: int) -> _Row:
     if request.sampling.temperature == 0:
-        return _Row(at, request, None)
+        return _Row(position, request, None)
     digest = hashlib.sha256(f"{seed}/{request.name}".encode()).digest()
-    return _Row(at, request, torch.Generator().manual_seed(int.from_bytes(digest[:7], "big")))
+    return _Row(position, request, torch.Generator().manual_seed(int.from_bytes(digest[:7], "big")))
 
 
 class _Slots:

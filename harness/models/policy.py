@@ -119,7 +119,7 @@ class Policy(nn.Module):
         """Final hidden states, [N, d], and where each token of a view has its own, [B, T] a view."""
         longest, sizes = max(v.ids.shape[1] for v in views), [len(v.ids) for v in views]
         if rows:
-            return prefix_sharing.states(self.model, rows), torch.split(rows.at, sizes)
+            return prefix_sharing.states(self.model, rows), torch.split(rows.places, sizes)
         ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
-        at = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
-        return body(self.model, ids).flatten(0, 1), torch.split(at, sizes)
+        places = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+        return body(self.model, ids).flatten(0, 1), torch.split(places, sizes)

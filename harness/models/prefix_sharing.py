@@ -4,7 +4,7 @@ padded.
     sequences      a b c d e .    a b c f .    g h .       the last token of each predicts nothing
     ids            a b c d e f g h                         [1, N]
     positions      0 1 2 3 4 3 0 1                         [1, N]
-    at             0 1 2 3 4 | 0 1 2 5 0 | 6 7 0 0 0       [S, T]: where each token of the padded batch stands
+    places         0 1 2 3 4 | 0 1 2 5 0 | 6 7 0 0 0       [S, T]: where each token of the padded batch stands
 
 All of a transformer but attention goes token by token and runs over the row as it is. Around attention,
 queries, keys and values are laid out as the padded batch has them, under the masks that the model itself
@@ -39,7 +39,7 @@ class Rows:
 
     ids: Tensor  # [1, N]
     positions: Tensor  # [1, N]
-    at: Tensor  # [S, T] of 0 to N - 1; what stands behind a sequence is never looked at
+    places: Tensor  # [S, T] of 0 to N - 1; what stands behind a sequence is never looked at
     first: Tensor  # [N] of 0 to S * T - 1: one place of the padded batch where each position is
 
 
@@ -77,19 +77,19 @@ def lay_out(sequences: Sequence[list[int]], owners: Sequence[int], device: torch
     return Rows(*tensors)
 
 
-def gather(x: Tensor, at: Tensor) -> Tensor:
-    """Rows of x, [N, d], at the places `at`, [...]: [..., d]. Not x[at], whose gradient CUDA sums in no fixed
+def gather(x: Tensor, places: Tensor) -> Tensor:
+    """Rows of x, [N, d], at `places`, [...]: [..., d]. Not x[places], whose gradient CUDA sums in no fixed
     order.
     """
-    return F.embedding(at, x)
+    return F.embedding(places, x)
 
 
 def states(model: Model, rows: Rows) -> Tensor:
     """Final hidden states of a row, [N, d], of a model that `prepare` has agreed to."""
     arguments = {
         "position_ids": rows.positions,
-        "attention_mask": _masks(model, rows.at.shape[1]),
-        "rows_at": rows.at,
+        "attention_mask": _masks(model, rows.places.shape[1]),
+        "rows_places": rows.places,
         "rows_first": rows.first,
     }
     return body(model, rows.ids, arguments)[0]
@@ -118,10 +118,10 @@ def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     ) -> tuple[Tensor, Tensor | None]:
         modeling = inspect.getmodule(type(module))
         run = modeling.ALL_ATTENTION_FUNCTIONS.get_interface(plain, modeling.eager_attention_forward)  # type: ignore[union-attr]
-        at, first = how.pop("rows_at", None), how.pop("rows_first", None)
-        if at is None:
+        places, first = how.pop("rows_places", None), how.pop("rows_first", None)
+        if places is None:
             return run(module, query, key, value, attention_mask, **how)  # type: ignore[no-any-return]
-        batch = (_padded(x, at) for x in (query, key, value))
+        batch = (_padded(x, places) for x in (query, key, value))
         mask = attention_mask if attention_mask is not None and attention_mask.numel() else None
         out = run(module, *batch, mask, **how)[0]  # [S, T, H, D]
         heads = out.shape[2:]
@@ -130,10 +130,10 @@ def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     return attention
 
 
-def _padded(x: Tensor, at: Tensor) -> Tensor:
+def _padded(x: Tensor, places: Tensor) -> Tensor:
     """[1, H, N, D] of a row as [S, H, T, D] of the padded batch."""
     tokens = x[0].transpose(0, 1)  # [N, H, D]
-    return gather(tokens.flatten(1), at).view(*at.shape, *tokens.shape[1:]).transpose(1, 2)
+    return gather(tokens.flatten(1), places).view(*places.shape, *tokens.shape[1:]).transpose(1, 2)
 
 
 def prepare(model: Model) -> str | None:
@@ -177,7 +177,7 @@ def _differs(model: Model) -> str | None:
     sequences = [[i % size for i in s] for s in ([1, 2, 3, 4, 5, 6, 0], [1, 2, 3, 7, 0])]
     rows = lay_out(sequences, [0, 0], model.device)
     try:
-        shared = states(model, rows)[rows.at]
+        shared = states(model, rows)[rows.places]
     except UNFIT as error:
         return f"{type(model).__name__} does not run over shared rows ({type(error).__name__})"
     for sequence, row_states in zip(sequences, shared, strict=True):

@@ -1,7 +1,7 @@
 """Processes that each hold a model and run a function on items, named by its import path.
 
     with Pool(folder, "cuda", "bfloat16", count=4) as pool:
-        answers = dict(pool.each("harness.evaluate.lm_eval_model:answer", batches, batch_size))
+        answers = dict(pool.map_unordered("harness.evaluate.lm_eval_model:answer", batches, batch_size))
 
 The same items give the same results for any number of workers. For that a worker on the CPU computes with one
 thread, the only worker of `count=1`, which is this process, as well: the number of threads changes the last
@@ -59,7 +59,7 @@ class Pool:
     ) -> None:
         self.close()
 
-    def each(self, function: str, items: Sequence[Any], *shared: Any) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, function: str, items: Sequence[Any], *shared: Any) -> Iterator[tuple[int, Any]]:
         """(position, result) of every item, as they are done.
 
         A ValueError of the function is raised here; a worker that dies is a ChildProcessError.

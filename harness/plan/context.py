@@ -37,7 +37,7 @@ class PlanContext:
     method_file: str | None = None
 
     @property
-    def how(self) -> dict[str, Any]:
+    def runtime(self) -> dict[str, Any]:
         """How steps run here, as their context."""
         return asdict(self.machine)
 
@@ -56,7 +56,7 @@ class PlanContext:
             return Part(self.world(), inside) if inside else self.world()
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
         content = loading.fingerprint(path) if kind == "model" else self._content(path)
-        label, context = f"{kind} {Path(path).name}", {**self.how, "path": path}
+        label, context = f"{kind} {Path(path).name}", {**self.runtime, "path": path}
         step = LINK.step(label, LINK.settings(kind, content), NoInputs(), context, name=kind)
         # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
         return step if kind == "model" else Part(step, "files")
@@ -78,9 +78,9 @@ class PlanContext:
         part = source.split, source.revision, source.layout, source.limit, source.skip
         if source.path.startswith("world/"):
             # The world's own id says what is in it, so its rows need no fingerprint.
-            return Rows(source.path.removeprefix("world/"), *part), self.world(), self.how
+            return Rows(source.path.removeprefix("world/"), *part), self.world(), self.runtime
         content = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
-        return Rows(Path(source.path).name, *part, content), None, {**self.how, "path": source.path}
+        return (Rows(Path(source.path).name, *part, content), None, {**self.runtime, "path": source.path})
 
     def train(
         self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]
@@ -122,7 +122,7 @@ class PlanContext:
 
     def _context(self, method: Method) -> dict[str, Any]:
         # The entry's name is context: two entries that compute the same are one step.
-        machine = {**self.how, "checkpointing": self.suite.engine.checkpointing}
+        machine = {**self.runtime, "checkpointing": self.suite.engine.checkpointing}
         return {**machine, "method": method.name, "method_file": self._file_of(method)}
 
     def _file_of(self, method: Method) -> str | None:

@@ -36,5 +36,5 @@ def check_step(
     parts = judge_parts(setting, judge)
     settings = CheckSettings(parts.settings, prompt, repeats, limit)
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
-    label, context = f"check of {judge} with {prompt}", {**setting.how, **parts.context}
+    label, context = f"check of {judge} with {prompt}", {**setting.runtime, **parts.context}
     return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.inputs.get("judge")), context)

@@ -135,8 +135,8 @@ class Cell:
         return self.setting.suite.chat_template
 
     @property
-    def how(self) -> dict[str, Any]:
-        return self.setting.how
+    def runtime(self) -> dict[str, Any]:
+        return self.setting.runtime
 
     def folder(self, path: str) -> Source:
         """A data folder from outside, or of the generated world."""
@@ -163,7 +163,7 @@ class Cell:
         setting, name = self.setting, chosen.declaration.name
         settings = partial(AnswerSettings, name, asked=_asked(chosen))
         inputs = AnswerInputs[Source](self._data(chosen))
-        context = {**setting.how, **_context(chosen)}
+        context = {**setting.runtime, **_context(chosen)}
         label = f"{chosen.name} answers of"
         if isinstance(source, Step):
             how = ModelAnswers(setting.suite.chat_template, self.seed)
@@ -190,7 +190,7 @@ class Cell:
             label = f"{chosen.name} judgments of {self.method}{f' against {against}' * bool(against)} by {by}"
         settings = JudgmentSettings(chosen.declaration.name, who.settings, _asked(chosen, judging=True))
         inputs = JudgmentInputs[Source](given, self._data(chosen), who.inputs.get("judge"), theirs)
-        context = {**self.setting.how, **who.context, **_context(chosen)}
+        context = {**self.setting.runtime, **who.context, **_context(chosen)}
         return JUDGMENTS_KIND.step(label, settings, inputs, context)
 
     def _data(self, chosen: Chosen) -> Source:

@@ -32,7 +32,7 @@ def rollouts(
     # A checkpoint on the way is a part of a training step, and named by where it lies in it.
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
     inputs = ROLLOUTS.inputs(model, prompts)
-    return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.how, name=name)
+    return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.runtime, name=name)
 
 
 def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group) -> Step:
@@ -50,7 +50,7 @@ def preference_probes(setting: PlanContext, teacher: Step, group: Step, pairs: S
         probe.question, probe.options, probe.max_tokens, suite.chat_template, suite.teacher_dtype
     )
     label = f"probes of {teacher.label} on {group.label}"
-    return PROBES.step(label, settings, PROBES.inputs(teacher, group, pairs), setting.how)
+    return PROBES.step(label, settings, PROBES.inputs(teacher, group, pairs), setting.runtime)
 
 
 def signals(
@@ -63,7 +63,7 @@ def signals(
 ) -> SignalStep:
     """What a frozen model says of a set of sequences, which `name` names."""
     inputs = SIGNALS.inputs(model, sequences, ids)
-    return SIGNALS.step(f"{settings.form} of {model.label} on {name}", settings, inputs, setting.how)
+    return SIGNALS.step(f"{settings.form} of {model.label} on {name}", settings, inputs, setting.runtime)
 
 
 def head(model: Step, dtype: str) -> Step:
@@ -82,7 +82,7 @@ def rewards(
 ) -> Step:
     """What a reward model says of responses to the prompts of some pairs."""
     inputs = REWARDS.inputs(setting.folder(model, "model"), responses, pairs, tokenizer)
-    return REWARDS.step(f"rewards of {name}", REWARDS.settings(dtype), inputs, setting.how, name=name)
+    return REWARDS.step(f"rewards of {name}", REWARDS.settings(dtype), inputs, setting.runtime, name=name)
 
 
 def selected(

@@ -91,7 +91,7 @@ class Live:
         return body(self.frozen.model, ids)[:, :-1][mask[:, 1:]], ids[mask]
 
 
-class Kept:
+class OldPolicy:
     """What the policy said of its own rollouts when it drew them, sequence by sequence."""
 
     def __init__(self, logps: Mapping[int, Tensor], values: Mapping[int, Tensor]) -> None:

@@ -33,7 +33,7 @@ HEAD = "ForSequenceClassification"
 FAR = 1 << 30  # tokens: no limit
 
 
-class Asked(NamedTuple):
+class Conversation(NamedTuple):
     """A conversation that ends with the answer that is scored; `specials` were taken out of the answer."""
 
     row: int
@@ -167,7 +167,7 @@ def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
         # An answer must not end its own turn and go on as the user.
         answer, specials = plain(judge.tokenizer, text)
         messages = [*prompts[row], Message(role="assistant", content=answer)]
-        conversations.append(Asked(row, messages, len(ids), flags[i], specials))
+        conversations.append(Conversation(row, messages, len(ids), flags[i], specials))
     return _written(work, judge, conversations)
 
 
@@ -181,7 +181,7 @@ def plain(tokenizer: Tokenizer, text: str) -> tuple[str, int]:
 
 
 def _written(
-    work: Work[RewardSettings, RewardInputs[Path]], judge: RewardModel, conversations: Sequence[Asked]
+    work: Work[RewardSettings, RewardInputs[Path]], judge: RewardModel, conversations: Sequence[Conversation]
 ) -> dict[str, Any]:
     """Score conversations and write rewards.jsonl; returns the mean and what was counted."""
     inputs: dict[int, Input] = {}

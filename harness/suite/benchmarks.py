@@ -45,13 +45,13 @@ class Benchmarks:
 
     chosen: Mapping[str, Chosen]
 
-    def named(self) -> dict[str, Any]:
+    def settings_by_name(self) -> dict[str, Any]:
         """Name -> settings."""
         return {name: one.settings for name, one in self.chosen.items()}
 
     def judged(self) -> dict[str, JudgedSettings]:
         """Those of them that a judge reads."""
-        return {n: s for n, s in self.named().items() if isinstance(s, JudgedSettings)}
+        return {n: s for n, s in self.settings_by_name().items() if isinstance(s, JudgedSettings)}
 
 
 def benchmarks_of(

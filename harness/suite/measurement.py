@@ -76,7 +76,7 @@ class Row(Protocol):
         """The suite's template; None: the tokenizer's own."""
 
     @property
-    def how(self) -> dict[str, Any]:
+    def runtime(self) -> dict[str, Any]:
         """How steps run on this machine: context, no identity."""
 
     def folder(self, path: str) -> Step | Part:

@@ -89,7 +89,7 @@ class Checkpoints:
             with self._metrics.open(mode) as file:
                 file.write(text)
 
-    def after(self, last: bool) -> None:
+    def after_step(self, last: bool) -> None:
         """Write a checkpoint where one is due after the step that `progress` says; end here where SIGTERM
         has come.
         """

@@ -19,7 +19,7 @@ from harness.models import prefix_sharing
 from harness.models.loading import load_head
 from harness.models.policy import Inputs, Scored, pad, spread
 from harness.models.prefix_sharing import Rows
-from harness.signals.live import Frozen, Kept, Live, SignalSource
+from harness.signals.live import Frozen, Live, OldPolicy, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFile
 from harness.store.step import Ref, Work
@@ -82,27 +82,29 @@ class Examples:
 
     needs: Needs
     views: Mapping[ViewName, Sequences]
-    at: Mapping[ViewName, Ints]  # view -> indices of each example's sequences, [n, 1], of a group [n, g]
+    indices: Mapping[ViewName, Ints]  # view -> indices of each example's sequences, [n, 1], of a group [n, g]
     signals: Mapping[tuple[ViewName, Role], SignalSource]
     device: torch.device
     scores: Mapping[tuple[ViewName, ScoreName], NDArray[np.generic]] = field(default_factory=dict)
-    kept: Kept | None = None  # of the view policy_rollout
+    old_policy: OldPolicy | None = None  # of the view policy_rollout
     identical: int = 0  # examples left out, since their teacher and student rollouts are the same
     share: bool = False  # whether the policy runs over shared rows (harness.models.prefix_sharing)
 
     def __len__(self) -> int:
-        return len(next(iter(self.at.values())))
+        return len(next(iter(self.indices.values())))
 
     @cached_property
     def lengths(self) -> Ints:
         """Tokens of each example's longest sequence. [n]"""
-        longest: Ints = np.max([v.lengths[self.at[name]].max(-1) for name, v in self.views.items()], axis=0)
+        longest: Ints = np.max(
+            [v.lengths[self.indices[name]].max(-1) for name, v in self.views.items()], axis=0
+        )
         return longest
 
     @property
     def width(self) -> int:
         """Sequences of an example, over all views."""
-        return sum(at.shape[1] for at in self.at.values())
+        return sum(indices.shape[1] for indices in self.indices.values())
 
     def tokens(self, examples: Sequence[int]) -> dict[ViewName, tuple[int, int]]:
         """Per view all tokens and response tokens of some examples."""
@@ -114,7 +116,7 @@ class Examples:
 
     def _sequences(self, name: ViewName, examples: Sequence[int]) -> list[int]:
         """Indices of a view's sequences, example by example."""
-        indices: list[int] = self.at[name][list(examples)].ravel().tolist()
+        indices: list[int] = self.indices[name][list(examples)].ravel().tolist()
         return indices
 
     def inputs(self, examples: Sequence[int]) -> list[Inputs]:
@@ -177,13 +179,13 @@ class Examples:
         batch = self._sequences(name, examples)
         logps: dict[Role, Tensor] = {}
         for role in set(reads.logps) - {"policy"}:
-            source = self.kept if role == "old" else self.signals[name, role]
+            source = self.old_policy if role == "old" else self.signals[name, role]
             assert source is not None
             logps[role] = spread(source.logps(batch).to(self.device), mask)
         values: dict[Role, Tensor] = {}
         if "old" in reads.values:
-            assert self.kept is not None
-            values["old"] = spread(self.kept.values(batch).to(self.device), mask)
+            assert self.old_policy is not None
+            values["old"] = spread(self.old_policy.values(batch).to(self.device), mask)
         scores = {
             s: torch.tensor(self.scores[name, s][batch], dtype=torch.float32, device=self.device)
             for s in reads.scores
@@ -261,16 +263,16 @@ def load(
                 signals[name, role] = Live(frozen[role], views[name], k)
             else:
                 signals[name, role] = Signals(stored, views[name], heads.get(role))
-    at, usable = {}, shared - same
+    indices, usable = {}, shared - same
     for name, v in views.items():
         picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
-        at[name] = np.array(picked).reshape(len(usable), -1)
+        indices[name] = np.array(picked).reshape(len(usable), -1)
     scores = {
         (name, s): ArrayFile(inputs.scores[name, s], "scores").all()
         for name, reads in needs.views.items()
         for s in reads.scores
     }
-    return Examples(needs, views, at, signals, device, scores, identical=len(same))
+    return Examples(needs, views, indices, signals, device, scores, identical=len(same))
 
 
 def _identical(a: Sequences, b: Sequences) -> set[int]:

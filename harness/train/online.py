@@ -16,7 +16,7 @@ from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.generation import Request, generate
 from harness.models.loading import Model, parameters
-from harness.signals.live import Kept, Live
+from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
 from methods.api import Online
 from methods.batch import ViewName
@@ -66,7 +66,7 @@ class Sampler:
         """Some examples with the policy's own answers as policy_rollout; `name` tells one draw's noise from
         another's.
         """
-        prompts, prompt_rows = examples.views[VIEW], examples.at[VIEW][list(picked), 0].tolist()
+        prompts, prompt_rows = examples.views[VIEW], examples.indices[VIEW][list(picked), 0].tolist()
         sampling = Sampling(self.recipe.temperature, 1.0, self.max_tokens)
         requests = [
             Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{name}/{n}")
@@ -86,9 +86,9 @@ class Sampler:
         buffer = replace(
             examples,
             views={**examples.views, VIEW: drawn},
-            at={
-                name: np.arange(len(drawn))[:, None] if name == VIEW else at[picked]
-                for name, at in examples.at.items()
+            indices={
+                name: np.arange(len(drawn))[:, None] if name == VIEW else indices[picked]
+                for name, indices in examples.indices.items()
             },
             signals={
                 (name, role): source.on_sequences(drawn)
@@ -98,17 +98,19 @@ class Sampler:
             },
         )
         reads = examples.needs.views[VIEW]
-        return replace(buffer, kept=self._kept(buffer)) if "old" in (*reads.logps, *reads.values) else buffer
+        if "old" in (*reads.logps, *reads.values):
+            return replace(buffer, old_policy=self._old_policy(buffer))
+        return buffer
 
     @torch.no_grad()
-    def _kept(self, buffer: Examples) -> Kept:
+    def _old_policy(self, buffer: Examples) -> OldPolicy:
         """The policy's log-probs and state values of what it just drew."""
         reads = replace(buffer.needs.views[VIEW], stats=())
         rollouts = replace(
             buffer,
             needs=replace(buffer.needs, views={VIEW: reads}),
             views={VIEW: buffer.views[VIEW]},
-            at={VIEW: buffer.at[VIEW]},
+            indices={VIEW: buffer.indices[VIEW]},
         )
         logps, values = {}, {}
         for part in rollouts.micro_batches(range(len(rollouts)), self.positions):
@@ -117,7 +119,7 @@ class Sampler:
                 logps[i] = output.logps[row][output.mask[row]]
                 if output.values is not None:
                     values[i] = output.values[row][output.mask[row]]
-        return Kept(logps, values)
+        return OldPolicy(logps, values)
 
     def _count(self, requests: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
         size, tokens = parameters(self.model), sum(len(r.prompt) for r in requests) + sum(answered)

@@ -203,7 +203,7 @@ def _optimize(
             if progress.step % LOG_EVERY == 0 or progress.step == steps:
                 line = {"step": progress.step, "lr": rate, "grad_norm": norm, **terms}
                 checkpoints.log(json.dumps(line) + "\n")
-            checkpoints.after(last=progress.step == steps)
+            checkpoints.after_step(last=progress.step == steps)
     return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, progress)}
 
 

@@ -58,8 +58,8 @@ def test_the_pages_suite_is_valid() -> None:
         YAML(typ="safe", pure=True).load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
     )
     found = loading.suite_of({"name": "page", **suite}, registry.known(), "page")
-    assert set(found.benchmarks.named()) == {
+    assert set(found.benchmarks.settings_by_name()) == {
         "mt-bench", "alpaca-eval", "alpaca-eval-2", "arena-hard", "openllm", "openllm-v2", "gsm8k-cot"
     }  # fmt: skip
     found = loading.suite_of({"name": "page", **suite, **own}, registry.known(), "page")
-    assert list(found.benchmarks.named()) == ["support-tickets", "house-style"]
+    assert list(found.benchmarks.settings_by_name()) == ["support-tickets", "house-style"]

@@ -24,7 +24,7 @@ from harness.data.datasets import (
     load_dialogues,
     load_pairs,
 )
-from harness.data.layouts import DIALOGUES, PAIRS, Dropped, Layout, checked_prompt, each, prompt_of
+from harness.data.layouts import DIALOGUES, PAIRS, Dropped, Layout, checked_prompt, prompt_of, row_by_row
 
 Rows = Sequence[dict[str, Any]]
 
@@ -245,7 +245,7 @@ def test_a_dialogue_that_cannot_be_learned_is_dropped_by_reason(
 
 def load_prompts(source: Source) -> Loaded[Any]:
     """Rows of one column, the shortest that can be read."""
-    layout = Layout("prompt", ("prompt",), each(lambda row: checked_prompt(prompt_of(row["prompt"]))))
+    layout = Layout("prompt", ("prompt",), row_by_row(lambda row: checked_prompt(prompt_of(row["prompt"]))))
     return load(source, [layout])
 
 

@@ -22,7 +22,10 @@ from tests.paths import ROOT
 
 def results(pool: Pool, function: str, items: Any, *shared: Any) -> list[Any]:
     """Of each item, in their order."""
-    return [result for _, result in sorted(pool.each(function, items, *shared), key=lambda found: found[0])]
+    return [
+        result
+        for _, result in sorted(pool.map_unordered(function, items, *shared), key=lambda found: found[0])
+    ]
 
 
 PROMPTS = [[5 + (3 * n + i) % 26 for i in range(2 + n % 7)] for n in range(9)]
@@ -140,7 +143,8 @@ def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
         "import sys, time; from pathlib import Path; from harness.models.worker_pool import Pool\n"
         "if __name__ == '__main__':\n"
         "    pool = Pool(Path(sys.argv[1]), count=2)\n"
-        "    found = [r for _, r in pool.each('tests.harness.models.test_worker_pool:threads', [0])]\n"
+        "    function = 'tests.harness.models.test_worker_pool:threads'\n"
+        "    found = [r for _, r in pool.map_unordered(function, [0])]\n"
         "    print(*{p for _, p in found}, flush=True)\n"
         "    time.sleep(60)\n"
     )

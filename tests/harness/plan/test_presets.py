@@ -67,7 +67,7 @@ def test_every_preset_is_valid_and_planned_whole_without_a_network(name: str, of
         loading.configured(loaded, methods.registry()[method])
     assert len(found.cells) == harness_suite_schema.row_count(loaded)
     for cell in found.cells:
-        assert set(loaded.benchmarks.named()) == {*cell.measures, *(b for b, _ in cell.missing)}
+        assert set(loaded.benchmarks.settings_by_name()) == {*cell.measures, *(b for b, _ in cell.missing)}
         assert not cell.missing or set(cell.missing) == {("implicit-reward", "")}, cell.missing
     ids = [p.base for pair in loaded.pairs.values() for p in (pair.teacher, pair.student)]
     sources = [d.preference.path for d in loaded.datasets.values()]

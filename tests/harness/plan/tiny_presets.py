@@ -164,10 +164,10 @@ def words(
                 found |= {f"{where}.path": folder / f"{file}.jsonl", f"{where}.split": "train"}
     for name in preset.judges:
         found |= {f"judges.{name}.base_url": judge.url, f"judges.{name}.api_key_env": KEY_ENV}
-    for name, spec in preset.benchmarks.named().items():
+    for name, spec in preset.benchmarks.settings_by_name().items():
         if hasattr(spec, "max_tokens"):
             found[f"benchmarks.{name}.max_tokens"] = 6
-    if "openllm" in preset.benchmarks.named():
+    if "openllm" in preset.benchmarks.settings_by_name():
         found |= {"benchmarks.openllm.tasks": "[choose]"}
         found["benchmarks.openllm.include"] = folder / "home" / "openllm"
     found |= {key.replace("__", "."): value for key, value in changes.items()}

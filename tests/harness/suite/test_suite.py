@@ -96,8 +96,8 @@ def test_a_suite_takes_the_keys_of_the_one_it_extends(tmp_path: Path) -> None:
     base, found = suites.load(TINY), suites.load(str(own))
     assert found.methods == {**base.methods, "SimPO": {}}
     assert found.name == "own" and found.pairs == base.pairs
-    measured = found.benchmarks.named()
-    assert "openllm" not in measured and measured["rule"] == base.benchmarks.named()["rule"]
+    measured = found.benchmarks.settings_by_name()
+    assert "openllm" not in measured and measured["rule"] == base.benchmarks.settings_by_name()["rule"]
 
 
 def test_suites_that_extend_each_other_are_refused(tmp_path: Path) -> None:
@@ -108,8 +108,10 @@ def test_suites_that_extend_each_other_are_refused(tmp_path: Path) -> None:
 
 
 def test_one_reference_or_several() -> None:
-    one = suites.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.named()
-    several = suites.load(TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]).benchmarks.named()
+    one = suites.load(TINY, ["benchmarks.alpaca-eval.reference=DCKD"]).benchmarks.settings_by_name()
+    several = suites.load(
+        TINY, ["benchmarks.alpaca-eval.reference=[ADPA, DCKD]"]
+    ).benchmarks.settings_by_name()
     found = [named["alpaca-eval"].reference for named in (one, several)]
     assert tuple(found) == (("DCKD",), ("ADPA", "DCKD"))
 
