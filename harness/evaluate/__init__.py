@@ -1,1 +1,5 @@
+"""Benchmarks on a model: questions, its answers, judgments of them.
 
+registry (what there is) -> questions -> answers -> judges -> judgments; judge_check: how good a judge is
+openllm, lm_eval_model: lm-eval's tasks; held_out: rewards on held-out pairs; benchmark_files: the data
+"""

@@ -1,6 +1,8 @@
 """What a plan takes before it is run: operations, hours, disk, memory and money, on devices of any number.
 
-    models, texts -> costs (one step) -> devices (seconds) -> schedule, sharing -> shown
+    sizes (of models and texts) -> forecast (seconds and schedule) -> report (what `--plan` prints)
+    judging_estimate: what `--estimate` prints
 
-What a record counts is counted here by the same formula; what is not known yet is assumed, and said so.
+A step's cost is declared with its kind, by the formula that its record is made with; what is not known yet is
+assumed, and said so.
 """

@@ -1,1 +1,6 @@
+"""Training: one loop for every method.
 
+step (the whole training) -> examples -> loop (loss and gradient of a step) -> checkpoints
+select_checkpoint: the one a reward model likes best; online: the policy's own rollouts
+launcher, worker, accelerate_setup: several processes; costs
+"""

@@ -18,7 +18,7 @@ import methods
 from harness.data import token_sequences
 from harness.models.loading import Model, body
 from harness.models.policy import Policy
-from harness.signals.live import Kept, SignalSource
+from harness.signals.live import OldPolicy, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFileWriter
 from harness.train.examples import Examples
@@ -188,7 +188,7 @@ def written(data: World, folder: Path, needs: Needs) -> Examples:
             scores[view, score] = data.selection[order].numpy()
         if "old" in (*reads.logps, *reads.values):
             logps, values = ([told[i] for i in order] for told in (data.old_logps, data.old_values))
-            kept = Kept(dict(enumerate(logps)), dict(enumerate(values)))
+            kept = OldPolicy(dict(enumerate(logps)), dict(enumerate(values)))
     return Examples(needs, views, at_all, signals, torch.device("cpu"), scores, kept)
 
 

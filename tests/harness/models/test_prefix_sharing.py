@@ -175,7 +175,7 @@ def test_a_row_by_hand() -> None:
     rows = lay_out([[1, 2, 3, 4, 5, 0], [1, 2, 3, 6, 0], [7, 8, 0]], [0, 0, 1], CPU)
     assert rows.ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
     assert rows.positions.tolist() == [[0, 1, 2, 3, 4, 3, 0, 1]]
-    assert rows.at.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 5, 0], [6, 7, 0, 0, 0]]
+    assert rows.places.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 5, 0], [6, 7, 0, 0, 0]]
     assert rows.first.tolist() == [0, 1, 2, 3, 4, 8, 10, 11]
 
 
@@ -192,10 +192,10 @@ def test_every_token_finds_itself_and_no_beginning_is_there_twice() -> None:
         given = [[draw.randrange(2) for _ in range(draw.randrange(2, 8))] for _ in owners]
         rows = lay_out(given, owners, CPU)
         for s, ids in enumerate(given):
-            at = rows.at[s, : len(ids) - 1]
+            at = rows.places[s, : len(ids) - 1]
             assert rows.ids[0, at].tolist() == ids[:-1]
             assert rows.positions[0, at].tolist() == list(range(len(ids) - 1))
-        assert rows.at.flatten()[rows.first].tolist() == list(range(rows.ids.shape[1]))
+        assert rows.places.flatten()[rows.first].tolist() == list(range(rows.ids.shape[1]))
         beginnings = {
             (owner, tuple(ids[:n]))
             for owner, ids in zip(owners, given, strict=True)
@@ -285,12 +285,12 @@ def test_under_autocast_rows_say_what_padded_batches_say() -> None:
     rows = lay_out(given, [0, 0], CPU)
     exact = prefix_sharing.states(model, rows)
     with torch.autocast("cpu", torch.bfloat16):
-        states = prefix_sharing.states(model, rows)[rows.at]
+        states = prefix_sharing.states(model, rows)[rows.places]
         for s, ids in zip(states, given, strict=True):
             torch.testing.assert_close(
                 s[: len(ids) - 1], body(model, torch.tensor([ids[:-1]]))[0], rtol=0.1, atol=0.1
             )
-    assert not torch.equal(states, exact[rows.at])
+    assert not torch.equal(states, exact[rows.places])
 
 
 # Training

@@ -70,7 +70,7 @@ def test_a_buffer_is_gone_through_as_often_as_asked_and_then_drawn_again(tmp_pat
     seen: list[tuple[int, list[int], list[int]]] = []
     for buffer, step in loop.sampler.buffers(loop.examples, order):
         prompts = buffer.views["policy_rollout"]
-        of = [len(prompts.prompt(int(buffer.at["policy_rollout"][e, 0]))) for e in step]
+        of = [len(prompts.prompt(int(buffer.indices["policy_rollout"][e, 0]))) for e in step]
         seen.append((id(buffer), step, of))
     lengths = [3 + row % 4 for row in range(10)]
     assert [step for _, step, _ in seen] == [[0, 1], [2, 3, 4]] * 3 + [[0, 1], [2]] * 3
