@@ -28,28 +28,10 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
-from benchmarks.json_files import json_lines
+from benchmarks.json_files import json_lines, json_of
 
-# Word for word, blanks at the ends of lines included: a model sees them.
-PROMPT = """
-## Question: 
-
-{question}
-
-
-## Instruction 
-
-Please answer this question by first reasoning and then providing your answer.
-Present your reasoning and solution in the following json format. 
-Please show your final answer in the `answer` field, e.g.,`"answer": "42"`.
-
-```json
-{
-    "reasoning": "___",
-    "answer": "___"
-}
-```
-"""
+# Word for word, blanks at the ends of lines included, as a model sees them: no editor trims those in JSON.
+PROMPT: str = json_of(Path(__file__).with_name("prompt.json"))["prompt"]
 MAX_TOKENS = 4096
 NO_ANSWER = "no answer found in JSON"
 FILES = ("gsm8k_test.jsonl", "gsm8k_test.jsonl.gz")

@@ -31,17 +31,8 @@ from benchmarks.api import (
 from benchmarks.json_files import Row, json_lines
 from benchmarks.suggest import nearest
 
-TEMPERATURE = {
-    "writing": 0.7,
-    "roleplay": 0.7,
-    "extraction": 0.0,
-    "math": 0.0,
-    "coding": 0.0,
-    "reasoning": 0.0,
-    "stem": 0.1,
-    "humanities": 0.1,
-    "arena-hard-200": 0.0,
-}
+GREEDY = ("extraction", "math", "coding", "reasoning", "arena-hard-200")
+TEMPERATURE = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1} | dict.fromkeys(GREEDY, 0.0)
 OTHER_TEMPERATURE = 0.7  # FastChat's for a category that it does not list
 NEEDS_REFERENCE = ("math", "reasoning", "coding", "arena-hard-200")
 # What a row of each file must have.

@@ -5,7 +5,9 @@ texts-0 {"strings": [...], "questions": [["81", "writing", [0, 1]]], "views": [{
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -21,17 +23,6 @@ class Data(NamedTuple):
 
     sets: Markup
     blocks: dict[str, Markup]
-
-
-class Pool:
-    """Strings by number, each kept once."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-
-    def add(self, text: str) -> int:
-        """The number of a string."""
-        return self.numbers.setdefault(text, len(self.numbers))
 
 
 def script(value: Any) -> Markup:
@@ -60,7 +51,8 @@ def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
 
 def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """One benchmark: what its views are, and the block that holds them."""
-    pool, numbers = Pool(), {m: n for n, m in enumerate(methods)}
+    pool: defaultdict[str, int] = defaultdict(count().__next__)  # each string once, numbered by first use
+    numbers = {m: n for n, m in enumerate(methods)}
     ids = sorted({t.question for t in rows}, key=_natural)
     at = {question: n for n, question in enumerate(ids)}
     # Every row of the table answers the same questions, so these are kept once for all.
@@ -69,7 +61,7 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
     for t in rows:
         asked.setdefault(t.question, {})[t.turn] = t.asked
         category[t.question] = t.category
-    questions = [[q, category[q], [pool.add(asked[q][n]) for n in sorted(asked[q])]] for q in ids]
+    questions = [[q, category[q], [pool[asked[q][n]] for n in sorted(asked[q])]] for q in ids]
 
     views: dict[JudgmentSet, list[Text]] = {}
     for t in sorted(rows, key=lambda t: (numbers[t.method], t.seed, at[t.question], t.turn, t.order)):
@@ -77,9 +69,7 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
         views.setdefault(key, []).append(t)
     columns_of_views, variants = [], []
     for judgments, texts in sorted(views.items()):
-        variants.append(
-            {"judge": judgments.judge, "reference": judgments.reference, "metric": judgments.metric}
-        )
+        variants.append({name: getattr(judgments, name) for name in ("judge", "reference", "metric")})
         # By column: rows would repeat every key for every verdict.
         by_column: dict[str, list[Any]] = {
             "method": [numbers[t.method] for t in texts],
@@ -87,16 +77,16 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
             "question": [at[t.question] for t in texts],
             "turn": [t.turn for t in texts],
             "order": [t.order for t in texts],
-            "answer": [pool.add(t.answer) for t in texts],
+            "answer": [pool[t.answer] for t in texts],
             "tokens": [t.tokens for t in texts],
             "cut": [int(t.truncated) for t in texts],
-            "theirs": [pool.add(t.reference_answer) for t in texts],
-            "reply": [pool.add(t.reply) for t in texts],
+            "theirs": [pool[t.reference_answer] for t in texts],
+            "reply": [pool[t.reply] for t in texts],
             "value": [t.value for t in texts],
-            "status": [pool.add(t.status) for t in texts],
+            "status": [pool[t.status] for t in texts],
         }
         columns_of_views.append(by_column)
-    return variants, {"strings": list(pool.numbers), "questions": questions, "views": columns_of_views}
+    return variants, {"strings": list(pool), "questions": questions, "views": columns_of_views}
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from reports.page import vega
 from reports.page.table_views import CellView, RowView, TableView
-from reports.page.vega import ACCENT, FAINT, INK, PAPER, STUDENT_INK, Spec, inks, names, quantity, svg
 from reports.records.benchmarks import DEFAULT, Benchmarks
 from reports.records.rows import Record, Summary, Training
 from reports.tables.table import STUDENT, TEACHER, Column
@@ -36,10 +36,6 @@ def kind(method: str) -> str:
 def scale(column: Column) -> int:
     """Shares are shown in percent."""
     return HUNDRED if column.unit == "share" else 1
-
-
-def values_of(values: Sequence[object]) -> Spec:
-    return {"data": {"values": list(values)}}
 
 
 def number(view: CellView) -> float | None:
@@ -85,25 +81,17 @@ def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
             values.append(one | {"value": times * value, "low": times * low, "high": times * high})
     if not values:
         return None
-    y, label = names("method", [r.method for r in rows]), {"field": "label"}
-    # Drawn first, so that it lies under the marks.
-    student = [v for v in values if v["kind"] == "student"]
-    layers: list[Spec] = [
-        values_of(student)
-        | {
-            "mark": {"type": "rule", "strokeDash": [3, 3], "aria": False},
-            "encoding": {"x": quantity("value"), "color": {"value": STUDENT_INK}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55, "aria": False},
-            "encoding": {"y": y, "x": quantity("low"), "x2": {"field": "high"}, "color": inks()},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
-            "encoding": {"y": y, "x": quantity("value"), "color": inks(), "description": label},
-        },
+    y = vega.names("method", [r.method for r in rows])
+    student = vega.data(v for v in values if v["kind"] == "student")
+    dashes = {"type": "rule", "strokeDash": [3, 3], "aria": False}
+    interval = {"type": "rule", "strokeWidth": 2, "opacity": 0.55, "aria": False}
+    layers = [
+        # Drawn first, so that it lies under the marks.
+        student | vega.layer(dashes, x=vega.quantity("value"), color={"value": vega.STUDENT_INK}),
+        vega.layer(interval, y=y, x=vega.quantity("low"), x2={"field": "high"}, color=vega.inks()),
+        vega.layer(vega.POINT, y=y, x=vega.quantity("value"), color=vega.inks(), description=vega.LABEL),
     ]
-    return svg(values_of(values) | {"height": {"step": ROW}, "layer": layers})
+    return vega.svg(vega.data(values) | {"height": {"step": ROW}, "layer": layers})
 
 
 def changes(trained: Sequence[Training], methods: Sequence[str]) -> list[Figure]:
@@ -151,24 +139,15 @@ def _dumbbell(
     order = [m for m in methods if m in first[1] or m in second[1]]
     both = [m for m in order if m in first[1] and m in second[1]]
     joined = [{"method": m, "low": first[1][m], "high": second[1][m]} for m in both]
-    y = names("method", order)
-    layers: list[Spec] = [
-        values_of(joined)
-        | {
-            "mark": {"type": "rule", "strokeWidth": 2, "color": FAINT, "opacity": 0.6, "aria": False},
-            "encoding": {"y": y, "x": quantity("low"), "x2": {"field": "high"}},
-        }
-    ]
-    for (name, values), fill in ((first, PAPER), (second, ACCENT)):
-        dots = [
-            {"method": m, "value": values[m], "label": f"{m}, {name}: {values[m]:.2f}"}
-            for m in order
-            if m in values
-        ]
-        mark = {"type": "point", "size": 62, "opacity": 1, "filled": True, "fill": fill, "stroke": ACCENT}
-        x, label = quantity("value"), {"field": "label"}
-        layers.append(values_of(dots) | {"mark": mark, "encoding": {"y": y, "x": x, "description": label}})
-    return svg({"height": {"step": ROW}, "layer": layers})
+    y = vega.names("method", order)
+    rule = {"type": "rule", "strokeWidth": 2, "color": vega.FAINT, "opacity": 0.6, "aria": False}
+    layers = [vega.data(joined) | vega.layer(rule, y=y, x=vega.quantity("low"), x2={"field": "high"})]
+    for (name, values), fill in ((first, vega.PAPER), (second, vega.ACCENT)):
+        shown = [(m, values[m]) for m in order if m in values]
+        dots = vega.data({"method": m, "value": v, "label": f"{m}, {name}: {v:.2f}"} for m, v in shown)
+        point = vega.POINT | {"fill": fill, "stroke": vega.ACCENT}
+        layers.append(dots | vega.layer(point, y=y, x=vega.quantity("value"), description=vega.LABEL))
+    return vega.svg({"height": {"step": ROW}, "layer": layers})
 
 
 def curves(
@@ -195,15 +174,11 @@ def curves(
 def _curve(method: str, rewards: Mapping[int, float], rewards_of_all: Sequence[float]) -> Markup:
     """One method's rewards by optimizer step, on the scale of every method's."""
     values = [{"step": s, "reward": v, "label": f"{method}, step {s:,}: {v:.2f}"} for s, v in rewards.items()]
-    mark = {"type": "line", "color": ACCENT, "strokeWidth": 2, "point": {"size": 40, "filled": True}}
-    encoding = {
-        "x": quantity("step", "optimizer step", axis={"tickCount": 4}),
-        "y": quantity(
-            "reward", scale={"domain": domain(rewards_of_all), "nice": False}, axis={"tickCount": 4}
-        ),
-        "description": {"field": "label"},
-    }
-    return svg(values_of(values) | {"height": 110, "mark": mark, "encoding": encoding})
+    line = {"type": "line", "color": vega.ACCENT, "strokeWidth": 2, "point": {"size": 40, "filled": True}}
+    few = {"tickCount": 4}
+    x = vega.quantity("step", "optimizer step", axis=few)
+    y = vega.quantity("reward", scale={"domain": domain(rewards_of_all), "nice": False}, axis=few)
+    return vega.svg(vega.data(values) | {"height": 110} | vega.layer(line, x=x, y=y, description=vega.LABEL))
 
 
 def categories(
@@ -244,34 +219,33 @@ def _heat(values: Sequence[dict[str, object]], methods: Sequence[str], span: tup
         "scale": {"paddingInner": 0.04},
     }
     measured = {v["method"] for v in values}
-    y = names("method", [m for m in methods if m in measured], scale={"paddingInner": 0.06})
+    y = vega.names("method", [m for m in methods if m in measured], scale={"paddingInner": 0.06})
     strength = {
         "field": "mean",
         "type": "quantitative",
         "legend": None,
         "scale": {"domain": list(span), "range": [0.03, 0.5]},
     }
-    cell = {"type": "rect", "color": ACCENT, "cornerRadius": 2}
-    layers: list[Spec] = [
-        {"mark": cell, "encoding": {"fillOpacity": strength, "description": {"field": "label"}}},
-        {
-            "mark": {"type": "text", "fontSize": 10, "aria": False, "color": INK},
-            "encoding": {"text": {"field": "text"}},
-        },
+    cell = {"type": "rect", "color": vega.ACCENT, "cornerRadius": 2}
+    text = {"type": "text", "fontSize": 10, "aria": False, "color": vega.INK}
+    layers = [
+        vega.layer(cell, fillOpacity=strength, description=vega.LABEL),
+        vega.layer(text, text={"field": "text"}),
     ]
-    return svg(values_of(values) | {"height": {"step": 21}, "encoding": {"x": x, "y": y}, "layer": layers})
+    return vega.svg(
+        vega.data(values) | {"height": {"step": 21}, "encoding": {"x": x, "y": y}, "layer": layers}
+    )
 
 
 def kinds(seconds: Sequence[tuple[str, float, int]]) -> Figure:
     """How long the steps of each kind took together: (kind, seconds, number of steps), longest first."""
     values = [{"kind": k, "seconds": s, "label": f"{k}: {s:,.1f} s in {n} steps"} for k, s, n in seconds]
-    encoding = {
-        "y": names("kind", [k for k, _, _ in seconds]),
-        "x": quantity("seconds", "seconds", scale={"zero": True}),
-        "description": {"field": "label"},
-    }
-    mark = {"type": "bar", "color": ACCENT, "height": {"band": 0.62}}
-    return Figure(
-        "Seconds by kind of step",
-        svg(values_of(values) | {"height": {"step": ROW}, "mark": mark, "encoding": encoding}),
+    bar = {"type": "bar", "color": vega.ACCENT, "height": {"band": 0.62}}
+    x, y = (
+        vega.quantity("seconds", "seconds", scale={"zero": True}),
+        vega.names("kind", [k for k, _, _ in seconds]),
     )
+    drawn = vega.svg(
+        vega.data(values) | {"height": {"step": ROW}} | vega.layer(bar, x=x, y=y, description=vega.LABEL)
+    )
+    return Figure("Seconds by kind of step", drawn)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from reports.page import label_placement
-from reports.page.figures import Figure, datasets, domain, kind, number, scale, values_of
+from reports.page.figures import Figure, datasets, domain, kind, number, scale
 from reports.page.table_views import RowView, TableView
-from reports.page.vega import FAINT, MUTED, WIDTH, Spec, inks, quantity, svg
+from reports.page.vega import FAINT, LABEL, MUTED, POINT, WIDTH, Spec, data, inks, layer, quantity, svg
 from reports.tables.table import STUDENT, TEACHER, Column
 
 HEIGHT = 270  # px
@@ -47,37 +47,32 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
     y = quantity("y", scale={"domain": up, "nice": False})
     layers = _front(shown, x, y) if front else _zero_lines(x, y)
     if any(p.spread for p in shown):
-        mark = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.35, "aria": False}
-        wide = {"x": x | {"field": "x1"}, "x2": {"field": "x2"}, "y": y, "color": inks()}
-        high = {"x": x, "y": y | {"field": "y1"}, "y2": {"field": "y2"}, "color": inks()}
-        layers += [{"mark": mark, "encoding": encoding} for encoding in (wide, high)]
-    text = {p: {"expr": f"datum.{p}"} for p in ("dx", "dy", "align")}
+        rule = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.35, "aria": False}
+        layers += [
+            layer(rule, x=x | {"field": "x1"}, x2={"field": "x2"}, y=y, color=inks()),
+            layer(rule, x=x, y=y | {"field": "y1"}, y2={"field": "y2"}, color=inks()),
+        ]
+    offsets = {p: {"expr": f"datum.{p}"} for p in ("dx", "dy", "align")}
+    text = {"type": "text", "baseline": "middle", "aria": False, **offsets}
     layers += [
-        {
-            "mark": {"type": "point", "filled": True, "size": 62, "opacity": 1},
-            "encoding": {"x": x, "y": y, "color": inks(), "description": {"field": "label"}},
-        },
-        {
-            "name": "named",
-            "mark": {"type": "text", "baseline": "middle", "aria": False, **text},
-            "encoding": {"x": x, "y": y, "text": {"field": "method"}},
-        },
+        layer(POINT, x=x, y=y, color=inks(), description=LABEL),
+        {"name": "named"} | layer(text, x=x, y=y, text={"field": "method"}),
     ]
-    return svg(values_of(values) | {"height": HEIGHT, "layer": layers})
+    return svg(data(values) | {"height": HEIGHT, "layer": layers})
 
 
 def _front(points: Sequence[Point], x: Spec, y: Spec) -> list[Spec]:
     """A dashed line of steps along the points that none beats in both."""
     best = [{"x": p.x, "y": p.y} for p in pareto(points)]
     mark = {"type": "line", "interpolate": "step-after", "color": MUTED, "strokeDash": [4, 3], "aria": False}
-    return [values_of(best) | {"mark": mark, "encoding": {"x": x, "y": y}}]
+    return [data(best) | layer(mark, x=x, y=y)]
 
 
 def _zero_lines(x: Spec, y: Spec) -> list[Spec]:
     """A line at 0 of each axis whose span holds it."""
     mark = {"type": "rule", "color": FAINT, "aria": False}
     return [
-        values_of([{"zero": 0}]) | {"mark": mark, "encoding": {axis: encoding | {"field": "zero"}}}
+        data([{"zero": 0}]) | layer(mark, **{axis: encoding | {"field": "zero"}})
         for axis, encoding in (("x", x), ("y", y))
         if encoding["scale"]["domain"][0] < 0 < encoding["scale"]["domain"][1]
     ]

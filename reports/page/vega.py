@@ -5,6 +5,7 @@ and dark. What a mark says aloud (its aria-label) is also what the page shows wh
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,21 @@ INK, MUTED, FAINT, RULE = "var(--ink)", "var(--muted)", "var(--faint)", "var(--r
 ACCENT, TEACHER_INK, STUDENT_INK = "var(--accent)", "var(--teacher)", "var(--student)"
 PAPER = "var(--paper)"
 CONFIG: Spec = json.loads(Path(__file__).with_name("vega_config.json").read_text(encoding="utf-8"))
+
+
+# What figures have in common: a method's point, and where a mark's text stands.
+POINT: Spec = {"type": "point", "filled": True, "size": 62, "opacity": 1}
+LABEL: Spec = {"field": "label"}
+
+
+def data(values: Iterable[object]) -> Spec:
+    """The rows of a drawing, or of one of its layers."""
+    return {"data": {"values": list(values)}}
+
+
+def layer(mark: Spec, **encoding: Spec) -> Spec:
+    """Marks that encode fields of the data in their position and looks."""
+    return {"mark": mark, "encoding": encoding}
 
 
 def svg(spec: Spec, width: int = WIDTH) -> Markup:
