@@ -34,7 +34,7 @@ from typing_extensions import TypeVar  # with defaults: a bare `Step` is one of 
 from harness.common.cost import Cost, ModelSize, RunLimits, TextSize
 from harness.common.text import slug
 from harness.pocket.build import World
-from harness.store.step_record import grouped, named, parsed, serialised
+from harness.store.step_record import by_name, from_names, from_record, to_record
 
 ID = 12  # hex digits
 SettingsT = TypeVar("SettingsT", default=Any)  # settings
@@ -144,7 +144,7 @@ class StepKind(Generic[SettingsT, InputsT]):
         derived_from: Mapping[str, Path] | None = None,
     ) -> Work[SettingsT, InputsT]:
         """What a step is given, from settings and inputs as its record has them."""
-        typed = parsed(self.settings, settings), grouped(self.inputs, inputs)
+        typed = from_record(self.settings, settings), from_names(self.inputs, inputs)
         return Work(*typed, out, context, kept, derived_from or {})
 
 
@@ -168,12 +168,12 @@ class Step(Generic[SettingsT, InputsT]):
     @cached_property
     def settings_record(self) -> dict[str, Any]:
         """The settings as JSON, as the record has them."""
-        return dict(serialised(self.settings))
+        return dict(to_record(self.settings))
 
     @cached_property
     def named_inputs(self) -> dict[str, "Source"]:
         """The inputs by the names that the record has ("view.chosen")."""
-        return named(self.inputs)
+        return by_name(self.inputs)
 
     @cached_property
     def sources(self) -> dict[str, "Step"]:

@@ -25,26 +25,26 @@ def several(prefix: str, parts: int = 1) -> Any:
     return field(default_factory=dict, metadata={"prefix": prefix, "parts": parts})
 
 
-def serialised(value: Any) -> Any:
+def to_record(value: Any) -> Any:
     """Settings as JSON has them; a field that is `optional` and has its default is left out."""
     if isinstance(value, Mapping):
-        return {key: serialised(one) for key, one in value.items()}
+        return {key: to_record(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [serialised(one) for one in value]
+        return [to_record(one) for one in value]
     if not is_dataclass(value):
         return value
     record: dict[str, Any] = {}
     for f in fields(value):
         one = getattr(value, f.name)
         if f.metadata.get("flattened"):
-            record |= serialised(one) if one is not None else {}
+            record |= to_record(one) if one is not None else {}
         elif f.metadata.get("recorded", True) and not (f.metadata.get("optional") and one == f.default):
-            record[f.name] = serialised(one)
+            record[f.name] = to_record(one)
     return record
 
 
-def parsed(settings: type[T], record: Mapping[str, Any]) -> T:
-    """A settings object from what `serialised` made of it; pydantic's ValidationError where it is not."""
+def from_record(settings: type[T], record: Mapping[str, Any]) -> T:
+    """A settings object from what `to_record` made of it; pydantic's ValidationError where it is not."""
     from pydantic import TypeAdapter
 
     if not is_dataclass(settings):
@@ -73,7 +73,7 @@ def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def named(inputs: Any) -> dict[str, Any]:
+def by_name(inputs: Any) -> dict[str, Any]:
     """Inputs by their recorded names, in order; those that are None are left out."""
     if isinstance(inputs, Mapping):
         return dict(inputs)
@@ -88,21 +88,21 @@ def named(inputs: Any) -> dict[str, Any]:
     return found
 
 
-def grouped(inputs: type[T], by_name: Mapping[str, Any]) -> T:
+def from_names(inputs: type[T], sources: Mapping[str, Any]) -> T:
     """An inputs object from recorded names, the opposite of `named`; ValueError for a name it has no place
     for.
     """
     if not is_dataclass(inputs):
-        return cast(T, by_name)
+        return cast(T, sources)
     found: dict[str, Any] = {}
     for f in fields(inputs):
         if prefix := f.metadata.get("prefix"):
-            keys = {n: n.removeprefix(f"{prefix}.") for n in by_name if n.startswith(f"{prefix}.")}
+            keys = {n: n.removeprefix(f"{prefix}.") for n in sources if n.startswith(f"{prefix}.")}
             tuples = f.metadata["parts"] > 1
-            found[f.name] = {tuple(k.split(".")) if tuples else k: by_name[n] for n, k in keys.items()}
-        elif f.name in by_name:
-            found[f.name] = by_name[f.name]
+            found[f.name] = {tuple(k.split(".")) if tuples else k: sources[n] for n, k in keys.items()}
+        elif f.name in sources:
+            found[f.name] = sources[f.name]
     made = inputs(**found)
-    if unknown := [name for name in by_name if name not in named(made)]:
+    if unknown := [name for name in sources if name not in by_name(made)]:
         raise ValueError(f"{inputs.__name__}: no inputs {', '.join(unknown)}")
     return made

@@ -25,7 +25,7 @@ from harness.common.files import fsync, sha256
 from harness.store.code_version import sources
 from harness.store.locks import Locks
 from harness.store.step import ID, Part, Step, Work
-from harness.store.step_record import grouped
+from harness.store.step_record import from_names
 
 RECORD = "RECORD.json"
 PARTIAL, KEPT = "partial", "unfinished"
@@ -88,7 +88,7 @@ class Store:
             module, _, function = step.kind.run.partition(":")
             run = getattr(importlib.import_module(module), function)
             kept = self.root / KEPT / step.id
-            given = grouped(step.kind.inputs, inputs)
+            given = from_names(step.kind.inputs, inputs)
             measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)

@@ -25,7 +25,7 @@ from typing import Any
 
 from harness.common import shutdown
 from harness.common import supervisor as supervisor_script
-from harness.store.step_record import named, serialised
+from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
 
 SUPERVISOR = Path(supervisor_script.__file__)
@@ -56,8 +56,8 @@ def run(work: TrainWork) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         spec = {
-            "settings": serialised(work.settings),
-            "inputs": {name: str(path.resolve()) for name, path in named(work.inputs).items()},
+            "settings": to_record(work.settings),
+            "inputs": {name: str(path.resolve()) for name, path in by_name(work.inputs).items()},
             "out": str(work.out.resolve()),
             "context": work.context,
             "kept": work.kept and str(work.kept.resolve()),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from harness.store.step import Ref, Source, Step, StepKind, Work
-from harness.store.step_record import named, optional
+from harness.store.step_record import by_name, optional
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ TextWork = Work[TextSettings, TextInputs[Path]]
 
 def write_text(work: TextWork) -> dict[str, Any]:
     """A step that writes the texts of its inputs and its own."""
-    texts = [(folder / "text").read_text() for folder in named(work.inputs).values()]
+    texts = [(folder / "text").read_text() for folder in by_name(work.inputs).values()]
     (work.out / "text").write_text("".join([*texts, work.settings.text]))
     return {"length": len(work.settings.text)}
 

@@ -12,7 +12,15 @@ from pydantic import ValidationError
 from harness.run.kinds import KINDS
 from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store.step import Ref, Step
-from harness.store.step_record import FLATTENED, grouped, named, optional, parsed, serialised, several
+from harness.store.step_record import (
+    FLATTENED,
+    by_name,
+    from_names,
+    from_record,
+    optional,
+    several,
+    to_record,
+)
 from harness.train.examples import TrainInputs, TrainSettings
 from methods.api import Training
 from tests.goldens import planned
@@ -39,10 +47,13 @@ def test_settings_and_inputs_of_every_planned_step_survive_their_record(steps: l
     typed = [step for step in steps if is_dataclass(step.settings)]
     for step in typed:
         record = json.loads(json.dumps(step.settings_record))
-        settings, inputs = parsed(step.kind.settings, record), grouped(step.kind.inputs, step.named_inputs)
+        settings, inputs = (
+            from_record(step.kind.settings, record),
+            from_names(step.kind.inputs, step.named_inputs),
+        )
         assert settings == without_source(step.settings) and inputs == step.inputs, step.label
-        assert serialised(settings) == record and list(serialised(settings)) == list(record), step.label
-        assert list(named(inputs)) == list(step.named_inputs), step.label
+        assert to_record(settings) == record and list(to_record(settings)) == list(record), step.label
+        assert list(by_name(inputs)) == list(step.named_inputs), step.label
     assert {kind.name for kind in KINDS} - {step.kind.name for step in typed} <= IN_NO_SUITE
 
 
@@ -82,26 +93,26 @@ class Inputs(Generic[Ref]):
 def test_a_record_is_flat_and_has_no_optional_setting_at_its_default(
     settings: Settings, record: dict[str, Any]
 ) -> None:
-    assert serialised(settings) == record
-    assert parsed(Settings, record) == settings
+    assert to_record(settings) == record
+    assert from_record(Settings, record) == settings
 
 
 def test_inputs_are_recorded_by_names_with_dots(tmp_path: Path) -> None:
     one, two, three = (tmp_path / name for name in "abc")
     inputs = Inputs(one, {"chosen": two}, {("chosen", "ref"): three})
-    by_name = {"base": one, "view.chosen": two, "signal.chosen.ref": three}
-    assert named(inputs) == by_name and list(named(inputs)) == list(by_name)
-    assert grouped(Inputs, by_name) == inputs
-    assert named(Inputs(one, after=two)) == {"base": one, "after": two}
+    names = {"base": one, "view.chosen": two, "signal.chosen.ref": three}
+    assert by_name(inputs) == names and list(by_name(inputs)) == list(names)
+    assert from_names(Inputs, names) == inputs
+    assert by_name(Inputs(one, after=two)) == {"base": one, "after": two}
 
 
 def test_what_a_record_leaves_out_is_the_default_or_a_fault(tmp_path: Path) -> None:
-    assert serialised(SignalSettings("logps", "float32")) == {"form": "logps", "dtype": "float32"}
-    assert "k" in serialised(SignalSettings("topk", "float32", 4))
+    assert to_record(SignalSettings("logps", "float32")) == {"form": "logps", "dtype": "float32"}
+    assert "k" in to_record(SignalSettings("topk", "float32", 4))
     with pytest.raises(ValidationError, match="dtype"):
-        parsed(SignalSettings, {"form": "logps"})
+        from_record(SignalSettings, {"form": "logps"})
     with pytest.raises(TypeError, match="sequences"):
-        grouped(SignalInputs, {"model": tmp_path})
+        from_names(SignalInputs, {"model": tmp_path})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -112,11 +123,11 @@ def test_an_unknown_setting_is_refused(kind: Any, tmp_path: Path) -> None:
 
 def test_values_are_checked_as_they_are_read() -> None:
     with pytest.raises(ValidationError, match="form"):
-        parsed(SIGNALS.settings, {"form": "logits", "dtype": "float32"})
+        from_record(SIGNALS.settings, {"form": "logits", "dtype": "float32"})
     with pytest.raises(ValidationError, match="precision"):
-        parsed(TrainSettings, {"formula": "f", "hp": {}, "seed": 0, "precision": "float32"})
+        from_record(TrainSettings, {"formula": "f", "hp": {}, "seed": 0, "precision": "float32"})
 
 
 def test_an_unknown_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"TrainInputs: no inputs teacher, views\.chosen"):
-        grouped(TrainInputs, {"start": tmp_path, "teacher": tmp_path, "views.chosen": tmp_path})
+        from_names(TrainInputs, {"start": tmp_path, "teacher": tmp_path, "views.chosen": tmp_path})

@@ -16,7 +16,7 @@ from harness.models.prepare import LINK, LinkSettings
 from harness.signals.reward_model import REWARDS, RewardInputs, RewardSettings
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
 from harness.store.step import NoInputs, Part, Source, Step
-from harness.store.step_record import grouped, parsed
+from harness.store.step_record import from_names, from_record
 from harness.store.store import Store
 from harness.train import select_checkpoint
 from harness.train.examples import TrainInputs, TrainSettings
@@ -139,9 +139,9 @@ def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Part]:
     rows = [{"row": row, "prompt": [{"role": "user", "content": "a b"}]} for row in range(12)]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     start = outside(given.pop("start"), "model")
-    settings = parsed(TrainSettings, {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints})
+    settings = from_record(TrainSettings, {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints})
     read: dict[str, Source] = {"start": start, **{name: rows_of(path) for name, path in given.items()}}
-    return TRAIN.step("DPO", settings, grouped(TrainInputs[Source], read), HOW), start, rows_of(folder)
+    return TRAIN.step("DPO", settings, from_names(TrainInputs[Source], read), HOW), start, rows_of(folder)
 
 
 def of_checkpoint(trained: Step, n: int, start: Step, pairs: Part, judge: Step) -> Step:
