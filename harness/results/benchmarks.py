@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-from benchmarks.declaration import Benchmark
 from harness.evaluate import registry
 from harness.suite.schema import Suite
 from reports.records import benchmarks as described
@@ -15,8 +14,5 @@ def benchmarks(suite: Suite) -> described.Benchmarks:
     """
     known = {name: b.declaration for name, b in registry.known().benchmarks.items()}
     known |= {name: chosen.declaration for name, chosen in suite.benchmarks.chosen.items()}
-    return described.Benchmarks.model_validate([_described(name, found) for name, found in known.items()])
-
-
-def _described(name: str, declared: Benchmark) -> dict[str, object]:
-    return {"name": name, **asdict(declared.presentation)}
+    rows = [{"name": name, **asdict(declared.presentation)} for name, declared in known.items()]
+    return described.Benchmarks.model_validate(rows)

@@ -5,7 +5,7 @@ from typing import Any
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.plan.row_steps import own_stages, teacher_passes
-from harness.results.records import folder_of
+from harness.results.records import folder_of, row_key
 from harness.store.step import Step
 from harness.store.store import Store
 from reports.records.rows import Cost
@@ -13,12 +13,13 @@ from reports.records.rows import Cost
 
 def costs(plan: Plan, store: Store) -> list[Cost]:
     """What each row's own stages cost, shared steps counted in full: the price of that row run alone."""
-    return [_cost(plan, cell, store) for cell in plan.cells if cell.lineage]
+    return [_cost(cell, store) for cell in plan.cells if cell.lineage]
 
 
-def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
+def _cost(cell: Cell, store: Store) -> Cost:
     lineage = cell.trained
     own, passes = own_stages(cell), teacher_passes(cell)
+    # What a teacher computes beside its passes over data, such as rollouts, is its own cost as well.
     teachers = {lineage.teacher.id, lineage.teacher_ref.id}
     by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
     of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind.name != "signals")]
@@ -30,14 +31,11 @@ def _cost(plan: Plan, cell: Cell, store: Store) -> Cost:
     sampled = [known[s.id]["measured"] for s in own if s.kind.name == "rollouts"]
     grouped = [known[s.id]["measured"] for s in own if s.kind.name in ("group", "mismatched")]
     online = [known[s.id]["measured"] for s in trained]
+    # A rollout that was cut at its limit may be dropped for it too; it is counted among the dropped alone.
     cut_and_dropped = sum(r["dropped"] for r in sampled)
     dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
     return Cost(
-        suite=plan.suite.name,
-        pair=cell.pair,
-        dataset=cell.dataset,
-        method=cell.method,
-        seed=cell.seed,
+        **row_key(cell),
         train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
         train_flops=_flops([s for s in own if s not in by_teacher], known),
         teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),

@@ -31,20 +31,14 @@ def _quality(store: Store, record: dict[str, Any]) -> dict[str, Any]:
 
 def _row(suite: str, judge: str, prompt: str, quality: dict[str, Any]) -> JudgeCheck:
     agreement, consistent = quality["agreement"] or {}, quality["consistent"] or {}
+    same = ("pairs", "n", "first_slot_rate", "repeat_noise", "flips", "kappa", "unparsed", "verdicts")
     return JudgeCheck(
         suite=suite,
         judge=judge,
         prompt=prompt,
-        pairs=quality["pairs"],
-        n=quality["n"],
         agreement=agreement.get("value"),
         low=agreement.get("low"),
         high=agreement.get("high"),
         consistent=consistent.get("value"),
-        first_slot_rate=quality["first_slot_rate"],
-        repeat_noise=quality["repeat_noise"],
-        flips=quality["flips"],
-        kappa=quality["kappa"],
-        unparsed=quality["unparsed"],
-        verdicts=quality["verdicts"],
+        **{name: quality[name] for name in same},
     )

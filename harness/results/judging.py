@@ -3,38 +3,62 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from benchmarks.declaration import JudgedAnswers
+from harness.common.files import read_json_lines
+from harness.common.text import slug
 from harness.endpoints.prices import Prices, Usage
+from harness.evaluate import questions
 from harness.evaluate.questions import JUDGMENTS
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
-from harness.results.records import folder_of, folders_of
+from harness.results.records import benchmark_key, folder_of, folders_of
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite.measurement import Chosen
 from reports.records.rows import Judging, Summary
+
+COUNTS = ("judgments", "unparsed", "guarded", "calls", "prompt_tokens", "completion_tokens")
 
 
 class JudgedRow(NamedTuple):
     """Whose judgments a step holds."""
 
     cell: Cell
-    benchmark: Chosen
+    chosen: Chosen
     reference: str
     step: Step
 
-    def key(self, plan: Plan) -> dict[str, Any]:
+    @property
+    def key(self) -> dict[str, Any]:
         """The fields that name a row of judging."""
-        return _key(plan, self.cell, self.benchmark, self.reference)
+        return benchmark_key(self.cell, self.chosen, self.reference)
+
+    def read(self, store: Store, row: str) -> JudgedAnswers:
+        """What was asked, answered and judged; `row` is what the row is called in an export."""
+        folders = {name: folder_of(store, source) for name, source in self.step.named_inputs.items()}
+        asked, benchmark = questions.load(self.chosen.declaration, folders["data"], self.step.settings.asked)
+        judge = file_name(self.chosen.settings.judged_by())
+        return JudgedAnswers(
+            row,
+            judge,
+            self.reference,
+            slug(judge),
+            slug(self.reference),
+            asked,
+            benchmark,
+            questions.read_answers(folders["answers"]),
+            questions.read_answers(folders["reference"]) if "reference" in folders else {},
+            read_json_lines(folder_of(store, self.step) / "judgments.jsonl"),
+        )
 
 
-def _key(plan: Plan, cell: Cell, chosen: Chosen, reference: str) -> dict[str, Any]:
-    """The fields that name a row of summaries or judging."""
-    run: dict[str, Any] = {"suite": plan.suite.name, "pair": cell.pair, "dataset": cell.dataset}
-    run |= {"method": cell.method, "seed": cell.seed, "benchmark": chosen.name}
-    return run | {"judge": chosen.settings.judged_by(), "reference": reference}
+def file_name(name: str) -> str:
+    """A name without what would be a folder ("DCKD w/o dispreferred", "org/judge")."""
+    return name.replace("/", "_")
 
 
-def _judged_rows(plan: Plan) -> Iterator[JudgedRow]:
+def judged_rows(plan: Plan) -> Iterator[JudgedRow]:
+    """Every step of judgments, row by row."""
     for cell in plan.cells:
         for name, steps in cell.measures.items():
             for key in (k for k in steps if k.startswith(JUDGMENTS)):
@@ -47,7 +71,7 @@ def summaries(plan: Plan, store: Store) -> list[Summary]:
     measured = [(cell, name) for cell in plan.cells for name in cell.measures]
     measured.sort(key=lambda m: not any(key.startswith(JUDGMENTS) for key in m[0].measures[m[1]]))
     return [
-        Summary(**_key(plan, cell, chosen, found.reference), metric=found.metric, value=found.value)
+        Summary(**benchmark_key(cell, chosen, found.reference), metric=found.metric, value=found.value)
         for cell, name in measured
         if (chosen := plan.suite.benchmarks.chosen[name])
         for found in chosen.benchmark.summaries(folders_of(cell, name, store))
@@ -57,25 +81,14 @@ def summaries(plan: Plan, store: Store) -> list[Summary]:
 def judging(plan: Plan, store: Store, prices: Prices) -> list[Judging]:
     """What each row's judgments took; those of a rule took no call."""
     rows = []
-    for of in _judged_rows(plan):
-        step = of.step
-        folder = folder_of(store, step)
-        measured = store.record(folder)["measured"]
-        spent = measured["prompt_tokens"], measured["completion_tokens"]
-        served = sorted(measured["served"])
-        cost: float | None = 0.0
+    for row in judged_rows(plan):
+        measured = store.record(folder_of(store, row.step))["measured"]
+        counts = {k: measured[k] for k in COUNTS}
+        usd: float | None = 0.0
+        # Priced by today's table, never by that of the day it was asked: rows of one table cost alike.
         if measured["calls"]:
-            judge = plan.suite.judges[of.benchmark.settings.judged_by()]
-            cost = judge.kind.usd(judge.settings, prices, Usage(measured["calls"], *spent))
-        counts = {k: measured[k] for k in ("judgments", "unparsed", "guarded", "calls")}
-        rows.append(
-            Judging(
-                **of.key(plan),
-                **counts,
-                prompt_tokens=spent[0],
-                completion_tokens=spent[1],
-                usd=cost,
-                models=tuple(served),
-            )
-        )
+            judge = plan.suite.judges[row.chosen.settings.judged_by()]
+            usage = Usage(measured["calls"], measured["prompt_tokens"], measured["completion_tokens"])
+            usd = judge.kind.usd(judge.settings, prices, usage)
+        rows.append(Judging(**row.key, **counts, usd=usd, models=tuple(sorted(measured["served"]))))
     return rows

@@ -1,6 +1,7 @@
 """Finished artifacts into records: one row per measured item."""
 
 from pathlib import Path
+from typing import Any
 
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
@@ -22,38 +23,30 @@ def records(plan: Plan, store: Store) -> list[Record]:
             ids = tuple(f"{step.kind.name}-{step.id}" for step in made)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
                 status = "ok" if value.value is not None else "unparsed"
-                rows.append(_record(plan, cell, chosen, value, status, ids))
+                rows.append(_record(cell, chosen, value, status, ids))
+        # One record without a value, so that a table can say why instead of leaving the method out.
         for (name, reference), reason in cell.missing.items():
-            chosen = benchmarks[name]
-            nothing = Value(chosen.declaration.metric, "", None, reference=reference)
-            rows.append(_record(plan, cell, chosen, nothing, f"not run: {reason}", ()))
+            nothing = Value(benchmarks[name].declaration.metric, "", None, reference=reference)
+            rows.append(_record(cell, benchmarks[name], nothing, f"not run: {reason}", ()))
     return rows
 
 
-def _record(
-    plan: Plan, cell: Cell, chosen: Chosen, value: Value, status: str, artifacts: tuple[str, ...]
-) -> Record:
-    return Record(
-        suite=plan.suite.name,
-        pair=cell.pair,
-        dataset=cell.dataset,
-        method=cell.method,
-        seed=cell.seed,
-        benchmark=chosen.name,
-        metric=value.metric,
-        group=value.group,
-        question=value.question,
-        turn=value.turn,
-        order=value.order,
-        judge=chosen.settings.judged_by(),
-        reference=value.reference or chosen.settings.reference_answers(),
-        value=value.value,
-        status=status,
-        tokens=value.tokens,
-        truncated=value.truncated,
-        artifacts=artifacts,
-        version=value.version,
-    )
+def _record(cell: Cell, chosen: Chosen, value: Value, status: str, artifacts: tuple[str, ...]) -> Record:
+    found = value._asdict()
+    reference = found.pop("reference") or chosen.settings.reference_answers()
+    return Record(**benchmark_key(cell, chosen, reference), **found, status=status, artifacts=artifacts)
+
+
+def row_key(cell: Cell) -> dict[str, Any]:
+    """The fields that say which row of the table a record belongs to (rows.RUN)."""
+    run = {"suite": cell.setting.suite.name, "pair": cell.pair, "dataset": cell.dataset}
+    return {**run, "method": cell.method, "seed": cell.seed}
+
+
+def benchmark_key(cell: Cell, chosen: Chosen, reference: str) -> dict[str, Any]:
+    """Those fields, and the ones that say by what the row was measured (rows.JUDGED)."""
+    judge = chosen.settings.judged_by()
+    return row_key(cell) | {"benchmark": chosen.name, "judge": judge, "reference": reference}
 
 
 def folders_of(cell: Cell, name: str, store: Store) -> Folders:

@@ -3,20 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmarks.api import Answer, Question
-from harness.common.files import read_json_lines
-from harness.evaluate import questions
-from harness.evaluate.questions import JUDGMENTS
 from harness.plan.lineage import STUDENT, TEACHER
-from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
+from harness.results.judging import JudgedRow, judged_rows
 from harness.results.records import folder_of
+from harness.store.provenance import dotted_settings
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.suite.measurement import Chosen
 from reports.records import jsonl
 from reports.records.texts import StepRecord, Text
 
@@ -33,47 +29,31 @@ def write_steps(plan: Plan, store: Store, out: Path) -> bool:
 
 def texts(plan: Plan, store: Store) -> list[Text]:
     """Every judgment of every row, with what was asked, answered and replied; those settled by a rule too."""
-    benchmarks = plan.suite.benchmarks.chosen
-    return [
-        text
-        for cell in plan.cells
-        for benchmark, found in cell.measures.items()
-        for name, step in found.items()
-        if name.startswith(JUDGMENTS)
-        for text in _texts(cell, benchmarks[benchmark], name.partition(".")[2], step, store)
-    ]
+    return [text for row in judged_rows(plan) for text in _texts(row, store)]
 
 
-def _texts(cell: Cell, chosen: Chosen, reference: str, step: Step, store: Store) -> Iterator[Text]:
-    folders = {name: folder_of(store, source) for name, source in step.named_inputs.items()}
-    asked, _ = questions.load(chosen.declaration, folders["data"], step.settings.asked)
-    by_id = {q.id: q for q in asked}
-    ours = questions.read_answers(folders["answers"])
-    theirs = questions.read_answers(folders["reference"]) if "reference" in folders else {}
-    for told in read_json_lines(folder_of(store, step) / "judgments.jsonl"):
-        question, at = by_id[told["question"]], told["turn"] - 1
-        answer = ours[question.id]
+def _texts(row: JudgedRow, store: Store) -> Iterator[Text]:
+    judged = row.read(store, row.cell.method)
+    by_id = {q.id: q for q in judged.questions}
+    key = {name: value for name, value in row.key.items() if name != "suite"}
+    for found in judged.judgments:
+        question, at = by_id[found["question"]], found["turn"] - 1
+        answer = judged.answers[question.id]
         yield Text(
-            pair=cell.pair,
-            dataset=cell.dataset,
-            method=cell.method,
-            seed=cell.seed,
-            benchmark=chosen.name,
-            metric=chosen.declaration.metric,
-            judge=chosen.settings.judged_by(),
-            reference=reference,
+            **key,
+            metric=row.chosen.declaration.metric,
             question=question.id,
             category=question.category,
-            turn=told["turn"],
-            order=told["order"],
+            turn=found["turn"],
+            order=found["order"],
             asked=question.turns[at],
             answer=answer.turns[at],
             tokens=answer.tokens[at],
             truncated=answer.truncated[at],
-            reference_answer=_reference_answer(question, theirs, at),
-            reply=told["reply"],
-            value=told["value"],
-            status="unparsed" if told["value"] is None else "ok",
+            reference_answer=_reference_answer(question, judged.reference_answers, at),
+            reply=found["reply"],
+            value=found["value"],
+            status="unparsed" if found["value"] is None else "ok",
         )
 
 
@@ -88,8 +68,8 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
     results: dict[str, list[tuple[str, str, str, int]]] = {}
     for cell in plan.cells:
         if cell.lineage is not None and cell.method not in (TEACHER, STUDENT):
-            of = results.setdefault(trained_of(cell.model).id, [])
-            of.append((cell.pair, cell.dataset, cell.method, cell.seed))
+            row = cell.pair, cell.dataset, cell.method, cell.seed
+            results.setdefault(trained_of(cell.model).id, []).append(row)
     made = []
     for step in plan.steps:
         record = store.record(folder_of(store, step))
@@ -100,16 +80,14 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
                 label=step.label,
                 seconds=record["seconds"],
                 inputs=tuple((name, step.sources[name].id) for name in step.named_inputs),
-                settings=tuple(_flat(step.settings_record)) if step.kind.name == "train" else (),
+                settings=_settings(step) if step.kind.name == "train" else (),
                 results=tuple(results.get(step.id, ())),
             )
         )
     return made
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)
+def _settings(step: Step) -> tuple[tuple[str, str], ...]:
+    """Settings with nested names joined by dots; values as JSON, but text without quotes."""
+    found = dotted_settings(step.settings_record)
+    return tuple((name, x if isinstance(x, str) else json.dumps(x)) for name, x in found.items())

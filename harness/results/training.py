@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
-from harness.results.records import folder_of, folders_of
+from harness.results.records import folder_of, folders_of, row_key
 from harness.store.step import Step
 from harness.store.store import Store
 from methods.api import Method
@@ -29,16 +29,13 @@ def training(plan: Plan, store: Store) -> list[Training]:
         told = json.loads((folder / "training.json").read_text())
         method = cell.setting.registry[cell.method]
         held_out: dict[str, float] = {}
+        # Held-out numbers are a benchmark's ("objective", "implicit-reward"): a suite without it has none.
         for name in cell.measures:
             chosen = plan.suite.benchmarks.chosen[name]
             held_out |= chosen.benchmark.training(folders_of(cell, name, store), method.maximises)
         rows.append(
             Training(
-                suite=plan.suite.name,
-                pair=cell.pair,
-                dataset=cell.dataset,
-                method=cell.method,
-                seed=cell.seed,
+                **row_key(cell),
                 loss_before=sum(told["before"].values()),
                 loss_after=sum(told["after"].values()),
                 margin_before=held_out.get("margin_before"),
