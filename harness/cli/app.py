@@ -16,12 +16,14 @@ from harness.cli.options import (
     MethodFile,
     Only,
     Overrides,
+    RunName,
     Runs,
     SuiteName,
     gathered,
     quiet_libraries,
     show_estimate,
 )
+from harness.cli.report import compare, folder_of, report, show
 from harness.cli.store import export, store_commands
 from harness.common import shutdown
 from harness.executors.options import RunOptions, Spending, TrainingOptions
@@ -36,7 +38,9 @@ app = typer.Typer(
 app.add_typer(judge_commands, name="judge")
 app.add_typer(data_commands, name="data")
 app.add_typer(store_commands, name="store")
-app.command()(export)
+for command in (report, compare, show, export):
+    app.command()(command)
+app.command(name="eval")(evaluate)
 
 INTERRUPTED = 130
 
@@ -89,65 +93,15 @@ def run(
 
 
 @app.command()
-def report(
-    run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
-    table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
-    format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = "terminal",
-    beside: Annotated[
-        str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
-    ] = None,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
-    ] = False,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Print the tables of finished runs again, from their rows alone."""
-    from harness.cli import report as report_command
-
-    report_command.report(run, table, format, runs, beside, merge)
-
-
-app.command(name="eval")(evaluate)
-
-
-@app.command()
-def compare(
-    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
-    baseline: Annotated[str, typer.Option(help="The method that all others are compared with.")],
-    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = "terminal",
-    runs: Runs = Path("runs"),
-) -> None:
-    """Compare every method with one of them: difference, interval, p, Holm, rank, groups, power."""
-    from harness.cli import report as report_command
-
-    report_command.compare(run, baseline, runs, format)
-
-
-@app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
-    methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
-    benchmark: Annotated[str, typer.Option(help="Its name, as in the suite.")],
-    question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
-    runs: Runs = Path("runs"),
-) -> None:
-    """Print the answers of methods to one question, and what the judge said of them."""
-    from harness.cli import report as report_command
-
-    report_command.show(run, methods.split(","), benchmark, question, runs)
-
-
-@app.command()
 def view(
-    run: Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")],
+    run: RunName,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
     runs: Runs = Path("runs"),
 ) -> None:
     """Serve a run's page, report.html, to this machine alone until Ctrl-C."""
-    from harness.cli import report as report_command
     from harness.cli import view
 
-    view.view(report_command.folder_of(run, runs), port)
+    view.view(folder_of(run, runs), port)
 
 
 @app.command()
@@ -180,7 +134,6 @@ def methods(
     write: Annotated[Path | None, typer.Option(help="Write a page for each method into this folder.")] = None,
 ) -> None:
     """List the methods with their cost and what they read, or show one in full."""
-
     from harness.cli import method_pages
 
     method_pages.show_methods(name, method_file, write)

@@ -24,7 +24,7 @@ judge_commands = typer.Typer(no_args_is_help=True, help="How good a judge is.")
 data_commands = typer.Typer(no_args_is_help=True, help="The benchmarks' data.")
 
 
-@judge_commands.callback()
+@judge_commands.callback()  # typer makes a group of one command that command itself, unless it has this
 def of_judges() -> None:
     """How good a judge is."""
 
@@ -130,12 +130,9 @@ def add(
     from harness.evaluate import benchmark_files
 
     added = benchmark_files.add(name, path)
-    told = [
-        f"{len(files)} {what}"
-        for what, files in (("differ", added.other), ("missing", added.missing))
-        if files
-    ]
-    typer.echo(f"{name}: {added.folder}" + (f" ({', '.join(told)})" if told else ""))
+    counts = {"differ": len(added.other), "missing": len(added.missing)}
+    faults = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    typer.echo(f"{name}: {added.folder}" + (f" ({faults})" if faults else ""))
 
 
 @data_commands.command(name="list")

@@ -21,6 +21,7 @@ Overrides = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option("--only", "-o", help="Run these methods, with all that they need.")
 ]
+RunName = Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")]
 Runs = Annotated[
     Path, typer.Option(envvar="BENCH_RUNS", help="The folder of the store and of each suite's results.")
 ]

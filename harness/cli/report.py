@@ -1,19 +1,20 @@
-"""`bench report`: the tables of finished runs, from their rows alone; no model library is imported."""
+"""The commands `bench report`, `bench compare` and `bench show`: of finished runs, from their rows alone.
+
+No model library is imported, and what draws tables only where they are drawn: `--help` does not wait for it.
+"""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import RunName, Runs
 from harness.common.suggest import nearest
-from reports import build as run
-from reports.answers_in_terminal import shown
-from reports.page import page
-from reports.records import run_folder, texts
-from reports.records.merge import merged
-from reports.render import to_terminal
-from reports.tables.table import Table
+
+if TYPE_CHECKING:
+    from reports.tables.table import Table
 
 TERMINAL, HTML, PAPER = "terminal", "html", "paper"
 
@@ -22,64 +23,98 @@ def folder_of(name: str, runs: Path) -> Path:
     """The folder of a run: a path, or a name below `runs`."""
     if (Path(name) / "results.jsonl").is_file():
         return Path(name)
-    there = sorted(p.parent.name for p in runs.glob("*/results.jsonl"))
-    if name not in there:
-        raise ValueError(f"no run {name!r} in {runs}; {nearest(name, there) if there else 'it holds none'}")
+    known = sorted(p.parent.name for p in runs.glob("*/results.jsonl"))
+    if name not in known:
+        raise ValueError(f"no run {name!r} in {runs}; {nearest(name, known) if known else 'it holds none'}")
     return runs / name
 
 
 def report(
-    names: Sequence[str],
-    table: str | None,
-    format: str,
-    runs: Path,
-    beside: str | None = None,
-    merge: bool = False,
+    run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
+    table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
+    format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = TERMINAL,
+    beside: Annotated[
+        str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
+    ] = False,
+    runs: Runs = Path("runs"),
 ) -> None:
-    """Print every table of the runs, or one of them; or the paper's numbers beside ours; or runs as one."""
-    formats = [TERMINAL, *run.FORMATS, HTML]
-    if format not in formats:
-        raise ValueError(f"--format {format}: {nearest(format, formats)}")
+    """Print the tables of finished runs again, from their rows alone."""
+    from reports import build
+    from reports.page import page
+    from reports.records import run_folder
+    from reports.records.merge import merged
+
+    _check_format(format, HTML)
     if beside not in (None, PAPER):
         raise ValueError(f"--beside {beside}: known: {PAPER}")
-    folders = [folder_of(name, runs) for name in names]
+    folders = [folder_of(name, runs) for name in run]
     if format == HTML:
         if merge:
             raise ValueError("--merge makes tables; a page is of one run")
-        for at in folders:
-            typer.echo(f"Written: {page.write(at)}")
+        for folder in folders:
+            typer.echo(f"Written: {page.write(folder)}")
         return
-    every = [(str(folder), run_folder.read(folder)) for folder in folders]
+    rows_of = [(str(folder), run_folder.read(folder)) for folder in folders]
     if merge:
+        # Merged rows are told apart by the names of their runs.
         if len({folder.name for folder in folders}) < max(2, len(folders)):
             raise ValueError("--merge wants several runs, each by another name")
-        every = [("merged", merged({f.name: rows for f, (_, rows) in zip(folders, every, strict=True)}))]
-    for told, rows in every:
-        tables = {PAPER: run.beside(rows)} if beside else run.build(rows)
+        by_run = {folder.name: rows for folder, (_, rows) in zip(folders, rows_of, strict=True)}
+        rows_of = [("merged", merged(by_run))]
+    for source, rows in rows_of:
+        tables = {PAPER: build.beside(rows)} if beside else build.build(rows)
         if table is not None and table not in tables:
-            raise ValueError(f"{told}: no table {table!r}; {nearest(table, list(tables))}")
+            raise ValueError(f"{source}: no table {table!r}; {nearest(table, list(tables))}")
         _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)
 
 
-def _echo(tables: Sequence[Table], format: str) -> None:
-    for part in tables:
-        styled = sys.stdout.isatty()
-        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else run.FORMATS[format](part))
+def compare(
+    run: RunName,
+    baseline: Annotated[str, typer.Option(help="The method that all others are compared with.")],
+    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = TERMINAL,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Compare every method with one of them: difference, interval, p, Holm, rank, groups, power."""
+    from reports import build
+    from reports.records import run_folder
+
+    _check_format(format)
+    _echo(build.compared(run_folder.read(folder_of(run, runs)), baseline), format)
 
 
-def compare(name: str, baseline: str, runs: Path, format: str) -> None:
-    """Print each benchmark's comparison of every method with one of them."""
-    formats = [TERMINAL, *run.FORMATS]
-    if format not in formats:
-        raise ValueError(f"--format {format}: {nearest(format, formats)}")
-    rows = run_folder.read(folder_of(name, runs))
-    _echo(run.compared(rows, baseline), format)
+def show(
+    run: RunName,
+    methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
+    benchmark: Annotated[str, typer.Option(help="Its name, as in the suite.")],
+    question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the answers of methods to one question, and what the judge said of them."""
+    from reports.answers_in_terminal import shown
+    from reports.records import texts
 
-
-def show(name: str, methods: Sequence[str], benchmark: str, question: str, runs: Path) -> None:
-    """Print what methods answered to one question, and what the judge said."""
-    folder = folder_of(name, runs)
+    folder = folder_of(run, runs)
     said = texts.read_texts(folder / "texts.jsonl")
     if not said:
         raise ValueError(f"{folder}: no answers, it has no texts.jsonl")
-    typer.echo(shown(said, methods, benchmark, question))
+    typer.echo(shown(said, methods.split(","), benchmark, question))
+
+
+def _check_format(format: str, *others: str) -> None:
+    from reports import build
+
+    formats = [TERMINAL, *build.FORMATS, *others]
+    if format not in formats:
+        raise ValueError(f"--format {format}: {nearest(format, formats)}")
+
+
+def _echo(tables: "Sequence[Table]", format: str) -> None:
+    from reports import build
+    from reports.render import to_terminal
+
+    for part in tables:
+        styled = sys.stdout.isatty()
+        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else build.FORMATS[format](part))
