@@ -1,7 +1,7 @@
 """Data from the hub or from files, read into canonical rows; what is dropped is counted by reason.
 
     load_pairs(Source("argilla/dpo-mix-7k", split="train"))
-    load_pairs(Source("my_pairs.jsonl.gz", limit=1000))
+    load_pairs(Source("my_pairs.jsonl.gz"))
     -> Loaded(rows=[Pair(prompt, chosen, rejected), ...], read=2312, dropped={"empty answer": 4, ...})
 
 `datasets` reads; `layouts.py` knows the layouts. Both heavy libraries are imported where they are used.
@@ -23,11 +23,6 @@ from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
 from harness.data.layouts import DIALOGUES, PAIRS, Dialogue, Dropped, Layout, Pair
 
-__all__ = [
-    "Dialogue", "Loaded", "Pair", "Source",
-    "describe", "fingerprint", "load_dialogues", "load_pairs",
-]  # fmt: skip
-
 T = TypeVar("T")
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -37,13 +32,12 @@ ONE_CHUNK = 1 << 30  # bytes
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from: a hub id or a local file or folder. `limit` takes the first rows as read."""
+    """Where rows come from: a hub id or a local file or folder."""
 
     path: str
     split: str = "train"
     revision: str | None = None
     layout: str = "auto"
-    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,12 +106,12 @@ def layout_of(source: Source, columns: Sequence[str], layouts: Sequence[Layout[T
 
 
 def read(source: Source) -> Table:
-    """The first `limit` rows of a source, through `datasets`."""
+    """The rows of a source, through `datasets`."""
     from datasets.exceptions import DatasetsError
 
     path = local_path(source)
     try:
-        table = read_local(path, source) if path else read_hub(source)
+        table = read_local(path, source.split) if path else read_hub(source)
     except (DatasetsError, OSError, ValueError, StopIteration) as error:
         raise ValueError(f"{source.path}: {fault(path, error)}") from error
     if not table.rows:
@@ -147,7 +141,7 @@ def builder_of(path: Path) -> str | None:
     return BUILDERS.get(Path(name).suffix)
 
 
-def read_local(path: Path, source: Source) -> Table:
+def read_local(path: Path, split: str) -> Table:
     """A file or folder, through a cache that is gone afterwards: the bytes decide, not an earlier read."""
     import datasets
 
@@ -155,7 +149,7 @@ def read_local(path: Path, source: Source) -> Table:
     datasets.disable_progress_bars()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as cache:
-            return table_of(open_local(path, source.split, cache), source)
+            return table_of(open_local(path, split, cache))
     finally:
         if not silent:
             datasets.enable_progress_bars()
@@ -180,13 +174,11 @@ def read_hub(source: Source) -> Table:
     """A dataset of the hub at its revision, through the cache of `datasets`."""
     import datasets
 
-    return table_of(datasets.load_dataset(source.path, split=source.split, revision=source.revision), source)
+    return table_of(datasets.load_dataset(source.path, split=source.split, revision=source.revision))
 
 
-def table_of(dataset: Any, source: Source) -> Table:
-    """The first `limit` rows of a dataset as plain values."""
-    if source.limit is not None:
-        dataset = dataset.select(range(min(source.limit, len(dataset))))
+def table_of(dataset: Any) -> Table:
+    """A dataset's rows as plain values."""
     return Table(list(dataset.column_names), dataset.to_list())
 
 
@@ -202,6 +194,7 @@ def json_fault(path: Path) -> str | None:
         text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
     except (OSError, EOFError, UnicodeDecodeError) as error:
         return str(error)
+    # pyarrow names a row within the block that it was reading, so the line is found by reading again.
     if text.strip() in ("", "[]"):
         return "holds no rows"
     whole = text.lstrip().startswith("[")
@@ -221,7 +214,7 @@ def fingerprint(source: Source) -> str:
         return hub.resolve("dataset", source.path, source.revision or "main", remedy)
     digest = hashlib.sha256()
     if path.is_file():
-        digest.update(path.read_bytes())
+        digest.update(path.read_bytes())  # not its name: a copy elsewhere is the same data
     for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else ():
         digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
     return f"sha256:{digest.hexdigest()}"

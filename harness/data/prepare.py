@@ -102,15 +102,15 @@ def run_text(work: Work[TextSettings, TextInputs[Path]]) -> dict[str, Any]:
     tokenizer = load_tokenizer(work.inputs.tokenizer)
     rows = read_json_lines(work.inputs.data / work.settings.file)
     ids = tokenizer([row["text"] for row in rows], add_special_tokens=False)["input_ids"]
-    whole = ([*line, tokenizer.eos_token_id] for line in ids)
-    return token_sequences.write(
-        work.out, (Sequence(row, line, [False] + [True] * (len(line) - 1)) for row, line in enumerate(whole))
-    )
+    lines = [[*line, tokenizer.eos_token_id] for line in ids]
+    sequences = (Sequence(row, line, [False] + [True] * (len(line) - 1)) for row, line in enumerate(lines))
+    return token_sequences.write(work.out, sequences)
 
 
 def run_dialogues(work: Work[DialogueSettings, DialogueInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of chat-format SFT data."""
     settings, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
+    # What does not fit is left out and counted, never cut: a cut answer has no end to learn.
     loaded = datasets.load_dialogues(_source(settings.rows, work.inputs.data, work.context))
     dropped, encoded = Counter(loaded.dropped), []
     for number, dialogue in enumerate(_part(loaded, settings.rows)):
@@ -138,6 +138,7 @@ def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
     check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
     loaded = datasets.load_pairs(_source(settings.rows, work.inputs.data, work.context))
     pairs, dropped = _part(loaded, settings.rows), Counter(loaded.dropped)
+    # Both sides in one call, since a prompt is then tokenised once; they come back in turn.
     texts = [(p.prompt, text) for p in pairs for text in (p.chosen, p.rejected)]
     encoded = chat_template.encode_responses(tokenizer, texts, template=settings.template)
     chosen, rejected, prompts = [], [], []
@@ -151,13 +152,10 @@ def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
             rejected.append(token_sequences.response(row, y_l.prompt_ids, y_l.response_ids))
             prompts.append({"row": row, "prompt": pairs[row].prompt})
     if not chosen:
-        raise ValueError(
-            f"{settings.rows.path}: no pair is left of {loaded.read} rows; dropped: {dict(dropped)}"
-        )
-    counts = {
-        name: token_sequences.write(work.out / name, s)
-        for name, s in (("chosen", chosen), ("rejected", rejected))
-    }
+        path, reasons = settings.rows.path, dict(dropped)
+        raise ValueError(f"{path}: no pair is left of {loaded.read} rows; dropped: {reasons}")
+    views = {"chosen": chosen, "rejected": rejected}
+    counts = {name: token_sequences.write(work.out / name, s) for name, s in views.items()}
     write_json_lines(work.out / "prompts.jsonl", prompts)
     return {**counts, "read": loaded.read, "dropped": dropped}
 
@@ -171,7 +169,7 @@ def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> di
     for i in range(n):
         prompt, side = sides[0].prompt(i), sides[i % 2]
         longest = work.settings.max_length - len(prompt)
-        others = ((i + step) % n for step in range(1, n))
+        others = ((i + step) % n for step in range(1, n))  # the next that fits: no draw, so no seed
         if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
             answer = side[j].ids[len(side.prompt(j)) :]
             sequences.append(token_sequences.response(int(sides[0].rows[i]), prompt, answer))
@@ -226,6 +224,7 @@ def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[
 def _pairs_size(step: Step[PairSettings, PairInputs[steps.Source]], side: str, sizes: Sizes) -> TextSize:
     typical, rows, note = _rows_size(step.settings.rows, step, sizes)
     prompt, answer = typical["prompt"], typical[side]
+    # Means alone are known, so a source whose mean is too long is scaled instead of counted row by row.
     scale = min(1.0, step.settings.max_length / (prompt + answer))
     answered = round(rows * answer * scale)
     return TextSize(rows, round(rows * (prompt + answer) * scale), answered, (note, KEPT))
@@ -268,32 +267,14 @@ def _mismatched_size(
     return both.share(0.5)
 
 
-def sequences_cost(step: Step[Any, Any], sizes: Sizes) -> Cost:
-    """A set of sequences, written."""
-    text = sizes.sequences(step)
-    return Cost(tokens=text.tokens, disk=text.disk, assumed=text.notes)
-
-
 HERE = "harness.data.prepare"
-TEXT = StepKind(
-    "text", TextSettings, TextInputs, f"{HERE}:run_text", cost=sequences_cost, sequences=_text_size
-)
+TEXT = StepKind("text", TextSettings, TextInputs, f"{HERE}:run_text", sequences=_text_size)
 DIALOGUES = StepKind(
-    "dialogues",
-    DialogueSettings,
-    DialogueInputs,
-    f"{HERE}:run_dialogues",
-    cost=sequences_cost,
-    sequences=_dialogues_size,
+    "dialogues", DialogueSettings, DialogueInputs, f"{HERE}:run_dialogues", sequences=_dialogues_size
 )
 PAIRS = StepKind(
     "pairs", PairSettings, PairInputs, f"{HERE}:run_pairs", 2, cost=_pairs_cost, sequences=_pairs_size
 )
 MISMATCHED = StepKind(
-    "mismatched",
-    MismatchedSettings,
-    MismatchedInputs,
-    f"{HERE}:run_mismatched",
-    cost=sequences_cost,
-    sequences=_mismatched_size,
+    "mismatched", MismatchedSettings, MismatchedInputs, f"{HERE}:run_mismatched", sequences=_mismatched_size
 )

@@ -10,7 +10,6 @@ import numpy as np
 
 from harness.common.cost import TextSize
 from harness.data import token_sequences
-from harness.data.prepare import sequences_cost
 from harness.data.token_sequences import Sequences
 from harness.signals.rollouts import RolloutInputs, RolloutSettings
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
@@ -87,10 +86,5 @@ def _size(
 
 
 GROUP = StepKind(
-    "group",
-    GroupSettings,
-    GroupInputs,
-    "harness.signals.diverse_responses:run",
-    cost=sequences_cost,
-    sequences=_size,
+    "group", GroupSettings, GroupInputs, "harness.signals.diverse_responses:run", sequences=_size
 )

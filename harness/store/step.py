@@ -95,9 +95,12 @@ class Work(Generic[SettingsT, InputsT]):
     derived_from: Mapping[str, Path] = field(default_factory=dict)
 
 
-def nothing(step: "Step", sizes: Sizes) -> Cost:
-    """The cost of a step that neither computes nor writes anything to speak of."""
-    return Cost()
+def written_sequences(step: "Step", sizes: Sizes) -> Cost:
+    """The cost of a step that computes nothing to speak of: what the sequences take that it writes, if any."""
+    if step.kind.sequences is None:
+        return Cost()
+    text = sizes.sequences(step)
+    return Cost(tokens=text.tokens, disk=text.disk, assumed=text.notes)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class StepKind(Generic[SettingsT, InputsT]):
     on_device: bool = False
     processes: str = ""
     one_thread: bool = False
-    cost: Callable[[Any, Any], Cost] = nothing
+    cost: Callable[[Any, Any], Cost] = written_sequences
     model: Callable[[Any, Sizes], ModelSize] | None = None
     sequences: Callable[[Any, str, Sizes], TextSize] | None = None
 

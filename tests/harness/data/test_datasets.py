@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from benchmarks.api import Message
-from harness.data.datasets import (
+from harness.data.datasets import Loaded, Source, describe, fingerprint, load, load_dialogues, load_pairs
+from harness.data.layouts import (
+    DIALOGUES,
+    PAIRS,
     Dialogue,
-    Loaded,
+    Dropped,
+    Layout,
     Pair,
-    Source,
-    describe,
-    fingerprint,
-    load,
-    load_dialogues,
-    load_pairs,
+    checked_prompt,
+    prompt_of,
+    row_by_row,
 )
-from harness.data.layouts import DIALOGUES, PAIRS, Dropped, Layout, checked_prompt, prompt_of, row_by_row
 
 Rows = Sequence[dict[str, Any]]
 
@@ -303,12 +303,10 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
     assert fingerprint(source) != before[1]
 
 
-def test_the_limit_counts_rows_as_read(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", [{"prompt": text} for text in ("a", "", "c")]).path
-    loaded = load_prompts(Source(path, limit=2))
+def test_what_was_read_and_dropped_is_said_in_a_line(tmp_path: Path) -> None:
+    loaded = load_prompts(jsonl(tmp_path / "a.jsonl", [{"prompt": text} for text in ("a", "")]))
     assert loaded == Loaded([chat("a")], 2, {"empty turn": 1})
     assert describe(loaded) == "2 rows read, 1 kept; 1 dropped: empty turn"
-    assert load_prompts(Source(path, limit=99)).read == 3
 
 
 def test_values_far_down_a_file_keep_their_type(tmp_path: Path) -> None:
