@@ -4,12 +4,12 @@ Numbers behind a "~" rest on something assumed, which is listed; a step without 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.common.cost import Cost
-from harness.common.text import aligned
+from harness.common.text import aligned, size
 from harness.forecast.forecast import Forecast
 from harness.store.provenance import reason_to_run
 from harness.store.step import Step
@@ -40,6 +40,7 @@ def total(found: Forecast, steps: Iterable[Step]) -> Total:
         sum(found.seconds(s) for s in steps),
         sum(c.disk for c in costs),
         max((c.memory for c in costs), default=0.0),
+        # One price that is missing makes the sum unknown rather than too small.
         None if None in usd else sum(u for u in usd if u is not None),
         any(c.assumed or c.unknown for c in costs),
     )
@@ -64,9 +65,8 @@ def by_kind(found: Forecast) -> list[str]:
     """A line for each kind of step, for all, and for what is to do."""
     steps = found.plan.steps
     todo = [s for s in steps if s.id in found.todo]
-    groups = {
-        kind: [s for s in steps if s.kind.name == kind] for kind in dict.fromkeys(s.kind.name for s in steps)
-    }
+    kinds = dict.fromkeys(s.kind.name for s in steps)
+    groups = {kind: [s for s in steps if s.kind.name == kind] for kind in kinds}
     rows: list[tuple[str, ...]] = [HEAD]
     for name, group in (*groups.items(), ("all", list(steps)), ("to do", todo)):
         counts = str(len(group)), str(sum(s.id in found.todo for s in group))
@@ -108,6 +108,7 @@ def _schedule(found: Forecast, devices: int) -> Iterator[str]:
     if not plan.makespan:
         return
     labels = {s.id: s.label for s in found.plan.steps}
+    # Steps of less than a hundredth of its time, such as links, would hide those that matter.
     timed = [i for i in plan.chain if found.device.seconds(found.costs[i]) > plan.chain_seconds / 100]
     names = [labels[i] for i in timed[:LONGEST_CHAIN]]
     more = f" > {len(timed) - len(names)} more" if len(timed) > len(names) else ""
@@ -120,6 +121,7 @@ def _schedule(found: Forecast, devices: int) -> Iterator[str]:
 def _limits(found: Forecast) -> Iterator[str]:
     if large := found.too_large:
         first, limit = large[0], found.device.memory
+        # Weights and optimizer states stay whatever the batch is, so no option helps these.
         fixed = [s for s in large if found.costs[s.id].fixed > limit]
         names = ", ".join(sorted({s.label for s in fixed}))
         never = f"; no setting makes these fit: {names}" if fixed else ""
@@ -155,29 +157,9 @@ def time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
-def size(count: float) -> str:
-    """Bytes in B, kB, MB, GB or TB; nothing for none."""
-    if count < 1:
-        return ""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
-
-
 CHECK_HEAD = (
-    "kind",
-    "done",
-    "FLOPs",
-    "recorded",
-    "ratio",
-    "time",
-    "recorded",
-    "ratio",
-    "disk",
-    "on disk",
-    "ratio",
+    *("kind", "done", "FLOPs", "recorded", "ratio"),
+    *("time", "recorded", "ratio", "disk", "on disk", "ratio"),
 )
 
 
@@ -208,31 +190,27 @@ def written(folder: Path) -> int:
 def record_lines(found: Forecast, store: Store) -> Iterator[str]:
     """A line for each kind with finished steps, and one for all."""
     done = {s.id: m for s in found.plan.steps if (m := measured(s, store)) is not None}
-    rows = [CHECK_HEAD]
+    rows: list[tuple[str, ...]] = [CHECK_HEAD]
     kinds = dict.fromkeys(s.kind.name for s in found.plan.steps)
     for kind in (*kinds, "all"):
         pairs = [(s, m) for s in found.plan.steps if (m := done.get(s.id)) and kind in (s.kind.name, "all")]
         if not pairs:
             continue
-        counted = [(found.costs[s.id].flops, m.flops) for s, m in pairs if m.flops is not None]
-        flops = sum(a for a, _ in counted), sum(b for _, b in counted)
-        seconds = sum(found.seconds(s) for s, _ in pairs), sum(m.seconds for _, m in pairs)
-        disk = sum(found.costs[s.id].disk for s, _ in pairs), sum(m.disk for _, m in pairs)
-        rows.append(
-            (
-                kind,
-                str(len(pairs)),
-                *(power(flops[0]), power(flops[1]), _ratio(*flops)),
-                *(time(seconds[0]), time(seconds[1]), _ratio(*seconds)),
-                *(size(disk[0]), size(disk[1]), _ratio(*disk)),
-            )
-        )
+        # What counts no operations is left out of both sums, or their ratio would say nothing.
+        flops = [(found.costs[s.id].flops, m.flops) for s, m in pairs if m.flops is not None]
+        seconds = [(found.seconds(s), m.seconds) for s, m in pairs]
+        disk = [(found.costs[s.id].disk, float(m.disk)) for s, m in pairs]
+        cells = (*_compared(flops, power), *_compared(seconds, time), *_compared(disk, size))
+        rows.append((kind, str(len(pairs)), *cells))
     yield "estimated against recorded, of the steps that are done:"
     yield from _table(rows)
 
 
-def _ratio(estimated: float, recorded: float) -> str:
-    return f"{estimated / recorded:.2f}" if recorded and estimated else ""
+def _compared(pairs: Sequence[tuple[float, float]], shown: Callable[[float], str]) -> tuple[str, ...]:
+    """Sums of estimates and of what was recorded, and their ratio."""
+    estimated, recorded = sum(e for e, _ in pairs), sum(r for _, r in pairs)
+    ratio = f"{estimated / recorded:.2f}" if recorded and estimated else ""
+    return shown(estimated), shown(recorded), ratio
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

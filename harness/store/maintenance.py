@@ -12,13 +12,12 @@ from typing import Any
 
 from harness.common.files import read_json_lines, sha256
 from harness.common.suggest import nearest
-from harness.common.text import aligned
+from harness.common.text import aligned, size
 from harness.store.locks import RUN
 from harness.store.store import KEPT, PARTIAL, RECORD, Store
 
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,16 @@ def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
     rows = [("kind", "artifact", "size", "age", "used by", "label")]
     total = outdated = 0
     for one in known:
-        size, age = one.size, time.time() - (one.folder / RECORD).stat().st_mtime
-        total += size
-        name = (one.folder.parent.name, one.folder.name, _bytes(size), _age(age))
+        taken, age = one.size, time.time() - (one.folder / RECORD).stat().st_mtime
+        total += taken
+        name = (one.folder.parent.name, one.folder.name, size(taken), _age(age))
         version = (one.record or {}).get("version")
         old = version is not None and version not in versions.get(one.folder.parent.name, ())
         outdated += old
         label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
         rows.append((*name, str(users[one.id] or "-"), label))
     undone = f"unfinished: {len(_undone(store))}; of older versions: {outdated}"
-    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {_bytes(total)}; {undone}"])
+    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {size(total)}; {undone}"])
 
 
 def damaged(store: Store) -> Iterator[str]:
@@ -135,7 +134,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
 
 def folder_line(folder: Path, store: Store) -> str:
     """A folder as `bench store gc` names it."""
-    return f"{folder.relative_to(store.root)}  {_bytes(Artifact(folder, None).size)}"
+    return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size)}"
 
 
 def export(name: str, runs: Path, to: Path) -> Path:
@@ -179,14 +178,6 @@ def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
 
 def _undone(store: Store) -> list[Path]:
     return sorted([*store.root.glob(f"{PARTIAL}/*"), *store.root.glob(f"{KEPT}/*")])
-
-
-def _bytes(size: float) -> str:
-    for unit in UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} {UNITS[-1]}"
 
 
 def _age(seconds: float) -> str:

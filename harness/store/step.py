@@ -96,7 +96,7 @@ class Work(Generic[SettingsT, InputsT]):
 
 
 def written_sequences(step: "Step", sizes: Sizes) -> Cost:
-    """The cost of a step that computes nothing to speak of: what the sequences take that it writes, if any."""
+    """The cost of a step that computes nothing to speak of: its sequences on disk, if it writes any."""
     if step.kind.sequences is None:
         return Cost()
     text = sizes.sequences(step)

@@ -450,7 +450,7 @@ def test_an_answer_that_nothing_can_end_is_refused() -> None:
 
 
 def test_real_pairs_share_their_prompt_and_keep_every_answer(shared_data: Path) -> None:
-    source = Source(str(shared_data / "preference" / "hh_rlhf_harmless_base_test.jsonl.gz"), limit=200)
+    source = Source(str(shared_data / "preference" / "hh_rlhf_harmless_base_test.jsonl.gz"), "train[:200]")
     tokenizer, pairs = tokenizer_of("qwen"), load_pairs(source).rows
     rows = [(pair.prompt, answer) for pair in pairs for answer in (pair.chosen, pair.rejected)]
     found = encode_responses(tokenizer, rows, template=None)

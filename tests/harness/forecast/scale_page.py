@@ -12,10 +12,11 @@ from pathlib import Path
 
 import methods
 from harness.common import hub
+from harness.common.text import size
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast.forecast import ON_DEVICE, Forecast, device_named, forecast
-from harness.forecast.report import power, record_lines, size, time, total
+from harness.forecast.report import power, record_lines, time, total
 from harness.forecast.sizes import PlanSizes
 from harness.plan import plan as planning
 from harness.run import pipeline
