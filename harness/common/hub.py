@@ -56,13 +56,17 @@ def stand_in(name: str, find: Callable[[], str]) -> str:
     """What `find` gives; its ValueError, or "name@unresolved" in its place where that is allowed."""
     try:
         return find()
-    except ValueError:
-        names = _unresolved.get()
-        if names is None:
-            raise
-        if name not in names:
-            names.append(name)
-        return f"{name}{MARK}"
+    except ValueError as fault:
+        return _unresolved_name(name, fault)
+
+
+def _unresolved_name(name: str, fault: ValueError) -> str:
+    names = _unresolved.get()
+    if names is None:
+        raise fault
+    if name not in names:
+        names.append(name)
+    return f"{name}{MARK}"
 
 
 def is_stand_in(ref: str) -> bool:
@@ -101,15 +105,11 @@ def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:
             return f"{repo}@{found}"
         told = str(error) if isinstance(error, HubUnavailable) else type(error).__name__
         fault = f"{kind} {repo}: revision {revision!r} is not in the hub's cache, and the hub said {told}"
+        # The hub answers 404 to a gated repository as well as to none: only the first may be there after all.
         known_absent = isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError))
         if known_absent and not isinstance(error, GatedRepoError):
             raise ValueError(f"{fault}; {remedy}") from error
-        reason = f"{fault}; {remedy}"
-    return stand_in(repo, lambda: _refused(reason))
-
-
-def _refused(reason: str) -> str:
-    raise ValueError(reason)
+        return _unresolved_name(repo, ValueError(f"{fault}; {remedy}"))
 
 
 def _asked(kind: Kind, repo: str, revision: str) -> str:

@@ -75,7 +75,7 @@ def set_threads(threads: int) -> None:
 
 def _await_inputs(step: Step, store: Store) -> None:
     until = time.monotonic() + UNTIL_SEEN
-    while not all(map(store.find, step.sources.values())) and time.monotonic() < until:
+    while not all(map(store.is_done, step.sources.values())) and time.monotonic() < until:
         time.sleep(0.5)
 
 

@@ -54,7 +54,7 @@ class _Running:
 
     def __init__(self, steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executor) -> None:
         self.store, self.watcher, self.executor = store, watcher, executor
-        self.waiting = {s.id: s for s in steps if not store.find(s)}
+        self.waiting = {s.id: s for s in steps if not store.is_done(s)}
         self.running: dict[str, Step] = {}
         self.faults: list[Outcome] = []
         self.lost: set[str] = set()  # ids of steps that failed or stand on one that did
@@ -77,7 +77,7 @@ class _Running:
         for step in self._ready():
             if not self.executor.has_room(step):
                 continue
-            if self.store.find(step):
+            if self.store.is_done(step):
                 del self.waiting[step.id]
                 self.watcher.done_elsewhere(step)
             elif self.store.locks.holder(step.id):

@@ -240,5 +240,5 @@ def forecast(plan: Plan, sizes: PlanSizes, device: Device) -> Forecast:
     costs = {step.id: cost_of(step, sizes) for step in plan.steps}
     # Of all steps, so that what is done can be held against its record (--check).
     store = sizes.store
-    todo = frozenset(s.id for s in plan.steps if not store or store.find(s) is None)
+    todo = frozenset(s.id for s in plan.steps if not store or not store.is_done(s))
     return Forecast(plan, costs, device, todo)

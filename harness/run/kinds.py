@@ -29,6 +29,7 @@ KINDS: tuple[StepKind, ...] = (
 
 def versions() -> Mapping[str, set[int]]:
     """The versions of each kind that are made today: an artifact of another one is used by no plan."""
+    # A set, since kinds may share a name (answers of models, endpoints, files) and differ in version.
     found: dict[str, set[int]] = defaultdict(set)
     for kind in KINDS:
         found[kind.name].add(kind.version)

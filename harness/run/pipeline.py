@@ -1,7 +1,7 @@
 """What the commands do, once their heavy imports are wanted."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,9 @@ from harness.executors.options import (
     Spending,
     TrainingOptions,
 )
-from harness.plan import judges as harness_plan_judges
+from harness.executors.protocol import Executor
+from harness.plan import judges, row_steps
 from harness.plan import plan as planning
-from harness.plan import row_steps
 from harness.plan.context import PlanContext
 from harness.plan.plan import Plan
 from harness.results import judge_checks
@@ -34,12 +34,14 @@ from harness.results import write as tables
 from harness.run import preflight
 from harness.run.progress import show_progress
 from harness.store import provenance
+from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
 from harness.suite.schema import Suite
 from reports.build import WIDE
 from reports.render import to_terminal
 from reports.tables.judge_quality import judge_tables
+from reports.tables.table import Table
 
 if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
@@ -55,7 +57,7 @@ def machine(
     gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
-    CheckpointInterval.parse(training.checkpoint_every)
+    CheckpointInterval.parse(training.checkpoint_every)  # for its error, hours before a training
     processes = training.processes
     return Machine(
         device="cuda" if gpus else "cpu",
@@ -75,18 +77,10 @@ def make_plan(
     """The plan of a suite; methods of a file join the suite's."""
     own = extension.methods_in(method_file)
     known = methods.registry(own)
-    if own and not only:
-        loaded = loaded.model_copy(
-            update={"methods": {**dict.fromkeys(m.name for m in own), **loaded.methods}}
-        )
-    return planning.plan(
-        loaded,
-        known,
-        where,
-        only=only,
-        method_file=method_file,
-        is_done=lambda step: store.find(step) is not None,
-    )
+    if own and not only:  # with --only a method of the file is named like any other
+        rows = {**dict.fromkeys(m.name for m in own), **loaded.methods}
+        loaded = loaded.model_copy(update={"methods": rows})
+    return planning.plan(loaded, known, where, only=only, method_file=method_file, is_done=store.is_done)
 
 
 def run(
@@ -102,6 +96,7 @@ def run(
     """`bench run` and `bench eval`."""
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
+    # What is only printed may hold names that nobody here can look up, so that it needs no network.
     if options.plan or options.check:
         with hub.unresolved_allowed() as names:
             plan = make_plan(loaded, only, store, where, method_file)
@@ -110,29 +105,24 @@ def run(
             typer.echo(unresolved)
         return
     plan = make_plan(loaded, only, store, where, method_file)
-    missing = [s for s in plan.steps if store.find(s) is None]
-    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {len(missing)} to do")
-    for told in (row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)):
-        if told:
-            typer.echo(told)
+    missing = sum(not store.is_done(s) for s in plan.steps)
+    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
+    for line in (row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)):
+        if line:
+            typer.echo(line)
     out = runs / plan.suite.name
-    limits = spending.max_cost, spending.max_calls
-    with session.open_session(table, *limits, out / "logs", store.root / "replies") as opened:
-        preflight.check(missing)
-        executor = None
-        if missing:
-            device, limited = options.elsewhere, spending.limited
-            seconds = forecast_of(plan, store, where, device, table).estimate if device else None
-            executor = factory.open_executor(
-                options, store, out / "logs", table, limited=limited, seconds=seconds
-            )
-        with show_progress(plan.steps, store) as watcher:
-            scheduler.run(plan.steps, store, watcher, executor)
-    if told := opened.summary_line():
-        typer.echo(told)
+
+    def open_executor() -> Executor:
+        # Time limits of jobs come from estimates; in this process nobody asks how long a step may take.
+        device, logs, limited = options.elsewhere, out / "logs", spending.limited
+        seconds = forecast_of(plan, store, where, device, table).estimate if device else None
+        return factory.open_executor(options, store, logs, table, limited=limited, seconds=seconds)
+
+    opened = _make(plan.steps, store, spending, table, out / "logs", open_executor)
+    if line := opened.summary_line():
+        typer.echo(line)
     built = tables.write(plan, store, out, table)
-    for part in [t for name, parts in built.items() if name not in WIDE for t in parts]:
-        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
+    _print(t for name, parts in built.items() if name not in WIDE for t in parts)
     typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
 
 
@@ -153,17 +143,36 @@ def check_judge(
     store, table = Store(runs / "store"), prices.load(spending.prices)
     setting = PlanContext(loaded, {}, machine(runs))
     (judge,) = loaded.judges
-    step = harness_plan_judges.check_step(setting, judge, prompt, data, repeats, limit)
+    step = judges.check_step(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])
-    missing = [s for s in steps if store.find(s) is None]
-    limits, logs = (spending.max_cost, spending.max_calls), runs / loaded.name / "logs"
-    with session.open_session(table, *limits, logs, store.root / "replies"):
-        preflight.check(missing)
-        with show_progress(steps, store) as watcher:
-            scheduler.run(steps, store, watcher)
-    for part in judge_tables(judge_checks.judge_checks(loaded, setting, store)):
-        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
+    _make(steps, store, spending, table, runs / loaded.name / "logs")
+    _print(judge_tables(judge_checks.judge_checks(loaded, setting, store)))
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
+
+
+def _make(
+    steps: Sequence[Step],
+    store: Store,
+    spending: Spending,
+    table: prices.Prices,
+    logs: Path,
+    open_executor: Callable[[], Executor] | None = None,
+) -> session.Session:
+    """Make what is missing of steps; the session says what endpoints were asked for it."""
+    missing = [s for s in steps if not store.is_done(s)]
+    limits = spending.max_cost, spending.max_calls
+    with session.open_session(table, *limits, logs, store.root / "replies") as opened:
+        # Before any work: what cannot be read or asked should fail in seconds, not after hours of training.
+        preflight.check(missing)
+        executor = open_executor() if missing and open_executor else None
+        with show_progress(steps, store) as watcher:
+            scheduler.run(steps, store, watcher, executor)
+    return opened
+
+
+def _print(shown: Iterable[Table]) -> None:
+    for part in shown:
+        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
 
 
 def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:

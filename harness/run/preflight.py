@@ -20,7 +20,7 @@ from harness.suite.judging import JudgeKind
 
 def check(missing: Sequence[Step]) -> None:
     """Look at what the steps that are to be done will need."""
-    looked: set[str] = set()  # at what: rows of a table ask for the same
+    looked: set[str] = set()  # rows of a table read the same data, and a look at them takes seconds
     for step in missing:
         data = [step.input_ids[name] for name in ("data", "include") if name in step.named_inputs]
         what = json.dumps([step.kind.name, step.settings_record, data], sort_keys=True)

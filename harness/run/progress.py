@@ -66,6 +66,7 @@ class LiveProgress:
             self.tasks[kind] = self.bars.add_task(kind, total=total, completed=done, seconds="")
             self.seconds[kind] = [float(r["seconds"]) for r in store.records(kind)]
         self.running: dict[str, tuple[Step, float]] = {}  # by id, with when it began
+        # Of the callable, not of the bars: `seconds` and the caption change between two events too.
         self.live = Live(get_renderable=self.view, refresh_per_second=4)
 
     def begin(self, step: Step) -> None:
@@ -115,7 +116,8 @@ class LiveProgress:
 @contextmanager
 def show_progress(steps: Sequence[Step], store: Store) -> Iterator[Watcher]:
     """A live table on a terminal, plain lines where there is none or CI is set."""
-    waiting = [s for s in steps if not store.find(s)]
+    waiting = [s for s in steps if not store.is_done(s)]
+    # CI systems often have a terminal that keeps every frame of a live view.
     if not waiting or not sys.stdout.isatty() or os.environ.get("CI"):
         yield PlainProgress(len(waiting))
         return

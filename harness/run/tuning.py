@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import typer
@@ -47,6 +48,7 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     if not loaded.tuning or chosen is None:
         raise ValueError(f"{name}: has no key `tuning`, or no benchmark to tune on, such as `rule`")
     known, store = methods.registry(), Store(runs / "store")
+    # On validation questions: settings that were chosen on the test questions would be fitted to them.
     asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
     only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})
     loaded = loaded.model_copy(update={"benchmarks": only_this})
@@ -55,6 +57,7 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     for method in chosen_methods(loaded, only, known):
         found = [_trial(loaded, known, store, method, settings) for settings in grid(loaded, method)]
         best[method] = max(found, key=lambda t: t.score)
+        # From here on the method has its best settings, for what starts from it.
         loaded = with_settings(loaded, method, best[method].settings)
         trials += found
     write(trials, best, out)
@@ -84,10 +87,10 @@ def _trial(
 ) -> Trial:
     tried = with_settings(loaded, method, settings)
     plan = planning.plan(tried, known, pipeline.machine(store.root.parent), only=[method])
-    waiting = [s for s in plan.steps if store.find(s) is None]
-    scheduler.run(plan.steps, store, PlainProgress(len(waiting)))
+    waiting = sum(not store.is_done(step) for step in plan.steps)
+    scheduler.run(plan.steps, store, PlainProgress(waiting))
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
-    score = sum(r.value for r in rows if r.value is not None) / len(rows)
+    score = fmean(r.value for r in rows if r.value is not None)
     typer.echo(f"{method} {settings}: rule score {score:.3f}")
     return Trial(method, settings, score, len(rows), sum(r.truncated for r in rows))
 
@@ -99,15 +102,5 @@ def write(trials: Sequence[Trial], best: Mapping[str, Trial], out: Path) -> None
         table.writerow(COLUMNS)
         for t in trials:
             setting, value = next(((k, v) for k, v in t.settings.items() if k != "lr"), ("", ""))
-            chosen = "yes" if best[t.method] is t else ""
-            row = (
-                t.method,
-                t.settings.get("lr", ""),
-                setting,
-                value,
-                f"{t.score:.4f}",
-                t.n,
-                t.truncated,
-                chosen,
-            )
-            table.writerow(row)
+            chosen, lr = "yes" if best[t.method] is t else "", t.settings.get("lr", "")
+            table.writerow((t.method, lr, setting, value, f"{t.score:.4f}", t.n, t.truncated, chosen))

@@ -44,6 +44,10 @@ class Store:
         """The folder of a finished step."""
         return next((p.parent for p in self.root.glob(f"{step.kind.name}/*-{step.id}/{RECORD}")), None)
 
+    def is_done(self, step: Step) -> bool:
+        """Whether a step is finished."""
+        return self.find(step) is not None
+
     def record(self, folder: Path) -> dict[str, Any]:
         """The record of a finished artifact."""
         return dict(json.loads((folder / RECORD).read_text()))
