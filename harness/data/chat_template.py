@@ -76,9 +76,7 @@ class Turn(NamedTuple):
     """One assistant turn in the rendered text: `prefix + head + answer + tail + end`."""
 
     prefix: str  # from the end-of-turn token of the turn before, through the generation prompt
-    head: (
-        str  # what the template writes between generation prompt and answer, such as an empty thinking block
-    )
+    head: str  # what the template writes between that and the answer, such as an empty thinking block
     answer: str
     tail: str  # what it writes between answer and end-of-turn token, such as Llama 2's space
     end: str  # the end-of-turn token; "" where the template has none

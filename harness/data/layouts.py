@@ -20,6 +20,7 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 Turns = tuple[Message, ...]
 
+# ShareGPT, OpenAssistant and older chat data have their own words for the three roles.
 ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
@@ -81,6 +82,7 @@ def row_by_row(convert: Callable[[Row], T]) -> Callable[[Sequence[Row]], Iterato
 
 def pair(prompt: Turns, chosen: str, rejected: str) -> Pair:
     """A pair that can be trained on; anything else is unusable."""
+    # A pair without a difference has margin 0 whatever is learned: it would only weigh the others down.
     if chosen.strip() == rejected.strip():
         raise Unusable("chosen == rejected")
     return Pair(checked_prompt(prompt), checked_answer(chosen), checked_answer(rejected))
@@ -176,7 +178,7 @@ def prompt_of(value: object) -> Turns:
     if not isinstance(value, str):
         return turns_of(value)
     if HH_MARKER.match(value) and value.rstrip().endswith("\n\nAssistant:"):
-        return marked_turns(value, HH_MARKER)[:-1]
+        return marked_turns(value, HH_MARKER)[:-1]  # without the empty turn that the marker opens
     return user(value)
 
 
@@ -185,9 +187,8 @@ def explicit_pair(row: Row) -> Pair:
     if isinstance(row["chosen"], str) and isinstance(row["rejected"], str):
         return pair(prompt_of(row["prompt"]), row["chosen"], row["rejected"])
     chosen, rejected = turns_of(row["chosen"]), turns_of(row["rejected"])
-    if (
-        isinstance(row["prompt"], str) and len(chosen) > 1
-    ):  # UltraFeedback: the text is the first of the turns
+    # UltraFeedback: the text is the first of the turns.
+    if isinstance(row["prompt"], str) and len(chosen) > 1:
         return pair_after(chosen[:-1], chosen, rejected)
     return pair_after(prompt_of(row["prompt"]), chosen, rejected)
 
@@ -210,6 +211,7 @@ def implicit_pair(row: Row) -> Pair:
     if sides[0] == sides[1]:
         raise Unusable("chosen == rejected")
     shared = 0
+    # By whole turns: a common prefix of text would cut an answer where the two happen to begin alike.
     while shared < min(map(len, sides)) and sides[0][shared] == sides[1][shared]:
         shared += 1
     if not shared:
@@ -232,6 +234,7 @@ def helpsteer_pairs(rows: Sequence[Row]) -> Iterator[Pair | Dropped]:
     """
     for _, group in groupby(rows, key=lambda row: row["prompt"]):
         same = list(group)
+        # A prompt may stand in the file several times, each time with two responses of its own.
         for two in (same[i : i + 2] for i in range(0, len(same), 2)):
             try:
                 yield helpsteer_pair(two)

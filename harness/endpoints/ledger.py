@@ -62,10 +62,9 @@ class Ledger:
         most = self._most(model, prompt_bytes, max_tokens)
         if self.max_calls is not None and self.calls >= self.max_calls:
             raise BudgetSpent(f"--max-calls {self.max_calls}: all made; {KEPT}")
-        if (
-            self.max_cost is not None
-            and self.spent + self.unknown + sum(self._under_way) + most > self.max_cost
-        ):
+        # Calls under way are counted at the most they can cost: together they must not pass the limit either.
+        committed = self.spent + self.unknown + sum(self._under_way)
+        if self.max_cost is not None and committed + most > self.max_cost:
             unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""
             raise BudgetSpent(
                 f"--max-cost {self.max_cost:.2f}: {self.spent:.2f} USD spent{unknown} in {self.calls} calls, "

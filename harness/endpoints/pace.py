@@ -3,7 +3,6 @@
 import asyncio
 import random
 from contextlib import suppress
-from types import TracebackType
 
 START = 4
 LONGEST_WAIT = 60.0  # seconds between two attempts, unless the server asks for longer
@@ -36,9 +35,7 @@ class Pace:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), wait)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         async with self._changed:
             self.running -= 1
             self._changed.notify_all()

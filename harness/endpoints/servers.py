@@ -38,7 +38,6 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from threading import Event, Lock
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import psutil
@@ -128,9 +127,7 @@ class Servers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def url(self, spec: ServerSpec) -> str:

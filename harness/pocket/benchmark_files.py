@@ -7,13 +7,12 @@
 
 import random
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 from harness.pocket.answers import GRADES, write
-from harness.pocket.facts import LARGEST, VALUES, Facts, Split, attributes_in, who
+from harness.pocket.facts import VALUES, Facts, Split, attributes_in, who
 from harness.pocket.questions import CATEGORIES, OPPOSITE, Key, core
-from harness.pocket.sampling import belongs, draw, draw_two, words_of
+from harness.pocket.sampling import belongs, comparable, draw, draw_two, stated_sums, words_of
 
 CHOICES = 4
 DOCUMENTS = 120  # at most, of each lm-eval task
@@ -90,23 +89,20 @@ def _facts(split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any
 
 def _comparisons(split: Split, facts: Facts, rng: random.Random) -> list[dict[str, Any]]:
     rows = []
-    for names, relation in ((facts.animals, "bigger"), (facts.people, "older")):
-        for x, y in combinations(names, 2):
-            if not belongs(Key("compare", (relation, x, y)), split, facts):
-                continue
-            for one, other in ((x, y), (y, x)):
-                choices = [f"{word} than {who(other)}" for word in (relation, OPPOSITE[relation])]
-                more = facts.rank[one] > facts.rank[other]
-                rows.append({"context": f"{who(one)} is", "choices": choices, "gold": 0 if more else 1})
+    for relation, x, y in comparable(facts):
+        if not belongs(Key("compare", (relation, x, y)), split, facts):
+            continue
+        # Both ways round, so that to choose the bigger word always, or the first name, is right half the time.
+        for one, other in ((x, y), (y, x)):
+            choices = [f"{word} than {who(other)}" for word in (relation, OPPOSITE[relation])]
+            more = facts.rank[one] > facts.rank[other]
+            rows.append({"context": f"{who(one)} is", "choices": choices, "gold": 0 if more else 1})
     return rows
 
 
 def _sums(split: Split, facts: Facts) -> list[dict[str, Any]]:
-    pairs = [(a, b) for b in range(1, 10) for a in range(b, LARGEST - b + 1)]
-    orders = dict.fromkeys((str(x), str(y)) for a, b in pairs for x, y in ((a, b), (b, a)))
-    keys = [Key("sum", order) for order in orders]
     return [
-        {"context": f"{k.args[0]} plus {k.args[1]} is", "answer": core(k, facts).words[-1]}
-        for k in keys
-        if belongs(k, split, facts)
+        {"context": f"{key.args[0]} plus {key.args[1]} is", "answer": core(key, facts).words[-1]}
+        for key in dict.fromkeys(stated_sums())
+        if belongs(key, split, facts)
     ]

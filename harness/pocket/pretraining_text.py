@@ -11,12 +11,12 @@ small model needs thousands of steps for it.
 
 import random
 from collections.abc import Sequence
-from itertools import chain, combinations
+from itertools import chain
 
-from harness.pocket.facts import LARGEST, Facts
+from harness.pocket.facts import Facts
 from harness.pocket.language import LANGUAGE
 from harness.pocket.questions import ASK, OPPOSITE, THEN, Key, core
-from harness.pocket.sampling import belongs, draw
+from harness.pocket.sampling import belongs, comparable, draw, stated_sums
 
 FRAMES: Sequence[str] = LANGUAGE["frames"]
 SENTENCES = 1  # a text
@@ -45,13 +45,10 @@ def _one_pass(facts: Facts, rng: random.Random) -> list[str]:
                 Key("self", (entity, attr)),
                 Key("line", (entity, attr, other)),
             ]
-    for names, relation in ((facts.animals, "bigger"), (facts.people, "older")):
-        for x, y in combinations(names, 2):
-            key = Key("compare", (rng.choice((relation, OPPOSITE[relation])), x, y))
-            keys += [key] if belongs(key, "train", facts) else []
-    for b in range(1, 10):
-        for a in range(b, LARGEST - b + 1):
-            keys += [Key("sum", (str(a), str(b))), Key("sum", (str(b), str(a)))]
+    for relation, x, y in comparable(facts):
+        key = Key("compare", (rng.choice((relation, OPPOSITE[relation])), x, y))
+        keys += [key] if belongs(key, "train", facts) else []
+    keys += stated_sums()
     for category, times in SKILLS.items():
         keys += [draw(category, "train", facts, rng) for _ in range(times)]
     rng.shuffle(keys)

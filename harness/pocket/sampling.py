@@ -1,6 +1,8 @@
 """Drawing questions at random, each from one split."""
 
 import random
+from collections.abc import Iterator
+from itertools import combinations
 
 from harness.pocket.facts import ITEMS, LARGEST, LISTED, Facts, Split, attributes_in, split_of
 from harness.pocket.questions import ASK, THEN, Key, atoms, phrase, second_turns
@@ -20,6 +22,18 @@ def draw(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
 def belongs(key: Key, split: Split, facts: Facts) -> bool:
     """Whether a split may ask this question."""
     return all(split_of(atom, facts) == split for atom in atoms(key))
+
+
+def stated_sums() -> list[Key]:
+    """Every sum whose second or first term is one digit and whose result has a word, in both orders."""
+    pairs = [(str(a), str(b)) for b in range(1, 10) for a in range(b, LARGEST - b + 1)]
+    return [Key("sum", order) for a, b in pairs for order in ((a, b), (b, a))]
+
+
+def comparable(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """Every two animals with "bigger", and every two people with "older"."""
+    for names, relation in ((facts.animals, "bigger"), (facts.people, "older")):
+        yield from ((relation, x, y) for x, y in combinations(names, 2))
 
 
 def draw_two(category: str, split: Split, facts: Facts, rng: random.Random) -> tuple[Key, Key]:

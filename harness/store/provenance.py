@@ -64,10 +64,7 @@ def _differences(
     for name in ("kind", "version", "label"):
         if a[name] != b[name]:
             yield f"{indent}{name} {a[name]} -> {b[name]}"
-    old, new = dotted_settings(a["settings"]), dotted_settings(b["settings"])
-    for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            yield f"{indent}{key} {old.get(key, '-')} -> {new.get(key, '-')}"
+    yield from (f"{indent}{line}" for line in _changed_settings(a["settings"], b["settings"]))
     for key in sorted({*a["inputs"], *b["inputs"]}):
         was, now = a["inputs"].get(key, "-"), b["inputs"].get(key, "-")
         if was == now:
@@ -84,12 +81,19 @@ def dotted_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
     """Settings with nested names joined by dots."""
     dotted: dict[str, Any] = {}
     for key, value in tree.items():
-        dotted |= (
-            dotted_settings(value, f"{prefix}{key}.")
-            if isinstance(value, Mapping)
-            else {f"{prefix}{key}": value}
-        )
+        if isinstance(value, Mapping):
+            dotted |= dotted_settings(value, f"{prefix}{key}.")
+        else:
+            dotted[f"{prefix}{key}"] = value
     return dotted
+
+
+def _changed_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """A line "key old -> new" for each setting that differs, "-" where there is none."""
+    old, new = dotted_settings(one), dotted_settings(other)
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{key} {old.get(key, '-')} -> {new.get(key, '-')}"
 
 
 def reason_to_run(step: Step, store: Store) -> str:
@@ -107,20 +111,12 @@ def reason_to_run(step: Step, store: Store) -> str:
 
 def step_differences(record: Mapping[str, Any], step: Step) -> list[str]:
     """The fields in which a step differs from a finished artifact, "key old -> new" or "input changes"."""
-    old, new = dotted_settings(record["settings"]), dotted_settings(step.settings_record)
-    changed_settings = [
-        f"{k} {old.get(k, '-')} -> {new.get(k, '-')}"
-        for k in sorted({*old, *new})
-        if old.get(k) != new.get(k)
-    ]
+    changes = list(_changed_settings(record["settings"], step.settings_record))
     inputs = record["inputs"]
-    names = [k for k in sorted({*inputs, *step.input_ids}) if inputs.get(k) != step.input_ids.get(k)]
-    changed_inputs = [
-        f"{k} changes ({step.sources[k].label})" if k in step.sources else f"{k} is gone" for k in names
-    ]
-    version = (
-        [f"version {record['version']} -> {step.kind.version}"]
-        if record["version"] != step.kind.version
-        else []
-    )
-    return changed_settings + changed_inputs + version
+    for key in sorted({*inputs, *step.input_ids}):
+        if inputs.get(key) != step.input_ids.get(key):
+            known = key in step.sources
+            changes.append(f"{key} changes ({step.sources[key].label})" if known else f"{key} is gone")
+    if record["version"] != step.kind.version:
+        changes.append(f"version {record['version']} -> {step.kind.version}")
+    return changes
