@@ -31,6 +31,7 @@ from harness.executors.options import RunOptions, Spending, TrainingOptions
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    # A traceback is for developers; what a person can mend is one line, see main().
     pretty_exceptions_enable=False,
     help="Which way of aligning a small language model is best, by how much, at what cost, and is it real?",
 )
@@ -42,7 +43,7 @@ for command in (report, compare, show, export):
     app.command()(command)
 app.command(name="eval")(evaluate)
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
 def _print_version(wanted: bool) -> None:
@@ -79,6 +80,7 @@ def run(
     Safe to stop and start again: finished steps are never done twice.
     """
     quiet_libraries()
+    # Heavy imports stand inside the commands, so that --help answers at once.
     from harness.evaluate import registry
     from harness.suite import loading as suites
 
@@ -164,6 +166,7 @@ def main() -> None:
     except ValueError as e:
         sys.exit(_fail(str(e), 2))
     except OSError as e:
+        # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
         sys.exit(_fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1))
     except SystemExit as e:  # what typer makes of Ctrl-C, without a word
@@ -173,5 +176,6 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
+    # One line, whatever a library has put into its message: logs of schedulers are read by lines.
     typer.echo(f"bench: {' '.join(message.split())}", err=True)
     return code

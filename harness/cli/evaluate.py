@@ -61,6 +61,7 @@ def evaluate(
     from harness.suite import from_command_line
     from harness.suite.judging import JudgeArguments
 
+    # Benchmarks that a rule reads want no judge.
     words = JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
     suite = from_command_line.evaluation_suite(
         models,
@@ -93,6 +94,7 @@ def check(
     data: Annotated[
         str | None, typer.Option(help="A folder of gold pairs; LLMBar's if fetched or added.")
     ] = None,
+    # Two are the fewest that show noise.
     repeats: Annotated[int, typer.Option(min=1, help="How often each pair is asked, for the noise.")] = 2,
     limit: Annotated[int | None, typer.Option(min=1, help="The first pairs.")] = None,
     runs: Runs = Path("runs"),

@@ -30,6 +30,7 @@ def cost(method: Method) -> str:
     """The class of what has to run beside the student's own steps."""
     views = method.needs(method.hparams).views
     roles = {role for reads in views.values() for role in reads.signal_roles()}
+    # The dearest thing decides, so these stand in the order of what they cost.
     if "policy_rollout" in views:
         return "online"
     if views.keys() & {"teacher_rollout", "student_rollout", "group"}:

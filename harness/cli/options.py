@@ -70,6 +70,7 @@ def show_estimate(suite: "Suite", prices: Path | None) -> None:
 
 def quiet_libraries() -> None:
     """Libraries that talk while they load would break the live view; set before they are imported."""
+    # Defaults alone: whoever sets one of these wants to hear the library.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # what fails is told by us, once

@@ -66,6 +66,7 @@ def report(
         rows_of = [("merged", merged(by_run))]
     for source, rows in rows_of:
         tables = {PAPER: build.beside(rows)} if beside else build.build(rows)
+        # Which tables there are depends on what the run measured.
         if table is not None and table not in tables:
             raise ValueError(f"{source}: no table {table!r}; {nearest(table, list(tables))}")
         _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)

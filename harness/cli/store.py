@@ -51,6 +51,7 @@ def gc(
     from harness.store.store import Store
 
     store = Store(runs / "store")
+    # Nothing goes without --yes: an artifact may be days of computing.
     found = maintenance.unreferenced(store, _needed(keep, runs) if keep else None)
     for folder in found:
         typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.folder_line(folder, store)}")
@@ -68,6 +69,7 @@ def _needed(names: list[str], runs: Path) -> set[str]:
 
     store, where = Store(runs / "store"), pipeline.machine(runs)
     loaded = [loading.load(name, [], registry.known()) for name in names]
+    # Ids follow from suites alone, so that a plan of today names what any run of theirs has made.
     plans = [pipeline.make_plan(suite, (), store, where, None) for suite in loaded]
     return {step.id for plan in plans for step in plan.steps}
 

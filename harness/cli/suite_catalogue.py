@@ -32,6 +32,7 @@ def listing() -> str:
     rows: list[tuple[str, ...]] = [HEAD]
     about = [""]
     for path in _shipped():
+        # Loaded in full, so that a suite which no longer fits the schema is seen in the list.
         loaded = loading.load(path.stem, [], registry.known())
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
         rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.settings_by_name())))
@@ -71,6 +72,7 @@ def _first_sentence(path: Path) -> str:
 
 def _extended(path: Path) -> Path | None:
     """The file that a suite's file extends; None where it stands by itself."""
+    # Read as text, since the loader gives what is merged, without comments.
     for line in _text(path).splitlines():
         if line.startswith("extends:"):
             base = line.removeprefix("extends:").partition("#")[0].strip().strip("\"'")

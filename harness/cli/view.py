@@ -8,6 +8,7 @@ import typer
 
 from reports.page.page import NAME
 
+# Never the network: a page holds prompts and answers that may not be public.
 HOST = "127.0.0.1"
 
 
@@ -25,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, with_body: bool) -> None:
+        # http.server's own handler would serve the whole folder, logs included.
         if self.path.partition("?")[0] not in ("/", f"/{NAME}") or not self.page.is_file():
             self.send_error(404)
             return

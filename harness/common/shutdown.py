@@ -27,6 +27,7 @@ class Terminated(SystemExit):
         return f"stopped by SIGTERM{self.where}; the same command goes on"
 
 
+# Of the process, as its signal handler is.
 class _State:
     requested = False
     deferred = 0

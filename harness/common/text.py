@@ -15,6 +15,7 @@ def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> lis
     from rich.table import Table
     from rich.text import Text
 
+    # rich measures wide characters (CJK) by the cells that they take, which str.ljust does not.
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for column in range(len(rows[0])):
         table.add_column(justify="right" if column in numbers else "left", no_wrap=True)

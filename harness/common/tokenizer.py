@@ -25,6 +25,7 @@ def vocabulary(tokenizer: Tokenizer) -> int:
 def check_same_tokens(student: Tokenizer, teacher: Tokenizer, names: tuple[str, str]) -> None:
     """ValueError unless both map the same tokens to the same ids."""
     ours, theirs = student.get_vocab(), teacher.get_vocab()
+    # By tokens and ids, not by names: a fine-tuned model's tokenizer is often saved under another class.
     if ours != theirs:
         differ = sum(theirs.get(token) != i for token, i in ours.items()) + len(theirs.keys() - ours.keys())
         raise ValueError(

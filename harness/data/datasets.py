@@ -122,6 +122,7 @@ def read(source: Source) -> Table:
 def local_path(source: Source) -> Path | None:
     """The file or folder that the path names; None where it is a hub id."""
     path = Path(source.path).expanduser()
+    # A hub id has one slash at most, and none of these suffixes.
     looks_local = source.path.startswith(("/", ".", "~")) or source.path.count("/") > 1 or builder_of(path)
     if not path.exists() and not looks_local:
         return None

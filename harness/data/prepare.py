@@ -122,6 +122,7 @@ def run_dialogues(work: Work[DialogueSettings, DialogueInputs[Path]]) -> dict[st
         else:
             encoded.append(Sequence(number, ids, [False, *mask[1:]]))
     if settings.pack:
+        # Joined and cut anywhere, as pretraining does: nothing is padded and no token is lost.
         joined = [i for s in encoded for i in s.ids], [m for s in encoded for m in s.mask]
         counts = token_sequences.write(work.out, _packed(*joined, settings.max_length))
     else:

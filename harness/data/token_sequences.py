@@ -76,7 +76,7 @@ class Sequences:
         self.tokens, self.mask = ArrayFile(folder, "tokens"), ArrayFile(folder, "mask")
         self.lengths: Ints = ArrayFile(folder, "lengths").all().astype(np.int64)
         self.rows: Ints = ArrayFile(folder, "rows").all().astype(np.int64)
-        # Of 10 million sequences these take 160 MB, and the tokens of a training set many GB.
+        # What is held takes 24 bytes a sequence; tokens of a training set may not fit into memory.
         self.offsets: Ints = np.concatenate([[0], np.cumsum(self.lengths)])
 
     def __len__(self) -> int:

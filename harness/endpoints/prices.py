@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+# NaN would pass every comparison with a limit.
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -50,6 +50,7 @@ class ReplyCache:
         for row in rows:
             try:
                 given = EndpointReply(**row)
+            # A reply with other fields is one of another version: to ask again is safe, to guess is not.
             except TypeError:
                 torn += 1
                 continue

@@ -31,6 +31,7 @@ class Session:
         return f"endpoints: {self.ledger.summary_line()}{torn}"
 
 
+# No argument of a step: what it is given decides its id, and this changes no result.
 _current: ContextVar[Session] = ContextVar("session")
 
 

@@ -32,6 +32,7 @@ def open_executor(
         if value and options.executor != owner:
             raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
     context = ExecutorContext(store, logs, prices, limited, read_resources(options.resources or ()), seconds)
+    # Ray and submitit are optional and slow to import, so each stands where it is chosen.
     from harness.executors.endpoint_lane import EndpointLane
 
     if options.executor == "inline":

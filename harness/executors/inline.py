@@ -31,6 +31,7 @@ class Inline:
             return []
         step, self._step = self._step, None
         began = time.perf_counter()
+        # Not `make`, which would wait: while another run is at this step, others of the plan can be made.
         made = self._store.attempt(step) is not None
         return [Outcome(step, time.perf_counter() - began, made)]
 

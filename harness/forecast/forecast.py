@@ -133,6 +133,7 @@ class Device:
         that wait for one another, which read the weights or start a layer's kernels, whichever is slower.
         """
         if cost.work == "judge":
+            # Calls are paced by the endpoint, whatever the device is.
             return cost.calls * CALL / AT_ONCE
         if cost.work == "files":
             return cost.tokens / self.text + (cost.loads + cost.disk) / self.load

@@ -31,6 +31,7 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
         judge = suite.judges.get(spec.judged_by())
         if not chosen.declaration.judged or judge is None or judge.kind.endpoint is None:
             continue
+        # Every reference is a comparison of its own.
         times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
         usage = Usage(*(n * times * row_count(suite) for n in questions.judge_usage(chosen)))
         cost = judge.kind.usd(judge.settings, table, usage)
@@ -50,6 +51,7 @@ def show(suite: Suite, file: Path | None) -> None:
     for line in found:
         counts = (f"{n:,}" for n in (line.rows, *line.usage))
         table.add_row(line.benchmark, line.judge, *counts, _money(line.usd))
+    # Lines without a price are left out of the sum, and named below the table.
     known = [line.usd for line in found if line.usd is not None]
     total = [sum(line.usage[n] for line in found) for n in range(3)]
     table.add_section()

@@ -54,6 +54,7 @@ def plan_lines(found: Forecast, store: Store, devices: int) -> Iterator[str]:
     yield from (f"  {line}" for line in (*_sharing(found), *_schedule(found, devices), *_limits(found)))
     yield from _assumed(found.costs)
     yield ""
+    # Summaries first: the list of steps of a large suite is longer than a screen.
     for step in plan.steps:
         reason = reason_to_run(step, store)
         line = f"{step.kind.name}-{step.id}  {step.label}"

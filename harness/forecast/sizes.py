@@ -58,6 +58,7 @@ class PlanSizes:
         config = Path(path) / "config.json"
         if config.is_file():
             return of_config(json.loads(config.read_text()))
+        # By name alone: another revision of a model may have other weights, but not another size.
         known = table("models").get(path.partition("@")[0])
         if known is None:
             raise Unknown(f"size of {path}")
@@ -79,6 +80,7 @@ class PlanSizes:
         folder = self.store.find(step) if self.store else None
         if self.store and folder:
             measured = self.store.record(folder)["measured"]
+            # Pairs have counts of each side, all others of the whole.
             counts = measured.get(part, measured)
             return TextSize(counts["sequences"], counts["tokens"], counts["response_tokens"])
         if step.kind.sequences is None:
@@ -88,6 +90,7 @@ class PlanSizes:
 
 def of_config(config: Mapping[str, Any]) -> ModelSize:
     """The size that a config.json tells; of a family that is not known here, as if it were a Llama's."""
+    # Models that also see or hear keep the language model's sizes in `text_config`.
     text = config.get("text_config") or config
     family, heads = str(text["model_type"]), int(text["num_attention_heads"])
     known = ("llama", "mistral", "gemma2")
@@ -97,7 +100,9 @@ def of_config(config: Mapping[str, Any]) -> ModelSize:
         layers=text["num_hidden_layers"],
         ffn=text["intermediate_size"],
         heads=heads,
+        # Without grouped queries every head has keys of its own.
         kv=text.get("num_key_value_heads") or heads,
+        # Gemma-2's heads are wider than hidden / heads, and its config says so.
         head_dim=text.get("head_dim") or text["hidden_size"] // heads,
         vocab=text["vocab_size"],
         tied=bool(text.get("tie_word_embeddings", family == "gemma2")),

@@ -85,6 +85,7 @@ def generate(
         if beat.due():
             lines.add(*new)
             new.clear()
+    # What is not written by now needs no keeping: the caller writes all answers next.
     lines.close()
     return [answers[key] for key in keys]
 
@@ -98,6 +99,7 @@ def decoded(
     model: Model, requests: Sequence[Request], stop: list[int], *, batch: int, seed: int
 ) -> Iterator[tuple[int, Generated]]:
     """The position of each request and its answer, as soon as it ends."""
+    # Prompts of like length enter together, which leaves little to pad.
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
     waiting = deque(_row(i, requests[i], seed) for i in order)
     slots = _Slots(model, stop)
@@ -111,6 +113,7 @@ def _row(position: int, request: Request, seed: int) -> _Row:
     if request.sampling.temperature == 0:
         return _Row(position, request, None)
     digest = hashlib.sha256(f"{seed}/{request.name}".encode()).digest()
+    # Seven bytes: torch takes no seeds over 63 bits.
     return _Row(position, request, torch.Generator().manual_seed(int.from_bytes(digest[:7], "big")))
 
 

@@ -39,6 +39,7 @@ def fingerprint(ref: str) -> str:
 def _hashed(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        # Contents and names, not the folder: a copy is the same model.
         digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return "sha256:" + digest.hexdigest()[:32]
 

@@ -95,6 +95,7 @@ class Policy(nn.Module):
         head = head_of(self.model, self.vocab).shared(half)
         with tied(self.model, head):
             states, places = self._states(views, rows)
+        # Logits of all views live until the backward pass, so they share what may be kept.
         budget = replace(self.budget, keep=self.budget.keep // len(views))
         scored = []
         for view, place in zip(views, places, strict=True):

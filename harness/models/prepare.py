@@ -81,6 +81,7 @@ def run_init(work: Work[InitSettings, InitInputs[Path]]) -> dict[str, Any]:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    # transformers draws initial weights from the global generator.
     with torch.random.fork_rng():
         torch.manual_seed(size.seed)
         model = LlamaForCausalLM(config)

@@ -92,7 +92,7 @@ def _comparisons(split: Split, facts: Facts, rng: random.Random) -> list[dict[st
     for relation, x, y in comparable(facts):
         if not belongs(Key("compare", (relation, x, y)), split, facts):
             continue
-        # Both ways round, so that to choose the bigger word always, or the first name, is right half the time.
+        # Both ways round, so that one word always, or the first name always, is right half the time.
         for one, other in ((x, y), (y, x)):
             choices = [f"{word} than {who(other)}" for word in (relation, OPPOSITE[relation])]
             more = facts.rank[one] > facts.rank[other]

@@ -25,7 +25,7 @@ def belongs(key: Key, split: Split, facts: Facts) -> bool:
 
 
 def stated_sums() -> list[Key]:
-    """Every sum whose second or first term is one digit and whose result has a word, in both orders."""
+    """Every sum whose smaller term is a digit and whose result has a word, in both orders."""
     pairs = [(str(a), str(b)) for b in range(1, 10) for a in range(b, LARGEST - b + 1)]
     return [Key("sum", order) for a, b in pairs for order in ((a, b), (b, a))]
 

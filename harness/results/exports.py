@@ -22,6 +22,7 @@ def write(plan: Plan, store: Store, out: Path) -> None:
 
 def _row_names(plan: Plan) -> dict[int, str]:
     """Each cell's row as a file's name: what tells it from the others."""
+    # What is the same for all is left out: a run of one pair and one seed has plain methods' names.
     varied = [k for k in ("pair", "dataset", "seed") if len({getattr(c, k) for c in plan.cells}) > 1]
     parts = {id(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
     return {cell: file_name("-".join(words)) for cell, words in parts.items()}

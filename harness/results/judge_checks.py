@@ -19,6 +19,7 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
         who = judges.judge_parts(setting, name).settings
         of_judge = [r for r in store.records(JUDGE_CHECK.name) if r["settings"]["judge"] == who]
         for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
+            # Limits and repeats differ from check to check; the one on most pairs says most.
             known = [_quality(store, r) for r in of_judge if r["settings"]["prompt"] == prompt]
             rows.append(_row(suite.name, name, prompt, max(known, key=lambda q: (q["n"], q["verdicts"]))))
     return rows

@@ -59,6 +59,7 @@ def _texts(row: JudgedRow, store: Store) -> Iterator[Text]:
 
 def _reference_answer(question: Question, theirs: Mapping[str, Answer], at: int) -> str:
     """The reference run's answer to a turn, or the authors' own where there is one."""
+    # Authors may have written answers for some categories alone; "" says that there are none.
     turns = theirs[question.id].turns if question.id in theirs else question.reference
     return turns[at] if at < len(turns) else ""
 
@@ -80,6 +81,7 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
                 label=step.label,
                 seconds=record["seconds"],
                 inputs=tuple((name, step.sources[name].id) for name in step.named_inputs),
+                # The page tells how models were trained; all other settings would only make it larger.
                 settings=_settings(step) if step.kind.name == "train" else (),
                 results=tuple(results.get(step.id, ())),
             )

@@ -24,6 +24,7 @@ def training(plan: Plan, store: Store) -> list[Training]:
         if cell.lineage is None:
             continue
         folder = folder_of(store, trained_of(cell.model))
+        # SFT and the teacher's own stages are where rows start from, and no methods that are compared.
         if cell.method in (TEACHER, STUDENT) or not (folder / "training.json").exists():
             continue
         told = json.loads((folder / "training.json").read_text())
@@ -36,6 +37,7 @@ def training(plan: Plan, store: Store) -> list[Training]:
         rows.append(
             Training(
                 **row_key(cell),
+                # A loss is the sum of its terms, each a mean over the probe.
                 loss_before=sum(told["before"].values()),
                 loss_after=sum(told["after"].values()),
                 margin_before=held_out.get("margin_before"),
@@ -66,6 +68,7 @@ def _approximated(model: Step, store: Store) -> Iterator[str]:
             yield f"{name}: the support leaves out {found['cut_mass']:.1%} of the probability"
         if found.get("cut"):
             yield f"{name}: {found['cut']} responses were cut for the teacher's questions"
+        # Where it would rather write something else, how it ranks the letters says little.
         if found.get("letter_mass", 1) < LETTERS:
             yield f"{name}: the teacher names a letter only {found['letter_mass']:.0%} of the time"
 

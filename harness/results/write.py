@@ -43,6 +43,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     stamp, sources = out / STAMP, _sources()
     known = json.loads(stamp.read_text()) if stamp.is_file() else {}
     stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
+    # The stamp goes before the first file changes, or a kill half-way would leave a folder that looks whole.
     if not stays:
         stamp.unlink(missing_ok=True)
     if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
@@ -61,6 +62,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
 
 def _sources() -> str:
     """A hash of the code that rows, exports and the page are made by."""
+    # Of all files rather than of a version: whoever edits a table wants to see it at the next run.
     root, found = Path(__file__).parents[2], hashlib.sha256()
     for path in sorted(p for house in SOURCES for p in (root / house).rglob("*") if p.suffix in SUFFIXES):
         found.update(path.read_bytes())

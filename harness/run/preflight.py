@@ -31,6 +31,7 @@ def check(missing: Sequence[Step]) -> None:
             _questions(step, step.settings)
         if step.kind is TASKS:
             _tasks(step)
+    # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 
 
@@ -71,6 +72,7 @@ def _endpoints(steps: Iterable[Step]) -> None:
     for step in steps:
         where, settings = step.context["endpoint"], step.settings_record
         judge = settings.get("judge")
+        # What answers for a row of `models` is asked in OpenAI's form as well.
         kind = registry.judge_of(judge, step.context) if judge else OPENAI
         one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, set()))
         if judge:

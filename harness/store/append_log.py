@@ -42,6 +42,7 @@ class AppendOnlyLog:
             return
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # A file of its own: appends of several machines to one may be torn apart on a shared disk.
             name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
             self._file = (self.folder / name).open("xb")
         self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))

@@ -19,6 +19,7 @@ class ArrayFileWriter:
         (folder / f"{name}.json").write_text(json.dumps({"dtype": dtype, "width": width}))
         self.dtype = np.dtype(dtype)
         self.file = (folder / f"{name}.bin").open("r+b" if rows else "wb")
+        # A kill may have left part of a row, or rows that nothing else of the step knows.
         self.file.truncate(rows * max(width, 1) * self.dtype.itemsize)
         self.file.seek(0, os.SEEK_END)
 

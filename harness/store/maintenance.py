@@ -63,6 +63,7 @@ def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
     known = artifacts(store)
     users: dict[str, int] = defaultdict(int)
     for one in known:
+        # By the records alone: an artifact that a suite still wants is not known here.
         for source in {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}:
             users[source] += 1
     rows = [("kind", "artifact", "size", "age", "used by", "label")]
@@ -87,6 +88,7 @@ def damaged(store: Store) -> Iterator[str]:
         if one.record is None:
             yield f"{where}/{RECORD}: cannot be read"
         elif "files" not in one.record:
+            # made before checksums were recorded
             yield f"{where}: holds no checksums"
         else:
             for name, wanted in one.record["files"].items():
@@ -110,6 +112,7 @@ def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
     found = []
     for folder in _undone(store):
         number = folder.name.partition(".")[0]
+        # What a killed step has kept is no rubbish while someone may run it again.
         goes_on = folder.parent.name == KEPT and number not in done and (not wanted or number in wanted)
         if number not in held and not goes_on:
             found.append(folder)
@@ -150,6 +153,7 @@ def export(name: str, runs: Path, to: Path) -> Path:
     aside.mkdir(parents=True)
     for path in sorted(found.folder.iterdir()):
         if path.is_file() and path.name not in NOT_OF_THE_MODEL and path.suffix != ".jsonl":
+            # Copies rather than links: the store may be cleared, or lie on another disk.
             shutil.copyfile(path, aside / path.name)
     aside.rename(to)
     return found.folder
@@ -165,6 +169,7 @@ def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
         of_run = {row["id"] for row in read_json_lines(rows)}
         known, name = [a for a in known if a.id in of_run], method
     found = [a for a in known if name in (a.label, a.folder.name, a.folder.name.rpartition("-")[0])]
+    # A label wins over an id that happens to begin alike; three digits are too few to mean one.
     found = found or [a for a in known if len(name) > 3 and a.id.startswith(name)]
     if not found:
         labels = sorted({a.label for a in known})

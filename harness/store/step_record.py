@@ -53,6 +53,7 @@ def from_record(settings: type[T], record: Mapping[str, Any]) -> T:
     tree = _nested(settings, given)
     if given:
         raise ValueError(f"{settings.__name__}: no settings {', '.join(given)}")
+    # JSON has lists where a class has tuples, and text where it has paths: pydantic turns them.
     return TypeAdapter(settings).validate_python(tree)
 
 
@@ -69,6 +70,7 @@ def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
             tree[f.name] = dict(left)
             left.clear()
             continue
+        # An optional group is None where none of its fields stands in the record.
         tree[f.name] = _nested(kinds[0], left) or None
     return tree
 

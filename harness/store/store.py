@@ -75,6 +75,7 @@ class Store:
             if not ours:
                 return None
             # Again, under the lock: another process may have published it between the look and the lock.
+            # Looked for again: it may have been published between the first look and the lock.
             return self.find(step) or self._made(step)
 
     def _made(self, step: Step) -> Path:
@@ -90,6 +91,7 @@ class Store:
         try:
             began = time.perf_counter()
             module, _, function = step.kind.run.partition(":")
+            # Imported only here, so that a plan is made without the libraries that its steps need.
             run = getattr(importlib.import_module(module), function)
             kept = self.root / KEPT / step.id
             given = from_names(step.kind.inputs, inputs)
@@ -124,6 +126,7 @@ class Store:
             # One rename publishes: readers see a whole artifact or none, on network file systems too.
             work.rename(done)
         except OSError:
+            # Another process was quicker, and what it made of the same id is as good.
             if not (done / RECORD).exists():
                 raise
         return done
