@@ -1,11 +1,14 @@
 """The commands `bench store` and `bench export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Runs, quiet_libraries
+from harness.cli.options import BenchmarkFile, JudgeFile, MethodFile, Runs, quiet_libraries
+
+if TYPE_CHECKING:
+    from harness.suite.loading import Known
 
 store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: list, check, clear.")
 
@@ -44,33 +47,36 @@ def gc(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, say what would be.")] = False,
     runs: Runs = Path("runs"),
+    method_file: MethodFile = None,
+    benchmark_file: BenchmarkFile = None,
+    judge_file: JudgeFile = None,
 ) -> None:
     """Remove unfinished work that nobody is at, and with --keep, what none of those suites needs."""
     quiet_libraries()
+    from harness.evaluate import registry
     from harness.store import maintenance
     from harness.store.store import Store
 
-    store = Store(runs / "store")
+    store, known = Store(runs / "store"), registry.known(benchmark_file, judge_file)
     # Nothing goes without --yes: an artifact may be days of computing.
-    found = maintenance.unreferenced(store, _needed(keep, runs) if keep else None)
-    for folder in found:
+    unneeded = maintenance.unreferenced(store, _needed(keep, runs, known, method_file) if keep else None)
+    for folder in unneeded:
         typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.folder_line(folder, store)}")
     if yes:
-        maintenance.remove(store, found)
-    typer.echo(f"{len(found)} folders {'removed' if yes else 'to remove; --yes removes them'}")
+        maintenance.remove(store, unneeded)
+    typer.echo(f"{len(unneeded)} folders {'removed' if yes else 'to remove; --yes removes them'}")
 
 
-def _needed(names: list[str], runs: Path) -> set[str]:
+def _needed(names: list[str], runs: Path, known: "Known", method_file: str | None) -> set[str]:
     """The ids of all steps of suites."""
-    from harness.evaluate import registry
     from harness.run import pipeline
     from harness.store.store import Store
     from harness.suite import loading
 
     store, where = Store(runs / "store"), pipeline.machine(runs)
-    loaded = [loading.load(name, [], registry.known()) for name in names]
+    loaded = [loading.load(name, [], known) for name in names]
     # Ids follow from suites alone, so that a plan of today names what any run of theirs has made.
-    plans = [pipeline.make_plan(suite, (), store, where, None) for suite in loaded]
+    plans = [pipeline.make_plan(suite, (), store, where, method_file) for suite in loaded]
     return {step.id for plan in plans for step in plan.steps}
 
 

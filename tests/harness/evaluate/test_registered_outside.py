@@ -62,6 +62,8 @@ def test_the_benchmark_of_the_readme_puts_its_column_into_the_table(tmp_path: Pa
     assert "Brief (%)" in main_table(tmp_path)
     values = {(r["method"], r["value"]) for r in rows(tmp_path, "results.jsonl", "brief")}
     assert ("constant", 1.0) in values and all(value in (0.0, 1.0) for _, value in values)
+    kept = bench("store", "gc", "--keep", str(tmp_path / "own.yaml"), *words, "--runs", str(tmp_path))
+    assert kept.stdout.splitlines()[-1].startswith("0 folders")
 
     ids = {r["artifacts"] and r["artifacts"][-1] for r in rows(tmp_path, "results.jsonl", "brief")}
     (tmp_path / "brief.py").write_text(blocks("python")[1] + "# edited\n")
