@@ -262,10 +262,10 @@ def _mismatched_size(
 ) -> TextSize:
     """As many as pairs, half of them from each side."""
     a, b = (sizes.sequences(Part(step.inputs.pairs, side)) for side in ("chosen", "rejected"))
-    both = TextSize(
+    all_pairs = TextSize(
         a.sequences + b.sequences, a.tokens + b.tokens, a.answered + b.answered, (*a.notes, *b.notes)
     )
-    return both.share(0.5)
+    return all_pairs.share(0.5)
 
 
 HERE = "harness.data.prepare"

@@ -51,7 +51,7 @@ class AnswerSettings:
     endpoint: Mapping[str, Any] | None = optional()
     control: Control | None = optional()
     answers: str | None = optional()
-    asked: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
     # A template may end turns with a token that the generation config does not name.
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
 
-    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
+    def answer(conversations: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
         requests = [
             Request(
                 chat_template.encode_prompt(tokenizer, conversation, template=template),
@@ -88,7 +88,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
                 # The name seeds the noise of a sampled answer, so that it does not depend on its batch.
                 f"{q.id}/{turn}",
             )
-            for q, conversation in asked
+            for q, conversation in conversations
         ]
         batch = work.context["batch"]
         drawn = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
@@ -104,18 +104,18 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
     """
     _, benchmark = _loaded(work)
     assert work.settings.endpoint
-    ask, given = endpoint_replies(work.settings.endpoint, work.context), list[EndpointReply]()
+    ask, replies = endpoint_replies(work.settings.endpoint, work.context), list[EndpointReply]()
 
-    def answer(asked: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
-        found = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in asked])
-        given.extend(found)
-        return [(g.text.strip(), g.completion_tokens, g.finish_reason == "length") for g in found]
+    def answer(conversations: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
+        answered = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in conversations])
+        replies.extend(answered)
+        return [(g.text.strip(), g.completion_tokens, g.finish_reason == "length") for g in answered]
 
     measured = _answer_all(work, answer)
     return measured | {
-        "calls": len(given),
-        "prompt_tokens": sum(g.prompt_tokens for g in given),
-        "completion_tokens": sum(g.completion_tokens for g in given),
+        "calls": len(replies),
+        "prompt_tokens": sum(g.prompt_tokens for g in replies),
+        "completion_tokens": sum(g.completion_tokens for g in replies),
     }
 
 
@@ -128,41 +128,43 @@ def run_control(work: AnswerWork) -> dict[str, Any]:
 
 def run_stored(work: AnswerWork) -> dict[str, Any]:
     """The step: answers that lie in the benchmark's data, of a named model or of its authors' baseline."""
-    settings, (asked, _) = work.settings, _loaded(work)
+    settings, (loaded, _) = work.settings, _loaded(work)
     assert settings.answers
     declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
-    return _write(work, questions.stored(declared, work.inputs.data, settings.asked, settings.answers, asked))
+    return _write(
+        work, questions.stored(declared, work.inputs.data, settings.options, settings.answers, loaded)
+    )
 
 
 def _loaded(work: AnswerWork) -> tuple[list[Question], JudgedBenchmark]:
     declared = registry.declared(work.settings.benchmark, work.context.get("benchmark_file"))
-    return questions.load(declared, work.inputs.data, work.settings.asked)
+    return questions.load(declared, work.inputs.data, work.settings.options)
 
 
 def _answer_all(
     work: AnswerWork, answer: Callable[[Sequence[tuple[Question, list[Message]]], int], Sequence[TurnAnswer]]
 ) -> dict[str, Any]:
     """Ask every question's turns in order; `answer` is given those that have a turn of that number."""
-    asked, _ = _loaded(work)
-    said: dict[str, list[TurnAnswer]] = {q.id: [] for q in asked}
+    loaded, _ = _loaded(work)
+    so_far: dict[str, list[TurnAnswer]] = {q.id: [] for q in loaded}
     # Turn by turn, not question by question: a whole turn is decoded together.
-    for turn in range(max(len(q.turns) for q in asked)):
-        of_turn = [(q, _conversation(q, said[q.id])) for q in asked if len(q.turns) > turn]
+    for turn in range(max(len(q.turns) for q in loaded)):
+        of_turn = [(q, _conversation(q, so_far[q.id])) for q in loaded if len(q.turns) > turn]
         for (q, _), one in zip(of_turn, answer(of_turn, turn), strict=True):
-            said[q.id].append(one)
+            so_far[q.id].append(one)
     answers = []
-    for q in asked:
-        turns, tokens, truncated = zip(*said[q.id], strict=True)
+    for q in loaded:
+        turns, tokens, truncated = zip(*so_far[q.id], strict=True)
         answers.append(Answer(q.id, turns, tokens, truncated))
     return _write(work, answers)
 
 
-def _conversation(question: Question, said: Sequence[TurnAnswer]) -> list[Message]:
+def _conversation(question: Question, earlier: Sequence[TurnAnswer]) -> list[Message]:
     """The question's turns so far, with the answers given to all but the last."""
     messages: list[Message] = []
-    for turn, (text, _, _) in zip(question.turns, said, strict=False):
+    for turn, (text, _, _) in zip(question.turns, earlier, strict=False):
         messages += [Message(role="user", content=turn), Message(role="assistant", content=text)]
-    return [*messages, Message(role="user", content=question.turns[len(said)])]
+    return [*messages, Message(role="user", content=question.turns[len(earlier)])]
 
 
 def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
@@ -181,8 +183,8 @@ def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cos
     if world and isinstance(inputs.data, Part) and inputs.data.step.kind == WORLD:
         count, prompt, notes = world.questions_in(inputs.data.folder), sizes.typical("world")["prompt"], []
     # Every turn is an answer of its own, with the earlier ones in its prompt.
-    count = min(count, settings.asked["limit"] or count) * known.turns
-    most = settings.asked["max_tokens"] or known.max_tokens
+    count = min(count, settings.options["limit"] or count) * known.turns
+    most = settings.options["max_tokens"] or known.max_tokens
     notes += [f"prompts of {prompt} tokens", LONGEST]
     text = TextSize(count, count * (prompt + most), count * most, tuple(notes))
     return decoding_cost(sizes.model(inputs.model), text, most, sizes.limits.batch, 4.0 * text.answered)

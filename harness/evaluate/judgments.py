@@ -41,7 +41,7 @@ class JudgmentSettings:
 
     benchmark: str
     judge: Mapping[str, Any]
-    asked: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=FLATTENED)
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ def run(work: JudgmentWork) -> dict[str, Any]:
     """The step: the judge reads every answer, and the benchmark reads the judge."""
     settings, inputs = work.settings, work.inputs
     declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
-    asked, benchmark = questions.load(declared, inputs.data, settings.asked)
+    loaded, benchmark = questions.load(declared, inputs.data, settings.options)
     given = questions.read_answers(inputs.answers)
     reference = questions.read_answers(inputs.reference) if inputs.reference else {}
-    items = [(q, item) for q in asked for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
+    items = [(q, item) for q in loaded for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
 
     sent, broken = [], 0
     for request in (item for _, item in items if isinstance(item, JudgeRequest)):
@@ -96,7 +96,7 @@ def run(work: JudgmentWork) -> dict[str, Any]:
     given_replies = _replies(work, requests) if sent else []
     replies = iter(zip(sent, given_replies, strict=True))
 
-    rows, scores, said = [], [], list[EndpointReply]()
+    rows, scores, judge_replies = [], [], list[EndpointReply]()
     for q, item in items:
         # What a benchmark can settle itself is no call: an answer equal to its reference is a tie.
         if isinstance(item, Score):
@@ -107,17 +107,17 @@ def run(work: JudgmentWork) -> dict[str, Any]:
         value = benchmark.parse(request, Reply(reply.text, reply.logprobs, reply.finish_reason))
         scores.append(Score(q.id, value, q.category, item.turn, item.order, item.covariates))
         rows.append(_row(q, item.turn, item.order, value) | _told(request, reply))
-        said.append(reply)
+        judge_replies.append(reply)
     write_json_lines(work.out / "judgments.jsonl", rows)
     (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
     return {
         "judgments": len(rows),
         "unparsed": sum(row["value"] is None for row in rows),
         "guarded": broken,
-        "calls": sum(bool(g.key) for g in said),  # a rule is no call
-        "prompt_tokens": sum(g.prompt_tokens for g in said),
-        "completion_tokens": sum(g.completion_tokens for g in said),
-        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in said}),
+        "calls": sum(bool(g.key) for g in judge_replies),  # a rule is no call
+        "prompt_tokens": sum(g.prompt_tokens for g in judge_replies),
+        "completion_tokens": sum(g.completion_tokens for g in judge_replies),
+        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in judge_replies}),
     }
 
 

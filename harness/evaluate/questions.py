@@ -10,15 +10,7 @@ from benchmarks.declaration import Benchmark
 from harness.common.files import read_json_lines
 from harness.endpoints.prices import Usage
 from harness.evaluate import benchmark_files
-from harness.suite.measurement import (
-    Chosen,
-    Folders,
-    MeasuredBenchmark,
-    Measures,
-    Row,
-    SummaryValue,
-    Value,
-)
+from harness.suite.measurement import Chosen, Folders, MeasuredBenchmark, Measures, Row, SummaryValue, Value
 
 JUDGMENTS = "judgments"  # the name of a measure; of a comparison with a row, "judgments.<row>"
 
@@ -33,18 +25,18 @@ def load(
 
 
 def stored(
-    declared: Benchmark, folder: Path, settings: Mapping[str, Any], model: str, asked: Sequence[Question]
+    declared: Benchmark, folder: Path, settings: Mapping[str, Any], model: str, needed: Sequence[Question]
 ) -> list[Answer]:
     """Answers to the questions that lie in the data: of a named model, or of the authors' "baseline"."""
-    found = declared.stored and declared.stored(folder, _settings(declared, settings), model)
-    if not found:
+    answers = declared.stored and declared.stored(folder, _settings(declared, settings), model)
+    if not answers:
         raise ValueError(f"{declared.name}: its data holds no answers of {model!r}")
-    if absent := [q.id for q in asked if q.id not in found]:
+    if missing := [q.id for q in needed if q.id not in answers]:
         raise ValueError(
-            f"{declared.name}: {model} has no answer to {len(absent)} of {len(asked)} questions, {absent[0]} "
-            "the first"
+            f"{declared.name}: {model} has no answer to {len(missing)} of {len(needed)} questions, "
+            f"{missing[0]} the first"
         )
-    return [found[q.id] for q in asked]
+    return [answers[q.id] for q in needed]
 
 
 def _settings(declared: Benchmark, settings: Mapping[str, Any]) -> Any:
@@ -75,10 +67,10 @@ def steps(row: Row, chosen: Chosen) -> Measures:
 
 def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
     """Every judgment; those against a reference stand in a folder of its name."""
-    said, missing = read_answers(folders["answers"]), chosen.declaration.unparsed
+    answers, missing = read_answers(folders["answers"]), chosen.declaration.unparsed
     for name in (n for n in folders if n.startswith(JUDGMENTS)):
         for row in read_json_lines(folders[name] / "judgments.jsonl"):
-            answer, at = said[row["question"]], row["turn"] - 1
+            answer, index = answers[row["question"]], row["turn"] - 1
             yield Value(
                 chosen.declaration.metric,
                 row["question"],
@@ -86,8 +78,8 @@ def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
                 row["category"],
                 row["turn"],
                 row["order"],
-                answer.tokens[at],
-                answer.truncated[at],
+                answer.tokens[index],
+                answer.truncated[index],
                 name.partition(".")[2],
             )
 
@@ -120,7 +112,7 @@ def _number_of_questions(chosen: Chosen) -> int | None:
             folder = benchmark_files.find(declared.data_set)
         else:
             return limit
-        asked, _ = load(declared, folder, settings.model_dump())
+        loaded, _ = load(declared, folder, settings.model_dump())
     except (ValueError, OSError, KeyError):
         return limit
-    return len(asked)
+    return len(loaded)

@@ -156,18 +156,18 @@ def _function(path: str) -> Callable[..., Any]:
 def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:
     """A worker's life: it ends with the process that started it, even where that one was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    held: LoadedModel | None = None
-    found: tuple[ValueError | None, Any]
+    loaded: LoadedModel | None = None
+    outcome: tuple[ValueError | None, Any]
     while True:
         try:
             function, item, shared = pipe.recv()
             try:
                 with _one_thread(device):
-                    held = held or _load(folder, device, dtype)
-                    found = None, _function(function)(held, item, *shared)
+                    loaded = loaded or _load(folder, device, dtype)
+                    outcome = None, _function(function)(loaded, item, *shared)
             except ValueError as error:
-                found = error, None
-            pipe.send(found)
+                outcome = error, None
+            pipe.send(outcome)
         except (EOFError, BrokenPipeError):
             return
 

@@ -58,13 +58,13 @@ class Cell:
     @cached_property
     def _found(self) -> Mapping[str, Measures | NotRun]:
         """By benchmark its steps, or why there are none."""
-        found: dict[str, Measures | NotRun] = {}
+        by_benchmark: dict[str, Measures | NotRun] = {}
         for name, chosen in self.setting.suite.benchmarks.chosen.items():
             try:
-                found[name] = chosen.benchmark.steps(self, chosen)
+                by_benchmark[name] = chosen.benchmark.steps(self, chosen)
             except NotRun as reason:
-                found[name] = reason
-        return found
+                by_benchmark[name] = reason
+        return by_benchmark
 
     @cached_property
     def measures(self) -> dict[str, dict[str, Step]]:
@@ -80,8 +80,8 @@ class Cell:
         """By benchmark and reference why there is no number; reference "" where there is none at all."""
         reasons: dict[tuple[str, str], str] = {}
         for name, steps in self._found.items():
-            lacking = {"": steps} if isinstance(steps, NotRun) else steps
-            for key, why in lacking.items():
+            unavailable = {"": steps} if isinstance(steps, NotRun) else steps
+            for key, why in unavailable.items():
                 if isinstance(why, NotRun):
                     reasons[name, key.partition(".")[2]] = str(why)
         return reasons
@@ -106,10 +106,10 @@ class Cell:
         lineage = self.trained
         if self.method == STUDENT:
             raise NotRun("the Student is its own reference")
-        found = lineage.teacher_ref if self.method == TEACHER else lineage.student
-        if found.id == self.model.id:
+        model = lineage.teacher_ref if self.method == TEACHER else lineage.student
+        if model.id == self.model.id:
             raise NotRun("the suite has no DPO stage for the teacher")
-        return found
+        return model
 
     @property
     def teacher(self) -> Step:
@@ -144,53 +144,56 @@ class Cell:
 
     def judged(self, chosen: Chosen, answers_to: Chosen | None = None) -> Measures:
         """Its answers and their judgments, one for each row that they are compared with."""
-        given = self._answers(answers_to or chosen, self.source)
+        answers = self._answers(answers_to or chosen, self.source)
         if not isinstance(chosen.settings, ComparedSettings):
-            return {"answers": given, JUDGMENTS: self._judgments(chosen, given)}
-        found: dict[str, Step | NotRun] = {"answers": given}
+            return {"answers": answers, JUDGMENTS: self._judgments(chosen, answers)}
+        measures: dict[str, Step | NotRun] = {"answers": answers}
         for row in chosen.settings.reference:
-            theirs = self._answers(chosen, self._reference(chosen, row))
-            there = row in {*self.rows, BASELINE} or self.done(theirs)
-            found[f"{JUDGMENTS}.{row}"] = (
-                self._judgments(chosen, given, row, theirs)
-                if there
+            compared = self._answers(chosen, self._reference(chosen, row))
+            available = row in {*self.rows, BASELINE} or self.done(compared)
+            measures[f"{JUDGMENTS}.{row}"] = (
+                self._judgments(chosen, answers, row, compared)
+                if available
                 else NotRun(f"no answers of the reference {row}")
             )
-        return found
+        return measures
 
     def _answers(self, chosen: Chosen, source: Step | ExternalModel) -> Step:
         """The answers of a checkpoint, or of what answers without one, to a benchmark's questions."""
         setting, name = self.setting, chosen.declaration.name
-        settings = partial(AnswerSettings, name, asked=_asked(chosen))
+        settings = partial(AnswerSettings, name, options=_options(chosen))
         inputs = AnswerInputs[Source](self._data(chosen))
         context = {**setting.runtime, **_context(chosen)}
         label = f"{chosen.name} answers of"
         if isinstance(source, Step):
-            how = ModelAnswers(setting.suite.chat_template, self.seed)
+            model_answers = ModelAnswers(setting.suite.chat_template, self.seed)
             inputs = replace(inputs, model=source)
-            return BY_MODEL.step(f"{label} {source.label}", settings(model=how), inputs, context)
+            return BY_MODEL.step(f"{label} {source.label}", settings(model=model_answers), inputs, context)
         if source.url:
-            who = {"model": source.model, "seed": self.seed}
+            identity = {"model": source.model, "seed": self.seed}
             endpoint = EndpointJudge(
                 model=source.model or "", base_url=source.url, api_key_env=source.api_key_env
             )
             context |= {"endpoint": where_of(endpoint)}
-            return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=who), inputs, context)
+            return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=identity), inputs, context)
         if source.control:
             control = settings(control=source.control)
             return BY_CONTROL.step(f"{label} {source.control}", control, inputs, context)
         return STORED.step(f"{label} {source.answers}", settings(answers=source.answers), inputs, context)
 
-    def _judgments(self, chosen: Chosen, given: Step, against: str = "", theirs: Step | None = None) -> Step:
+    def _judgments(
+        self, chosen: Chosen, answers: Step, against: str = "", compared: Step | None = None
+    ) -> Step:
         """What a judge says of answers; where nobody judges, the benchmark's own rule reads them."""
-        who = judges.JudgeParts(NO_JUDGE, {}, {})
+        parts = judges.JudgeParts(NO_JUDGE, {}, {})
         label = f"{chosen.name} of {self.method}"
-        if by := chosen.settings.judged_by():
-            who = judges.judge_parts(self.setting, by)
-            label = f"{chosen.name} judgments of {self.method}{f' against {against}' * bool(against)} by {by}"
-        settings = JudgmentSettings(chosen.declaration.name, who.settings, _asked(chosen, judging=True))
-        inputs = JudgmentInputs[Source](given, self._data(chosen), who.inputs.get("judge"), theirs)
-        context = {**self.setting.runtime, **who.context, **_context(chosen)}
+        if judge := chosen.settings.judged_by():
+            parts = judges.judge_parts(self.setting, judge)
+            compared_with = f" against {against}" if against else ""
+            label = f"{chosen.name} judgments of {self.method}{compared_with} by {judge}"
+        settings = JudgmentSettings(chosen.declaration.name, parts.settings, _options(chosen, judging=True))
+        inputs = JudgmentInputs[Source](answers, self._data(chosen), parts.inputs.get("judge"), compared)
+        context = {**self.setting.runtime, **parts.context, **_context(chosen)}
         return JUDGMENTS_KIND.step(label, settings, inputs, context)
 
     def _data(self, chosen: Chosen) -> Source:
@@ -268,15 +271,15 @@ def outside(setting: PlanContext, name: str) -> Step | ExternalModel:
     return step
 
 
-def _asked(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
+def _options(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
     """What of a benchmark's settings decides its answers or, with `judging`, what is made of them.
 
     Where data lie, who judges and what is compared are inputs and settings of their own.
     """
     elsewhere = {"data", "judge", "reference", *(() if judging else chosen.declaration.judging)}
-    asked: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=elsewhere)
+    settings: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=elsewhere)
     file = {"file": extension_file.digest(chosen.benchmark.file)} if chosen.benchmark.file else {}
-    return asked | file
+    return settings | file
 
 
 def _context(chosen: Chosen) -> dict[str, str]:

@@ -16,8 +16,8 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
     """What the store knows of the suite's judges, the latest word of each prompt being that on most pairs."""
     rows = []
     for name in suite.judges:
-        who = judges.judge_parts(setting, name).settings
-        of_judge = [r for r in store.records(JUDGE_CHECK.name) if r["settings"]["judge"] == who]
+        parts = judges.judge_parts(setting, name).settings
+        of_judge = [r for r in store.records(JUDGE_CHECK.name) if r["settings"]["judge"] == parts]
         for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
             # Limits and repeats differ from check to check; the one on most pairs says most.
             known = [_quality(store, r) for r in of_judge if r["settings"]["prompt"] == prompt]

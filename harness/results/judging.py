@@ -36,7 +36,9 @@ class JudgedRow(NamedTuple):
     def read(self, store: Store, row: str) -> JudgedAnswers:
         """What was asked, answered and judged; `row` is what the row is called in an export."""
         folders = {name: folder_of(store, source) for name, source in self.step.named_inputs.items()}
-        asked, benchmark = questions.load(self.chosen.declaration, folders["data"], self.step.settings.asked)
+        loaded, benchmark = questions.load(
+            self.chosen.declaration, folders["data"], self.step.settings.options
+        )
         judge = file_name(self.chosen.settings.judged_by())
         return JudgedAnswers(
             row,
@@ -44,7 +46,7 @@ class JudgedRow(NamedTuple):
             self.reference,
             slug(judge),
             slug(self.reference),
-            asked,
+            loaded,
             benchmark,
             questions.read_answers(folders["answers"]),
             questions.read_answers(folders["reference"]) if "reference" in folders else {},
@@ -71,10 +73,10 @@ def summaries(plan: Plan, store: Store) -> list[Summary]:
     measured = [(cell, name) for cell in plan.cells for name in cell.measures]
     measured.sort(key=lambda m: not any(key.startswith(JUDGMENTS) for key in m[0].measures[m[1]]))
     return [
-        Summary(**benchmark_key(cell, chosen, found.reference), metric=found.metric, value=found.value)
+        Summary(**benchmark_key(cell, chosen, summary.reference), metric=summary.metric, value=summary.value)
         for cell, name in measured
         if (chosen := plan.suite.benchmarks.chosen[name])
-        for found in chosen.benchmark.summaries(folders_of(cell, name, store))
+        for summary in chosen.benchmark.summaries(folders_of(cell, name, store))
     ]
 
 

@@ -19,8 +19,8 @@ def records(plan: Plan, store: Store) -> list[Record]:
     for cell in plan.cells:
         for name, steps in cell.measures.items():
             chosen = benchmarks[name]
-            made = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
-            ids = tuple(f"{step.kind.name}-{step.id}" for step in made)
+            measured = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
+            ids = tuple(f"{step.kind.name}-{step.id}" for step in measured)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
                 status = "ok" if value.value is not None else "unparsed"
                 rows.append(_record(cell, chosen, value, status, ids))
@@ -32,9 +32,9 @@ def records(plan: Plan, store: Store) -> list[Record]:
 
 
 def _record(cell: Cell, chosen: Chosen, value: Value, status: str, artifacts: tuple[str, ...]) -> Record:
-    found = value._asdict()
-    reference = found.pop("reference") or chosen.settings.reference_answers()
-    return Record(**benchmark_key(cell, chosen, reference), **found, status=status, artifacts=artifacts)
+    fields = value._asdict()
+    reference = fields.pop("reference") or chosen.settings.reference_answers()
+    return Record(**benchmark_key(cell, chosen, reference), **fields, status=status, artifacts=artifacts)
 
 
 def row_key(cell: Cell) -> dict[str, Any]:

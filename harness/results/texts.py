@@ -36,32 +36,32 @@ def _texts(row: JudgedRow, store: Store) -> Iterator[Text]:
     judged = row.read(store, row.cell.method)
     by_id = {q.id: q for q in judged.questions}
     key = {name: value for name, value in row.key.items() if name != "suite"}
-    for found in judged.judgments:
-        question, at = by_id[found["question"]], found["turn"] - 1
+    for judgment in judged.judgments:
+        question, turn = by_id[judgment["question"]], judgment["turn"] - 1
         answer = judged.answers[question.id]
         yield Text(
             **key,
             metric=row.chosen.declaration.metric,
             question=question.id,
             category=question.category,
-            turn=found["turn"],
-            order=found["order"],
-            asked=question.turns[at],
-            answer=answer.turns[at],
-            tokens=answer.tokens[at],
-            truncated=answer.truncated[at],
-            reference_answer=_reference_answer(question, judged.reference_answers, at),
-            reply=found["reply"],
-            value=found["value"],
-            status="unparsed" if found["value"] is None else "ok",
+            turn=judgment["turn"],
+            order=judgment["order"],
+            asked=question.turns[turn],
+            answer=answer.turns[turn],
+            tokens=answer.tokens[turn],
+            truncated=answer.truncated[turn],
+            reference_answer=_reference_answer(question, judged.reference_answers, turn),
+            reply=judgment["reply"],
+            value=judgment["value"],
+            status="unparsed" if judgment["value"] is None else "ok",
         )
 
 
-def _reference_answer(question: Question, theirs: Mapping[str, Answer], at: int) -> str:
+def _reference_answer(question: Question, reference_answers: Mapping[str, Answer], turn: int) -> str:
     """The reference run's answer to a turn, or the authors' own where there is one."""
     # Authors may have written answers for some categories alone; "" says that there are none.
-    turns = theirs[question.id].turns if question.id in theirs else question.reference
-    return turns[at] if at < len(turns) else ""
+    turns = reference_answers[question.id].turns if question.id in reference_answers else question.reference
+    return turns[turn] if turn < len(turns) else ""
 
 
 def steps(plan: Plan, store: Store) -> list[StepRecord]:
@@ -71,10 +71,10 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
         if cell.lineage is not None and cell.method not in (TEACHER, STUDENT):
             row = cell.pair, cell.dataset, cell.method, cell.seed
             results.setdefault(trained_of(cell.model).id, []).append(row)
-    made = []
+    records = []
     for step in plan.steps:
         record = store.record(folder_of(store, step))
-        made.append(
+        records.append(
             StepRecord(
                 id=step.id,
                 kind=step.kind.name,
@@ -86,10 +86,10 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
                 results=tuple(results.get(step.id, ())),
             )
         )
-    return made
+    return records
 
 
 def _settings(step: Step) -> tuple[tuple[str, str], ...]:
     """Settings with nested names joined by dots; values as JSON, but text without quotes."""
-    found = dotted_settings(step.settings_record)
-    return tuple((name, x if isinstance(x, str) else json.dumps(x)) for name, x in found.items())
+    dotted = dotted_settings(step.settings_record)
+    return tuple((name, x if isinstance(x, str) else json.dumps(x)) for name, x in dotted.items())

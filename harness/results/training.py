@@ -27,7 +27,7 @@ def training(plan: Plan, store: Store) -> list[Training]:
         # SFT and the teacher's own stages are where rows start from, and no methods that are compared.
         if cell.method in (TEACHER, STUDENT) or not (folder / "training.json").exists():
             continue
-        told = json.loads((folder / "training.json").read_text())
+        summary = json.loads((folder / "training.json").read_text())
         method = cell.setting.registry[cell.method]
         held_out: dict[str, float] = {}
         # Held-out numbers are a benchmark's ("objective", "implicit-reward"): a suite without it has none.
@@ -38,19 +38,21 @@ def training(plan: Plan, store: Store) -> list[Training]:
             Training(
                 **row_key(cell),
                 # A loss is the sum of its terms, each a mean over the probe.
-                loss_before=sum(told["before"].values()),
-                loss_after=sum(told["after"].values()),
+                loss_before=sum(summary["before"].values()),
+                loss_after=sum(summary["after"].values()),
                 margin_before=held_out.get("margin_before"),
                 margin_after=held_out.get("margin_after"),
-                moved=told["moved"],
-                steps=told["steps"],
-                terms=tuple((n, told["before"][n], told["after"][n]) for n in sorted(told["before"])),
+                moved=summary["moved"],
+                steps=summary["steps"],
+                terms=tuple(
+                    (n, summary["before"][n], summary["after"][n]) for n in sorted(summary["before"])
+                ),
                 objective=method.maximises or "loss",
                 held_before=held_out.get("held_before"),
                 held_after=held_out.get("held_after"),
-                watched=tuple((n, *values) for n, values in sorted(told["watched"].items())),
+                watched=tuple((n, *values) for n, values in sorted(summary["watched"].items())),
                 warnings=(
-                    *_passed(told["watched"], method),
+                    *_passed(summary["watched"], method),
                     *_approximated(trained_of(cell.model), store),
                     *_chosen(cell.model, store),
                     *_skipped(trained_of(cell.model), store),
@@ -63,22 +65,22 @@ def training(plan: Plan, store: Store) -> list[Training]:
 def _approximated(model: Step, store: Store) -> Iterator[str]:
     """What the inputs of a last stage leave out, or can hardly mean."""
     measured = {n: store.record(folder_of(store, s))["measured"] for n, s in model.sources.items()}
-    for name, found in measured.items():
-        if found.get("cut_mass"):
-            yield f"{name}: the support leaves out {found['cut_mass']:.1%} of the probability"
-        if found.get("cut"):
-            yield f"{name}: {found['cut']} responses were cut for the teacher's questions"
+    for name, record in measured.items():
+        if record.get("cut_mass"):
+            yield f"{name}: the support leaves out {record['cut_mass']:.1%} of the probability"
+        if record.get("cut"):
+            yield f"{name}: {record['cut']} responses were cut for the teacher's questions"
         # Where it would rather write something else, how it ranks the letters says little.
-        if found.get("letter_mass", 1) < LETTERS:
-            yield f"{name}: the teacher names a letter only {found['letter_mass']:.0%} of the time"
+        if record.get("letter_mass", 1) < LETTERS:
+            yield f"{name}: the teacher names a letter only {record['letter_mass']:.0%} of the time"
 
 
 def _chosen(model: Step, store: Store) -> Iterator[str]:
     """Which checkpoint is the row's result; the other numbers are of the last one."""
     if model.kind.name == "select":
-        told = json.loads((folder_of(store, model) / "selection.json").read_text())
-        steps = told["steps"]
-        yield f"checkpoint of step {told['step']} of {steps[-1]} selected by {told['by']}"
+        selection = json.loads((folder_of(store, model) / "selection.json").read_text())
+        steps = selection["steps"]
+        yield f"checkpoint of step {selection['step']} of {steps[-1]} selected by {selection['by']}"
 
 
 def _skipped(trained: Step, store: Store) -> Iterator[str]:

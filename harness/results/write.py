@@ -55,15 +55,15 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         texts.write(plan, store, out)
         exports.write(plan, store, out / "exports")
         page.write(out)
-        there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
-        jsonl.replace(stamp, json.dumps({"sources": sources, "there": there}))
+        written = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
+        jsonl.replace(stamp, json.dumps({"sources": sources, "there": written}))
     return tables
 
 
 def _sources() -> str:
     """A hash of the code that rows, exports and the page are made by."""
     # Of all files rather than of a version: whoever edits a table wants to see it at the next run.
-    root, found = Path(__file__).parents[2], hashlib.sha256()
+    root, digest = Path(__file__).parents[2], hashlib.sha256()
     for path in sorted(p for house in SOURCES for p in (root / house).rglob("*") if p.suffix in SUFFIXES):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

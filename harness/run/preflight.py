@@ -48,9 +48,9 @@ def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
         return
     declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
     try:
-        asked, _ = questions.load(declared, folder, settings.asked)
+        asked, _ = questions.load(declared, folder, settings.options)
         if isinstance(settings, AnswerSettings) and settings.answers:
-            questions.stored(declared, folder, settings.asked, settings.answers, asked)
+            questions.stored(declared, folder, settings.options, settings.answers, asked)
     except ValueError as fault:
         name = step.context.get("benchmark_name", declared.name)
         raise ValueError(f"benchmarks.{name}: {fault}") from fault

@@ -142,9 +142,11 @@ class Suite(Strict):
     @model_validator(mode="after")
     def _has_rows(self) -> "Suite":
         trained = {"pairs": self.pairs, "datasets": self.datasets, "methods": self.methods}
-        absent = [name for name, part in trained.items() if not part]
-        if absent and not (self.models and len(absent) == len(trained)):
-            raise ValueError(f"missing: {', '.join(absent)} (or `models` alone, to measure without training)")
+        missing = [name for name, part in trained.items() if not part]
+        if missing and not (self.models and len(missing) == len(trained)):
+            raise ValueError(
+                f"missing: {', '.join(missing)} (or `models` alone, to measure without training)"
+            )
         return self
 
 

@@ -55,8 +55,8 @@ def check_config(file: Path) -> None:
         raise ValueError(DEEPSPEED)
 
 
-def _asked(what: str) -> bool:
-    return os.environ.get(f"ACCELERATE_USE_{what}", "false").lower() == "true"
+def _asked(question: str) -> bool:
+    return os.environ.get(f"ACCELERATE_USE_{question}", "false").lower() == "true"
 
 
 def _shard_on_cpu(accelerator: Accelerator) -> None:
