@@ -8,7 +8,7 @@ The record is what ids are made of, so its names and values outlive those of the
 
 from collections.abc import Mapping
 from dataclasses import field, fields, is_dataclass
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 # Of a field that holds a dataclass whose fields stand in the record beside those of the settings around it.
@@ -47,8 +47,6 @@ def from_record(settings: type[T], record: Mapping[str, Any]) -> T:
     """A settings object from what `to_record` made of it; pydantic's ValidationError where it is not."""
     from pydantic import TypeAdapter
 
-    if not is_dataclass(settings):
-        return cast(T, record)
     given = dict(record)
     tree = _nested(settings, given)
     if given:
@@ -77,8 +75,6 @@ def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
 
 def by_name(inputs: Any) -> dict[str, Any]:
     """Inputs by their recorded names, in order; those that are None are left out."""
-    if isinstance(inputs, Mapping):
-        return dict(inputs)
     found: dict[str, Any] = {}
     for f in fields(inputs):
         value = getattr(inputs, f.name)
@@ -91,11 +87,10 @@ def by_name(inputs: Any) -> dict[str, Any]:
 
 
 def from_names(inputs: type[T], sources: Mapping[str, Any]) -> T:
-    """An inputs object from recorded names, the opposite of `named`; ValueError for a name it has no place
+    """An inputs object from recorded names, the opposite of `by_name`; ValueError for a name it has no place
     for.
     """
-    if not is_dataclass(inputs):
-        return cast(T, sources)
+    assert is_dataclass(inputs)
     found: dict[str, Any] = {}
     for f in fields(inputs):
         if prefix := f.metadata.get("prefix"):
