@@ -42,6 +42,7 @@ def json_lines(path: Path, fields: Sequence[str] = (), layout: str = "JSON lines
 
 def lines_in(text: str, path: Path, fields: Sequence[str] = (), layout: str = "JSON lines") -> Iterator[Row]:
     """The objects in the text of a JSON-lines file; `path` is for its faults."""
+    # Not splitlines: it also splits at U+2028, which may stand in a JSON string.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

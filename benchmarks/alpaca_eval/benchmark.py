@@ -49,6 +49,7 @@ Order = Literal["random", "both"]
 def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
     """Read "[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 2}]", as upstream does."""
     try:
+        # Upstream's prompt asks for Python's literals, in which quotes may be single: that is no JSON.
         ranking = ast.literal_eval(reply.text)
         first = next(row for row in ranking if row["model"] == "model_1")["rank"]
         second = next((row.get("rank") for row in ranking if row["model"] == "model_2"), None)
@@ -70,6 +71,7 @@ def parse_logprobs(request: JudgeRequest, reply: Reply) -> float | Unparsed:
     top = max(named.values(), default=-math.inf)
     if not top > -math.inf:
         return Unparsed(reply.text)
+    # Less the larger one, so that two small probabilities do not both become 0.
     weights = {name: math.exp(logprob - top) for name, logprob in named.items()}
     first = weights.get("m", 0.0) / sum(weights.values())
     return first if request.order == "ab" else 1 - first

@@ -45,7 +45,6 @@ Version = Literal["v0.1", "v2.0"]
 LABEL = re.compile(r"\[\[([AB<>=]+)\]\]")
 LABEL_BACKUP = re.compile(r"\[([AB<>=]+)\]")
 
-HEAVY = 3  # battles that a significant verdict counts for
 ROUNDS = 1000  # of the bootstrap by question
 UPSTREAM_ROUNDS = 100
 SEED = 42
@@ -181,7 +180,7 @@ def aggregate(scores: Sequence[Score], *, version: Version = "v0.1") -> dict[str
 
 
 def win_rates(
-    clusters: Sequence[Sequence[float]], percentiles: tuple[float, float], *, heavy: int = HEAVY
+    clusters: Sequence[Sequence[float]], percentiles: tuple[float, float], *, heavy: int = style.HEAVY
 ) -> dict[str, float]:
     """The win rates of `aggregate` and their intervals, from the verdicts of each question.
 
@@ -236,7 +235,7 @@ def _outcomes(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (1 + np.sign(values - 0.5)) / 2
 
 
-def _weights(values: NDArray[np.float64], heavy: int = HEAVY) -> NDArray[np.int64]:
+def _weights(values: NDArray[np.float64], heavy: int = style.HEAVY) -> NDArray[np.int64]:
     return np.where((values == 0) | (values == 1), heavy, 1)
 
 

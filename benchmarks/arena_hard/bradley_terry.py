@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+# Elo's: 400 points more are odds of 10 to 1.
 BASE = 10.0
 SCALE = 400.0
 STEPS = 100
@@ -46,6 +47,7 @@ def logistic(x: Numbers, y: Numbers, weight: Numbers, *, l2: float = 0.0) -> Num
         p = _sigmoid(x @ w)
         gradient = x.T @ (weight * (p - y)) + l2 * w
         curvature = (x.T * (weight * p * (1 - p))) @ x + l2 * np.eye(len(w))
+        # No solve: a feature that is 0 in every battle makes the curvature singular; its weight stays 0 so.
         step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         # Half the step until the loss falls: a full one may pass the minimum where the curve is flat.
         while _loss(w - step, x, y, weight, l2) > loss and np.abs(step).max() > SMALL:
@@ -63,4 +65,4 @@ def _loss(w: Numbers, x: Numbers, y: Numbers, weight: Numbers, l2: float) -> flo
 
 
 def _sigmoid(z: Numbers) -> Numbers:
-    return np.exp(-np.logaddexp(0, -z))
+    return np.exp(-np.logaddexp(0, -z))  # 1 / (1 + exp(-z)) would overflow

@@ -13,6 +13,7 @@ utils/add_markdown_info.py adds it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -24,13 +25,8 @@ Order = Literal["ab", "ba"]
 ORDERS: tuple[Order, Order] = ("ba", "ab")  # of the games; "ab": ours is A
 
 VERDICTS = {"A>>B": 1.0, "A>B": 0.75, "A=B": 0.5, "B>A": 0.25, "B>>A": 0.0}  # from A's view
-SAME = {
-    "B<<A": "A>>B",
-    "B<A": "A>B",
-    "B=A": "A=B",
-    "A<B": "B>A",
-    "A<<B": "B>>A",
-}  # upstream's other spellings
+# The same verdicts, spelled backwards.
+SAME = {"B<<A": "A>>B", "B<A": "A>B", "B=A": "A=B", "A<B": "B>A", "A<<B": "B>>A"}
 BASELINES = {  # category -> the model that its answers are compared with
     "arena-hard-v0.1": "gpt-4-0314",
     "hard_prompt": "o3-mini-2025-01-31",
@@ -74,8 +70,8 @@ def find(folder: Path, version: str, name: str) -> Path | None:
     """
     kind, _, model = name.partition("/")
     flat = f"{kind}_{version}_{model}" if model else f"{kind}_{version}"
-    places = (flat, f"data/arena-hard-{version}/{name}", f"arena-hard-{version}/{name}", name)
-    paths = (folder / f"{place}.jsonl{suffix}" for place in places for suffix in ("", ".gz"))
+    places = (folder / flat, *(home / name for home in _homes(folder, version)))
+    paths = (place.with_name(f"{place.name}.jsonl{suffix}") for place in places for suffix in ("", ".gz"))
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -84,17 +80,15 @@ def answers_path(folder: Path, version: str, model: str) -> Path:
     if path := find(folder, version, f"model_answer/{model}"):
         return path
     flat = f"model_answer_{version}_"
-    upstream = (
-        f"data/arena-hard-{version}/model_answer",
-        f"arena-hard-{version}/model_answer",
-        "model_answer",
-    )
-    paths = [
-        *folder.glob(f"{flat}*.jsonl*"),
-        *(p for place in upstream for p in folder.glob(f"{place}/*.jsonl*")),
-    ]
+    upstream = (home.glob("model_answer/*.jsonl*") for home in _homes(folder, version))
+    paths = chain(folder.glob(f"{flat}*.jsonl*"), *upstream)
     known = sorted({p.name.removeprefix(flat).removesuffix(".gz").removesuffix(".jsonl") for p in paths})
     raise ValueError(f"no {flat}{model}.jsonl[.gz] in {folder}{nearest(model, known)}")
+
+
+def _homes(folder: Path, version: str) -> tuple[Path, ...]:
+    """Where upstream's folders of a version may lie: in its repository, in its data, or here."""
+    return folder / f"data/arena-hard-{version}", folder / f"arena-hard-{version}", folder
 
 
 def read_questions(folder: Path, version: str) -> list[Question]:

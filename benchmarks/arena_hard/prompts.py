@@ -12,6 +12,7 @@ from benchmarks.api import Message, Question
 from benchmarks.json_files import json_of
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+# Upstream's names for what is filled in: those of 2025, and those of 2024.
 PLACES = (("QUESTION", "ANSWER_A", "ANSWER_B"), ("question_1", "answer_1", "answer_2"))
 
 TEXTS: dict[str, str] = json_of(Path(__file__).with_name("prompts.json"))

@@ -15,9 +15,8 @@ the median over 100 bootstraps where this gives the fit on all battles.
 
 Upstream counts tokens of GPT-4o's tokenizer, which is downloaded when it runs. Here lengths are UTF-8 bytes,
 of both answers alike: over 750 answers of o3-mini they go with the tokens (correlation 0.96; characters 0.87,
-words 0.79), and a factor falls out of the ratio. Where answer files tell their tokens (`from_metadata`),
-those are used. It departs in one place: a feature that is the same in every battle is left out (upstream
-divides by 0).
+words 0.79), and a factor falls out of the ratio. It departs in one place: a feature that is the same in
+every battle is left out (upstream divides by 0).
 """
 
 import re
@@ -91,9 +90,7 @@ def named(ours: Style, theirs: Style) -> dict[str, float]:
     return ours._asdict() | {f"reference_{name}": value for name, value in theirs._asdict().items()}
 
 
-def style_controlled_win_rate(
-    scores: Iterable[Score], *, version: str = "v0.1", weight: float = HEAVY
-) -> float | None:
+def style_controlled_win_rate(scores: Iterable[Score], *, version: str = "v0.1") -> float | None:
     """The win rate, 0-1, of the model whose parsed scores these are, if both answers were alike in style.
 
     None where scores say nothing of style, or no finite fit exists (v2.0, of a model that lost every game).
@@ -107,11 +104,11 @@ def style_controlled_win_rate(
         ours = Style(*(s.covariates[name] for name in FEATURES))
         theirs = Style(*(s.covariates[f"reference_{name}"] for name in FEATURES))
         games.append(Game("ours", s.value, ours, theirs))
+    if not games:
+        return None
     try:
-        if not games:
-            return None
-        return style_control(games, version=version, weight=weight, centred=False).win_rates["ours"]
-    except ValueError:
+        return style_control(games, version=version, centred=False).win_rates["ours"]
+    except ValueError:  # a model that lost, or won, every game
         return None
 
 

@@ -115,6 +115,7 @@ def aggregate(scores: Sequence[Score]) -> dict[str, float]:
 
 def _first_object(text: str) -> dict[str, Any] | None:
     """The first balanced {...} as JSON, line breaks taken out; braces inside strings count, as upstream."""
+    # Not json's raw_decode: where a string holds a brace, ZeroEval takes another end, and another answer.
     depth = start = 0
     for at, char in enumerate(text):
         if char == "{":
@@ -142,6 +143,7 @@ def _sanitized(text: str) -> str:
 
 
 def _worked_out(node: ast.expr) -> int | float:
+    # Never `eval`: what a model wrote is data.
     match node:
         case ast.Constant(value=int() | float() as value):
             return value

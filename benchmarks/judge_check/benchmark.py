@@ -158,6 +158,7 @@ def report(values: Iterable[Verdict]) -> JudgeQuality:
 
 def wilson(share: float, n: int) -> Rate:
     """Wilson's 95 % interval for a share of n >= 1 independent pairs."""
+    # The normal interval would reach beyond 1 for a judge that is nearly always right.
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     return Rate(share, max(0.0, centre - half), min(1.0, centre + half), n)

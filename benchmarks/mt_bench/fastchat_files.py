@@ -115,7 +115,7 @@ def _sorted(path: Path, items: Iterable[T], key: Callable[[T], tuple[str | int, 
 
 def _natural(text: str) -> tuple[int, str]:
     """9 before 81, and numbers before words."""
-    return (int(text), "") if text.isdecimal() else (1 << 63, text)
+    return (int(text), "") if text.isdecimal() else (1 << 63, text)  # above any id
 
 
 def _question_id(question: str) -> int | str:

@@ -111,7 +111,7 @@ def _run(
             lm,
             {"tasks": tasks},
             limit=limit,
-            bootstrap_iters=0,
+            bootstrap_iters=0,  # intervals are drawn from the documents' values, by the reports
             log_samples=True,
             apply_chat_template=chat,
             fewshot_as_multiturn=True,

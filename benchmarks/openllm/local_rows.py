@@ -16,11 +16,8 @@ from benchmarks.json_files import json_in, json_of, lines_in, text_of
 # every configuration: "{config}" in the file's name is the configuration, else each row names its own as
 # "subject".
 LOCAL: dict[str, dict[str, dict[str, str]]] = json_of(Path(__file__).with_name("local_files.json"))
-POOLS = (
-    "fewshot_split",
-    "training_split",
-    "validation_split",
-)  # where examples are drawn from, as lm-eval does
+# Where lm-eval draws examples from.
+POOLS = ("fewshot_split", "training_split", "validation_split")
 
 
 class Local(NamedTuple):
@@ -34,10 +31,8 @@ def extension(task: Mapping[str, Any], path: Path, data: Path | None) -> str:
     """YAML that includes the task of `path`, its rows read from local files if they are there."""
     lines: dict[str, str | None] = {"include": str(path.resolve())}
     if local := _local(task, path, data):
-        absent = [split for split, files in local.files.items() if not all(f.exists() for f in files)]
-        absent = [
-            split for split in absent if split != _evaluated(task)
-        ]  # that one is missed when it is read
+        missing = {split for split, files in local.files.items() if not all(f.exists() for f in files)}
+        absent = missing - {_evaluated(task)}  # that one is missed when it is read
         lines |= {key: None for key in POOLS if task.get(key) in absent}
         kept = {split: [str(f) for f in files] for split, files in local.files.items() if split not in absent}
         reads: dict[str, Any] = {"data_files": kept} | ({"subject": local.subject} if local.subject else {})
@@ -155,6 +150,7 @@ def read_splits(data_files: Mapping[str, Sequence[str]], subject: str | None = N
     for split, paths in data_files.items():
         rows = [row for path in paths for row in _rows(Path(path))]
         rows = [row for row in rows if subject in (None, row.get("subject"))]
+        # Rows need not have the same keys; a dict keeps their order, a set would not.
         columns = {key: None for row in rows for key in row}
         splits[split] = Dataset.from_dict({key: [row.get(key) for row in rows] for key in columns})
     return DatasetDict(splits)

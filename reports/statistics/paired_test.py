@@ -38,14 +38,12 @@ TWO_LEVEL, NO_TEST = "two-level t", "no test: a single question"
 
 @dataclass(frozen=True)
 class Comparison:
-    """`method` minus `baseline` in the unit of the values, over the n questions that both have.
+    """A method minus the baseline in the unit of the values, over the n questions that both have.
 
     `p` is two-sided; `se` is paired; `mde` is the difference that such a comparison finds at 5 % with 80 %
     power (2.8 SE where questions are many). None where a stratum has a single question: no spread.
     """
 
-    method: str
-    baseline: str
     value: float
     low: float | None
     high: float | None
@@ -116,12 +114,12 @@ def _comparison(sample: Sample, method: str, baseline: str, boot: Bootstrap) -> 
     p, parts, test = _test(sample, method, baseline)
     value, low, high, n = interval(boot, method)
     if not parts:
-        return Comparison(method, baseline, value, None, None, p, n, None, None, test)
+        return Comparison(value, None, None, p, n, None, None, test)
     se, detectable = sqrt(sum(part.variance for part in parts)), reach(parts, (1 + LEVEL) / 2)
     if test.startswith(TWO_LEVEL):  # the resamples hold no chance of seeds
         half = half_width(parts)
         low, high = value - half, value + half
-    return Comparison(method, baseline, value, low, high, p, n, se, detectable + reach(parts, POWER), test)
+    return Comparison(value, low, high, p, n, se, detectable + reach(parts, POWER), test)
 
 
 class _Test(NamedTuple):

@@ -48,7 +48,7 @@ class Shape(NamedTuple):
 
 
 class ShownColumn(NamedTuple):
-    """A measured column: (dataset, method) -> cell."""
+    """A column, measured or a paper's: (dataset, method) -> cell."""
 
     column: Column
     cells: Mapping[tuple[str, str], Cell]
@@ -83,24 +83,20 @@ def _tables(
     others = [c for c in shown if c not in win_rates]
     datasets = sorted({g.dataset for g in own})
 
-    parts = _win_rates(win_rates, blocks, datasets, draw)
+    measured = _win_rates(win_rates, blocks, datasets, draw)
     for column in others:
         by_dataset = {d: columns.cells(column, d, names, columns.mean, draw) for d in datasets}
         cells = {(d, m): cell for d, by_method in by_dataset.items() for m, cell in by_method.items()}
-        parts.append(ShownColumn(columns.heading(column, others), cells))
-    if not parts:
+        measured.append(ShownColumn(columns.heading(column, others), cells))
+    if not measured:
         return []
 
-    rows = []
-    for d in datasets:
-        for m in names:
-            before, after = (tuple(Cell(b.texts[m]) for b in side) for side in (shape.before, shape.after))
-            rows.append(Row(d, m, (*before, *(p.cells[d, m] for p in parts), *after)))
-    heads = (
-        *(b.column for b in shape.before),
-        *(p.column for p in parts),
-        *(b.column for b in shape.after),
+    before, after = (
+        [ShownColumn(b.column, {(d, m): Cell(b.texts[m]) for d in datasets for m in names}) for b in side]
+        for side in (shape.before, shape.after)
     )
+    parts = [*before, *measured, *after]
+    rows = tuple(Row(d, m, tuple(p.cells[d, m] for p in parts)) for d in datasets for m in names)
     # Notes name the references that a cell was judged against, not all that the run has.
     judged = [c for c in win_rates if c.source.reference in {b.against for b in blocks}]
     marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
@@ -108,7 +104,7 @@ def _tables(
     notes += [b.note for b in shape.after]
     if not win_rates:
         notes.append(f"no WR: the run has no {groups.benchmarks.publishing('adpa', WIN_RATE)}")
-    return [Table(title(shape.title, *pair), heads, tuple(rows), tuple(notes))]
+    return [Table(title(shape.title, *pair), tuple(p.column for p in parts), rows, tuple(notes))]
 
 
 def _win_rates(

@@ -51,14 +51,11 @@ def quality_tables(
                 trained = [c for c in runs if (c.dataset, c.method) == (dataset, method)]
                 asked = [j for j in judged.get(pair, []) if (j.dataset, j.method) == (dataset, method)]
                 guarded = Cell(sum(j.guarded for j in asked)) if asked else Cell()
-                cells = (*_rows_lost(trained), *_truncated(own), _unparsed(own, asked), guarded)
+                lost = mean(c.rows_dropped for c in trained), mean(c.rows_truncated for c in trained)
+                cells = (*lost, *_truncated(own), _unparsed(own, asked), guarded)
                 rows.append(Row(dataset, method, cells))
         tables.append(Table(title("Data quality", *pair), COLUMNS, tuple(rows), notes))
     return tables
-
-
-def _rows_lost(runs: list[Cost]) -> tuple[Cell, Cell]:
-    return mean(c.rows_dropped for c in runs), mean(c.rows_truncated for c in runs)
 
 
 def _truncated(groups: list[Group]) -> tuple[Cell, Cell]:
