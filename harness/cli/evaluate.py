@@ -8,10 +8,8 @@ import typer
 from harness.cli.options import (
     BenchmarkFile,
     Judged,
-    JudgeEngine,
+    JudgeEndpoint,
     JudgeFile,
-    JudgeKey,
-    JudgeUrl,
     Overrides,
     Runs,
     gathered,
@@ -33,14 +31,12 @@ def of_judges() -> None:
 def evaluate(
     options: RunOptions,
     spending: Spending,
+    judge_endpoint: JudgeEndpoint,
     models: Annotated[
         list[str], typer.Argument(help="Folders, hub ids or URL#MODEL, each with NAME= before it if wanted.")
     ],
     bench: Annotated[str, typer.Option(help="Benchmarks with commas between, by their names in a suite.")],
     judge: Judged = None,
-    judge_url: JudgeUrl = None,
-    judge_key_env: JudgeKey = None,
-    judge_engine: JudgeEngine = None,
     reference: Annotated[
         str | None, typer.Option(help="What comparisons are with: one of the models, another, or baseline.")
     ] = None,
@@ -59,10 +55,9 @@ def evaluate(
     quiet_libraries()
     from harness.evaluate import registry
     from harness.suite import from_command_line
-    from harness.suite.judging import JudgeArguments
 
     # Benchmarks that a rule reads want no judge.
-    words = JudgeArguments(judge, judge_url, judge_key_env, judge_engine) if judge else None
+    words = judge_endpoint.arguments(judge) if judge else None
     suite = from_command_line.evaluation_suite(
         models,
         [b.strip() for b in bench.split(",")],
@@ -84,13 +79,11 @@ def evaluate(
 @gathered
 def check(
     spending: Spending,
+    judge_endpoint: JudgeEndpoint,
     judge: Annotated[str, typer.Option(help="The judge: a model at an endpoint, or a folder to serve.")],
     prompt: Annotated[
         str | None, typer.Option(help="The comparison whose prompt it gets; the first that is known.")
     ] = None,
-    judge_url: JudgeUrl = None,
-    judge_key_env: JudgeKey = None,
-    judge_engine: JudgeEngine = None,
     data: Annotated[
         str | None, typer.Option(help="A folder of gold pairs; LLMBar's if fetched or added.")
     ] = None,
@@ -105,9 +98,8 @@ def check(
     from harness.evaluate import registry
     from harness.run import pipeline
     from harness.suite import from_command_line
-    from harness.suite.judging import JudgeArguments
 
-    words = JudgeArguments(judge, judge_url, judge_key_env, judge_engine)
+    words = judge_endpoint.arguments(judge)
     suite = from_command_line.judge_suite(words, registry.known(judge_file=judge_file))
     pipeline.check_judge(suite, runs, prompt, data, repeats, limit, spending)
 

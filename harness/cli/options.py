@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from harness.suite.judging import JudgeArguments
     from harness.suite.schema import Suite
 
 SuiteName = Annotated[str, typer.Argument(help="A suite by name, or a path that ends in .yaml.")]
@@ -32,13 +33,25 @@ JudgeFile = Annotated[str | None, typer.Option(help="A Python file that defines 
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
 ]
-JudgeUrl = Annotated[str | None, typer.Option(help="The judge's endpoint; OpenAI's if absent.")]
-JudgeKey = Annotated[
-    str | None, typer.Option(help="The environment variable with the judge's key; OPENAI_API_KEY.")
-]
-JudgeEngine = Annotated[
-    str | None, typer.Option(help="What serves a judge from a folder or hub id: transformers or vllm.")
-]
+
+
+@dataclass(frozen=True)
+class JudgeEndpoint:
+    """Where a judge is asked, or what serves it."""
+
+    judge_url: Annotated[str | None, typer.Option(help="The judge's endpoint; OpenAI's if absent.")] = None
+    judge_key_env: Annotated[
+        str | None, typer.Option(help="The environment variable with the judge's key; OPENAI_API_KEY.")
+    ] = None
+    judge_engine: Annotated[
+        str | None, typer.Option(help="What serves a judge from a folder or hub id: transformers or vllm.")
+    ] = None
+
+    def arguments(self, judge: str) -> "JudgeArguments":
+        """The judge of this name, as it is typed."""
+        from harness.suite.judging import JudgeArguments
+
+        return JudgeArguments(judge, self.judge_url, self.judge_key_env, self.judge_engine)
 
 
 def gathered(command: Callable[..., None]) -> Callable[..., None]:

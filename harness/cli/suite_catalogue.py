@@ -31,7 +31,7 @@ def listing() -> str:
     """Every suite as an aligned line, and below it the first sentence of its file."""
     rows: list[tuple[str, ...]] = [HEAD]
     about = [""]
-    for path in _shipped():
+    for path in sorted(loading.suite_file("pocket").parent.glob("*.yaml")):
         # Loaded in full, so that a suite which no longer fits the schema is seen in the list.
         loaded = loading.load(path.stem, [], registry.known())
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
@@ -54,10 +54,6 @@ def page(name: str) -> str:
         parts += [f"# ---- {path.name} extends {base.name} ----", _text(base).strip()]
         path = base
     return "\n\n".join(parts) + "\n"
-
-
-def _shipped() -> list[Path]:
-    return sorted(p for p in loading.suite_file("pocket").parent.iterdir() if p.suffix == ".yaml")
 
 
 def _text(path: Path) -> str:

@@ -144,16 +144,8 @@ def builder_of(path: Path) -> str | None:
 
 def read_local(path: Path, split: str) -> Table:
     """A file or folder, through a cache that is gone afterwards: the bytes decide, not an earlier read."""
-    import datasets
-
-    silent = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as cache:
-            return table_of(open_local(path, split, cache))
-    finally:
-        if not silent:
-            datasets.enable_progress_bars()
+    with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+        return table_of(open_local(path, split, cache))
 
 
 def open_local(path: Path, split: str, cache: str) -> Any:

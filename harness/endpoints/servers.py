@@ -45,6 +45,7 @@ import psutil
 from harness.common import supervisor as supervisor_script
 
 Engine = Literal["transformers", "vllm"]
+Process = subprocess.Popen[bytes]
 ENGINE = "engine"  # the key of a step's endpoint that names what serves it
 
 SUPERVISOR = Path(supervisor_script.__file__)
@@ -105,7 +106,7 @@ def request_extras(engine: Engine, temperature: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Running:
-    supervisor: "subprocess.Popen[bytes]"
+    supervisor: Process
     url: str
     log: Path
 
@@ -182,9 +183,7 @@ class Servers:
             raise
         return _Running(supervisor, f"http://{HOST}:{port}/v1", log)
 
-    def _until_healthy(
-        self, spec: ServerSpec, supervisor: "subprocess.Popen[bytes]", port: int, log: Path
-    ) -> None:
+    def _until_healthy(self, spec: ServerSpec, supervisor: Process, port: int, log: Path) -> None:
         until = time.monotonic() + self._time_limit
         while not (_healthy(port) and _listens(supervisor.pid, port)):
             if self._closing.is_set():
@@ -196,7 +195,7 @@ class Servers:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _supervised(command: list[str], out: Any) -> "subprocess.Popen[bytes]":
+def _supervised(command: list[str], out: Any) -> Process:
     """The command under a supervisor, out of reach of the terminal's Ctrl-C, which is ours to act on."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), str(SECONDS_UNTIL_KILL), *command],
@@ -254,7 +253,7 @@ def _listens(supervisor: int, port: int) -> bool:
     return any(s.status == psutil.CONN_LISTEN and s.laddr and s.laddr.port == port for s in sockets)
 
 
-def _wait(supervisor: "subprocess.Popen[bytes]") -> None:
+def _wait(supervisor: Process) -> None:
     """Wait for a supervisor that was told to stop; one that does not is killed, and its server with it."""
     try:
         supervisor.wait(SECONDS_TO_STOP)

@@ -39,20 +39,17 @@ def job(step: Step, context: ExecutorContext, log: Path | None = None) -> Job:
 def run_job(given: Job) -> Outcome:
     """Make a step here, with a session of its own; a fault that is told by a line is told in the outcome."""
     os.chdir(given.folder)  # relative paths of a suite mean the folder of the command, not of the worker
-    store, began = Store(given.store), time.perf_counter()
+    store = Store(given.store)
     with _kept(given.log) if given.log else nullcontext():
         set_threads(given.threads)
         _await_inputs(given.step, store)
         with session.open_session(given.prices, None, None, given.logs, store.root / "replies"):
-            return _tried(given.step, store, began)
+            return make_in_session(given.step, store)
 
 
 def make_in_session(step: Step, store: Store) -> Outcome:
     """Make a step in the session of this process."""
-    return _tried(step, store, time.perf_counter())
-
-
-def _tried(step: Step, store: Store, began: float) -> Outcome:
+    began = time.perf_counter()
     try:
         store.make(step)
     except (ValueError, OSError) as e:

@@ -48,6 +48,8 @@ def read_resources(given: Sequence[str]) -> Resources:
 
     A step computes with as many threads as it has CPUs; without a word, with as many as torch uses here.
     """
+    import torch
+
     found = {key: _number(key, value) for key, value in key_values("--resources", given).items()}
     for key in found:
         if key not in ("cpus", "gpus", "memory"):
@@ -59,7 +61,7 @@ def read_resources(given: Sequence[str]) -> Resources:
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(f"--resources gpus={gpus}: a share of one GPU, or a whole number of them")
     whole = int(cpus) if cpus else None
-    return Resources(whole or _threads(), whole, gpus, found.get("memory"))
+    return Resources(whole or torch.get_num_threads(), whole, gpus, found.get("memory"))
 
 
 def key_values(option: str, given: Sequence[str]) -> Mapping[str, str]:
@@ -78,9 +80,3 @@ def _number(key: str, value: str) -> float:
     if not 0 < number < math.inf:
         raise ValueError(f"--resources {key}={value}: a number above 0")
     return number
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()

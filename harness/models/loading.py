@@ -32,7 +32,8 @@ def fingerprint(ref: str) -> str:
         beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
         hint = did_you_mean(folder.name, beside)
         raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
-    return _hub_commit(ref)
+    name, _, revision = ref.partition("@")
+    return hub.resolve("model", name, revision or "main", "give a local folder with --set")
 
 
 @cache
@@ -42,11 +43,6 @@ def _hashed(folder: Path) -> str:
         # Contents and names, not the folder: a copy is the same model.
         digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return "sha256:" + digest.hexdigest()[:32]
-
-
-def _hub_commit(ref: str) -> str:
-    name, _, revision = ref.partition("@")
-    return hub.resolve("model", name, revision or "main", "give a local folder with --set")
 
 
 def fetch(ref: str) -> Path:

@@ -103,17 +103,11 @@ class Policy(nn.Module):
             before = gather(states, place[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
             tokens = view.ids[view.mask]
             logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, budget)
-            values = (
-                self.value(before).squeeze(-1).float() if self.value is not None and view.values else None
-            )
-            scored.append(
-                Scored(
-                    view.mask,
-                    spread(logps, view.mask),
-                    {s: spread(x, view.mask) for s, x in statistics.items()},
-                    None if values is None else spread(values, view.mask),
-                )
-            )
+            placed = {s: spread(x, view.mask) for s, x in statistics.items()}
+            values = None
+            if self.value is not None and view.values:
+                values = spread(self.value(before).squeeze(-1).float(), view.mask)
+            scored.append(Scored(view.mask, spread(logps, view.mask), placed, values))
         return scored
 
     def _states(self, views: Sequence[Inputs], rows: Rows | None) -> tuple[Tensor, Sequence[Tensor]]:

@@ -22,6 +22,8 @@ from typing import Any, Self
 from harness.common.tokenizer import Tokenizer
 from harness.models.loading import Model
 
+Results = Iterator[tuple[int, Any]]  # the position of an item, and what the function made of it
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -56,7 +58,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def map_unordered(self, function: str, items: Sequence[Any], *shared: Any) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, function: str, items: Sequence[Any], *shared: Any) -> Results:
         """(position, result) of every item, as they are done.
 
         A ValueError of the function is raised here; a worker that dies is a ChildProcessError.
@@ -73,18 +75,14 @@ class Pool:
             worker.pipe.close()
         self._workers, self._held = [], None
 
-    def _here(
-        self, function: str, items: Sequence[Any], shared: tuple[Any, ...]
-    ) -> Iterator[tuple[int, Any]]:
+    def _here(self, function: str, items: Sequence[Any], shared: tuple[Any, ...]) -> Results:
         for n, item in enumerate(items):
             with _one_thread(self.device):
                 self._held = self._held or _load(self.folder, self.devices[0], self.dtype)
                 result = _function(function)(self._held, item, *shared)
             yield n, result
 
-    def _by_workers(
-        self, function: str, items: Sequence[Any], shared: tuple[Any, ...]
-    ) -> Iterator[tuple[int, Any]]:
+    def _by_workers(self, function: str, items: Sequence[Any], shared: tuple[Any, ...]) -> Results:
         unassigned, remaining = iter(enumerate(items)), len(items)
         busy: dict[Any, tuple[_Worker, int]] = {}  # by pipe
 

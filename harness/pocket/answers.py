@@ -66,13 +66,11 @@ def spoil(key: Key, right: Core, rng: random.Random) -> tuple[str, ...]:
     match key.kind:
         case "fact" | "self" | "line":
             wrong = [_another(attr, value, rng) for attr, value in zip(key.args[1:], values, strict=True)]
-        case "compare":
+        case "compare" | "reverse":
             wrong = values[::-1]
         case "sum" | "count":
             shift = _shift([int(value) for value in values], rng)
             wrong = [str(int(value) + shift) for value in values]
-        case "reverse":
-            wrong = values[::-1]
         case _:
             p, n, _, q, m, *_ = key.args
             wrong = [q, m] if values == [p, n] else [p, n]

@@ -42,7 +42,7 @@ def grade(right: Core, answer: str) -> int:
     """The worth of an answer whose right core is known."""
     # A model may write "Red." for "red .": case and spacing are not what is judged.
     text = " ".join(re.findall(r"[a-z0-9]+|[^\sa-z0-9]", answer.lower()))
-    opener = next((o for o in OPENERS if _starts(text, o)), "")
+    opener = next((o for o in OPENERS if f"{text} ".startswith(f"{o} ")), "")
     text = text[len(opener) :].strip()
     text, rude = _without(text, (*RUDE_OPENERS, *RUDE_CLOSINGS))
     sentences = [s for part in re.split(r"[.!?]", text) if (s := tuple(part.split()))]
@@ -74,10 +74,6 @@ def _worth(claim: tuple[str, ...], right: Core) -> int:
     if len(claim) == len(right.words) and all(claim[at] == right.words[at] for at in rest):
         return PARTIAL if any(claim[at] == right.words[at] for at in right.slots) else WRONG
     return WRONG if first >= FRAME and claim[:first] == right.words[:first] else NOTHING
-
-
-def _starts(text: str, phrase: str) -> bool:
-    return text == phrase or text.startswith(phrase + " ")
 
 
 def _without(text: str, phrases: Sequence[str]) -> tuple[str, bool]:

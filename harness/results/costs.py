@@ -25,12 +25,11 @@ def _cost(cell: Cell, store: Store) -> Cost:
     of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind.name != "signals")]
     trained = [s for s in own if s.kind.name == "train"]
     known = {s.id: store.record(folder_of(store, s)) for s in own}
-    tokens = {s.id: known[s.id]["measured"]["tokens"] for s in trained}
-    padding = sum(known[s.id]["measured"]["padding_share"] * tokens[s.id] for s in trained)
     pairs = store.record(folder_of(store, lineage.train_pairs))["measured"]
     sampled = [known[s.id]["measured"] for s in own if s.kind.name == "rollouts"]
     grouped = [known[s.id]["measured"] for s in own if s.kind.name in ("group", "mismatched")]
     online = [known[s.id]["measured"] for s in trained]
+    tokens = sum(r["tokens"] for r in online)
     # A rollout that was cut at its limit may be dropped for it too; it is counted among the dropped alone.
     cut_and_dropped = sum(r["dropped"] for r in sampled)
     dropped = cut_and_dropped + sum(r["dropped"] for r in grouped) + sum(r["identical"] for r in online)
@@ -39,8 +38,8 @@ def _cost(cell: Cell, store: Store) -> Cost:
         train_seconds=round(sum(known[s.id]["seconds"] for s in trained), 3),
         train_flops=_flops([s for s in own if s not in by_teacher], known),
         teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
-        train_tokens=sum(tokens.values()),
-        padding_share=padding / max(1, sum(tokens.values())),
+        train_tokens=tokens,
+        padding_share=sum(r["padding_share"] * r["tokens"] for r in online) / max(1, tokens),
         rows_dropped=sum(pairs["dropped"].values()) + dropped,
         rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
         device=cell.setting.machine.device,

@@ -6,11 +6,7 @@ from pathlib import Path
 
 from harness.endpoints.prices import Prices
 from harness.plan.plan import Plan
-from harness.results import benchmarks, exports, judge_checks, texts
-from harness.results import costs as collect_costs
-from harness.results import judging as collect_judging
-from harness.results import records as collect
-from harness.results import training as collect_training
+from harness.results import benchmarks, costs, exports, judge_checks, judging, records, texts, training
 from harness.store.store import Store
 from reports import build as run
 from reports.page import page
@@ -32,11 +28,11 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     artifacts behind them: where no row is another and all of it is there, they stay.
     """
     rows = Rows(
-        records=collect.records(plan, store),
-        summaries=collect_judging.summaries(plan, store),
-        judging=collect_judging.judging(plan, store, prices),
-        costs=collect_costs.costs(plan, store),
-        training=collect_training.training(plan, store),
+        records=records.records(plan, store),
+        summaries=judging.summaries(plan, store),
+        judging=judging.judging(plan, store, prices),
+        costs=costs.costs(plan, store),
+        training=training.training(plan, store),
         checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
