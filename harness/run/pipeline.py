@@ -1,4 +1,4 @@
-"""What the commands do, once their heavy imports are wanted."""
+"""`bench run`, `bench eval` and `bench judge check`: make the plan, look before, run it, write its tables."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence

@@ -2,10 +2,8 @@
 
     logps.bin float32 [N]                        log p of the realised token; in every form
     hidden.bin [N, d]                            final hidden states ("hidden"; exact over all of V)
-    ids.bin int32, top.bin float32 [N, k]        the teacher's k ids and log-probs at them, and rest.bin [N],
-    the log of
-                                                 what they leave out ("topk"; biased by that mass, which is
-                                                 reported)
+    ids.bin int32, top.bin float32 [N, k]        the teacher's k ids and log-probs at them ("topk")
+    rest.bin float32 [N]                         the log of the mass that they leave out: the bias, reported
 
 N counts response tokens in the order of the sequences. The reference teacher's `topk` stands at the
 teacher's ids. Where another form of the same pass is at hand (plan/shared_passes), the model is not run
