@@ -19,11 +19,10 @@ HEAD = ("suite", "pairs", "data sets", "methods", "rows", "benchmarks")
 
 def catalogue(words: Sequence[str]) -> str:
     """What `bench suites` prints: the list, or the suite of `show NAME`."""
-    match list(words):
-        case []:
-            return listing()
-        case ["show", name]:
-            return page(name)
+    if not words:
+        return listing()
+    if len(words) == 2 and words[0] == "show":
+        return page(words[1])
     raise ValueError(f"bench suites {' '.join(words)}: write `bench suites`, or `bench suites show NAME`")
 
 

@@ -76,9 +76,7 @@ def is_stand_in(ref: str) -> bool:
 
 def unresolved_line(names: list[str]) -> str:
     """One line on what a plan could not look up; "" where there is nothing to tell."""
-    if not names:
-        return ""
-    return f"not resolved, so the ids of their steps will change: {', '.join(names)}"
+    return f"not resolved, so the ids of their steps will change: {', '.join(names)}" if names else ""
 
 
 def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:

@@ -142,10 +142,8 @@ def turn_of(item: object) -> Message:
     role, content = item.get("role") or item.get("from"), item.get("content")
     if not isinstance(role, str) or role.lower() not in ROLES:
         raise Unusable("unknown role")
-    return {
-        "role": ROLES[role.lower()],
-        "content": text_of(item.get("value") if content is None else content),
-    }
+    text = text_of(item.get("value") if content is None else content)
+    return {"role": ROLES[role.lower()], "content": text}
 
 
 def marked_turns(text: str, marker: re.Pattern[str]) -> Turns:

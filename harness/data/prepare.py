@@ -239,9 +239,7 @@ def _pairs_cost(step: Step[PairSettings, PairInputs[steps.Source]], sizes: Sizes
     return Cost(tokens=sum(side.tokens for side in sides), disk=disk, assumed=sides[0].notes)
 
 
-def _dialogues_size(
-    step: Step[DialogueSettings, DialogueInputs[steps.Source]], part: str, sizes: Sizes
-) -> TextSize:
+def _dialogues_size(step: Step[DialogueSettings, Any], part: str, sizes: Sizes) -> TextSize:
     settings = step.settings
     typical, rows, note = _rows_size(settings.rows, step, sizes)
     share, length = 1.0 if settings.loss_on == "all" else typical["answered"], typical["dialogue"]

@@ -161,7 +161,7 @@ def _body(text: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except json.JSONDecodeError:
-        raise Failed("malformed replies") from None
+        body = None
     if not isinstance(body, dict):
         raise Failed("malformed replies")
     return body

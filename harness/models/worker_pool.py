@@ -8,15 +8,15 @@ thread, the only worker of `count=1`, which is this process, as well: the number
 bits of a matrix product. More workers use more cores.
 """
 
-import importlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Self
 
 from harness.common.tokenizer import Tokenizer
@@ -79,7 +79,7 @@ class Pool:
         for n, item in enumerate(items):
             with _one_thread(self.device):
                 self._held = self._held or _load(self.folder, self.devices[0], self.dtype)
-                result = _function(function)(self._held, item, *shared)
+                result = resolve_name(function)(self._held, item, *shared)
             yield n, result
 
     def _by_workers(self, function: str, items: Sequence[Any], shared: tuple[Any, ...]) -> Results:
@@ -145,12 +145,6 @@ def _load(folder: Path, device: str, dtype: str) -> LoadedModel:
     return LoadedModel(load(folder, getattr(torch, dtype)).to(device), load_tokenizer(folder))
 
 
-def _function(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return function
-
-
 def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:
     """A worker's life: it ends with the process that started it, even where that one was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
@@ -162,7 +156,7 @@ def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) 
             try:
                 with _one_thread(device):
                     loaded = loaded or _load(folder, device, dtype)
-                    outcome = None, _function(function)(loaded, item, *shared)
+                    outcome = None, resolve_name(function)(loaded, item, *shared)
             except ValueError as error:
                 outcome = error, None
             pipe.send(outcome)

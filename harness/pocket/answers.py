@@ -65,7 +65,8 @@ def spoil(key: Key, right: Core, rng: random.Random) -> tuple[str, ...]:
     values = [right.words[at] for at in right.slots]
     match key.kind:
         case "fact" | "self" | "line":
-            wrong = [_another(attr, value, rng) for attr, value in zip(key.args[1:], values, strict=True)]
+            options = [[v for v in VALUES[attr] if v not in values] for attr in key.args[1:]]
+            wrong = [rng.choice(others) for others in options]
         case "compare" | "reverse":
             wrong = values[::-1]
         case "sum" | "count":
@@ -78,10 +79,6 @@ def spoil(key: Key, right: Core, rng: random.Random) -> tuple[str, ...]:
     for at, value in zip(right.slots, wrong, strict=True):
         words[at] = value
     return tuple(words)
-
-
-def _another(attr: str, value: str, rng: random.Random) -> str:
-    return rng.choice([other for other in VALUES[attr] if other != value])
 
 
 def _shift(numbers: list[int], rng: random.Random) -> int:

@@ -66,9 +66,8 @@ def _any(category: str, split: Split, facts: Facts, rng: random.Random) -> Key:
         case "reasoning":
             animals = rng.random() < 0.5
             relation = rng.choice(("bigger", "smaller") if animals else ("older", "younger"))
-            return Key(
-                "compare", (relation, *rng.sample(list(facts.animals if animals else facts.people), 2))
-            )
+            names = list(facts.animals if animals else facts.people)
+            return Key("compare", (relation, *rng.sample(names, 2)))
         case "math":
             b = rng.randint(1, 9)
             pair = [str(rng.randint(1, LARGEST - b)), str(b)]

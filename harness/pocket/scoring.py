@@ -53,9 +53,8 @@ def grade(right: Core, answer: str) -> int:
 
     worth = max((_worth(claim, right) for claim in claims), default=NOTHING)
     further = max(len(claims) - 1, 0) + max(closed - 1, 0)
-    contradictions = (
-        sum(_worth(c, right) in (PARTIAL, WRONG) for c in claims) if worth in (RIGHT, BARE) else 0
-    )
+    wrong = sum(_worth(claim, right) in (PARTIAL, WRONG) for claim in claims)
+    contradictions = wrong if worth in (RIGHT, BARE) else 0
     # Politeness earns less where the claim is worse, or an evasive answer would beat a bare right one.
     points = worth + BONUS[worth] * (bool(opener) + bool(closed))
     points -= 3 * rude + (len(sentences) - len(set(sentences))) + further + contradictions

@@ -10,7 +10,6 @@ that make the same step none the less do no harm: the loser keeps the winner's. 
 again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
 """
 
-import importlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from harness.common.files import fsync, sha256
@@ -90,9 +90,8 @@ class Store:
         work.mkdir(parents=True)
         try:
             began = time.perf_counter()
-            module, _, function = step.kind.run.partition(":")
             # Imported only here, so that a plan is made without the libraries that its steps need.
-            run = getattr(importlib.import_module(module), function)
+            run = resolve_name(step.kind.run)
             kept = self.root / KEPT / step.id
             given = from_names(step.kind.inputs, inputs)
             measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
