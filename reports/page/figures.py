@@ -42,6 +42,14 @@ def number(view: CellView) -> float | None:
     return float(view.cell.value) if isinstance(view.cell.value, float | int) else None
 
 
+def spread(view: CellView, column: Column) -> tuple[float, float, float] | None:
+    """A cell's value on the axis and the ends of its interval; where it has none, they are the value."""
+    if (value := number(view)) is None:
+        return None
+    low, high = (value if v is None else v for v in (view.cell.low, view.cell.high))
+    return scale(column) * value, scale(column) * low, scale(column) * high
+
+
 def domain(values: Sequence[float]) -> list[float]:
     """The span of the values with some room."""
     low, high = min(values), max(values)
@@ -71,14 +79,11 @@ def forests(table: TableView) -> list[Figure]:
 def _forest(rows: Sequence[RowView], i: int, column: Column) -> Markup | None:
     values = []
     for row in rows:
-        value, cell = number(row.cells[i]), row.cells[i].cell
-        if value is not None:
-            low, high = (value if v is None else v for v in (cell.low, cell.high))
+        if numbers := spread(row.cells[i], column):
             text = row.cells[i].text
-            text_of = f"{row.method}: {text.value} {text.interval}".strip()
-            one = {"method": row.method, "kind": kind(row.method), "label": text_of}
-            times = scale(column)
-            values.append(one | {"value": times * value, "low": times * low, "high": times * high})
+            label = f"{row.method}: {text.value} {text.interval}".strip()
+            one = {"method": row.method, "kind": kind(row.method), "label": label}
+            values.append(one | dict(zip(("value", "low", "high"), numbers, strict=True)))
     if not values:
         return None
     y = vega.names("method", [r.method for r in rows])

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import product
 from math import fsum
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from reports.page import label_placement
-from reports.page.figures import Figure, datasets, domain, kind, number, scale
+from reports.page.figures import Figure, datasets, domain, kind, number, scale, spread
 from reports.page.table_views import RowView, TableView
 from reports.page.vega import FAINT, LABEL, MUTED, POINT, WIDTH, Spec, data, inks, layer, quantity, svg
 from reports.tables.table import STUDENT, TEACHER, Column
@@ -144,23 +145,17 @@ def costs(main: TableView, cost: TableView) -> list[Figure]:
 
 def taxes(less: TableView) -> list[Figure]:
     """What each method wins over the Student against what it loses in ability; `less`: both differences."""
-    across = next(iter(_role(less, "cost")), None)
     gains = _role(less, "gain")
     # Win rates against one reference compare more sharply than ratings do, so ratings are second choice.
     up = [i for i in gains if less.columns[i].unit == "share"] or gains
-    figures = []
-    for i in up if across is not None else ():
-        assert across is not None
+    figures, several = [], len(datasets(less)) > 1
+    for i, across in product(up, _role(less, "cost")[:1]):
         for dataset, rows in datasets(less).items():
-            points = []
-            for row in rows:
-                x, y = number(row.cells[across]), number(row.cells[i])
-                if x is not None and y is not None and row.method not in (TEACHER, STUDENT):
-                    points.append(_difference(row, across, i, less.columns, x, y))
+            differences = (_difference(row, across, i, less.columns) for row in rows)
+            points = [p for p in differences if p and p.method not in (TEACHER, STUDENT)]
             if len(points) > 1:
-                titles = [less.columns[n].title for n in (across, i)]
-                title = f"{titles[1]} less Student" + (f", {dataset}" if len(datasets(less)) > 1 else "")
-                drawn = scatter(points, f"{titles[0]} less Student")
+                title = f"{less.columns[i].title} less Student{f', {dataset}' if several else ''}"
+                drawn = scatter(points, f"{less.columns[across].title} less Student")
                 figures.append(Figure(title, drawn))
     return figures
 
@@ -170,14 +165,11 @@ def _role(table: TableView, role: str) -> list[int]:
     return [i for i, c in enumerate(table.columns) if c.source and c.source.column.alignment_tax == role]
 
 
-def _difference(row: RowView, across: int, up: int, columns: Sequence[Column], x: float, y: float) -> Point:
-    spreads = []
-    for i, value in ((across, x), (up, y)):
-        cell, times = row.cells[i].cell, scale(columns[i])
-        low, high = (value if v is None else v for v in (cell.low, cell.high))
-        spreads.append((times * low, times * high))
+def _difference(row: RowView, across: int, up: int, columns: Sequence[Column]) -> Point | None:
+    x, y = (spread(row.cells[i], columns[i]) for i in (across, up))
+    if x is None or y is None:
+        return None
     text = ", ".join(
         f"{columns[i].title} {row.cells[i].text.value} {row.cells[i].text.interval}" for i in (up, across)
     )
-    at = scale(columns[across]) * x, scale(columns[up]) * y
-    return Point(row.method, *at, f"{row.method}: {text}", (spreads[0], spreads[1]))
+    return Point(row.method, x[0], y[0], f"{row.method}: {text}", (x[1:], y[1:]))
