@@ -13,4 +13,4 @@ def did_you_mean(given: str, known: Iterable[str], purpose: str = "") -> str:
 
 def nearest(given: str, known: Sequence[str]) -> str:
     """The known name most like what was given, or all of them."""
-    return did_you_mean(given, known).removeprefix("; ") or f"known: {', '.join(known)}"
+    return did_you_mean(given, known).removeprefix("; ") or f"known: {', '.join(known) or 'none'}"

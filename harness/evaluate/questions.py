@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.api import Answer, JudgedBenchmark, Question
-from benchmarks.declaration import Benchmark
+from benchmarks.declaration import Benchmark, QuestionSettings
 from harness.common.files import read_json_lines
 from harness.endpoints.prices import Usage
 from harness.evaluate import benchmark_files
@@ -56,7 +56,15 @@ def read_answers(folder: Path) -> dict[str, Answer]:
 
 
 def measured(declared: Benchmark, file: str = "") -> MeasuredBenchmark:
-    """A benchmark of questions with the steps that all of these share."""
+    """A benchmark of questions with the steps that all of these share; ValueError where it has a fault."""
+    fault = f"benchmark {declared.name}"
+    if not (isinstance(declared.settings, type) and issubclass(declared.settings, QuestionSettings)):
+        raise ValueError(f"{fault}: settings: given {declared.settings!r}; must be a QuestionSettings")
+    if declared.load is None:
+        raise ValueError(f"{fault}: load: missing; it gives the questions")
+    means = [c.metric for c in declared.presentation.columns if c.aggregate == "mean"]
+    if misspelt := [metric for metric in means if metric != declared.metric]:
+        raise ValueError(f"{fault}: a column of {misspelt[0]!r}, but its records hold {declared.metric!r}")
     return MeasuredBenchmark(declared, steps, read, summaries, file=file)
 
 

@@ -1,4 +1,4 @@
-"""What a suite may name: every benchmark, in the order of the tables' columns, and every kind of judge.
+"""What a suite may name: every benchmark, in the order of a row's records, and every kind of judge.
 
 Those of benchmarks/registry.py ask questions; those here need a model's log-probs or the generated world.
 Then come entry points of other packages ("bench.benchmarks", "bench.judges"), then the files of
@@ -18,6 +18,7 @@ from benchmarks.api import JudgedBenchmark, Question
 from benchmarks.declaration import Benchmark, Column, JudgedSettings, Presentation
 from benchmarks.mt_bench import declaration as mt_bench
 from harness.evaluate import held_out, judges, openllm, questions
+from harness.suite.benchmarks import described
 from harness.suite.extension_file import defined_in
 from harness.suite.judging import KIND, JudgeKind
 from harness.suite.loading import Known
@@ -61,11 +62,13 @@ RULE = replace(
     ),
     steps=_rule_steps,
 )
+ASKED = tuple(map(questions.measured, registry.BUILT_IN))
 BUILT_IN: tuple[MeasuredBenchmark, ...] = (
-    *map(questions.measured, registry.BUILT_IN),
+    *(b for b in ASKED if b.declaration.judged),
+    RULE,
     openllm.ONE,
     openllm.TWO,
-    RULE,
+    *(b for b in ASKED if not b.declaration.judged),
     held_out.IMPLICIT_REWARD,
     held_out.TEACHER_REWARD,
     held_out.REWARD,
@@ -106,9 +109,8 @@ def declared(name: str, file: str | None) -> Benchmark:
 
 def _of_packages() -> Iterator[MeasuredBenchmark]:
     for point in entry_points(group="bench.benchmarks"):
-        loaded = point.load()
         # A package may measure in steps of its own, or declare questions like the benchmarks of this tree.
-        yield loaded if isinstance(loaded, MeasuredBenchmark) else questions.measured(loaded)
+        yield _from_outside(point.load())
 
 
 def _of_file(path: str | None) -> Iterator[MeasuredBenchmark]:
@@ -116,7 +118,11 @@ def _of_file(path: str | None) -> Iterator[MeasuredBenchmark]:
     expected = "Benchmark (BENCHMARK = Benchmark(...))"
     kinds: tuple[type[Benchmark], type[MeasuredBenchmark]] = (Benchmark, MeasuredBenchmark)
     for defined in defined_in(path, kinds, expected):
-        if isinstance(defined, Benchmark):
-            yield questions.measured(defined, path or "")
-        else:
-            yield replace(defined, file=path or "")
+        yield replace(_from_outside(defined), file=path or "")
+
+
+def _from_outside(defined: Benchmark | MeasuredBenchmark) -> MeasuredBenchmark:
+    """A benchmark with its steps; what reports could not show is a ValueError before anything runs."""
+    declared = defined if isinstance(defined, Benchmark) else defined.declaration
+    described(declared.name, declared)
+    return questions.measured(defined) if isinstance(defined, Benchmark) else defined

@@ -1,15 +1,16 @@
 """The benchmarks that a suite names with their settings, and the rows that it only measures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pydantic import model_validator
 
-from benchmarks.declaration import JudgedSettings
+from benchmarks.declaration import Benchmark, JudgedSettings
 from harness.common.suggest import nearest
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, validated
+from reports.records import benchmarks as shown
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
 LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked and judged like
@@ -41,7 +42,7 @@ class ExternalModel(Strict):
 
 @dataclass(frozen=True)
 class Benchmarks:
-    """What each row is measured by, in the suite's order; what is left out is not run."""
+    """What each row is measured by, in the registry's order, then the suite's own."""
 
     chosen: Mapping[str, Chosen]
 
@@ -68,13 +69,33 @@ def benchmarks_of(
         settings = dict(given)
         # Without `like` a benchmark is like itself, so one line serves both.
         like = settings.pop(LIKE, name)
-        if like not in known:
+        if not isinstance(like, str) or like not in known:
             like_key = f"{key}.{LIKE}" if LIKE in given else key
             raise ValueError(f"{where}: {like_key}: no benchmark {like!r}; {nearest(str(like), list(known))}")
         checked = validated(known[like].declaration.settings, settings, where, key)
+        if like != name:
+            _check_new(name, known, where)
         benchmark = known[like] if like == name else _renamed(known[like], name)
         chosen[name] = Chosen(name, benchmark, checked)
-    return Benchmarks(chosen)
+    # The registry's order, whatever a suite lists first: a row's records have one order.
+    order = [*known, *chosen]
+    return Benchmarks({name: chosen[name] for name in sorted(chosen, key=order.index)})
+
+
+def described(name: str, declared: Benchmark) -> shown.Benchmark:
+    """A benchmark as the reports know it; ValueError, one line, where they could not show it."""
+    row = {"name": name, **asdict(declared.presentation)}
+    benchmark: shown.Benchmark = validated(shown.Benchmark, row, f"benchmark {name}")
+    return benchmark
+
+
+def _check_new(name: object, known: Mapping[str, MeasuredBenchmark], where: str) -> None:
+    """Columns and folders of exports are called by the name: a fault must show before anything runs."""
+    validated(shown.Name, name, where, f"benchmarks.{name}")
+    if name in known:
+        raise ValueError(
+            f"{where}: benchmarks.{name}.{LIKE}: {name} is a benchmark itself; choose another name"
+        )
 
 
 def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:

@@ -72,11 +72,12 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     # Benchmarks and judges first: their models come from registries that the schema does not know.
     parts = dict(raw)
     judge_of: dict[str, str] = {}  # of each benchmark
-    if isinstance(given := parts.get("benchmarks"), Mapping):
+    if "benchmarks" in parts:
+        given = validated(dict[Any, Any], parts["benchmarks"], where, "benchmarks")
         parts["benchmarks"] = benchmarks = benchmarks_of(given, known.benchmarks, where)
         judge_of = {name: settings.judge for name, settings in benchmarks.judged().items()}
     if isinstance(given := parts.get("judges", {}), Mapping):
-        world = bool(raw.get("world"))
+        world = raw.get("world") is not None  # {} is a world of the usual sizes
         # A judge that needs no settings, such as the world's rule, is named without an entry.
         without_entry = {n: {KIND: n} for n, kind in known.judges.items() if kind.named_alone(world)}
         nameable = without_entry | dict(given)

@@ -18,9 +18,8 @@ NAME = "benchmarks.json"
 Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
 ]
-Name = Annotated[
-    str, Field(pattern=r"^[^\s.]+$")
-]  # a column is called "benchmark.metric vs reference by judge"
+# A column is called "benchmark.metric vs reference by judge", and a folder of exports by the name alone.
+Name = Annotated[str, Field(pattern=r"^[^\s./]+$")]
 
 
 class Frozen(BaseModel):

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from harness.evaluate import judges, registry
+from harness.results import benchmarks as described
+from harness.suite.benchmarks import benchmarks_of
+from harness.suite.loading import suite_of
 from tests.bench_command import bench
 from tests.docs.test_readme import blocks
 from tests.paths import ROOT
@@ -29,6 +32,15 @@ COLUMNS = tuple(replace(c, title="Clone", published={}) for c in SHOWN.columns)
 CLONE = replace(
     declaration.BENCHMARK, name="clone", presentation=replace(SHOWN, title="Clone", columns=COLUMNS)
 )
+"""
+MISTAKEN = """
+from dataclasses import replace
+
+from benchmarks.gsm8k import declaration
+
+SHOWN = declaration.BENCHMARK.presentation
+UNIT = replace(SHOWN.columns[0], unit="percent")
+MINE = replace(declaration.BENCHMARK, **{{"name": "mine", **dict({})}})
 """
 NAMES = ("mt-bench", "clone")
 GRADED = "  mt-bench: {data: world/test/mt_bench}\n"
@@ -126,6 +138,11 @@ def test_a_clone_is_planned_and_estimated_as_the_original(tmp_path: Path) -> Non
         ("", "defines no Benchmark"),
         ("from benchmarks.gsm8k.declaration import BENCHMARK", "benchmark registered twice: gsm8k-cot"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        (MISTAKEN.format('name="a.b"'), r"benchmark a.b: name: given 'a.b'"),
+        (MISTAKEN.format("settings=dict"), "benchmark mine: settings: given <class 'dict'>"),
+        (MISTAKEN.format("load=None"), "benchmark mine: load: missing"),
+        (MISTAKEN.format('metric="shre"'), "a column of 'accuracy', but its records hold 'shre'"),
+        (MISTAKEN.format("presentation=replace(SHOWN, columns=(UNIT,))"), "columns.0.unit: given 'percent'"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, source: str, message: str) -> None:
@@ -152,6 +169,12 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, source: str, mess
             "  style: {like: alpaca-eval, data: style}",
             "benchmarks.style: no outputs of 'text_davinci_003' in style",
         ),
+        ("  mine: {like: [mt-bench]}", "benchmarks.mine.like: no benchmark ['mt-bench']"),
+        ("  my.own: {like: mt-bench}", "benchmarks.my.own: given 'my.own'"),
+        ("  3: {like: mt-bench}", "benchmarks.3: given 3; input should be a valid string"),
+        ("  openllm: {like: mt-bench}", "benchmarks.openllm.like: openllm is a benchmark itself"),
+        ("  objective: {rate: 1}", "benchmarks.objective.rate: unknown key; known: none"),
+        ("  - mt-bench", "benchmarks: given ['mt-bench']; input should be a valid dictionary"),
     ],
 )
 def test_a_fault_in_what_a_suite_says_of_benchmarks_is_one_line(
@@ -166,6 +189,16 @@ def test_a_fault_in_what_a_suite_says_of_benchmarks_is_one_line(
         (tmp_path / folder / name).write_text(text)
     done = bench("run", "own.yaml", "--runs", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_row_has_its_records_in_one_order_whatever_a_suite_lists_first() -> None:
+    """And not in that of the tables' columns: both are those of the runs that were written before."""
+    listed = {"mine": {"like": "mt-bench"}, "gsm8k-cot": {}, "openllm": {"tasks": ["a"]}, "rule": {}}
+    known = registry.known().benchmarks
+    assert [*benchmarks_of(listed, known, "").chosen] == ["rule", "openllm", "gsm8k-cot", "mine"]
+    raw = {"name": "s", "models": {"m": {"control": "empty"}}, "benchmarks": listed, "world": {}}
+    columns = [b.name for b in described.benchmarks(suite_of(raw, registry.known(), "")) if b.name in listed]
+    assert columns == ["gsm8k-cot", "openllm", "rule", "mine"]
 
 
 # Registrations; and the generated world, which writes the files of several benchmarks.
