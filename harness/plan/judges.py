@@ -11,10 +11,10 @@ from harness.suite import extension_file
 
 
 class JudgeParts(NamedTuple):
-    """A judge in a step: its settings, inputs and context."""
+    """A judge in a step: its settings, what it reads, and context."""
 
     settings: dict[str, Any]
-    inputs: dict[str, Source]
+    reads: Source | None
     context: dict[str, Any]
 
 
@@ -26,7 +26,7 @@ def judge_parts(setting: PlanContext, name: str) -> JudgeParts:
     if kind.file:
         settings["file"] = extension_file.digest(kind.file)
         context["judge_file"] = kind.file
-    return JudgeParts(settings, {"judge": setting.world()} if kind.world else {}, context)
+    return JudgeParts(settings, setting.world() if kind.world else None, context)
 
 
 def check_step(
@@ -37,4 +37,4 @@ def check_step(
     settings = CheckSettings(parts.settings, prompt, repeats, limit)
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
     label, context = f"check of {judge} with {prompt}", {**setting.runtime, **parts.context}
-    return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.inputs.get("judge")), context)
+    return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.reads), context)

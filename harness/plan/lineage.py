@@ -58,13 +58,9 @@ class Lineage:
         # Twice the longest sequence: answers to held-out questions may be longer than what was trained on.
         settings = INIT.settings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
         start = INIT.step(f"init {who}", settings, INIT.inputs(tokenizer), name=who)
-        text = TEXT.step(
-            "pretraining text",
-            TEXT.settings("pretrain.jsonl"),
-            TEXT.inputs(self.setting.world(), tokenizer),
-            # The pretraining text states the facts that are held out as questions, so it has no split.
-            name="pretrain",
-        )
+        # The pretraining text states the facts that are held out as questions, so it has no split.
+        inputs = TEXT.inputs(self.setting.world(), tokenizer)
+        text = TEXT.step("pretraining text", TEXT.settings("pretrain.jsonl"), inputs, name="pretrain")
         return self._stage(f"pretrain {who}", spec, start, text)
 
     def _stage(self, label: str, spec: TrainingSpec, start: Step, sequences: Step) -> Step:

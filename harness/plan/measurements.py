@@ -185,14 +185,14 @@ class Cell:
         self, chosen: Chosen, answers: Step, against: str = "", compared: Step | None = None
     ) -> Step:
         """What a judge says of answers; where nobody judges, the benchmark's own rule reads them."""
-        parts = judges.JudgeParts(NO_JUDGE, {}, {})
+        parts = judges.JudgeParts(NO_JUDGE, None, {})
         label = f"{chosen.name} of {self.method}"
         if judge := chosen.settings.judged_by():
             parts = judges.judge_parts(self.setting, judge)
             compared_with = f" against {against}" if against else ""
             label = f"{chosen.name} judgments of {self.method}{compared_with} by {judge}"
         settings = JudgmentSettings(chosen.declaration.name, parts.settings, _options(chosen, judging=True))
-        inputs = JudgmentInputs[Source](answers, self._data(chosen), parts.inputs.get("judge"), compared)
+        inputs = JudgmentInputs[Source](answers, self._data(chosen), parts.reads, compared)
         context = {**self.setting.runtime, **parts.context, **_context(chosen)}
         return JUDGMENTS_KIND.step(label, settings, inputs, context)
 

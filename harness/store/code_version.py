@@ -1,5 +1,6 @@
 """The built-in code that a step runs, as digests of its files: {"harness.signals.stored": "3f9c01d2ab77"}."""
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -9,22 +10,7 @@ from typing import Any
 from harness.common.files import sha256
 
 # Modules of steps' functions by what records from before a move call them.
-FORMER = {
-    "harness.data.prepare": "harness.prepare",
-    "harness.evaluate.answers": "harness.answers",
-    "harness.evaluate.judge_check": "harness.judge_check",
-    "harness.evaluate.judgments": "harness.judgments",
-    "harness.evaluate.openllm": "harness.openllm",
-    "harness.models.prepare": "harness.prepare",
-    "harness.signals.diverse_responses": "harness.group",
-    "harness.signals.output_head": "harness.signals",
-    "harness.signals.preference_probes": "harness.probes",
-    "harness.signals.reward_model": "harness.reward",
-    "harness.signals.rollouts": "harness.rollouts",
-    "harness.signals.stored": "harness.signals",
-    "harness.train.select_checkpoint": "harness.select",
-    "harness.train.step": "harness.train",
-}
+FORMER: dict[str, str] = json.loads(Path(__file__).with_name("former_modules.json").read_text())
 
 
 def recorded_digest(sources: Mapping[str, str], module: str) -> str | None:
