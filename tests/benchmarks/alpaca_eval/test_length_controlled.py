@@ -149,6 +149,7 @@ def test_the_bootstrap_error_is_that_of_refits_by_hand(
     assert (first.low, first.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_error_is_twice_the_published_one(gamed: Gamed, items: dict[str, list[Item]]) -> None:
     """FuseChat-1B: 1.40 points, where upstream has 0.64; near that of its plain win rate, 1.39."""
     found = lc.lc_win_rate(items[STRONG], gamed, seed=1)

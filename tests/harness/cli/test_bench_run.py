@@ -85,7 +85,7 @@ def test_another_seed_gives_other_bytes(tiny_run: Path, copied: Path) -> None:
     assert written(copied)["training.jsonl"] != before
 
 
-@pytest.mark.parametrize("steps", [4, 30])
+@pytest.mark.parametrize("steps", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_bytes(tiny_run: Path, tmp_path: Path, steps: int) -> None:
     """SIGKILL when some steps are done: in the middle of the teacher's training, and of the students'."""
     running = start("run", TINY, "--runs", str(tmp_path), folder=tmp_path)

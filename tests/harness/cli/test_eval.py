@@ -163,9 +163,8 @@ def test_a_second_run_asks_nothing(world: Path, judge: Running, finished: Path) 
     assert len(judge.requests()) == asked
 
 
-@pytest.mark.parametrize(
-    "benchmarks", ["gsm8k-cot,openllm", pytest.param(ALL, marks=pytest.mark.slow)], ids=["two", "all"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("benchmarks", ["gsm8k-cot,openllm", ALL], ids=["two", "all"])
 def test_two_workers_give_the_bytes_of_one(
     world: Path, judge: Running, finished: Path, tmp_path: Path, benchmarks: str
 ) -> None:

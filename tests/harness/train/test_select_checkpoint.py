@@ -141,7 +141,7 @@ def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Part]:
     start = outside(given.pop("start"), "model")
     settings = from_record(TrainSettings, {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints})
     read: dict[str, Source] = {"start": start, **{name: rows_of(path) for name, path in given.items()}}
-    return TRAIN.step("DPO", settings, from_names(TrainInputs[Source], read), HOW), start, rows_of(folder)
+    return TRAIN.step("DPO", settings, from_names(TrainInputs, read), HOW), start, rows_of(folder)
 
 
 def of_checkpoint(trained: Step, n: int, start: Step, pairs: Part, judge: Step) -> Step:
