@@ -1,6 +1,7 @@
 """What tests share: the real files beside the repository, a finished run, and a word on what was skipped."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert done.returncode == 0, done.stderr
             (runs / "done").touch()
     return runs
+
+
+def pytest_configure() -> None:
+    """What a shell puts into the background starts deaf to Ctrl-C; the tests and their processes hear it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
