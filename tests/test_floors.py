@@ -243,6 +243,15 @@ def test_the_command_line_starts_without_torch_and_transformers() -> None:
     assert not loaded & {"torch", "transformers", "accelerate", "datasets", "lm_eval"}
 
 
+def test_a_plan_is_made_without_the_libraries_that_its_steps_need() -> None:
+    modules = "harness.run.pipeline, harness.run.kinds"
+    found = python(f"import sys, {modules}; print(*{{m.partition('.')[0] for m in sys.modules}})")
+    assert found.returncode == 0, found.stderr
+    loaded = set(found.stdout.split())
+    assert "torch" in loaded
+    assert not loaded & {"transformers", "peft", "accelerate", "datasets", "lm_eval"}
+
+
 def test_help_is_there() -> None:
     found = python("import sys; sys.argv = ['bench', '--help']; from harness.cli.app import main; main()")
     assert found.returncode == 0, found.stderr

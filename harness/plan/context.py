@@ -20,8 +20,8 @@ from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.schema import Data, Suite
+from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
-from harness.train.step import OBJECTIVE, TRAIN
 from methods.api import Method, Training
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]

@@ -1,4 +1,4 @@
-"""Every kind of step: each is declared beside the function that does its work."""
+"""Every kind of step: most are declared beside the function that does their work."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from harness.signals.reward_model import REWARDS
 from harness.signals.rollouts import ROLLOUTS
 from harness.signals.stored import SIGNALS
 from harness.store.step import StepKind
+from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.select_checkpoint import SELECT
-from harness.train.step import OBJECTIVE, TRAIN
 
 KINDS: tuple[StepKind, ...] = (
     *(WORLD, LINK, INIT, TEXT, DIALOGUES, PAIRS, MISMATCHED),

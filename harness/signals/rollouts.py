@@ -11,7 +11,6 @@ from harness.common.cost import Cost, TextSize, decoding_cost, forward_flops
 from harness.common.tokenizer import load_tokenizer
 from harness.data import chat_template, token_sequences
 from harness.data.token_sequences import Sequences
-from harness.models.generation import Request, generate
 from harness.models.loading import load, parameters
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
@@ -43,6 +42,8 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     With `drop_truncated` a response without an end of turn is left out and counted (a student that learns
     from it would learn not to stop); otherwise it stays, since its states are what a student visits.
     """
+    from harness.models.generation import Request, generate
+
     settings, tokenizer = work.settings, load_tokenizer(work.inputs.model)
     model = load(work.inputs.model).to(work.context["device"])
     prompts = Sequences(work.inputs.prompts)

@@ -1,4 +1,7 @@
-"""What training takes: the operations that the record counts, and the memory of its largest moment.
+"""The kinds of step that train, and what they take: the operations that the record counts, and the memory of
+the largest moment.
+
+They stand here and not beside the functions in train/step.py, whose libraries a plan is made without.
 
 Memory: float32 weights, gradients and AdamW's two moments are 16 bytes a parameter. Its step makes one more
 copy (torch's `foreach` form), while activations are gone; the larger moment counts.
@@ -11,10 +14,9 @@ from harness.common.cost import Cost, ModelSize, TextSize, training_flops
 from harness.models.memory import ON_GPU
 from harness.signals.diverse_responses import GROUP
 from harness.signals.rollouts import LONGEST
-from harness.store.step import Sizes, Source, Step
+from harness.store.step import Sizes, Source, Step, StepKind
 from harness.suite.method_file import method_of
-from harness.train.examples import TrainInputs, TrainSettings
-from harness.train.loop import PROBE
+from harness.train.examples import PROBE, TrainInputs, TrainSettings
 from methods.api import Method, Needs, Online
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]
@@ -142,3 +144,23 @@ def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:
         memory=model.forward_memory(sizes.limits.tokens, 4),
         assumed=(*model.notes, *shape.notes),
     )
+
+
+TRAIN = StepKind(
+    "train",
+    TrainSettings,
+    TrainInputs,
+    "harness.train.step:run",
+    on_device=True,
+    processes="processes",
+    cost=train_cost,
+    model=lambda step, sizes: sizes.model(step.inputs.start),
+)
+OBJECTIVE = StepKind(
+    "objective",
+    TrainSettings,
+    TrainInputs,
+    "harness.train.step:run_objective",
+    on_device=True,
+    cost=objective_cost,
+)

@@ -27,6 +27,8 @@ from harness.store.step_record import FLATTENED, optional, several
 from methods.api import Needs, Reads, Training
 from methods.batch import Batch, Role, ScoreName, View, ViewName
 
+PROBE = 32  # examples on which the terms are compared before and after
+
 
 @dataclass(frozen=True)
 class OnlineSettings:

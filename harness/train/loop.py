@@ -28,7 +28,6 @@ from harness.train.online import Sampler
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
-PROBE = 32  # examples on which the terms are compared before and after
 SCAN = 256  # examples of which set_stats are taken at once
 
 Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count

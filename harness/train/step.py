@@ -25,13 +25,11 @@ from harness.common import shutdown
 from harness.common.tokenizer import load_tokenizer
 from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
-from harness.store.step import StepKind
 from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
-from harness.train.costs import objective_cost, train_cost
-from harness.train.examples import Examples, TrainInputs, TrainSettings, TrainWork, orders
-from harness.train.loop import PROBE, Loop, set_up, teacher_flops
+from harness.train.examples import PROBE, Examples, TrainWork, orders
+from harness.train.loop import Loop, set_up, teacher_flops
 from methods.api import Method, Training
 
 LOG_EVERY = 10  # optimizer steps
@@ -223,23 +221,3 @@ def _processed(loop: Loop, progress: Progress) -> dict[str, Any]:
         "flops": flops + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),
     }
-
-
-TRAIN = StepKind(
-    "train",
-    TrainSettings,
-    TrainInputs,
-    "harness.train.step:run",
-    on_device=True,
-    processes="processes",
-    cost=train_cost,
-    model=lambda step, sizes: sizes.model(step.inputs.start),
-)
-OBJECTIVE = StepKind(
-    "objective",
-    TrainSettings,
-    TrainInputs,
-    "harness.train.step:run_objective",
-    on_device=True,
-    cost=objective_cost,
-)

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.common import shutdown
 from harness.common.files import replace
 from harness.train import step as train
+from harness.train.costs import TRAIN
 from harness.train.launcher import RESULT, SPEC, STOP
 
 
@@ -19,7 +20,7 @@ def main(folder: Path) -> None:
     spec = json.loads((folder / SPEC).read_text())
     inputs = {name: Path(path) for name, path in spec["inputs"].items()}
     kept = spec["kept"] and Path(spec["kept"])
-    work = train.TRAIN.work(spec["settings"], inputs, Path(spec["out"]), spec["context"], kept)
+    work = TRAIN.work(spec["settings"], inputs, Path(spec["out"]), spec["context"], kept)
     # All stop where they agree to, or none: one that ended elsewhere would leave the others waiting for it.
     with _telling(folder), shutdown.deferred():
         measured = train.run(work)

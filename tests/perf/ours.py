@@ -9,9 +9,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness.executors.options import Machine
+from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from harness.train.loop import set_up
-from harness.train.step import TRAIN
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS

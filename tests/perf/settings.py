@@ -69,8 +69,8 @@ def serve(folder: Path, name: str) -> None:
     """One optimizer step for every line on stdin; its processor time and the process's peak on stdout."""
     import torch
 
+    from harness.train.costs import TRAIN
     from harness.train.loop import set_up
-    from harness.train.step import TRAIN
 
     given = json.loads((folder / "inputs.json").read_text())
     asked = SETTINGS[name]

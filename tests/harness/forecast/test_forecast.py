@@ -30,7 +30,7 @@ from harness.signals.rollouts import ROLLOUTS
 from harness.signals.stored import SIGNALS
 from harness.store.step import Step
 from harness.store.store import Store
-from harness.train.step import TRAIN
+from harness.train.costs import TRAIN
 from tests import suites
 from tests.paths import TINY
 

@@ -18,6 +18,7 @@ from harness.models.loading import Model, body, load
 from harness.models.policy import Policy
 from harness.models.prefix_sharing import alike, distinct, lay_out
 from harness.train import step as train
+from harness.train.costs import TRAIN
 from harness.train.examples import Examples
 from harness.train.loop import set_up
 from methods.api import Method
@@ -306,7 +307,7 @@ def test_a_training_step_tells_how_many_positions_it_computed(tmp_path: Path) ->
     given["view.rejected"] = tmp_path / "other"
     settings = {**SETTINGS, "hp": {}, "training": {"lr": 1e-3, "epochs": 2, "batch_size": 12}}
     (out := tmp_path / "out").mkdir()
-    measured = train.run(train.TRAIN.work(settings, given, out, {**CONTEXT, "method": "ORPO"}))
+    measured = train.run(TRAIN.work(settings, given, out, {**CONTEXT, "method": "ORPO"}))
 
     lengths = [len(s.ids) for s, _ in pairs]
     assert measured["sharing"] == "shared" and measured["padding_share"] == 0
@@ -319,7 +320,7 @@ def test_a_training_step_tells_how_many_positions_it_computed(tmp_path: Path) ->
 
 def test_a_step_of_the_loop_is_that_of_padded_batches_and_the_same_twice(tmp_path: Path) -> None:
     given = inputs(tmp_path)
-    work = train.TRAIN.work(
+    work = TRAIN.work(
         {**SETTINGS, "hp": {"beta": 0.5}}, given, tmp_path, {**CONTEXT, "method": "DPO", "tokens": 90}
     )
     loop, _ = set_up(work, given["start"])
@@ -344,7 +345,7 @@ def test_a_model_that_cannot_share_trains_on_padded_batches_and_says_why(tmp_pat
     model_of(config).save_pretrained(tmp_path / "start")
     (out := tmp_path / "out").mkdir()
     settings = {**SETTINGS, "hp": {}, "training": {"lr": 1e-3, "batch_size": 12}}
-    measured = train.run(train.TRAIN.work(settings, given, out, {**CONTEXT, "method": "ORPO"}))
+    measured = train.run(TRAIN.work(settings, given, out, {**CONTEXT, "method": "ORPO"}))
     assert measured["sharing"] == "padded: BloomForCausalLM has an attention of its own"
     assert measured["positions"] == measured["padded_positions"]
     assert measured["padding_share"] == pytest.approx(1 - measured["tokens"] / measured["positions"])

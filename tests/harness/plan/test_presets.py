@@ -24,7 +24,7 @@ from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
 from harness.suite import schema as harness_suite_schema
-from harness.train.step import TRAIN
+from harness.train.costs import TRAIN
 from tests import suites
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server

@@ -19,6 +19,7 @@ from harness.plan import plan as planning
 from harness.store.step import Step
 from harness.train import accelerate_setup
 from harness.train import step as train
+from harness.train.costs import TRAIN
 from harness.train.loop import set_up
 from methods.api import LoRA
 from tests import suites
@@ -33,14 +34,14 @@ WITH_LORA = {"training": {"lr": 3e-3, "epochs": 2, "batch_size": 6, "lora": LORA
 
 def plan_of(*overrides: str) -> dict[str, Step]:
     found = planning.plan(suites.load(TINY, overrides), methods.registry(), Machine())
-    return {s.label: s for s in found.steps if s.kind == train.TRAIN}
+    return {s.label: s for s in found.steps if s.kind == TRAIN}
 
 
 def gradients(given: dict[str, Path], out: Path, **context: Any) -> dict[str, Tensor]:
     """Of one optimizer step of DPO."""
     out.mkdir()
     told = {**SETTINGS, "hp": {"beta": 0.5}}
-    work = train.TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", **context})
+    work = TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", **context})
     loop, _ = set_up(work, given["start"])
     loop.gradient(range(6))
     return {n: p.grad for n, p in loop.policy.named_parameters() if p.grad is not None}
@@ -98,7 +99,7 @@ def test_the_parameters_and_operations_of_adapters_are_counted(tmp_path: Path) -
     given = inputs(tmp_path)
     (tmp_path / "out").mkdir()
     settings, context = {**SETTINGS, "hp": {"beta": 0.5}, **WITH_LORA}, {**CONTEXT, "method": "DPO"}
-    found = train.run(train.TRAIN.work(settings, given, tmp_path / "out", context))
+    found = train.run(TRAIN.work(settings, given, tmp_path / "out", context))
     of_adapters = 2 * 4 * (4 * (16 + 16) + 3 * (16 + 32))
     assert found["parameters"]["trained"] == of_adapters
 
@@ -205,7 +206,7 @@ def test_float16_leaves_out_the_steps_that_overflow_and_counts_them(
     given, training = inputs(tmp_path), {**CONSTANT, "epochs": 20}
     (tmp_path / "out").mkdir()
     settings = {**SETTINGS, "hp": {"beta": 0.5}, "precision": "fp16", "training": training}
-    found = train.run(train.TRAIN.work(settings, given, tmp_path / "out", {**CONTEXT, "method": "DPO"}))
+    found = train.run(TRAIN.work(settings, given, tmp_path / "out", {**CONTEXT, "method": "DPO"}))
 
     assert 0 < found["skipped"] < 20 < found["steps"] == 40
     assert scaler.get_scale() == 2.0 ** (30 - found["skipped"])

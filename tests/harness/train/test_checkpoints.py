@@ -17,6 +17,7 @@ from harness.executors.options import CheckpointInterval
 from harness.train import checkpoints
 from harness.train import step as train
 from harness.train.checkpoints import states
+from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from tests.bench_command import forked, start
 from tests.harness.models.tiny_models import tiny_folder
@@ -62,7 +63,7 @@ def work_of(
     where = folder / out / "out"
     where.mkdir(parents=True, exist_ok=True)
     told = {**CONTEXT, "batch": 4, "checkpoint_every": "2", **context, "method": method}
-    return train.TRAIN.work(settings, given, where, told, folder / out / "kept")
+    return TRAIN.work(settings, given, where, told, folder / out / "kept")
 
 
 def run(work: TrainWork) -> None:

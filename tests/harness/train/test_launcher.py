@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.checkpoints import states
+from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from tests.bench_command import ENV, forked
 from tests.harness.train.test_checkpoints import run, same, work_of
@@ -111,7 +112,7 @@ def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest
     ):
         config.write_text(text)
         with pytest.raises(ValueError, match=told):
-            train.run(train.TRAIN.work(settings, {"start": tmp_path}, tmp_path, context))
+            train.run(TRAIN.work(settings, {"start": tmp_path}, tmp_path, context))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ValueError, match="DeepSpeed: accelerate steps"):
         accelerate_setup.accelerator_of("no", "cpu", online=False)

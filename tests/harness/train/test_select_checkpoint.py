@@ -19,9 +19,9 @@ from harness.store.step import NoInputs, Part, Source, Step
 from harness.store.step_record import from_names, from_record
 from harness.store.store import Store
 from harness.train import select_checkpoint
+from harness.train.costs import TRAIN
 from harness.train.examples import TrainInputs, TrainSettings
 from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
-from harness.train.step import TRAIN
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.signals.test_reward_model import reward_folder
 from tests.harness.train.test_train import CONTEXT, SETTINGS, inputs

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
 from harness.train import step as train
+from harness.train.costs import TRAIN
 from harness.train.examples import orders
 from methods.api import Training
 from tests.bench_command import forked
@@ -60,7 +61,7 @@ def trained(
 ) -> dict[str, torch.Tensor]:
     out.mkdir()
     told = {**SETTINGS, "hp": {"beta": 0.5}, **settings}
-    train.run(train.TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", **context}))
+    train.run(TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", **context}))
     return load_file(out / "model.safetensors")
 
 
@@ -109,7 +110,7 @@ def test_a_batch_larger_than_the_set_is_told_as_what_it_was(tmp_path: Path) -> N
     out = tmp_path / "out"
     out.mkdir()
     settings = {**SETTINGS, "hp": {"beta": 0.5}, "training": {"lr": 1e-3, "batch_size": 128}}
-    measured = train.run(train.TRAIN.work(settings, inputs(tmp_path), out, {**CONTEXT, "method": "DPO"}))
+    measured = train.run(TRAIN.work(settings, inputs(tmp_path), out, {**CONTEXT, "method": "DPO"}))
 
     assert (measured["batch_size"], measured["steps"], measured["examples"]) == (12, 1, 12)
 
@@ -166,7 +167,7 @@ def trained_as_one_of_two(rank: int, port: int, given: dict[str, Path], folder: 
     out = folder / f"rank {rank}"
     out.mkdir()
     told = {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": 2}
-    train.run(train.TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", "tokens": 60}))
+    train.run(TRAIN.work(told, given, out, {**CONTEXT, "method": "DPO", "tokens": 60}))
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
