@@ -67,8 +67,10 @@ def _baseline(methods: Sequence[str]) -> str:
 
 def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
-    groups = {pair: grouped(rows.of_pair(pair).records, rows.benchmarks) for pair in rows.methods()}
-    return [t for pair, names in rows.methods().items() for t in beside_tables(groups[pair], names)]
+    tables = []
+    for pair, names in rows.methods().items():
+        tables += beside_tables(grouped(rows.of_pair(pair).records, rows.benchmarks), names)
+    return tables
 
 
 def compared(rows: Rows, baseline: str) -> list[Table]:

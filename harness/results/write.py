@@ -8,7 +8,7 @@ from harness.endpoints.prices import Prices
 from harness.plan.plan import Plan
 from harness.results import benchmarks, costs, exports, judge_checks, judging, records, texts, training
 from harness.store.store import Store
-from reports import build as run
+from reports import build
 from reports.page import page
 from reports.records import jsonl, run_folder
 from reports.records.run_folder import Rows
@@ -45,9 +45,9 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
         stays = False
         stamp.unlink(missing_ok=True)
-    tables = run.build(rows, wide=not stays)
+    tables = build.build(rows, wide=not stays)
     if not stays:
-        run.write_tables(tables, out / "tables")
+        build.write_tables(tables, out / "tables")
         texts.write(plan, store, out)
         exports.write(plan, store, out / "exports")
         page.write(out)

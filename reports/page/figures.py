@@ -16,7 +16,6 @@ from reports.records.rows import Record, Summary, Training
 from reports.tables.table import STUDENT, TEACHER, Column
 
 ROW = 19  # px of a method's line
-HEIGHT = 270  # px of a scatter plot
 HUNDRED = 100
 
 

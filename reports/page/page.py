@@ -16,7 +16,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import build as run
+from reports import build
 from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
 from reports.page.table_views import TableView
@@ -142,9 +142,9 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
     for pair in sorted(rows.methods()):
         # A judge is checked once for all pairs.
         own = rows.of_pair(pair)._replace(checks=())
-        for name, tables in run.build(own).items():
+        for name, tables in build.build(own).items():
             by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
-    checks = run.build(Rows(checks=rows.checks))
+    checks = build.build(Rows(checks=rows.checks))
     return [
         *(view for views in by_name.values() for view in views),
         *(table_views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),

@@ -14,7 +14,7 @@ from markupsafe import Markup
 Spec = dict[str, Any]
 VERSION = "5.21"
 WIDTH = 340  # px: a phone's
-INK, MUTED, FAINT, RULE = "var(--ink)", "var(--muted)", "var(--faint)", "var(--rule)"
+INK, MUTED, FAINT = "var(--ink)", "var(--muted)", "var(--faint)"
 ACCENT, TEACHER_INK, STUDENT_INK = "var(--accent)", "var(--teacher)", "var(--student)"
 PAPER = "var(--paper)"
 CONFIG: Spec = json.loads(Path(__file__).with_name("vega_config.json").read_text(encoding="utf-8"))

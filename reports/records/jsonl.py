@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from reports.records.rows import KEYS
+from reports.records.rows import KEY_OF, KEYS
 
-KEY_OF = {kind: attrgetter(*names) for kind, names in KEYS.items()}
 Row = TypeVar("Row")  # a frozen dataclass
 ENCODER = json.JSONEncoder(allow_nan=False)
 

@@ -11,11 +11,10 @@ Questions are paired by their ids: runs of other questions under the same ids ar
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from operator import attrgetter
 from typing import TypeVar
 
 from reports.records.benchmarks import Benchmark, Benchmarks
-from reports.records.rows import KEYS, Judging, MethodRow, Record, Row, Summary
+from reports.records.rows import KEY_OF, Judging, MethodRow, Record, Row, Summary
 from reports.records.run_folder import Rows
 
 Own = TypeVar("Own", bound=MethodRow)
@@ -65,7 +64,7 @@ def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
     clashing = set()
     for run, rows in runs.items():
         for r in _renamed(rows, "", names[run]).records:
-            if behind.setdefault(attrgetter(*KEYS[Record])(r), r.artifacts) != r.artifacts:
+            if behind.setdefault(KEY_OF[Record](r), r.artifacts) != r.artifacts:
                 clashing.add((r.pair, r.dataset, r.method))
     return clashing
 
@@ -93,5 +92,5 @@ def _once(rows: Iterable[Kept]) -> list[Kept]:
     """Each row the first time that its key stands there."""
     first: dict[tuple[object, ...], Kept] = {}
     for row in rows:
-        first.setdefault(attrgetter(*KEYS[type(row)])(row), row)
+        first.setdefault(KEY_OF[type(row)](row), row)
     return list(first.values())

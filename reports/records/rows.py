@@ -12,6 +12,7 @@ took, `judges.jsonl` how good judges are, and `training.jsonl` what training cha
 
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pydantic import ConfigDict, with_config
 
@@ -203,3 +204,4 @@ KEYS: dict[type, tuple[str, ...]] = {
     Judging: RUN + JUDGED,
     JudgeCheck: ("suite", "judge", "prompt"),
 }
+KEY_OF = {kind: attrgetter(*names) for kind, names in KEYS.items()}

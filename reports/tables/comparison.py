@@ -37,9 +37,8 @@ def comparison_tables(
             for column in shown:
                 if (tests := tested(column, dataset, methods)) is not None:
                     head, footnotes = heading(column, shown), cell_notes(column, dataset, methods)
-                    table = _table(dataset, head, footnotes, baseline, tests, draw)
                     what = title(f"{head.title}, {dataset}: compared with {baseline}", *pair)
-                    tables.append(replace(table, title=what))
+                    tables.append(_table(what, dataset, head, footnotes, baseline, tests, draw))
     return tables
 
 
@@ -78,6 +77,7 @@ def pairwise_summary(tests: Tested, boot: Bootstrap) -> str:
 
 
 def _table(
+    what: str,
     dataset: str,
     column: Column,
     footnotes: Mapping[str, tuple[str, ...]],
@@ -85,7 +85,7 @@ def _table(
     tests: Tested,
     draw: Draw,
 ) -> Table:
-    """The table of one column, titled by it; `footnotes` are those of each method's mean."""
+    """The table of one column, titled `what`; `footnotes` are those of each method's mean."""
     sample = tests.sample
     boot = bootstrap(tests.values, draw.seed, draw.resamples, sample.by_stratum)
     others = [m for m in sample.methods if m != baseline]
@@ -94,13 +94,14 @@ def _table(
     # Another family than that of the letters: only the tests against the baseline.
     adjusted = dict(zip(ps, holm(ps.values()), strict=True))
     ranks = paired_test.ranks(sample, boot, draw.seed)
-    means = {m: interval(boot, m).value for m in boot.methods}
-    groups = letters(means, {frozenset(pair) for pair, p in tests.adjusted.items() if p < ALPHA})
+    means = {m: interval(boot, m) for m in boot.methods}
+    apart = {frozenset(pair) for pair, p in tests.adjusted.items() if p < ALPHA}
+    groups = letters({m: mean.value for m, mean in means.items()}, apart)
 
     rows = []
     for m, notes in footnotes.items():
         if m in groups:
-            mean = Cell(means[m], n=interval(boot, m).n, notes=notes)
+            mean = Cell(means[m].value, n=means[m].n, notes=notes)
             against, mde = _against(less.get(m), adjusted.get(m)), less[m].mde if m in less else None
             rows.append(Row(dataset, m, (mean, *against, Cell(*ranks[m]), Cell(groups[m]), Cell(mde))))
         else:
@@ -108,7 +109,7 @@ def _table(
                 notes += (f"no average without {', '.join(tests.lacks[m])}",)
             rows.append(Row(dataset, m, (Cell(notes=notes), *[Cell()] * 6)))
     under = (*_test_notes(tests, less, baseline), *_group_notes(column, tests, boot, draw))
-    return Table(column.title, _columns(column, baseline), tuple(rows), under)
+    return Table(what, _columns(column, baseline), tuple(rows), under)
 
 
 def _columns(column: Column, baseline: str) -> tuple[Column, ...]:

@@ -27,7 +27,7 @@ COLUMNS = (
 
 def cost_tables(costs: Iterable[Cost], methods: Sequence[str]) -> list[Table]:
     """One table per pair. Seconds are measured, so only they differ between two runs of one suite."""
-    tables = run_tables("Cost", (own := list(costs)), methods, COLUMNS, _cells)
+    tables = run_tables("Cost", (own := list(costs)), methods, COLUMNS, _others)
     notes = [_passes(own_costs) for own_costs in by_pair(own).values()]
     return [replace(t, notes=(*t.notes, *note)) for t, note in zip(tables, notes, strict=True)]
 
@@ -40,15 +40,14 @@ def _passes(costs: Sequence[Cost]) -> tuple[str, ...]:
     )
 
 
-def _cells(seeds: list[Cost]) -> tuple[Cell, ...]:
-    """A mean over seeds for each column that is named as what it shows of a row."""
-    others = {
+def _others(seeds: list[Cost]) -> dict[str, Cell]:
+    """The cells that are no plain mean over seeds, by the names of their columns."""
+    return {
         # 0 where the step that trained did not count them: no result, not a small one.
         "positions": mean(c.positions or None for c in seeds),
         "saved_share": _saved(seeds),
         "device": Cell(", ".join(sorted({c.device for c in seeds}))),
     }
-    return tuple(others.get(c.name) or mean(getattr(s, c.name) for s in seeds) for c in COLUMNS)
 
 
 def _saved(seeds: list[Cost]) -> Cell:

@@ -91,12 +91,13 @@ def _by_judge(wins: list[MeasuredColumn]) -> list[WinRate]:
     """The columns of each benchmark and judge together, told apart by what differs between them."""
     parts: dict[tuple[str, str], dict[str, MeasuredColumn]] = {}
     for c in wins:
-        parts.setdefault((c.source.benchmark.title, c.source.judge), {})[c.source.reference] = c
-    benchmarks, judges = ({key[at] for key in parts} for at in (0, 1))
+        parts.setdefault((c.source.benchmark.name, c.source.judge), {})[c.source.reference] = c
+    titles = {c.source.benchmark.name: c.source.benchmark.title for c in wins}
+    judges = {judge for _, judge in parts}
     return [
         WinRate(
             own,
-            (f" on {benchmark}" if len(benchmarks) > 1 else "")
+            (f" on {titles[benchmark]}" if len(titles) > 1 else "")
             + (f" by {judge or 'none'}" if len(judges) > 1 else ""),
         )
         for (benchmark, judge), own in parts.items()

@@ -5,7 +5,7 @@ Table("pocket", columns=(Column("my-bench.score", "My bench", "score", best=True
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import fsum
@@ -106,10 +106,14 @@ def run_tables(
     runs: Iterable[SeedRow],
     methods: Sequence[str],
     columns: tuple[Column, ...],
-    cells: Callable[[list[SeedRow]], tuple[Cell, ...]],
+    others: Callable[[list[SeedRow]], Mapping[str, Cell]],
     notes: tuple[str, ...] = (),
 ) -> list[Table]:
-    """One table per pair, of rows unique by (dataset, method, seed); `cells` is given a method's seeds."""
+    """One table per pair, of rows unique by (dataset, method, seed).
+
+    A cell is what `others` makes of a method's seeds by the name of its column, else the mean of what the
+    column is named as.
+    """
     tables = []
     for (suite, pair), own in by_pair(runs).items():
         rows = []
@@ -117,7 +121,12 @@ def run_tables(
             for method in methods:
                 seeds = [r for r in own if (r.dataset, r.method) == (dataset, method)]
                 seeds.sort(key=lambda r: r.seed)
-                rows.append(Row(dataset, method, cells(seeds) if seeds else (Cell(),) * len(columns)))
+                given = others(seeds) if seeds else {}
+                cells = tuple(
+                    given[c.name] if c.name in given else mean(getattr(s, c.name) for s in seeds)
+                    for c in columns
+                )
+                rows.append(Row(dataset, method, cells))
         under = notes + _seeds_note({r.seed for r in own})
         tables.append(Table(title(what, suite, pair), columns, tuple(rows), under))
     return tables

@@ -5,7 +5,6 @@ loss 0.693 -> 0.512 | held out 0.693 -> 0.540 | margin -3.10 -> 4.25 nats | weig
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import partial
 from math import fsum
 
 from reports.records.rows import Training
@@ -41,25 +40,22 @@ def training_tables(training: Iterable[Training], methods: Sequence[str]) -> lis
         columns = tuple(c for c in COLUMNS if not c.name.startswith(groups))
         shown = (note for name, note in optional.items() if name not in absent)
         notes = (NOTE, *shown, *_warnings(rows, methods))
-        tables += run_tables("Training", rows, methods, columns, partial(_cells, columns), notes)
+        tables += run_tables("Training", rows, methods, columns, _others, notes)
     return tables
 
 
 def held_out(seeds: list[Training]) -> tuple[Cell, Cell]:
     """The objective on held-out prompts before and after, means over seeds; one that is raised says so."""
-    before, after = _cells(COLUMNS[2:4], seeds)
-    return before, after
-
-
-def _cells(columns: Sequence[Column], seeds: list[Training]) -> tuple[Cell, ...]:
-    """A mean over seeds for each column, which is named as what it shows of a row."""
     raised = sorted({t.objective for t in seeds if t.held_after is not None} - {"loss"})
+    notes = tuple(f"held out: the mean {name}, which the method raises" for name in raised)
+    return mean(t.held_before for t in seeds), mean((t.held_after for t in seeds), notes)
+
+
+def _others(seeds: list[Training]) -> dict[str, Cell]:
+    """The means over seeds that have footnotes of their own, by the names of their columns."""
     # Terms and watched means differ from method to method, so they are footnotes and no columns.
-    footnotes = {
-        "loss_after": _terms(seeds) + _watched(seeds),
-        "held_after": tuple(f"held out: the mean {name}, which the method raises" for name in raised),
-    }
-    return tuple(mean((getattr(t, c.name) for t in seeds), footnotes.get(c.name, ())) for c in columns)
+    loss = mean((t.loss_after for t in seeds), _terms(seeds) + _watched(seeds))
+    return {"loss_after": loss, "held_after": held_out(seeds)[1]}
 
 
 def _terms(seeds: list[Training]) -> tuple[str, ...]:
