@@ -2,6 +2,7 @@
 
     python -m tests.goldens ids.json      {"tiny": ["answers answers of ADPA eb9cd70debd8", ...], ...}
     python -m tests.goldens losses.json   {"DPO": {"terms": {"dpo": 0.69}, "gradient_norm": 1.2}, ...}
+    python -m tests.goldens               both
 
 An id changes only with a version bump, and a loss only with its formula; then the file is written anew.
 """
@@ -86,7 +87,7 @@ MADE = {"ids.json": ids, "losses.json": losses}
 
 
 def main() -> None:
-    for name in sys.argv[1:]:
+    for name in sys.argv[1:] or MADE:
         with tempfile.TemporaryDirectory() as folder:
             (GOLDEN / name).write_text(json.dumps(MADE[name](Path(folder)), indent=0) + "\n")
 

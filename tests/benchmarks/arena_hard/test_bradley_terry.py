@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -96,10 +97,11 @@ def test_published_draws_give_the_published_interval(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("weight", [1, 3])
 def test_real_judgments_have_the_win_rate_of_the_golden_rating(shared_data: Path, weight: int) -> None:
-    """Arena-Hard's win rate is that of the golden fit, scikit-learn's on the same 181 questions."""
+    """Arena-Hard's win rate and Elo are those of the golden fit, scikit-learn's on the same 181 questions."""
     folder = shared_data / "arena_hard"
     golden = json.loads((folder / "golden_bagel_expected.json").read_text())[f"bagel_weight{weight}"]
     (scores,) = readers.read_judgments(next(folder.glob("judgments_v0.1_bagel*"))).values()
     rates = arena_hard.aggregate(scores)
     ours = rates["win_rate" if weight == 3 else "win_rate_unweighted"]
     assert round(100 * ours, 2) == golden["winrate"]
+    assert 1000 + SCALE * math.log10(ours / (1 - ours)) == pytest.approx(golden["elo"], abs=1e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed, never_judged
+from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed
 from benchmarks.gsm8k import benchmark as gsm8k_cot
 from benchmarks.gsm8k.benchmark import NO_ANSWER
 
@@ -215,6 +215,9 @@ def test_a_folder_without_the_file_or_a_row_without_a_number_is_named(tmp_path: 
             gsm8k_cot.load(tmp_path)
 
 
-def test_no_judge_is_asked() -> None:
+def test_no_judge_is_asked(tmp_path: Path) -> None:
+    row = {"question": "q", "answer": "#### 18"}
+    (tmp_path / "gsm8k_test.jsonl").write_text(json.dumps(row) + "\n")
+    _, benchmark = gsm8k_cot.load(tmp_path)
     with pytest.raises(AssertionError, match="no judge is asked"):
-        never_judged(JudgeRequest("1", ()), Reply(""))
+        benchmark.parse(JudgeRequest("1", ()), Reply(""))
