@@ -1,6 +1,7 @@
 """What tests share: the real files beside the repository, a finished run, and a word on what was skipped."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert done.returncode == 0, done.stderr
             (runs / "done").touch()
     return runs
+
+
+@pytest.fixture
+def copied(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to go on from."""
+    return shutil.copytree(tiny_run, tmp_path / "runs", symlinks=True)
 
 
 def pytest_configure() -> None:

@@ -26,10 +26,10 @@ from harness.plan.plan import plan
 from harness.store.step import Step
 from tests import suites
 from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
-from tests.paths import GOLDEN, TESTS
+from tests.paths import GOLDEN, TESTS, TINY
 
 OWN = {
-    "tiny": str(TESTS / "tiny.yaml"),
+    "tiny": TINY,
     "tiny-all": str(TESTS / "tiny-all.yaml"),
     "pocket": "pocket",
     "pocket-all": "pocket-all",

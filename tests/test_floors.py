@@ -149,7 +149,7 @@ def test_a_circle_is_seen() -> None:
         ("harness/models/x.py", "from harness.models import memory", set()),
         ("harness/models/x.py", "from harness.endpoints import client", {"harness.endpoints.client"}),
         ("harness/models/x.py", "if TYPE_CHECKING:\n    import harness.cli.app", {"harness.cli.app"}),
-        ("harness/train/x.py", "from harness.models.memory import room", set()),
+        ("harness/train/x.py", "from harness.models.memory import free_bytes", set()),
     ],
 )
 def test_a_way_up_is_seen(path: str, line: str, expected: set[str]) -> None:

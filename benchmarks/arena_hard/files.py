@@ -15,7 +15,7 @@ utils/add_markdown_info.py adds it.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal
 
 from benchmarks.api import Answer, Question
 from benchmarks.json_files import Row, answer_id, file_name, json_lines, write_lines
@@ -34,17 +34,6 @@ BASELINES = {  # category -> the model that its answers are compared with
 }
 
 TOOL, LAYOUT = "Arena-Hard", "Arena-Hard's format"
-
-
-class Verdict(TypedDict):
-    """One game. value: 0-1, 1 is the model far better, None where no verdict was read; reply: the judge's."""
-
-    question: str
-    category: str
-    order: Order
-    value: float | None
-    reply: str
-    prompt: NotRequired[str]  # the user's message to the judge
 
 
 def value_of(label: str, order: str) -> float | None:
@@ -133,9 +122,9 @@ def write_answers(
 
 
 def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write model_judgment/<judge>/<model>.jsonl under `folder`, from rows as `Verdict`; returns its path.
+    """Write model_judgment/<judge>/<model>.jsonl under `folder`, from rows of judgments.jsonl; its path.
 
-    Keys beyond a Verdict's are ignored; a game that is not there is a null. ValueError: a game twice, or a
+    Keys that no game has are ignored; a game that is not there is a null. ValueError: a game twice, or a
     value that no label has.
     """
     path = folder / "model_judgment" / file_name(judge, TOOL) / f"{file_name(model, TOOL)}.jsonl"

@@ -1,12 +1,9 @@
 """Every file of examples/ runs as it stands."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from tests.bench_command import bench
 from tests.benchmarks.openllm.small_tasks import write_rows
@@ -14,12 +11,6 @@ from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT, TINY
 
 EXAMPLES = ROOT / "examples"
-
-
-@pytest.fixture
-def copied(tiny_run: Path, tmp_path: Path) -> Path:
-    """A finished run, to which an example adds."""
-    return shutil.copytree(tiny_run, tmp_path / "runs", symlinks=True)
 
 
 def table(runs: Path, suite: str = "tiny") -> str:

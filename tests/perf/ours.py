@@ -9,6 +9,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness.executors.options import Machine
+from harness.suite.method_file import method_of
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from harness.train.loop import set_up
@@ -17,12 +18,8 @@ from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
 
 METHOD_FILE = str(Path(__file__).with_name("forward_kd.py"))
-HEAD = (
-    "_AtIds",
-    "_AtIdsBackward",
-    "_Run",
-    "_RunBackward",
-)  # the passes of methods/kernels/output_head.py and rows.py
+# The passes of methods/kernels/output_head.py and row_functions.py.
+HEAD = ("_AtIds", "_AtIdsBackward", "_Run", "_RunBackward")
 COMPILED = "compiled"  # the side in `auto` whose layers torch.compile fuses
 SHOWN = 12  # operations of the profile
 
@@ -64,7 +61,7 @@ def _work(at: Path, scale: Scale, name: str, side: str) -> TrainWork:
     inputs |= {f"view.{side}": at / side for side in ("chosen", "rejected")[: load.sides]}
     inputs |= {key: at / folder for key, folder in load.signals.items()}
     settings = {
-        "formula": load.method,
+        "formula": method_of(load.method, METHOD_FILE).formula,
         "training": {"lr": LR},
         "seed": 0,
         "precision": scale.precision,

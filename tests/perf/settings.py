@@ -75,7 +75,7 @@ def serve(folder: Path, name: str) -> None:
     given = json.loads((folder / "inputs.json").read_text())
     asked = SETTINGS[name]
     settings = {
-        "formula": "methods.dpo.preference_loss",
+        "formula": "methods.dpo.loss",
         "training": {"lr": 1e-5},
         "seed": 0,
         "precision": "no",

@@ -93,7 +93,7 @@ def texts(rows: Rows) -> dict[str, str]:
 
 def test_every_table_is_the_same_but_for_names() -> None:
     before, after = texts(whole()), texts(renamed(whole()))
-    assert set(before) == {*before, "main", "pad", "comparison", "direction", "beside", "summaries"}
+    assert {"main", "pad", "comparison", "direction", "beside", "summaries"} <= set(before)
     assert {name: text.replace(PREFIX, "") for name, text in after.items()} == before
     assert all(PREFIX in after[name] for name in ("main", "pad", "comparison", "beside", "quality"))
 
@@ -123,7 +123,7 @@ def test_a_clone_beside_its_original_has_the_same_cells(name: str) -> None:
 
     alone = [row for row in cells(rows) if not row[2].startswith("published.")]
     twice = [row for row in cells(both) if not row[2].startswith("published.")]
-    assert [[part.replace(PREFIX, "") for part in row] for row in twice] != alone
+    assert alone
     assert sorted([part.replace(PREFIX, "") for part in row] for row in twice) == sorted(alone * 2)
 
 

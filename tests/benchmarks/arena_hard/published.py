@@ -1,67 +1,59 @@
 """Arena-Hard's published judgments and style metadata, read for comparison with what is computed here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from benchmarks.api import Question, Score, Unparsed
-from benchmarks.arena_hard import files, style_control
+from benchmarks.api import Score, Unparsed
+from benchmarks.arena_hard import files
 from benchmarks.arena_hard.style_control import Style
 from benchmarks.json_files import Row
 
 
+class Verdict(TypedDict):
+    """One game. value: 0-1, 1 is the model far better, None where no verdict was read; reply: the judge's."""
+
+    question: str
+    category: str
+    order: files.Order
+    value: float | None
+    reply: str
+    prompt: NotRequired[str]  # the user's message to the judge
+
+
 def read_styles(path: Path) -> dict[str, Style]:
-    """Question id -> the style of a model's answer, as the file's metadata tell it, else counted here."""
-    return {
-        files._id(row): from_metadata(files._metadata(row))
-        if files._metadata(row)
-        else style_control.style(files._answer(path, row))
-        for row in files.read_rows(path)
-    }
+    """Question id -> the style of a model's answer, as the file's metadata tell it."""
+    return {files._id(row): from_metadata(files._metadata(row)) for row in files.read_rows(path)}
 
 
-def read_verdicts(path: Path) -> dict[str, list[files.Verdict]]:
-    """Model -> its games, two a question, in the order of the file. ValueError: a question twice."""
-    found: dict[str, list[files.Verdict]] = {}
-    seen, judges = set(), set()
-    for row in files.read_rows(path, ("model", "judge", "games")):
-        if (row["model"], files._id(row)) in seen:
-            raise ValueError(f"{path}: question {files._id(row)} of {row['model']!r} is judged twice")
-        seen.add((row["model"], files._id(row)))
-        judges.add(row["judge"])
+def read_verdicts(path: Path) -> dict[str, list[Verdict]]:
+    """Model -> its games, two a question, in the order of the file."""
+    found: dict[str, list[Verdict]] = {}
+    for row in files.read_rows(path, ("model", "games")):
         games = zip(files.ORDERS, [*row["games"], None, None], strict=False)
         found.setdefault(row["model"], []).extend(_verdict(row, order, game or {}) for order, game in games)
-    if len(judges) > 1:
-        raise ValueError(f"{path} mixes judges: {', '.join(sorted(judges))}")
     return found
 
 
-def read_judgments(
-    path: Path,
-    questions: Sequence[Question] = (),
-    styles: Mapping[str, tuple[Style, Style]] | None = None,
-) -> dict[str, list[Score]]:
-    """Model -> its scores, one a game. A game without a verdict, or with no known one, is Unparsed.
-
-    Files of 2024 do not say categories: they are those of `questions`. `styles`: question id -> ours and the
-    baseline's, which style control needs.
-    """
-    categories = {q.id: q.category for q in questions}
-    scores: dict[str, list[Score]] = {}
-    for model, verdicts in read_verdicts(path).items():
-        for v in verdicts:
-            value = Unparsed(v["reply"]) if v["value"] is None else v["value"]
-            pair = styles.get(v["question"]) if styles else None
-            category = v["category"] or categories.get(v["question"], "")
-            covariates = style_control.named(*pair) if pair else {}
-            score = Score(v["question"], value, category, 1, v["order"], covariates)
-            scores.setdefault(model, []).append(score)
-    return scores
+def read_judgments(path: Path) -> dict[str, list[Score]]:
+    """Model -> its scores, one a game. A game without a verdict, or with no known one, is Unparsed."""
+    return {
+        model: [
+            Score(
+                v["question"],
+                Unparsed(v["reply"]) if v["value"] is None else v["value"],
+                v["category"],
+                order=v["order"],
+            )
+            for v in verdicts
+        ]
+        for model, verdicts in read_verdicts(path).items()
+    }
 
 
-def _verdict(row: Row, order: files.Order, game: Row) -> files.Verdict:
+def _verdict(row: Row, order: files.Order, game: Row) -> Verdict:
     judgment = game.get("judgment") or ""
-    found = files.Verdict(
+    found = Verdict(
         question=files._id(row),
         category=row.get("category", ""),
         order=order,

@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tests.benchmarks.openllm.small_tasks import write_rows
 
 # Hub dataset, configuration -> split -> file, as local_rows.py has it, but written down again.
 HUB: dict[tuple[str, str], dict[str, str]] = {
@@ -90,11 +92,11 @@ def data_folder(folder: Path, shared: Path, most: int | None = None, subjects: S
     for files in HUB.values():
         for name in files.values():
             found = rows_of(source / name.replace("hellaswag_train", "hellaswag_validation"))
-            write(folder / f"{name}.jsonl", found[:most])
+            write_rows(folder / f"{name}.jsonl", found[:most])
     for split in ("dev", "validation", "test"):
         found = [r for r in rows_of(source / f"mmlu_{split}") if not subjects or r["subject"] in subjects]
         kept = {s: [r for r in found if r["subject"] == s][:most] for s in {r["subject"]: 0 for r in found}}
-        write(folder / f"mmlu_{split}.jsonl", [row for rows in kept.values() for row in rows])
+        write_rows(folder / f"mmlu_{split}.jsonl", [row for rows in kept.values() for row in rows])
     (folder / "bbh").mkdir()
     for path in (source / "bbh").glob("*.json"):
         examples = json.loads(path.read_text())["examples"][:most]
@@ -118,7 +120,7 @@ def hub_folder(folder: Path, data: Path) -> Path:
         (folder / dataset / config).mkdir(parents=True)
         files = ""
         for split, rows in splits.items():
-            write(folder / dataset / config / f"{split}.jsonl", rows)
+            write_rows(folder / dataset / config / f"{split}.jsonl", rows)
             files += f"  - split: {split}\n    path: {config}/{split}.jsonl\n"
         readme[dataset] = readme.get(dataset, "") + f"- config_name: {config}\n  data_files:\n{files}"
     for dataset, configs in readme.items():
@@ -132,8 +134,18 @@ def _hub_row(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+class World(NamedTuple):
+    """The folders of a small model, of rows in our layout, and of the same rows in the hub's."""
+
+    model: Path
+    data: Path
+    hub: Path
+
+
+def small_world(root: Path, shared: Path, most: int) -> World:
+    """A world of the first `most` rows of each file; of MMLU there is one subject."""
+    data = data_folder(root / "data", shared, most, ["anatomy"])
+    return World(reader_folder(root / "model", shared), data, hub_folder(root / "hub", data))
 
 
 @contextmanager

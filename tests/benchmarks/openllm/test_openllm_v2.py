@@ -4,7 +4,7 @@ import json
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from benchmarks.openllm.tasks import SETS, V1, V2, check, expand, leaderboard_in
 from harness.evaluate.lm_eval_model import PooledLM
 from harness.evaluate.openllm import TASKS, run
 from harness.models.worker_pool import Pool
-from tests.benchmarks.openllm.leaderboard_rows import data_folder, hub_folder, plain, reader_folder
+from tests.benchmarks.openllm.leaderboard_rows import World, plain, small_world
 
 
 def result(task: str, right: int, of: int) -> TaskResult:
@@ -106,17 +106,9 @@ def test_the_subtasks_and_their_numbers_of_choices_are_lm_evals() -> None:
     assert expand(["v2"]) == expand(["leaderboard"]) == list(V2) and SETS["v1"] == tuple(V1)
 
 
-class World(NamedTuple):
-    model: Path
-    data: Path
-    hub: Path
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> World:
-    root = tmp_path_factory.mktemp("world")
-    data = data_folder(root / "data", shared_data, 20, ["anatomy"])
-    return World(reader_folder(root / "model", shared_data), data, hub_folder(root / "hub", data))
+    return small_world(tmp_path_factory.mktemp("world"), shared_data, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -28,12 +28,6 @@ def made_at(runs: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in files if "logs" not in p.parts}
 
 
-@pytest.fixture
-def copied(tiny_run: Path, tmp_path: Path) -> Path:
-    """A copy of a finished run, to go on from."""
-    return shutil.copytree(tiny_run, tmp_path / "runs", symlinks=True)
-
-
 def test_a_run_ends_in_tables_with_a_row_for_each_method(tiny_run: Path) -> None:
     table = (tiny_run / "tiny" / "tables" / "main.md").read_text()
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]

@@ -164,19 +164,14 @@ def test_a_second_run_asks_nothing(world: Path, judge: Running, finished: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("benchmarks", ["gsm8k-cot,openllm", ALL], ids=["two", "all"])
 def test_two_workers_give_the_bytes_of_one(
-    world: Path, judge: Running, finished: Path, tmp_path: Path, benchmarks: str
+    world: Path, judge: Running, finished: Path, tmp_path: Path
 ) -> None:
     """Of answers that are decoded and of likelihoods; each model's workers are started for each benchmark."""
-    done = bench(*words(world, judge, tmp_path, benchmarks), "--workers=2")
+    done = bench(*words(world, judge, tmp_path), "--workers=2")
     assert done.returncode == 0, done.stderr
-    for name in ("results", "summaries", "judging"):
-        of_one = [r for r in rows(finished, name) if r["benchmark"] in benchmarks.split(",")]
-        assert rows(tmp_path, name) == of_one
-    if benchmarks == ALL:
-        for file in DETERMINISTIC:
-            assert (tmp_path / "e" / file).read_bytes() == (finished / "e" / file).read_bytes()
+    for file in DETERMINISTIC:
+        assert (tmp_path / "e" / file).read_bytes() == (finished / "e" / file).read_bytes()
 
 
 def test_another_judge_needs_no_new_answers(world: Path, judge: Running, finished: Path) -> None:

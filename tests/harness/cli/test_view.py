@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench_command import ENV, bench
-from tests.paths import ROOT
+from tests.bench_command import COMMAND, ENV, bench
 
 PAGE = "<!doctype html><title>the page</title>"
 
@@ -27,10 +25,8 @@ def run(tmp_path: Path) -> Path:
 @pytest.fixture
 def served(run: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     (run / "report.html").write_text(PAGE)
-    code = "from harness.cli.app import main; main()"
-    words = ["view", "toy", "--runs", str(run.parent)]
-    env = {**ENV, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", code, *words]
+    command = [*COMMAND, "view", "toy", "--runs", str(run.parent)]
+    env = {**ENV, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     line = process.stdout.readline()

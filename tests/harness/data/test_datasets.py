@@ -25,6 +25,7 @@ from harness.data.layouts import (
     prompt_of,
     row_by_row,
 )
+from tests.benchmarks.openllm.small_tasks import write_rows
 
 Rows = Sequence[dict[str, Any]]
 
@@ -48,7 +49,7 @@ def hh(*contents: str) -> str:
 
 
 def jsonl(path: Path, rows: Rows) -> Source:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(path, rows)
     return Source(str(path))
 
 

@@ -22,7 +22,7 @@ from harness.evaluate.lm_eval_model import PooledLM, likelihood_batches
 from harness.models import worker_pool
 from harness.models.worker_pool import Pool
 from tests.bench_command import forked
-from tests.benchmarks.openllm.leaderboard_rows import data_folder, hub_folder, plain, reader_folder
+from tests.benchmarks.openllm.leaderboard_rows import World, plain, reader_folder, small_world
 
 TASKS = {
     "arc_challenge": 25,
@@ -37,17 +37,9 @@ BATCH = 3
 KILLED = ("arc_challenge", "gsm8k")
 
 
-class World(NamedTuple):
-    model: Path
-    data: Path
-    hub: Path
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> World:
-    root = tmp_path_factory.mktemp("world")
-    data = data_folder(root / "data", shared_data, 60, ["anatomy"])
-    return World(reader_folder(root / "model", shared_data), data, hub_folder(root / "hub", data))
+    return small_world(tmp_path_factory.mktemp("world"), shared_data, 60)
 
 
 @pytest.fixture(scope="module")

@@ -24,17 +24,11 @@ from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from tests import suites
+from tests.bench_command import COMMAND, ENV
 from tests.harness.executors.executor_steps import asking, step
 from tests.paths import ROOT, TINY
 
 SMALL = ("run", TINY, "--only", "DPO", "--set", "benchmarks={rule: {data: world/test, max_tokens: 8}}")
-ENV = {
-    **os.environ,
-    "CI": "true",
-    "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": str(ROOT),
-}
 TIMED = ("training.json",)  # holds seconds
 FILES = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl", "tables/main.md")
 
@@ -176,15 +170,7 @@ def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_t
 
 
 def small(runs: Path, *words: str) -> dict[str, bytes]:
-    command = [
-        sys.executable,
-        "-c",
-        "from harness.cli.app import main; main()",
-        *SMALL,
-        "--runs",
-        str(runs),
-        *words,
-    ]
+    command = [*COMMAND, *SMALL, "--runs", str(runs), *words]
     env = {**ENV, "SLURM_CONF": os.environ.get("SLURM_CONF", "")}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr

@@ -56,10 +56,10 @@ def found(name: str) -> Forecast:
 
 def costs() -> Iterator[str]:
     """The estimated tables."""
-    suites = {name: found(name) for name in (*PAIRS, "smol")}
+    estimates = {name: found(name) for name in (*PAIRS, "smol")}
     yield "| suite | steps | FLOPs | device-hours | disk | largest step | does not fit | judging |"
     yield "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: |"
-    for name, f in suites.items():
+    for name, f in estimates.items():
         x, large = total(f, f.plan.steps), f.too_large
         biggest = max(f.plan.steps, key=lambda s: f.costs[s.id].memory)
         peak = f"{biggest.label}, {size(f.costs[biggest.id].memory)}"
@@ -71,13 +71,13 @@ def costs() -> Iterator[str]:
     yield ""
     yield f"| device-hours | {' | '.join(WORK)} |"
     yield f"| --- |{' ---: |' * len(WORK)}"
-    for name, f in suites.items():
+    for name, f in estimates.items():
         yield f"| {name} | {' | '.join(f'{hours(f, of(f, part)):,.1f}' for part in WORK)} |"
     yield ""
     heads = ("teacher passes needed", "run", "teacher responses needed", "run", "steps one by one", "shared")
     yield f"| sharing | {' | '.join((*heads, 'FLOPs one by one', 'shared'))} |"
     yield f"| --- |{' ---: |' * 8}"
-    for name, f in suites.items():
+    for name, f in estimates.items():
         s = f.sharing
         counts = (
             s.passes_needed,
@@ -91,7 +91,7 @@ def costs() -> Iterator[str]:
     yield ""
     yield "| done in | " + " | ".join(f"{n} device{'s'[: n > 1]}" for n in DEVICES) + " | longest chain |"
     yield f"| --- |{' ---: |' * len(DEVICES)} --- |"
-    for name, f in suites.items():
+    for name, f in estimates.items():
         yield f"| {name} | {' | '.join(spans(f))} | {chain(f)} |"
 
 

@@ -19,12 +19,16 @@ from harness.models.worker_pool import LoadedModel, Pool
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT
 
+HERE = "tests.harness.models.test_worker_pool"
+
 
 def results(pool: Pool, function: str, items: Any, *shared: Any) -> list[Any]:
-    """Of each item, in their order."""
+    """What a function of this file makes of each item, in their order."""
     return [
         result
-        for _, result in sorted(pool.map_unordered(function, items, *shared), key=lambda found: found[0])
+        for _, result in sorted(
+            pool.map_unordered(f"{HERE}:{function}", items, *shared), key=lambda found: found[0]
+        )
     ]
 
 
@@ -79,8 +83,8 @@ def test_two_workers_give_the_bits_of_one_in_the_order_of_the_items(
     folder: Path, two: Pool, many_threads: None
 ) -> None:
     """Also where this process has two threads, which would change the bits of one prompt's logits."""
-    ours = results(Pool(folder), "tests.harness.models.test_worker_pool:logits", PROMPTS, 2.0)
-    theirs = results(two, "tests.harness.models.test_worker_pool:logits", PROMPTS, 2.0)
+    ours = results(Pool(folder), "logits", PROMPTS, 2.0)
+    theirs = results(two, "logits", PROMPTS, 2.0)
     assert [a.shape[1] for a in ours] == [len(p) for p in PROMPTS]
     assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
 
@@ -88,33 +92,33 @@ def test_two_workers_give_the_bits_of_one_in_the_order_of_the_items(
 def test_a_cpu_worker_has_one_thread_and_this_process_gets_its_own_back(
     folder: Path, two: Pool, many_threads: None
 ) -> None:
-    found = results(two, "tests.harness.models.test_worker_pool:threads", range(8))
+    found = results(two, "threads", range(8))
     assert {count for count, _ in found} == {1}
     assert len({process for _, process in found} - {os.getpid()}) == 2
-    assert results(Pool(folder), "tests.harness.models.test_worker_pool:threads", [0]) == [(1, os.getpid())]
+    assert results(Pool(folder), "threads", [0]) == [(1, os.getpid())]
     assert torch.get_num_threads() == 2
 
 
 def test_sampled_answers_are_the_same_from_two_workers(folder: Path, two: Pool) -> None:
     requests = [Request(p, Sampling(0.8, 0.9, 6), str(n)) for n, p in enumerate(PROMPTS)]
     batches = [requests[n : n + 4] for n in range(0, len(requests), 4)]
-    ours = results(Pool(folder), "tests.harness.models.test_worker_pool:answers", batches, [3], 7)
-    assert results(two, "tests.harness.models.test_worker_pool:answers", batches, [3], 7) == ours
+    ours = results(Pool(folder), "answers", batches, [3], 7)
+    assert results(two, "answers", batches, [3], 7) == ours
     assert [len(batch) for batch in ours] == [4, 4, 1]
 
 
 def test_a_value_error_of_the_function_is_raised_here(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^3 is not liked$"):
-        results(Pool(folder), "tests.harness.models.test_worker_pool:picky", range(6))
+        results(Pool(folder), "picky", range(6))
 
 
 def test_a_worker_that_dies_is_one_line_and_a_pool_that_failed_starts_anew(two: Pool) -> None:
     with pytest.raises(ValueError, match=r"^3 is not liked$"):
-        results(two, "tests.harness.models.test_worker_pool:picky", range(6))
+        results(two, "picky", range(6))
     with pytest.raises(
         ChildProcessError
     ) as failure:  # of fresh workers, with nothing left of the failed call
-        results(two, "tests.harness.models.test_worker_pool:fatal", range(5))
+        results(two, "fatal", range(5))
     assert str(failure.value) in {
         f"worker {n} of 2 on cpu was killed (SIGKILL); out of memory?" for n in (1, 2)
     }
@@ -122,7 +126,7 @@ def test_a_worker_that_dies_is_one_line_and_a_pool_that_failed_starts_anew(two: 
 
 def test_no_items_start_nothing(folder: Path) -> None:
     with Pool(folder / "absent", count=2) as pool:
-        assert results(pool, "tests.harness.models.test_worker_pool:picky", []) == []
+        assert results(pool, "picky", []) == []
 
 
 @pytest.mark.parametrize(
@@ -143,17 +147,16 @@ def test_workers_end_with_a_parent_that_was_killed(folder: Path) -> None:
         "import sys, time; from pathlib import Path; from harness.models.worker_pool import Pool\n"
         "if __name__ == '__main__':\n"
         "    pool = Pool(Path(sys.argv[1]), count=2)\n"
-        "    function = 'tests.harness.models.test_worker_pool:threads'\n"
+        f"    function = '{HERE}:threads'\n"
         "    found = [r for _, r in pool.map_unordered(function, [0])]\n"
         "    print(*{p for _, p in found}, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    path = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     run = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
     )
     assert run.stdout

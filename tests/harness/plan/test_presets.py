@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import constants
 
 import methods
-from benchmarks.registry import DATA_SETS
 from harness.cli import suite_catalogue
 from harness.common import hub
 from harness.endpoints import prices
@@ -23,9 +21,9 @@ from harness.forecast import judging_estimate
 from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
-from harness.suite import schema as harness_suite_schema
+from harness.suite.schema import row_count
 from harness.train.costs import TRAIN
-from tests import suites
+from tests import goldens, suites
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
@@ -36,16 +34,9 @@ PRESETS = (*ADPA, "adpa-ablation", "pad-gemma", "pad-llama", "smol")
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network, nothing cached, no benchmark data but empty files."""
-    monkeypatch.setattr(hub, "_HUB", hub._HubState())
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
-    for name, source in DATA_SETS.items():
-        for file in source.files:
-            (tmp_path / "data" / name / file.name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "data" / name / file.name).touch()
+def offline(tmp_path: Path) -> Iterator[None]:
+    with goldens.offline(tmp_path):
+        yield
 
 
 def planned(name: str, *overrides: str) -> tuple[Plan, list[str]]:
@@ -65,7 +56,7 @@ def test_every_preset_is_valid_and_planned_whole_without_a_network(name: str, of
     loaded = found.suite
     for method in loaded.methods:
         loading.configured(loaded, methods.registry()[method])
-    assert len(found.cells) == harness_suite_schema.row_count(loaded)
+    assert len(found.cells) == row_count(loaded)
     for cell in found.cells:
         assert set(loaded.benchmarks.settings_by_name()) == {*cell.measures, *(b for b, _ in cell.missing)}
         assert not cell.missing or set(cell.missing) == {("implicit-reward", "")}, cell.missing

@@ -22,7 +22,6 @@ class TextInputs(Generic[Ref]):
 
     first: Ref | None = None
     second: Ref | None = None
-    third: Ref | None = None
     base: Ref | None = None
     middle: Ref | None = None
     other: Ref | None = None
@@ -83,6 +82,6 @@ def text_step(text: str, run: str = "write_text", **inputs: Source) -> TextStep:
     return kind.step(f"text {text}", TextSettings(text), TextInputs(**inputs), name="t")
 
 
-def step_named(kind: str, label: str, context: Mapping[str, Any] | None = None) -> TextStep:
+def step_named(kind: str, label: str) -> TextStep:
     """A step of a kind of that name, which nobody runs."""
-    return replace(TEXT, name=kind).step(label, TextSettings(label), TextInputs(), context)
+    return replace(TEXT, name=kind).step(label, TextSettings(label), TextInputs())

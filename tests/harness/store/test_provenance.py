@@ -70,7 +70,7 @@ def test_code_that_has_changed_since_is_told_with_how_many_steps_it_made(tmp_pat
 
 
 def test_a_record_names_the_files_of_its_step_and_of_its_formula(tmp_path: Path) -> None:
-    found = sources("harness.train.step:run", {"formula": "methods.dpo.preference_loss"})
+    found = sources("harness.train.step:run", {"formula": "methods.dpo.loss"})
     assert list(found) == ["harness.train.step", "methods.dpo"] and all(len(d) == 12 for d in found.values())
     assert sources("tests.harness.store.steps:write_text", {"formula": "own_file.loss"}) == {}
 

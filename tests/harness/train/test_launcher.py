@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from harness.train import step as train
 from harness.train.checkpoints import states
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
-from tests.bench_command import ENV, forked
+from tests.bench_command import COMMAND, ENV, forked
 from tests.harness.train.test_checkpoints import run, same, work_of
 from tests.harness.train.test_train import SETTINGS
 from tests.paths import ROOT
@@ -182,8 +181,7 @@ def test_a_process_that_is_killed_ends_the_step_with_the_place_of_its_log(tmp_pa
     runs, told = tmp_path / "runs", subprocess.PIPE
     words = ["run", "tests/tiny.yaml", "--runs", str(runs), "--only", "SFT", "--processes", "2"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
-    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
-    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    child = subprocess.Popen([*COMMAND, *words], cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
     while not list(runs.glob("store/partial/*/metrics.jsonl")):
         assert child.poll() is None
         time.sleep(0.01)
@@ -200,8 +198,7 @@ def test_sigterm_to_the_run_reaches_its_processes(tmp_path: Path) -> None:
     told = subprocess.PIPE
     words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT", "--processes", "2"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=400"]
-    command = [sys.executable, "-c", "from harness.cli.app import main; main()", *words]
-    child = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
+    child = subprocess.Popen([*COMMAND, *words], cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
     while not any(
         len(m.read_text().splitlines()) > 2 for m in tmp_path.glob("store/partial/*/metrics.jsonl")
     ):

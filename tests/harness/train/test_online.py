@@ -26,7 +26,7 @@ from tests.methods.kernels.memory_budgets import small_budget
 
 DPPO = methods.registry()["DPPO[token]"]
 SETTINGS: dict[str, Any] = {
-    "formula": "methods.dppo.token_loss",
+    "formula": DPPO.formula,
     "hp": {},
     "seed": 0,
     "precision": "no",

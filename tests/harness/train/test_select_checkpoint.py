@@ -22,6 +22,7 @@ from harness.train import select_checkpoint
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainInputs, TrainSettings
 from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
+from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.signals.test_reward_model import reward_folder
 from tests.harness.train.test_train import CONTEXT, SETTINGS, inputs
@@ -39,8 +40,8 @@ def trained_folder(folder: Path) -> Path:
 
 def rewards_folder(folder: Path, rewards: Sequence[float | None], first: int = 0) -> Path:
     folder.mkdir()
-    lines = [json.dumps({"row": row, "reward": value}) + "\n" for row, value in enumerate(rewards, first)]
-    (folder / "rewards.jsonl").write_text("".join(lines))
+    rows = [{"row": row, "reward": value} for row, value in enumerate(rewards, first)]
+    write_rows(folder / "rewards.jsonl", rows)
     return folder
 
 
@@ -137,7 +138,7 @@ def training(folder: Path, checkpoints: int) -> tuple[Step, Step, Part]:
     """Training with checkpoints, its start, and its pairs."""
     given = inputs(folder)
     rows = [{"row": row, "prompt": [{"role": "user", "content": "a b"}]} for row in range(12)]
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / "prompts.jsonl", rows)
     start = outside(given.pop("start"), "model")
     settings = from_record(TrainSettings, {**SETTINGS, "hp": {"beta": 0.5}, "checkpoints": checkpoints})
     read: dict[str, Source] = {"start": start, **{name: rows_of(path) for name, path in given.items()}}

@@ -21,7 +21,7 @@ from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.test_signals import stored
 
 SETTINGS = {
-    "formula": "methods.dpo.preference_loss",
+    "formula": "methods.dpo.loss",
     "training": {"lr": 3e-3, "epochs": 2, "batch_size": 6},
     "seed": 0,
     "precision": "no",
