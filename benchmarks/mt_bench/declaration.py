@@ -27,7 +27,12 @@ class MTBenchSettings(JudgedSettings):
     references: str = benchmark.REFERENCE
 
     def reference_answers(self) -> str:
-        """The name of the set; "" where a folder has none, and its questions bring their own references."""
+        """The name of the set; "" where a folder has none, and its questions bring their own references.
+
+        The generated world has none, and its folder is known to nobody while a run is planned.
+        """
+        if (self.data or "").split("/")[0] == "world":
+            return ""
         has_sets = self.data is None or bool(benchmark.reference_files(Path(self.data)))
         return self.references if has_sets else ""
 

@@ -16,6 +16,7 @@ def records(plan: Plan, store: Store) -> list[Record]:
     lacks.
     """
     rows, benchmarks = [], plan.suite.benchmarks.chosen
+    references = {name: chosen.settings.reference_answers() for name, chosen in benchmarks.items()}
     for cell in plan.cells:
         for name, steps in cell.measures.items():
             chosen = benchmarks[name]
@@ -23,18 +24,22 @@ def records(plan: Plan, store: Store) -> list[Record]:
             ids = tuple(f"{step.kind.name}-{step.id}" for step in measured)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
                 status = "ok" if value.value is not None else "unparsed"
-                rows.append(_record(cell, chosen, value, status, ids))
+                rows.append(_record(cell, chosen, value, references[name], status, ids))
         # One record without a value, so that a table can say why instead of leaving the method out.
         for (name, reference), reason in cell.missing.items():
             nothing = Value(benchmarks[name].declaration.metric, "", None, reference=reference)
-            rows.append(_record(cell, benchmarks[name], nothing, f"not run: {reason}", ()))
+            status = f"not run: {reason}"
+            rows.append(_record(cell, benchmarks[name], nothing, references[name], status, ()))
     return rows
 
 
-def _record(cell: Cell, chosen: Chosen, value: Value, status: str, artifacts: tuple[str, ...]) -> Record:
+def _record(
+    cell: Cell, chosen: Chosen, value: Value, reference: str, status: str, artifacts: tuple[str, ...]
+) -> Record:
+    """`reference` is the benchmark's own, for a value without one."""
     fields = value._asdict()
-    reference = fields.pop("reference") or chosen.settings.reference_answers()
-    return Record(**benchmark_key(cell, chosen, reference), **fields, status=status, artifacts=artifacts)
+    key = benchmark_key(cell, chosen, fields.pop("reference") or reference)
+    return Record(**key, **fields, status=status, artifacts=artifacts)
 
 
 def row_key(cell: Cell) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any
 from harness.common.files import sha256
 
 # Modules of steps' functions by what records from before a move call them.
-FORMER: dict[str, str] = json.loads(Path(__file__).with_name("former_modules.json").read_text())
+FORMER: dict[str, list[str]] = json.loads(Path(__file__).with_name("former_modules.json").read_text())
 
 
 def recorded_digest(sources: Mapping[str, str], module: str) -> str | None:
-    """The digest of a module in a record, which may know it by its former name; None where it names none."""
-    return sources.get(module) or sources.get(FORMER.get(module, module))
+    """The digest of a module in a record, which may know it by a former name; None where it names none."""
+    return next((sources[name] for name in (module, *FORMER.get(module, ())) if name in sources), None)
 
 
 def sources(run: str, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
         label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
         rows.append((*name, str(users[one.id] or "-"), label))
     undone = f"unfinished: {len(_undone(store))}; of older versions: {outdated}"
-    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {size(total)}; {undone}"])
+    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {size(total) or '0 B'}; {undone}"])
 
 
 def damaged(store: Store) -> Iterator[str]:
@@ -137,7 +137,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
 
 def folder_line(folder: Path, store: Store) -> str:
     """A folder as `bench store gc` names it."""
-    return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size)}"
+    return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size) or '0 B'}"
 
 
 def export(name: str, runs: Path, to: Path) -> Path:

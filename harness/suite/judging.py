@@ -108,7 +108,7 @@ def judges_of(
             raise ValueError(f"{where}: {key}: given {given!r}; the settings of a judge")
         settings = dict(given)
         kind = settings.pop(KIND, next(iter(known)))
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             raise ValueError(
                 f"{where}: {key}.{KIND}: no such judge {kind!r}; {nearest(str(kind), list(known))}"
             )

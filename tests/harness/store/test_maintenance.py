@@ -40,6 +40,12 @@ def test_a_whole_store_has_no_damage_and_each_kind_of_damage_is_named(store: Sto
     assert whole.name in maintenance.listing(store, {"train": {1}})
 
 
+def test_an_empty_store_says_how_large_it_is(store: Store) -> None:
+    assert "0 artifacts, 0 B;" in maintenance.listing(store, {})
+    (store.root / "train" / "empty").mkdir(parents=True)
+    assert maintenance.folder_line(store.root / "train" / "empty", store) == "train/empty  0 B"
+
+
 def test_an_artifact_of_a_version_that_no_kind_has_is_told(store: Store) -> None:
     store.make(step(0, "DPO"))
     used, old = (maintenance.listing(store, {"train": {version}}).splitlines() for version in (1, 2))

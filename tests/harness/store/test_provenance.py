@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.store import provenance
-from harness.store.code_version import sources
+from harness.store.code_version import recorded_digest, sources
 from harness.store.step import Part, Step
 from harness.store.store import RECORD, Store
 from tests.bench_command import bench
@@ -73,6 +73,13 @@ def test_a_record_names_the_files_of_its_step_and_of_its_formula(tmp_path: Path)
     found = sources("harness.train.step:run", {"formula": "methods.dpo.loss"})
     assert list(found) == ["harness.train.step", "methods.dpo"] and all(len(d) == 12 for d in found.values())
     assert sources("tests.harness.store.steps:write_text", {"formula": "own_file.loss"}) == {}
+
+
+@pytest.mark.parametrize("former", ["harness.train", "harness.objective"])
+def test_a_digest_is_found_under_each_former_name_of_its_module(former: str) -> None:
+    assert recorded_digest({former: "x"}, "harness.train.step") == "x"
+    assert recorded_digest({former: "x", "harness.train.step": "y"}, "harness.train.step") == "y"
+    assert recorded_digest({"harness.other": "x"}, "harness.train.step") is None
 
 
 @pytest.mark.parametrize("name", ["nothing", ""])

@@ -23,6 +23,8 @@ from tests.paths import TINY
         ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
         ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
         ("benchmarks.mt-bench.data=3", "benchmarks.mt-bench.data: given 3"),
+        ("judges.rules.kind=[a]", "judges.rules.kind: no such judge ['a']"),
+        ("benchmarks.mt-bench.like=[a]", "benchmarks.mt-bench"),
         ("name=a b", "name: given 'a b'"),
         ("lr", "--set lr: must be key=value"),
     ],
