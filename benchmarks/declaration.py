@@ -24,7 +24,7 @@ JudgmentRow = Mapping[str, Any]
 class BenchmarkSettings(BaseModel):
     """What a suite says of a benchmark: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def judged_by(self) -> str:
         """Who judged, for the records; "" where nobody did."""

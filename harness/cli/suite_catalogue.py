@@ -71,5 +71,5 @@ def _extended(path: Path) -> Path | None:
     for line in _text(path).splitlines():
         if line.startswith("extends:"):
             base = line.removeprefix("extends:").partition("#")[0].strip().strip("\"'")
-            return path.parent / base if base.endswith((".yaml", ".yml")) else loading.suite_file(base)
+            return loading.base_file(path, base)
     return None

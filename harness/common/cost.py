@@ -93,9 +93,9 @@ class ModelSize:
         activations = positions * (4 * self.hidden + 2 * self.ffn) * number
         return self.parameters * number + activations + rows * self.vocab * 4 * LOGITS
 
-    def cache(self, tokens: int, number: int = 4) -> int:
-        """Bytes of the keys and values of so many tokens, `number` bytes each."""
-        return 2 * self.layers * self.kv * self.head_dim * tokens * number
+    def cache(self, tokens: int) -> int:
+        """Bytes of the float32 keys and values of so many tokens."""
+        return 4 * 2 * self.layers * self.kv * self.head_dim * tokens
 
 
 class RunLimits(NamedTuple):

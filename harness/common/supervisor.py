@@ -17,12 +17,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 SECONDS_BETWEEN_LOOKS = 0.1
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+
+
+def start(
+    command: list[str], seconds: float, out: IO[bytes], env: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """The command under a supervisor of this process, out of reach of the terminal's Ctrl-C, which is ours to
+    act on; what it prints goes to `out`, and `env` is added to the environment.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(seconds), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, **env, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def main(parent: int, seconds: float, command: list[str]) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from benchmarks.api import Message
 from harness.common.cost import Cost, TextSize, Unknown
 from harness.common.files import read_json_lines, write_json_lines
 from harness.common.tokenizer import check_same_tokens, load_tokenizer
@@ -161,6 +162,11 @@ def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
     return {**counts, "read": loaded.read, "dropped": dropped}
 
 
+def read_prompts(pairs: Path) -> dict[int, list[Message]]:
+    """Row -> its prompt as messages, of a step of pairs."""
+    return {row["row"]: row["prompt"] for row in read_json_lines(pairs / "prompts.jsonl")}
+
+
 def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> dict[str, Any]:
     """The step that sets to each prompt the response of the next row with which it fits into max_length,
     the preferred and the dispreferred one in turn.
@@ -172,8 +178,7 @@ def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> di
         longest = work.settings.max_length - len(prompt)
         others = ((i + step) % n for step in range(1, n))  # the next that fits: no draw, so no seed
         if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
-            answer = side[j].ids[len(side.prompt(j)) :]
-            sequences.append(token_sequences.response(int(sides[0].rows[i]), prompt, answer))
+            sequences.append(token_sequences.response(int(sides[0].rows[i]), prompt, side.response(j)))
     return {**token_sequences.write(work.out, sequences), "dropped": n - len(sequences)}
 
 

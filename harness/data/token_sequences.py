@@ -101,3 +101,8 @@ class Sequences:
         """The ids before the first token that a loss reads."""
         s = self[i]
         return s.ids[: s.mask.index(True)]
+
+    def response(self, i: int) -> list[int]:
+        """The ids from the first token that a loss reads."""
+        s = self[i]
+        return s.ids[s.mask.index(True) :]

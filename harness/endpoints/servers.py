@@ -42,13 +42,12 @@ from typing import Any, Literal, Self
 
 import psutil
 
-from harness.common import supervisor as supervisor_script
+from harness.common import supervisor as supervision
 
 Engine = Literal["transformers", "vllm"]
 Process = subprocess.Popen[bytes]
 ENGINE = "engine"  # the key of a step's endpoint that names what serves it
 
-SUPERVISOR = Path(supervisor_script.__file__)
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -174,7 +173,9 @@ class Servers:
         port = _free_port()
         command = _command(spec, port)
         with log.open("wb") as out:
-            supervisor = _supervised(command, out)
+            supervisor = supervision.start(
+                command, SECONDS_UNTIL_KILL, out, {"HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+            )
         try:
             self._until_healthy(spec, supervisor, port, log)
         except BaseException:
@@ -193,18 +194,6 @@ class Servers:
             if time.monotonic() > until:
                 raise OSError(_failure(spec, f"no answer within {self._time_limit:g} s", log))
             time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-def _supervised(command: list[str], out: Any) -> Process:
-    """The command under a supervisor, out of reach of the terminal's Ctrl-C, which is ours to act on."""
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), str(SECONDS_UNTIL_KILL), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env=os.environ | {"HF_HUB_DISABLE_UPDATE_CHECK": "1", "PYTHONUNBUFFERED": "1"},
-    )
 
 
 def _command(spec: ServerSpec, port: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.common import hub
+from harness.common import cost, hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
 from harness.common.tokenizer import Tokenizer
@@ -120,6 +120,12 @@ def parameters(model: Model) -> dict[str, int]:
         "body": sum(p.numel() for p in model.parameters() if id(p) not in embeddings),
         "head": model.get_output_embeddings().weight.numel(),
     }
+
+
+def forward_flops(model: Model, tokens: int, answered: int) -> int:
+    """Operations of a forward pass over tokens, with the head on those that are answers."""
+    size = parameters(model)
+    return int(cost.forward_flops(size["body"], size["head"], tokens, answered))
 
 
 def training_flops(model: Model, tokens: int, answered: int) -> int:

@@ -52,8 +52,8 @@ class Cell:
     source: Step | ExternalModel
     setting: PlanContext
     lineage: Lineage | None
-    rows: frozenset[str] = frozenset()
-    done: Callable[[Step], bool] = lambda step: False
+    rows: frozenset[str]
+    done: Callable[[Step], bool]
 
     @cached_property
     def _found(self) -> Mapping[str, Measures | NotRun]:

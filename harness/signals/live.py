@@ -10,9 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.common.cost import forward_flops
 from harness.data.token_sequences import Sequences
-from harness.models.loading import Model, body, parameters
+from harness.models.loading import Model, body, forward_flops
 from harness.models.policy import pad
 from harness.signals.stored import arrays_of
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK
@@ -44,8 +43,7 @@ class Frozen:
     @property
     def flops(self) -> int:
         """2 per parameter and token of what it was run over, the output head on response tokens only."""
-        size = parameters(self.model)
-        return int(forward_flops(size["body"], size["head"], self.tokens, self.answered))
+        return forward_flops(self.model, self.tokens, self.answered)
 
 
 class Live:

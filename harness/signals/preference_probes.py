@@ -8,7 +8,6 @@ second with i second. Probabilities are of the letter among all tokens, as PAD's
 what the two letters hold together is reported. (Gu et al., 2025, arXiv 2502.14272, Eq. 9.)
 """
 
-import json
 from dataclasses import dataclass
 from itertools import groupby, permutations
 from pathlib import Path
@@ -19,11 +18,12 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.api import Message
-from harness.common.cost import BYTES, Cost, batches, forward_flops
+from harness.common.cost import BYTES, Cost, batches
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template
+from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
-from harness.models.loading import Model, body, head_of, load, parameters
+from harness.models.loading import Model, body, forward_flops, head_of, load
 from harness.models.policy import pad
 from harness.signals.diverse_responses import GroupInputs, GroupSettings
 from harness.store.array_file import ArrayFileWriter
@@ -65,16 +65,13 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
     model = load(work.inputs.model, getattr(torch, settings.dtype)).to(work.context["device"])
     tokenizer = load_tokenizer(work.inputs.model)
     template = settings.template
-    prompts = {
-        row["row"]: row["prompt"]
-        for row in map(json.loads, (work.inputs.pairs / "prompts.jsonl").read_text().splitlines())
-    }
+    prompts = read_prompts(work.inputs.pairs)
     probes: list[Probe] = []
     cut = 0
     for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):
         texts = {}
         for i in of_row:
-            answer = group[i].ids[len(group.prompt(i)) :]
+            answer = group.response(i)
             cut += len(answer) > settings.max_tokens
             # A long response is shown in part, as in the released code; how many were is told.
             texts[i] = tokenizer.decode(answer[: settings.max_tokens], skip_special_tokens=True).strip()
@@ -98,12 +95,11 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
         wins[:, probe.second] += (b, 1)
     with ArrayFileWriter(work.out, "scores", "float32") as scores:
         scores.append(np.log(np.maximum(wins[0] / wins[1], LEAST)))
-    size, tokens = parameters(model), sum(len(p.ids) for p in probes)
     return {
         "probes": len(probes),
         "cut": cut,
         "letter_mass": float(chosen.sum(-1).mean()),
-        "flops": forward_flops(size["body"], size["head"], tokens, len(probes)),
+        "flops": forward_flops(model, sum(len(p.ids) for p in probes), len(probes)),
     }
 
 

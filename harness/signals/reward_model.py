@@ -23,6 +23,7 @@ from benchmarks.api import Message
 from harness.common.cost import BYTES, Cost, pass_cost
 from harness.common.tokenizer import Tokenizer, load_tokenizer
 from harness.data import chat_template as chat
+from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model
 from harness.store.array_file import ArrayFile
@@ -150,9 +151,7 @@ def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
     those of `tokenizer`.
     """
     tokenizer = load_tokenizer(work.inputs.tokenizer)
-    prompts: dict[int, list[Message]] = {
-        row["row"]: row["prompt"] for row in _lines(work.inputs.pairs / "prompts.jsonl")
-    }
+    prompts = read_prompts(work.inputs.pairs)
     rollouts = Sequences(work.inputs.rollouts)
     flags = _truncated(work.inputs.rollouts, len(rollouts))
     settings = work.settings
@@ -162,7 +161,7 @@ def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
 
     conversations = []
     for i, row in enumerate(rollouts.rows.tolist()):
-        ids = rollouts[i].ids[len(rollouts.prompt(i)) :]
+        ids = rollouts.response(i)
         text = tokenizer.decode(ids, skip_special_tokens=True).strip()
         # An answer must not end its own turn and go on as the user.
         answer, specials = plain(judge.tokenizer, text)
@@ -217,10 +216,6 @@ def _truncated(folder: Path, count: int) -> list[bool]:
         return [False] * count
     flags = ArrayFile(folder, "truncated").all().tolist()
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _cost(step: Step[RewardSettings, RewardInputs[Source]], sizes: Sizes) -> Cost:

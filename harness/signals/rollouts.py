@@ -7,11 +7,11 @@ from typing import Any, Generic
 import numpy as np
 
 from benchmarks.api import Sampling
-from harness.common.cost import Cost, TextSize, decoding_cost, forward_flops
+from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.tokenizer import load_tokenizer
 from harness.data import chat_template, token_sequences
 from harness.data.token_sequences import Sequences
-from harness.models.loading import load, parameters
+from harness.models.loading import forward_flops, load
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
@@ -63,9 +63,8 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))
-    size, prompted = parameters(model), sum(len(r.prompt) for r in requests)
     answered = sum(len(a.ids) for a in answers)
-    flops = forward_flops(size["body"], size["head"], prompted + answered, answered)
+    flops = forward_flops(model, sum(len(r.prompt) for r in requests) + answered, answered)
     cut = sum(a.truncated for a in answers)
     return {**counts, "truncated": cut, "dropped": len(answers) - counts["sequences"], "flops": flops}
 

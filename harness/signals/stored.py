@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.common.cost import BYTES, CHUNK, Cost, forward_flops, pass_cost
+from harness.common.cost import BYTES, CHUNK, Cost, pass_cost
 from harness.common.files import replace
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of
-from harness.models.loading import body, head_of, load, load_head, parameters
+from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter
@@ -113,14 +113,14 @@ def _of_model(work: SignalWork, sequences: Sequences) -> _Source:
     """The hidden states as the model's body gives them."""
     device = torch.device(work.context["device"])
     model = load(work.inputs.model, getattr(torch, work.settings.dtype)).to(device)
-    head, size = head_of(model, vocabulary(load_tokenizer(work.inputs.model))), parameters(model)
+    head = head_of(model, vocabulary(load_tokenizer(work.inputs.model)))
     tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:
         # The state before a token predicts it: states are one position ahead of the mask.
         return body(model, ids)[:, :-1][mask[:, 1:]]
 
-    return _Source(states, head, device, int(forward_flops(size["body"], size["head"], tokens, answered)))
+    return _Source(states, head, device, forward_flops(model, tokens, answered))
 
 
 def _stored(work: SignalWork, sequences: Sequences, source: Path) -> _Source:

@@ -93,15 +93,19 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
 
 
 def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """The keys of a suite file, over those of the suite that it extends (a path is relative to the file)."""
+    """The keys of a suite file, over those of the suite that it extends."""
     raw = _raw(path)
     if path in extending:
         raise ValueError(f"{extending[-1]}: extends {path}, which extends it")
     if "extends" not in raw:
         return raw
-    base = str(raw.pop("extends"))
-    base_file = path.parent / base if base.endswith((".yaml", ".yml")) else suite_file(base)
-    return _merged(_extended(base_file, (*extending, path)), raw)
+    base = base_file(path, str(raw.pop("extends")))
+    return _merged(_extended(base, (*extending, path)), raw)
+
+
+def base_file(path: Path, name: str) -> Path:
+    """The file of the suite `name` that the one at `path` extends; a path is relative to the file."""
+    return path.parent / name if name.endswith((".yaml", ".yml")) else suite_file(name)
 
 
 def _raw(path: Path) -> dict[str, Any]:

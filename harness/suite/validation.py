@@ -12,7 +12,7 @@ from harness.pocket.build import World
 class Strict(BaseModel):
     """A part of a suite: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
@@ -50,5 +50,5 @@ def _known_keys(model: Any) -> list[str]:
     parts: list[type[Strict]] = [Strict]
     for part in parts:
         parts += part.__subclasses__()
-    keys = {field.alias or name for part in parts for name, field in part.model_fields.items()}
+    keys = {name for part in parts for name in part.model_fields}
     return sorted(keys | {field.name for field in fields(World)})

@@ -17,7 +17,7 @@ from harness.signals.rollouts import LONGEST
 from harness.store.step import Sizes, Source, Step, StepKind
 from harness.suite.method_file import method_of
 from harness.train.examples import PROBE, TrainInputs, TrainSettings
-from methods.api import Method, Needs, Online
+from methods.api import Method, Needs, Online, Training
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]
 
@@ -35,6 +35,12 @@ class Shape(NamedTuple):
     notes: tuple[str, ...]
 
 
+def batch_and_steps(training: Training, examples: int) -> tuple[int, int]:
+    """The batch size, which cannot be larger than the set, and the number of optimizer steps."""
+    size = min(training.batch_size, examples)
+    return size, max(1, round(training.epochs * examples / size))
+
+
 def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     """Operations as train/step.py records them, those of a live teacher and of the policy's own rollouts
     with them; disk: the model in float32, and each checkpoint.
@@ -43,9 +49,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     needs = _needs(step, method)
     shape, training = shape_of(step, needs, sizes), step.settings.training
     assert training, "of a training step"
-    # As the step itself does: a batch cannot be larger than the set.
-    size = min(training.batch_size, shape.examples)
-    steps = max(1, round(training.epochs * shape.examples / size))
+    size, steps = batch_and_steps(training, shape.examples)
     tokens_read, answered = steps * size * shape.tokens, steps * size * shape.answered
     drawn = _drawn(needs.online, steps, size, shape) if needs.online else 0.0
     text = shape.drawn

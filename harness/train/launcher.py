@@ -15,7 +15,6 @@ SIGTERM is handed on as a file: at the signal the launcher would end its process
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,12 +22,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.common import shutdown
-from harness.common import supervisor as supervisor_script
+from harness.common import shutdown, supervisor
 from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
 
-SUPERVISOR = Path(supervisor_script.__file__)
 ROOT = Path(__file__).parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_SAVE = 120  # for a last checkpoint, where SIGTERM reaches the supervisor and the launcher as well
@@ -82,23 +79,16 @@ def _waited(command: list[str], folder: Path) -> int:
     """Exit status of a command under a supervisor; SIGTERM is told to its processes and waited for."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with shutdown.deferred(), (folder / LOG).open("wb") as out:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(SUPERVISOR), str(os.getpid()), str(SECONDS_TO_SAVE), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-        )
+        process = supervisor.start(command, SECONDS_TO_SAVE, out, {"PYTHONPATH": path})
         try:
-            while supervisor.poll() is None:
+            while process.poll() is None:
                 # torchrun would kill its workers at once; a file lets them write a checkpoint first.
                 if shutdown.requested():
                     (folder / STOP).touch()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
-            supervisor.terminate()
-            code = supervisor.wait()
+            process.terminate()
+            code = process.wait()
         if shutdown.requested():
             raise shutdown.Terminated(_told(folder).get("stopped", ""))
     return code

@@ -15,7 +15,7 @@ from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.generation import Request, generate
-from harness.models.loading import Model, parameters
+from harness.models.loading import Model, forward_flops
 from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
 from methods.api import Online
@@ -122,6 +122,6 @@ class Sampler:
         return OldPolicy(logps, values)
 
     def _count(self, requests: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
-        size, tokens = parameters(self.model), sum(len(r.prompt) for r in requests) + sum(answered)
+        tokens = sum(len(r.prompt) for r in requests) + sum(answered)
         self.drawn, self.truncated = self.drawn + len(requests), self.truncated + truncated
-        self.flops += 2 * (size["body"] * tokens + size["head"] * sum(answered))
+        self.flops += forward_flops(self.model, tokens, sum(answered))

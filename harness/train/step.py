@@ -28,6 +28,7 @@ from harness.models.loading import Model, load, parameters, save, share_moved, t
 from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
+from harness.train.costs import batch_and_steps
 from harness.train.examples import PROBE, Examples, TrainWork, orders
 from harness.train.loop import Loop, set_up, teacher_flops
 from methods.api import Method, Training
@@ -171,8 +172,7 @@ def _optimize(
 ) -> dict[str, Any]:
     """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
     n = len(loop.examples)
-    size = min(training.batch_size, n)
-    steps = max(1, round(training.epochs * n / size))
+    size, steps = batch_and_steps(training, n)
     checkpoint_names = {step: str(k) for k, step in enumerate(marks(steps, work.settings.checkpoints), 1)}
     schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
     with shutdown.deferred():
