@@ -86,6 +86,12 @@ class Policy(nn.Module):
             nn.init.zeros_(self.value.weight)
             nn.init.zeros_(self.value.bias)
 
+    def tie_weights(self) -> None:
+        """Makes one matrix again of an embedding and a head that were one; accelerate calls it where it has
+        put other tensors in the place of the weights.
+        """
+        self.model.tie_weights()
+
     def forward(self, views: Sequence[Inputs], hp: Any, rows: Rows | None = None) -> list[Scored]:
         """One pass of the body over all views, as one row where `rows` lays them out, then each view's
         statistics. Everything [B, T] per view.

@@ -14,7 +14,7 @@ from torch import Tensor
 import methods
 from harness.common.tokenizer import load_tokenizer
 from harness.executors.options import Machine
-from harness.models import loading, lora, policy
+from harness.models import loading, lora, memory, policy
 from harness.plan import plan as planning
 from harness.store.step import Step
 from harness.train import accelerate_setup
@@ -114,6 +114,21 @@ def test_targets_that_no_layer_has_are_told(tmp_path: Path) -> None:
     settings = {"training": {**WITH_LORA["training"], "lora": {**LORA, "targets": ("q_prj",)}}}
     with pytest.raises(ValueError, match="q_prj"):
         trained(tmp_path / "out", inputs(tmp_path), settings)
+
+
+def test_a_head_that_was_its_embedding_is_it_again_where_both_were_replaced(tmp_path: Path) -> None:
+    """As accelerate replaces them in a model that FSDP loads into: on `meta` first, then by what was
+    read.
+    """
+    budget = memory.memory_budget("auto", torch.device("cpu"))
+    trained = policy.Policy(loading.load(tiny_folder(tmp_path / "model")), VOCAB, budget)
+    weights = {name: weight.clone() for name, weight in trained.state_dict().items()}
+    trained.to("meta").load_state_dict(weights, assign=True)
+    embedding, head = trained.model.get_input_embeddings(), trained.model.get_output_embeddings()
+    assert embedding.weight is not head.weight
+    trained.tie_weights()
+    assert embedding.weight is head.weight
+    assert torch.equal(head.weight, weights["model.lm_head.weight"])
 
 
 def test_a_tied_embedding_adds_its_rows_to_the_heads_gradient(tmp_path: Path) -> None:

@@ -24,17 +24,32 @@ from tests.harness.train.test_train import SETTINGS
 from tests.paths import ROOT
 
 SHORT = {"epochs": 4}  # 12 optimizer steps
+# What `accelerate config` writes where every question about FSDP is answered by Return; two processes.
 SHARDED = """\
 compute_environment: LOCAL_MACHINE
+debug: false
 distributed_type: FSDP
+downcast_bf16: 'no'
+enable_cpu_affinity: false
 fsdp_config:
-  fsdp_version: 2
+  fsdp_activation_checkpointing: false
   fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_cpu_ram_efficient_loading: true
+  fsdp_offload_params: false
+  fsdp_reshard_after_forward: true
   fsdp_state_dict_type: SHARDED_STATE_DICT
-  fsdp_cpu_ram_efficient_loading: false
+  fsdp_version: 2
+machine_rank: 0
+main_training_function: main
 mixed_precision: 'no'
 num_machines: 1
 num_processes: 2
+rdzv_backend: static
+same_network: true
+tpu_env: []
+tpu_use_cluster: false
+tpu_use_sudo: false
+use_cpu: false
 """
 
 
@@ -92,6 +107,7 @@ def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> Tra
 
 @pytest.mark.slow
 def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path) -> None:
+    """Of a student whose head is its embedding; the file has the weights put anew into an empty model."""
     one, several = work_of(tmp_path, "DPO", "one", SHORT), sharded(tmp_path, "several")
     train.run(one)
     train.run(several)
