@@ -5,9 +5,12 @@ B?".
 
 P(i chosen over j) is the mean of both orders: the probability of the first letter with i first, and of the
 second with i second. Probabilities are of the letter among all tokens, as PAD's released code reads them;
-what the two letters hold together is reported. (Gu et al., 2025, arXiv 2502.14272, Eq. 9.)
+what the two letters hold together is reported. What the chat template opens an answer with (an empty thinking
+block, a channel) stands at the end of the question, so that the letter is what comes next. (Gu et al., 2025,
+arXiv 2502.14272, Eq. 9.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, permutations
 from pathlib import Path
@@ -19,7 +22,7 @@ import torch.nn.functional as F
 
 from benchmarks.api import Message
 from harness.common.cost import BYTES, Cost, batches
-from harness.common.tokenizer import load_tokenizer, vocabulary
+from harness.common.tokenizer import Tokenizer, load_tokenizer, vocabulary
 from harness.data import chat_template
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
@@ -58,6 +61,13 @@ class Probe(NamedTuple):
     second: int
 
 
+class Opening(NamedTuple):
+    """The ids that the template opens an answer with, and the one that each option goes on with."""
+
+    ids: list[int]
+    letters: list[int]
+
+
 def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
     """The step: ask the teacher about every ordered pair of a prompt's responses."""
     settings = work.settings
@@ -67,6 +77,7 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
     template = settings.template
     prompts = read_prompts(work.inputs.pairs)
     probes: list[Probe] = []
+    letters: list[list[int]] = []  # of each probe
     cut = 0
     for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):
         texts = {}
@@ -75,19 +86,15 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
             cut += len(answer) > settings.max_tokens
             # A long response is shown in part, as in the released code; how many were is told.
             texts[i] = tokenizer.decode(answer[: settings.max_tokens], skip_special_tokens=True).strip()
+        opens: Opening | None = None  # alike for all questions of a row: they have the same turns
         # Both orders: a judge, a teacher too, prefers a place.
         for i, j in permutations(texts, 2):
             messages = question(prompts[row], settings.question, texts[i], texts[j])
-            probes.append(Probe(chat_template.encode_prompt(tokenizer, messages, template=template), i, j))
-    options = [
-        chat_template.encode_response(
-            tokenizer, prompts[0 if 0 in prompts else min(prompts)], o, template=template
-        )
-        for o in settings.options
-    ]
-    # The first token decides: the letter as the template's assistant turn would begin with it.
-    letters = torch.tensor([o.response_ids[0] for o in options])
-    chosen = letter_probs(model, vocabulary(tokenizer), probes, letters, work.context["tokens"])
+            opens = opens or opening(tokenizer, messages, settings.options, template)
+            ids = chat_template.encode_prompt(tokenizer, messages, template=template)
+            probes.append(Probe([*ids, *opens.ids], i, j))
+            letters.append(opens.letters)
+    chosen = letter_probs(model, vocabulary(tokenizer), probes, torch.tensor(letters), work.context["tokens"])
 
     wins = np.zeros((2, len(group)))
     for probe, (a, b) in zip(probes, chosen, strict=True):
@@ -109,17 +116,36 @@ def question(prompt: list[Message], form: str, a: str, b: str) -> list[Message]:
     return [*prompt[:-1], Message(role="user", content=text)]
 
 
+def opening(
+    tokenizer: Tokenizer, prompt: Sequence[Message], options: tuple[str, str], template: str | None
+) -> Opening:
+    """What an answer to a prompt begins with; ValueError where both options go on with the same token."""
+    chat = chat_template.chat_of(tokenizer, template)
+    turns = [chat_template.answer_turn(chat, prompt, option) for option in options]
+    a, b = (answer.response_ids for answer in chat_template.encoded(chat, turns))
+    shared = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    # What the options share beyond the template's own text says nothing about which is meant.
+    opened = len(chat_template.ids_of(tokenizer, [turns[0].head])[0])
+    if shared > opened:
+        token = tokenizer.convert_ids_to_tokens(a[opened])
+        raise ValueError(
+            f"probe.options: {options[0]!r} and {options[1]!r} begin with the same token {token!r}, whose "
+            "probability says nothing about which is meant; give two that begin with different tokens"
+        )
+    return Opening(a[:shared], [a[shared], b[shared]])
+
+
 @torch.no_grad()
 def letter_probs(
     model: Model, vocab: int, probes: list[Probe], letters: torch.Tensor, tokens: int
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Probability of each letter as the next token after each probe. [n, 2]"""
+    """Probability of each of a probe's letters [n, 2] as the next token after it. [n, 2]"""
     lengths: Ints = np.array([len(p.ids) for p in probes])
-    head, probabilities = head_of(model, vocab), np.zeros((len(probes), len(letters)))
+    head, probabilities = head_of(model, vocab), np.zeros(letters.shape)
     for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
         states = body(model, pad([probes[i].ids for i in batch], model.device))
         last = states[torch.arange(len(batch)), torch.tensor(lengths[batch]) - 1]
-        probs = F.softmax(head.logits(last), -1)[:, letters.to(model.device)]
+        probs = F.softmax(head.logits(last), -1).gather(1, letters[batch].to(model.device))
         probabilities[batch] = probs.double().cpu().numpy()
     return probabilities
 
@@ -148,5 +174,11 @@ def _cost(
 
 
 PROBES = StepKind(
-    "probes", ProbeSettings, ProbeInputs, "harness.signals.preference_probes:run", on_device=True, cost=_cost
+    "probes",
+    ProbeSettings,
+    ProbeInputs,
+    "harness.signals.preference_probes:run",
+    2,
+    on_device=True,
+    cost=_cost,
 )

@@ -16,7 +16,7 @@ from harness.data.chat_template import encode_prompt
 from harness.models.loading import load
 from harness.signals import preference_probes
 from harness.store.array_file import ArrayFile
-from tests.harness.models.tiny_models import tiny_folder
+from tests.harness.models.tiny_models import TEMPLATE, tiny_folder
 
 ANSWERS = {0: ["a b", "c", "d e f"], 3: ["g", "h h h h", "i j"]}
 SETTINGS = {
@@ -28,10 +28,14 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str, Any]]:
-    """The folder of a run of the step, the teacher's folder, and what it measured."""
-    folder = tmp_path_factory.mktemp("probes")
+# An assistant turn that opens with a block or a channel, which the generation prompt leaves to the model.
+OPENED = TEMPLATE.replace(
+    "<{{ m.role }}> {{ m.content }}", "<{{ m.role }}> {{ 'y z ' if m.role == 'assistant' }}{{ m.content }}"
+)
+
+
+def run_in(folder: Path, **settings: Any) -> dict[str, Any]:
+    """What a run of the step measures; its teacher and its output lie in the folder."""
     teacher = tiny_folder(folder / "teacher")
     tokenizer = load_tokenizer(teacher)
     (folder / "pairs").mkdir()
@@ -54,17 +58,29 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str
     )
     (folder / "out").mkdir()
     inputs = {"model": teacher, "group": folder / "group", "pairs": folder / "pairs"}
-    work = preference_probes.PROBES.work(SETTINGS, inputs, folder / "out", {"device": "cpu", "tokens": 64})
-    measured = preference_probes.run(work)
-    return folder, teacher, measured
+    context = {"device": "cpu", "tokens": 64}
+    work = preference_probes.PROBES.work(SETTINGS | settings, inputs, folder / "out", context)
+    return preference_probes.run(work)
+
+
+@pytest.fixture(scope="module", params=[(None, ""), (OPENED, "y z")], ids=["plain", "opened"])
+def asked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str | None, str, dict[str, Any]]:
+    """A run's folder, its template, what that opens an answer with, and what was measured."""
+    folder = tmp_path_factory.mktemp("probes")
+    template, opening = request.param
+    return folder, template, opening, run_in(folder, template=template)
 
 
 def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
-    asked: tuple[Path, Any, dict[str, Any]],
+    asked: tuple[Path, str | None, str, dict[str, Any]],
 ) -> None:
-    """Every ordered pair is asked through the model's own forward, one at a time."""
-    folder, teacher, measured = asked
-    model, tokenizer = load(teacher), load_tokenizer(teacher)
+    """Every ordered pair is asked through the model's own forward, one at a time; what the template opens an
+    answer with stands before the letter.
+    """
+    folder, template, opening, measured = asked
+    model, tokenizer = load(folder / "teacher"), load_tokenizer(folder / "teacher")
     first, second = (tokenizer.convert_tokens_to_ids(letter) for letter in SETTINGS["options"])
     expected, masses = [], []
     for texts in ANSWERS.values():
@@ -76,7 +92,8 @@ def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
                 {"role": "assistant", "content": "o"},
                 {"role": "user", "content": f"q p x {shown[i]} y {shown[j]}"},
             ]
-            ids = encode_prompt(tokenizer, conversation, template=None)
+            ids = encode_prompt(tokenizer, conversation, template=template)
+            ids += tokenizer.convert_tokens_to_ids(opening.split())
             with torch.no_grad():
                 p = model(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
             won[i].append(float(p[first]))
@@ -90,6 +107,22 @@ def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
     assert measured["letter_mass"] == pytest.approx(sum(masses) / len(masses), rel=1e-4)
 
 
-def test_a_response_over_the_limit_is_cut_and_counted(asked: tuple[Path, Any, dict[str, Any]]) -> None:
+def test_a_response_over_the_limit_is_cut_and_counted(
+    asked: tuple[Path, str | None, str, dict[str, Any]],
+) -> None:
     """Tokens with the end of turn: 3, 2, 4 and 2, 5, 3; the limit is 3."""
-    assert asked[2]["cut"] == 2
+    assert asked[3]["cut"] == 2
+
+
+@pytest.mark.parametrize("template", [None, OPENED])
+@pytest.mark.parametrize(
+    ("options", "token"), [(("k", "k m"), "k"), (("k", "k"), "k"), (("A", "B"), "<unk>"), (("k", "k "), "k")]
+)
+def test_options_that_begin_with_the_same_token_are_refused_by_name(
+    tmp_path: Path, template: str | None, options: tuple[str, str], token: str
+) -> None:
+    with pytest.raises(ValueError) as refused:
+        run_in(tmp_path, options=options, template=template)
+    assert f"probe.options: {options[0]!r} and {options[1]!r} begin with the same token {token!r}" in str(
+        refused.value
+    )
