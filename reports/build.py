@@ -85,13 +85,10 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
     return tables
 
 
-def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> None:
-    """Write every table in every format; those of an earlier run that this one has not are removed."""
+def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> list[str]:
+    """Write every table in every format; returns the files' names."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, parts in tables.items():
         for ending, render in FORMATS.items():
             jsonl.replace(folder / f"{name}.{ending}", "\n".join(render(part) for part in parts))
-    # A table of an earlier run would be taken for a result of this one.
-    for path in folder.iterdir():
-        if path.stem not in tables:
-            path.unlink()
+    return [f"{name}.{ending}" for name in tables for ending in FORMATS]

@@ -14,6 +14,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, in order; links to folders are followed, into each folder once."""
+    # Not rglob, which goes into no linked folder: what is read must be in the fingerprint.
+    found, seen = [], set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(top)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(top) / name).is_file()]
+    return sorted(found)
+
+
 def read_json_lines(path: Path) -> list[Any]:
     """The value of every line of a file."""
     # Not str.splitlines, which also ends a line at U+2028 and other separators that a JSON string may hold.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from harness.common import hub
-from harness.common.files import sha256
+from harness.common.files import files_below, sha256
 from harness.common.suggest import did_you_mean
 from harness.data.layouts import DIALOGUES, PAIRS, Dialogue, Dropped, Layout, Pair
 
@@ -208,6 +208,6 @@ def fingerprint(source: Source) -> str:
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())  # not its name: a copy elsewhere is the same data
-    for file in sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else ():
+    for file in files_below(path) if path.is_dir() else ():
         digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
     return f"sha256:{digest.hexdigest()}"

@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 
 from benchmarks.declaration import DataFile, DataSet
 from benchmarks.registry import DATA_SETS
+from harness.common.files import files_below
 from harness.common.suggest import nearest
 
 CHUNK = 1 << 20  # bytes
@@ -145,7 +146,7 @@ def fingerprint(folder: Path) -> str:
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
     # Gzipped data are the same data: a folder may be compressed without new steps.
-    names = sorted(_plain(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    names = sorted(_plain(p.relative_to(folder)) for p in files_below(folder))
     digest = hashlib.sha256()
     for name in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):
         path = _existing(folder, name)

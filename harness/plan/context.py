@@ -20,6 +20,7 @@ from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.schema import Data, Suite
+from harness.suite.validation import inside_world
 from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
 from methods.api import Method, Training
@@ -51,8 +52,7 @@ class PlanContext:
 
     def folder(self, path: str, kind: str) -> Source:
         """A folder of the world ("world/test"), or one from outside as a step that links to it."""
-        if path.split("/")[0] == "world":
-            inside = path.partition("/")[2]
+        if (inside := inside_world(path)) is not None:
             return Part(self.world(), inside) if inside else self.world()
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
         content = loading.fingerprint(path) if kind == "model" else self._content(path)
@@ -76,9 +76,9 @@ class PlanContext:
     def rows(self, source: Data) -> tuple[Rows, Source | None, dict[str, Any]]:
         """What a step that reads a data source is set to, the world where it lies in it, and context."""
         part = source.split, source.revision, source.layout, source.limit, source.skip
-        if source.path.startswith("world/"):
+        if inside := inside_world(source.path):
             # The world's own id says what is in it, so its rows need no fingerprint.
-            return Rows(source.path.removeprefix("world/"), *part), self.world(), self.runtime
+            return Rows(inside, *part), self.world(), self.runtime
         content = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
         return (Rows(Path(source.path).name, *part, content), None, {**self.runtime, "path": source.path})
 

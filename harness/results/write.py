@@ -14,7 +14,7 @@ from reports.records import jsonl, run_folder
 from reports.records.run_folder import Rows
 from reports.tables.table import Table
 
-STAMP = "written.json"  # the last that is written: what is there, and by which sources
+STAMP = "written.json"  # the last that is written: what is there, which tables, and by which sources
 SOURCES = ("harness", "reports", "benchmarks")
 SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
 PARTS = ("", "tables", "exports")
@@ -39,20 +39,26 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
     stamp, sources = out / STAMP, _sources()
     known = json.loads(stamp.read_text()) if stamp.is_file() else {}
     stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
-    # The stamp goes before the first file changes, or a kill half-way would leave a folder that looks whole.
-    if not stays:
-        stamp.unlink(missing_ok=True)
+    # Names no sources before the first file changes: a folder of which a kill left half must not look whole.
+    earlier = known.get("tables", [])
+    changing = json.dumps({"sources": "", "there": [], "tables": earlier})
+    if known and not stays:
+        jsonl.replace(stamp, changing)
     if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
         stays = False
-        stamp.unlink(missing_ok=True)
+        if known:
+            jsonl.replace(stamp, changing)
     tables = build.build(rows, wide=not stays)
     if not stays:
-        build.write_tables(tables, out / "tables")
+        names = build.write_tables(tables, out / "tables")
+        # A table of an earlier run would be taken for a result of this one; files of others are theirs.
+        for name in set(earlier) - set(names):
+            (out / "tables" / name).unlink(missing_ok=True)
         texts.write(plan, store, out)
         exports.write(plan, store, out / "exports")
         page.write(out)
-        written = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
-        jsonl.replace(stamp, json.dumps({"sources": sources, "there": written}))
+        there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
+        jsonl.replace(stamp, json.dumps({"sources": sources, "there": there, "tables": names}))
     return tables
 
 

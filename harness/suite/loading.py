@@ -15,7 +15,7 @@ from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import Suite
 from harness.suite.training import TrainingSpec
-from harness.suite.validation import validated
+from harness.suite.validation import inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Training
@@ -69,6 +69,7 @@ def load(name: str, overrides: Sequence[str], known: Known) -> Suite:
 
 def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     """A suite from the keys of its file; `where` begins every fault."""
+    _check_world_paths(raw, where)
     # Benchmarks and judges first: their models come from registries that the schema does not know.
     parts = dict(raw)
     judge_of: dict[str, str] = {}  # of each benchmark
@@ -90,6 +91,18 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
         parts["judges"] = judges_of(entries, known.judges, where)
     suite: Suite = validated(Suite, parts, where)
     return suite
+
+
+def _check_world_paths(tree: Any, where: str, key: str = "") -> None:
+    """ValueError, with its key, for a path that leaves the generated world; benchmarks name paths as well."""
+    if isinstance(tree, Mapping):
+        for name, part in tree.items():
+            _check_world_paths(part, where, f"{key}.{name}" if key else str(name))
+    elif isinstance(tree, str):
+        try:
+            inside_world(tree)
+        except ValueError as fault:
+            raise ValueError(f"{where}: {key}: {fault}") from None
 
 
 def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:

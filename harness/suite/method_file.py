@@ -2,12 +2,16 @@
 
 import methods
 from harness.suite.extension_file import defined_in
+from harness.suite.validation import Name, validated
 from methods.api import Method
 
 
 def methods_in(path: str | None) -> tuple[Method, ...]:
     """Every `Method` that a Python file defines at its top level; none without a file."""
-    return defined_in(path, (Method, Method), "Method (METHOD = Method(...))")
+    own = defined_in(path, (Method, Method), "Method (METHOD = Method(...))")
+    for method in own:
+        validated(Name, method.name, str(path), "name of a method")
+    return own
 
 
 def method_of(name: str, path: str | None) -> Method:

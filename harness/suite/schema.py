@@ -4,15 +4,15 @@ An unknown key is an error that names the nearest known one; `extends: pocket` t
 suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, InstanceOf, model_validator
+from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
 from harness.suite.judging import ChosenJudge
 from harness.suite.training import Engine, PreferenceStage, TrainingSpec
-from harness.suite.validation import Strict
+from harness.suite.validation import Name, Strict
 
 
 class Architecture(Strict):
@@ -109,13 +109,27 @@ class Selection(Strict):
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
+STORE = "store"  # the artifacts' folder below --runs
+
+
+def _is_no_store(given: str) -> str:
+    # Of file systems that do not tell upper case from lower, too.
+    if given.lower() == STORE:
+        raise ValueError(f"given {given!r}; that is the folder of the artifacts, choose another name")
+    return given
+
+
+# A run's folder below --runs.
+RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._-]+$"), AfterValidator(_is_no_store)]
+
+
 class Suite(Strict):
     """One comparison. seeds drive the student's last stage, world_seed everything before it.
 
     `models` are rows that are measured as they are; a suite of these alone trains nothing.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: RunName
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     world_seed: int = 0
     world: World | None = None
@@ -123,10 +137,10 @@ class Suite(Strict):
     chat_template: str | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"
-    pairs: dict[str, ModelPair] = Field(default_factory=dict)
-    datasets: dict[str, Dataset] = Field(default_factory=dict)
-    models: dict[str, ExternalModel] = Field(default_factory=dict)
-    judges: dict[str, InstanceOf[ChosenJudge]] = Field(default_factory=dict)
+    pairs: dict[Name, ModelPair] = Field(default_factory=dict)
+    datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    models: dict[Name, ExternalModel] = Field(default_factory=dict)
+    judges: dict[Name, InstanceOf[ChosenJudge]] = Field(default_factory=dict)
     generation: Generation = Generation()
     probe: Probe = Probe()
     signals: Literal["stored", "live"] = "stored"

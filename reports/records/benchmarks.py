@@ -19,7 +19,7 @@ Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
 ]
 # A column is called "benchmark.metric vs reference by judge", and a folder of exports by the name alone.
-Name = Annotated[str, Field(pattern=r"^[^\s./]+$")]
+Name = Annotated[str, Field(pattern=r"^[^\s./\x00-\x1f\x7f]{1,100}$")]
 
 
 class Frozen(BaseModel):

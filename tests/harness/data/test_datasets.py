@@ -25,6 +25,7 @@ from harness.data.layouts import (
     prompt_of,
     row_by_row,
 )
+from harness.evaluate import benchmark_files
 from tests.benchmarks.openllm.small_tasks import write_rows
 
 Rows = Sequence[dict[str, Any]]
@@ -376,6 +377,20 @@ def test_the_fingerprint_of_a_folder_sees_names_and_bytes(tmp_path: Path) -> Non
     first = fingerprint(source)
     (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
     assert fingerprint(source) != first and re.fullmatch(r"sha256:[0-9a-f]{64}", first)
+
+
+def test_fingerprints_see_what_linked_folders_hold(tmp_path: Path) -> None:
+    linked, folder = tmp_path / "elsewhere", tmp_path / "data"
+    for made in (linked, folder):
+        made.mkdir()
+    write_rows(linked / "a.jsonl", [{"prompt": "a"}])
+    (folder / "part").symlink_to(linked)
+    (linked / "again").symlink_to(folder)  # a circle has an end
+    prints = (lambda: fingerprint(Source(str(folder))), lambda: benchmark_files.fingerprint(folder))
+    before = [of() for of in prints]
+    write_rows(linked / "a.jsonl", [{"prompt": "b"}])
+
+    assert all(of() != was for of, was in zip(prints, before, strict=True))
 
 
 def test_the_fingerprint_of_a_hub_id_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,16 @@ from tests.paths import TINY
         ("benchmarks.mt-bench.like=[a]", "benchmarks.mt-bench"),
         ("name=a b", "name: given 'a b'"),
         ("lr", "--set lr: must be key=value"),
+        ("name=..", "name: given '..'; a name has 1 to 100 printable characters, and not only dots"),
+        ("name=.", "name: given '.'"),
+        ("name=Store", "name: given 'Store'; that is the folder of the artifacts"),
+        ("name=" + "a" * 101, "name: given 'aaa"),
+        ("models={..: {control: empty}}", "models...: given '..'"),
+        ("judges={../..: {kind: rule}}", "judges.../..: given '../..'"),
+        ('models={"a\\nb": {control: empty}}', "given 'a\\nb'"),
+        ("datasets.pocket.preference.path=world/../../x.jsonl", "datasets.pocket.preference.path: given"),
+        ("datasets.pocket.sft.path=world//etc/passwd", "datasets.pocket.sft.path: given 'world//etc/passwd'"),
+        ("benchmarks.openllm.include=world/test/../../x", "benchmarks.openllm.include: given"),
     ],
 )
 def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override: str, message: str) -> None:
