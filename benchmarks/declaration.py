@@ -68,12 +68,18 @@ class ComparedSettings(JudgedSettings):
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set, pinned by its content. Without those that are `needed` nothing can be run."""
+    """One file of a data set, pinned by its content. Without those that are `needed` nothing can be run.
+
+    sha256  of its bytes; with `fields`, of these fields of the rows of its JSON list (json_files.rows_hash)
+    note    what whoever has to find the file should know
+    """
 
     name: str
     url: str
     sha256: str
     needed: bool = True
+    fields: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

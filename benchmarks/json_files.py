@@ -57,6 +57,13 @@ def lines_in(text: str, path: Path, fields: Sequence[str] = (), layout: str = "J
         yield row
 
 
+def rows_hash(rows: Iterable[Row], fields: Sequence[str]) -> str:
+    """sha256 of some fields of rows in whatever order: the same however a file is laid out."""
+    # An absent field is a null, so that a file of another kind has another hash rather than none.
+    content = sorted(json.dumps([row.get(field) for field in fields]) for row in rows)
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+
 def write_lines(path: Path, rows: Iterable[Row]) -> Path:
     """Write one JSON object a line, and the folder where there is none; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)

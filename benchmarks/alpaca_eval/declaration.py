@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.alpaca_eval import benchmark, files
+from benchmarks.alpaca_eval import benchmark, files, reference
 from benchmarks.api import Answer, JudgedBenchmark, Question, Reply, Score, Unparsed
 from benchmarks.declaration import (
     BASELINE,
@@ -47,7 +47,10 @@ def load(
 
 def _stored(evaluator: str, folder: Path, settings: AlpacaEvalSettings, model: str) -> dict[str, Answer]:
     """A model's outputs, or those of the evaluator's own baseline."""
-    return benchmark.baseline(folder, benchmark.BASELINE[evaluator] if model == BASELINE else model)
+    if model != BASELINE:
+        return benchmark.baseline(folder, model)
+    questions = files.read_questions(folder, tuple(benchmark.BASELINE.values()))
+    return reference.read(folder, benchmark.BASELINE[evaluator], questions, DATA_SET)
 
 
 def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:

@@ -6,8 +6,9 @@
 Every file is pinned twice, by its repository's full commit and by the sha256 of its bytes: what is fetched is
 what these benchmarks were written against, or nothing (declaration.py of each benchmark). The checksums were
 taken from the files themselves, but for df_gamed.csv, instruction_difficulty.csv and gemini-2.0-flash-001's
-answers, where they are those that others published for the same revision. Nothing is fetched unasked, and no
-data is part of this package.
+answers, where they are those that others published for the same revision, and for a file that is pinned by
+`fields`, where they are of the same texts in another file. Nothing is fetched unasked, and no data is part of
+this package.
 
 What lies in `home()` is laid out as the loaders of `benchmarks` read it. In a folder of one's own any file
 may be gzipped, <name>.gz: it is the content that counts.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmarks.declaration import DataFile, DataSet
+from benchmarks.json_files import json_of, rows_hash
 from benchmarks.registry import DATA_SETS
 from harness.common.files import files_below
 from harness.common.suggest import nearest
@@ -119,7 +121,7 @@ def fetch(name: str, *, mirror: str | None = None) -> Path:
     for file in source.files:
         target = place / file.name
         # A file that is there but not as pinned is fetched again: a torn download looks like one.
-        if not target.is_file() or _sha256(target) != file.sha256:
+        if not target.is_file() or _content(target, file) != file.sha256:
             url = f"{mirror.rstrip('/')}/{name}/{file.name}" if mirror else file.url
             _download(url, file, target)
     return place
@@ -181,8 +183,19 @@ def _states(source: DataSet, folder: Path) -> dict[str, State]:
         if path is None:
             states[file.name] = "missing"
         else:
-            states[file.name] = "as pinned" if _sha256(path) == file.sha256 else "other content"
+            states[file.name] = "as pinned" if _content(path, file) == file.sha256 else "other content"
     return states
+
+
+def _content(path: Path, file: DataFile) -> str:
+    """The hash that a file of this kind is pinned by; of its bytes where it has no such rows."""
+    try:
+        rows = json_of(path) if file.fields else None
+    except ValueError:
+        rows = None
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return rows_hash(rows, file.fields)
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:
@@ -202,15 +215,15 @@ def _download(url: str, file: DataFile, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
     try:
-        found = _streamed(url, partial)
-        if found != file.sha256:
+        _stream(url, partial)
+        if (found := _content(partial, file)) != file.sha256:
             raise ValueError(f"{url}: sha256 is {found}, pinned is {file.sha256}; nothing was kept")
         partial.replace(target)
     except urllib.error.HTTPError as e:
-        raise OSError(f"{url}: HTTP {e.code} {e.reason}") from None
+        raise OSError(f"{url}: HTTP {e.code} {e.reason}{_note(file)}") from None
     except urllib.error.URLError as e:
         raise OSError(
-            f"{url} cannot be reached ({e.reason}); without a network use `bench data add`"
+            f"{url} cannot be reached ({e.reason}); without a network use `bench data add`{_note(file)}"
         ) from None
     except (http.client.HTTPException, ConnectionError, TimeoutError) as e:
         raise OSError(f"{url}: the download broke off ({e!r}); run it again, what is whole is kept") from None
@@ -218,15 +231,17 @@ def _download(url: str, file: DataFile, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _streamed(url: str, partial: Path) -> str:
-    """Write what a URL answers and give its sha256."""
-    digest, length = hashlib.sha256(), 0
+def _note(file: DataFile) -> str:
+    return f"; {file.name}: {file.note}" if file.note else ""
+
+
+def _stream(url: str, partial: Path) -> None:
+    """Write what a URL answers; OSError where it is not whole."""
+    length = 0
     with urllib.request.urlopen(url, timeout=SECONDS) as reply, partial.open("wb") as f:
         while chunk := reply.read(CHUNK):
             f.write(chunk)
-            digest.update(chunk)
             length += len(chunk)
         promised = reply.headers.get("Content-Length")
     if promised is not None and length != int(promised):  # read() with a size says nothing of a torn end
         raise ConnectionError(f"{length} of {promised} bytes")
-    return digest.hexdigest()

@@ -174,7 +174,7 @@ from harness.evaluate import benchmark_files
 def kill(url, partial):
     partial.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
-benchmark_files._streamed = kill
+benchmark_files._stream = kill
 benchmark_files.fetch("gsm8k", mirror=sys.argv[1])
 """
     done = subprocess.run([sys.executable, "-c", program, mirror.url], check=False)
@@ -269,7 +269,7 @@ def test_a_fingerprint_depends_on_the_contents_of_what_is_read(own: Path, tmp_pa
 
 REAL = {  # benchmark -> folder of the shared data, and what is not there as upstream has it
     "mt-bench": ("mt_bench", ()),
-    "alpaca-eval": ("alpaca_eval", ("df_gamed.csv", "instruction_difficulty.csv")),
+    "alpaca-eval": ("alpaca_eval", ("df_gamed.csv", "instruction_difficulty.csv", "alpaca_eval.json")),
     "arena-hard": ("arena_hard", ("model_answer_v2.0_gemini-2.0-flash-001.jsonl",)),
     "gsm8k": ("openllm", ()),
     "llmbar": ("preference/llmbar", ()),
