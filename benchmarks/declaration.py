@@ -178,7 +178,8 @@ MT_BENCH_USAGE = TypicalUsage(80, 160, 130_000, 30_000)
 class JudgedAnswers(NamedTuple):
     """The answers of one row as one judge read them, against one reference where the benchmark compares.
 
-    `judge_folder` and `reference_folder` are their names as parts of a path.
+    `row` and `reference` are what the two are called in an export ("baseline": the authors' own);
+    `judge_folder` and `reference_folder` are names as parts of a path.
     """
 
     row: str
@@ -208,6 +209,7 @@ class Benchmark:
     stored          (folder, settings, model) -> answers that lie in the data; None: it holds none of theirs
     unparsed        the value of an answer without a verdict; None: it has none, and is counted
     judging         settings that only judging reads: answers do not depend on them
+    revision        raised where the same answers get other judgments than before: part of their ids
     logprobs        whether the verdict is in the log-probs of the judge's first token
     usage, orders   what judging takes, and how often each pair is shown under these settings
     comparison      the judge's prompt for any two answers, in both orders, to check judges with
@@ -227,6 +229,7 @@ class Benchmark:
     stored: Callable[[Path, Any, str], Mapping[str, Answer] | None] | None = None
     unparsed: float | None = None
     judging: tuple[str, ...] = ()
+    revision: int = 1
     logprobs: bool = False
     sizes: QuestionSizes = EIGHTY_QUESTIONS
     usage: TypicalUsage = MT_BENCH_USAGE

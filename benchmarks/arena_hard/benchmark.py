@@ -9,9 +9,10 @@ with Bradley-Terry, anchored at the baseline, and turns them into the probabilit
 that is the mean. v2.0 takes the mean, over questions with both verdicts. It reports each category by itself,
 against a baseline of its own: "win_rate/<category>".
 
-Prompts and reading are upstream's of 2024 for v0.1 and of 2025 for v2.0. It departs in two places: v0.1's
-"continue your judgment" to a judge that gave no verdict is not asked, and a verdict that is spelled
-backwards ("B<A") counts in both versions (upstream's of 2024 drops it).
+Prompts and reading are upstream's of 2024 for v0.1 and of 2025 for v2.0. It departs in three places: v0.1's
+"continue your judgment" to a judge that gave no verdict is not asked, a verdict that is spelled backwards
+("B<A") counts in both versions (upstream's of 2024 drops it), and equal answers are a tie that no judge is
+asked about, so that the reference, where it is a row itself, has 50 %, as upstream's boards give it.
 """
 
 import re
@@ -84,12 +85,18 @@ def load(
             raise ValueError(f"Arena-Hard compares with a reference; question {question.id} has none")
         ours, theirs = answer.turns[0], reference.turns[0]
         lengths = {"length": float(len(ours)), "reference_length": float(len(theirs))}  # characters
+        told = lengths | style.covariates(ours, theirs)
+        if ours == theirs:
+            return [
+                Score(question.id, 0.5, question.category, order=order, covariates=told)
+                for order in files.ORDERS
+            ]
         return [
             JudgeRequest(
                 question.id,
                 prompt.messages(question, *((ours, theirs) if order == "ab" else (theirs, ours))),
                 order=order,
-                covariates=lengths | style.covariates(ours, theirs),
+                covariates=told,
             )
             for order in files.ORDERS
         ]

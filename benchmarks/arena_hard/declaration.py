@@ -42,7 +42,8 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
     for one in judged:
         folder = out / one.reference_folder
         files.write_answers(folder, one.row, one.answers.values(), one.questions)
-        files.write_judgments(folder, one.judge, one.row, one.judgments)
+        baseline = None if one.reference == BASELINE else one.reference
+        files.write_judgments(folder, one.judge, one.row, one.judgments, baseline)
 
 
 BENCHMARK = Benchmark(
@@ -53,6 +54,7 @@ BENCHMARK = Benchmark(
     data_set=DATA_SET,
     load=load,
     stored=stored,
+    revision=2,  # equal answers are ties, and Markdown is counted per tokens + 1
     sizes=QuestionSizes(500, prompt=350, max_tokens=4096),
     usage=TypicalUsage(500, 1_000, 1_100_000, 800_000),
     export=export,

@@ -121,11 +121,13 @@ def write_answers(
     return write_lines(path, (rows[id] for id in sorted(rows)))
 
 
-def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+def write_judgments(
+    folder: Path, judge: str, model: str, rows: Iterable[Mapping[str, Any]], baseline: str | None = None
+) -> Path:
     """Write model_judgment/<judge>/<model>.jsonl under `folder`, from rows of judgments.jsonl; its path.
 
-    Keys that no game has are ignored; a game that is not there is a null. ValueError: a game twice, or a
-    value that no label has.
+    `baseline` is whom answers were compared with, None the category's own. Keys that no game has are
+    ignored; a game that is not there is a null. ValueError: a game twice, or a value that no label has.
     """
     path = folder / "model_judgment" / file_name(judge, TOOL) / f"{file_name(model, TOOL)}.jsonl"
     found: dict[str, Row] = {}
@@ -138,7 +140,7 @@ def write_judgments(folder: Path, judge: str, model: str, rows: Iterable[Mapping
                 "category": category,
                 "judge": judge,
                 "model": model,
-                "baseline": BASELINES.get(category, ""),
+                "baseline": BASELINES.get(category, "") if baseline is None else baseline,
                 "games": [None, None],
             },
         )

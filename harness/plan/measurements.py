@@ -279,7 +279,9 @@ def _options(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
     elsewhere = {"data", "judge", "reference", *(() if judging else chosen.declaration.judging)}
     settings: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=elsewhere)
     file = {"file": extension_file.digest(chosen.benchmark.file)} if chosen.benchmark.file else {}
-    return settings | file
+    # Left out where it is the first, so that ids from before there was another hold.
+    revised = judging and chosen.declaration.revision > 1
+    return settings | file | ({"revision": chosen.declaration.revision} if revised else {})
 
 
 def _context(chosen: Chosen) -> dict[str, str]:

@@ -8,8 +8,8 @@ Two judges, or two references, make two columns. The interval of a summary is th
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import fsum
 
 from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks, Tasks
@@ -29,13 +29,14 @@ NOTHING = Measured({}, {})
 @dataclass(frozen=True, eq=False)
 class MeasuredColumn:
     """A column with what it reads: (dataset, method) -> its group, and records that say why there is none; or
-    summaries of its judge and reference.
+    summaries of its judge and reference, and the groups of the judgments `behind` them.
     """
 
     source: Source
     groups: dict[tuple[str, str], Group]
     reasons: Sequence[Record] = ()
     summaries: Sequence[Summary] = ()
+    behind: Mapping[tuple[str, str], Group] = field(default_factory=dict)
 
     @property
     def is_summary(self) -> bool:
@@ -59,7 +60,8 @@ def find(
             if column.aggregate == "mean":
                 columns += _means(benchmark, column, by_benchmark[benchmark.name])
             else:
-                columns += _summaries(benchmark, column, numbers[benchmark.name])
+                own = by_benchmark[benchmark.name]
+                columns += _summaries(benchmark, column, numbers[benchmark.name], own)
     # Stable: within each kind the order is that of `benchmarks.json`.
     return sorted(columns, key=lambda c: (c.is_summary, not c.source.column.best))
 
@@ -85,13 +87,15 @@ def _is_for(reason: Record, judge: str, reference: str) -> bool:
 
 
 def _summaries(
-    benchmark: Benchmark, column: BenchmarkColumn, summaries: list[Summary]
+    benchmark: Benchmark, column: BenchmarkColumn, summaries: list[Summary], groups: list[Group]
 ) -> Iterator[MeasuredColumn]:
     """A column for each judge and reference; of its parts, where no row has the whole."""
     for part in _parts(benchmark, column, {s.metric for s in summaries}):
         for variant in sorted({(s.judge, s.reference) for s in summaries if s.metric == part.metric}):
             own = [s for s in summaries if (s.judge, s.reference) == variant]
-            yield MeasuredColumn(Source(benchmark, part, *variant), {}, summaries=own)
+            judged = (column.judged or column.metric, *variant)
+            behind = {(g.dataset, g.method): g for g in groups if (g.metric, g.judge, g.reference) == judged}
+            yield MeasuredColumn(Source(benchmark, part, *variant), {}, summaries=own, behind=behind)
 
 
 def _parts(benchmark: Benchmark, column: BenchmarkColumn, metrics: set[str]) -> list[BenchmarkColumn]:
@@ -162,7 +166,9 @@ def cells(
 
 
 def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
-    """The mean over seeds, with the interval of the only seed and the flags that any seed has."""
+    """The mean over seeds, with the interval of the only seed, the flags that any seed has, and what of the
+    judgments behind it has no verdict.
+    """
     benchmark, spec, *_ = column.source
     by_seed: dict[int, dict[str, float]] = defaultdict(dict)
     for s in column.summaries:
@@ -170,14 +176,22 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
             by_seed[s.seed][s.metric] = s.value
     # A benchmark leaves a number out where it can't be had: a seed without it is not in the mean.
     seeds = [numbers for numbers in by_seed.values() if spec.metric in numbers]
+    group = column.behind.get((dataset, method))
+    lost = _lost(group) if group else ()
     if not seeds:
-        return Cell()
+        return Cell(notes=lost)
     value = fsum(numbers[spec.metric] for numbers in seeds) / len(seeds)
     count = int(sum(numbers.get(spec.count, 0) for numbers in seeds))
     # Bounds of several seeds do not average to the bounds of their mean.
     low, high = map(seeds[0].get, spec.bounds) if spec.bounds and len(seeds) == 1 else (None, None)
     flags = (note for flag, note in benchmark.flags.items() if any(numbers.get(flag) for numbers in seeds))
-    return Cell(value, low, high, count, tuple(flags))
+    return Cell(value, low, high, count, (*lost, *flags))
+
+
+def _lost(group: Group) -> tuple[str, ...]:
+    """How many of its records have no value, by their status."""
+    records = len(group.records)
+    return tuple(f"{count} of {records} {status}" for status, count in sorted(group.lost.items()))
 
 
 def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
@@ -194,11 +208,10 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
     all_seeds = set().union(*(g.seeds for g in groups.values()))
     footnotes = {}
     for m in methods:
-        notes, own = [], set[int]()
+        notes, own = list[str](), set[int]()
         if m in groups:
             own = set(groups[m].measured.runs)
-            lost, records = groups[m].lost, len(groups[m].records)
-            notes += [f"{count} of {records} {status}" for status, count in sorted(lost.items())]
+            notes += _lost(groups[m])
         # A mean over fewer seeds is another mean.
         if own and own != all_seeds:
             notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")
@@ -235,7 +248,7 @@ def tasks_of(column: MeasuredColumn) -> list[str]:
 def notes(columns: Sequence[MeasuredColumn], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
     """Where the values of these columns come from, and how their intervals are drawn."""
     means, summaries = ([c for c in columns if c.is_summary == kind] for kind in (False, True))
-    references = [c.source.column.reference_note for c in means if c.source.reference in methods]
+    references = [c.source.column.reference_note for c in columns if c.source.reference in methods]
     return (
         *_sources(means),
         intervals(means, draw),

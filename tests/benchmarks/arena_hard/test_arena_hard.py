@@ -193,9 +193,18 @@ def test_what_an_answer_holds_stays_text(folder: Path) -> None:
         assert NASTY not in system["content"]
 
 
-def test_the_same_answer_twice_and_an_empty_one_are_asked_too(folder: Path) -> None:
+def test_the_reference_is_not_judged_against_itself_and_has_half_of_the_games(folder: Path) -> None:
+    questions, benchmark = arena_hard.load(folder)
+    reference = arena_hard.stored(folder, "v0.1")
+    ties = [item for q in questions[:9] for item in benchmark.requests(q, reference[q.id], reference[q.id])]
+    assert len(ties) == 18 and all(isinstance(item, Score) for item in ties)
+    found = benchmark.aggregate([item for item in ties if isinstance(item, Score)])
+    assert (found["win_rate"], found["low"], found["high"], found["n_games"]) == (0.5, 0.5, 0.5, 18)
+
+
+def test_an_empty_answer_is_asked_too(folder: Path) -> None:
     _, benchmark = arena_hard.load(folder)
-    requests = benchmark.requests(Question("q", ("?",)), answer(""), answer(""))
+    requests = benchmark.requests(Question("q", ("?",)), answer(""), answer("a"))
     assert [type(r) for r in requests] == [JudgeRequest, JudgeRequest]
     assert requests[0].covariates["length"] == 0.0
     with pytest.raises(ValueError, match="question q has none"):

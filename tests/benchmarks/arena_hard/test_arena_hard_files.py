@@ -196,6 +196,13 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
         arena_hard_files.read_answers(path)
 
 
+def test_a_judgment_names_whom_the_answer_was_compared_with(tmp_path: Path) -> None:
+    rows = [verdict("q", "ab", 1.0), verdict("q", "ba", 0.5)]
+    for baseline, named in ((None, "o3-mini-2025-01-31"), ("ADPA", "ADPA")):
+        path = arena_hard_files.write_judgments(tmp_path, "judge", "m", rows, baseline)
+        assert [row["baseline"] for row in arena_hard_files.read_rows(path)] == [named]
+
+
 def test_a_file_that_would_count_something_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="game 2 of question q stands twice"):
         arena_hard_files.write_judgments(

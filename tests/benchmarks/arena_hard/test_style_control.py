@@ -16,6 +16,7 @@ from benchmarks.arena_hard.bradley_terry import Numbers
 from benchmarks.arena_hard.style_control import (
     Game,
     Style,
+    _new_features,
     covariates,
     named,
     style,
@@ -83,7 +84,7 @@ def upstream_v2(games: list[Game]) -> tuple[dict[str, float], Numbers]:
     names, outcomes, ours, theirs = repeated(games)
     models = ["baseline", *sorted(set(names))]
     length = (ours[:, :1] - theirs[:, :1]) / (ours[:, :1] + theirs[:, :1])
-    dense, other = ours[:, 1:] / ours[:, :1], theirs[:, 1:] / theirs[:, :1]
+    dense, other = ours[:, 1:] / (ours[:, :1] + 1), theirs[:, 1:] / (theirs[:, :1] + 1)
     raw = torch.tensor(np.hstack([length, (dense - other) / (dense + other + 1)]))
     x = torch.zeros(len(names), len(models), dtype=torch.float64)
     x[:, 0] = -1
@@ -235,3 +236,12 @@ def test_empty_answers_are_styles_too() -> None:
     games = [Game("m", v, a, b) for v in (0.25, 0.75, 0.5) for a in (empty, full) for b in (empty, full)]
     for version in ("v0.1", "v2.0"):
         assert style_control(games, version=version).win_rates["m"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_markdown_counts_per_token_and_one_as_upstream() -> None:
+    """Of a one-token answer with one bold word and a plain one of three: 1 / (1 + 1), not 1 / 1.
+
+    v2.0's feature is (1/2 - 0) / (1/2 + 0 + 1) = 1/3; headers and lists do not differ, and have none.
+    """
+    ours, theirs = np.array([[1.0, 0, 0, 1]]), np.array([[3.0, 0, 0, 0]])
+    assert _new_features(ours, theirs).tolist() == [[-0.5, 0, 0, pytest.approx(1 / 3)]]

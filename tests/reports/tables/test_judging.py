@@ -36,6 +36,17 @@ def test_a_score_of_a_whole_benchmark_is_a_column_with_the_interval_drawn_with_i
     assert any("judge gpt-4, reference baseline" in note for note in table.notes)
 
 
+def test_verdicts_that_could_not_be_read_are_marked_beside_the_number_that_leaves_them_out() -> None:
+    """In Arena-Hard's column, and in the length-controlled one, whose judgments go by another name."""
+    unread = replace(RECORD, order="ba", value=None, status="unparsed")
+    lc = replace(SUMMARY, benchmark="alpaca-eval-2", metric="lc_win_rate")
+    records = [of for r in (RECORD, unread) for of in (r, replace(r, benchmark="alpaca-eval-2"))]
+    (table,) = main_tables(records, ["DPO"], QUICK, [*summed(win_rate=0.25), lc])
+    cells = shown(table, "DPO")
+    for title in ("Arena-Hard (%)", "AlpacaEval 2 LC (%)"):
+        assert cells[title].notes == ("1 of 2 unparsed",)
+
+
 def test_over_seeds_it_is_a_mean_without_an_interval() -> None:
     summaries = summed(win_rate=0.25, low=0.2, high=0.3, n=500)
     summaries += [replace(s, seed=1, value=s.value + 0.5) for s in summaries]
