@@ -1,11 +1,14 @@
 """Files: hashes of their bytes, JSON lines, and writes that a kill cannot cut short."""
 
+import ctypes
 import hashlib
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+HERE, RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and a flag of renameat2(2)
 
 
 def sha256(path: Path) -> str:
@@ -49,6 +52,18 @@ def replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names on one file system change places, at once where the system can: neither is ever gone."""
+    # Python has no renameat2, which Linux and glibc have; file systems such as NFS refuse to exchange.
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 and renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        return
+    aside = one.with_name(f"{one.name}.exchanged")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
 def fsync(path: Path) -> None:

@@ -20,9 +20,9 @@ from typing import Any, Generic
 from benchmarks.openllm import declaration
 from harness.common.cost import BYTES, Cost, Unknown
 from harness.common.files import read_json_lines, write_json_lines
+from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
-from harness.store.store import RECORD
 from harness.suite.measurement import Chosen, Folders, MeasuredBenchmark, Measures, Row, SummaryValue, Value
 
 log = logging.getLogger(__name__)

@@ -27,6 +27,8 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
 
 def _quality(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     (folder,) = (store.root / JUDGE_CHECK.name).glob(f"*-{record['id']}")
+    if damage := store.damage(folder):
+        raise ValueError(f"{folder}: {damage}; `bench judge check` makes it again")
     return dict(json.loads((Path(folder) / "quality.json").read_text()))
 
 

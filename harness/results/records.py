@@ -63,6 +63,7 @@ def folder_of(store: Store, source: Step | Part) -> Path:
     """The folder of a step that is done, or one inside it."""
     step = source.step if isinstance(source, Part) else source
     folder = store.find(step)
-    # Only a programming error gets here: results are collected when every step is done.
-    assert folder, f"{step.label} is not done"
+    # Results are collected when every step is done.
+    if folder is None:
+        raise OSError(f"{step.label}: damaged since the run began; the same command makes it again")
     return folder / source.folder if isinstance(source, Part) else folder

@@ -33,7 +33,7 @@ from harness.results import judge_checks
 from harness.results import write as tables
 from harness.run import preflight
 from harness.run.progress import show_progress
-from harness.store import provenance
+from harness.store import maintenance, provenance
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
@@ -159,6 +159,9 @@ def _make(
     open_executor: Callable[[], Executor] | None = None,
 ) -> session.Session:
     """Make what is missing of steps; the session says what endpoints were asked for it."""
+    damages = store.damages(steps)
+    for line in maintenance.damage_lines(damages, store):
+        typer.echo(line)
     missing = [s for s in steps if not store.is_done(s)]
     limits = spending.max_cost, spending.max_calls
     with session.open_session(table, *limits, logs, store.root / "replies") as opened:
@@ -167,6 +170,8 @@ def _make(
         executor = open_executor() if missing and open_executor else None
         with show_progress(steps, store) as watcher:
             scheduler.run(steps, store, watcher, executor)
+    for line in maintenance.other_bytes_lines(damages, store):
+        typer.echo(line)
     return opened
 
 

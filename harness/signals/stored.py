@@ -32,9 +32,9 @@ from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter
+from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
-from harness.store.store import RECORD
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
 
 Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.common.files import read_json_lines, sha256
+from harness.common.files import read_json_lines
 from harness.common.suggest import nearest
 from harness.common.text import aligned, size
+from harness.store.integrity import RECORD, faults
 from harness.store.locks import RUN
-from harness.store.store import KEPT, PARTIAL, RECORD, Store
+from harness.store.step import ID
+from harness.store.store import DAMAGED, KEPT, PARTIAL, VERIFIED, Store
 
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
+ASIDE = (PARTIAL, KEPT, DAMAGED)  # folders of what is no artifact
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
 
 
@@ -45,7 +48,7 @@ class Artifact:
 def artifacts(store: Store) -> list[Artifact]:
     """Every finished artifact, by kind and name."""
     found = []
-    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in (PARTIAL, KEPT))
+    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
     for path in sorted(paths):
         try:
             record = json.loads(path.read_text())
@@ -77,7 +80,8 @@ def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
         outdated += old
         label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
         rows.append((*name, str(users[one.id] or "-"), label))
-    undone = f"unfinished: {len(_undone(store))}; of older versions: {outdated}"
+    aside = len(list(store.root.glob(f"{DAMAGED}/*")))
+    undone = f"unfinished: {len(_undone(store))}; damaged, replaced: {aside}; of older versions: {outdated}"
     return "\n".join([*aligned(rows), f"{len(known)} artifacts, {size(total) or '0 B'}; {undone}"])
 
 
@@ -85,18 +89,41 @@ def damaged(store: Store) -> Iterator[str]:
     """A line for each file that is not as it was published, and for each artifact that cannot be checked."""
     for one in artifacts(store):
         where = f"{one.folder.parent.name}/{one.folder.name}"
-        if one.record is None:
-            yield f"{where}/{RECORD}: cannot be read"
-        elif "files" not in one.record:
-            # made before checksums were recorded
-            yield f"{where}: holds no checksums"
-        else:
-            for name, wanted in one.record["files"].items():
-                path = one.folder / name
-                if not path.is_file():
-                    yield f"{where}/{name}: missing"
-                elif sha256(path) != wanted:
-                    yield f"{where}/{name}: differs from its checksum"
+        for fault in faults(one.folder):
+            yield f"{where}/{fault.file}: {fault.what}" if fault.file else f"{where}: {fault.what}"
+
+
+def damage_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
+    """A line for each damaged artifact: what is wrong, and how many others were made from it."""
+    for folder, damage in damages.items():
+        stand = len(_made_from(store, folder.name[-ID:]))
+        yield (
+            f"damaged, so it is made again: {folder.parent.name}/{folder.name}: {damage}; "
+            f"{stand} finished artifacts were made from it and stay"
+        )
+
+
+def other_bytes_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
+    """A line for each damaged artifact that has other bytes than before, now that it is made again."""
+    for folder in damages:
+        again = store.record(folder).get("recomputed", {"same_bytes": True})
+        if not again["same_bytes"] and (others := _made_from(store, folder.name[-ID:])):
+            yield (
+                f"{folder.parent.name}/{folder.name}: has other bytes than before it was damaged, of which "
+                f"{len(others)} artifacts were made: {', '.join(sorted(others))}"
+            )
+
+
+def _made_from(store: Store, of: str) -> set[str]:
+    """The ids of the artifacts that stand on one, near or far, by their records."""
+    inputs = {
+        one.id: {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}
+        for one in artifacts(store)
+    }
+    found: set[str] = set()
+    while more := {i for i, sources in inputs.items() if sources & (found | {of})} - found:
+        found |= more
+    return found
 
 
 def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
@@ -109,7 +136,7 @@ def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
         raise OSError(f"{store.root}: a run is at work there ({who}); nothing was removed")
     known = artifacts(store)
     done = {one.id for one in known}
-    found = []
+    found = sorted(store.root.glob(f"{DAMAGED}/*"))
     for folder in _undone(store):
         number = folder.name.partition(".")[0]
         # What a killed step has kept is no rubbish while someone may run it again.
@@ -132,6 +159,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
     for folder in folders:
         gone = aside / f"{folder.name.rpartition('-')[2]}.removed.{os.getpid()}"
         folder.rename(gone)
+        (store.root / VERIFIED / folder.name[-ID:]).unlink(missing_ok=True)
         shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
 
 
@@ -148,6 +176,8 @@ def export(name: str, runs: Path, to: Path) -> Path:
         raise ValueError(f"{to}: exists; name a folder that does not")
     store = Store(runs / "store")
     found = _named(name, runs, [a for a in artifacts(store) if (a.folder / "config.json").exists()])
+    if damage := store.damage(found.folder):
+        raise ValueError(f"{found.folder}: {damage}; the run that made it makes it again")
     aside = to.with_name(f"{to.name}.partial-{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -10,8 +10,10 @@ from typing import Any
 
 from harness.common.suggest import nearest
 from harness.store.code_version import recorded_digest, sources
+from harness.store.integrity import RECORD
+from harness.store.maintenance import artifacts
 from harness.store.step import ID, Step
-from harness.store.store import RECORD, Store
+from harness.store.store import Store
 
 Record = Mapping[str, Any]
 
@@ -46,7 +48,7 @@ def artifact_differences(one: str, two: str, store: Store) -> list[str]:
 
 
 def _records(store: Store) -> list[Path]:
-    return sorted(store.root.glob(f"*/*/{RECORD}"))
+    return [one.folder / RECORD for one in artifacts(store)]
 
 
 def _named(name: str, store: Store) -> Record:
@@ -102,6 +104,8 @@ def reason_to_run(step: Step, store: Store) -> str:
     """
     if store.find(step):
         return ""
+    if damages := store.damages([step]):
+        return f"damaged: {', '.join(damages.values())}"
     alike = [r for r in store.records(step.kind.name) if r["label"] == step.label]
     if not alike:
         return "new"

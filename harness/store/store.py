@@ -8,27 +8,33 @@ written last with the checksum of every file, all of it is on the disk, then one
 Processes, on one machine or several that share the folder, lock the step that they are at (locks.py); two
 that make the same step none the less do no harm: the loser keeps the winner's. What a step wants to find
 again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
+
+Whoever looks for an artifact finds it only where it is whole (integrity.py), so a damaged one is made again
+before anything reads it. It stays in its place until the new one takes it, at once, and lies in `damaged/`
+then: whoever had opened it reads on. What was made of it keeps its id and stays.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from harness.common.files import fsync, sha256
+from harness.common.files import exchange, fsync, sha256
+from harness.store import integrity
 from harness.store.code_version import sources
+from harness.store.integrity import RECORD, files_of
 from harness.store.locks import Locks
 from harness.store.step import ID, Part, Step, Work
 from harness.store.step_record import from_names
 
-RECORD = "RECORD.json"
-PARTIAL, KEPT = "partial", "unfinished"
+PARTIAL, KEPT, DAMAGED, VERIFIED = "partial", "unfinished", "damaged", "verified"
 WAITING = 8  # files that are waited for at once
 LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
 
@@ -39,23 +45,52 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.locks = Locks(root / "locks")
+        # What was found of a folder, by the inode and time of its record: each is looked at once a run.
+        self._found: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def find(self, step: Step) -> Path | None:
-        """The folder of a finished step."""
-        return next((p.parent for p in self.root.glob(f"{step.kind.name}/*-{step.id}/{RECORD}")), None)
+        """The folder of a finished step that is whole."""
+        folder = self._folder(step)
+        return None if folder is None or self.damage(folder) else folder
 
     def is_done(self, step: Step) -> bool:
-        """Whether a step is finished."""
+        """Whether a step is finished, and its artifact whole."""
         return self.find(step) is not None
+
+    def _folder(self, step: Step) -> Path | None:
+        """Where a step was published."""
+        return next(self.root.glob(f"{step.kind.name}/*-{step.id}"), None)
+
+    def damage(self, folder: Path) -> str:
+        """What of an artifact is not as it was published, in words; "" where it is whole."""
+        try:
+            at = (folder / RECORD).stat()
+        except FileNotFoundError:
+            return f"{RECORD} missing"
+        known = self._found.get(folder)
+        # Another process may have put a new one in its place.
+        if known is None or known[0] != (at.st_ino, at.st_mtime_ns):
+            found = integrity.faults(folder, self._verified(folder))
+            told = ", ".join(str(fault) for fault in found if fault.what != integrity.NO_CHECKSUMS)
+            known = self._found[folder] = (at.st_ino, at.st_mtime_ns), told
+        return known[1]
+
+    def damages(self, steps: Iterable[Step]) -> dict[Path, str]:
+        """The folders of steps that are damaged, and by what."""
+        found = {folder: self.damage(folder) for s in steps if (folder := self._folder(s))}
+        return {folder: damage for folder, damage in found.items() if damage}
 
     def record(self, folder: Path) -> dict[str, Any]:
         """The record of a finished artifact."""
         return dict(json.loads((folder / RECORD).read_text()))
 
     def records(self, kind: str) -> Iterator[dict[str, Any]]:
-        """The records of all finished artifacts of a kind, in the order of their folders' names."""
+        """The records of all finished artifacts of a kind, in the order of their folders' names; those that
+        cannot be read are left out.
+        """
         for path in sorted(self.root.glob(f"{kind}/*/{RECORD}")):
-            yield json.loads(path.read_text())
+            with contextlib.suppress(ValueError):
+                yield dict(json.loads(path.read_text()))
 
     def make(self, step: Step) -> Path:
         """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is, and
@@ -74,16 +109,16 @@ class Store:
         with self.locks.trying(step.id) as ours:
             if not ours:
                 return None
-            # Again, under the lock: another process may have published it between the look and the lock.
             # Looked for again: it may have been published between the first look and the lock.
             return self.find(step) or self._made(step)
 
     def _made(self, step: Step) -> Path:
         inputs = {}
         for name, source in step.named_inputs.items():
-            folder = self.find(step.sources[name])
-            assert folder, f"{step.label}: input {name} ({step.sources[name].label}) is not done"
-            inputs[name] = folder / source.folder if isinstance(source, Part) else folder
+            made = step.sources[name]
+            assert self._folder(made), f"{step.label}: input {name} ({made.label}) is not done"
+            whole = self.make(made)  # again, where it was damaged since the run began
+            inputs[name] = whole / source.folder if isinstance(source, Part) else whole
         derived_from = {n: folder for n, source in step.derived_from.items() if (folder := self.find(source))}
         work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
@@ -115,36 +150,55 @@ class Store:
             "measured": measured,
             "files": {str(p.relative_to(work)): sha256(p) for p in files_of(work)},
         }
+        before = self._folder(step)
+        if before and (damage := self.damage(before)):
+            record["recomputed"] = {"damage": damage, "same_bytes": self._files(before) == record["files"]}
+        record[integrity.CHECKSUM] = integrity.checksum(record)
         (work / RECORD).write_text(json.dumps(record, indent=1))
         _to_disk(work)
 
+    def _files(self, folder: Path) -> Any:
+        """The checksums that a record holds; None where it cannot be read."""
+        try:
+            return self.record(folder).get("files")
+        except (OSError, ValueError):
+            return None
+
     def _publish(self, step: Step, work: Path) -> Path:
-        done = self.root / step.kind.name / f"{step.slug}-{step.id}"
+        done = self._folder(step) or self.root / step.kind.name / f"{step.slug}-{step.id}"
         done.parent.mkdir(parents=True, exist_ok=True)
         try:
             # One rename publishes: readers see a whole artifact or none, on network file systems too.
             work.rename(done)
         except OSError:
-            # Another process was quicker, and what it made of the same id is as good.
-            if not (done / RECORD).exists():
+            if not done.exists():
                 raise
+            if not self.damage(done):  # another process was quicker, and what it made is as good
+                return done
+            exchange(work, done)
+            aside = self.root / DAMAGED / f"{step.id}.{socket.gethostname()}.{time.time_ns()}"
+            aside.parent.mkdir(exist_ok=True)
+            work.rename(aside)
+        integrity.note(done, self._verified(done))
         return done
+
+    def _verified(self, folder: Path) -> Path:
+        return self.root / VERIFIED / folder.name[-ID:]
 
     def sweep(self) -> list[Path]:
         """Remove the partial work that nobody who lives is at, and what was kept of steps that are done;
         returns what was removed.
         """
         partial = [p for p in self.root.glob(f"{PARTIAL}/*") if self.locks.holder(p.name[:ID]) is None]
-        kept = [p for p in self.root.glob(f"{KEPT}/*") if any(self.root.glob(f"*/*-{p.name}/{RECORD}"))]
+        kept = [p for p in self.root.glob(f"{KEPT}/*") if self._is_published(p.name)]
         for folder in [*partial, *kept]:
             shutil.rmtree(folder, ignore_errors=True)
         return [*partial, *kept]
 
-
-def files_of(folder: Path) -> list[Path]:
-    """The files of an artifact that are its own, in order: not its record, nor what links lead to."""
-    inside = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
-    return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
+    def _is_published(self, number: str) -> bool:
+        """Whether a step of this id is done for good: nobody makes a damaged one of it again."""
+        done = [p.parent for p in self.root.glob(f"*/*-{number}/{RECORD}")]
+        return any(not self.damage(folder) for folder in done) and self.locks.holder(number) is None
 
 
 def _to_disk(folder: Path) -> None:

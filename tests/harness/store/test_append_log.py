@@ -22,8 +22,9 @@ from harness.signals.rollouts import RolloutInputs, RolloutSettings
 from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store import append_log
 from harness.store.append_log import AppendOnlyLog
+from harness.store.integrity import RECORD
 from harness.store.step import NoInputs, Step, StepKind, Work
-from harness.store.store import RECORD, Store
+from harness.store.store import Store
 from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import provenance
+from harness.store import integrity, provenance
 from harness.store.code_version import recorded_digest, sources
+from harness.store.integrity import RECORD
 from harness.store.step import Part, Step
-from harness.store.store import RECORD, Store
+from harness.store.store import Store
 from tests.bench_command import bench
 from tests.harness.store.steps import TextSettings
 from tests.harness.store.steps import text_step as step
@@ -62,7 +63,7 @@ def test_code_that_has_changed_since_is_told_with_how_many_steps_it_made(tmp_pat
     for folder, source in zip(folders, ("x", "x", ""), strict=True):
         record = json.loads((folder / RECORD).read_text())
         record["sources"] = {"harness.train.step": source} if source else {}
-        (folder / RECORD).write_text(json.dumps(record))
+        (folder / RECORD).write_text(json.dumps(record | {"checksum": integrity.checksum(record)}))
     of_train = [replace(s, kind=replace(s.kind, run="harness.train.step:run")) for s in made]
     assert provenance.changed_code_line(of_train, store).endswith(
         "no version says otherwise: harness.train.step (2)"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.store.integrity import RECORD
 from harness.store.step import Part
-from harness.store.store import RECORD, Store
+from harness.store.store import Store
 from tests.harness.store.steps import TEXT, TextInputs, TextSettings
 from tests.harness.store.steps import text_step as step
 

@@ -1,0 +1,108 @@
+"""Whether an artifact is as it was published.
+
+    verified/3f9c01d2ab77   {"RECORD.json": [812, 17643230011..., 17643230011..., 9123], "text": [...], ...}
+
+Its record holds the checksum of every file, and one of itself. A file is read only where its size, its times
+or its inode are not those with which it was last found whole: a look costs some system calls, and whoever
+writes to a file and then sets its modification time back still changes the time of its status.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.common.files import sha256
+
+RECORD = "RECORD.json"
+CHECKSUM = "checksum"  # of the record, in it
+READERS = 8  # files that are read at once
+NO_CHECKSUMS = "holds no checksums"  # made before there were any
+State = tuple[int, ...]  # size, modification and status-change time in nanoseconds, inode
+
+
+class Fault(NamedTuple):
+    """A file that is not as it was published; "" is the whole artifact."""
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.what}" if self.file else self.what
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of an artifact that are its own, in order: not its record, nor what links lead to."""
+    inside = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
+
+
+def checksum(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a record says, whatever the order of its keys."""
+    told = {key: value for key, value in record.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
+    """What of an artifact is not as it was published. `verified` is the file that says how its files were
+    when last they were; None reads all.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        known = {str(name): str(digest) for name, digest in record.get("files", {}).items()}
+        altered = record.get(CHECKSUM) not in (None, checksum(record))
+    except FileNotFoundError:
+        return [Fault(RECORD, "missing")]
+    except (ValueError, AttributeError):  # no JSON, or none that a record is
+        return [Fault(RECORD, "cannot be read")]
+    before, now = _noted(verified), _states(folder)
+    found = [Fault(RECORD, "differs from its checksum")] if altered else []
+    found += [Fault(name, "missing") for name in known if name not in now]
+    # A hidden file is no model's nor a table's; network file systems leave some.
+    strange = (n for n in now if n not in known and n != RECORD and not Path(n).name.startswith("."))
+    found += [Fault(name, "is not of it") for name in strange] if known else []
+    unread = [name for name in known if name in now and now[name] != before.get(name)]
+    with ThreadPoolExecutor(READERS) as pool:
+        digests = pool.map(lambda name: sha256(folder / name), unread)
+        found += [
+            Fault(name, "differs from its checksum")
+            for name, digest in zip(unread, digests, strict=True)
+            if digest != known[name]
+        ]
+    if links := [p for p in folder.rglob("*") if p.is_symlink() and not p.exists()]:
+        found.append(Fault(links[0].name, f"leads to {os.readlink(links[0])}, which is gone"))
+    if "files" not in record:
+        found.append(Fault("", NO_CHECKSUMS))
+    elif verified and not found and now != before:
+        note(folder, verified, now)
+    return found
+
+
+def note(folder: Path, verified: Path, states: Mapping[str, State] | None = None) -> None:
+    """Write down how the files of a whole artifact are, so that they need not be read again."""
+    # Who may only read a store reads its files anew in each run.
+    with contextlib.suppress(OSError):
+        verified.parent.mkdir(parents=True, exist_ok=True)
+        aside = verified.with_name(f".{verified.name}.{os.getpid()}")
+        aside.write_text(json.dumps(states or _states(folder)))
+        aside.replace(verified)
+
+
+def _states(folder: Path) -> dict[str, State]:
+    """The states of an artifact's own files, the record among them, by name."""
+    states: dict[str, State] = {}
+    for path in (*files_of(folder), folder / RECORD):
+        at = path.stat()
+        states[str(path.relative_to(folder))] = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
+    return states
+
+
+def _noted(verified: Path | None) -> dict[str, State]:
+    try:
+        return {n: tuple(s) for n, s in json.loads(verified.read_text()).items()} if verified else {}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}  # all is read then, which is slower and no less sure

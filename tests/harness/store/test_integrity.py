@@ -1,0 +1,178 @@
+"""What is damaged is not used: it is made again before anything reads it, and nobody loses what he reads."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.store import integrity, maintenance
+from harness.store.integrity import RECORD
+from harness.store.store import Store
+from tests.bench_command import bench
+from tests.harness.store.steps import MODEL, TextInputs, TextSettings
+from tests.harness.store.steps import text_step as step
+from tests.paths import TINY
+
+
+def altered(path: Path, text: str) -> None:
+    """Other bytes of the same size, and the time of before."""
+    at = path.stat()
+    path.write_text(text)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+
+
+def edited(folder: Path) -> None:
+    record = json.loads((folder / RECORD).read_text())
+    (folder / RECORD).write_text(json.dumps(record | {"measured": {"length": 7}}))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "other bytes": (lambda folder: altered(folder / "text", "x"), "text differs from its checksum"),
+    "cut": (lambda folder: os.truncate(folder / "text", 0), "text differs from its checksum"),
+    "gone": (lambda folder: (folder / "text").unlink(), "text missing"),
+    "one more": (lambda folder: (folder / "adapter.json").write_text("{}"), "adapter.json is not of it"),
+    "record edited": (edited, f"{RECORD} differs from its checksum"),
+    "record torn": (lambda folder: (folder / RECORD).write_text('{"id": '), f"{RECORD} cannot be read"),
+    "record of no kind": (lambda folder: (folder / RECORD).write_text("[]"), f"{RECORD} cannot be read"),
+    "record gone": (lambda folder: (folder / RECORD).unlink(), f"{RECORD} missing"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_is_damaged_is_told_and_made_again_before_anything_reads_it(tmp_path: Path, name: str) -> None:
+    a, b, c = step("a"), step("b", first=step("a")), step("c", first=step("a"))
+    folder, kept = Store(tmp_path).make(a), Store(tmp_path).make(b)
+    damage, what = DAMAGES[name]
+    damage(folder)
+    store = Store(tmp_path)
+
+    assert store.find(a) is None and store.damages([a, b, c]) == {folder: what}
+    (line,) = maintenance.damage_lines({folder: what}, store)
+    assert what in line and line.endswith("1 finished artifacts were made from it and stay")
+    assert (store.make(c) / "text").read_text() == "ac"
+    assert store.find(a) == folder and (folder / "text").read_text() == "a" and store.find(b) == kept
+    known = not what.endswith((f"{RECORD} missing", "cannot be read"))  # the bytes of before
+    assert store.record(folder)["recomputed"] == {"damage": what, "same_bytes": known}
+    assert [p.name.partition(".")[0] for p in tmp_path.glob("damaged/*")] == [a.id]
+    assert maintenance.unreferenced(store, None) == list(tmp_path.glob("damaged/*"))
+    assert not list(maintenance.damaged(store)) and not list(tmp_path.glob("partial/*"))
+
+
+def test_what_is_whole_is_read_once_and_not_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, a = Store(tmp_path), step("a")
+    folder = store.make(a)
+    shutil.rmtree(tmp_path / "verified")  # as in a store of before, or a copy of one
+    read: list[Path] = []
+    monkeypatch.setattr(integrity, "sha256", lambda path: read.append(path) or "other")
+    assert Store(tmp_path).damages([a]) and read == [folder / "text"]
+
+    monkeypatch.undo()
+    assert Store(tmp_path).find(a) == folder
+    monkeypatch.setattr(integrity, "sha256", lambda path: read.append(path) or "other")
+    assert Store(tmp_path).find(a) == folder and len(read) == 1
+
+
+def test_a_store_that_may_only_be_read_is_used(tmp_path: Path) -> None:
+    store, a = Store(tmp_path), step("a")
+    folder = store.make(a)
+    shutil.rmtree(tmp_path / "verified")
+    (tmp_path / "verified").write_text("no folder, so nothing is noted")
+
+    assert Store(tmp_path).find(a) == folder
+
+
+def test_who_reads_a_damaged_artifact_reads_on_while_it_is_made_again(tmp_path: Path) -> None:
+    a = step("a")
+    folder = Store(tmp_path).make(a)
+    os.link(folder / "text", tmp_path / "mine")
+    opened = (folder / "text").open()
+    missed, over = [], threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            if not (folder / "text").exists() or not (folder / RECORD).exists():
+                missed.append(1)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(20):
+        (folder / "text").write_text("x")
+        assert Store(tmp_path).make(a) == folder and (folder / "text").read_text() == "a"
+    over.set()
+    reader.join()
+
+    assert not missed
+    # A link of somebody's own leads to what was damaged, which nobody has written to.
+    assert opened.read() == (tmp_path / "mine").read_text() == "x"
+    assert len(list(tmp_path.glob("damaged/*"))) == 20
+
+
+def test_a_kill_while_it_is_made_again_leaves_the_damaged_one_in_place(tmp_path: Path) -> None:
+    a = step("a")
+    folder = Store(tmp_path).make(a)
+    (folder / "text").write_text("x")
+    make = f"Store(Path({str(tmp_path)!r})).make(step('a', 'linger'))"
+    code = f"from tests.harness.store.test_integrity import *; {make}"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.readline() == b"begun\n"
+    kept = tmp_path / "unfinished" / a.id
+    kept.mkdir(parents=True)
+    store = Store(tmp_path)
+    store.sweep()
+    assert kept.exists() and store.attempt(a) is None and (folder / "text").read_text() == "x"
+    child.kill()
+    child.wait()
+
+    assert store.sweep() and kept.exists()  # what it kept of its work is for the next one
+    assert store.make(a) == folder and (folder / "text").read_text() == "a" and not kept.exists()
+
+
+def test_two_processes_make_a_damaged_artifact_again_once(tmp_path: Path) -> None:
+    names = [str(i) for i in range(20)]
+    for name in names:
+        (Store(tmp_path).make(step(name)) / "text").write_text("x")
+    code = (
+        f"from tests.harness.store.test_integrity import *; s = Store(Path({str(tmp_path)!r}))\n"
+        f"assert [(s.make(step(n)) / 'text').read_text() for n in {names}] == {names}"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+
+    assert [child.wait() for child in children] == [0, 0]
+    assert len(list(tmp_path.glob("damaged/*"))) == len(list(tmp_path.glob("text/*"))) == 20
+
+
+def test_a_damaged_model_is_not_exported(tmp_path: Path) -> None:
+    model = MODEL.step("ADPA", TextSettings("1"), TextInputs())
+    folder = Store(tmp_path / "store").make(model)
+    altered(folder / "model.safetensors", "model.safetensors of 2")
+
+    with pytest.raises(ValueError, match=r"model\.safetensors differs from its checksum"):
+        maintenance.export("ADPA", tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_makes_a_damaged_checkpoint_again_and_has_the_numbers_of_before(copied: Path) -> None:
+    """40 flipped signs in DCKD's weights, and its answers still to come."""
+    (weights,) = (copied / "store").glob("train/dckd-*/model.safetensors")
+    before, raw = weights.read_bytes(), bytearray(weights.read_bytes())
+    for i in range(40):
+        raw[-4 * i - 1] ^= 0x80
+    weights.write_bytes(bytes(raw))
+    known = list((copied / "store").glob("answers/*of-dckd-*"))
+    assert len(known) == 2
+    for answers in known:
+        shutil.rmtree(answers)
+    results = (copied / "tiny" / "results.jsonl").read_bytes()
+    (copied / "tiny" / "results.jsonl").unlink()
+
+    done = bench("run", TINY, "--runs", str(copied))
+    assert done.returncode == 0, done.stderr
+    assert "model.safetensors differs from its checksum" in done.stdout
+    assert weights.read_bytes() == before
+    assert (copied / "tiny" / "results.jsonl").read_bytes() == results
