@@ -8,16 +8,16 @@ the chosen response. Reduction: the likelihood over the step's tokens, the prefe
 
 from dataclasses import dataclass
 
-from methods.api import Method, Needs, Reads, Training
+from methods.api import Method, Needs, Positive, Reads, Training
 from methods.batch import Batch, Terms, example_mean, seq_sum
 from methods.formulas import logistic, nll
 
 
 @dataclass(frozen=True)
 class CPO:
-    """beta: the inverse temperature of the preference, > 0."""
+    """beta: the inverse temperature of the preference."""
 
-    beta: float = 0.1
+    beta: Positive = 0.1
 
 
 def loss(batch: Batch, hp: CPO) -> Terms:

@@ -17,18 +17,18 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training, formula
+from methods.api import Method, Needs, NotNegative, Reads, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, StoredView, Terms, statistic, token_mean
 from methods.formulas import nll
 
 
 @dataclass(frozen=True)
 class ADPA:
-    """gamma_beta: weight of the advantage, >= 0; ours (the release's 1.6 belongs to its clipped
-    advantage). states: the view that s_t runs over.
+    """gamma_beta: weight of the advantage; ours (the release's 1.6 belongs to its clipped advantage).
+    states: the view that s_t runs over.
     """
 
-    gamma_beta: float = 0.1
+    gamma_beta: NotNegative = 0.1
     support: Support = "full"
     states: StoredView = "student_rollout"
 

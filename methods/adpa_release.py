@@ -21,7 +21,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Count, Method, Needs, NotNegative, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_mean, statistic
 from methods.formulas import last_token
 
@@ -30,10 +30,10 @@ FLOOR, EDGE = log(1e-7), 1e-8
 
 @dataclass(frozen=True)
 class ADPARelease:
-    """weight: adpa_weight, >= 0. k: listed tokens of each teacher, 1 to V."""
+    """weight: adpa_weight. k: listed tokens of each teacher, at most V."""
 
-    weight: float = 1.6
-    k: int = 50
+    weight: NotNegative = 1.6
+    k: Count = 50
 
 
 def margin(at: Chunk, hp: ADPARelease) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
 from methods.batch import Batch, Role, ScoreName, Statistic, Terms, ViewName
 
-Support = int | Literal["full"]
+# Numbers by what they may be, for the fields of hyper-parameters: what is out of range is refused before any
+# work. All are finite, and none is a boolean.
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+OpenShare = Annotated[float, Gt(0), Lt(1)]  # without its ends
+TopP = Annotated[float, Gt(0), Le(1)]
+Count = Annotated[int, Ge(1)]
+Several = Annotated[int, Ge(2)]
+Support = Count | Literal["full"]
 Kind = Literal["paper", "ablation", "variant", "addition"]
 Stats = Callable[[Batch, Any], dict[str, tuple[Tensor, Tensor]]]
 Loss = TypeVar("Loss", bound=Callable[..., Terms])
@@ -47,14 +57,14 @@ class Reads:
 
 @dataclass(frozen=True)
 class Group:
-    """How the view `group` is made: `samples` responses a prompt at a temperature (> 0) and top_p, of which
-    the `keep` most different stay; a prompt with fewer different ones is dropped and counted.
+    """How the view `group` is made: `samples` responses a prompt at a temperature and top_p, of which the
+    `keep` most different stay; a prompt with fewer different ones is dropped and counted.
     """
 
-    samples: int
-    keep: int
-    temperature: float = 1.0
-    top_p: float = 1.0
+    samples: Count
+    keep: Count
+    temperature: Positive = 1.0
+    top_p: TopP = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,9 @@ class Online:
     are gone through `passes` times before the policy is sampled again.
     """
 
-    batches: int = 1
-    passes: int = 1
-    temperature: float = 1.0
+    batches: Count = 1
+    passes: Count = 1
+    temperature: Positive = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,15 +93,15 @@ class Needs:
     distinct: bool = False
     group: Group | None = None
     online: Online | None = None
-    rounds: int = 1
+    rounds: Count = 1
 
 
 @dataclass(frozen=True)
 class LoRA:
     """Adapters of rank r, scaled by alpha / r, on the layers of those names: the only weights trained."""
 
-    r: int = 16
-    alpha: int = 32
+    r: Count = 16
+    alpha: Count = 32
     targets: str | tuple[str, ...] = "all-linear"  # of the layers, the output head is not one
 
 
@@ -99,13 +109,13 @@ class LoRA:
 class Training:
     """How a stage is optimised (AdamW): `epochs` passes over its examples; `source` says whose numbers."""
 
-    lr: float
-    epochs: float = 1.0
-    batch_size: int = 128
-    warmup: float = 0.1  # share of the steps, linear
+    lr: Positive
+    epochs: Positive = 1.0
+    batch_size: Count = 128
+    warmup: Share = 0.1  # of the steps, linear
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: NotNegative = 0.0
+    max_grad_norm: Positive = 1.0
     source: str = field(default="ours", metadata={"recorded": False})  # no part of an id
     lora: LoRA | None = field(default=None, metadata={"optional": True})  # None: all weights are trained
 

@@ -19,18 +19,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training, formula
+from methods.api import Method, Needs, Reads, Share, Support, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, statistic, token_mean
 from methods.formulas import kl
 
 
 @dataclass(frozen=True)
 class ATKD:
-    """share: lambda, the weight of the easy tokens, 0-1 (0.2: the authors' code). support: V or the
+    """share: lambda, the weight of the easy tokens (0.2: the authors' code). support: V or the
     teacher's top k.
     """
 
-    share: float = 0.2
+    share: Share = 0.2
     support: Support = "full"
 
 

@@ -10,18 +10,18 @@ released code takes token means).
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, Reads, Support, Training, formula
+from methods.api import Method, Needs, NotNegative, Reads, Support, Training, formula
 from methods.batch import Batch, Terms, token_mean
 from methods.formulas import nll, teacher_kl
 
 
 @dataclass(frozen=True)
 class DCKD:
-    """alpha: weight of each KL, >= 0 (0.1: student_dckd.yaml). support: V or the teacher's top k (release:
+    """alpha: weight of each KL (0.1: student_dckd.yaml). support: V or the teacher's top k (release:
     50).
     """
 
-    alpha: float = 0.1
+    alpha: NotNegative = 0.1
     support: Support = "full"
 
 

@@ -19,17 +19,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, teacher_reward
 
 
 @dataclass(frozen=True)
 class DDPO:
-    """beta: of the student's implicit reward, > 0. reward_scale: of the teacher's margin, > 0. Both ours."""
+    """beta: of the student's implicit reward. reward_scale: of the teacher's margin. Both ours."""
 
-    beta: float = 0.1
-    reward_scale: float = 1.0
+    beta: Positive = 0.1
+    reward_scale: Positive = 1.0
 
 
 def reward_margin(batch: Batch) -> Tensor:

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, OpenShare, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import kl, mixture
 
 
 @dataclass(frozen=True)
 class DistiLLM:
-    """skew: a, 0 < a < 1 (0.1 of the paper). student_share: 0-1, ours."""
+    """skew: a (0.1 of the paper). student_share: ours."""
 
-    skew: float = 0.1
-    student_share: float = 0.5
+    skew: OpenShare = 0.1
+    student_share: Share = 0.5
 
 
 @statistic("teacher")

@@ -19,25 +19,25 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, NotNegative, Positive, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic, token_mean
 from methods.formulas import logistic, nll
 
 
 @dataclass(frozen=True)
 class DPKD:
-    """beta: scale of the margin in nats per token, > 0. sft_weight: >= 0. Both ours."""
+    """beta: scale of the margin in nats per token. sft_weight: of the likelihood. Both ours."""
 
-    beta: float = 0.1
-    sft_weight: float = 1.0
+    beta: Positive = 0.1
+    sft_weight: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
 class TokenDPKD:
-    """beta: > 0 (--dpo-beta 0.1). kd_ratio: share of the preference term, 0-1 (0.5)."""
+    """beta: --dpo-beta (0.1). kd_ratio: share of the preference term (0.5)."""
 
-    beta: float = 0.1
-    kd_ratio: float = 0.5
+    beta: Positive = 0.1
+    kd_ratio: Share = 0.5
 
 
 def over_teacher(view: View) -> Tensor:

@@ -9,18 +9,18 @@ Reduction: mean over the pairs of the optimizer step.
 from dataclasses import dataclass
 from math import log
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, StoredView, Terms, example_mean
 from methods.formulas import log_ratio, logistic
 
 
 @dataclass(frozen=True)
 class DPO:
-    """beta: strength of the pull to ref, > 0; 0.01 is the ADPA recipe's (teacher_dpo.yaml). preferred,
+    """beta: strength of the pull to ref; 0.01 is the ADPA recipe's (teacher_dpo.yaml). preferred,
     dispreferred: the views that are compared.
     """
 
-    beta: float = 0.01
+    beta: Positive = 0.01
     preferred: StoredView = "chosen"
     dispreferred: StoredView = "rejected"
 

@@ -19,25 +19,25 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training, formula
+from methods.api import Count, Method, Needs, NotNegative, Online, Positive, Reads, Share, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, teacher_reward
 
 
 @dataclass(frozen=True)
 class DPPO:
-    """beta, clip, value_clip > 0; discount, trace 0-1; value_weight, kl >= 0; batches, passes: api.Online."""
+    """The formula's letters by their names; batches, passes: api.Online."""
 
-    beta: float = 1.0
-    discount: float = 1.0
-    trace: float = 0.95
-    clip: float = 0.2
-    value_clip: float = 0.2
-    value_weight: float = 0.1
-    kl: float = 0.05
+    beta: Positive = 1.0
+    discount: Share = 1.0
+    trace: Share = 0.95
+    clip: Positive = 0.2
+    value_clip: Positive = 0.2
+    value_weight: NotNegative = 0.1
+    kl: NotNegative = 0.05
     whiten: bool = True
-    batches: int = 1
-    passes: int = 4
+    batches: Count = 1
+    passes: Count = 4
 
 
 def advantage(y: View, hp: DPPO, per_token: bool) -> Tensor:

@@ -2,9 +2,11 @@
 
 from itertools import permutations
 from math import log, log1p
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from methods.batch import Chunk, View, seq_mean, seq_sum, statistic, token_mean
@@ -86,6 +88,9 @@ def logistic(margin: Tensor) -> Tensor:
 def plackett_luce(ranked: Tensor) -> Tensor:
     """log P of a ranking, prod_k exp(s_k) / sum_{l >= k} exp(s_l), of scores in its order. [..., n]"""
     return (ranked - ranked.flip(-1).logcumsumexp(-1).flip(-1)).sum(-1)
+
+
+Ranked = Annotated[int, Ge(2), Le(6)]  # responses of which all n! rankings are summed
 
 
 def ranking_logprobs(scores: Tensor) -> Tensor:

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training, formula
+from methods.api import Count, Method, Needs, Online, OpenShare, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import jsd, reverse_kl, teacher_kl
 
 
 @dataclass(frozen=True)
 class GKD:
-    """student_share: 0-1 (0.5: the paper's mixed data). b: 0 < b < 1, read by GKD alone (0.5). batches:
-    optimizer steps between two samplings, >= 1 (1: the paper).
+    """student_share: 0.5 is the paper's mixed data. b: read by GKD alone (0.5). batches: optimizer steps
+    between two samplings (1: the paper).
     """
 
-    student_share: float = 0.5
-    b: float = 0.5
-    batches: int = 1
+    student_share: Share = 0.5
+    b: OpenShare = 0.5
+    batches: Count = 1
 
 
 @statistic("teacher")

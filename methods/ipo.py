@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
 
 
 @dataclass(frozen=True)
 class IPO:
-    """beta: 1 / (2 beta) is the margin that is asked for, > 0; ours."""
+    """beta: 1 / (2 beta) is the margin that is asked for; ours."""
 
-    beta: float = 0.1
+    beta: Positive = 0.1
 
 
 def _squared(margin: Tensor, batch: Batch, hp: IPO) -> Terms:

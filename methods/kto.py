@@ -14,20 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
 
 
 @dataclass(frozen=True)
 class KTO:
-    """beta: > 0 (the paper's 0.1). desirable, undesirable: lambda_D and lambda_U, > 0 (1 where both are as
-    many).
-    """
+    """beta: the paper's 0.1. desirable, undesirable: lambda_D and lambda_U (1 where both are as many)."""
 
-    beta: float = 0.1
-    desirable: float = 1.0
-    undesirable: float = 1.0
+    beta: Positive = 0.1
+    desirable: Positive = 1.0
+    undesirable: Positive = 1.0
 
 
 @formula("methods.kto.loss")

@@ -17,21 +17,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Online, Reads, Training, formula
+from methods.api import Count, Method, Needs, NotNegative, Online, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_gain, nll, reverse_kl
 
 
 @dataclass(frozen=True)
 class MiniLLM:
-    """clip: > 0 (0.2). sft_weight: >= 0 (1). batches, passes: optimizer steps that one sampling fills, and
-    how often they are gone through (the paper's code: 4 passes).
+    """clip: of the ratio (0.2). sft_weight: of the likelihood (1). batches, passes: optimizer steps that one
+    sampling fills, and how often they are gone through (the paper's code: 4 passes).
     """
 
-    clip: float = 0.2
-    sft_weight: float = 1.0
-    batches: int = 1
-    passes: int = 4
+    clip: Positive = 0.2
+    sft_weight: NotNegative = 1.0
+    batches: Count = 1
+    passes: Count = 4
 
 
 def future_gain(y: View) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, NotNegative, Reads, Training, formula
 from methods.batch import Batch, Terms, View, example_mean
 from methods.formulas import logistic, mean_logps, nll
 
@@ -21,9 +21,9 @@ SURE = -1e-6  # an average log-prob nearer to 0 has no finite odds in float32
 
 @dataclass(frozen=True)
 class ORPO:
-    """weight: lambda of the odds ratio, >= 0 (0.1 of the paper)."""
+    """weight: lambda of the odds ratio (0.1 of the paper)."""
 
-    weight: float = 0.1
+    weight: NotNegative = 0.1
 
 
 def log_odds(view: View) -> Tensor:

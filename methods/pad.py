@@ -21,26 +21,26 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.api import Group, Method, Needs, Reads, Training, formula
+from methods.api import Count, Group, Method, Needs, Positive, Reads, Several, Share, TopP, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_mean
-from methods.formulas import jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
+from methods.formulas import Ranked, jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
 
 
 @dataclass(frozen=True)
 class PAD:
-    """beta > 0; alpha 0-1; responses: n, 2-6; samples >= n, at temperature and top_p; iterations >= 1."""
+    """responses: n. samples: at least n, drawn at temperature and top_p."""
 
-    beta: float = 10.0
-    alpha: float = 0.0
-    responses: int = 4
-    samples: int = 5
-    temperature: float = 1.0
-    top_p: float = 0.95
-    iterations: int = 1
+    beta: Positive = 10.0
+    alpha: Share = 0.0
+    responses: Ranked = 4
+    samples: Several = 5
+    temperature: Positive = 1.0
+    top_p: TopP = 0.95
+    iterations: Count = 1
 
     def __post_init__(self) -> None:
-        if not 2 <= self.responses <= min(6, self.samples):
-            raise ValueError(f"responses is 2 to 6, at most samples ({self.samples}), not {self.responses}")
+        if self.responses > self.samples:
+            raise ValueError(f"responses is at most samples ({self.samples}), not {self.responses}")
 
 
 def scores(batch: Batch, hp: PAD) -> tuple[Tensor, Tensor]:

@@ -11,17 +11,17 @@ hinge on sums alone drifts.
 
 from dataclasses import dataclass
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, NotNegative, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_sum
 from methods.formulas import nll
 
 
 @dataclass(frozen=True)
 class PLaD:
-    """delta: margin in nats, > 0. sft_weight: of the likelihood of y_T, >= 0. Both ours."""
+    """delta: margin in nats. sft_weight: of the likelihood of y_T. Both ours."""
 
-    delta: float = 1.0
-    sft_weight: float = 0.1
+    delta: Positive = 1.0
+    sft_weight: NotNegative = 0.1
 
 
 @formula("methods.plad.loss")

@@ -17,20 +17,20 @@ from math import log
 import torch
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Support, Training, formula
+from methods.api import Method, Needs, NotNegative, Positive, Reads, Share, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, example_mean, seq_mean, statistic
 from methods.formulas import nll
 
 
 @dataclass(frozen=True)
 class QKD:
-    """gamma: weight, >= 0. beta: inverse temperature of the softmax, > 0 (the argmax does not depend on it).
-    min_prob: 0-1. support: V or the teacher's top k. All ours, but for k = 50.
+    """gamma: weight. beta: inverse temperature of the softmax (the argmax does not depend on it). support: V
+    or the teacher's top k. All ours, but for k = 50.
     """
 
-    gamma: float = 1.0
-    beta: float = 1.0
-    min_prob: float = 0.1
+    gamma: NotNegative = 1.0
+    beta: Positive = 1.0
+    min_prob: Share = 0.1
     support: Support = 50
 
 

@@ -14,27 +14,27 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, NotNegative, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import logistic, mean_logps
 
 
 @dataclass(frozen=True)
 class SimPO:
-    """beta: scale of the gap, > 0. margin: what the scaled gap should exceed, >= 0. Llama-3-Base of the
+    """beta: scale of the gap. margin: what the scaled gap should exceed. Llama-3-Base of the
     paper's table: beta 2.0, margin / beta 0.5.
     """
 
-    beta: float = 2.0
-    margin: float = 1.0
+    beta: Positive = 2.0
+    margin: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
 class SimPORelease:
-    """beta: scale, > 0. ratio: gamma_beta_ratio, what the gap itself should exceed, >= 0."""
+    """beta: scale. ratio: gamma_beta_ratio, what the gap itself should exceed."""
 
-    beta: float = 2.0
-    ratio: float = 0.5
+    beta: Positive = 2.0
+    ratio: NotNegative = 0.5
 
 
 def gap(batch: Batch) -> Tensor:

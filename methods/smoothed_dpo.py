@@ -12,24 +12,22 @@ Reduction: mean over the pairs of the optimizer step.
 
 from dataclasses import dataclass, replace
 from math import log
+from typing import Annotated
 
+from annotated_types import Ge, Lt
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, logistic
 
 
 @dataclass(frozen=True)
 class SmoothedDPO:
-    """beta: strength of the pull to ref, > 0. eps: share of wrong labels, 0 <= eps < 1/2; ours."""
+    """beta: strength of the pull to ref. eps: share of wrong labels; ours."""
 
-    beta: float = 0.01
-    eps: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.eps < 0.5:
-            raise ValueError(f"eps is a share from 0 to below 1/2, not {self.eps}")
+    beta: Positive = 0.01
+    eps: Annotated[float, Ge(0), Lt(0.5)] = 0.1
 
 
 def _as_labelled_and_flipped(batch: Batch, hp: SmoothedDPO) -> tuple[Tensor, Tensor]:

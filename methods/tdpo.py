@@ -12,17 +12,17 @@ from math import log
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, NotNegative, Positive, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_sum, statistic
 from methods.formulas import kl, log_ratio, logistic
 
 
 @dataclass(frozen=True)
 class TDPO:
-    """beta: > 0 (0.1). alpha: weight of the divergences, >= 0 (0.5). Both the paper's."""
+    """beta: 0.1. alpha: weight of the divergences (0.5). Both the paper's."""
 
-    beta: float = 0.1
-    alpha: float = 0.5
+    beta: Positive = 0.1
+    alpha: NotNegative = 0.5
 
 
 @statistic("ref")

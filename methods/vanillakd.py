@@ -9,18 +9,16 @@ published. Reduction: mean over the response tokens of the optimizer step.
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, Reads, Support, Training, formula
+from methods.api import Method, Needs, NotNegative, Reads, Support, Training, formula
 from methods.batch import Batch, Terms, token_mean
 from methods.formulas import nll, teacher_kl
 
 
 @dataclass(frozen=True)
 class VanillaKD:
-    """alpha: weight of the KL, >= 0 (0.1: the TVKD fork's vanilakd.yaml). support: V or the teacher's top
-    k.
-    """
+    """alpha: weight of the KL (0.1: the TVKD fork's vanilakd.yaml). support: V or the teacher's top k."""
 
-    alpha: float = 0.1
+    alpha: NotNegative = 0.1
     support: Support = "full"
 
 

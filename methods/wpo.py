@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from methods.api import Method, Needs, Reads, Training, formula
+from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic
 from methods.formulas import log_ratio, logistic
 
 
 @dataclass(frozen=True)
 class WPO:
-    """beta: strength of the pull to ref, > 0 (0.01: training_configs/mistral.yaml)."""
+    """beta: strength of the pull to ref (0.01: training_configs/mistral.yaml)."""
 
-    beta: float = 0.01
+    beta: Positive = 0.01
 
 
 @statistic()

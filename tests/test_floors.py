@@ -18,7 +18,7 @@ from tests.paths import ROOT
 HOUSES = {"harness", "methods", "benchmarks", "reports"}
 STDLIB = set(sys.stdlib_module_names)
 ALLOWED = {
-    "methods": {"torch", "methods"},
+    "methods": {"torch", "annotated_types", "methods"},
     "benchmarks": {"numpy", "pydantic", "benchmarks"},
     "reports": {
         *("pandas", "numpy", "scipy", "pydantic", "jinja2", "markupsafe", "rich", "vl_convert", "reports"),

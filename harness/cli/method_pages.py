@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+from annotated_types import Ge, Gt, Le, Lt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import methods
@@ -67,11 +69,42 @@ def page(method: Method) -> str:
         derivation=inspect.getdoc(inspect.getmodule(method.loss)) or "",
         settings_text=inspect.getdoc(method.hparams) or "",
         settings=vars(method.hparams),
+        allowed=allowed,
         # LoRA is a suite's to switch on; no method has a default of its own.
         training={k: v for k, v in asdict(method.training).items() if k not in ("source", "lora")},
     )
     # Parts that a method lacks leave blank lines; guards against each would make the template hard to read.
     return re.sub("\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def allowed(settings: object) -> dict[str, str]:
+    """What each field of a dataclass may be, as its type says: "number > 0", "integer >= 1 or full"."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    return {name: _words(hint) for name, hint in hints.items()}
+
+
+def _words(hint: Any) -> str:
+    members = get_args(hint)
+    if get_origin(hint) is Annotated:
+        return f"{_words(members[0])} {' and '.join(map(_bound, members[1:]))}"
+    if get_origin(hint) is Literal:
+        return ", ".join(map(str, members))
+    if members:
+        return " or ".join(map(_words, members))
+    return {int: "integer", float: "number", bool: "true, false"}.get(hint, "")
+
+
+def _bound(bound: object) -> str:
+    match bound:
+        case Gt(gt=x):
+            return f"> {x}"
+        case Ge(ge=x):
+            return f">= {x}"
+        case Lt(lt=x):
+            return f"< {x}"
+        case Le(le=x):
+            return f"<= {x}"
+    return ""
 
 
 def _read(reads: Reads) -> Iterable[str]:

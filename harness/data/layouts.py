@@ -8,6 +8,7 @@ A row that gives nothing is `Dropped` with a reason, never skipped. Text stays a
 whitespace around the markers of marked-up text ("Human:", "<extra_id_1>User") belongs to the markers.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -240,15 +241,25 @@ def helpsteer_pairs(rows: Sequence[Row]) -> Iterator[Pair | Dropped]:
                 yield Dropped(str(why), len(two))
 
 
+def rating_of(value: object) -> float:
+    """The value as a number, if it orders responses: in the place of a missing one there is often NaN."""
+    try:
+        rating = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        rating = math.nan
+    if isinstance(value, bool) or not math.isfinite(rating):
+        raise Unusable("no rating")
+    return rating
+
+
 def helpsteer_pair(rows: Sequence[Row]) -> Pair:
     """The pair of two rated responses to one prompt."""
     if len(rows) < 2:
         raise Unusable("one response only")
-    if any(row["helpfulness"] is None for row in rows):
-        raise Unusable("no rating")
-    worse, better = sorted(rows, key=lambda row: float(row["helpfulness"]))
-    if worse["helpfulness"] == better["helpfulness"]:
+    ratings = [rating_of(row["helpfulness"]) for row in rows]
+    if ratings[0] == ratings[1]:
         raise Unusable("tied ratings")
+    worse, better = rows if ratings[0] < ratings[1] else reversed(rows)
     prompt = user(text_of(better["prompt"]))
     if HELPSTEER_MARKER.search(better["prompt"]):  # the first user turn stands unmarked
         prompt = marked_turns(f"<extra_id_1>User\n{better['prompt']}", HELPSTEER_MARKER)

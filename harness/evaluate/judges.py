@@ -35,7 +35,7 @@ class EndpointJudge(JudgeSettings):
     model: str
     base_url: str = OFFICIAL
     api_key_env: str = "OPENAI_API_KEY"
-    seed: int | None = None
+    seed: int | None = Field(None, ge=0)
     guard: bool | None = None
     max_tokens: int | None = Field(None, gt=0)
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -14,38 +14,38 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MultipleOf
 
 from harness.pocket import benchmark_files, dialogues, tokenizer
 from harness.pocket import pretraining_text as pretrain
 from harness.pocket.facts import ANIMALS, PEOPLE, Facts, Split, draw_facts, to_json
 from harness.pocket.language import DATA
+from harness.pocket.questions import CATEGORIES
 
+Rows = Annotated[int, Ge(1)]
+Questions = Annotated[int, Ge(len(CATEGORIES)), MultipleOf(len(CATEGORIES))]
 HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class World:
-    """What a world is made of; questions are per held-out split and divisible by the eight categories."""
+    """What a world is made of; questions are per held-out split, as many of each category."""
 
-    seed: int = 0
-    animals: int = 24
-    people: int = 16
-    pretrain: int = 24000  # texts
-    sft: int = 6000
-    pairs: int = 3000
-    validation_pairs: int = 300
-    questions: int = 400  # AlpacaEval
-    mt_questions: int = 160  # MT-Bench
+    seed: Annotated[int, Ge(0)] = 0
+    animals: Annotated[int, Ge(8), Le(len(ANIMALS))] = 24
+    people: Annotated[int, Ge(8), Le(len(PEOPLE))] = 16
+    pretrain: Rows = 24000  # texts
+    sft: Rows = 6000
+    pairs: Rows = 3000
+    validation_pairs: Rows = 300
+    questions: Questions = 400  # AlpacaEval
+    mt_questions: Questions = 160  # MT-Bench
 
     def questions_in(self, folder: str) -> int:
         """How many questions a benchmark's folder of a held-out split has."""
         return self.mt_questions if folder.endswith("mt_bench") else self.questions
-
-    def __post_init__(self) -> None:
-        for name, limit in (("animals", len(ANIMALS)), ("people", len(PEOPLE))):
-            if not 8 <= getattr(self, name) <= limit:
-                raise ValueError(f"{name} is a number from 8 to {limit}, not {getattr(self, name)}")
 
 
 def build(world: World, out: Path) -> dict[str, int]:

@@ -52,6 +52,9 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
     only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})
     loaded = loaded.model_copy(update={"benchmarks": only_this})
+    for method in chosen_methods(loaded, only, known):
+        for settings in grid(loaded, method):  # a value out of range is told before any trial
+            loading.configured(with_settings(loaded, method, settings), known[method])
     trials: list[Trial] = []
     best: dict[str, Trial] = {}
     for method in chosen_methods(loaded, only, known):

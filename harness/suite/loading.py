@@ -15,7 +15,7 @@ from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import Suite
 from harness.suite.training import TrainingSpec
-from harness.suite.validation import inside_world, validated
+from harness.suite.validation import in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Training
@@ -41,7 +41,11 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
             raise ValueError(f"{where}.{key}: unknown; {nearest(key, [*known, 'training'])}")
     # A whole dataclass, not only what was given: __post_init__ checks values against each other.
     hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
-    return hp, own.over(suite.training.over(method.training))
+    training = own.over(suite.training.over(method.training))
+    # What a method's file says itself is in range too; it stays as it is, since ids are made of it.
+    in_range(training, f"{where}.training")
+    in_range(method.needs(hp), f"{where}: needs")
+    return hp, training
 
 
 def suite_file(name: str) -> Path:
@@ -127,6 +131,8 @@ def _raw(path: Path) -> dict[str, Any]:
         raise ValueError(f"no suite file {path}")
     try:
         raw = YAML(typ="safe", pure=True).load(path.read_text())
+    except ValueError as e:  # of what looks like a number or a date and is none
+        raise ValueError(f"{path}: {str(e).splitlines()[0]}") from e
     except YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

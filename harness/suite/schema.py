@@ -14,6 +14,8 @@ from harness.suite.judging import ChosenJudge
 from harness.suite.training import Engine, PreferenceStage, TrainingSpec
 from harness.suite.validation import Name, Strict
 
+Seed = Annotated[int, Field(ge=0)]
+
 
 class Architecture(Strict):
     """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
@@ -24,6 +26,13 @@ class Architecture(Strict):
     ffn: int = Field(gt=0)
     rope_theta: float = Field(10_000.0, gt=0)
     initializer_range: float = Field(0.02, gt=0)
+
+    @model_validator(mode="after")
+    def _heads_share_hidden(self) -> "Architecture":
+        # Rotary positions turn a head's numbers in pairs.
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden is a multiple of twice the heads ({2 * self.heads}), not {self.hidden}")
+        return self
 
 
 class Student(Strict):
@@ -130,8 +139,8 @@ class Suite(Strict):
     """
 
     name: RunName
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    world_seed: int = 0
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+    world_seed: Seed = 0
     world: World | None = None
     max_length: int = Field(1024, gt=1)
     chat_template: str | None = None

@@ -1,6 +1,8 @@
 """Settings from outside, checked: a fault is one line with its key, what was given and what is allowed."""
 
-from dataclasses import fields
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -8,6 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, Validat
 
 from harness.common.suggest import nearest
 from harness.pocket.build import World
+
+MISSING = ("missing", "missing_argument")  # pydantic's words
+OURS = "value_error"  # of a fault that a check of this tree found
+SHOWN = 80  # characters of a value that a fault repeats
+LARGEST = 2**63 - 1  # what indices, seeds and JSON's readers bear
 
 
 class Strict(BaseModel):
@@ -52,28 +59,79 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
     `key` says where `raw` stands in what is checked.
     """
     try:
-        return TypeAdapter(model).validate_python(raw)
+        made = TypeAdapter(model).validate_python(raw)
     except ValidationError as e:
-        known = _known_keys(model)
-        faults = (_explain(error, key, known) for error in e.errors()[:3])
-        raise ValueError(f"{where}: " + "; ".join(faults)) from None
+        known, faults = _known_keys(model), dict[str, str]()
+        for error in e.errors():
+            path, fault = _path(error, raw, key), _explain(error, known)
+            # Of the members of a union each says what it would have taken; what one of ours says is enough.
+            first = path not in faults or error["type"] == OURS
+            faults[path] = fault if first else f"{faults[path]}, or: {fault}"
+        raise ValueError(f"{where}: {_line(faults)}") from None
+    if faults := dict(_no_numbers(raw, made, key)):
+        raise ValueError(f"{where}: {_line(faults)}")
+    return made
 
 
-def _explain(error: Any, key: str, known: list[str]) -> str:
-    """One fault as "key: what is wrong, what was given"."""
-    # Pydantic names the member of a union that it tried: a class, no key.
-    # A key of a mapping that is itself wrong is followed by "[key]".
-    inside = [str(p) for p in error["loc"] if p != "[key]" and not (isinstance(p, str) and p[:1].isupper())]
-    named = ".".join(filter(None, (key, *inside)))
-    path = named if named.isprintable() else repr(named)  # a fault is one line, whatever a key holds
+def in_range(declared: Any, where: str) -> None:
+    """ValueError, one line, where a dataclass or one inside it holds what its types do not allow."""
+    validated(type(declared), vars(declared), where)
+    for name, value in vars(declared).items():
+        if is_dataclass(value):
+            in_range(value, f"{where}.{name}")
+
+
+def _line(faults: Mapping[str, str]) -> str:
+    """The first three faults, by path, in one line, whatever a key holds; a fault inside a value stands for
+    those of the value.
+    """
+    outer = {path for path in faults for other in faults if other.startswith(f"{path}.")}
+    told = {path if path.isprintable() else repr(path): faults[path] for path in faults if path not in outer}
+    return "; ".join([f"{path}: {fault}" if path else fault for path, fault in told.items()][:3])
+
+
+def _path(error: Any, raw: Any, key: str) -> str:
+    """Where a fault stands, by the keys of what was given; pydantic's names of a union's members are none."""
+    names = [key] if key else []
+    for part in error["loc"]:
+        listed = isinstance(raw, list | tuple) and isinstance(part, int)
+        if listed or (isinstance(raw, Mapping) and part in raw):
+            names, raw = [*names, str(part)], raw[part]
+    return ".".join([*names, str(error["loc"][-1])] if error["type"] in MISSING else names)
+
+
+def _explain(error: Any, known: list[str]) -> str:
+    """What is wrong with one value, what was given, and what is allowed."""
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{path}: unknown key; {nearest(inside[-1], known)}"
-    if error["type"] in ("missing", "missing_argument"):
-        return f"{path}: missing"
-    if error["type"] == "value_error":  # one of ours, which says what was given
-        message = str(error["ctx"]["error"])
-        return f"{path}: {message}" if path else message
-    return f"{path}: given {error['input']!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+        return f"unknown key; {nearest(str(error['loc'][-1]), known)}"
+    if error["type"] in MISSING:
+        return "missing"
+    if error["type"] == OURS:  # which says what was given
+        return str(error["ctx"]["error"])
+    return f"{_given(error['input'])}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _given(value: object) -> str:
+    text = repr(value)
+    return f"given {text if len(text) <= SHOWN else text[:SHOWN] + '...'}"
+
+
+def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Where pydantic took for a number what is none, or none that can be computed with: path, fault."""
+    if isinstance(raw, Mapping):
+        held = made if isinstance(made, Mapping) else vars(made)
+        for name, value in raw.items():
+            yield from _no_numbers(value, held.get(name), f"{path}.{name}" if path else str(name))
+    elif isinstance(raw, list | tuple) and isinstance(made, list | tuple):
+        for place, pair in enumerate(zip(raw, made, strict=False)):
+            yield from _no_numbers(*pair, f"{path}.{place}")
+    elif isinstance(made, int | float) and not isinstance(made, bool):
+        if isinstance(raw, bool):
+            yield path, f"{_given(raw)}; input should be a number"
+        elif isinstance(made, int) and abs(made) > LARGEST:
+            yield path, f"{_given(raw)}; input should be a number of 64 bits"
+        elif isinstance(made, float) and not math.isfinite(made):
+            yield path, f"{_given(raw)}; input should be a finite number"
 
 
 def _known_keys(model: Any) -> list[str]:

@@ -136,7 +136,7 @@ def test_each_preference_layout_is_detected_and_gives_the_same_pair(
     assert load_pairs(Source(source.path, layout=layout)) == Loaded([expected], 1, {})
 
 
-def rated(prompt: str, response: str, helpfulness: int | None) -> dict[str, Any]:
+def rated(prompt: str, response: str, helpfulness: object) -> dict[str, Any]:
     return {"prompt": prompt, "response": response, "helpfulness": helpfulness, "verbosity": 2}
 
 
@@ -159,6 +159,19 @@ def test_helpsteer_chooses_the_more_helpful_of_two_consecutive_rows(tmp_path: Pa
     ]
     assert loaded.dropped == {"no rating": 2, "one response only": 2, "tied ratings": 2}
     assert loaded.read == len(rows) == 2 * len(loaded.rows) + sum(loaded.dropped.values())
+
+
+@pytest.mark.parametrize("given", [None, float("nan"), float("inf"), "nan", "", "good", True, [4]])
+def test_what_orders_nothing_is_no_rating(tmp_path: Path, given: object) -> None:
+    """NaN is what pandas writes for a missing number; both rows of the prompt give nothing, in either
+    order.
+    """
+    rows = [rated("a", "x", given), rated("a", "y", 0), rated("b", "x", 4), rated("b", "y", given)]
+    loaded = load_pairs(
+        jsonl(tmp_path / "helpsteer.jsonl", [*rows, rated("c", "x", "4"), rated("c", "y", 3)])
+    )
+    assert loaded.rows == [Pair(chat("c"), "x", "y")]
+    assert loaded.dropped == {"no rating": 4}
 
 
 @pytest.mark.parametrize(
