@@ -67,15 +67,17 @@ AnswerWork = Work[AnswerSettings, AnswerInputs[Path]]
 
 def run_model(work: AnswerWork) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
-    from harness.common.tokenizer import load_tokenizer
+    from harness.common.tokenizer import load_tokenizer, vocabulary
     from harness.data import chat_template
-    from harness.models.generation import Request, generate
+    from harness.models.decoding.rows import Request
+    from harness.models.generation import generate
     from harness.models.loading import load
 
     assert work.inputs.model and work.settings.model
     template, seed = work.settings.model.template, work.settings.model.seed
     tokenizer = load_tokenizer(work.inputs.model)
     model = load(work.inputs.model).to(work.context["device"])
+    vocab = vocabulary(tokenizer, work.inputs.model)
     _, benchmark = _loaded(work)
     # A template may end turns with a token that the generation config does not name.
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
@@ -91,7 +93,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
             for q, conversation in conversations
         ]
         batch = work.context["batch"]
-        drawn = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
+        drawn = generate(model, requests, stop, vocab=vocab, batch=batch, seed=seed, kept=work.kept)
         texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
         return [(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 

@@ -17,6 +17,7 @@ from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ENGINE, ServerSpec, request_extras
+from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -125,12 +126,17 @@ def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -
 
 
 def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
-    """Its engine gives log-probs where a benchmark needs them; the server itself is started later."""
+    """Its engine gives log-probs where a benchmark needs them, and reads all weights; the server itself is
+    started later.
+    """
     if needing_logprobs and not servers.gives_logprobs(where[ENGINE]):
         raise ValueError(
             f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of "
             f"{', '.join(needing_logprobs)} needs; serve it with vllm, or choose another judge"
         )
+    # vllm refuses a folder that lacks a weight; transformers makes one up.
+    if where[ENGINE] == "transformers" and (folder := Path(where["model"])).is_dir():
+        weights.check(folder)
 
 
 def _price(judge: EndpointJudge, table: Prices, usage: Usage) -> float | None:

@@ -28,6 +28,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from harness.common.files import sha256
 from harness.common.tokenizer import load_tokenizer
 from harness.data import chat_template as chat
+from harness.models import positions
 from harness.models.worker_pool import LoadedModel, Pool
 from harness.store.append_log import AppendOnlyLog
 
@@ -66,8 +67,9 @@ class PooledLM(HFLM):  # type: ignore[misc]
             tokenizer.chat_template = chat.chat_of(tokenizer, template).template
         # HFLM wants a model for its config alone: the weights live in the pool's processes.
         shell = SimpleNamespace(config=AutoConfig.from_pretrained(pool.folder), device=torch.device("cpu"))
+        longest = positions.limit(shell.config)
         with _silent():
-            super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size)
+            super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size, max_length=longest)
         self.pool = pool
         self.computed = self.kept = 0
         self.cut: set[tuple[str, int]] = set()
@@ -197,7 +199,12 @@ def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: in
     """A worker's part: what HFLM answers to one batch."""
     kind, batch = item
     with _silent():
-        engine = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch_size)
+        engine = HFLM(
+            pretrained=loaded.model,
+            tokenizer=loaded.tokenizer,
+            batch_size=batch_size,
+            max_length=positions.limit(loaded.model.config),
+        )
         if kind == "tokens":
             requests = [(None, list(context), list(continuation)) for context, continuation in batch]
             return list(engine._loglikelihood_tokens(requests, disable_tqdm=True))

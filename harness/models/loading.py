@@ -18,6 +18,8 @@ from harness.common import cost, hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
 from harness.common.tokenizer import Tokenizer
+from harness.models import positions
+from harness.models.weights import pretrained
 from methods.kernels.token_statistics import Head
 
 Model = Any  # transformers.PreTrainedModel
@@ -59,8 +61,9 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
     """The causal language model of a folder, in eval mode: dropout never acts, gradients do flow."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-    _check_head(model)
+    model = pretrained(AutoModelForCausalLM, folder, dtype=dtype)
+    _try(model)
+    positions.guard(model)
     return model
 
 
@@ -99,18 +102,41 @@ def head_of(model: Model, vocab: int) -> Head:
 
 
 @torch.no_grad()
-def _check_head(model: Model) -> None:
-    """Refuse an architecture whose logits are not what `head_of` says."""
-    ids = torch.arange(4, device=model.device)[None] % model.config.get_text_config().vocab_size
-    expected = model(ids).logits[0].float()
+def _try(model: Model) -> None:
+    """Refuse an architecture that says other things of a few tokens than what is computed here."""
+    ids = torch.arange(12, device=model.device) % model.config.get_text_config().vocab_size
+    with positions.rotary_calls(model) as calls:
+        states = body(model, ids[None, :4])[0]
+    _check_past(model, states, body(model, torch.stack([ids[:8], torch.cat([ids[:4], ids[8:]])])))
+    _check_head(model, states, model(ids[None, :4], use_cache=False).logits[0].float())
+    positions.check(model, calls)
+
+
+def _check_head(model: Model, states: Tensor, expected: Tensor) -> None:
+    """Refuse logits that are not what `head_of` says of final hidden states."""
     head = head_of(model, expected.shape[-1])
-    computed = head.logits(body(model, ids)[0])
+    computed = head.logits(states)
     # A bf16 model rounds after each of a soft-cap's three operations, by up to eps / 2; ours are float32.
     rtol = max(1e-3, 2 * torch.finfo(head.weight.dtype).eps)
     if not torch.allclose(computed, expected, rtol=rtol, atol=1e-3 * float(expected.abs().max())):
         raise ValueError(
             f"{type(model).__name__}: its logits are not its head of its hidden states; not supported"
         )
+
+
+def _check_past(model: Model, alone: Tensor, beside: Tensor) -> None:
+    """Refuse states that depend on more than the tokens before; `alone`, [T, d], are those of a beginning,
+    `beside`, [2, 2 T, d], those of two sequences that go on from it.
+    """
+    one, two = beside[:, : len(alone)]
+    scale, eps = float(alone.abs().max()), torch.finfo(alone.dtype).eps
+    # Both have one shape, so that they differ by what experts of unlike loads round.
+    if not torch.allclose(one, two, rtol=0, atol=max(1e-5, 4 * eps) * scale):
+        what = "a later token changes what it says of an earlier one: it is no causal language model"
+        raise ValueError(f"{type(model).__name__}: {what}")
+    # 16 bits round other shapes otherwise, by more than a neighbour would change.
+    if alone.dtype == torch.float32 and not torch.allclose(one, alone, rtol=0, atol=1e-4 * scale):
+        raise ValueError(f"{type(model).__name__}: what it says of a token depends on what stands beside it")
 
 
 def parameters(model: Model) -> dict[str, int]:

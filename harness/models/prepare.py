@@ -10,6 +10,7 @@ import torch
 
 from harness.common.cost import Cost, ModelSize
 from harness.common.tokenizer import load_tokenizer, vocabulary
+from harness.models import weights
 from harness.models.loading import fetch, save
 from harness.pocket.build import World, build
 from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
@@ -55,7 +56,9 @@ def run_link(work: Work[LinkSettings, NoInputs]) -> dict[str, Any]:
     if work.settings.kind == "data":
         (work.out / "files").symlink_to(source.resolve())  # whole: the record must not stand among its files
         return {"source": str(source)}
-    load_tokenizer(source)  # fails here rather than after hours
+    # Both fail here rather than after hours.
+    load_tokenizer(source)
+    weights.check(source)
     for path in sorted(source.iterdir()):
         (work.out / path.name).symlink_to(path.resolve())
     return {"source": str(source)}
@@ -67,7 +70,7 @@ def run_init(work: Work[InitSettings, InitInputs[Path]]) -> dict[str, Any]:
 
     size, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
     config = LlamaConfig(
-        vocab_size=vocabulary(tokenizer),
+        vocab_size=vocabulary(tokenizer, work.inputs.tokenizer),
         hidden_size=size.hidden,
         intermediate_size=size.ffn,
         num_hidden_layers=size.layers,

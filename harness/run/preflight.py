@@ -1,4 +1,5 @@
-"""What is looked at before any work is done: data that cannot be read, judges that cannot judge.
+"""What is looked at before any work is done: data that cannot be read, models that lack weights, judges that
+cannot judge.
 
 Every fault is one ValueError line. Endpoints are asked one word; nothing else is spent.
 """
@@ -8,11 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.data.prepare import DialogueSettings, PairSettings
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
 from harness.evaluate.judges import OPENAI
 from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
+from harness.models import positions, weights
 from harness.models.prepare import LINK
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
@@ -31,6 +34,12 @@ def check(missing: Sequence[Step]) -> None:
             _questions(step, step.settings)
         if step.kind is TASKS:
             _tasks(step)
+    for folder in dict.fromkeys(folder for step in missing for folder in _models(step)):
+        weights.check(folder)
+    for step in missing:
+        if isinstance(step.settings, DialogueSettings | PairSettings):
+            for folder in _models(step):
+                positions.check_length(folder, step.settings.max_length)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -39,6 +48,12 @@ def _outside(source: Step | Part) -> Path | None:
     """The folder of an input that lies outside the store; None for one that a step makes."""
     step = source.step if isinstance(source, Part) else source
     return Path(step.context["path"]) if step.kind == LINK else None
+
+
+def _models(step: Step) -> list[Path]:
+    """The local folders of models that a step reads or links to."""
+    links = [s for s in (step, *step.sources.values()) if s.kind == LINK and s.settings.kind == "model"]
+    return [folder for s in links if (folder := Path(s.context["path"])).is_dir()]
 
 
 def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:

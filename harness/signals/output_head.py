@@ -27,7 +27,8 @@ def run(work: Work[HeadSettings, HeadInputs[Path]]) -> dict[str, Any]:
     read.
     """
     model = load(work.inputs.model, getattr(torch, work.settings.dtype))
-    save_head(head_of(model, vocabulary(load_tokenizer(work.inputs.model))), work.out)
+    vocab = vocabulary(load_tokenizer(work.inputs.model), work.inputs.model)
+    save_head(head_of(model, vocab), work.out)
     return {}
 
 

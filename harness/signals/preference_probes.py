@@ -94,7 +94,8 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
             ids = chat_template.encode_prompt(tokenizer, messages, template=template)
             probes.append(Probe([*ids, *opens.ids], i, j))
             letters.append(opens.letters)
-    chosen = letter_probs(model, vocabulary(tokenizer), probes, torch.tensor(letters), work.context["tokens"])
+    vocab = vocabulary(tokenizer, work.inputs.model)
+    chosen = letter_probs(model, vocab, probes, torch.tensor(letters), work.context["tokens"])
 
     wins = np.zeros((2, len(group)))
     for probe, (a, b) in zip(probes, chosen, strict=True):

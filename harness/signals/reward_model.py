@@ -25,12 +25,13 @@ from harness.common.tokenizer import Tokenizer, load_tokenizer
 from harness.data import chat_template as chat
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
+from harness.models import positions
 from harness.models.loading import Model
+from harness.models.weights import REWARD, pretrained
 from harness.store.array_file import ArrayFile
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
 
-HEAD = "ForSequenceClassification"
 FAR = 1 << 30  # tokens: no limit
 
 
@@ -99,32 +100,29 @@ class RewardModel:
 def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: int = FAR) -> RewardModel:
     """The reward model of a folder; ValueError where it has no trained head with one label.
 
-    It reads at most `limit` tokens, and never more than it has positions.
+    It reads at most `limit` tokens, and never more than it has positions that depend on nothing.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config, tokenizer = AutoConfig.from_pretrained(folder), load_tokenizer(folder)
     architectures = ", ".join(config.architectures or ["nothing"])
-    if HEAD not in architectures or config.num_labels != 1:
-        labels = f" with {config.num_labels} labels" if HEAD in architectures else ""
+    if REWARD not in architectures or config.num_labels != 1:
+        labels = f" with {config.num_labels} labels" if REWARD in architectures else ""
         raise ValueError(
-            f"{folder} holds {architectures}{labels}: a reward model is a ...{HEAD} with 1 label, such as "
+            f"{folder} holds {architectures}{labels}: a reward model is a ...{REWARD} with 1 label, such as "
             "sfairXC/FsfairX-LLaMA3-RM-v0.1"
         )
     if template is None and not tokenizer.chat_template:
         raise ValueError(f"{folder}: its tokenizer has no chat template, in which a reward model reads")
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True
-    )
-    if info["missing_keys"]:
-        raise ValueError(f"{folder}: its files lack the weights {', '.join(sorted(info['missing_keys']))}")
+    model = pretrained(AutoModelForSequenceClassification, folder, dtype=dtype)
     tokenizer.truncation_side = "left"  # the answer stands at the end
     sizes = model.config.get_text_config()
-    positions = getattr(sizes, "max_position_embeddings", None) or FAR
+    positions.guard(model)
+    reads = getattr(sizes, "max_position_embeddings", None) or FAR, positions.limit(model.config) or FAR
     pad = sizes.pad_token_id
     named_pad = pad if pad is not None and 0 <= pad < sizes.vocab_size else None
-    most = min(limit, positions, tokenizer.model_max_length)
-    return RewardModel(model.eval(), tokenizer, template, most, named_pad)
+    most = min(limit, *reads, tokenizer.model_max_length)
+    return RewardModel(model, tokenizer, template, most, named_pad)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.api import Sampling
 from harness.common.cost import Cost, TextSize, decoding_cost
-from harness.common.tokenizer import load_tokenizer
+from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template, token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.loading import forward_flops, load
@@ -42,7 +42,8 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     With `drop_truncated` a response without an end of turn is left out and counted (a student that learns
     from it would learn not to stop); otherwise it stays, since its states are what a student visits.
     """
-    from harness.models.generation import Request, generate
+    from harness.models.decoding.rows import Request
+    from harness.models.generation import generate
 
     settings, tokenizer = work.settings, load_tokenizer(work.inputs.model)
     model = load(work.inputs.model).to(work.context["device"])
@@ -52,8 +53,15 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     # The name of a request seeds its noise, so an answer depends on neither batch nor order.
     requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in draws]
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.template)
-    batch, seed = work.context["batch"], settings.seed
-    answers = generate(model, requests, stop, batch=batch, seed=seed, kept=work.kept)
+    answers = generate(
+        model,
+        requests,
+        stop,
+        vocab=vocabulary(tokenizer, work.inputs.model),
+        batch=work.context["batch"],
+        seed=settings.seed,
+        kept=work.kept,
+    )
     responses = (
         token_sequences.response(int(prompts.rows[i]), request.prompt, answer.ids)
         for (i, _), request, answer in zip(draws, requests, answers, strict=True)

@@ -113,7 +113,7 @@ def _of_model(work: SignalWork, sequences: Sequences) -> _Source:
     """The hidden states as the model's body gives them."""
     device = torch.device(work.context["device"])
     model = load(work.inputs.model, getattr(torch, work.settings.dtype)).to(device)
-    head = head_of(model, vocabulary(load_tokenizer(work.inputs.model)))
+    head = head_of(model, vocabulary(load_tokenizer(work.inputs.model), work.inputs.model))
     tokens, answered = int(sequences.lengths.sum()), int(sequences.response_lengths.sum())
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
         compiled=settings.compile,
         recomputed=bool(context.get("checkpointing")),
     )
-    vocab = vocabulary(tokenizer)
+    vocab = vocabulary(tokenizer, start)
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, budget, valued)
@@ -185,13 +185,15 @@ def _frozen(work: TrainWork, device: torch.device, vocab: int) -> dict[str, Froz
 
 def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sampler:
     assert work.settings.online
+    policy = loop.accelerator.unwrap_model(loop.policy)
     return Sampler(
         recipe,
         loop.policy,
-        loop.accelerator.unwrap_model(loop.policy).model,
+        policy.model,
         loop.hp,
         max_tokens=work.settings.online.max_tokens,
         stop=stop,
+        vocab=policy.vocab,
         batch=work.context["batch"],
         positions=work.context["tokens"],
         seed=work.settings.seed,

@@ -14,7 +14,8 @@ import torch
 from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
-from harness.models.generation import Request, generate
+from harness.models.decoding.rows import Request
+from harness.models.generation import generate
 from harness.models.loading import Model, forward_flops
 from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
@@ -38,6 +39,7 @@ class Sampler:
     hp: Any
     max_tokens: int
     stop: list[int]
+    vocab: int
     batch: int  # prompts that are answered together
     positions: int  # computed, of a pass over what was drawn
     seed: int
@@ -72,7 +74,9 @@ class Sampler:
             Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{name}/{n}")
             for n, i in enumerate(prompt_rows)
         ]
-        answers = generate(self.model, requests, self.stop, batch=self.batch, seed=self.seed)
+        answers = generate(
+            self.model, requests, self.stop, vocab=self.vocab, batch=self.batch, seed=self.seed
+        )
         self._count(requests, [len(a.ids) for a in answers], sum(a.truncated for a in answers))
         with tempfile.TemporaryDirectory(dir=self.folder) as below:
             rows = (

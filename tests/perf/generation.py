@@ -26,11 +26,13 @@ def run(at: Path, side: str) -> dict[str, Any]:
 
 def _ours(model: Any, prompts: list[list[int]]) -> int:
     from benchmarks.api import Sampling
-    from harness.models.generation import Request, generate
+    from harness.models.decoding.rows import Request
+    from harness.models.generation import generate
 
     how = Sampling(temperature=0.0, max_tokens=NEW)
     requests = [Request(prompt, how, str(i)) for i, prompt in enumerate(prompts)]
-    return sum(len(a.ids) for a in generate(model, requests, [END], batch=BATCH, seed=0))
+    vocab = model.config.vocab_size
+    return sum(len(a.ids) for a in generate(model, requests, [END], vocab=vocab, batch=BATCH, seed=0))
 
 
 @torch.no_grad()

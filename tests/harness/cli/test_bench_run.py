@@ -160,6 +160,18 @@ def folder_with_other_tokens(where: Path) -> str:
     return f"pairs.tiny.teacher.base={tiny_folder(where / 'other', words=[*WORDS[:-1], 'ZZ'])}"
 
 
+def folder_without_a_matrix(where: Path) -> str:
+    from safetensors.torch import load_file, save_file
+
+    from tests.harness.models.tiny_models import tiny_folder
+
+    file = tiny_folder(where / "student") / "model.safetensors"
+    weights = load_file(file)
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, file, metadata={"format": "pt"})
+    return f"pairs.tiny.student.base={where / 'student'}"
+
+
 def data_without_a_column(where: Path) -> str:
     (where / "rows.jsonl").write_text('{"prompt": "a", "chosn": "b", "rejected": "c"}\n')
     return f"datasets.pocket.preference.path={where / 'rows.jsonl'}"
@@ -183,6 +195,7 @@ def broken_data(where: Path) -> str:
         (lambda _: "methods.ADAP={}", "no method 'ADAP'; did you mean 'ADPA'"),
         (folder_without_a_tokenizer, "no tokenizer there"),
         (folder_with_other_tokens, "other token maps"),
+        (folder_without_a_matrix, "lacking: model.layers.1.mlp.up_proj.weight"),
         (data_without_a_column, "chosn"),
         (empty_data, "rows.jsonl"),
         (broken_data, "rows.jsonl"),

@@ -8,7 +8,8 @@ import transformers
 
 from benchmarks.api import Sampling
 from harness.models import loading
-from harness.models.generation import Request, generate
+from harness.models.decoding.rows import Request
+from harness.models.generation import generate
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 PROMPTS = [[1, 7, 8, 3, 2], [1, 9, 3, 2], [1, 10, 11, 12, 13, 14, 3, 2], [1, 5, 3, 2]]
@@ -27,9 +28,9 @@ def requests(sampling: Sampling) -> list[Request]:
 def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
     model: loading.Model, sampling: Sampling
 ) -> None:
-    together = generate(model, requests(sampling), [3], batch=4, seed=0)
-    alone = [generate(model, [r], [3], batch=1, seed=0)[0] for r in requests(sampling)]
-    pairs = generate(model, requests(sampling)[::-1], [3], batch=2, seed=0)[::-1]
+    together = generate(model, requests(sampling), [3], vocab=VOCAB, batch=4, seed=0)
+    alone = [generate(model, [r], [3], vocab=VOCAB, batch=1, seed=0)[0] for r in requests(sampling)]
+    pairs = generate(model, requests(sampling)[::-1], [3], vocab=VOCAB, batch=2, seed=0)[::-1]
 
     assert together == alone == pairs
 
@@ -37,7 +38,7 @@ def test_an_answer_does_not_depend_on_what_is_decoded_beside_it(
 def test_greedy_answers_are_the_argmax_of_the_models_own_logits(model: loading.Model) -> None:
     for request, answer in zip(
         requests(Sampling(0.0, 1.0, 6)),
-        generate(model, requests(Sampling(0.0, 1.0, 6)), [3], batch=4, seed=0),
+        generate(model, requests(Sampling(0.0, 1.0, 6)), [3], vocab=VOCAB, batch=4, seed=0),
         strict=True,
     ):
         ids = list(request.prompt)
@@ -47,14 +48,14 @@ def test_greedy_answers_are_the_argmax_of_the_models_own_logits(model: loading.M
 
 
 def test_an_answer_ends_with_its_stop_token_or_is_truncated(model: loading.Model) -> None:
-    greedy = generate(model, requests(Sampling(0.0, 1.0, 1)), [3], batch=4, seed=0)
+    greedy = generate(model, requests(Sampling(0.0, 1.0, 1)), [3], vocab=VOCAB, batch=4, seed=0)
     first = greedy[0].ids[0]
-    stopped = generate(model, requests(Sampling(0.0, 1.0, 5)), [first], batch=4, seed=0)[0]
+    stopped = generate(model, requests(Sampling(0.0, 1.0, 5)), [first], vocab=VOCAB, batch=4, seed=0)[0]
 
     assert stopped.ids == [first] and not stopped.truncated
-    free = generate(model, requests(Sampling(0.0, 1.0, 5)), [3], batch=4, seed=0)
+    free = generate(model, requests(Sampling(0.0, 1.0, 5)), [3], vocab=VOCAB, batch=4, seed=0)
     never = next(i for i in range(VOCAB) if all(i not in a.ids for a in free) and i != 3)
-    cut = generate(model, requests(Sampling(0.0, 1.0, 5)), [never], batch=4, seed=0)
+    cut = generate(model, requests(Sampling(0.0, 1.0, 5)), [never], vocab=VOCAB, batch=4, seed=0)
     assert all(len(a.ids) == 5 and a.truncated for a in cut)
 
 
@@ -65,7 +66,7 @@ def test_samples_follow_the_models_distribution(model: loading.Model) -> None:
     """
     temperature, n = 0.8, 2_000
     asked = [Request(PROMPTS[0], Sampling(temperature, 1.0, 1), str(i)) for i in range(n)]
-    drawn = torch.tensor([a.ids[0] for a in generate(model, asked, [3], batch=500, seed=3)])
+    drawn = torch.tensor([a.ids[0] for a in generate(model, asked, [3], vocab=VOCAB, batch=500, seed=3)])
     logits = model(torch.tensor([PROMPTS[0]])).logits[0, -1].detach()
 
     seen = torch.bincount(drawn, minlength=VOCAB) / n
@@ -74,7 +75,8 @@ def test_samples_follow_the_models_distribution(model: loading.Model) -> None:
 
 
 def test_another_seed_draws_other_answers(model: loading.Model) -> None:
-    one, two = (generate(model, requests(Sampling(1.0, 1.0, 12)), [3], batch=4, seed=s) for s in (0, 1))
+    asked = requests(Sampling(1.0, 1.0, 12))
+    one, two = (generate(model, asked, [3], vocab=VOCAB, batch=4, seed=s) for s in (0, 1))
     assert one != two
 
 
@@ -99,13 +101,26 @@ KINDS: dict[str, dict[str, Any]] = {
     "Gemma2": WINDOWED,
     "Qwen3": {},
     "Lfm2": {"full_attn_idxs": [1]},  # its convolutions keep states that have no place for padding
+    # Those that follow take no cache of keys and values, or hold more than that.
+    "Mamba": {"state_size": 8},
+    "Rwkv": {"attention_hidden_size": 16},
+    "RecurrentGemma": {"lru_width": 16, "attention_window_size": 6, "num_hidden_layers": 3},
+    "FalconH1": {"mamba_d_ssm": 16, "mamba_n_heads": 4, "mamba_d_head": 4, "mamba_d_state": 8},
+    "Qwen3Next": {
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 2,
+        "linear_key_head_dim": 4,
+        "linear_value_head_dim": 4,
+    },
+    "Bloom": {"n_layer": 2, "n_head": 2},  # counts positions by itself
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kind: str) -> None:
     """Prompts on both sides of the window, of unlike lengths, with limits of their own; half sample."""
-    config = getattr(transformers, f"{kind}Config")(**SMALL, **KINDS[kind])
+    config = getattr(transformers, f"{kind}Config")(**{**SMALL, **KINDS[kind]})
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
@@ -115,10 +130,10 @@ def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kin
         length, limit = (int(torch.randint(*span, (1,), generator=draw)) for span in ((1, 20), (1, 25)))
         prompt = torch.randint(4, VOCAB, (length,), generator=draw).tolist()
         asked.append(Request(prompt, Sampling(0.9 * (i % 2), 1.0, limit), str(i)))
-    alone = [generate(model, [r], [3, 9, 11], batch=1, seed=0)[0] for r in asked]
+    alone = [generate(model, [r], [3, 9, 11], vocab=VOCAB, batch=1, seed=0)[0] for r in asked]
 
     for batch in (3, 8, 11):
-        assert generate(model, asked, [3, 9, 11], batch=batch, seed=0) == alone
+        assert generate(model, asked, [3, 9, 11], vocab=VOCAB, batch=batch, seed=0) == alone
     for request, answer in zip(asked[::2], alone[::2], strict=True):
         ids = list(request.prompt)
         for token in answer.ids:
@@ -128,12 +143,34 @@ def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kin
     assert {a.truncated for a in alone} == {True, False}
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_columns_that_are_no_tokens_are_never_said(model: loading.Model, temperature: float) -> None:
+    """A padded embedding: its last rows are as likely as any, and no text, data or signal knows them."""
+    asked, real = requests(Sampling(temperature, 1.0, 40)), 12
+    free = generate(model, asked, [3], vocab=VOCAB, batch=4, seed=0)
+    assert any(max(answer.ids) >= real for answer in free)
+    asked = [request._replace(prompt=[min(i, real - 1) for i in request.prompt]) for request in asked]
+    answers = generate(model, asked, [3], vocab=real, batch=4, seed=0)
+    assert max(max(answer.ids) for answer in answers) < real
+    for request, answer in zip(asked, answers, strict=True):
+        ids = list(request.prompt)
+        for token in answer.ids if temperature == 0 else ():
+            assert token == int(model(torch.tensor([ids])).logits[0, -1, :real].argmax())
+            ids.append(token)
+
+
+def test_a_prompt_with_an_id_that_is_no_token_is_refused(model: loading.Model) -> None:
+    asked = [Request([1, 12, 3], Sampling(0.0, 1.0, 4), "q3/0")]
+    with pytest.raises(ValueError, match="request q3/0: id 12 is none of the 12 that are tokens"):
+        generate(model, asked, [3], vocab=12, batch=1, seed=0)
+
+
 def test_a_model_s_own_penalties_do_not_change_what_it_says(model: loading.Model) -> None:
     """Qwen2.5's generation config has a repetition penalty; a sample would no longer be the policy's."""
     asked = requests(Sampling(0.0, 1.0, 12))
-    plain = generate(model, asked, [3], batch=4, seed=0)
+    plain = generate(model, asked, [3], vocab=VOCAB, batch=4, seed=0)
     before, model.generation_config.repetition_penalty = model.generation_config.repetition_penalty, 5.0
     try:
-        assert generate(model, asked, [3], batch=4, seed=0) == plain
+        assert generate(model, asked, [3], vocab=VOCAB, batch=4, seed=0) == plain
     finally:
         model.generation_config.repetition_penalty = before

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from harness.common import hub
 from harness.data import datasets
-from harness.models.loading import Model, _check_head, body, fingerprint, head_of, load_head, save_head
+from harness.models.loading import Model, _try, body, fingerprint, head_of, load_head, save_head
 from harness.models.policy import Inputs, Policy
 from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
@@ -117,7 +117,7 @@ def test_padded_rows_of_a_model_are_not_trained() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_an_architecture_of_which_the_head_is_known_is_accepted(name: str, dtype: torch.dtype) -> None:
     """In bf16 the model rounds after each step from hidden states to logits, and the head does not."""
-    _check_head(model_of(CONFIGS[name](), dtype))
+    _try(model_of(CONFIGS[name](), dtype))
 
 
 class Tempered(transformers.LlamaForCausalLM):
@@ -132,14 +132,40 @@ class Tempered(transformers.LlamaForCausalLM):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_an_architecture_that_does_something_else_is_refused(dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match="Tempered: its logits are not its head"):
-        _check_head(Tempered(transformers.LlamaConfig(**SMALL)).to(dtype).eval())
+        _try(Tempered(transformers.LlamaConfig(**SMALL)).to(dtype).eval())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", ["BertLMHeadModel", "RobertaForCausalLM"])
+def test_a_model_that_looks_ahead_is_refused(kind: str, dtype: torch.dtype) -> None:
+    """transformers takes an encoder for a causal language model unless its config says `is_decoder`."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    config = getattr(transformers, kind.removesuffix("LMHeadModel").removesuffix("ForCausalLM") + "Config")
+    model = getattr(transformers, kind)(config(vocab_size=ROWS, initializer_range=0.3, **sizes))
+    with pytest.raises(ValueError, match=f"{kind}: a later token changes what it says of an earlier one"):
+        _try(model.to(dtype).eval())
+
+
+class Neighbourly(transformers.LlamaForCausalLM):
+    """A Llama that adds to each sequence what it says of the one beside it."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        embedding = self.model.embed_tokens
+        plain = embedding.forward
+        embedding.forward = lambda ids: plain(ids) + plain(ids)[:, 1:2].mean(0) * (len(ids) - 1)
+
+
+def test_a_model_that_looks_beside_is_refused() -> None:
+    with pytest.raises(ValueError, match="Neighbourly: what it says of a token depends on what stands"):
+        _try(Neighbourly(transformers.LlamaConfig(**SMALL)).eval())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_scale_of_the_same_name_and_another_sense_is_refused(dtype: torch.dtype) -> None:
     """HyperCLOVA X multiplies by the `logits_scaling` by which Granite divides."""
     with pytest.raises(ValueError, match="HyperCLOVAX"):
-        _check_head(model_of(transformers.HyperCLOVAXConfig(**SMALL, logits_scaling=2.0), dtype))
+        _try(model_of(transformers.HyperCLOVAXConfig(**SMALL, logits_scaling=2.0), dtype))
 
 
 def test_a_head_read_back_says_the_same(tmp_path: Path) -> None:

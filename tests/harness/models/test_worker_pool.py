@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from benchmarks.api import Sampling
-from harness.models.generation import Request, generate
+from harness.models.decoding.rows import Request
+from harness.models.generation import generate
 from harness.models.worker_pool import LoadedModel, Pool
-from tests.harness.models.tiny_models import tiny_folder
+from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.paths import ROOT
 
 HERE = "tests.harness.models.test_worker_pool"
@@ -57,7 +58,7 @@ def fatal(held: LoadedModel, item: int) -> int:
 
 
 def answers(held: LoadedModel, batch: list[Request], stop: list[int], seed: int) -> Any:
-    return generate(held.model, batch, stop, batch=len(batch), seed=seed)
+    return generate(held.model, batch, stop, vocab=VOCAB, batch=len(batch), seed=seed)
 
 
 @pytest.fixture(scope="module")

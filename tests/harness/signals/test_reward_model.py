@@ -275,7 +275,7 @@ def test_a_folder_that_holds_no_reward_model_is_refused_in_one_line(tmp_path: Pa
         lacking / "model.safetensors",
         metadata={"format": "pt"},
     )
-    with pytest.raises(ValueError, match=r"lack the weights score\.weight"):
+    with pytest.raises(ValueError, match=r"lacking: score\.weight"):
         reward_model.load(lacking, torch.float32)
 
 

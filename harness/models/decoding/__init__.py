@@ -1,0 +1,1 @@
+"""What decodes: rows (what is asked, and which token is next) -> slots (with a cache, or without)."""

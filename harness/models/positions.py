@@ -1,0 +1,128 @@
+"""RoPE whose frequencies depend on the batch, and up to which length they do not.
+
+Dynamic NTK and longrope (Phi-3) change the frequencies of a whole batch once its longest sequence passes a
+limit, so that what a model says of a sequence would depend on its neighbours, and training, signals and
+answers would disagree. Up to the limit they are as they were trained, and nothing longer is computed. yarn,
+llama3 and linear scaling depend on nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+FREQUENCIES = "inv_freq"  # what transformers calls them, with the kind of layer before it where there are two
+FAR = 1 << 22  # a position that no sequence has
+
+
+def limit(config: Any) -> int | None:
+    """Tokens up to which a model's frequencies are the same in every batch; None: always."""
+    text = config.get_text_config()
+    found = getattr(text, "rope_parameters", None) or {}
+    ropes = [rope for rope in found.values() if isinstance(rope, dict)] or [found]
+    limits = []
+    for rope in ropes:
+        if rope.get("rope_type") == "longrope":
+            limits.append(int(rope["original_max_position_embeddings"]))
+        elif "dynamic" in rope.get("rope_type", ""):
+            limits.append(int(text.max_position_embeddings))
+    return min(limits, default=None)
+
+
+def check_length(folder: Path, longest: int) -> None:
+    """ValueError where sequences of up to so many tokens are too long for the model of a folder."""
+    from transformers import AutoConfig
+
+    most = limit(AutoConfig.from_pretrained(folder))
+    if most is not None and longest > most:
+        raise ValueError(
+            f"max_length: {longest}; beyond {most} tokens the RoPE of {folder} changes for all that stands "
+            f"beside a sequence, so {most} is the most"
+        )
+
+
+class Call(NamedTuple):
+    """A module that turns positions into angles, and what it was called with."""
+
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def positions(self) -> Tensor:
+        """The positions that are asked for. [..., T]"""
+        given: Tensor = self.kwargs["position_ids"] if "position_ids" in self.kwargs else self.args[1]
+        return given
+
+    def angles(self, last: int) -> tuple[Tensor, ...]:
+        """What it makes of the same positions, the last of them set to `last`."""
+        positions = self.positions.clone()
+        positions[..., -1] = last
+        others = {name: value for name, value in self.kwargs.items() if name != "position_ids"}
+        found = self.module(
+            self.args[0] if self.args else others.pop("x"), positions, *self.args[2:], **others
+        )
+        return found if isinstance(found, tuple) else (found,)
+
+
+def rotaries(model: Any) -> list[nn.Module]:
+    """The modules of a model that turn positions into angles."""
+    return [
+        module
+        for module in model.modules()
+        if any(name.endswith(FREQUENCIES) for name, _ in module.named_buffers(recurse=False))
+    ]
+
+
+@contextmanager
+def rotary_calls(model: Any) -> Iterator[list[Call]]:
+    """What the modules that turn positions into angles are called with inside."""
+    calls: list[Call] = []
+
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if "position_ids" in kwargs or len(args) > 1:
+            calls.append(Call(module, args, kwargs))
+
+    hooks = [module.register_forward_pre_hook(note, with_kwargs=True) for module in rotaries(model)]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check(model: Any, calls: Sequence[Call]) -> None:
+    """Refuse a model whose angles depend on the batch, unless its limit is known and they do not below it."""
+    most = limit(model.config)
+    for call in calls:
+        # In this order, with a near one at the end: some remember the longest sequence until a short one.
+        near, edge, far, _ = (call.angles(last) for last in (3, (most or FAR) - 1, FAR, 3))
+        if not _equal(near, edge) or (most is None and not _equal(near, far)):
+            raise ValueError(
+                f"{type(model).__name__}: its RoPE depends on the longest sequence of a batch; not supported"
+            )
+
+
+def guard(model: Any) -> None:
+    """Let a model refuse what is longer than its limit, in place."""
+    most = limit(model.config)
+    if most is None:
+        return
+
+    def refuse(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if (longest := int(Call(module, args, kwargs).positions.max()) + 1) > most:
+            raise ValueError(
+                f"{type(model).__name__}: a sequence of {longest} tokens, and beyond {most} its RoPE changes "
+                f"for all that stands beside it; keep max_length and max_tokens within {most}"
+            )
+
+    for module in rotaries(model):
+        module.register_forward_pre_hook(refuse, with_kwargs=True)
+
+
+def _equal(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    """Whether the angles at all positions but the last are the same. [..., T, d]"""
+    return all(torch.equal(x[..., :-1, :], y[..., :-1, :]) for x, y in zip(a, b, strict=True))

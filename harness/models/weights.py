@@ -1,0 +1,81 @@
+"""A model with all the weights of its folder: what the files lack would be random, and other at each load.
+
+transformers loads what fits and mutters about the rest; here the rest is a ValueError that names it.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+REWARD = "ForSequenceClassification"
+SHOWN = 3  # names of a list in a message
+
+
+def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
+    """The model of a folder by one of transformers' Auto classes, in eval mode; ValueError unless its files
+    hold the weights that its config.json speaks of, those and no others.
+    """
+    from safetensors import SafetensorError
+
+    if (folder / "adapter_config.json").exists():
+        raise ValueError(f"{folder} holds an adapter; merge it into its base model (peft: merge_and_unload)")
+    try:
+        model, told = architecture.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, **how
+        )
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ValueError(f"{folder}: its weights cannot be read: {error}") from error
+    except OSError as error:
+        if error.errno is not None:  # the machine's fault; transformers' own have no number
+            raise
+        raise ValueError(f"{folder}: {error}") from error
+    except RuntimeError as error:
+        # Of matrices that are one in the model, such as those of experts, some are not there.
+        raise ValueError(f"{folder}: its weights cannot be put together: {error}") from error
+    if faults := _faults(told) or _untied(model):
+        name = type(model).__name__
+        raise ValueError(f"{folder}: its files do not hold the {name} of config.json: {faults}")
+    return model.eval()
+
+
+def check(folder: Path) -> None:
+    """ValueError where the weights of a local folder are not those of its config.json; names and shapes alone
+    are read.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    scores = any(REWARD in name for name in config.get("architectures") or ())
+    pretrained(
+        AutoModelForSequenceClassification if scores else AutoModelForCausalLM, folder, device_map="meta"
+    )
+
+
+def _faults(told: Mapping[str, Any]) -> str:
+    """What a load says was missing, too much, or of another shape; "" where nothing was."""
+    named = {
+        "lacking": told["missing_keys"],
+        "unknown": told["unexpected_keys"],
+        "of other shapes": [
+            f"{n} ({list(has)}, not {list(wants)})" for n, has, wants in told["mismatched_keys"]
+        ],
+    }
+    return "; ".join(f"{what}: {_some(names)}" for what, names in named.items() if names)
+
+
+def _some(names: Collection[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(sorted(names)[:SHOWN]) + more
+
+
+def _untied(model: Any) -> str:
+    """A matrix that config.json ties to another and that has other values in the files: transformers takes
+    both as they are, other engines one of them.
+    """
+    ties = model.get_expanded_tied_weights_keys(all_submodels=True)
+    apart = [
+        f"{name}, which config.json ties to {ties[name]}"
+        for name in ties.keys() - model.all_tied_weights_keys
+    ]
+    return f"of other values: {_some(apart)}; set tie_word_embeddings to false" if apart else ""

@@ -1,0 +1,40 @@
+"""What is looked at before any work: the folders of models that lie outside the store."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import methods
+from harness.executors.options import Machine
+from harness.plan import plan as planning
+from harness.run import preflight
+from tests import suites
+from tests.harness.models.tiny_models import tiny_folder
+from tests.paths import TINY
+
+
+def look(*overrides: str) -> None:
+    """At all steps of the tiny suite, of which none is done."""
+    preflight.check(planning.plan(suites.load(TINY, overrides), methods.registry(), Machine()).steps)
+
+
+def configured(folder: Path, **config: object) -> Path:
+    about = json.loads((tiny_folder(folder) / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | config))
+    return folder
+
+
+@pytest.mark.parametrize("whose", ["student", "teacher"])
+def test_a_model_of_more_layers_than_its_file_ends_a_run_before_it_begins(whose: str, tmp_path: Path) -> None:
+    folder = configured(tmp_path / "m", num_hidden_layers=3)
+    with pytest.raises(ValueError, match=rf"{folder}: .*lacking: model\.layers\.2\."):
+        look(f"pairs.tiny.{whose}.base={folder}")
+
+
+def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(tmp_path: Path) -> None:
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    folder = configured(tmp_path / "m", rope_parameters=rope, max_position_embeddings=100)
+    with pytest.raises(ValueError, match=r"max_length: 128; beyond 100 tokens the RoPE of .*m changes"):
+        look(f"pairs.tiny.student.base={folder}")
+    look(f"pairs.tiny.student.base={folder}", "max_length=100")
