@@ -102,7 +102,7 @@ class LoRA:
 
     r: Count = 16
     alpha: Count = 32
-    targets: str | tuple[str, ...] = "all-linear"  # of the layers, the output head is not one
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # the output head is not one
 
 
 @dataclass(frozen=True)

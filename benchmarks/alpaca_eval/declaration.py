@@ -58,12 +58,10 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
     boards: dict[Path, dict[str, Any]] = defaultdict(dict)
     for one in judged:
         folder = out / one.judge_folder / one.reference_folder
-        scores, judged_ones, replies = [], [], {}
+        scores, replies = [], {}
         for q, item, row in one.requests():
             value = Unparsed(row["reply"]) if row["value"] is None else float(row["value"])
             scores.append(Score(q.id, value, q.category, 1, row["order"], item.covariates))
-            if row["request"] or not row.get("status"):
-                judged_ones.append(scores[-1])
             if row["request"]:
                 replies[q.id] = Reply(row["reply"], row["logprobs"], row["finish_reason"])
         values = benchmark.item_values(scores)
@@ -74,7 +72,7 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         )
         _write(folder / one.row / "model_outputs.json", files.model_outputs(one.questions, ours))
         _write(folder / one.row / "annotations.json", rows)
-        boards[folder][one.row] = files.leaderboard_row(values, one.benchmark.aggregate(judged_ones))
+        boards[folder][one.row] = files.leaderboard_row(values, one.benchmark.aggregate(scores))
     for folder, board in boards.items():
         (folder / "leaderboard.csv").write_text(files.leaderboard(board))
 

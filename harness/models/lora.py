@@ -3,30 +3,112 @@
 They live while a model is trained. What is saved is the sum: a plain folder, like every other model's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from harness.models.loading import Model
+from harness.common.suggest import nearest
+from harness.models.loading import Model, body
 from methods.api import LoRA
 
+Config = Any  # transformers.PreTrainedConfig
 NAME = "default"  # of the one adapter that peft holds
 
 
 def add(model: Model, lora: LoRA, seed: int) -> None:
     """Put adapters on a model's layers, in place, and train nothing else; B is 0, so it says what it said.
 
-    ValueError where no layer has a name of `targets`.
+    ValueError where a target is no layer that an adapter can stand on, or one that the model does not ask.
     """
-    from peft import LoraConfig, inject_adapter_in_model
-
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets)
     with torch.random.fork_rng(devices=[]):  # A is drawn on the CPU, and peft takes no generator
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model, NAME)
+        _inject(model, lora)
     model.eval()
+    _check_asked(model)
+
+
+def check(config: Config, lora: LoRA) -> None:
+    """ValueError where a target is no layer of such a model that an adapter can stand on."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):  # names alone are looked at
+        _inject(AutoModelForCausalLM.from_config(config), lora)
+
+
+def _inject(model: Model, lora: LoRA) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
+    targets = _targets(model, lora)
+    config = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets)
+    try:
+        inject_adapter_in_model(config, model, NAME)
+    except ValueError as fault:  # of layers that a fused kernel reads past
+        raise ValueError(f"lora.targets: {fault}") from fault
+    adapted = {name for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    # peft takes the names of experts' projections for experts, even where a dense layer has one of them.
+    if other := sorted(adapted ^ set(targets)):
+        raise ValueError(
+            f"lora.targets: peft takes {other[0]} for an expert's, which takes no adapter; leave its name out"
+        )
+
+
+def _targets(model: Model, lora: LoRA) -> list[str]:
+    """The layers that adapters are to stand on, by name: linear ones of the body."""
+    from transformers.pytorch_utils import Conv1D
+
+    head, who = model.get_output_embeddings(), type(model).__name__
+    linear = [n for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
+    known = list(dict.fromkeys(map(_last, linear)))
+    if lora.targets == "all-linear":
+        if several := _several_matrices(model):
+            raise ValueError(
+                f"lora.targets: all-linear: {several} of {who} is no linear layer (experts are none) and "
+                f"takes no adapter; to train without it name layers: {', '.join(known)}"
+            )
+        return linear
+    for target in lora.targets:
+        if not _named(target, linear):
+            raise ValueError(
+                f"lora.targets: {target!r} is no linear layer of the body of {who} (embeddings, the head and "
+                f"experts take no adapter); {nearest(target, known)}"
+            )
+    return [name for name in linear if any(_named(target, [name]) for target in lora.targets)]
+
+
+def _named(target: str, names: Iterable[str]) -> bool:
+    return any(name == target or name.endswith(f".{target}") for name in names)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _several_matrices(model: Model) -> str:
+    """The first weight that holds several matrices, as those of experts do; "" where there is none."""
+    for name, module in model.named_modules():
+        for own, weight in module.named_parameters(recurse=False):
+            if sum(n > 1 for n in weight.shape) > 2 and not isinstance(module, nn.modules.conv._ConvNd):
+                return f"{name}.{own}"
+    return ""
+
+
+def _check_asked(model: Model) -> None:
+    """ValueError for adapters that no gradient reaches: the model reads the weight of their layer without
+    asking the layer, or does not ask it for text.
+    """
+    ids = torch.arange(8, device=model.device)[None] % model.config.get_text_config().vocab_size
+    adapters = {n.partition(".lora_")[0]: p for n, p in model.named_parameters() if ".lora_B." in n}
+    gradients = torch.autograd.grad(body(model, ids).sum(), list(adapters.values()), allow_unused=True)
+    # By the last part of a name: one expert is asked for these tokens, another for others.
+    reached = {_last(name) for name, g in zip(adapters, gradients, strict=True) if g is not None}
+    if silent := [name for name in adapters if _last(name) not in reached]:
+        raise ValueError(
+            f"lora.targets: {type(model).__name__} never asks the layer {silent[0]} about a text, so its "
+            f"adapter would not move; name others: {', '.join(sorted(reached))}"
+        )
 
 
 def merged(model: Model, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

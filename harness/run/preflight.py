@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.declaration import Benchmark
 from harness.data.prepare import DialogueSettings, PairSettings
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
 from harness.evaluate.judges import OPENAI
 from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
-from harness.models import positions, weights
-from harness.models.prepare import LINK
+from harness.models import lora, positions, weights
+from harness.models.prepare import INIT, LINK
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
+from harness.train.examples import TrainSettings
+from methods.api import LoRA
 
 
 def check(missing: Sequence[Step]) -> None:
@@ -41,6 +42,7 @@ def check(missing: Sequence[Step]) -> None:
         if isinstance(step.settings, DialogueSettings | PairSettings):
             for folder in _models(step):
                 positions.check_length(folder, step.settings.max_length)
+    _adapters(missing)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -55,6 +57,32 @@ def _models(step: Step) -> list[Path]:
     """The local folders of models that a step reads or links to."""
     links = [s for s in (step, *step.sources.values()) if s.kind == LINK and s.settings.kind == "model"]
     return [folder for s in links if (folder := Path(s.context["path"])).is_dir()]
+
+
+def _adapters(missing: Sequence[Step]) -> None:
+    """Adapters can stand on the layers that a training names, where the model's config is at hand."""
+    asked: set[tuple[str, LoRA]] = set()
+    from transformers import AutoConfig, LlamaConfig  # a plan is made without them
+
+    for step in missing:
+        training = step.settings.training if isinstance(step.settings, TrainSettings) else None
+        origin = _origin(step)
+        if training is None or training.lora is None or (origin.id, training.lora) in asked:
+            continue
+        asked.add((origin.id, training.lora))
+        try:
+            if origin.kind == INIT:
+                lora.check(LlamaConfig(num_hidden_layers=1), training.lora)  # it draws Llamas alone
+            for folder in _models(origin):
+                lora.check(AutoConfig.from_pretrained(folder), training.lora)
+        except ValueError as fault:
+            raise ValueError(f"{step.label}: {fault}") from fault
+
+
+def _origin(step: Step) -> Step:
+    """The link or the drawn weights that a model was first trained from."""
+    before = step.sources.get("start") or step.sources.get("trained")
+    return _origin(before) if before else step
 
 
 def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
@@ -84,16 +112,16 @@ def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
 
 def _endpoints(steps: Iterable[Step]) -> None:
     """Each endpoint answers, and each judge can give what the benchmarks read of its replies."""
-    asked: dict[str, tuple[JudgeKind, Mapping[str, Any], dict[str, Benchmark]]] = {}
+    asked: dict[str, tuple[JudgeKind, Mapping[str, Any], set[str]]] = {}
     for step in steps:
         where, settings = step.context["endpoint"], step.settings_record
         judge = settings.get("judge")
         # What answers for a row of `models` is asked in OpenAI's form as well.
         kind = registry.judge_of(judge, step.context) if judge else OPENAI
-        one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, {}))
+        one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, set()))
         if judge:
             name = str(settings.get("benchmark") or settings.get("prompt"))
             declared = registry.declared(name, step.context.get("benchmark_file"))
-            one[2].update({name: declared} if declared.logprobs else {})
+            one[2].update({name} if declared.logprobs else ())
     for kind, where, needing_logprobs in asked.values():
-        kind.check(where, [needing_logprobs[name] for name in sorted(needing_logprobs)])
+        kind.check(where, sorted(needing_logprobs))
