@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score
+from benchmarks.referee import Referee
 
 BASELINE = "baseline"  # as a reference: the answers that the benchmark's authors compare with
 Unit = Literal["score", "share", "nats", "tokens", "count"]
@@ -179,7 +180,7 @@ class JudgedAnswers(NamedTuple):
     """The answers of one row as one judge read them, against one reference where the benchmark compares.
 
     `row` and `reference` are what the two are called in an export ("baseline": the authors' own);
-    `judge_folder` and `reference_folder` are names as parts of a path.
+    `judge_folder` and `reference_folder` are names as parts of a path; `data` is the folder of the questions.
     """
 
     row: str
@@ -192,6 +193,7 @@ class JudgedAnswers(NamedTuple):
     answers: dict[str, Answer]
     reference_answers: dict[str, Answer]
     judgments: list[dict[str, Any]]
+    data: Path
 
     def requests(self) -> Iterator[tuple[Question, JudgeRequest | Score, JudgmentRow]]:
         """What was asked or settled without asking, and the row of judgments.jsonl that came of it."""
@@ -214,6 +216,7 @@ class Benchmark:
     usage, orders   what judging takes, and how often each pair is shown under these settings
     comparison      the judge's prompt for any two answers, in both orders, to check judges with
     export          writes judged answers in the files of the benchmark's own tool
+    referee         that tool, which adds an export up again
     defaults        what `bench eval` sets where nothing is said
     any_model       whether models that were not trained here can be measured
     likelihoods     whether it needs log-likelihoods of given texts, which endpoints do not give
@@ -236,6 +239,7 @@ class Benchmark:
     orders: Callable[[Any], int] = lambda settings: 1
     comparison: Callable[[], JudgedBenchmark] | None = None
     export: Callable[[Path, Sequence[JudgedAnswers]], None] | None = None
+    referee: Referee | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     any_model: bool = True
     likelihoods: bool = False

@@ -32,7 +32,7 @@ FLOORS = (  # of harness/, from the ground: a package imports only from floors b
     ("train", "evaluate"),
     ("plan",),
     ("forecast", "results"),
-    ("run",),
+    ("run", "audit"),
     ("cli",),
 )
 FLOOR = {package: n for n, packages in enumerate(FLOORS) for package in packages}

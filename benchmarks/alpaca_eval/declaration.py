@@ -1,6 +1,7 @@
 """AlpacaEval 1 and 2 as the registry has them: settings, data, columns, export."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.alpaca_eval import benchmark, files, reference
+from benchmarks.alpaca_eval import length_controlled as lc
 from benchmarks.api import Answer, JudgedBenchmark, Question, Reply, Score, Unparsed
 from benchmarks.declaration import (
     BASELINE,
@@ -20,6 +22,7 @@ from benchmarks.declaration import (
     QuestionSizes,
     TypicalUsage,
 )
+from benchmarks.referee import Referee
 
 FOLDER = Path(__file__).parent
 DATA_SET = DataSet.pinned(FOLDER / "data.json")
@@ -56,6 +59,7 @@ def _stored(evaluator: str, folder: Path, settings: AlpacaEvalSettings, model: s
 def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
     """gpt-4/baseline/leaderboard.csv and, below it, ADPA/model_outputs.json and ADPA/annotations.json."""
     boards: dict[Path, dict[str, Any]] = defaultdict(dict)
+    controlled: dict[Path, list[JudgedAnswers]] = defaultdict(list)
     for one in judged:
         folder = out / one.judge_folder / one.reference_folder
         scores, replies = [], {}
@@ -72,9 +76,28 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         )
         _write(folder / one.row / "model_outputs.json", files.model_outputs(one.questions, ours))
         _write(folder / one.row / "annotations.json", rows)
-        boards[folder][one.row] = files.leaderboard_row(values, one.benchmark.aggregate(scores))
+        metrics = one.benchmark.aggregate(scores)
+        boards[folder][one.row] = files.leaderboard_row(values, metrics)
+        if "lc_win_rate" in metrics:
+            controlled[folder].append(one)
+    for folder, rows_of in controlled.items():
+        _write_controls(folder, rows_of)
     for folder, board in boards.items():
         (folder / "leaderboard.csv").write_text(files.leaderboard(board))
+
+
+def _write_controls(folder: Path, judged: Sequence[JudgedAnswers]) -> None:
+    """What the length-controlled code was given besides: its file of gamed answers, and which instruction of
+    the 805 each one is. length_controlled.json: {"gamed": "df_gamed.csv", "rows": ["ADPA"], "places": {...}}
+    """
+    one = judged[0]
+    baseline = files.read_rows(files.outputs_path(one.data, benchmark.BASELINE[benchmark.WEIGHTED]))
+    gamed, places = lc.find_gamed(one.data), lc.places([row["instruction"] for row in baseline])
+    assert gamed and places, "without these there is no length-controlled win rate"
+    shutil.copyfile(gamed.path, folder / gamed.path.name)
+    asked = {q.turns[0]: places[q.turns[0]] for q in one.questions}
+    told = {"gamed": gamed.path.name, "rows": [of.row for of in judged], "places": asked}
+    _write(folder / "length_controlled.json", told)
 
 
 def _write(path: Path, rows: Any) -> None:
@@ -87,6 +110,18 @@ def _orders(settings: AlpacaEvalSettings) -> int:
     return 2 if settings.order == "both" else 1
 
 
+REFEREE = Referee(
+    "alpaca-eval",
+    FOLDER / "referee.py",
+    {
+        "difficulty": "an instruction's difficulty is looked up by its place among the 805; alpaca_eval takes"
+        " the row's number",
+        "judged items": "the length-controlled fit and its mean are of the items with a verdict; alpaca_eval "
+        "predicts the others too",
+        "whole characters": "alpaca_eval cuts the mean length to a whole number",
+        "answers there": "the mean length is of the answers that there are",
+    },
+)
 ONE = Benchmark(
     name="alpaca-eval",
     settings=AlpacaEvalSettings,
@@ -102,6 +137,7 @@ ONE = Benchmark(
     orders=_orders,
     comparison=partial(benchmark.comparison, benchmark.RANKED, "both"),
     export=export,
+    referee=REFEREE,
     defaults={"order": "random"},  # as upstream
 )
 TWO = replace(

@@ -16,6 +16,7 @@ from benchmarks.declaration import (
     QuestionSizes,
     TypicalUsage,
 )
+from benchmarks.referee import Referee
 
 FOLDER = Path(__file__).parent
 DATA_SET = DataSet.pinned(FOLDER / "data.json")
@@ -46,6 +47,15 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         files.write_judgments(folder, one.judge, one.row, one.judgments, baseline)
 
 
+REFEREE = Referee(
+    "arena-hard-auto",
+    FOLDER / "referee.py",
+    {
+        "half-judged": "v0.1 counts the one verdict of a question that has no other, as the tool of 2024; "
+        "that of 2025 leaves the question out",
+    },
+    checkout="https://github.com/lmarena/arena-hard-auto",
+)
 BENCHMARK = Benchmark(
     name="arena-hard",
     settings=ArenaHardSettings,
@@ -58,4 +68,5 @@ BENCHMARK = Benchmark(
     sizes=QuestionSizes(500, prompt=350, max_tokens=4096),
     usage=TypicalUsage(500, 1_000, 1_100_000, 800_000),
     export=export,
+    referee=REFEREE,
 )

@@ -16,6 +16,7 @@ from benchmarks.declaration import (
     QuestionSizes,
 )
 from benchmarks.mt_bench import benchmark, fastchat_files
+from benchmarks.referee import Referee
 
 FOLDER = Path(__file__).parent
 DATA_SET = DataSet.pinned(FOLDER / "data.json")
@@ -63,6 +64,15 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         fastchat_files.write_judgments(out, judge, judgments)
 
 
+REFEREE = Referee(
+    "fschat",
+    FOLDER / "referee.py",
+    {
+        "out of range": "a rating outside 1-10 is none here; FastChat averages it",
+        "thoughts": "what a judge thought before its reply is not read here",
+        "last rating": "rating: last; FastChat reads the first",
+    },
+)
 BENCHMARK = Benchmark(
     name="mt-bench",
     settings=MTBenchSettings,
@@ -75,4 +85,5 @@ BENCHMARK = Benchmark(
     sizes=QuestionSizes(80, turns=2, prompt=100, max_tokens=benchmark.MAX_TOKENS),
     usage=MT_BENCH_USAGE,
     export=export,
+    referee=REFEREE,
 )

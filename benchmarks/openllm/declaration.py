@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from benchmarks.declaration import Benchmark, BenchmarkSettings, Presentation
+from benchmarks.referee import Referee
 
 FOLDER = Path(__file__).parent
 
@@ -32,6 +33,15 @@ ONE = Benchmark(
     presentation=Presentation.described(FOLDER / "presentation.json", "openllm"),
     defaults={"tasks": ["v1"]},
     likelihoods=True,
+    referee=Referee(
+        "lm-eval",
+        FOLDER / "referee.py",
+        {
+            "subjects alike": "the leaderboard averages MMLU's subjects; lm-eval weighs them by their sizes",
+            "prompts and instructions": "the leaderboard's IFEval is the mean of the strict accuracies over "
+            "prompts and over instructions; lm-eval has one for each",
+        },
+    ),
 )
 TWO = replace(
     ONE,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.audit import audit
 from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
     BenchmarkFile,
@@ -39,7 +40,7 @@ app = typer.Typer(
 app.add_typer(judge_commands, name="judge")
 app.add_typer(data_commands, name="data")
 app.add_typer(store_commands, name="store")
-for command in (report, compare, show, export):
+for command in (report, compare, show, audit, export):
     app.command()(command)
 app.command(name="eval")(evaluate)
 

@@ -12,12 +12,12 @@ Margins can be read off the details. `truncated`: the prompt lost its beginning,
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from benchmarks.openllm import declaration
+from benchmarks.openllm import declaration, samples
 from harness.common.cost import BYTES, Cost, Unknown
 from harness.common.files import read_json_lines, write_json_lines
 from harness.store.integrity import RECORD
@@ -166,6 +166,15 @@ def summaries(folders: Folders) -> Iterator[SummaryValue]:
         yield SummaryValue("", "average", average)
 
 
+def export(out: Path, rows: Mapping[str, Folders]) -> None:
+    """ADPA/samples_arc_challenge.jsonl and ADPA/results.json, as lm-eval writes them."""
+    for name, folders in rows.items():
+        results, details = (
+            read_json_lines(folders["results"] / f"{file}.jsonl") for file in ("results", "details")
+        )
+        samples.write(out / name, results, details)
+
+
 def _values(result: Any) -> Iterable[dict[str, Any]]:
     about = {
         "task": result.task,
@@ -194,5 +203,6 @@ TASKS = StepKind(
     cost=_cost,
 )
 ONE, TWO = (
-    MeasuredBenchmark(declared, steps, read, summaries) for declared in (declaration.ONE, declaration.TWO)
+    MeasuredBenchmark(declared, steps, read, summaries, export=export)
+    for declared in (declaration.ONE, declaration.TWO)
 )

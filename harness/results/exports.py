@@ -1,17 +1,23 @@
 """A run's answers and judgments in the files of the benchmarks' own tools, for those tools to read.
 
 exports/mt-bench/...    exports/alpaca-eval-2/...    as each benchmark's `export` writes them
+exports/manifest.json   what is there (manifest.py)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks.declaration import JudgedAnswers
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
+from harness.results import manifest
 from harness.results.judging import JudgedRow, file_name, judged_rows
+from harness.results.manifest import ExportedRow
+from harness.results.records import folders_of
 from harness.store.store import Store
+from harness.suite.measurement import Chosen, no_export
 
 
 class RowKey(NamedTuple):
@@ -24,13 +30,50 @@ class RowKey(NamedTuple):
 
 
 def write(plan: Plan, store: Store, out: Path) -> None:
-    """Write every export that the plan's benchmarks have into `out`."""
+    """Write every export that the plan's benchmarks have into `out`, and take away what an earlier one wrote
+    and this one does not: a tool that reads a whole folder would count it.
+    """
+    earlier = manifest.read(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=".exports") as aside:
+        rows = list(_write(plan, store, Path(aside)))
+        files = manifest.checksums(Path(aside))
+        for name in set(earlier.files if earlier else ()) - set(files):
+            (out / name).unlink(missing_ok=True)
+        for name in files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(aside) / name).replace(out / name)
+    manifest.write(rows, files, out)
+
+
+def _write(plan: Plan, store: Store, out: Path) -> Iterator[ExportedRow]:
     names = _row_names(plan)
     for name, chosen in plan.suite.benchmarks.chosen.items():
-        if export := chosen.declaration.export:
-            rows = [row for row in judged_rows(plan) if row.chosen.name == name]
-            if rows:
-                export(out / name, [_read(row, store, names) for row in rows])
+        judged = [row for row in judged_rows(plan) if row.chosen.name == name]
+        if judged and (export := chosen.declaration.export):
+            read = [_read(row, store, names) for row in judged]
+            export(out / name, read)
+            yield from (_judged_row(row, found) for row, found in zip(judged, read, strict=True))
+        cells = [cell for cell in plan.cells if name in cell.measures]
+        if cells and chosen.benchmark.export is not no_export:
+            chosen.benchmark.export(out / name, {names[_key(c)]: folders_of(c, name, store) for c in cells})
+            yield from (_measured_row(cell, chosen, names[_key(cell)]) for cell in cells)
+
+
+def _judged_row(row: JudgedRow, found: JudgedAnswers) -> ExportedRow:
+    key = {name: value for name, value in row.key.items() if name != "suite"}
+    return ExportedRow(
+        **key,
+        like=row.chosen.declaration.name,
+        row=found.row,
+        judge_folder=found.judge_folder,
+        reference_folder=found.reference_folder,
+    )
+
+
+def _measured_row(cell: Cell, chosen: Chosen, name: str) -> ExportedRow:
+    like = chosen.declaration.name
+    return ExportedRow(chosen.name, like, name, "", "", *_key(cell), judge="", reference="")
 
 
 def _read(row: JudgedRow, store: Store, names: Mapping[RowKey, str]) -> JudgedAnswers:

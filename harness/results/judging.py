@@ -51,6 +51,7 @@ class JudgedRow(NamedTuple):
             questions.read_answers(folders["answers"]),
             questions.read_answers(folders["reference"]) if "reference" in folders else {},
             read_json_lines(folder_of(store, self.step) / "judgments.jsonl"),
+            folders["data"],
         )
 
 

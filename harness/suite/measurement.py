@@ -106,6 +106,10 @@ def no_summaries(folders: Folders) -> Iterable[SummaryValue]:
     return ()
 
 
+def no_export(out: Path, rows: Mapping[str, Folders]) -> None:
+    """Of a benchmark whose declaration has the export of judged answers, or none at all."""
+
+
 def no_training(folders: Folders, maximised: str) -> Mapping[str, float]:
     """Of a benchmark that says nothing of what training changed."""
     return {}
@@ -116,7 +120,7 @@ class MeasuredBenchmark:
     """A benchmark and how it is measured. `file`: the --benchmark-file that defines it, "" for all others.
 
     `training` gives fields of a row of training.jsonl; its second argument names the mean that the row's
-    method raises, "" where it lowers a loss.
+    method raises, "" where it lowers a loss. `export` writes rows, by their names, in the files of its tool.
     """
 
     declaration: Benchmark
@@ -124,6 +128,7 @@ class MeasuredBenchmark:
     read: Callable[["Chosen", Folders], Iterable[Value]]
     summaries: Callable[[Folders], Iterable[SummaryValue]] = no_summaries
     training: Callable[[Folders, str], Mapping[str, float]] = no_training
+    export: Callable[[Path, Mapping[str, Folders]], None] = no_export
     file: str = ""
 
 

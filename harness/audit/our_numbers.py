@@ -1,0 +1,69 @@
+"""Our numbers as a run's folder has them: of each row its summaries and tasks, and the cells of its table."""
+
+from collections import defaultdict
+from math import fsum
+from typing import NamedTuple
+
+from harness.results.manifest import ExportedRow
+from reports.records.groups import grouped
+from reports.records.rows import Record
+from reports.records.run_folder import Rows
+from reports.statistics.bootstrap import Draw
+from reports.tables.main import main_tables
+
+VALUES_ALONE = Draw(resamples=2)  # intervals are no part of an audit
+
+
+class CellKey(NamedTuple):
+    """A cell of the main table: whose, and the column's benchmark, metric, judge and reference."""
+
+    pair: str
+    dataset: str
+    method: str
+    benchmark: str
+    metric: str
+    judge: str
+    reference: str
+
+
+class OurNumbers(NamedTuple):
+    """Metric -> value of each row that was exported, and the cells of the main table."""
+
+    of_rows: dict[ExportedRow, dict[str, float]]
+    cells: dict[CellKey, float]
+
+
+def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
+    """What the run's rows say of what was exported: "win_rate", or "primary/arc_challenge" of a task."""
+    by_key: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    for s in rows.summaries:
+        by_key[s.pair, s.dataset, s.method, s.seed, s.benchmark, s.judge, s.reference][s.metric] = s.value
+    tasks: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    for r in rows.records:
+        if r.value is not None and rows.benchmarks.get(r.benchmark).tasks:
+            tasks[(*_of_task(r), f"{r.metric}/{r.group}")].append(r.value)
+    for (*key, metric), values in tasks.items():
+        by_key[tuple(key)][str(metric)] = fsum(values) / len(values)
+    return OurNumbers({row: dict(by_key[_key(row)]) for row in exported}, _cells(rows))
+
+
+def _key(row: ExportedRow) -> tuple[object, ...]:
+    return (row.pair, row.dataset, row.method, row.seed, row.benchmark, row.judge, row.reference)
+
+
+def _of_task(r: Record) -> tuple[object, ...]:
+    return (r.pair, r.dataset, r.method, r.seed, r.benchmark, r.judge, r.reference)
+
+
+def _cells(rows: Rows) -> dict[CellKey, float]:
+    found: dict[CellKey, float] = {}
+    for pair, names in rows.methods().items():
+        own = rows.of_pair(pair)
+        groups = grouped(own.records, rows.benchmarks)
+        for table in main_tables(groups, names, VALUES_ALONE, own.summaries):
+            for row in table.rows:
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    if isinstance(cell.value, float) and (source := column.source):
+                        about = (source.benchmark.name, source.column.metric, source.judge, source.reference)
+                        found[CellKey(pair, row.dataset, row.method, *about)] = cell.value
+    return found
