@@ -22,6 +22,7 @@ from reports.tables.comparison import comparison_tables
 from reports.tables.cost import cost_tables
 from reports.tables.data_quality import quality_tables
 from reports.tables.direction import direction_tables
+from reports.tables.health import with_health
 from reports.tables.judge_quality import judge_tables
 from reports.tables.judging_cost import judging_tables
 from reports.tables.main import main_tables
@@ -55,8 +56,8 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "quality": quality_tables(groups, own.costs, names, own.judging),
         }
         for name, tables in parts.items():
-            built.setdefault(name, []).extend(tables)
-    built["judges"] = judge_tables(rows.checks)
+            built.setdefault(name, []).extend(with_health(tables, own.counts))
+    built["judges"] = with_health(judge_tables(rows.checks), rows.counts)
     return {name: tables for name, tables in built.items() if tables}
 
 
@@ -69,7 +70,8 @@ def beside(rows: Rows) -> list[Table]:
     """The paper's numbers beside a run's."""
     tables = []
     for pair, names in rows.methods().items():
-        tables += beside_tables(grouped(rows.of_pair(pair).records, rows.benchmarks), names)
+        own = rows.of_pair(pair)
+        tables += with_health(beside_tables(grouped(own.records, rows.benchmarks), names), own.counts)
     return tables
 
 
@@ -80,8 +82,9 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
     tables = []
     for pair, names in methods.items():
         if baseline in names:
-            groups = grouped(rows.of_pair(pair).records, rows.benchmarks)
-            tables += comparison_tables(groups, names, baseline)
+            own = rows.of_pair(pair)
+            groups = grouped(own.records, rows.benchmarks)
+            tables += with_health(comparison_tables(groups, names, baseline), own.counts)
     return tables
 
 

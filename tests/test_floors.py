@@ -31,6 +31,7 @@ FLOORS = (  # of harness/, from the ground: a package imports only from floors b
     ("signals", "suite", "executors"),
     ("train", "evaluate"),
     ("plan",),
+    ("health",),
     ("forecast", "results"),
     ("run", "audit"),
     ("cli",),

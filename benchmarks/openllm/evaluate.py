@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -83,6 +84,28 @@ def evaluate(
         for name in names:
             boards = {leaf: None if leaf in own else board_of(leaf) for leaf in leaves(known, name)}
             found += _run(lm, manager, name, boards, num_fewshot, limit, chat)
+    return found
+
+
+def documents(tasks: Sequence[str], include: Path | None, data: Path | None, limit: int | None) -> list[str]:
+    """What each document of tasks asks, without examples: what lm-eval itself would look for in training
+    data.
+    """
+    import torch  # lm-eval imports it
+
+    names, found = expand(tasks, include), list[str]()
+    known = index(names, include)
+    with TemporaryDirectory() as scratch, _quiet(names), _seeded(torch.device("cpu")):
+        manager = _manager(known, data, Path(scratch))
+        for name in names:
+            loaded = manager.load([name])["tasks"]
+            for task in (loaded[leaf] for leaf in leaves(known, name)):
+                asks = (
+                    task.doc_to_decontamination_query
+                    if task.config.should_decontaminate
+                    else task.doc_to_text
+                )
+                found += [str(asks(document)) for document in islice(task.eval_docs, limit)]
     return found
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from harness.endpoints.prices import Prices
+from harness.health import counts
 from harness.plan.plan import Plan
 from harness.results import benchmarks, costs, exports, judge_checks, judging, records, texts, training
 from harness.store.store import Store
@@ -34,6 +35,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         costs=costs.costs(plan, store),
         training=training.training(plan, store),
         checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
+        counts=counts.counts(plan, store),
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
     stamp, sources = out / STAMP, _sources()

@@ -8,6 +8,7 @@ from harness.evaluate.answers import BY_CONTROL, BY_ENDPOINT, BY_MODEL, STORED
 from harness.evaluate.judge_check import JUDGE_CHECK
 from harness.evaluate.judgments import JUDGMENTS
 from harness.evaluate.openllm import TASKS
+from harness.health.overlap import OVERLAP
 from harness.models.prepare import INIT, LINK, WORLD
 from harness.signals.diverse_responses import GROUP
 from harness.signals.output_head import HEAD
@@ -23,7 +24,7 @@ KINDS: tuple[StepKind, ...] = (
     *(WORLD, LINK, INIT, TEXT, DIALOGUES, PAIRS, MISMATCHED),
     *(ROLLOUTS, GROUP, PROBES, SIGNALS, HEAD, REWARDS),
     *(TRAIN, SELECT, OBJECTIVE),
-    *(BY_MODEL, BY_ENDPOINT, BY_CONTROL, STORED, JUDGMENTS, TASKS, JUDGE_CHECK),
+    *(BY_MODEL, BY_ENDPOINT, BY_CONTROL, STORED, JUDGMENTS, TASKS, JUDGE_CHECK, OVERLAP),
 )
 
 

@@ -40,6 +40,7 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
         costs=_once(r for p in parts for r in p.costs),
         training=_once(r for p in parts for r in p.training),
         checks=_once(r for p in parts for r in p.checks),
+        counts=_once(r for p in parts for r in p.counts),
         benchmarks=Benchmarks(tuple(benchmarks.values())),
     )
 
@@ -85,6 +86,7 @@ def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
         costs=own(rows.costs),
         training=own(rows.training),
         checks=[replace(c, suite=suite) for c in rows.checks],
+        counts=[replace(c, suite=suite) for c in rows.counts],
     )
 
 

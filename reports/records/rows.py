@@ -6,8 +6,9 @@
      "artifacts": ["answers-0f3a...", "judgments-77b1..."], "version": ""}
 
 `results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
-took, `judges.jsonl` how good judges are, and `training.jsonl` what training changed; all are deterministic.
-`costs.jsonl` holds what was measured (seconds). jsonl.py reads and writes them.
+took, `judges.jsonl` how good judges are, `training.jsonl` what training changed, and `counts.jsonl` what was
+lost on the way; all are deterministic. `costs.jsonl` holds what was measured (seconds). jsonl.py reads and
+writes them.
 """
 
 import math
@@ -167,6 +168,26 @@ class Judging(JudgedRow):
 
 
 @dataclass(frozen=True)
+class Count(Row):
+    """How many of a step's rows, answers or the like something befell: what the line of health adds up.
+
+    `total` is of how many, 0 where nobody says; `label` is the step's, and `step` is "" of a count that no
+    step of the run has; `benchmark` is one that the line tells from others.
+    """
+
+    suite: str
+    pair: str
+    dataset: str
+    name: str
+    step: str
+    label: str
+    count: int
+    total: int
+    benchmark: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class JudgeCheck(Row):
     """What a check on gold pairs says of a judge with one benchmark's prompt; shares are 0-1.
 
@@ -202,6 +223,7 @@ KEYS: dict[type, tuple[str, ...]] = {
     Training: RUN,
     Summary: (*RUN, *JUDGED, "metric"),
     Judging: RUN + JUDGED,
+    Count: ("suite", "pair", "dataset", "name", "step", "benchmark"),
     JudgeCheck: ("suite", "judge", "prompt"),
 }
 KEY_OF = {kind: attrgetter(*names) for kind, names in KEYS.items()}

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from reports.records import benchmarks, jsonl
 from reports.records.benchmarks import DEFAULT, Benchmarks
-from reports.records.rows import Cost, JudgeCheck, Judging, Record, Summary, Training
+from reports.records.rows import Cost, Count, JudgeCheck, Judging, Record, Summary, Training
+
+COUNTS = "counts.jsonl"
 
 
 class Rows(NamedTuple):
@@ -18,6 +20,7 @@ class Rows(NamedTuple):
     costs: Sequence[Cost] = ()
     training: Sequence[Training] = ()
     checks: Sequence[JudgeCheck] = ()
+    counts: Sequence[Count] = ()
     benchmarks: Benchmarks = DEFAULT
 
     def of_pair(self, pair: str) -> "Rows":
@@ -28,6 +31,7 @@ class Rows(NamedTuple):
             judging=[r for r in self.judging if r.pair == pair],
             costs=[r for r in self.costs if r.pair == pair],
             training=[r for r in self.training if r.pair == pair],
+            counts=[r for r in self.counts if r.pair == pair],
         )
 
     def methods(self) -> dict[str, list[str]]:
@@ -51,6 +55,8 @@ def read(folder: Path) -> Rows:
         costs=jsonl.read(folder / "costs.jsonl", Cost),
         training=jsonl.read(folder / "training.jsonl", Training),
         checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
+        # A run of before this was counted is told as one.
+        counts=jsonl.read(folder / COUNTS, Count) if (folder / COUNTS).is_file() else (),
         benchmarks=benchmarks.read(folder),
     )
 
@@ -63,6 +69,7 @@ def write(rows: Rows, folder: Path) -> bool:
         jsonl.write(rows.summaries, folder / "summaries.jsonl"),
         jsonl.write(rows.judging, folder / "judging.jsonl"),
         jsonl.write(rows.checks, folder / "judges.jsonl"),
+        jsonl.write(rows.counts, folder / COUNTS),
         jsonl.write(rows.costs, folder / "costs.jsonl"),
         jsonl.write(rows.training, folder / "training.jsonl"),
         jsonl.replace(folder / benchmarks.NAME, rows.benchmarks.text()),

@@ -175,4 +175,5 @@ def test_a_run_makes_a_damaged_checkpoint_again_and_has_the_numbers_of_before(co
     assert done.returncode == 0, done.stderr
     assert "model.safetensors differs from its checksum" in done.stdout
     assert weights.read_bytes() == before
+    assert "artifacts recomputed 1;" in (copied / "tiny" / "tables" / "main.md").read_text()
     assert (copied / "tiny" / "results.jsonl").read_bytes() == results

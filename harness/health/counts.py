@@ -1,0 +1,127 @@
+"""What was lost, changed or seen before on the way to a run's numbers: rows for the line under each table.
+
+COUNTS declares what is counted of steps' records; a count that a step learns to tell is one line more.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.health.overlap import step_of
+from harness.plan.measurements import Cell
+from harness.plan.plan import Plan, ordered
+from harness.store.step import Step
+from harness.store.store import Store
+from reports.records.rows import Count
+
+Measured = Mapping[str, Any]  # what a step's function returned
+RECOMPUTED = "artifacts recomputed"
+OVERLAP = "training prompts that overlap with"
+
+
+class Counted(NamedTuple):
+    """A count of what steps of some kinds measured: how many, of how many (0: nobody says)."""
+
+    name: str
+    kinds: tuple[str, ...]
+    of: Callable[[Measured], tuple[int, int]]
+
+
+def _by_reason(measured: Measured) -> tuple[int, int]:
+    return sum(measured["dropped"].values()), measured["read"]
+
+
+def _sequences(measured: Measured) -> tuple[int, int]:
+    return measured["dropped"], measured["sequences"] + measured["dropped"]
+
+
+def _told(name: str, total: str = "") -> Callable[[Measured], tuple[int, int]]:
+    """Of a count that has a name of its own; steps from before it was told have none."""
+    return lambda measured: (measured.get(name, 0), measured[total] if total else 0)
+
+
+# In the order of the line; several of one name add up.
+COUNTS = (
+    Counted("rows dropped", ("pairs", "dialogues"), _by_reason),
+    Counted("rows dropped", ("rollouts", "group", "mismatched"), _sequences),
+    Counted("rows dropped", ("train",), _told("identical")),
+    Counted("rows truncated", ("pairs", "dialogues"), _told("truncated", "read")),
+    Counted("rows truncated", ("rollouts",), _told("truncated", "sequences")),
+    Counted("rows truncated", ("train",), _told("truncated")),
+    Counted("answers truncated", ("answers",), _told("truncated", "answers")),
+    Counted("prompts cut", ("openllm",), lambda m: (sum(m["truncated"].values()), m["documents"])),
+    Counted("prompts cut", ("probes",), _told("cut", "probes")),
+    Counted("judgments unparsed", ("judgments",), _told("unparsed", "judgments")),
+)
+
+
+def counts(plan: Plan, store: Store) -> list[Count]:
+    """All counts of a finished plan, step by step; each name is there, with 0 where no step has it."""
+    rows = []
+    for (pair, dataset), cells in _by_data(plan).items():
+        steps = ordered(_targets(cells))
+        key: dict[str, Any] = {"suite": plan.suite.name, "pair": pair, "dataset": dataset}
+        for name in dict.fromkeys([*(c.name for c in COUNTS), RECOMPUTED]):
+            rows.append(Count(**key, name=name, step="", label="", count=0, total=0))
+        for step in steps:
+            rows += [Count(**key, **row) for row in _of_step(step, store)]
+        rows += [Count(**key, **row) for row in _overlaps(cells, steps, store)]
+    return rows
+
+
+def _by_data(plan: Plan) -> dict[tuple[str, str], list[Cell]]:
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.cells:
+        found.setdefault((cell.pair, cell.dataset), []).append(cell)
+    return found
+
+
+def _targets(cells: Sequence[Cell]) -> Iterator[Step]:
+    for cell in cells:
+        if isinstance(cell.source, Step):
+            yield cell.source
+        for steps in cell.measures.values():
+            yield from steps.values()
+
+
+def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
+    folder = store.find(step)
+    assert folder, f"{step.label} is not done"
+    record, added = store.record(folder), dict[str, tuple[int, int]]()
+    for counted in COUNTS:
+        if step.kind.name in counted.kinds:
+            count, total = counted.of(record["measured"])
+            if count or total:  # a training without rollouts of its own has neither
+                added[counted.name] = count, total
+    if "recomputed" in record:
+        added[RECOMPUTED] = 1, 0
+    for name, (count, total) in added.items():
+        yield {**_named(step), "name": name, "count": count, "total": total}
+
+
+def _overlaps(cells: Sequence[Cell], steps: Sequence[Step], store: Store) -> Iterator[dict[str, Any]]:
+    """By benchmark, with the suite's name of it; nothing of rows that were not trained here."""
+    lineage = cells[0].lineage
+    if lineage is None:
+        return
+    dialogues = {str(i): s for i, s in enumerate(s for s in steps if s.kind.name == "dialogues")}
+    for name in cells[0].setting.suite.benchmarks.chosen:
+        asked = (
+            step_of(cell.measures[name], lineage.train_pairs, dialogues, lineage.base("student"))
+            for cell in cells
+            if name in cell.measures
+        )
+        if step := next(filter(None, asked), None):
+            found = store.record(store.make(step))["measured"]
+            note = f"{found['n']} words in a row; {found['found']} of {found['questions']} questions"
+            yield {
+                **_named(step),
+                "name": OVERLAP,
+                "benchmark": name,
+                "count": found["overlapping"],
+                "total": found["prompts"],
+                "note": note,
+            }
+
+
+def _named(step: Step) -> dict[str, str]:
+    return {"step": f"{step.kind.name}-{step.id}", "label": step.label}
