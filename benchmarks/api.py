@@ -51,14 +51,41 @@ class Decoding:
     top_logprobs: int = 0
 
 
+TOO_LONG, FILTERED, REFUSED = "too_long", "content_filter", "refusal"
+NO_ANSWER = {TOO_LONG: "too long for the server", FILTERED: "filtered", REFUSED: "refused"}
+
+
+def no_answer(text: str, finish_reason: str) -> str:
+    """Why a server's text is no answer ("filtered", "empty"); "" where it is one."""
+    return NO_ANSWER.get(finish_reason, "" if text.strip() else "empty")
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens."""
+    """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens.
+
+    Of an answer from a server also, per turn, the finish reason, and the limit in tokens where its context
+    left less than max_tokens (else 0).
+    """
 
     question: str
     turns: tuple[str, ...]
     tokens: tuple[int, ...]
     truncated: tuple[bool, ...]
+    finish_reasons: tuple[str, ...] = ()
+    limits: tuple[int, ...] = ()
+
+    def missing(self, turn: int) -> str:
+        """Why there is no conversation up to a turn, counted from 1: "refused"; "" where there is one.
+
+        What a model itself leaves empty is an answer; only a server can refuse one.
+        """
+        served = zip(self.turns[:turn], self.finish_reasons, strict=False)
+        return next((why for text, reason in served if (why := no_answer(text, reason))), "")
+
+    def lowered(self, turn: int) -> bool:
+        """Whether a turn, counted from 1, had less room than the benchmark gives it."""
+        return any(self.limits[turn - 1 : turn])
 
 
 @dataclass(frozen=True)
@@ -114,12 +141,18 @@ def never_judged(request: JudgeRequest, reply: Reply) -> float | Unparsed:
     raise AssertionError("no judge is asked")
 
 
+def one_verdict(reply: Reply) -> bool:
+    """Of a benchmark that reads no reply with several verdicts, or asks no judge."""
+    return False
+
+
 @dataclass(frozen=True)
 class JudgedBenchmark:
     """A benchmark whose answers a judge scores. `metric` names the value of each score.
 
     `pairwise` benchmarks compare with the answers of a reference run: the third argument of `requests`.
-    `decoding` is how the judge replies, as the benchmark's authors set it.
+    `decoding` is how the judge replies, as the benchmark's authors set it. `several` says whether a reply
+    that can be read holds verdicts that differ, which is counted.
     """
 
     name: str
@@ -130,3 +163,4 @@ class JudgedBenchmark:
     parse: Callable[[JudgeRequest, Reply], float | Unparsed] = never_judged
     pairwise: bool = False
     decoding: Decoding = Decoding()
+    several: Callable[[Reply], bool] = one_verdict

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
 
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score
 from benchmarks.referee import Referee
@@ -22,10 +22,23 @@ Unit = Literal["score", "share", "nats", "tokens", "count"]
 JudgmentRow = Mapping[str, Any]
 
 
+OPTIONAL: dict[str, JsonValue] = {"optional": True}
+
+
+def optional(default: Any) -> Any:
+    """A setting that is part of an id only where it is not its default: ids from before it was there hold."""
+    return Field(default, json_schema_extra=OPTIONAL)
+
+
 class BenchmarkSettings(BaseModel):
     """What a suite says of a benchmark: unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def unset(self) -> set[str]:
+        """The settings that are `optional` and have their defaults."""
+        fields = type(self).model_fields.items()
+        return {n for n, f in fields if f.json_schema_extra == OPTIONAL and getattr(self, n) == f.default}
 
     def judged_by(self) -> str:
         """Who judged, for the records; "" where nobody did."""

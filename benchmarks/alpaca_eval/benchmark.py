@@ -42,6 +42,7 @@ from benchmarks.suggest import nearest
 
 MESSAGE = re.compile(r"<\|im_start\|>(\w+)\n(.*?)<\|im_end\|>", re.DOTALL)
 PLACEHOLDER = re.compile(r"\{(instruction|output_1|output_2)\}")
+NAME = re.compile("[ Ġ▁]?[mM]")  # one token, with the mark of a word's beginning where a tokenizer has one
 
 Order = Literal["random", "both"]
 
@@ -65,15 +66,17 @@ def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
 def parse_logprobs(request: JudgeRequest, reply: Reply) -> float | Unparsed:
     """P("m") / (P("m") + P("M")), as upstream: a name that is not among the alternatives has probability 0.
 
-    Neither there, or no log-probs at all, is Unparsed: the reply's text alone is no weighted verdict.
+    A tokenizer may mark the beginning of a word (" m", "Ġm", "▁m"): the likeliest name says how this judge
+    writes both. No name at all, or no log-probs, is Unparsed: the reply's text alone is no weighted verdict.
     """
-    named = {name: reply.logprobs[name] for name in ("m", "M") if name in reply.logprobs}
-    top = max(named.values(), default=-math.inf)
+    names = {token: logprob for token, logprob in reply.logprobs.items() if NAME.fullmatch(token)}
+    likeliest = max(names, key=names.__getitem__, default="")
+    top = names.get(likeliest, -math.inf)
     if not top > -math.inf:
         return Unparsed(reply.text)
     # Less the larger one, so that two small probabilities do not both become 0.
-    weights = {name: math.exp(logprob - top) for name, logprob in named.items()}
-    first = weights.get("m", 0.0) / sum(weights.values())
+    ours, theirs = (math.exp(names.get(likeliest[:-1] + name, -math.inf) - top) for name in "mM")
+    first = ours / (ours + theirs)
     return first if request.order == "ab" else 1 - first
 
 

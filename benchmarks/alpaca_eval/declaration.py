@@ -62,10 +62,12 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
     controlled: dict[Path, list[JudgedAnswers]] = defaultdict(list)
     for one in judged:
         folder = out / one.judge_folder / one.reference_folder
-        scores, replies = [], {}
+        scores, judged_ones, replies = [], [], {}
         for q, item, row in one.requests():
             value = Unparsed(row["reply"]) if row["value"] is None else float(row["value"])
             scores.append(Score(q.id, value, q.category, 1, row["order"], item.covariates))
+            if row["request"] or not row.get("status"):
+                judged_ones.append(scores[-1])
             if row["request"]:
                 replies[q.id] = Reply(row["reply"], row["logprobs"], row["finish_reason"])
         values = benchmark.item_values(scores)
@@ -76,7 +78,7 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         )
         _write(folder / one.row / "model_outputs.json", files.model_outputs(one.questions, ours))
         _write(folder / one.row / "annotations.json", rows)
-        metrics = one.benchmark.aggregate(scores)
+        metrics = one.benchmark.aggregate(judged_ones)
         boards[folder][one.row] = files.leaderboard_row(values, metrics)
         if "lc_win_rate" in metrics:
             controlled[folder].append(one)

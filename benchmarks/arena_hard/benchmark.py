@@ -36,6 +36,7 @@ from benchmarks.api import (
     Sampling,
     Score,
     Unparsed,
+    one_verdict,
 )
 from benchmarks.arena_hard import files, prompts
 from benchmarks.arena_hard import style_control as style
@@ -109,6 +110,7 @@ def load(
         sampling=lambda question: sampling,
         requests=requests,
         parse=parse if version == "v0.1" else parse_last,
+        several=one_verdict if version == "v0.1" else several,
         aggregate=partial(aggregate, version=version),
     )
 
@@ -139,10 +141,19 @@ def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
 
 def parse_last(request: JudgeRequest, reply: Reply) -> float | Unparsed:
     """v2.0: the last label in [[double]] brackets, else the last in [single] ones, in either case."""
-    text = reply.text.upper()
-    labels = LABEL.findall(text) or LABEL_BACKUP.findall(text)
+    labels = _labels(reply)
     value = files.value_of(labels[-1], request.order) if labels else None
     return Unparsed(reply.text) if value is None else value
+
+
+def several(reply: Reply) -> bool:
+    """Whether a reply that `parse_last` reads holds labels of different verdicts."""
+    return len({files.value_of(label, "ab") for label in _labels(reply)}) > 1
+
+
+def _labels(reply: Reply) -> list[str]:
+    text = reply.text.upper()
+    return LABEL.findall(text) or LABEL_BACKUP.findall(text)
 
 
 def aggregate(scores: Sequence[Score], *, version: Version = "v0.1") -> dict[str, float]:

@@ -3,18 +3,19 @@
     {"question_id": 81, "category": "writing", "turns": ["Compose a blog post ...", "Rewrite it ..."]}
 
 Reads FastChat's files: question.jsonl, judge_prompts.jsonl, and reference answers where there are any.
-Prompts, regular expressions and the average are FastChat's. It departs in three places: a rating outside
-1-10 is Unparsed (FastChat averages it), as is a reply without one (FastChat stores -1 and drops the row),
-and a question of a category that wants a reference is judged without one where none is there (FastChat
-stops).
+Prompts, regular expressions and the average are FastChat's. A reply that quotes the answer may hold several
+ratings, of which FastChat reads the first. It departs in three places: a rating outside 1-10 is Unparsed
+(FastChat averages it), as is a reply without one (FastChat stores -1 and drops the row), and a question of a
+category that wants a reference is judged without one where none is there (FastChat stops).
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.api import (
     Answer,
@@ -47,8 +48,11 @@ RATING = re.compile(r"\[\[(\d+\.?\d*)\]\]")
 RATING_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
 
 
+Rating = Literal["first", "last"]  # of several in a reply
+
+
 def load(
-    folder: Path, *, reference: str = REFERENCE, max_tokens: int = MAX_TOKENS
+    folder: Path, *, reference: str = REFERENCE, max_tokens: int = MAX_TOKENS, rating: Rating = "first"
 ) -> tuple[list[Question], JudgedBenchmark]:
     """Read a folder in FastChat's layout.
 
@@ -75,17 +79,26 @@ def load(
         decoding=Decoding(0.0, max_tokens=2048),
         sampling=sampling,
         requests=requests,
-        parse=parse,
+        parse=partial(parse, rating=rating),
         aggregate=aggregate,
+        several=several,
     )
 
 
-def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
-    """The rating in [[double]] brackets, else the first in [single] ones."""
-    found = RATING.search(reply.text) or RATING_BACKUP.search(reply.text)
-    if not found or not 1 <= float(found[1]) <= 10:
-        return Unparsed(reply.text)
-    return float(found[1])
+def parse(request: JudgeRequest, reply: Reply, rating: Rating = "first") -> float | Unparsed:
+    """The first or last rating in [[double]] brackets, else in [single] ones."""
+    found = _ratings(reply)
+    value = found[0 if rating == "first" else -1] if found else 0.0
+    return value if 1 <= value <= 10 else Unparsed(reply.text)
+
+
+def several(reply: Reply) -> bool:
+    """Whether a reply holds ratings that differ."""
+    return len(set(_ratings(reply))) > 1
+
+
+def _ratings(reply: Reply) -> list[float]:
+    return list(map(float, RATING.findall(reply.text) or RATING_BACKUP.findall(reply.text)))
 
 
 def prompt_name(question: Question, turn: int) -> str:

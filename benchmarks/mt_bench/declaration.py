@@ -14,6 +14,7 @@ from benchmarks.declaration import (
     JudgedSettings,
     Presentation,
     QuestionSizes,
+    optional,
 )
 from benchmarks.mt_bench import benchmark, fastchat_files
 from benchmarks.referee import Referee
@@ -23,9 +24,13 @@ DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class MTBenchSettings(JudgedSettings):
-    """references: the set of reference answers that the judge sees in math, reasoning and coding."""
+    """references: the set of reference answers that the judge sees in math, reasoning and coding.
+
+    rating: which of several ratings in a reply counts; FastChat reads the first.
+    """
 
     references: str = benchmark.REFERENCE
+    rating: benchmark.Rating = optional("first")
 
     def reference_answers(self) -> str:
         """The name of the set; "" where a folder has none, and its questions bring their own references.
@@ -41,7 +46,9 @@ class MTBenchSettings(JudgedSettings):
 def load(folder: Path, settings: MTBenchSettings) -> tuple[list[Question], JudgedBenchmark]:
     """FastChat's folder as these settings ask for it."""
     max_tokens = settings.max_tokens or benchmark.MAX_TOKENS
-    return benchmark.load(folder, reference=settings.references, max_tokens=max_tokens)
+    return benchmark.load(
+        folder, reference=settings.references, max_tokens=max_tokens, rating=settings.rating
+    )
 
 
 def stored(folder: Path, settings: MTBenchSettings, model: str) -> dict[str, Answer] | None:
@@ -81,7 +88,7 @@ BENCHMARK = Benchmark(
     data_set=DATA_SET,
     load=load,
     stored=stored,
-    judging=("references",),
+    judging=("references", "rating"),
     sizes=QuestionSizes(80, turns=2, prompt=100, max_tokens=benchmark.MAX_TOKENS),
     usage=MT_BENCH_USAGE,
     export=export,

@@ -1,6 +1,19 @@
 """Text for people and for file names."""
 
+import re
 from collections.abc import Collection, Sequence
+
+THOUGHT = re.compile(r"<(think(?:ing)?)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE)
+# A template may open the block itself, and a limit may cut it.
+OPENED_BEFORE = re.compile(r"\A.*?(?:</think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE)
+CUT_INSIDE = re.compile(r"\A\s*(?:<think(?:ing)?>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE)
+
+
+def without_thoughts(text: str) -> str:
+    """A reply without what its model thought: "<think>[[9]]?</think>Rating: [[3]]" -> "Rating: [[3]]"."""
+    for block in (THOUGHT, OPENED_BEFORE, CUT_INSIDE):
+        text = block.sub("", text)
+    return text
 
 
 def slug(label: str) -> str:

@@ -119,7 +119,7 @@ def written(chat: Chat, messages: Sequence[Message], add_generation_prompt: bool
         )
     except TemplateSyntaxError as error:
         raise ValueError(f"the chat template is broken at line {error.lineno}: {error.message}") from error
-    except TemplateError as error:
+    except (TemplateError, TypeError) as error:
         raise Unrenderable(f"the chat template refuses: {error}") from error
     return str(text)
 

@@ -181,10 +181,15 @@ def fault(path: Path | None, error: BaseException) -> str:
     return found or " ".join(str(error.__cause__ or error).split()) or type(error).__name__
 
 
+def text_of(path: Path) -> str:
+    """What a file says, unpacked where it is packed."""
+    return (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
+
+
 def json_fault(path: Path) -> str | None:
     """The first line that is not JSON; None where all is well-formed."""
     try:
-        text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
+        text = text_of(path)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         return str(error)
     # pyarrow names a row within the block that it was reading, so the line is found by reading again.
@@ -197,6 +202,61 @@ def json_fault(path: Path) -> str | None:
         except json.JSONDecodeError as error:
             return f"line {error.lineno if whole else number}: not JSON: {error.msg} (column {error.colno})"
     return None
+
+
+def columns_beside(source: Source, layouts: Sequence[Layout[Any]]) -> tuple[str, ...]:
+    """The columns beside those of its layout that say something of a local source's rows; of a hub id none,
+    since its columns are not known before it is read.
+    """
+    path = local_path(source)
+    if path is None:
+        return ()
+    wanted = {name for layout in layouts for name in layout.beside}
+    columns, filled = set[str](), set[str]()
+    for file in [path] if path.is_file() else sorted(p for p in files_below(path) if builder_of(p)):
+        found = parquet_columns(file, wanted) if builder_of(file) == "parquet" else json_columns(file, wanted)
+        columns |= found[0]
+        filled |= found[1]
+    if not filled:
+        return ()
+    return tuple(name for name in layout_of(source, sorted(columns), layouts).beside if name in filled)
+
+
+def parquet_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """A file's columns, and those of the wanted ones that hold something."""
+    from pyarrow import parquet
+
+    names = set(parquet.read_schema(path).names)
+    values = parquet.read_table(path, columns=sorted(wanted & names)).to_pydict()
+    return names, {name for name, column in values.items() if any(map(says_something, column))}
+
+
+def says_something(value: object) -> bool:
+    """Whether a cell holds more than blanks."""
+    return bool(value) and bool(str(value).strip())
+
+
+def json_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """A file's columns, and those of the wanted ones that hold something; none where it is not JSON, which
+    reading it will say.
+    """
+    try:
+        text = text_of(path)
+        # Rows are parsed only where a name stands in the file at all: a plan reads no more than it must.
+        if not any(f'"{name}"' in text for name in wanted):
+            return set(), set()
+        rows = (
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else map(json.loads, filter(None, text.split("\n")))
+        )
+        names, filled = set[str](), set[str]()
+        for row in rows:
+            names |= row.keys()
+            filled |= {name for name in wanted if says_something(row.get(name))}
+    except (OSError, EOFError, ValueError, AttributeError):
+        return set(), set()
+    return names, filled
 
 
 def fingerprint(source: Source) -> str:

@@ -1,7 +1,7 @@
 """The steps before any training: data as token sequences."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -9,10 +9,10 @@ from typing import Any, Generic, Literal, TypeVar
 from benchmarks.api import Message
 from harness.common.cost import Cost, TextSize, Unknown
 from harness.common.files import read_json_lines, write_json_lines
-from harness.common.tokenizer import check_same_tokens, load_tokenizer
-from harness.data import chat_template, datasets, token_sequences
-from harness.data.chat_template import Refused
+from harness.common.tokenizer import Tokenizer, check_same_tokens, load_tokenizer
+from harness.data import datasets, fitted, token_sequences
 from harness.data.datasets import Loaded, Source
+from harness.data.fitted import DROP, Fit, Kept, Pairs, TooLong
 from harness.data.layouts import Dialogue, Pair
 from harness.data.token_sequences import Sequence, Sequences
 from harness.store import step as steps
@@ -28,7 +28,7 @@ WORLD = "tokens of a pocket run"
 @dataclass(frozen=True)
 class Rows:
     """Rows of a data source, a part of them: skip and limit count usable rows. `fingerprint`: of what lies
-    outside the generated world.
+    outside the generated world; `beside`: the columns of a local file beside its layout's that are read.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Rows:
     limit: int | None
     skip: int
     fingerprint: str | None = optional()
+    beside: tuple[str, ...] = optional(())
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class DialogueSettings:
     loss_on: Literal["responses", "all"]
     max_length: int
     template: str | None
+    too_long: TooLong = optional(DROP)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class PairSettings:
     rows: Rows = field(metadata=FLATTENED)
     max_length: int
     template: str | None
+    too_long: TooLong = optional(DROP)
 
 
 @dataclass(frozen=True)
@@ -110,56 +113,55 @@ def run_text(work: Work[TextSettings, TextInputs[Path]]) -> dict[str, Any]:
 
 def run_dialogues(work: Work[DialogueSettings, DialogueInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of chat-format SFT data."""
-    settings, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
-    # What does not fit is left out and counted, never cut: a cut answer has no end to learn.
-    loaded = datasets.load_dialogues(_source(settings.rows, work.inputs.data, work.context))
-    dropped, encoded = Counter(loaded.dropped), []
-    for number, dialogue in enumerate(_part(loaded, settings.rows)):
-        ids, mask = chat_template.encode_dialogue(
-            tokenizer, dialogue.messages, template=settings.template, loss_on=settings.loss_on
-        )
-        if not settings.pack and len(ids) > settings.max_length:
-            dropped["too long"] += 1
-        else:
-            encoded.append(Sequence(number, ids, [False, *mask[1:]]))
-    if settings.pack:
-        # Joined and cut anywhere, as pretraining does: nothing is padded and no token is lost.
-        joined = [i for s in encoded for i in s.ids], [m for s in encoded for m in s.mask]
-        counts = token_sequences.write(work.out, _packed(*joined, settings.max_length))
-    else:
-        counts = token_sequences.write(work.out, encoded)
-    return {**counts, "read": loaded.read, "dropped": dropped}
+    tokenizer = load_tokenizer(work.inputs.tokenizer)
+    sequences, counts = fitted_dialogues(work.settings, tokenizer, work.inputs.data, work.context)
+    return {**token_sequences.write(work.out, sequences), **counts}
+
+
+def fitted_dialogues(
+    settings: DialogueSettings, tokenizer: Tokenizer, data: Path | None, context: Mapping[str, Any]
+) -> tuple[list[Sequence], dict[str, Any]]:
+    """The sequences of chat-format SFT data, and the counts of what was read, dropped and cut."""
+    loaded = datasets.load_dialogues(_source(settings.rows, data, context))
+    fit = Fit(settings.template, settings.max_length, settings.too_long)
+    kept = Kept(dropped=Counter(loaded.dropped))
+    rows = _part(loaded, settings.rows)
+    sequences = fitted.dialogues_of(tokenizer, rows, fit, settings.loss_on, settings.pack, kept)
+    if not sequences:
+        raise kept.none_left("dialogue", settings.rows.path, loaded.read)
+    return sequences, _counts(loaded, kept, settings.too_long)
 
 
 def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of preferences: folders `chosen` and `rejected`, row by row, and
     prompts.jsonl {"row": 0, "prompt": [message, ...]}.
     """
-    settings, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
+    tokenizer = load_tokenizer(work.inputs.tokenizer)
     teacher = load_tokenizer(work.inputs.teacher)
     check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
-    loaded = datasets.load_pairs(_source(settings.rows, work.inputs.data, work.context))
-    pairs, dropped = _part(loaded, settings.rows), Counter(loaded.dropped)
-    # Both sides in one call, since a prompt is then tokenised once; they come back in turn.
-    texts = [(p.prompt, text) for p in pairs for text in (p.chosen, p.rejected)]
-    encoded = chat_template.encode_responses(tokenizer, texts, template=settings.template)
-    chosen, rejected, prompts = [], [], []
-    for row, (y_w, y_l) in enumerate(zip(encoded[::2], encoded[1::2], strict=True)):
-        if isinstance(y_w, Refused) or isinstance(y_l, Refused):
-            dropped["not renderable by the chat template"] += 1
-        elif max(len(y.prompt_ids) + len(y.response_ids) for y in (y_w, y_l)) > settings.max_length:
-            dropped["too long"] += 1
-        else:
-            chosen.append(token_sequences.response(row, y_w.prompt_ids, y_w.response_ids))
-            rejected.append(token_sequences.response(row, y_l.prompt_ids, y_l.response_ids))
-            prompts.append({"row": row, "prompt": pairs[row].prompt})
-    if not chosen:
-        path, reasons = settings.rows.path, dict(dropped)
-        raise ValueError(f"{path}: no pair is left of {loaded.read} rows; dropped: {reasons}")
-    views = {"chosen": chosen, "rejected": rejected}
-    counts = {name: token_sequences.write(work.out / name, s) for name, s in views.items()}
-    write_json_lines(work.out / "prompts.jsonl", prompts)
-    return {**counts, "read": loaded.read, "dropped": dropped}
+    pairs, counts = fitted_pairs(work.settings, tokenizer, work.inputs.data, work.context)
+    views = {"chosen": pairs.chosen, "rejected": pairs.rejected}
+    sides = {name: token_sequences.write(work.out / name, s) for name, s in views.items()}
+    write_json_lines(work.out / "prompts.jsonl", pairs.prompts)
+    return {**sides, **counts}
+
+
+def fitted_pairs(
+    settings: PairSettings, tokenizer: Tokenizer, data: Path | None, context: Mapping[str, Any]
+) -> tuple[Pairs, dict[str, Any]]:
+    """The sequences of preferences, and the counts of what was read, dropped and cut."""
+    loaded = datasets.load_pairs(_source(settings.rows, data, context))
+    fit = Fit(settings.template, settings.max_length, settings.too_long)
+    kept = Kept(dropped=Counter(loaded.dropped))
+    pairs = fitted.pairs_of(tokenizer, _part(loaded, settings.rows), fit, kept)
+    if not pairs.prompts:
+        raise kept.none_left("pair", settings.rows.path, loaded.read)
+    return pairs, _counts(loaded, kept, settings.too_long)
+
+
+def _counts(loaded: Loaded[T], kept: Kept, too_long: TooLong) -> dict[str, Any]:
+    truncated = {} if too_long == DROP else {"truncated": kept.truncated}
+    return {"read": loaded.read, "dropped": kept.dropped, **truncated}
 
 
 def read_prompts(pairs: Path) -> dict[int, list[Message]]:
@@ -196,14 +198,6 @@ def _part(loaded: Loaded[T], rows: Rows) -> list[T]:
     if not part:
         raise ValueError(f"{rows.path}: skip {rows.skip} leaves none of {len(loaded.rows)} usable rows")
     return part
-
-
-def _packed(ids: list[int], mask: list[bool], length: int) -> Iterator[Sequence]:
-    """Blocks of `length` tokens; a last block of one token cannot be predicted and is left out."""
-    for row, a in enumerate(range(0, len(ids), length)):
-        part = [False, *mask[a + 1 : a + length]]
-        if any(part):
-            yield Sequence(row, ids[a : a + length], part)
 
 
 def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[str, Any], int, str]:

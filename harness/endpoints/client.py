@@ -1,7 +1,8 @@
 """Asking an OpenAI-compatible endpoint: many calls at once, each until it is answered, none twice.
 
 What fails on the way (429, 5xx, time-outs, broken connections, bodies that are no reply) is asked again and
-never kept. An empty text and a refusal are replies. What no attempt can mend (a wrong key, an unknown model)
+never kept. An empty text and a refusal are replies. Where the server's context has no room for the reply that
+is asked for, one that fits is. What no attempt can mend (a wrong key, an unknown model)
 ends the run in one line.
 """
 
@@ -10,13 +11,14 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.api import Message
+from benchmarks.api import TOO_LONG, Message
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.pace import Pace, backoff
 from harness.endpoints.replies import EndpointReply, ReplyCache
-from harness.endpoints.wire import Call, Endpoint, Failed, attempt, client_of
+from harness.endpoints.wire import Call, Endpoint, Failed, NoRoom, attempt, client_of, refused
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -25,6 +27,7 @@ __all__ = ["Call", "Endpoint", "EndpointFailed", "ask", "check", "key_of"]
 
 PROBE_ATTEMPTS = 3  # a busy second of the server is no reason to refuse a run
 PROBE_TOKENS = 16  # a model that thinks first refuses to be cut after one token
+PROBE_LOGPROBS = 5  # as many as AlpacaEval reads
 SECONDS_BETWEEN_LOOKS = 0.02  # at the ledger, for money that calls under way may leave
 
 
@@ -63,12 +66,14 @@ def ask(
     return [replies[call.key] for call in calls]
 
 
-def check(endpoint: Endpoint, ledger: Ledger, *, logprobs: bool) -> None:
-    """One small call, before any work: ValueError if the endpoint, its key or its model is wrong, or if it
-    gives no log-probs where they are wanted.
+def check(
+    endpoint: Endpoint, ledger: Ledger, *, logprobs: bool, messages: Sequence[Message] | None = None
+) -> EndpointReply:
+    """One small call, before any work, and its reply: ValueError if the endpoint, its key or its model is
+    wrong, or if it gives no log-probs where they are wanted.
     """
-    asked = (Message(role="user", content="Say OK."),)
-    probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=5 if logprobs else 0)
+    asked = tuple(messages or (Message(role="user", content="Say OK."),))
+    probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=PROBE_LOGPROBS if logprobs else 0)
     ledger.admit(endpoint.model)
 
     async def one() -> EndpointReply:
@@ -76,6 +81,9 @@ def check(endpoint: Endpoint, ledger: Ledger, *, logprobs: bool) -> None:
             for number in range(1, PROBE_ATTEMPTS + 1):
                 try:
                     return await attempt(client, endpoint, probe, ledger, number)
+                except NoRoom:
+                    fault = f"its context has no room for a prompt of {probe.prompt_bytes} bytes"
+                    raise ValueError(f"{endpoint.where}: {fault}; nothing was done") from None
                 except Failed as e:
                     failed = e
                 if number < PROBE_ATTEMPTS:
@@ -85,6 +93,7 @@ def check(endpoint: Endpoint, ledger: Ledger, *, logprobs: bool) -> None:
     given = asyncio.run(one())
     if logprobs and not given.logprobs:
         raise ValueError(f"{endpoint.where} gives no log-probs, which the benchmark's judge needs")
+    return given
 
 
 class _Asking:
@@ -161,7 +170,8 @@ class _Asking:
     async def until_answered(self, client: "AsyncOpenAI", call: Call) -> EndpointReply:
         """The reply to a call, or `Failed` after the last attempt."""
         endpoint, ledger = self.endpoint, self.ledger
-        for number in range(1, endpoint.attempts + 1):
+        number, asked = 1, call
+        while True:
             try:
                 async with self.pace as began:
                     if self.over:
@@ -170,7 +180,12 @@ class _Asking:
                         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
                     given = await attempt(client, endpoint, call, ledger, number)
                 self.pace.succeeded()
-                return given
+                return given if call is asked else replace(given, lowered_to=call.max_tokens)
+            except NoRoom as e:
+                if not e.max_tokens:
+                    return refused(endpoint, call, TOO_LONG, number)
+                ledger.lowered += call is asked
+                call = replace(call, max_tokens=e.max_tokens)
             except Failed as e:
                 ledger.retries[e.reason] += 1
                 if e.retry_after is not None:
@@ -179,4 +194,4 @@ class _Asking:
                     raise
                 if not e.retry_after:
                     await asyncio.sleep(backoff(number, endpoint.backoff))
-        raise AssertionError("an endpoint has at least one attempt")
+                number += 1

@@ -15,7 +15,8 @@ class BudgetSpent(ValueError):
 class Ledger:
     """Counts calls, tokens and money, and stops before a limit is passed, calls under way included.
 
-    `calls` are requests, failed ones too; `kept` are calls that took none. `unknown` is what requests may
+    `calls` are requests, failed ones too; `kept` are calls that took none; `lowered` are replies that got
+    less room than was asked for, since a server's context has no more. `unknown` is what requests may
     have cost, USD at most, that broke off before the server said what they took; the limit covers it too.
     """
 
@@ -23,7 +24,7 @@ class Ledger:
         if max_cost is not None and not max_cost >= 0:  # NaN is not, and would never be passed
             raise ValueError(f"--max-cost {max_cost}: must be 0 or more, in USD")
         self.prices, self.max_cost, self.max_calls = prices, max_cost, max_calls
-        self.calls = self.kept = 0
+        self.calls = self.kept = self.lowered = 0
         self.spent = self.unknown = 0.0  # USD
         self.usage: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()  # by reason
@@ -39,7 +40,8 @@ class Ledger:
         unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""
         tokens = f"{self.usage['prompt_tokens']:,} tokens in, {self.usage['completion_tokens']:,} out"
         spent = f"{self.calls} calls ({self.kept} kept from before), {tokens}, {self.spent:.2f} USD{unknown}"
-        return f"{spent}; failed on the way: {again or 'none'}"
+        context = f"; max_tokens lowered to what the context leaves: {self.lowered}" if self.lowered else ""
+        return f"{spent}; failed on the way: {again or 'none'}{context}"
 
     def admit(self, model: str) -> None:
         """ValueError if there is a limit in money, and no price of this model."""

@@ -3,7 +3,8 @@
     replies/openai/host-4711-9b2c.jsonl   {"key": "9f3a...", "text": "[[7]]", "model": "gpt-4", ...}
 
 A reply counts once it is on the disk (store/append_log). A line that a kill cut short is left out and
-counted; of a key that stands twice the first is kept. Failures are not kept.
+counted; of a key that stands twice the first is kept. Failures are not kept, and what was too long for a
+server is asked again by the next run.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from benchmarks.api import TOO_LONG
 from harness.store.append_log import AppendOnlyLog
 
 
@@ -19,7 +21,8 @@ class EndpointReply:
     """A reply. `logprobs`: the first token's alternatives -> log-probs; `model`, `fingerprint`: who served.
 
     finish_reason is the server's, or "refusal" where the server says that the model refused, or "too_long"
-    where it refused the prompt for its length. `latency_s` is of the attempt that succeeded, of `attempts`.
+    where it refused the prompt for its length. `latency_s` is of the attempt that succeeded, of `attempts`;
+    `lowered_to` is its max_tokens where the server had no room for those that were asked for, else 0.
     """
 
     key: str
@@ -32,6 +35,7 @@ class EndpointReply:
     fingerprint: str = ""
     latency_s: float = 0.0
     attempts: int = 1
+    lowered_to: int = 0
 
 
 class ReplyCache:
@@ -53,6 +57,9 @@ class ReplyCache:
             # A reply with other fields is one of another version: to ask again is safe, to guess is not.
             except TypeError:
                 torn += 1
+                continue
+            # A server that is started again may take more.
+            if given.finish_reason == TOO_LONG:
                 continue
             known.setdefault(given.key, given)
         return known, torn

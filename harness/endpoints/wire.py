@@ -5,13 +5,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from benchmarks.api import Message
+from benchmarks.api import FILTERED, REFUSED, Message
+from harness.endpoints import context_limit
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
 
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
 
 RETRIED = (408, 409, 425, 429)  # and all of 5xx
 OVERLOADED = (429, 503, 529)
-FILTERED = ("content_filter", "content_policy_violation", "invalid_prompt")  # codes of a 400
+FILTERED_PROMPT = ("content_filter", "content_policy_violation", "invalid_prompt")  # codes of a 400
+FILTERS = ("content-filter", "safety", "recitation", "sensitive", "blocklist", "prohibited_content")
 BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
+MAX_REFUSED = 0.05  # of what a step asks
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a model is asked. `errors`: how many calls may fail for good before the rest is not tried."""
+    """Where a model is asked. `errors`: how many calls may fail for good before the rest is not tried;
+    `max_refused`: the share, 0-1, that may be refused before the step that asks fails.
+    """
 
     model: str
     base_url: str = "https://api.openai.com/v1"
@@ -36,6 +41,7 @@ class Endpoint:
     concurrency: int = 16  # calls at once, at most
     attempts: int = 6
     errors: int = 20
+    max_refused: float = MAX_REFUSED
     backoff: float = 1.0  # seconds before the second attempt
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra: Mapping[str, Any] = field(default_factory=dict)  # fields of the request beside OpenAI's
@@ -62,6 +68,14 @@ class Call:
     def prompt_bytes(self) -> int:
         """The length of the prompt in UTF-8."""
         return sum(len(m["content"].encode("utf-8", "surrogatepass")) for m in self.messages)
+
+
+class NoRoom(Exception):
+    """Prompt and reply do not fit into the server's context; `max_tokens` would, 0 where none does."""
+
+    def __init__(self, max_tokens: int) -> None:
+        super().__init__(max_tokens)
+        self.max_tokens = max_tokens
 
 
 class Failed(Exception):
@@ -100,7 +114,8 @@ def client_of(endpoint: Endpoint) -> "AsyncOpenAI":
 async def attempt(
     client: "AsyncOpenAI", endpoint: Endpoint, call: Call, ledger: Ledger, number: int = 1
 ) -> EndpointReply:
-    """One request and its reply. `Failed` may be tried again, ValueError may not.
+    """One request and its reply. `Failed` may be tried again, `NoRoom` with a lower limit of the reply,
+    ValueError not at all.
 
     What the attempt cost is known where there is a status other than 200, a usage, or no connection; else the
     ledger has to assume that it cost what it could.
@@ -122,9 +137,11 @@ async def attempt(
         return _given(call, body, used or (0, 0), round(time.monotonic() - began, 4), number)
     except openai.APIStatusError as e:
         used = 0, 0
-        reply = _refused_prompt(e)
-        if reply:
-            return EndpointReply(call.key, "", finish_reason=reply, model=endpoint.model, attempts=number)
+        told = f"{e.code} {e.message} {e.body}".lower()
+        if context_limit.is_refusal(e.status_code, told):
+            raise NoRoom(context_limit.lowered(told, call.max_tokens)) from None
+        if e.status_code == 400 and e.code in FILTERED_PROMPT:
+            return refused(endpoint, call, FILTERED, number)
         raise _of_status(endpoint, e, client.api_key) from None
     except (TimeoutError, openai.APITimeoutError):
         raise Failed("time-outs") from None
@@ -187,12 +204,14 @@ def _given(
         if not isinstance(text, str):
             raise TypeError("a reply is text")
         first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
-        logprobs = {str(t["token"]): float(t["logprob"]) for t in first.get("top_logprobs") or ()}
-        finish = "refusal" if refusal else str(choice.get("finish_reason") or "stop")
+        logprobs = _added_up(first.get("top_logprobs") or ())
+        finish = REFUSED if refusal else str(choice.get("finish_reason") or "stop")
     except (KeyError, TypeError, IndexError, AttributeError, ValueError):
         raise Failed("malformed replies") from None
     if finish in BROKEN_OFF:
         raise Failed("replies broken off by the server")
+    if finish.lower() in FILTERS:
+        finish = FILTERED
     return EndpointReply(
         key=call.key,
         text=text,
@@ -207,12 +226,19 @@ def _given(
     )
 
 
-def _refused_prompt(error: "APIStatusError") -> str:
-    """The finish_reason where the server did not take this prompt, "" for any other status."""
-    told = f"{error.code} {error.message}".lower()
-    if error.status_code in (400, 413) and ("context_length" in told or "maximum context" in told):
-        return "too_long"
-    return "content_filter" if error.status_code == 400 and error.code in FILTERED else ""
+def _added_up(alternatives: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Token -> log-prob; several ids may have one text, whose probabilities add up."""
+    found: dict[str, float] = {}
+    for one in alternatives:
+        token, logprob = str(one["token"]), float(one["logprob"])
+        low, high = sorted((found.get(token, -math.inf), logprob))
+        found[token] = high + math.log1p(math.exp(low - high)) if low > -math.inf else high
+    return found
+
+
+def refused(endpoint: Endpoint, call: Call, finish_reason: str, number: int) -> EndpointReply:
+    """The reply to a prompt that the server did not take."""
+    return EndpointReply(call.key, "", finish_reason=finish_reason, model=endpoint.model, attempts=number)
 
 
 def _of_status(endpoint: Endpoint, error: "APIStatusError", key: str) -> Exception:

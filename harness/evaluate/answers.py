@@ -2,20 +2,23 @@
 
     answers.jsonl   {"question": "81", "turns": ["..."], "tokens": [12], "truncated": [false]}
 
-Answers are stored once; another judge needs no new ones.
+Answers are stored once; another judge needs no new ones. Those of an endpoint hold "finish_reasons" too, and
+"limits" where its context left less room than was asked for: what it refuses, filters or leaves empty is no
+answer, is not judged, and over a share (`max_refused`) fails the step.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
-from benchmarks.api import Answer, JudgedBenchmark, Message, Question
+from benchmarks.api import Answer, JudgedBenchmark, Message, Question, no_answer
 from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
-from harness.evaluate.judges import endpoint_replies
+from harness.evaluate.judges import endpoint_replies, fail_over_limit
 from harness.models.prepare import WORLD
 from harness.signals.rollouts import LONGEST
 from harness.store.step import Part, Ref, Sizes, Source, Step, StepKind, Work
@@ -29,7 +32,22 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
     # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
-TurnAnswer = tuple[str, int, bool]  # text, tokens, truncated
+OF_SERVERS = ("finish_reasons", "limits")  # of an answer, left out where there are none
+
+
+class TurnAnswer(NamedTuple):
+    """A turn's text, its tokens, whether it was cut, and what a server says of it (see `Answer`)."""
+
+    text: str
+    tokens: int
+    truncated: bool
+    finish_reason: str = ""
+    limit: int = 0
+
+    @property
+    def missing(self) -> bool:
+        """Whether a server gave none: a conversation that lacks an answer has no next turn."""
+        return bool(self.finish_reason and no_answer(self.text, self.finish_reason))
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
         batch = work.context["batch"]
         drawn = generate(model, requests, stop, vocab=vocab, batch=batch, seed=seed, kept=work.kept)
         texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
-        return [(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
+        return [TurnAnswer(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 
     return _answer_all(work, answer)
 
@@ -111,21 +129,29 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
     def answer(conversations: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
         answered = ask([(tuple(c), benchmark.sampling(q), 0) for q, c in conversations])
         replies.extend(answered)
-        return [(g.text.strip(), g.completion_tokens, g.finish_reason == "length") for g in answered]
+        return [_of_server(reply) for reply in answered]
 
     measured = _answer_all(work, answer)
     return measured | {
         "calls": len(replies),
         "prompt_tokens": sum(g.prompt_tokens for g in replies),
         "completion_tokens": sum(g.completion_tokens for g in replies),
+        "lowered": sum(bool(g.lowered_to) for g in replies),
     }
+
+
+def _of_server(g: EndpointReply) -> TurnAnswer:
+    cut = g.finish_reason == "length"
+    return TurnAnswer(g.text.strip(), g.completion_tokens, cut, g.finish_reason, g.lowered_to)
 
 
 def run_control(work: AnswerWork) -> dict[str, Any]:
     """The step: a control's answers."""
     assert work.settings.control
     write = CONTROLS[work.settings.control]
-    return _answer_all(work, lambda asked, turn: [(write(q.turns[turn]), 0, False) for q, _ in asked])
+    return _answer_all(
+        work, lambda asked, turn: [TurnAnswer(write(q.turns[turn]), 0, False) for q, _ in asked]
+    )
 
 
 def run_stored(work: AnswerWork) -> dict[str, Any]:
@@ -151,26 +177,38 @@ def _answer_all(
     so_far: dict[str, list[TurnAnswer]] = {q.id: [] for q in loaded}
     # Turn by turn, not question by question: a whole turn is decoded together.
     for turn in range(max(len(q.turns) for q in loaded)):
-        of_turn = [(q, _conversation(q, so_far[q.id])) for q in loaded if len(q.turns) > turn]
-        for (q, _), one in zip(of_turn, answer(of_turn, turn), strict=True):
-            so_far[q.id].append(one)
+        of_turn = [q for q in loaded if len(q.turns) > turn]
+        going = [(q, _conversation(q, so_far[q.id])) for q in of_turn if not _ended(so_far[q.id])]
+        given = iter(answer(going, turn) if going else ())
+        for q in of_turn:
+            turns = so_far[q.id]
+            turns.append(TurnAnswer("", 0, False, turns[-1].finish_reason) if _ended(turns) else next(given))
     answers = []
     for q in loaded:
-        turns, tokens, truncated = zip(*so_far[q.id], strict=True)
-        answers.append(Answer(q.id, turns, tokens, truncated))
-    return _write(work, answers)
+        texts, tokens, truncated, reasons, limits = zip(*so_far[q.id], strict=True)
+        # Where no server answers there is nothing to tell.
+        of_server = reasons if any(reasons) else (), limits if any(limits) else ()
+        answers.append(Answer(q.id, texts, tokens, truncated, *of_server))
+    missing = Counter(why for a in answers if (why := a.missing(len(a.turns))))
+    fail_over_limit(missing, len(answers), "answers", work.context)
+    return _write(work, answers) | ({"missing": missing} if missing else {})
+
+
+def _ended(turns: Sequence[TurnAnswer]) -> bool:
+    return bool(turns) and turns[-1].missing
 
 
 def _conversation(question: Question, earlier: Sequence[TurnAnswer]) -> list[Message]:
     """The question's turns so far, with the answers given to all but the last."""
     messages: list[Message] = []
-    for turn, (text, _, _) in zip(question.turns, earlier, strict=False):
-        messages += [Message(role="user", content=turn), Message(role="assistant", content=text)]
+    for turn, answered in zip(question.turns, earlier, strict=False):
+        messages += [Message(role="user", content=turn), Message(role="assistant", content=answered.text)]
     return [*messages, Message(role="user", content=question.turns[len(earlier)])]
 
 
 def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
-    write_json_lines(work.out / "answers.jsonl", map(asdict, answers))
+    rows = ({k: v for k, v in asdict(a).items() if v or k not in OF_SERVERS} for a in answers)
+    write_json_lines(work.out / "answers.jsonl", rows)
     return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}
 
 

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from benchmarks.api import Reply, Unparsed
+from benchmarks.api import Unparsed
 from benchmarks.judge_check import benchmark as judge_check
 from harness.common.files import write_json_lines
 from harness.evaluate import registry
+from harness.evaluate.judgments import verdict
 from harness.store.step import Ref, StepKind, Work
 
 
@@ -52,7 +53,7 @@ def run(work: Work[CheckSettings, CheckInputs[Path]]) -> dict[str, Any]:
     replies = ask([(r.request.messages, benchmark.decoding, r.repeat) for r in requests])
     verdicts, rows = [], []
     for check, reply in zip(requests, replies, strict=True):
-        value = benchmark.parse(check.request, Reply(reply.text, reply.logprobs, reply.finish_reason))
+        value = verdict(benchmark, check.request, reply).value
         verdicts.append(judge_check.Verdict(check.pair, check.repeat, check.request.order, value))
         number = None if isinstance(value, Unparsed) else value
         about = {"pair": check.pair.id, "repeat": check.repeat, "order": check.request.order}

@@ -4,6 +4,7 @@ To add one: expose a `JudgeKind` under the entry-point group "bench.judges" from
 file, `bench run --judge-file yours.py`; `computed` makes one of a function from messages to a reply.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,32 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.api import Decoding, Message, Reply, Sampling
+from benchmarks.api import Answer, Decoding, JudgeRequest, Message, Question, Reply, Sampling, Unparsed
+from benchmarks.declaration import Benchmark
 from harness.endpoints import client, prices, servers, session
 from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ENGINE, ServerSpec, request_extras
+from harness.endpoints.wire import MAX_REFUSED
 from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
 
 OFFICIAL = "https://api.openai.com/v1"
-WHERE = {"model", "base_url", "api_key_env", "timeout", "concurrency", "attempts", "tokens_field"}
+WHERE = {
+    "model",
+    "base_url",
+    "api_key_env",
+    "timeout",
+    "concurrency",
+    "attempts",
+    "tokens_field",
+    "max_refused",
+}
 WHO = {"model", "seed", "max_tokens"}
+# What a judge is tried on before any work.
+TRIAL = Question("trial", ("Say OK.",))
+TRIED = [Answer("trial", (text,), (1,), (False,)) for text in ("OK.", "I would rather not.")]
 
 
 class EndpointJudge(JudgeSettings):
@@ -30,7 +45,8 @@ class EndpointJudge(JudgeSettings):
 
     `guard` breaks up what reads like a chat template's token in the texts under judgment ("<|im_end|>"), for
     servers that would take it for one; None means everywhere but at api.openai.com, which takes it as text.
-    `max_tokens` takes the place of the benchmark's own limit of a reply; `timeout` is in seconds.
+    `max_tokens` takes the place of the benchmark's own limit of a reply; `timeout` is in seconds;
+    `max_refused` is the share of requests, 0-1, that it may refuse before a step fails.
     """
 
     model: str
@@ -43,6 +59,7 @@ class EndpointJudge(JudgeSettings):
     timeout: float = Field(600.0, gt=0)
     concurrency: int = Field(16, gt=0)
     attempts: int = Field(6, gt=0)
+    max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
 
 
 class ServedJudge(EndpointJudge):
@@ -78,6 +95,18 @@ def endpoint_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: 
     """An endpoint's replies, of which those that are kept are never asked for again."""
     endpoint = Endpoint(**context["endpoint"])
     return _asking(who, lambda temperature: endpoint)
+
+
+def fail_over_limit(missing: Counter[str], asked: int, what: str, context: Mapping[str, Any]) -> None:
+    """ValueError where more replies of a step are missing than its endpoint may refuse."""
+    allowed = context.get("endpoint", {}).get("max_refused", MAX_REFUSED)
+    if missing.total() > allowed * asked:
+        told = ", ".join(f"{why} {count}" for why, count in sorted(missing.items()))
+        who = context["endpoint"]["model"] if "endpoint" in context else "the judge"
+        raise ValueError(
+            f"{who} gave none of {missing.total()} of {asked} {what} ({told}), more than a share of "
+            f"{allowed:g}: lower max_tokens, serve it with a longer context, or set its max_refused higher"
+        )
 
 
 def _served_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None) -> Ask:
@@ -120,19 +149,44 @@ def _call(who: dict[str, Any], messages: tuple[Message, ...], how: Decoding | Sa
     return Call(key, messages, **decoding, seed=None if seed is None else seed + repeat)
 
 
-def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
-    """It answers one word, with log-probs where a benchmark needs them."""
-    client.check(Endpoint(**where), session.current().ledger, logprobs=bool(needing_logprobs))
+def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark]) -> None:
+    """It answers one word or, where a benchmark reads log-probs, in such as hold a verdict."""
+    endpoint, ledger = Endpoint(**where), session.current().ledger
+    if not needing_logprobs:
+        client.check(endpoint, ledger, logprobs=False)
+    for declared in needing_logprobs:
+        _check_tokens(endpoint, declared)
 
 
-def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
+def _check_tokens(endpoint: Endpoint, declared: Benchmark) -> None:
+    """ValueError where the first tokens of its verdict on a pair of answers are none that are read."""
+    ledger = session.current().ledger
+    if declared.comparison is None:
+        client.check(endpoint, ledger, logprobs=True)
+        return
+    benchmark, tokens = declared.comparison(), dict[str, float]()
+    for request in benchmark.requests(TRIAL, *TRIED):
+        assert isinstance(request, JudgeRequest), "two answers that differ are judged"
+        said = client.check(endpoint, ledger, logprobs=True, messages=request.messages)
+        if not isinstance(benchmark.parse(request, Reply(said.text, said.logprobs)), Unparsed):
+            return
+        tokens |= said.logprobs
+    likeliest = ", ".join(map(repr, sorted(tokens, key=tokens.__getitem__, reverse=True)[:5]))
+    raise ValueError(
+        f"{endpoint.where}: {declared.name} reads the verdict in the reply's first token, and this judge's "
+        f"likeliest hold none: {likeliest}; choose another judge"
+    )
+
+
+def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark]) -> None:
     """Its engine gives log-probs where a benchmark needs them, and reads all weights; the server itself is
     started later.
     """
+    names = ", ".join(b.name for b in needing_logprobs)
     if needing_logprobs and not servers.gives_logprobs(where[ENGINE]):
         raise ValueError(
-            f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of "
-            f"{', '.join(needing_logprobs)} needs; serve it with vllm, or choose another judge"
+            f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of {names} "
+            f"needs; serve it with vllm, or choose another judge"
         )
     # vllm refuses a folder that lacks a weight; transformers makes one up.
     if where[ENGINE] == "transformers" and (folder := Path(where["model"])).is_dir():

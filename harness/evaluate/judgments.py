@@ -4,28 +4,41 @@
                       "value": 7.0, "finish_reason": "stop", "model": "gpt-4-1106-preview", ...}
     metrics.json     {"score": 6.21, "first_turn": 6.8, ...}    as the benchmark's own tool adds them up
 
-A reply that could not be parsed has the value null. What the judge was sent is in its messages, built before
-anything a model wrote is filled in; what would read like a token of a chat template is broken up first, where
-the judge asks for that, and counted.
+A reply that could not be parsed has the value null; where there is nothing to judge or to read, "status" says
+why ("filtered"), and "marks" are what is to be told of a verdict that counts. What the judge was sent is in
+its messages, built before anything a model wrote is filled in; what would read like a token of a chat
+template is broken up first, where the judge asks for that, and counted.
 """
 
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
-from benchmarks.api import JudgeRequest, Message, Question, Reply, Score, Unparsed
+from benchmarks.api import (
+    NO_ANSWER,
+    Answer,
+    JudgedBenchmark,
+    JudgeRequest,
+    Message,
+    Question,
+    Reply,
+    Score,
+    Unparsed,
+)
 from harness.common.cost import Cost
 from harness.common.files import write_json_lines
+from harness.common.text import without_thoughts
 from harness.endpoints.prices import Prices
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
+from harness.evaluate.judges import fail_over_limit
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
-from harness.suite.judging import Request
 from harness.suite.schema import Suite
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
@@ -33,6 +46,21 @@ from harness.suite.schema import Suite
 TEMPLATE_TOKEN = re.compile(
     r"<\|[a-z0-9_]+\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
 )
+
+
+TRIED = 8  # replies, before the rest is asked for
+# What is told of a verdict that counts all the same.
+CUT = "by a reply that was cut"
+SEVERAL = "by a reply with verdicts that differ"
+LOWERED = "on an answer with less room than was asked for"
+
+
+class Verdict(NamedTuple):
+    """A verdict or none; why there is nothing to read one in; what is to be told of it."""
+
+    value: float | Unparsed
+    status: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,16 @@ def guarded(message: Message) -> tuple[Message, int]:
     return Message(role=message["role"], content=content), count
 
 
+def _guarded(requests: Sequence[JudgeRequest]) -> tuple[list[JudgeRequest], int]:
+    """The requests with all of their messages guarded, and how many tokens that broke up."""
+    sent, broken = [], 0
+    for request in requests:
+        messages, counts = zip(*map(guarded, request.messages), strict=True)
+        sent.append(replace(request, messages=messages))
+        broken += sum(counts)
+    return sent, broken
+
+
 def run(work: JudgmentWork) -> dict[str, Any]:
     """The step: the judge reads every answer, and the benchmark reads the judge."""
     settings, inputs = work.settings, work.inputs
@@ -82,49 +120,88 @@ def run(work: JudgmentWork) -> dict[str, Any]:
     loaded, benchmark = questions.load(declared, inputs.data, settings.options)
     given = questions.read_answers(inputs.answers)
     reference = questions.read_answers(inputs.reference) if inputs.reference else {}
-    items = [(q, item) for q in loaded for item in benchmark.requests(q, given[q.id], reference.get(q.id))]
+    items = [
+        (q, item, _missing(item, given[q.id], reference.get(q.id)))
+        for q in loaded
+        for item in benchmark.requests(q, given[q.id], reference.get(q.id))
+    ]
 
-    sent, broken = [], 0
-    for request in (item for _, item in items if isinstance(item, JudgeRequest)):
-        if settings.judge.get("guard"):
-            messages, counts = zip(*map(guarded, request.messages), strict=True)
-            request, broken = replace(request, messages=messages), broken + sum(counts)
-        sent.append(request)
-    # Repeat 0: judgments are asked once; `bench judge check` asks again to see the noise.
-    requests = [(r.messages, benchmark.decoding, 0) for r in sent]
+    asked = [item for _, item, why in items if isinstance(item, JudgeRequest) and not why]
+    sent, broken = _guarded(asked) if settings.judge.get("guard") else (asked, 0)
     # Without a request there is no judge to wait for, nor one at all where the benchmark needs none.
-    given_replies = _replies(work, requests) if sent else []
+    given_replies = _replies(work, benchmark, sent) if sent else []
     replies = iter(zip(sent, given_replies, strict=True))
 
-    rows, scores, judge_replies = [], [], list[EndpointReply]()
-    for q, item in items:
+    rows, scores = [], []
+    for q, item, why in items:
+        told: dict[str, Any] = {}
+        if why:
+            found = Verdict(Unparsed(""), why)
         # What a benchmark can settle itself is no call: an answer equal to its reference is a tie.
-        if isinstance(item, Score):
-            scores.append(item)
-            rows.append(_row(q, item.turn, item.order, item.value))
-            continue
-        request, reply = next(replies)
-        value = benchmark.parse(request, Reply(reply.text, reply.logprobs, reply.finish_reason))
-        scores.append(Score(q.id, value, q.category, item.turn, item.order, item.covariates))
-        rows.append(_row(q, item.turn, item.order, value) | _told(request, reply))
-        judge_replies.append(reply)
+        elif isinstance(item, Score):
+            found = Verdict(item.value)
+        else:
+            request, reply = next(replies)
+            found, told = verdict(benchmark, request, reply), _told(request, reply)
+        if given[q.id].lowered(item.turn):
+            found = found._replace(marks=(*found.marks, LOWERED))
+        if not why:
+            scores.append(Score(q.id, found.value, q.category, item.turn, item.order, item.covariates))
+        rows.append(_row(q, item, found) | told)
+    missing = Counter(row["status"] for row in rows if row.get("status"))
     write_json_lines(work.out / "judgments.jsonl", rows)
     (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
     return {
         "judgments": len(rows),
-        "unparsed": sum(row["value"] is None for row in rows),
+        "unparsed": sum(row["value"] is None for row in rows) - missing.total(),
         "guarded": broken,
-        "calls": sum(bool(g.key) for g in judge_replies),  # a rule is no call
-        "prompt_tokens": sum(g.prompt_tokens for g in judge_replies),
-        "completion_tokens": sum(g.completion_tokens for g in judge_replies),
-        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in judge_replies}),
-    }
+        "calls": sum(bool(g.key) for g in given_replies),  # a rule is no call
+        "prompt_tokens": sum(g.prompt_tokens for g in given_replies),
+        "completion_tokens": sum(g.completion_tokens for g in given_replies),
+        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in given_replies}),
+    } | ({"missing": missing} if missing else {})
 
 
-def _replies(work: JudgmentWork, requests: Sequence[Request]) -> list[EndpointReply]:
+def _missing(item: JudgeRequest | Score, answer: Answer, reference: Answer | None) -> str:
+    """Why there is nothing to judge; "" where there is."""
+    if why := answer.missing(item.turn):
+        return why
+    why = reference.missing(item.turn) if reference else ""
+    return f"without the reference's answer ({why})" if why else ""
+
+
+def _replies(
+    work: JudgmentWork, benchmark: JudgedBenchmark, sent: Sequence[JudgeRequest]
+) -> list[EndpointReply]:
+    """What the judge says; ValueError where it refuses more than it may, or its first tokens say nothing."""
     judge = work.settings.judge
     kind = registry.judge_of(judge, work.context)
-    return kind.replies(judge, work.context, work.inputs.judge)(requests)
+    ask = kind.replies(judge, work.context, work.inputs.judge)
+    # Repeat 0: judgments are asked once; `bench judge check` asks again to see the noise.
+    requests = [(r.messages, benchmark.decoding, 0) for r in sent]
+    if benchmark.decoding.top_logprobs and len(requests) > TRIED:
+        # A server that is started here could not be tried before: a few calls tell, and are kept.
+        tried = zip(sent, ask(requests[:TRIED]), strict=False)
+        if all(isinstance(verdict(benchmark, *one).value, Unparsed) for one in tried):
+            raise ValueError(
+                f"{judge.get('model', kind.name)}: the first tokens of its first {TRIED} replies hold no "
+                f"verdict; {benchmark.name} needs a judge that names the better answer there"
+            )
+    given = ask(requests)
+    refused = Counter(NO_ANSWER[g.finish_reason] for g in given if g.finish_reason in NO_ANSWER)
+    fail_over_limit(refused, len(given), "judgments", work.context)
+    return given
+
+
+def verdict(benchmark: JudgedBenchmark, request: JudgeRequest, reply: EndpointReply) -> Verdict:
+    """What a benchmark reads in a judge's reply, without what the judge thought before it."""
+    if why := NO_ANSWER.get(reply.finish_reason):
+        return Verdict(Unparsed(reply.text), f"without the judge's reply ({why})")
+    read = Reply(without_thoughts(reply.text), reply.logprobs, reply.finish_reason)
+    # A verdict in the first token's log-probs is whole, however short the reply.
+    cut = reply.finish_reason == "length" and not benchmark.decoding.top_logprobs
+    marks = [mark for mark, there in ((CUT, cut), (SEVERAL, benchmark.several(read))) if there]
+    return Verdict(benchmark.parse(request, read), "", tuple(marks))
 
 
 def request_hash(messages: Sequence[Message]) -> str:
@@ -133,16 +210,18 @@ def request_hash(messages: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:12]
 
 
-def _row(q: Question, turn: int, order: str, value: float | Unparsed) -> dict[str, Any]:
-    return {
+def _row(q: Question, item: JudgeRequest | Score, found: Verdict) -> dict[str, Any]:
+    row = {
         "question": q.id,
         "category": q.category,
-        "turn": turn,
-        "order": order,
+        "turn": item.turn,
+        "order": item.order,
         "request": "",
         "reply": "",
-        "value": None if isinstance(value, Unparsed) else value,
+        "value": None if isinstance(found.value, Unparsed) else found.value,
     }
+    told = {"status": found.status, "marks": found.marks}
+    return row | {name: value for name, value in told.items() if value}
 
 
 def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,9 @@ def _settings(declared: Benchmark, settings: Mapping[str, Any]) -> Any:
 
 def read_answers(folder: Path) -> dict[str, Answer]:
     """Question id -> answer, of an artifact of answers."""
+    lists = [f.name for f in fields(Answer) if f.name != "question"]
     rows = read_json_lines(folder / "answers.jsonl")
-    return {
-        r["question"]: Answer(r["question"], tuple(r["turns"]), tuple(r["tokens"]), tuple(r["truncated"]))
-        for r in rows
-    }
+    return {r["question"]: Answer(r["question"], **{n: tuple(r.get(n, ())) for n in lists}) for r in rows}
 
 
 def measured(declared: Benchmark, file: str = "") -> MeasuredBenchmark:
@@ -79,16 +78,20 @@ def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
     for name in (n for n in folders if n.startswith(JUDGMENTS)):
         for row in read_json_lines(folders[name] / "judgments.jsonl"):
             answer, index = answers[row["question"]], row["turn"] - 1
+            status = row.get("status", "")
+            unread = None if status else missing
             yield Value(
                 chosen.declaration.metric,
                 row["question"],
-                missing if row["value"] is None else row["value"],
+                unread if row["value"] is None else row["value"],
                 row["category"],
                 row["turn"],
                 row["order"],
                 answer.tokens[index],
                 answer.truncated[index],
                 name.partition(".")[2],
+                status=status,
+                marks=tuple(row.get("marks", ())),
             )
 
 

@@ -2,7 +2,7 @@
 are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import methods
 from harness.common import hub
 from harness.data import datasets
+from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
 from harness.evaluate import benchmark_files
 from harness.executors.options import Machine
@@ -19,7 +20,7 @@ from harness.models.prepare import LINK, WORLD
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
-from harness.suite.schema import Data, Suite
+from harness.suite.schema import ChatData, Data, Suite
 from harness.suite.validation import inside_world
 from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
@@ -79,8 +80,11 @@ class PlanContext:
         if inside := inside_world(source.path):
             # The world's own id says what is in it, so its rows need no fingerprint.
             return Rows(inside, *part), self.world(), self.runtime
-        content = datasets.fingerprint(datasets.Source(source.path, source.split, source.revision))
-        return (Rows(Path(source.path).name, *part, content), None, {**self.runtime, "path": source.path})
+        where = datasets.Source(source.path, source.split, source.revision, source.layout)
+        known: Sequence[Layout[Any]] = DIALOGUES if isinstance(source, ChatData) else PAIRS
+        beside = datasets.columns_beside(where, known)
+        rows = Rows(Path(source.path).name, *part, datasets.fingerprint(where), beside)
+        return rows, None, {**self.runtime, "path": source.path}
 
     def train(
         self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]

@@ -79,7 +79,7 @@ class Lineage:
         suite = self.setting.suite
         rows, world, context = self.setting.rows(source)
         settings = DIALOGUES.settings(
-            rows, source.pack, source.loss_on, suite.max_length, suite.chat_template
+            rows, source.pack, source.loss_on, suite.max_length, suite.chat_template, suite.too_long
         )
         # One tokenizer for both models of a pair, the student's: signals are compared token by token.
         inputs = DIALOGUES.inputs(self.base("student"), world)
@@ -112,7 +112,7 @@ class Lineage:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
         suite = self.setting.suite
         rows, world, context = self.setting.rows(source)
-        settings = PAIRS.settings(rows, suite.max_length, suite.chat_template)
+        settings = PAIRS.settings(rows, suite.max_length, suite.chat_template, suite.too_long)
         inputs = PAIRS.inputs(self.base("student"), self.base("teacher"), world)
         # The names are for the message alone, where the two tokenizers are not the same.
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}

@@ -172,7 +172,10 @@ class Cell:
         if source.url:
             identity = {"model": source.model, "seed": self.seed}
             endpoint = EndpointJudge(
-                model=source.model or "", base_url=source.url, api_key_env=source.api_key_env
+                model=source.model or "",
+                base_url=source.url,
+                api_key_env=source.api_key_env,
+                max_refused=source.max_refused,
             )
             context |= {"endpoint": where_of(endpoint)}
             return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=identity), inputs, context)
@@ -277,7 +280,8 @@ def _options(chosen: Chosen, judging: bool = False) -> dict[str, Any]:
     Where data lie, who judges and what is compared are inputs and settings of their own.
     """
     elsewhere = {"data", "judge", "reference", *(() if judging else chosen.declaration.judging)}
-    settings: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=elsewhere)
+    left_out = elsewhere | chosen.settings.unset()
+    settings: dict[str, Any] = chosen.settings.model_dump(mode="json", exclude=left_out)
     file = {"file": extension_file.digest(chosen.benchmark.file)} if chosen.benchmark.file else {}
     # Left out where it is the first, so that ids from before there was another hold.
     revised = judging and chosen.declaration.revision > 1

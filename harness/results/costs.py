@@ -26,6 +26,7 @@ def _cost(cell: Cell, store: Store) -> Cost:
     trained = [s for s in own if s.kind.name == "train"]
     known = {s.id: store.record(folder_of(store, s)) for s in own}
     pairs = store.record(folder_of(store, lineage.train_pairs))["measured"]
+    dialogues = [known[s.id]["measured"] for s in own if s.kind.name == "dialogues"]
     sampled = [known[s.id]["measured"] for s in own if s.kind.name == "rollouts"]
     grouped = [known[s.id]["measured"] for s in own if s.kind.name in ("group", "mismatched")]
     online = [known[s.id]["measured"] for s in trained]
@@ -40,8 +41,11 @@ def _cost(cell: Cell, store: Store) -> Cost:
         teacher_flops=_flops(of_teacher, known) + sum(r["teacher_flops"] for r in online),
         train_tokens=tokens,
         padding_share=sum(r["padding_share"] * r["tokens"] for r in online) / max(1, tokens),
-        rows_dropped=sum(pairs["dropped"].values()) + dropped,
-        rows_truncated=sum(r["truncated"] for r in (*sampled, *online)) - cut_and_dropped,
+        rows_dropped=sum(sum(r["dropped"].values()) for r in (pairs, *dialogues)) + dropped,
+        # Of data only where the suite has rows cut that are too long.
+        rows_truncated=sum(r["truncated"] for r in (*sampled, *online))
+        - cut_and_dropped
+        + sum(r.get("truncated", 0) for r in (pairs, *dialogues)),
         device=cell.setting.machine.device,
         passes=tuple(sorted(map("/".join, passes))),
         # A store may hold steps from before these were told.

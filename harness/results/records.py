@@ -23,7 +23,7 @@ def records(plan: Plan, store: Store) -> list[Record]:
             measured = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
             ids = tuple(f"{step.kind.name}-{step.id}" for step in measured)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
-                status = "ok" if value.value is not None else "unparsed"
+                status = "ok" if value.value is not None else value.status or "unparsed"
                 rows.append(_record(cell, chosen, value, references[name], status, ids))
         # One record without a value, so that a table can say why instead of leaving the method out.
         for (name, reference), reason in cell.missing.items():
@@ -37,9 +37,9 @@ def _record(
     cell: Cell, chosen: Chosen, value: Value, reference: str, status: str, artifacts: tuple[str, ...]
 ) -> Record:
     """`reference` is the benchmark's own, for a value without one."""
-    fields = value._asdict()
+    fields = value._asdict() | {"status": status}
     key = benchmark_key(cell, chosen, fields.pop("reference") or reference)
-    return Record(**key, **fields, status=status, artifacts=artifacts)
+    return Record(**key, **fields, artifacts=artifacts)
 
 
 def row_key(cell: Cell) -> dict[str, Any]:

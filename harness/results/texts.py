@@ -53,7 +53,7 @@ def _texts(row: JudgedRow, store: Store) -> Iterator[Text]:
             reference_answer=_reference_answer(question, judged.reference_answers, turn),
             reply=judgment["reply"],
             value=judgment["value"],
-            status="unparsed" if judgment["value"] is None else "ok",
+            status=judgment.get("status", "unparsed") if judgment["value"] is None else "ok",
         )
 
 

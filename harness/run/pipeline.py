@@ -31,7 +31,7 @@ from harness.plan.context import PlanContext
 from harness.plan.plan import Plan
 from harness.results import judge_checks
 from harness.results import write as tables
-from harness.run import preflight
+from harness.run import data_counts, preflight
 from harness.run.progress import show_progress
 from harness.store import maintenance, provenance
 from harness.store.step import Step
@@ -186,7 +186,8 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
     from harness.forecast.report import plan_lines, record_lines
 
     found = forecast_of(plan, store, where, options.device or this_device(), table)
-    for line in record_lines(found, store) if options.check else plan_lines(found, store, options.devices):
+    lines = record_lines(found, store) if options.check else plan_lines(found, store, options.devices)
+    for line in (*(() if options.check else data_counts.data_lines(plan.steps, store)), *lines):
         typer.echo(line)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.declaration import Benchmark
 from harness.data.prepare import DialogueSettings, PairSettings
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
@@ -112,16 +113,16 @@ def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
 
 def _endpoints(steps: Iterable[Step]) -> None:
     """Each endpoint answers, and each judge can give what the benchmarks read of its replies."""
-    asked: dict[str, tuple[JudgeKind, Mapping[str, Any], set[str]]] = {}
+    asked: dict[str, tuple[JudgeKind, Mapping[str, Any], dict[str, Benchmark]]] = {}
     for step in steps:
         where, settings = step.context["endpoint"], step.settings_record
         judge = settings.get("judge")
         # What answers for a row of `models` is asked in OpenAI's form as well.
         kind = registry.judge_of(judge, step.context) if judge else OPENAI
-        one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, set()))
+        one = asked.setdefault(json.dumps([kind.name, where], sort_keys=True), (kind, where, {}))
         if judge:
             name = str(settings.get("benchmark") or settings.get("prompt"))
             declared = registry.declared(name, step.context.get("benchmark_file"))
-            one[2].update({name} if declared.logprobs else ())
+            one[2].update({name: declared} if declared.logprobs else {})
     for kind, where, needing_logprobs in asked.values():
-        kind.check(where, sorted(needing_logprobs))
+        kind.check(where, [needing_logprobs[name] for name in sorted(needing_logprobs)])

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from benchmarks.declaration import Benchmark, JudgedSettings
 from harness.common.suggest import nearest
+from harness.endpoints.wire import MAX_REFUSED
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, validated
 from reports.records import benchmarks as shown
@@ -20,13 +21,15 @@ class ExternalModel(Strict):
     """A row that is measured as it is, nothing trained: exactly one of the ways to answer.
 
     path: a folder or hub id; url: an OpenAI-compatible endpoint that serves `model`; answers: a model whose
-    answers lie in the benchmark's data; control: what no model should gain by.
+    answers lie in the benchmark's data; control: what no model should gain by. `max_refused` is the share of
+    questions, 0-1, to which an endpoint may give no answer.
     """
 
     path: str | None = None
     url: str | None = None
     model: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
+    max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
     answers: str | None = None
     control: Control | None = None
 

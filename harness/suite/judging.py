@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmarks.api import Decoding, Message, Sampling
+from benchmarks.declaration import Benchmark
 from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
@@ -48,7 +49,7 @@ def free(settings: JudgeSettings, prices: Prices, usage: Usage) -> float | None:
     return 0.0
 
 
-def nothing_to_check(where: Mapping[str, Any], needing_logprobs: Sequence[str]) -> None:
+def nothing_to_check(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark]) -> None:
     """A judge that is computed here is there."""
 
 
@@ -61,7 +62,8 @@ class JudgeKind:
     endpoint     settings -> where it is asked; None: it is computed in the step
     served       whether a server is started for it, on this machine's device
     world        whether it reads the generated world, as the input "judge"
-    check        before any work: ValueError, one line, where it cannot judge these benchmarks
+    check        before any work: ValueError, one line, where it is not there, or gives no log-probs that
+                 these benchmarks, which need them, can read
     usd          what calls cost; None where no price is known
     typed        --judge's words -> settings; None where they mean another kind
     file         the --judge-file that defines it, "" for all others
@@ -74,7 +76,7 @@ class JudgeKind:
     endpoint: Callable[[Any], Mapping[str, Any]] | None = None
     served: bool = False
     world: bool = False
-    check: Callable[[Mapping[str, Any], Sequence[str]], None] = nothing_to_check
+    check: Callable[[Mapping[str, Any], Sequence[Benchmark]], None] = nothing_to_check
     usd: Callable[[Any, Prices, Usage], float | None] = free
     typed: Callable[[JudgeArguments], Mapping[str, Any] | None] | None = None
     file: str = ""

@@ -22,7 +22,9 @@ Folders = Mapping[str, Path]  # the artifacts of `Measures`, by the same names
 
 
 class Value(NamedTuple):
-    """One number of a benchmark, before it knows whose it is."""
+    """One number of a benchmark, before it knows whose it is; `status` says why there is none, where that is
+    not that it could not be read, and `marks` what is to be told of it.
+    """
 
     metric: str
     question: str
@@ -34,6 +36,8 @@ class Value(NamedTuple):
     truncated: bool = False
     reference: str = ""
     version: str = ""
+    status: str = ""
+    marks: tuple[str, ...] = ()
 
 
 class SummaryValue(NamedTuple):

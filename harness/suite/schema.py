@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
+from harness.data.fitted import DROP, TooLong
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
 from harness.suite.judging import ChosenJudge
@@ -133,7 +134,8 @@ RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._-]+$"), AfterValidator(_i
 
 
 class Suite(Strict):
-    """One comparison. seeds drive the student's last stage, world_seed everything before it.
+    """One comparison. seeds drive the student's last stage, world_seed everything before it. too_long: what
+    becomes of rows of more than max_length tokens (harness/data/fitted.py).
 
     `models` are rows that are measured as they are; a suite of these alone trains nothing.
     """
@@ -143,6 +145,7 @@ class Suite(Strict):
     world_seed: Seed = 0
     world: World | None = None
     max_length: int = Field(1024, gt=1)
+    too_long: TooLong = DROP
     chat_template: str | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"

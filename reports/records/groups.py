@@ -64,6 +64,11 @@ class Group:
         return Counter(r.status for r in self.records if r.value is None)
 
     @cached_property
+    def marked(self) -> Counter[str]:
+        """Mark -> number of its records that bear it."""
+        return Counter(mark for r in self.records for mark in r.marks)
+
+    @cached_property
     def questions(self) -> set[str]:
         """The questions that were asked, whether there is a value or not."""
         return {r.question for r in self.records if r.question}

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,8 +21,15 @@ def write(rows: Iterable[Row], path: Path) -> bool:
     lines, keys = [], set[object]()
     for row in rows:
         _check_key(row, keys)
-        lines.append(ENCODER.encode(vars(row)) + "\n")
+        lines.append(ENCODER.encode(_line(row)) + "\n")
     return replace(path, "".join(lines))
+
+
+def _line(row: Any) -> dict[str, Any]:
+    """The fields of a row; what is `optional` and has its default is left out."""
+    optional = [f for f in fields(row) if f.metadata.get("optional")]
+    left_out = {f.name for f in optional if getattr(row, f.name) == f.default}
+    return {name: value for name, value in vars(row).items() if name not in left_out}
 
 
 def replace(path: Path, text: str) -> bool:

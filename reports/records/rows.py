@@ -12,10 +12,16 @@ writes them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Any
 
 from pydantic import ConfigDict, with_config
+
+
+def optional(default: Any) -> Any:
+    """A field that stands in a line only where it is not its default."""
+    return field(default=default, metadata={"optional": True})
 
 
 @with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -48,10 +54,10 @@ class Record(MethodRow):
     """One value of one method on one item.
 
     `group` is the question's category or its task, `version` lm-eval's and the number of shots; `value` is
-    finite, and None exactly where `status` is not "ok"; win rates and accuracies are 0-1; `tokens` and
-    `truncated` describe the answer, or the prompt where `benchmarks.json` says so. A result that could not be
-    had at all is one record per method and benchmark with `question` "", `value` None and the reason as its
-    `status` ("not run: no answers of the reference ADPA").
+    finite, and None exactly where `status` is not "ok"; `marks` are what is to be told of it; win rates and
+    accuracies are 0-1; `tokens` and `truncated` describe the answer, or the prompt where `benchmarks.json`
+    says so. A result that could not be had at all is one record per method and benchmark with `question` "",
+    `value` None and the reason as its `status` ("not run: no answers of the reference ADPA").
     """
 
     benchmark: str
@@ -68,6 +74,7 @@ class Record(MethodRow):
     truncated: bool = False
     artifacts: tuple[str, ...] = ()
     version: str = ""
+    marks: tuple[str, ...] = optional(())
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.status == "ok"):

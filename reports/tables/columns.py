@@ -177,21 +177,21 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
     # A benchmark leaves a number out where it can't be had: a seed without it is not in the mean.
     seeds = [numbers for numbers in by_seed.values() if spec.metric in numbers]
     group = column.behind.get((dataset, method))
-    lost = _lost(group) if group else ()
+    told = _told(group) if group else ()
     if not seeds:
-        return Cell(notes=lost)
+        return Cell(notes=told)
     value = fsum(numbers[spec.metric] for numbers in seeds) / len(seeds)
     count = int(sum(numbers.get(spec.count, 0) for numbers in seeds))
     # Bounds of several seeds do not average to the bounds of their mean.
     low, high = map(seeds[0].get, spec.bounds) if spec.bounds and len(seeds) == 1 else (None, None)
     flags = (note for flag, note in benchmark.flags.items() if any(numbers.get(flag) for numbers in seeds))
-    return Cell(value, low, high, count, (*lost, *flags))
+    return Cell(value, low, high, count, (*told, *flags))
 
 
-def _lost(group: Group) -> tuple[str, ...]:
-    """How many of its records have no value, by their status."""
-    records = len(group.records)
-    return tuple(f"{count} of {records} {status}" for status, count in sorted(group.lost.items()))
+def _told(group: Group) -> tuple[str, ...]:
+    """How many of its records have no value, by their status, and how many bear which mark."""
+    told = [*sorted(group.lost.items()), *sorted(group.marked.items())]
+    return tuple(f"{count} of {len(group.records)} {what}" for what, count in told)
 
 
 def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
@@ -203,7 +203,9 @@ def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
 
 
 def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What each cell lacks: values by their status, seeds that other rows have, and the reasons given."""
+    """What each cell lacks: values by their status, seeds that other rows have, and the reasons given; and
+    what is to be told of those that it has.
+    """
     groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
     all_seeds = set().union(*(g.seeds for g in groups.values()))
     footnotes = {}
@@ -211,7 +213,7 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
         notes, own = list[str](), set[int]()
         if m in groups:
             own = set(groups[m].measured.runs)
-            notes += _lost(groups[m])
+            notes += _told(groups[m])
         # A mean over fewer seeds is another mean.
         if own and own != all_seeds:
             notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")

@@ -83,6 +83,14 @@ def test_a_name_that_is_not_among_the_alternatives_has_no_probability(
             assert ours == pytest.approx(first if order == "ab" else 1 - first, abs=1e-12)
 
 
+@pytest.mark.parametrize("mark", [" ", "Ġ", "▁"])
+def test_names_are_read_as_the_judges_tokenizer_writes_them(mark: str) -> None:
+    """A rest of the other spelling is no name, as it is none for upstream."""
+    logprobs = {f"{mark}m": log(0.6), f"{mark}M": log(0.2), "m": log(0.1), "The": log(0.05)}
+    request = JudgeRequest("0", (), order="ab")
+    assert alpaca_eval.parse_logprobs(request, Reply("m", logprobs)) == pytest.approx(0.75, abs=1e-12)
+
+
 def test_a_weighted_verdict_needs_log_probs() -> None:
     for logprobs in ({}, {"m": float("-inf"), "M": float("-inf")}):
         found = alpaca_eval.parse_logprobs(JudgeRequest("0", (), order="ab"), Reply("m", logprobs))

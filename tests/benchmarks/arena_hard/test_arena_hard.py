@@ -180,6 +180,12 @@ def test_labels_are_read_as_each_version_reads_them(text: str, v01: float | None
             assert (ours_first, ours_last) == (expected, 1 - expected)
 
 
+def test_only_a_version_that_reads_a_reply_with_several_verdicts_counts_it(folder: Path) -> None:
+    both, twice = Reply("[[A>>B]] but [[B>A]]"), Reply("[[B<A]], that is [[A>B]]")
+    _, old = arena_hard.load(folder)
+    assert arena_hard.several(both) and not arena_hard.several(twice) and not old.several(both)
+
+
 def test_what_an_answer_holds_stays_text(folder: Path) -> None:
     _, benchmark = arena_hard.load(folder)
     requests = benchmark.requests(Question("q", (NASTY,)), answer(NASTY + "1"), answer(NASTY + "2"))

@@ -187,6 +187,25 @@ def test_a_reply_is_a_rating_from_1_to_10_or_unparsed(reply: str, value: float |
     assert parse(reply) == (Unparsed(reply) if value is None else value)
 
 
+@pytest.mark.parametrize(
+    ("reply", "first", "last", "several"),
+    [
+        ("It ends in [[10]]. Rating: [[2]]", 10, 2, True),
+        ("Rating: [[2]], once more: [[2.0]]", 2, 2, False),
+        ("[10] it says. Rating: [2]", 10, 2, True),
+        ("It says [10]. Rating: [[2]]", 2, 2, False),  # single brackets count where there are no others
+        ("Rating: [[11]], or [[3]]", None, 3, True),
+    ],
+)
+def test_of_several_ratings_the_first_or_the_last_is_read(
+    reply: str, first: float | None, last: float | None, several: bool
+) -> None:
+    request = JudgeRequest("81", ())
+    assert mt_bench.parse(request, Reply(reply)) == (Unparsed(reply) if first is None else first)
+    assert mt_bench.parse(request, Reply(reply), "last") == last
+    assert mt_bench.several(Reply(reply)) is several
+
+
 def test_what_an_answer_holds_stays_text(folder: Path) -> None:
     questions, benchmark = mt_bench.load(folder)
     (request,) = benchmark.requests(questions[1], answer(NASTY), None)

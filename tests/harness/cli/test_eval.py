@@ -261,6 +261,7 @@ def test_the_budget_stops_before_it_is_passed_and_a_larger_one_goes_on(
             "wrong key or no access; the key is read from NO_SUCH_KEY_HERE",
         ),
         ({"--judge": "mute"}, "mute at http://127.0.0.1:{port}/v1 gives no log-probs"),
+        ({"--judge": "chatty"}, "this judge's likeliest hold none: 'The', 'Based'; choose another judge"),
         ({"--judge-url": "http://127.0.0.1:9/v1"}, "gpt-4 at http://127.0.0.1:9/v1 does not answer"),
         ({"--bench": "mt-bnch"}, "--bench mt-bnch: no such benchmark; did you mean 'mt-bench'?"),
         ({"--data": "alpaca-eval-2=/nowhere"}, "--data alpaca-eval-2=/nowhere: must be BENCHMARK=FOLDER"),

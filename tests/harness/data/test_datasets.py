@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from benchmarks.api import Message
-from harness.data.datasets import Loaded, Source, describe, fingerprint, load, load_dialogues, load_pairs
+from harness.data.datasets import (
+    Loaded,
+    Source,
+    columns_beside,
+    describe,
+    fingerprint,
+    load,
+    load_dialogues,
+    load_pairs,
+)
 from harness.data.layouts import (
     DIALOGUES,
     PAIRS,
@@ -21,10 +30,9 @@ from harness.data.layouts import (
     Dropped,
     Layout,
     Pair,
-    checked_prompt,
-    prompt_of,
     row_by_row,
 )
+from harness.data.turns import checked_prompt, prompt_of
 from harness.evaluate import benchmark_files
 from tests.benchmarks.openllm.small_tasks import write_rows
 
@@ -127,6 +135,117 @@ PAIR_ROWS = [
 ]
 
 
+def rated(prompt: str, response: str, helpfulness: object) -> dict[str, Any]:
+    return {"prompt": prompt, "response": response, "helpfulness": helpfulness, "verbosity": 2}
+
+
+HELLO, GO_AWAY = turn("assistant", "Hello"), turn("assistant", "Go away")
+SYSTEM_ROWS = [
+    {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"},
+    {
+        "prompt": [*HI.prompt],
+        "chosen": [turn("assistant", "Hello")],
+        "rejected": [turn("assistant", "Go away")],
+    },
+    {"prompt": "Hi", "chosen": [*chat("Hi", "Hello")], "rejected": [*chat("Hi", "Go away")]},
+    {"prompt": [*HI.prompt], "chosen": [*chat("Hi", "Hello")], "rejected": [*chat("Hi", "Go away")]},
+    {"chosen": [*chat("Hi", "Hello")], "rejected": [*chat("Hi", "Go away")]},
+    {"chosen": hh("Hi", "Hello"), "rejected": hh("Hi", "Go away")},
+    {
+        "conversations": sharegpt("Hi"),
+        "chosen": {"from": "gpt", "value": "Hello"},
+        "rejected": {"from": "gpt", "value": "Go away"},
+    },
+    # The system turn stands among the turns as well.
+    {
+        "prompt": "Hi",
+        "chosen": [*chat("Hi", "Hello", system="Be kind")],
+        "rejected": [*chat("Hi", "Go away", system="Be kind")],
+    },
+    {
+        "prompt": [*HI.prompt],
+        "chosen": [*chat("Hi", "Hello", system="Be kind")],
+        "rejected": [*chat("Hi", "Go away", system="Be kind")],
+    },
+    {
+        "prompt": [*chat("Hi", system="Be kind")],
+        "chosen": [turn("assistant", "Hello")],
+        "rejected": [turn("assistant", "Go away")],
+    },
+]
+KIND = Pair(chat("Hi", system="Be kind"), "Hello", "Go away")
+
+
+@pytest.mark.parametrize("column", ["system", "system_prompt", "system_message"])
+@pytest.mark.parametrize("row", SYSTEM_ROWS)
+def test_a_system_column_beside_a_preference_is_its_system_turn(
+    tmp_path: Path, row: dict[str, Any], column: str
+) -> None:
+    source = jsonl(tmp_path / "pairs.jsonl", [{**row, column: "Be kind"}])
+    assert load_pairs(source) == Loaded([KIND], 1, {})
+
+
+@pytest.mark.parametrize("row", SYSTEM_ROWS[:7])
+def test_system_turns_that_differ_are_dropped_and_empty_ones_are_none(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    rows = [
+        {**row, "system": "", "system_prompt": " "},
+        {**row, "system": "Be kind", "system_prompt": "Be rude"},
+    ]
+    assert load_pairs(jsonl(tmp_path / "pairs.jsonl", rows)) == Loaded([HI], 2, {"system turns differ": 1})
+
+
+def test_ratings_under_two_system_turns_make_no_pair(tmp_path: Path) -> None:
+    rows = [
+        {**rated("Hi", text, n), "system": said}
+        for n, (text, said) in enumerate(
+            [("Go away", "Be kind"), ("Hello", "Be kind"), ("Go away", "Be kind"), ("Hello", "Be rude")]
+        )
+    ]
+    found = load_pairs(jsonl(tmp_path / "rated.jsonl", rows))
+    assert found == Loaded([KIND], 4, {"system turns differ": 2})
+
+
+def test_dialogues_have_their_system_columns_and_alpaca_its_history(tmp_path: Path) -> None:
+    expected = Dialogue(chat("Hi", "Hello", "Tea?", "Gladly", system="Be kind"))
+    rows = [
+        {"messages": [*chat("Hi", "Hello", "Tea?", "Gladly")], "system_prompt": "Be kind"},
+        {"conversations": sharegpt("Hi", "Hello", "Tea?", "Gladly"), "system": "Be kind"},
+        {"instruction": "Tea?", "output": "Gladly", "system": "Be kind", "history": [["Hi", "Hello"]]},
+    ]
+    for row in rows:
+        assert load_dialogues(jsonl(tmp_path / "sft.jsonl", [row])) == Loaded([expected], 1, {})
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "jsonl.gz", "parquet"])
+def test_columns_that_say_more_are_found_before_a_file_is_read_as_rows(tmp_path: Path, ending: str) -> None:
+    """The first row has none; where no row has any, there is nothing to name."""
+    import datasets
+
+    row = {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away", "system": "", "system_prompt": " "}
+    path = tmp_path / f"pairs.{ending}"
+
+    def written(*rows: dict[str, Any]) -> tuple[str, ...]:
+        if ending == "parquet":
+            datasets.Dataset.from_list(list(rows)).to_parquet(path)
+        else:
+            text = json.dumps(rows) if ending == "json" else "".join(json.dumps(r) + "\n" for r in rows)
+            path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+        return columns_beside(Source(str(path)), PAIRS)
+
+    assert written(row, {**row, "system_prompt": "Be kind"}) == ("system_prompt",)
+    assert written(row, row) == ()
+
+
+def test_columns_that_a_layout_has_anyway_are_not_beside_it(tmp_path: Path) -> None:
+    alpaca = {"instruction": "Tea?", "output": "Gladly", "system": "Be kind"}
+    assert columns_beside(jsonl(tmp_path / "a.jsonl", [alpaca]), DIALOGUES) == ()
+    told = {**alpaca, "history": [["Hi", "Hello"]]}
+    assert columns_beside(jsonl(tmp_path / "b.jsonl", [told]), DIALOGUES) == ("history",)
+    assert columns_beside(Source("org/name"), PAIRS) == ()
+
+
 @pytest.mark.parametrize(("layout", "row", "expected"), PAIR_ROWS)
 def test_each_preference_layout_is_detected_and_gives_the_same_pair(
     tmp_path: Path, layout: str, row: dict[str, Any], expected: Pair
@@ -134,10 +253,6 @@ def test_each_preference_layout_is_detected_and_gives_the_same_pair(
     source = jsonl(tmp_path / "pairs.jsonl", [row])
     assert load_pairs(source) == Loaded([expected], 1, {})
     assert load_pairs(Source(source.path, layout=layout)) == Loaded([expected], 1, {})
-
-
-def rated(prompt: str, response: str, helpfulness: object) -> dict[str, Any]:
-    return {"prompt": prompt, "response": response, "helpfulness": helpfulness, "verbosity": 2}
 
 
 def test_helpsteer_chooses_the_more_helpful_of_two_consecutive_rows(tmp_path: Path) -> None:

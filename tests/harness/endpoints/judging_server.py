@@ -3,7 +3,10 @@
     python judging_server.py LOG [REPLAY]      prints its port, serves until it is killed
 
 It reads off the prompt which benchmark asks, and gives a verdict of the benchmark's form that depends on the
-prompt alone. The model `mute` gives no log-probs. Every request is a line of LOG before it is answered.
+prompt alone. Of its models `mute` gives no log-probs, `marked` writes " m" for "m", `chatty` begins with no
+name at all, `narrow` has a context of 200 tokens, a word each, which it refuses to pass as vLLM does, `moody`
+gives no answer to some prompts, `thinker` thinks aloud, and `cut` and `quoting` judge as they are called.
+Every request is a line of LOG before it is answered.
 REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a real judge once said to it.
 """
 
@@ -32,7 +35,7 @@ class Running(NamedTuple):
     def prompts(self) -> list[str]:
         """What was judged or answered: the last message of each request but the preflight's."""
         contents = [r["messages"][-1]["content"] for r in self.requests()]
-        return [c for c in contents if c != "Say OK."]
+        return [c for c in contents if "Say OK." not in c]
 
 
 def running(log: Path, *replay: Path) -> Iterator[Running]:
@@ -63,6 +66,32 @@ def reply_to(prompt: str) -> str:
     return f"answer {draw % 1000}"
 
 
+CONTEXT = 200  # words that `narrow` takes
+# The number of d's in a prompt -> what `moody` makes of it.
+MOODS: dict[int, dict[str, Any]] = {
+    0: {"finish_reason": "content_filter", "message": {"role": "assistant", "content": "a half"}},
+    1: {"finish_reason": "stop", "message": {"role": "assistant", "content": None, "refusal": "No."}},
+    2: {"finish_reason": "length", "message": {"role": "assistant", "content": " "}},
+}
+
+
+def words_in(body: dict[str, Any]) -> int:
+    """The tokens of a prompt, as `narrow` counts them."""
+    return sum(len(m["content"].split()) for m in body["messages"])
+
+
+def in_its_way(model: str, text: str) -> str:
+    """A judge's reply as a model of that name gives it."""
+    match model:
+        case "thinker":
+            return f"<think>Shall I say [[1]], or [[A>>B]]?</think>{text}"
+        case "quoting":
+            return f"The answer ends in [[10]]. {text}"
+        case "cut":
+            return f"{text} And there is more to sa"
+    return text
+
+
 class Handler(BaseHTTPRequestHandler):
     """POST /v1/chat/completions."""
 
@@ -75,13 +104,26 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._send(401, {"error": {"message": f"Incorrect API key provided: {KEY[:6]}"}})
             return
-        prompt = body["messages"][-1]["content"]
-        text = reply_to(prompt)
-        logprobs = {t: -0.1 if t == text else -2.5 for t in ("m", "M")}
+        prompt, model = body["messages"][-1]["content"], body["model"]
+        used, most = words_in(body), body.get("max_tokens", 0)
+        if model == "narrow" and used + most > CONTEXT:
+            told = f"This model's maximum context length is {CONTEXT} tokens. However, you requested"
+            told += f" {used + most} tokens ({used} in the messages, {most} in the completion)."
+            self._send(400, {"object": "error", "message": told, "type": "BadRequestError", "code": 400})
+            return
+        text = in_its_way(model, reply_to(prompt))
+        mark = " " if model == "marked" else ""
+        logprobs = {mark + t: -0.1 if t == text else -2.5 for t in ("m", "M")}
+        if model == "chatty":
+            logprobs = {"The": -0.1, "Based": -2.5}
         if prompt in REPLAY:
             text, logprobs = REPLAY[prompt]
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
         choice["message"] = {"role": "assistant", "content": text}
+        if model == "moody":
+            choice |= MOODS.get(prompt.split().count("d"), {})
+        if model == "cut":
+            choice["finish_reason"] = "length"
         if body.get("logprobs") and body["model"] != "mute":
             top = [{"token": t, "logprob": p, "bytes": None} for t, p in logprobs.items()]
             choice["logprobs"] = {"content": [{"token": text, "logprob": -0.1, "top_logprobs": top}]}

@@ -8,8 +8,10 @@ Words of the last message, in any order, between spaces or semicolons:
                     429 500 503 hang truncated reset malformed shape error html quota stop
     retry_after=S   the Retry-After of its 429 and 503 (as a date with retry_after=date)
     delay=S         seconds until the answer
+    context=N       tokens of prompt and answer that it takes; more are refused as OpenAI words it
     say=KIND        refusal empty filtered filtered_prompt too_long unparsable aborted no_usage cut
-                    number (a logprob that is no number), or rated7: the answer holds [[7]]
+                    number (a logprob that is no number), twice (one text in two alternatives), or
+                    rated7: the answer holds [[7]]
 
 Else the answer is `text_of(message)`, which differs for each message. Models: `judge`; `no-logprobs` refuses
 to give them, `mute` leaves them out; others are unknown. Every request is a line of LOG before its answer:
@@ -20,6 +22,7 @@ to give them, `mute` leaves them out; others are unknown. Every request is a lin
 import asyncio
 import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -180,7 +183,12 @@ async def played(fault: str, content: str) -> bytes:
 
 def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
     """The bytes of an answer."""
-    text = text_of(content)
+    text, context = text_of(content), int(word(content, "context", "1000000"))
+    most = body.get("max_tokens", 0)
+    if (total := PROMPT_TOKENS + most) > context:
+        told = f"This model's maximum context length is {context} tokens. However, you requested {total} "
+        parts = f"tokens ({PROMPT_TOKENS} in the messages, {most} in the completion)."
+        return error(400, told + parts, "context_length_exceeded")
     match kind:
         case "refusal":
             return response(200, answer(None, body, refusal="I will not."))
@@ -200,6 +208,11 @@ def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
             return response(200, answer(text, body, finish="length"))
         case "no_usage":
             return response(200, answer(text, body, usage=None))
+        case "twice":
+            whole, tops = json.loads(answer(text, body)), (("m", 0.3), ("M", 0.25), ("m", 0.2))
+            first = whole["choices"][0]["logprobs"]["content"][0]
+            first["top_logprobs"] = [{"token": t, "logprob": math.log(p)} for t, p in tops]
+            return response(200, json.dumps(whole))
         case "number":
             return response(200, answer(text, body).replace("-0.25", '"none"'))
     rated = re.fullmatch(r"rated([\d.]+)", kind)

@@ -1,6 +1,7 @@
 """The client against a real server that follows a script: what is kept, and what is asked again."""
 
 import dataclasses
+import math
 import os
 import signal
 import time
@@ -92,7 +93,6 @@ def test_the_field_of_the_reply_length_is_the_endpoints(server, tmp_path):
         ("empty", "", "stop"),
         ("filtered", "", "content_filter"),
         ("filtered_prompt", "", "content_filter"),
-        ("too_long", "", "too_long"),
         ("cut", text_of("say=cut"), "length"),
         ("no_usage", text_of("say=no_usage"), "stop"),
         ("unparsable", "Both are\u2028nice. \ud83d\ude00 \x00 no verdict", "stop"),
@@ -107,6 +107,34 @@ def test_what_a_judge_says_is_kept_even_if_it_is_nothing(server, tmp_path, said,
         reason,
     )
     assert again == first and len(server.requests()) == 1
+
+
+def test_what_is_too_long_is_asked_again_by_the_next_run_with_less_room_for_the_reply(server, tmp_path):
+    """The server says what it takes and not what the prompt has: 1024, 512, 256, 128, 64 tokens are tried."""
+    for tries in (5, 10):
+        [given] = asked(server, ["say=too_long"], tmp_path)
+        assert (given.text, given.finish_reason) == ("", "too_long") and len(server.requests()) == tries
+    assert [r["body"]["max_tokens"] for r in server.requests()[:5]] == [1024, 512, 256, 128, 64]
+
+
+def test_a_reply_gets_the_room_that_the_context_leaves_and_says_so(server, tmp_path):
+    ledger = Ledger({})
+    [given] = asked(server, ["context=300"], tmp_path, ledger)
+    [whole] = asked(server, ["context=2048"], tmp_path, ledger)
+
+    assert given.text == text_of("context=300") and given.lowered_to == 300 - PROMPT_TOKENS
+    assert whole.lowered_to == 0 and ledger.lowered == 1
+    assert "max_tokens lowered to what the context leaves: 1" in ledger.summary_line()
+    assert [r["body"]["max_tokens"] for r in server.requests()] == [1024, 200, 1024]
+    assert asked(server, ["context=300"], tmp_path) == [given] and len(server.requests()) == 3
+
+
+def test_alternatives_of_one_text_add_up(server, tmp_path):
+    """Two ids that read "m", 0.3 and 0.2, are half of all; "M" is alone."""
+    with ReplyCache(tmp_path / "replies") as replies:
+        [given] = ask(endpoint(server), [call_of("say=twice", top_logprobs=5)], replies, Ledger({}))
+
+    assert given.logprobs == {"m": pytest.approx(math.log(0.5)), "M": pytest.approx(math.log(0.25))}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""What a server's refusal says of its context, and how long a reply may then be.
+
+    "maximum context length is 4096 tokens. However, you requested 4200 tokens (104 in the messages, 4096 in
+     the completion)"                              ->  lowered(..., 4096) == 3992
+
+Servers word it in their own ways (OpenAI's, vLLM's, SGLang's, TGI's, llama.cpp's). Where one does not say how
+long the prompt is, half of what was asked for is tried.
+"""
+
+import re
+
+STATUSES = (400, 413, 422)
+TOLD = re.compile(
+    r"context_length|max_tokens is too large|max_new_tokens|(prompt|input) is too long|exceed_context_size"
+    r"|(maximum|model's|available) context|context (length|size|window)"
+)
+NUMBER = r"(\d[\d,]*)"
+CONTEXT = re.compile(
+    rf"context (?:length|size|window)\D{{0,30}}{NUMBER}|max_new_tokens` must be <= {NUMBER}|n_ctx\W+{NUMBER}"
+)
+PROMPT = re.compile(
+    rf"{NUMBER} (?:in the messages|in your prompt|input tokens|tokens from the input|`inputs` tokens)"
+    rf"|messages resulted in {NUMBER}|n_prompt_tokens\W+{NUMBER}"
+)
+COMPLETION = re.compile(rf"supports at most {NUMBER} completion tokens")
+LEAST = 64  # tokens of a reply; with less room there is none
+
+
+def is_refusal(status: int, told: str) -> bool:
+    """Whether prompt and reply do not fit, from the status and the message in lower case."""
+    return status in STATUSES and bool(TOLD.search(told))
+
+
+def lowered(told: str, max_tokens: int) -> int:
+    """The limit of a reply to ask for in place of `max_tokens`; 0 where there is no room for one."""
+    completion, context, prompt = (_number(pattern, told) for pattern in (COMPLETION, CONTEXT, PROMPT))
+    if completion is not None:
+        room = completion
+    # "At least 1 input tokens": counted no further than it took to refuse.
+    elif context is None or prompt is None or "at least" in told:
+        room = max_tokens // 2
+    else:
+        room = context - prompt
+    return room if LEAST <= room < max_tokens else 0
+
+
+def _number(pattern: re.Pattern[str], told: str) -> int | None:
+    found = pattern.search(told)
+    return next((int(n.replace(",", "")) for n in found.groups() if n), None) if found else None
