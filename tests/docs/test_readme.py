@@ -73,6 +73,7 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "eval": [],
         "report": ["--help"],
         "compare": ["--help"],
+        "audit": ["--help"],
         "view": ["--help"],
         "show": ["--help"],
         "suites": [],
