@@ -122,6 +122,7 @@ class Column:
     bounds: tuple[str, str] | None = None
     count: str = ""
     judged: str = ""
+    both_orders: bool = False
     parts: str = ""
     note: str = ""
     reference_note: str = ""

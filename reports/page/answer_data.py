@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from reports.page.table_views import JudgmentSet
+from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks
 from reports.records.texts import Text
 
 Key = tuple[str, str, str]  # pair, dataset, benchmark
@@ -31,7 +32,9 @@ def script(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
+def data(
+    texts: Iterable[Text], methods: Mapping[str, Sequence[str]], benchmarks: Benchmarks = DEFAULT
+) -> Data:
     """All texts as blocks; `methods` gives the order of each pair's rows."""
     by_benchmark: dict[Key, list[Text]] = {}
     for text in texts:
@@ -40,7 +43,7 @@ def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
     for number, (key, rows) in enumerate(sorted(by_benchmark.items())):
         order = {m: at for at, m in enumerate(methods.get(key[0], ()))}
         names = sorted({t.method for t in rows}, key=lambda m: (order.get(m, len(order)), m))
-        views, block = _block(rows, names)
+        views, block = _block(rows, names, benchmarks.get(key[2]))
         name = f"texts-{number}"
         pair, dataset, benchmark = key
         about = {"id": name, "pair": pair, "dataset": dataset, "benchmark": benchmark, "methods": names}
@@ -49,7 +52,9 @@ def data(texts: Iterable[Text], methods: Mapping[str, Sequence[str]]) -> Data:
     return Data(script(index), blocks)
 
 
-def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str, str]], dict[str, Any]]:
+def _block(
+    rows: Sequence[Text], methods: Sequence[str], declared: Benchmark
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One benchmark: what its views are, and the block that holds them."""
     pool: defaultdict[str, int] = defaultdict(count().__next__)  # each string once, numbered by first use
     numbers = {m: n for n, m in enumerate(methods)}
@@ -69,7 +74,8 @@ def _block(rows: Sequence[Text], methods: Sequence[str]) -> tuple[list[dict[str,
         views.setdefault(key, []).append(t)
     columns_of_views, variants = [], []
     for judgments, texts in sorted(views.items()):
-        variants.append({name: getattr(judgments, name) for name in ("judge", "reference", "metric")})
+        about = {name: getattr(judgments, name) for name in ("judge", "reference", "metric")}
+        variants.append(about | {"both_orders": declared.both_orders(judgments.metric)})
         # By column: rows would repeat every key for every verdict.
         by_column: dict[str, list[Any]] = {
             "method": [numbers[t.method] for t in texts],

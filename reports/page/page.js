@@ -107,16 +107,22 @@
   }
   const text = (n) => current.data.strings[n];
 
-  function mean(item, method) {
-    // The mean over turns and orders; one without a verdict has none.
-    if (method === current.outside) return 0.5;
-    const values = (item.of.get(method) ?? []).map((n) => current.columns.value[n]).filter((v) => v !== null);
-    return values.length ? values.reduce((sum, v) => sum + v, 0) / values.length : null;
+  const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  function turns(item, method) {
+    // Turn -> the mean over its orders, as the tables have it: one without a verdict has none, and where both
+    // orders are wanted a question that lacks one has none at all.
+    if (method === current.outside) return new Map(item.turns.map((_, k) => [k + 1, 0.5]));
+    const { columns, about } = current, own = item.of.get(method) ?? [], by = new Map();
+    if (about.both_orders && own.some((n) => columns.value[n] === null)) return by;
+    for (const n of own.filter((n) => columns.value[n] !== null)) {
+      by.set(columns.turn[n], [...(by.get(columns.turn[n]) ?? []), columns.value[n]]);
+    }
+    return new Map([...by].map(([turn, values]) => [turn, mean(values)]));
   }
   function outcome(item) {
-    const [a, b] = [mean(item, state.a), mean(item, state.b)];
-    if (a === null || b === null) return { name: "none", word: "no verdict" };
-    const gap = a - b, percent = current.about.metric !== "score";
+    const [a, b] = [turns(item, state.a), turns(item, state.b)], both = [...a.keys()].filter((t) => b.has(t));
+    if (!both.length) return { name: "none", word: "no verdict" };
+    const gap = mean(both.map((t) => a.get(t) - b.get(t))), percent = current.about.metric !== "score";
     if (Math.abs(gap) < 1e-9) return { name: "tie", word: "tie" };
     const size = percent ? (100 * Math.abs(gap)).toFixed(0) : Math.abs(gap).toFixed(1).replace(/\.0$/, "");
     return { name: gap > 0 ? "win" : "loss", word: `${gap > 0 ? "A" : "B"} +${size}` };

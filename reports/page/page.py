@@ -57,7 +57,7 @@ def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = (
     tables = _tables(rows, sets)
     kinds = plan_view.by_kind(made)
     # Texts are data that a script shows as text: what a model wrote never becomes markup.
-    data = answer_data.data(said, methods)
+    data = answer_data.data(said, methods, rows.benchmarks)
     style, code = _file("page.css"), _file("page.js")
     html = (
         _environment()

@@ -59,6 +59,8 @@ class BenchmarkColumn(Frozen):
     the ends of its interval and `count` its number of items. Values are in the records' unit (shares 0-1).
     `best`: the highest value is the best; else the column only describes.
     `judged` is the metric of the judgments behind a summary, where that is not its own name.
+    `both_orders`: a question that was asked in two orders and has a verdict in one alone is half-judged:
+    counted, and in no number. Else it has the verdict that there is.
     `parts`: where the summary is missing, a column for each that begins so, titled by its task.
     `note` says what the number is; `reference_note` stands where the reference is itself a row of the table.
     `published` maps a paper ("adpa", "pad") to the name of the number that it publishes of this column.
@@ -73,6 +75,7 @@ class BenchmarkColumn(Frozen):
     bounds: tuple[str, str] | None = None
     count: str = ""
     judged: str = ""
+    both_orders: bool = False
     parts: str = ""
     note: str = ""
     reference_note: str = ""
@@ -100,6 +103,10 @@ class Benchmark(Frozen):
     summary_unit: Unit = "share"
     flags: dict[str, str] = {}
     checkpoint_metric: str = ""
+
+    def both_orders(self, metric: str) -> bool:
+        """Whether a column of this metric wants the verdicts of both orders."""
+        return any(c.both_orders for c in self.columns if c.metric == metric)
 
 
 class Benchmarks(RootModel[tuple[Benchmark, ...]]):

@@ -1,15 +1,16 @@
 """Records in groups, gathered once for all tables: a method's values of one column on one dataset.
 
-    records --grouped--> groups --columns.find--> columns --columns.cells--> cells
+    records --grouped--> groups --columns.find--> columns --scores.scored--> scores --columns.cells--> cells
 
-A group is added up when it is first asked for, and once, whichever tables show it.
+What makes a value of verdicts is said here alone (`Group.measured`): an item, a turn of a question, has the
+mean over its orders. Where a column wants both orders, a question that lacks one is half-judged, which is
+counted and in no number. A group is added up when it is first asked for, and once, whichever tables show it.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
@@ -24,8 +25,16 @@ KEY = ("suite", "pair", "dataset", "method", "benchmark", "metric", "judge", "re
 class Measured(NamedTuple):
     """One method's values of one column."""
 
-    values: dict[Item, float]  # the mean over turns, orders and seeds
+    values: dict[Item, float]  # the mean over seeds
     runs: dict[int, dict[Item, float]]  # by seed
+    half_judged: int = 0  # questions, of each seed
+
+    @classmethod
+    def of(cls, runs: dict[int, dict[Item, float]], half_judged: int = 0) -> "Measured":
+        """The mean over those seeds that have an item."""
+        items = dict.fromkeys(item for own in runs.values() for item in own)
+        values = {i: _mean([own[i] for own in runs.values() if i in own]) for i in items}
+        return cls(values, runs, half_judged)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +83,11 @@ class Group:
         return {r.question for r in self.records if r.question}
 
     @cached_property
+    def asked(self) -> int:
+        """The number of questions that were asked, those of each seed."""
+        return len({(r.seed, r.group, r.question) for r in self.records})
+
+    @cached_property
     def strata(self) -> set[str]:
         """The tasks of a benchmark that averages over tasks; the questions of any other are one stratum."""
         if self.declared.tasks:
@@ -83,19 +97,23 @@ class Group:
     @cached_property
     def measured(self) -> Measured:
         """The values of its records."""
-        by_question: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        verdicts: dict[tuple[int, str, str], dict[int, list[float | None]]]
+        verdicts = defaultdict(lambda: defaultdict(list))
         for r in self.records:
-            if r.value is not None:
-                by_question[r.group, r.question][r.seed].append(r.value)
-        values: dict[Item, float] = {}
+            verdicts[r.seed, r.group, r.question][r.turn].append(r.value)
         runs: dict[int, dict[Item, float]] = defaultdict(dict)
-        for (group, question), by_seed in by_question.items():
-            # Categories are no strata: the set of questions is fixed, and a mean over it has no need of them.
-            item = Item(group, question) if self.declared.tasks else Item("", f"{group}/{question}")
-            values[item] = _mean(list(chain.from_iterable(by_seed.values())))
-            for seed, own in by_seed.items():
-                runs[seed][item] = _mean(own)
-        return Measured(values, dict(runs))
+        half_judged, both = 0, self.declared.both_orders(self.metric)
+        for (seed, group, question), by_turn in verdicts.items():
+            judged = {value is not None for own in by_turn.values() for value in own}
+            if both and len(judged) > 1:
+                half_judged += 1
+                continue
+            for turn, own in by_turn.items():
+                # Categories are no strata: the set of questions is fixed, and a mean has no need of them.
+                where = (group, question) if self.declared.tasks else ("", f"{group}/{question}")
+                if known := [value for value in own if value is not None]:
+                    runs[seed][Item(*where, turn)] = _mean(known)
+        return Measured.of(dict(runs), half_judged)
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts are loaded where they are first asked for
 
-from reports.statistics.bootstrap import LEVEL, Floats, Item
+from reports.statistics.bootstrap import LEVEL, Floats, Item, Runs, Values
 
 POWER = 1.75  # of a part's share in the interval
 EXACT = 1e-12  # of the largest value: what is closer is equal, but for the order of summation
 
 Mask = npt.NDArray[np.bool_]
-Values = Mapping[str, Mapping[Item, float]]
-Runs = Mapping[str, Mapping[int, Mapping[Item, float]]]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What is compared: each method's value of each question, and those of each of its seeds."""
+    """What is compared: each method's value of each item, and those of each of its seeds."""
 
     methods: tuple[str, ...]
     items: tuple[Item, ...]
@@ -47,6 +45,7 @@ class Sample:
     runs: tuple[Floats, ...]  # per method [seeds, N]
     seeds: tuple[tuple[int, ...], ...]
     strata: npt.NDArray[np.int64]  # [N], index of the stratum
+    questions: npt.NDArray[np.int64]  # [N], number of the question, whose turns go together
     weights: Floats  # [strata], sum to 1
     by_stratum: Mapping[str, float] | None  # the weights by name, as bootstrap takes them
 
@@ -61,10 +60,7 @@ class VariancePart(NamedTuple):
 def make_sample(
     values: Values, runs: Runs | None = None, weights: Mapping[str, float] | None = None
 ) -> Sample:
-    """`values`: method -> question -> mean over seeds; `runs`: method -> seed -> question -> value.
-
-    `weights` are those of the strata, equal ones if not given; a method may lack questions.
-    """
+    """`weights` are those of the strata, equal ones if not given; a method may lack items."""
     items = tuple(sorted(set().union(*values.values())))
     if not items:
         raise ValueError("nothing to compare: no method has a value")
@@ -82,6 +78,7 @@ def make_sample(
         runs=tuple(table(own.values()) for own in by_seed),
         seeds=tuple(tuple(own) for own in by_seed),
         strata=np.array([names.index(item.stratum) for item in items]),
+        questions=np.cumsum([k == 0 or items[k - 1][:2] != item[:2] for k, item in enumerate(items)]),
         weights=share / share.sum(),
         by_stratum=weights,
     )
@@ -101,16 +98,7 @@ def seeds_of_two(sample: Sample, a: int, b: int) -> tuple[str, tuple[VariancePar
 def parts_of_mean(sample: Sample, method: str) -> list[VariancePart]:
     """The parts of the variance of a method's mean; none where it has one seed, or a stratum one question."""
     m = sample.methods.index(method)
-    return _parts(sample, sample.values[m], seeds_part(sample, [(m, 1.0)]))
-
-
-def parts_of_difference(sample: Sample, method: str, baseline: str) -> list[VariancePart]:
-    """The same of a difference; none where one of the two has one seed."""
-    a, b = sample.methods.index(method), sample.methods.index(baseline)
-    return _parts(sample, difference_of(sample, a, b), seeds_of_two(sample, a, b)[1])
-
-
-def _parts(sample: Sample, x: Floats, seeds: tuple[VariancePart, float] | None) -> list[VariancePart]:
+    x, seeds = sample.values[m], seeds_part(sample, [(m, 1.0)])
     present = ~np.isnan(x)
     if seeds is None or not covers(sample, present, 2):
         return []
@@ -123,35 +111,52 @@ def both_levels(questions: VariancePart, seeds: VariancePart, rest: float) -> li
 
 
 def difference_of(sample: Sample, a: int, b: int) -> Floats:
-    """Of each question [N], nan where one has no value; 0 where the two are equal but for rounding."""
+    """Of each item [N], nan where one has no value; 0 where the two are equal but for rounding."""
     x, y = sample.values[a], sample.values[b]
     return np.where(np.abs(x - y) <= EXACT * np.maximum(np.abs(x), np.abs(y)), 0.0, x - y)
 
 
 def seeds_part(sample: Sample, terms: list[tuple[int, float]]) -> tuple[VariancePart, float] | None:
-    """MS_seed and its residual of a sum of methods, over questions that every seed has; None without."""
+    """MS_seed and its residual of a sum of methods, over items that every seed has; None without."""
     runs: Floats = np.sum([sign * sample.runs[m] for m, sign in terms], 0)  # [seeds, N]
     present: Mask = np.logical_not(np.isnan(runs).any(axis=0, keepdims=True))[0]
     if len(runs) < 2 or not covers(sample, present, 2):
         return None
-    strata, count = sample.strata[present], len(runs)
-    sizes = np.bincount(strata, minlength=len(sample.weights))
-    means = np.array([np.bincount(strata, run[present]) for run in runs]) / sizes  # [seeds, strata]
-    centred = runs[:, present] - means[:, strata]
+    count, strata = len(runs), _strata_of_questions(sample, present)
+    sizes = np.bincount(strata)
+    centred = np.array([_residuals(sample, run, present) for run in runs])  # [seeds, questions]
     squares = np.bincount(strata, ((centred - centred.mean(0)) ** 2).sum(0)) / (count - 1) / (sizes - 1)
     residual = float((sample.weights**2 * squares / sizes).sum()) / count
-    seed_means = (means * sample.weights).sum(1)
+    seed_means = np.array([mean_of(sample, run, present) for run in runs])
     return VariancePart(float(seed_means.var(ddof=1)) / count, count - 1), residual
 
 
 def questions_part(sample: Sample, x: Floats, present: Mask) -> VariancePart:
     """The variance of the weighted mean over questions; Welch-Satterthwaite over strata."""
-    strata, sizes = sample.strata[present], np.bincount(sample.strata[present])
-    means = np.bincount(strata, x[present]) / sizes
-    spread = np.bincount(strata, (x[present] - means[strata]) ** 2)
+    strata, residuals = _strata_of_questions(sample, present), _residuals(sample, x, present)
+    sizes, spread = np.bincount(strata), np.bincount(strata, residuals**2)
     scale = float(np.abs(x[present]).max()) * EXACT
     variances = np.where(spread <= scale**2 * sizes, 0.0, sample.weights**2 * spread / (sizes - 1) / sizes)
     return add([VariancePart(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
+
+
+def _residuals(sample: Sample, x: Floats, present: Mask) -> Floats:
+    """What each question [questions] adds to the mean of its stratum, as if all had one turn.
+
+    The mean is a ratio where questions have several turns, and this its linearisation (Cochran, 1977): the
+    sum over a question's turns of x - mean, by the mean number of turns.
+    """
+    strata, of_questions = sample.strata[present], _strata_of_questions(sample, present)
+    sizes = np.bincount(strata)
+    means, turns = np.bincount(strata, x[present]) / sizes, sizes / np.bincount(of_questions)
+    _, question = np.unique(sample.questions[present], return_inverse=True)
+    return np.asarray(np.bincount(question, (x[present] - means[strata]) / turns[strata]), float)
+
+
+def _strata_of_questions(sample: Sample, present: Mask) -> npt.NDArray[np.int64]:
+    """The stratum of each question that has any of these items."""
+    _, first = np.unique(sample.questions[present], return_index=True)
+    return sample.strata[present][first]
 
 
 def mean_of(sample: Sample, x: Floats, present: Mask) -> float:
@@ -161,7 +166,8 @@ def mean_of(sample: Sample, x: Floats, present: Mask) -> float:
 
 def covers(sample: Sample, present: Mask, least: int = 1) -> bool:
     """Whether every stratum has that many questions."""
-    return bool((np.bincount(sample.strata[present], minlength=len(sample.weights)) >= least).all())
+    strata = _strata_of_questions(sample, present)
+    return bool((np.bincount(strata, minlength=len(sample.weights)) >= least).all())
 
 
 def add(parts: list[VariancePart]) -> VariancePart:

@@ -8,7 +8,10 @@ A row is judged against the full method of its block, as in the paper. Tables ar
 in `ablations.json`, with the columns of the papers.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +90,9 @@ def _tables(
     for column in others:
         by_dataset = {d: columns.cells(column, d, names, columns.mean, draw) for d in datasets}
         cells = {(d, m): cell for d, by_method in by_dataset.items() for m, cell in by_method.items()}
-        measured.append(ShownColumn(columns.heading(column, others), cells))
+        head = columns.heading(column, others)
+        measured.append(ShownColumn(head, cells))
+        measured += _less_full(head, [(b, column) for b in blocks], datasets, draw)
     if not measured:
         return []
 
@@ -135,5 +140,21 @@ def _win_rates(
                     own = columns.cells(column, d, names, columns.mean, draw)
                     own = pairwise_tests.mark(column, d, own) if len(references) == 1 else own
                 cells.update({(d, m): cell for m, cell in own.items()})
-        parts.append(ShownColumn(columns.heading(head, merged), cells))
+        own_head = columns.heading(head, merged)
+        of_blocks = [(b, column) for b in blocks if (column := by_reference.get(b.against))]
+        parts += [ShownColumn(own_head, cells), *_less_full(own_head, of_blocks, datasets, draw)]
     return parts
+
+
+def _less_full(
+    head: Column, of_blocks: list[tuple[Block, MeasuredColumn]], datasets: Sequence[str], draw: Draw
+) -> list[ShownColumn]:
+    """Each row less its block's full method, where some lack verdicts: then their means do not compare."""
+    if not any(column.is_uneven for _, column in of_blocks):
+        return []
+    cells: dict[tuple[str, str], Cell] = defaultdict(Cell)
+    for (block, column), d in product(of_blocks, datasets):
+        own = columns.cells(column, d, block.rows, columns.less(block.full), draw)
+        cells.update({(d, m): cell for m, cell in own.items()})
+    title = f"{head.title}, less full method"
+    return [ShownColumn(replace(head, name=f"{head.name}.less_full", title=title, best=False), cells)]

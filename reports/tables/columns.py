@@ -1,29 +1,28 @@
 """Columns of a benchmark's numbers, before they are a table: which rows each reads, and its cells.
 
-    mean      over tasks, if any, of that over questions of that over a question's turns, orders and seeds
+    mean      over what was judged: scores.py
     summary   what a benchmark's own way of adding up says of a row, a mean over seeds
 
 Two judges, or two references, make two columns. The interval of a summary is the one that was drawn with it
 (clustered by question, refitted where a model was fitted), so it is there for one seed only.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 
-from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks, Tasks
-from reports.records.groups import Group, Measured
+from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks
+from reports.records.groups import Group
 from reports.records.rows import Record, Summary
-from reports.statistics import variance
-from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, bootstrap, difference, interval
-from reports.statistics.variance import Sample, VariancePart
+from reports.statistics import paired_test, variance
+from reports.statistics.bootstrap import Draw, Estimate, interval
+from reports.tables.scores import Scores, scored
 from reports.tables.table import Cell, Column, Source
 
 ONE_SEED = "conditional on this checkpoint"
 SEEDS = "rows of several seeds: t over chance of seeds and of questions"
-Estimator = Callable[[Bootstrap, Sample, str], Estimate | None]
-NOTHING = Measured({}, {})
+Estimator = Callable[[Scores, Draw], Mapping[str, Estimate]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,17 @@ class MeasuredColumn:
     def is_summary(self) -> bool:
         """Whether its numbers are not means over questions: nothing about them can be tested."""
         return self.source.column.aggregate == "summary"
+
+    def scores(self, dataset: str, methods: Sequence[str]) -> Scores:
+        """What these rows are measured by on a dataset, whichever table shows it."""
+        own = {m: g for m in methods if (g := self.groups.get((dataset, m)))}
+        return scored(own, self.source.benchmark.tasks)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether some of its rows on a dataset have values of other questions or turns than others."""
+        datasets = {dataset: [m for d, m in self.groups if d == dataset] for dataset, _ in self.groups}
+        return any(self.scores(dataset, methods).is_uneven for dataset, methods in datasets.items())
 
 
 def find(
@@ -109,30 +119,29 @@ def _parts(benchmark: Benchmark, column: BenchmarkColumn, metrics: set[str]) -> 
     ]
 
 
-def mean(boot: Bootstrap, sample: Sample, method: str) -> Estimate:
-    """The mean of a method; where it has several seeds, its interval is over seeds and questions."""
-    return _two_level(interval(boot, method), variance.parts_of_mean(sample, method))
+def mean(scores: Scores, draw: Draw) -> dict[str, Estimate]:
+    """The mean of each row; where it has several seeds, its interval is over seeds and questions."""
+    boot, found = scores.resampled(draw), {}
+    for m in boot.methods:
+        found[m] = interval(boot, m)
+        # The resamples know one training each; the spread over seeds has to be added in closed form.
+        if parts := variance.parts_of_mean(scores.sample, m):
+            value, half = found[m].value, variance.half_width(parts)
+            found[m] = found[m]._replace(low=value - half, high=value + half)
+    return found
 
 
 def less(baseline: str) -> Estimator:
-    """The mean of a method minus that of `baseline`, which has none itself."""
+    """Each row less that of `baseline`, which has none itself, as a comparison with it has it."""
 
-    def estimate(boot: Bootstrap, sample: Sample, method: str) -> Estimate | None:
-        if method == baseline or baseline not in boot.methods:
-            return None
-        parts = variance.parts_of_difference(sample, method, baseline)
-        return _two_level(difference(boot, method, baseline), parts)
+    def estimate(scores: Scores, draw: Draw) -> dict[str, Estimate]:
+        others = [m for m in scores.values if m != baseline]
+        if baseline not in scores.values:
+            return {}
+        compared = paired_test.versus(scores.sample, baseline, others, draw)
+        return {m: Estimate(c.value, c.low, c.high, c.n) for m, c in compared.items()}
 
     return estimate
-
-
-def _two_level(estimate: Estimate, parts: list[VariancePart]) -> Estimate:
-    """With the interval of these parts; without any, that of the resamples stays."""
-    if not parts:
-        return estimate
-    # The resamples know one training each; the spread over seeds has to be added in closed form.
-    half = variance.half_width(parts)
-    return estimate._replace(low=estimate.value - half, high=estimate.value + half)
 
 
 def cells(
@@ -141,28 +150,13 @@ def cells(
     """method -> its cell. Methods that lack a task have none: means over different tasks do not compare."""
     if column.is_summary:
         return {m: _summary_cell(column, dataset, m) for m in methods}
-    groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
-    # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
-    strata = {stratum for g in groups.values() for stratum in g.strata}
-    measured = {m: groups[m].measured if m in groups else NOTHING for m in methods}
-    values = {m: measured[m].values for m in methods}
-    lacks = {m: sorted(strata - {item.stratum for item in values[m]}) for m in methods}
-    whole = {m: values[m] for m in methods if values[m] and not lacks[m]}
-    estimates = {}
-    if whole:
-        weights = weights_of(column, strata)
-        boot = bootstrap(whole, draw.seed, draw.resamples, weights)
-        sample = variance.make_sample(whole, {m: measured[m].runs for m in whole}, weights)
-        estimates = {m: estimate(boot, sample, m) for m in whole}
-
-    shown = {}
+    scores = column.scores(dataset, methods)
+    estimates = estimate(scores, draw) if scores.values else {}
     footnotes = cell_notes(column, dataset, methods)
-    for m in methods:
-        number, notes = estimates.get(m), footnotes[m]
-        if values[m] and lacks[m]:
-            notes += (f"no average without {', '.join(lacks[m])}",)
-        shown[m] = Cell(*number, notes=notes) if number else Cell(notes=notes)
-    return shown
+    return {
+        m: Cell(*estimates[m], notes=footnotes[m]) if m in estimates else Cell(notes=footnotes[m])
+        for m in methods
+    }
 
 
 def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
@@ -189,36 +183,38 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
 
 
 def _told(group: Group) -> tuple[str, ...]:
-    """How many of its records have no value, by their status, and how many bear which mark."""
+    """How many of its records have no value, by their status, and how many bear which mark; and its
+    half-judged questions.
+    """
     told = [*sorted(group.lost.items()), *sorted(group.marked.items())]
-    return tuple(f"{count} of {len(group.records)} {what}" for what, count in told)
-
-
-def weights_of(column: MeasuredColumn, strata: set[str]) -> dict[str, float]:
-    """Tasks weigh the same, subtasks as much as one task together: MMLU's subjects, as on the leaderboard."""
-    tasks = column.source.benchmark.tasks or Tasks()
-    task_of = {name: tasks.task(name) for name in strata}
-    sizes = Counter(task_of.values())
-    return {name: 1 / sizes[task] for name, task in task_of.items()}
+    half = group.measured.half_judged
+    return (
+        *(f"{count} of {len(group.records)} {what}" for what, count in told),
+        *([f"{half} of {group.asked} questions half-judged, in no number"] if half else []),
+    )
 
 
 def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What each cell lacks: values by their status, seeds that other rows have, and the reasons given; and
-    what is to be told of those that it has.
+    """What each cell lacks: values by their status, seeds and tasks that other rows have, and the reasons
+    given; and what is to be told of those that it has.
     """
     groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
+    scores = column.scores(dataset, methods)
     all_seeds = set().union(*(g.seeds for g in groups.values()))
     footnotes = {}
     for m in methods:
         notes, own = list[str](), set[int]()
         if m in groups:
-            own = set(groups[m].measured.runs)
+            own = set(scores.runs.get(m, groups[m].measured.runs))
             notes += _told(groups[m])
         # A mean over fewer seeds is another mean.
         if own and own != all_seeds:
             notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")
         reasons = [r for r in column.reasons if (r.dataset, r.method) == (dataset, m)]
-        footnotes[m] = (*notes, *sorted({r.status for r in reasons if r.seed not in own}))
+        notes += sorted({r.status for r in reasons if r.seed not in own})
+        if m in scores.lacks:
+            notes.append(f"no average without {', '.join(scores.lacks[m])}")
+        footnotes[m] = tuple(notes)
     return footnotes
 
 

@@ -16,11 +16,11 @@ import scipy
 
 from reports.records.groups import Records, grouped
 from reports.statistics import paired_test
-from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, bootstrap, interval
+from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
 from reports.statistics.paired_test import NO_TEST, Comparison, holm
 from reports.tables import columns
 from reports.tables.columns import ONE_SEED, cell_notes, heading
-from reports.tables.pairwise_tests import ALPHA, Tested, tested
+from reports.tables.pairwise_tests import ALPHA, UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
 
@@ -86,8 +86,7 @@ def _table(
     draw: Draw,
 ) -> Table:
     """The table of one column, titled `what`; `footnotes` are those of each method's mean."""
-    sample = tests.sample
-    boot = bootstrap(tests.values, draw.seed, draw.resamples, sample.by_stratum)
+    sample, boot = tests.scores.sample, tests.scores.resampled(draw)
     others = [m for m in sample.methods if m != baseline]
     less = paired_test.versus(sample, baseline, others, draw) if baseline in sample.methods else {}
     ps = {m: c.p for m, c in less.items() if c.p is not None}
@@ -96,7 +95,7 @@ def _table(
     ranks = paired_test.ranks(sample, boot, draw.seed)
     means = {m: interval(boot, m) for m in boot.methods}
     apart = {frozenset(pair) for pair, p in tests.adjusted.items() if p < ALPHA}
-    groups = letters({m: mean.value for m, mean in means.items()}, apart)
+    groups = letters({m: -rank for m, (rank, *_) in ranks.items()}, apart)
 
     rows = []
     for m, notes in footnotes.items():
@@ -105,8 +104,6 @@ def _table(
             against, mde = _against(less.get(m), adjusted.get(m)), less[m].mde if m in less else None
             rows.append(Row(dataset, m, (mean, *against, Cell(*ranks[m]), Cell(groups[m]), Cell(mde))))
         else:
-            if m in tests.lacks:
-                notes += (f"no average without {', '.join(tests.lacks[m])}",)
             rows.append(Row(dataset, m, (Cell(notes=notes), *[Cell()] * 6)))
     under = (*_test_notes(tests, less, baseline), *_group_notes(column, tests, boot, draw))
     return Table(what, _columns(column, baseline), tuple(rows), under)
@@ -143,7 +140,7 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
         yield f"test: {test}{' (' + ', '.join(methods) + ')' if len(kinds) > 1 else ''}"
     if any(test.startswith(paired_test.TWO_LEVEL) for test in kinds):
         yield "two-level: chance of seeds and of questions; p by Banerjee's bound, stricter than the interval"
-    sample = tests.sample
+    sample = tests.scores.sample
     single = [m for m, seeds in zip(sample.methods, sample.seeds, strict=True) if len(seeds) < 2]
     if single:
         whose = "" if len(single) == len(sample.methods) else f" (one seed: {', '.join(single)})"
@@ -157,7 +154,9 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
 
 def _group_notes(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> tuple[str, ...]:
     """Notes on what all pairs together say."""
+    shared = (UNEVEN,) if tests.scores.is_uneven else ()
     return (
+        *shared,
         f"groups: two methods share a letter if Holm over all {len(tests.ps)} pairs does not tell them apart",
         pairwise_summary(tests, boot),
         f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over seeds",

@@ -87,4 +87,6 @@ def _unparsed(groups: list[Group], judging: list[Judging]) -> Cell:
     unjudged = [j for j in judging if not j.judge]
     lost = sum(r.status == "unparsed" for r in judged) + sum(j.unparsed for j in unjudged)
     total = len(judged) + sum(j.judgments for j in unjudged)
-    return Cell(lost, n=total) if total else Cell()
+    half = sum(g.measured.half_judged for g in groups)
+    notes = (f"{half} questions half-judged: a verdict in one order of two, in no number",) if half else ()
+    return Cell(lost, n=total, notes=notes) if total else Cell()

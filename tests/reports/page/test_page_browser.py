@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,24 @@ def test_outcomes_categories_and_words_narrow_the_questions(tab, address):
     playwright.expect(tab.page.locator("#questions li")).to_have_count(1)
     assert tab.texts(ids) == ["1 · math"]
     assert "s=ONERROR" in tab.page.url
+
+
+def test_an_outcome_is_over_the_verdicts_that_the_tables_count(browser, tmp_path: Path):
+    """SFT lacks an order of question 1, which is half-judged; ADPA a turn of question 2: turn 1 counts."""
+    said = [
+        replace(t, value=None, status="unparsed")
+        if (t.method, t.question, t.turn, t.order) in {("SFT", "1", 1, "ab"), ("ADPA", "2", 2, "")}
+        else t
+        for t in page_run.texts()
+    ]
+    path = tmp_path / "report.html"
+    path.write_text(page.render(page_run.rows(), said))
+    tab = Tab(browser)
+    for benchmark, question, outcome in (("alpaca-eval", 1, "no verdict"), ("mt-bench", 2, "B +1")):
+        tab.page.goto(f"{path.as_uri()}#bench={benchmark}&q={question}&a=SFT&b=ADPA")
+        assert tab.texts("#question .bar > b") == [outcome]
+    tab.page.close()
+    assert tab.complaints == []
 
 
 def test_a_question_that_an_address_names_is_shown_where_its_filters_leave_it_out(tab, address):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reports.statistics import bootstrap as stats
-from reports.statistics.bootstrap import Estimate, Item, bootstrap, difference, interval
+from reports.statistics.bootstrap import Estimate, Item, bootstrap, interval
 
 
 def column(values, stratum: str = "") -> dict[Item, float]:
@@ -60,42 +60,30 @@ def test_the_interval_covers_the_truth_about_95_times_in_100():
     assert 0.90 <= covered / 300 <= 0.99
 
 
-def test_the_interval_of_a_paired_difference_covers_the_truth():
-    rng = np.random.default_rng(5)
-    covered = 0
-    for seed in range(300):
-        shared = rng.normal(0, 2, 50)
-        a, b = shared + rng.normal(0.5, 1, 50), shared + rng.normal(0, 1, 50)
-        boot = bootstrap({"ADPA": column(a), "DPO": column(b)}, seed, resamples=1_000)
-        found = difference(boot, "ADPA", "DPO")
-        covered += found.low <= 0.5 <= found.high
-    assert 0.90 <= covered / 300 <= 0.99
-
-
-def test_pairing_narrows_the_difference_of_correlated_methods():
-    """Unpaired, the squares of standard errors add up: sqrt(var a + var b) in place of sd (a - b)."""
-    rng = np.random.default_rng(6)
-    shared = rng.normal(0, 2, 200)
-    a, b = shared + rng.normal(0, 0.5, 200), shared + rng.normal(0, 0.5, 200)
-    boot = bootstrap({"ADPA": column(a), "DPO": column(b)})
-    paired, unpaired = difference(boot, "ADPA", "DPO"), 2 * 1.96 * np.hypot(*boot.draws.std(0))
-
-    assert paired.value == pytest.approx(a.mean() - b.mean())
-    expected = (a - b).std() / np.sqrt(a.var() + b.var())
-    assert (paired.high - paired.low) / unpaired == pytest.approx(expected, rel=0.1)
-    assert expected < 0.3
-
-
-def test_a_method_that_equals_another_differs_by_nothing():
-    boot = bootstrap({"ADPA": column([1, 5, 9, 2]), "copy": column([1, 5, 9, 2])})
-    assert difference(boot, "copy", "ADPA") == Estimate(0.0, 0.0, 0.0, 4)
-
-
 def test_a_missing_value_is_neither_zero_nor_a_reason_to_drop_others():
     boot = bootstrap({"ADPA": column([8, None, 8, 8]), "DPO": column([1, 2, 3, 6])})
     assert interval(boot, "ADPA") == Estimate(8.0, 8.0, 8.0, 3)
     assert interval(boot, "DPO")[::3] == (3.0, 4)
-    assert difference(boot, "ADPA", "DPO")[::3] == (5.0, 3)
+
+
+def test_every_turn_weighs_alike_and_a_question_is_drawn_with_all_of_its_turns():
+    """(1 + 3 + 8) / 3 = 4; a draw of one question twice has (1 + 3) / 2 or 8."""
+    values = {Item("", "0", 1): 1.0, Item("", "0", 2): 3.0, Item("", "1", 2): 8.0}
+    boot = bootstrap({"DPO": values})
+    assert set(boot.draws[:, 0]) == {2.0, 4.0, 8.0}
+    assert interval(boot, "DPO") == Estimate(4.0, 2.0, 8.0, 2)
+
+
+def test_a_mean_over_seeds_is_that_of_their_means_also_where_they_lack_different_items():
+    """((2 + 4) / 2 + 4) / 2 = 3.5, not (2 + (4 + 4) / 2) / 2 = 3."""
+    runs = {0: column([2, 4]), 1: column([None, 4])}
+    boot = bootstrap({"DPO": column([2, 4])}, runs={"DPO": runs})
+    assert interval(boot, "DPO")[::3] == (3.5, 2)
+    whole = {s: column(np.random.default_rng(s).normal(0, 1, 30)) for s in (0, 1)}
+    both = {i: (whole[0][i] + whole[1][i]) / 2 for i in whole[0]}
+    assert interval(bootstrap({"DPO": both}, runs={"DPO": whole}), "DPO") == interval(
+        bootstrap({"DPO": both}), "DPO"
+    )
 
 
 def test_missing_values_widen_the_interval_as_fewer_questions_do():
@@ -127,7 +115,7 @@ def test_the_order_of_methods_and_questions_does_not_matter():
     one = bootstrap({"ADPA": a, "DPO": b})
     two = bootstrap({"DPO": dict(reversed(b.items())), "ADPA": dict(reversed(a.items()))})
     assert interval(one, "ADPA") == interval(two, "ADPA")
-    assert difference(one, "ADPA", "DPO") == difference(two, "ADPA", "DPO")
+    assert interval(one, "DPO") == interval(two, "DPO")
 
 
 def test_another_seed_draws_other_questions():

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats as theirs
 
-from reports.statistics.bootstrap import DRAW, Draw, Item, bootstrap, difference
+from benchmarks.api import Score
+from benchmarks.mt_bench import benchmark as mt_bench
+from reports.statistics.bootstrap import DRAW, Draw, Item, bootstrap, interval
 from reports.statistics.paired_test import Comparison, holm, p_value, ranks, versus
 from reports.statistics.variance import Sample, VariancePart, half_width, make_sample, parts_of_mean
 
@@ -65,8 +67,50 @@ def test_the_interval_is_that_of_the_paired_bootstrap_and_its_resamples_are_shar
     values = {m: column(rng.normal(0, 1, 60)) for m in "ABC"}
     boot = bootstrap(values, 0, 1_000)
     for m, found in versus(make_sample(values), "A", "BC", QUICK).items():
-        expected = difference(boot, m, "A")
-        assert (found.value, found.low, found.high, found.n) == pytest.approx(expected)
+        low, high = np.quantile(boot.draws[:, "ABC".index(m)] - boot.draws[:, 0], [0.025, 0.975])
+        assert (found.value, found.low, found.high, found.n) == pytest.approx(
+            (interval(boot, m).value - interval(boot, "A").value, low, high, 60)
+        )
+
+
+def test_pairing_narrows_the_interval_of_correlated_methods():
+    """Unpaired, the squares of standard errors add up: sqrt(var a + var b) in place of sd (a - b)."""
+    rng = np.random.default_rng(6)
+    shared = rng.normal(0, 2, 200)
+    values = {m: column(shared + rng.normal(0, 0.5, 200)) for m in ("ADPA", "DPO")}
+    found = paired(make_sample(values), "ADPA", "DPO")
+    unpaired = 2 * 1.96 * np.hypot(*bootstrap(values).draws.std(0))
+    a, b = (np.array(list(own.values())) for own in values.values())
+    expected = (a - b).std() / np.sqrt(a.var() + b.var())
+    assert (found.high - found.low) / unpaired == pytest.approx(expected, rel=0.1)
+    assert expected < 0.3
+
+
+def test_the_interval_of_a_pair_is_the_same_whichever_others_are_compared():
+    rng = np.random.default_rng(15)
+    holes = {m: np.where(rng.random(80) < 0.1, np.nan, rng.normal(0, 1, 80)) for m in "ABC"}
+    values = {m: column(x) for m, x in holes.items()}
+    of_three = versus(make_sample(values), "A", "BC", QUICK)
+    for m in "BC":
+        assert of_three[m] == paired(make_sample({"A": values["A"], m: values[m]}), m, "A", QUICK)
+
+
+def test_turns_of_a_question_are_one_draw_and_weigh_alike():
+    """The standard error is that of a ratio, as MT-Bench's own: sqrt(G / (G - 1) sum_g r_g^2) / n."""
+    rng = np.random.default_rng(16)
+    turns = {(q, t): 7 + rng.normal(0, 1) for q in range(40) for t in (1, 2) if (q + t) % 3}
+    scores = [Score(str(q), x, turn=t) for (q, t), x in turns.items()]
+    values = {Item("", f"{q:02}", t): x for (q, t), x in turns.items()}
+    found = paired(make_sample({"A": values, "B": dict.fromkeys(values, 0.0)}), "A", "B")
+    expected = mt_bench.aggregate(scores)
+    assert (found.value, found.se) == pytest.approx((expected["score"], expected["standard_error"]))
+    assert found.n == 40 and (found.low + 1.96 * found.se) == pytest.approx(found.value, abs=0.1 * found.se)
+
+
+def test_turns_of_one_question_are_no_spread():
+    values = {Item("", "0", 1): 3.0, Item("", "0", 2): 5.0}
+    found = paired(make_sample({"A": values, "B": dict.fromkeys(values, 0.0)}), "A", "B", QUICK)
+    assert (found.value, found.p, found.n) == (4.0, None, 1)
 
 
 def test_questions_that_one_of_them_lacks_are_in_neither_mean():

@@ -218,7 +218,7 @@ def test_real_verdicts_of_14_models_are_told_apart_as_scipy_tells_them(verdicts:
     unpaired = [theirs.ttest_ind(of[a], of[b], equal_var=False).pvalue for a, b in pairs]
     counts = [int((np.array(p) < 0.05).sum()) for p in (unpaired, paired, holm(paired))]
     assert counts == [65, 69, 57]
-    assert pairwise_summary(found, bootstrap(found.values)) == (
+    assert pairwise_summary(found, bootstrap(found.scores.values)) == (
         "of 91 pairs, differ at p < 0.05: 65 unpaired, 69 paired, 57 paired and Holm-adjusted"
     )
     assert found.ps == pytest.approx(

@@ -43,8 +43,9 @@ def test_verdicts_that_could_not_be_read_are_marked_beside_the_number_that_leave
     records = [of for r in (RECORD, unread) for of in (r, replace(r, benchmark="alpaca-eval-2"))]
     (table,) = main_tables(records, ["DPO"], QUICK, [*summed(win_rate=0.25), lc])
     cells = shown(table, "DPO")
-    for title in ("Arena-Hard (%)", "AlpacaEval 2 LC (%)"):
-        assert cells[title].notes == ("1 of 2 unparsed",)
+    assert cells["Arena-Hard (%)"].notes == ("1 of 2 unparsed",)
+    half = "1 of 1 questions half-judged, in no number"
+    assert cells["AlpacaEval 2 LC (%)"].notes == ("1 of 2 unparsed", half)
 
 
 def test_over_seeds_it_is_a_mean_without_an_interval() -> None:
