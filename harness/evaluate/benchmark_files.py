@@ -14,8 +14,6 @@ What lies in `home()` is laid out as the loaders of `benchmarks` read it. In a f
 may be gzipped, <name>.gz: it is the content that counts.
 """
 
-import gzip
-import hashlib
 import http.client
 import os
 import urllib.error
@@ -28,10 +26,9 @@ from typing import Literal, NamedTuple
 from benchmarks.declaration import DataFile, DataSet
 from benchmarks.json_files import json_of, rows_hash
 from benchmarks.registry import DATA_SETS
-from harness.common.files import files_below
+from harness.common.data_folder import CHUNK, content_sha256, existing
 from harness.common.suggest import nearest
 
-CHUNK = 1 << 20  # bytes
 SECONDS = 60.0  # without a byte, a download is given up
 PARTIAL = ".partial"
 
@@ -141,45 +138,20 @@ def listing() -> list[Row]:
     return rows
 
 
-def fingerprint(folder: Path) -> str:
-    """What results depend on: "sha256:..." over the names and contents of all files below a folder but hidden
-    ones, the same with or without .gz.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"no folder {folder}")
-    # Gzipped data are the same data: a folder may be compressed without new steps.
-    names = sorted(_plain(p.relative_to(folder)) for p in files_below(folder))
-    digest = hashlib.sha256()
-    for name in dict.fromkeys(n for n in names if not any(part.startswith(".") for part in n.split("/"))):
-        path = _existing(folder, name)
-        assert path is not None
-        digest.update(f"{name}\0{_sha256(path)}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
-
-
 def _source(name: str) -> DataSet:
     if name not in DATA_SETS:
         raise ValueError(f"no benchmark data {name!r}; {nearest(name, list(DATA_SETS))}")
     return DATA_SETS[name]
 
 
-def _plain(path: Path) -> str:
-    return path.as_posix().removesuffix(".gz")
-
-
-def _existing(folder: Path, name: str) -> Path | None:
-    """The file of that name, or the same gzipped."""
-    return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
-
-
 def _missing(source: DataSet, folder: Path, *, needed: bool) -> list[str]:
-    return [f.name for f in source.files if f.needed >= needed and _existing(folder, f.name) is None]
+    return [f.name for f in source.files if f.needed >= needed and existing(folder, f.name) is None]
 
 
 def _states(source: DataSet, folder: Path) -> dict[str, State]:
     states: dict[str, State] = {}
     for file in source.files:
-        path = _existing(folder, file.name)
+        path = existing(folder, file.name)
         if path is None:
             states[file.name] = "missing"
         else:
@@ -195,19 +167,7 @@ def _content(path: Path, file: DataFile) -> str:
         rows = None
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return rows_hash(rows, file.fields)
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    """Of the content, unzipped where it is gzipped. ValueError where it cannot be."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as f:
-            digest = hashlib.sha256()
-            while chunk := f.read(CHUNK):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError) as e:
-        raise ValueError(f"{path} cannot be unzipped: {e}") from None
-    return digest.hexdigest()
+    return content_sha256(path)
 
 
 def _download(url: str, file: DataFile, target: Path) -> None:

@@ -6,7 +6,7 @@ float32 safetensors with the tokenizer beside it.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,13 @@ def fingerprint(ref: str) -> str:
 
 @cache
 def _hashed(folder: Path) -> str:
+    return content_hash(p for p in folder.iterdir() if p.is_file())
+
+
+def content_hash(files: Iterable[Path]) -> str:
+    """What the files of a model are: a hash over their contents and names, wherever they lie."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        # Contents and names, not the folder: a copy is the same model.
+    for path in sorted(files):
         digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return "sha256:" + digest.hexdigest()[:32]
 

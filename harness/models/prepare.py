@@ -8,10 +8,11 @@ from typing import Any, Generic
 
 import torch
 
+from harness.common import data_folder
 from harness.common.cost import Cost, ModelSize
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.models import weights
-from harness.models.loading import fetch, save
+from harness.models.loading import content_hash, fetch, save
 from harness.pocket.build import World, build
 from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
 
@@ -62,6 +63,23 @@ def run_link(work: Work[LinkSettings, NoInputs]) -> dict[str, Any]:
     for path in sorted(source.iterdir()):
         (work.out / path.name).symlink_to(path.resolve())
     return {"source": str(source)}
+
+
+def _strayed(step: Step[LinkSettings, NoInputs], folder: Path) -> str:
+    """Why links no longer lead to what the step's id says, "" where they do: data that moved may have left
+    something else in their place.
+    """
+    named = Path(str(step.context["path"]))
+    if not named.is_dir():  # of the hub, whose caches hold one commit in one place
+        return ""
+    links = [p for p in folder.iterdir() if p.is_symlink()]
+    of_data = step.settings.kind == "data"
+    # What lies where the suite says has been looked at for the id.
+    if all(p.resolve() == (named if of_data else named / p.name).resolve() for p in links):
+        return ""
+    now = data_folder.fingerprint(links[0]) if of_data else content_hash(links)
+    moved = f"{links[0].name} leads to {links[0].readlink()}, which is not what it was"
+    return "" if now == step.settings.fingerprint else moved
 
 
 def run_init(work: Work[InitSettings, InitInputs[Path]]) -> dict[str, Any]:
@@ -120,7 +138,9 @@ def _link_size(step: Step[LinkSettings, NoInputs], sizes: Sizes) -> ModelSize:
 
 WORLD = StepKind("world", World, NoInputs, "harness.models.prepare:run_world")
 # What a hub id takes is downloaded beside the store, so a link costs nothing in it.
-LINK = StepKind("link", LinkSettings, NoInputs, "harness.models.prepare:run_link", 2, model=_link_size)
+LINK = StepKind(
+    "link", LinkSettings, NoInputs, "harness.models.prepare:run_link", 2, model=_link_size, damage=_strayed
+)
 INIT = StepKind(
     "init", InitSettings, InitInputs, "harness.models.prepare:run_init", cost=_init_cost, model=_init_size
 )

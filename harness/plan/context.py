@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import methods
-from harness.common import hub
+from harness.common import data_folder, hub
 from harness.data import datasets
 from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
-from harness.evaluate import benchmark_files
 from harness.executors.options import Machine
 from harness.models import loading
 from harness.models.prepare import LINK, WORLD
@@ -67,7 +66,7 @@ class PlanContext:
         if hub.is_stand_in(path):
             return path
         if path not in self._contents:
-            self._contents[path] = benchmark_files.fingerprint(Path(path))
+            self._contents[path] = data_folder.fingerprint(Path(path))
         return self._contents[path]
 
     @cached_property

@@ -111,6 +111,7 @@ class StepKind(Generic[SettingsT, InputsT]):
     on_device: it computes on a GPU where there is one; processes: the field of the machine that says in how
     many processes; one_thread: each of several computes with one thread on CPUs.
     model, sequences: the size of what it makes, for those that make a model or a set of sequences.
+    damage: what is wrong with an artifact that checksums do not tell, "" where nothing is.
     """
 
     name: str
@@ -124,6 +125,7 @@ class StepKind(Generic[SettingsT, InputsT]):
     cost: Callable[[Any, Any], Cost] = written_sequences
     model: Callable[[Any, Sizes], ModelSize] | None = None
     sequences: Callable[[Any, str, Sizes], TextSize] | None = None
+    damage: Callable[[Any, Path], str] = lambda step, folder: ""
 
     def step(
         self,

@@ -51,7 +51,7 @@ class Store:
     def find(self, step: Step) -> Path | None:
         """The folder of a finished step that is whole."""
         folder = self._folder(step)
-        return None if folder is None or self.damage(folder) else folder
+        return None if folder is None or self.damage(folder, step) else folder
 
     def is_done(self, step: Step) -> bool:
         """Whether a step is finished, and its artifact whole."""
@@ -61,8 +61,10 @@ class Store:
         """Where a step was published."""
         return next(self.root.glob(f"{step.kind.name}/*-{step.id}"), None)
 
-    def damage(self, folder: Path) -> str:
-        """What of an artifact is not as it was published, in words; "" where it is whole."""
+    def damage(self, folder: Path, step: Step | None = None) -> str:
+        """What of an artifact is not as it was published, in words; "" where it is whole. Of the artifact of
+        a step that is at hand also what its kind knows.
+        """
         try:
             at = (folder / RECORD).stat()
         except FileNotFoundError:
@@ -72,12 +74,13 @@ class Store:
         if known is None or known[0] != (at.st_ino, at.st_mtime_ns):
             found = integrity.faults(folder, self._verified(folder))
             told = ", ".join(str(fault) for fault in found if fault.what != integrity.NO_CHECKSUMS)
+            told = told or (step.kind.damage(step, folder) if step else "")
             known = self._found[folder] = (at.st_ino, at.st_mtime_ns), told
         return known[1]
 
     def damages(self, steps: Iterable[Step]) -> dict[Path, str]:
         """The folders of steps that are damaged, and by what."""
-        found = {folder: self.damage(folder) for s in steps if (folder := self._folder(s))}
+        found = {folder: self.damage(folder, s) for s in steps if (folder := self._folder(s))}
         return {folder: damage for folder, damage in found.items() if damage}
 
     def record(self, folder: Path) -> dict[str, Any]:
@@ -151,7 +154,7 @@ class Store:
             "files": {str(p.relative_to(work)): sha256(p) for p in files_of(work)},
         }
         before = self._folder(step)
-        if before and (damage := self.damage(before)):
+        if before and (damage := self.damage(before, step)):
             record["recomputed"] = {"damage": damage, "same_bytes": self._files(before) == record["files"]}
         record[integrity.CHECKSUM] = integrity.checksum(record)
         (work / RECORD).write_text(json.dumps(record, indent=1))
@@ -173,7 +176,7 @@ class Store:
         except OSError:
             if not done.exists():
                 raise
-            if not self.damage(done):  # another process was quicker, and what it made is as good
+            if not self.damage(done, step):  # another process was quicker, and what it made is as good
                 return done
             exchange(work, done)
             aside = self.root / DAMAGED / f"{step.id}.{socket.gethostname()}.{time.time_ns()}"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.api import Message
+from harness.common import data_folder
 from harness.data.datasets import (
     Loaded,
     Source,
@@ -33,7 +34,6 @@ from harness.data.layouts import (
     row_by_row,
 )
 from harness.data.turns import checked_prompt, prompt_of
-from harness.evaluate import benchmark_files
 from tests.benchmarks.openllm.small_tasks import write_rows
 
 Rows = Sequence[dict[str, Any]]
@@ -514,7 +514,7 @@ def test_fingerprints_see_what_linked_folders_hold(tmp_path: Path) -> None:
     write_rows(linked / "a.jsonl", [{"prompt": "a"}])
     (folder / "part").symlink_to(linked)
     (linked / "again").symlink_to(folder)  # a circle has an end
-    prints = (lambda: fingerprint(Source(str(folder))), lambda: benchmark_files.fingerprint(folder))
+    prints = (lambda: fingerprint(Source(str(folder))), lambda: data_folder.fingerprint(folder))
     before = [of() for of in prints]
     write_rows(linked / "a.jsonl", [{"prompt": "b"}])
 

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.declaration import DataFile, DataSet
 from benchmarks.registry import DATA_SETS
+from harness.common import data_folder
 from harness.evaluate import benchmark_files
 
 ONE, TWO = b'{"question": "caf\xc3\xa9"}\n' * 200_000, b"a,b\n1,2\n"
@@ -170,6 +171,7 @@ def test_a_killed_download_leaves_no_file_that_counts(mirror: Mirror, home: Path
     """The kill comes when half of the first file is written, before its checksum is known."""
     program = """
 import os, signal, sys
+from harness.common import data_folder
 from harness.evaluate import benchmark_files
 def kill(url, partial):
     partial.write_bytes(b"half")
@@ -252,19 +254,19 @@ def test_the_home_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_fingerprint_depends_on_the_contents_of_what_is_read(own: Path, tmp_path: Path) -> None:
-    whole = benchmark_files.fingerprint(own)
+    whole = data_folder.fingerprint(own)
     (own / "notes.txt").write_text("other")
-    assert benchmark_files.fingerprint(own) != whole
+    assert data_folder.fingerprint(own) != whole
     (own / "notes.txt").unlink()
-    zipped = benchmark_files.fingerprint(own)
+    zipped = data_folder.fingerprint(own)
 
     unzipped = tmp_path / "unzipped"
     unzipped.mkdir()
     (unzipped / "question.jsonl").write_bytes(ONE)
     (unzipped / ".DS_Store").write_text("")
-    assert benchmark_files.fingerprint(unzipped) == zipped
+    assert data_folder.fingerprint(unzipped) == zipped
     (unzipped / "question.jsonl").write_bytes(ONE + b"\n")
-    assert benchmark_files.fingerprint(unzipped) != zipped
+    assert data_folder.fingerprint(unzipped) != zipped
 
 
 REAL = {  # benchmark -> folder of the shared data, and what is not there as upstream has it

@@ -7,17 +7,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.common import data_folder
+from harness.models.loading import content_hash
+from harness.models.prepare import LINK, LinkSettings
 from harness.store import integrity, maintenance
 from harness.store.integrity import RECORD
+from harness.store.step import NoInputs, Step
 from harness.store.store import Store
 from tests.bench_command import bench
+from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.store.steps import MODEL, TextInputs, TextSettings
 from tests.harness.store.steps import text_step as step
 from tests.paths import TINY
+
+LinkStep = Step[LinkSettings, NoInputs]
 
 
 def altered(path: Path, text: str) -> None:
@@ -145,6 +153,40 @@ def test_two_processes_make_a_damaged_artifact_again_once(tmp_path: Path) -> Non
 
     assert [child.wait() for child in children] == [0, 0]
     assert len(list(tmp_path.glob("damaged/*"))) == len(list(tmp_path.glob("text/*"))) == 20
+
+
+def model_of(folder: Path, text: str) -> LinkStep:
+    tiny_folder(folder)
+    (folder / "notes").write_text(text)
+    settings = LINK.settings("model", content_hash(folder.iterdir()))
+    return LINK.step("m", settings, NoInputs(), {"path": str(folder)})
+
+
+def data_of(folder: Path, text: str) -> LinkStep:
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
+    (folder / "sub" / "x.jsonl").write_text(text)
+    settings = LINK.settings("data", data_folder.fingerprint(folder))
+    return LINK.step("d", settings, NoInputs(), {"path": str(folder)})
+
+
+@pytest.mark.parametrize(("make", "file"), [(model_of, "notes"), (data_of, "files/sub/x.jsonl")])
+def test_links_lead_to_what_their_step_is_named_for_wherever_it_lies(
+    tmp_path: Path, make: Callable[[Path, str], LinkStep], file: str
+) -> None:
+    a, b, runs = tmp_path / "a", tmp_path / "b", tmp_path / "store"
+    before = make(a, "first")
+    link = Store(runs).make(before)
+    shutil.copytree(a, b)
+    moved = replace(before, context={"path": str(b)})
+    assert Store(runs).find(moved) == link  # a second place of the same content is no reason to link again
+
+    make(a, "others")
+    assert (link / file).read_text() == "others" and Store(runs).find(moved) is None
+    assert (Store(runs).make(moved) / file).read_text() == "first"
+    shutil.rmtree(a)
+    assert Store(runs).find(moved) == link and not list(Store(runs).sweep())
+    shutil.rmtree(b)
+    assert "which is gone" in Store(runs).damages([moved])[link]
 
 
 def test_a_damaged_model_is_not_exported(tmp_path: Path) -> None:
