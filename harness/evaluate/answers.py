@@ -209,7 +209,11 @@ def _conversation(question: Question, earlier: Sequence[TurnAnswer]) -> list[Mes
 def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
     rows = ({k: v for k, v in asdict(a).items() if v or k not in OF_SERVERS} for a in answers)
     write_json_lines(work.out / "answers.jsonl", rows)
-    return {"answers": len(answers), "truncated": sum(any(a.truncated) for a in answers)}
+    return {
+        "answers": len(answers),
+        "truncated": sum(any(a.truncated) for a in answers),
+        "refused": sum(bool(a.missing(len(a.turns))) for a in answers),  # or filtered, or empty
+    }
 
 
 def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cost:

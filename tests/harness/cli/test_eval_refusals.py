@@ -98,7 +98,8 @@ def test_filtered_refused_and_empty_answers_are_counted_and_never_judged(
         if (s["method"], s["metric"]) == ("served", "win_rate")
     )
     assert summary == pytest.approx(fmean(values))
-    for told in ("1 of 6 empty", "1 of 6 filtered", "1 of 6 refused"):
+    sums = "answers refused, filtered or empty 3 of 12"  # of these 6 are the reference's
+    for told in ("1 of 6 empty", "1 of 6 filtered", "1 of 6 refused", sums):
         assert told in notes(tmp_path)
 
 
