@@ -17,13 +17,18 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return AutoTokenizer.from_pretrained(folder)
 
 
+def tokenizer_ids(tokenizer: Tokenizer) -> int:
+    """How many ids a tokenizer has."""
+    return int(max(tokenizer.get_vocab().values())) + 1
+
+
 def vocabulary(tokenizer: Tokenizer, folder: Path) -> int:
     """How many ids are tokens that the model of a folder has an embedding of: some embeddings are padded, and
     some tokenizers have an id more. Where the folder holds no model, the tokenizer's ids alone count.
     """
     from transformers import AutoConfig
 
-    ids = int(max(tokenizer.get_vocab().values())) + 1
+    ids = tokenizer_ids(tokenizer)
     if not (folder / "config.json").exists():
         return ids
     return min(ids, int(AutoConfig.from_pretrained(folder).get_text_config().vocab_size))

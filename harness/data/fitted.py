@@ -23,14 +23,18 @@ TooLong = Literal["drop", "truncate_response", "truncate_prompt"]
 DROP: TooLong = "drop"
 TOO_LONG, REFUSED = "too long", "not renderable by the chat template"
 ALIKE = "alike once truncated"
+NO_EMBEDDING = "a token that a model has no embedding of"
 
 
 class Fit(NamedTuple):
-    """How rows are made token sequences: template None is the tokenizer's own."""
+    """How rows are made token sequences: template None is the tokenizer's own; `vocab`: the ids below which
+    all models have embeddings.
+    """
 
     template: str | None
     max_length: int
     too_long: TooLong = DROP
+    vocab: int = 1 << 31
 
 
 @dataclass
@@ -69,7 +73,9 @@ def pairs_of(tokenizer: Tokenizer, pairs: list[Pair], fit: Fit, kept: Kept) -> P
         if isinstance(y_w, Refused) or isinstance(y_l, Refused):
             kept.refuse(next(y.reason for y in (y_w, y_l) if isinstance(y, Refused)))
             continue
-        if (cut := fitted(y_w, y_l, fit)) is None:
+        if max(*y_w.prompt_ids, *y_w.response_ids, *y_l.response_ids) >= fit.vocab:
+            kept.dropped[NO_EMBEDDING] += 1
+        elif (cut := fitted(y_w, y_l, fit)) is None:
             kept.dropped[TOO_LONG] += 1
         elif cut != (y_w, y_l) and cut[0] == cut[1]:
             # Two answers that differ behind the cut alone have margin 0 whatever is learned.
@@ -113,7 +119,9 @@ def dialogues_of(
         except Unrenderable as why:
             kept.refuse(str(why))
             continue
-        if (cut := whole if pack else fitted_dialogue(whole, fit)) is None:
+        if max(whole.ids) >= fit.vocab:
+            kept.dropped[NO_EMBEDDING] += 1
+        elif (cut := whole if pack else fitted_dialogue(whole, fit)) is None:
             kept.dropped[TOO_LONG] += 1
         else:
             kept.truncated += cut != whole

@@ -9,7 +9,13 @@ from typing import Any, Generic, Literal, TypeVar
 from benchmarks.api import Message
 from harness.common.cost import Cost, TextSize, Unknown
 from harness.common.files import read_json_lines, write_json_lines
-from harness.common.tokenizer import Tokenizer, check_same_tokens, load_tokenizer
+from harness.common.tokenizer import (
+    Tokenizer,
+    check_same_tokens,
+    load_tokenizer,
+    tokenizer_ids,
+    vocabulary,
+)
 from harness.data import datasets, fitted, token_sequences
 from harness.data.datasets import Loaded, Source
 from harness.data.fitted import DROP, Fit, Kept, Pairs, TooLong
@@ -114,16 +120,23 @@ def run_text(work: Work[TextSettings, TextInputs[Path]]) -> dict[str, Any]:
 def run_dialogues(work: Work[DialogueSettings, DialogueInputs[Path]]) -> dict[str, Any]:
     """The step that makes token sequences of chat-format SFT data."""
     tokenizer = load_tokenizer(work.inputs.tokenizer)
-    sequences, counts = fitted_dialogues(work.settings, tokenizer, work.inputs.data, work.context)
+    vocab = vocabulary(tokenizer, work.inputs.tokenizer)
+    sequences, counts = fitted_dialogues(work.settings, tokenizer, work.inputs.data, work.context, vocab)
     return {**token_sequences.write(work.out, sequences), **counts}
 
 
 def fitted_dialogues(
-    settings: DialogueSettings, tokenizer: Tokenizer, data: Path | None, context: Mapping[str, Any]
+    settings: DialogueSettings,
+    tokenizer: Tokenizer,
+    data: Path | None,
+    context: Mapping[str, Any],
+    vocab: int,
 ) -> tuple[list[Sequence], dict[str, Any]]:
-    """The sequences of chat-format SFT data, and the counts of what was read, dropped and cut."""
+    """The sequences of chat-format SFT data, with ids below `vocab`, and the counts of what was read, dropped
+    and cut.
+    """
     loaded = datasets.load_dialogues(_source(settings.rows, data, context))
-    fit = Fit(settings.template, settings.max_length, settings.too_long)
+    fit = Fit(settings.template, settings.max_length, settings.too_long, vocab)
     kept = Kept(dropped=Counter(loaded.dropped))
     rows = _part(loaded, settings.rows)
     sequences = fitted.dialogues_of(tokenizer, rows, fit, settings.loss_on, settings.pack, kept)
@@ -139,19 +152,23 @@ def run_pairs(work: Work[PairSettings, PairInputs[Path]]) -> dict[str, Any]:
     tokenizer = load_tokenizer(work.inputs.tokenizer)
     teacher = load_tokenizer(work.inputs.teacher)
     check_same_tokens(tokenizer, teacher, (work.context["student"], work.context["teacher"]))
-    pairs, counts = fitted_pairs(work.settings, tokenizer, work.inputs.data, work.context)
+    vocab = min(vocabulary(tokenizer, folder) for folder in (work.inputs.tokenizer, work.inputs.teacher))
+    pairs, counts = fitted_pairs(work.settings, tokenizer, work.inputs.data, work.context, vocab)
     views = {"chosen": pairs.chosen, "rejected": pairs.rejected}
-    sides = {name: token_sequences.write(work.out / name, s) for name, s in views.items()}
+    known = vocab if vocab < tokenizer_ids(tokenizer) else None
+    sides = {name: token_sequences.write(work.out / name, s, known) for name, s in views.items()}
     write_json_lines(work.out / "prompts.jsonl", pairs.prompts)
     return {**sides, **counts}
 
 
 def fitted_pairs(
-    settings: PairSettings, tokenizer: Tokenizer, data: Path | None, context: Mapping[str, Any]
+    settings: PairSettings, tokenizer: Tokenizer, data: Path | None, context: Mapping[str, Any], vocab: int
 ) -> tuple[Pairs, dict[str, Any]]:
-    """The sequences of preferences, and the counts of what was read, dropped and cut."""
+    """The sequences of preferences, with ids below `vocab`, and the counts of what was read, dropped and
+    cut.
+    """
     loaded = datasets.load_pairs(_source(settings.rows, data, context))
-    fit = Fit(settings.template, settings.max_length, settings.too_long)
+    fit = Fit(settings.template, settings.max_length, settings.too_long, vocab)
     kept = Kept(dropped=Counter(loaded.dropped))
     pairs = fitted.pairs_of(tokenizer, _part(loaded, settings.rows), fit, kept)
     if not pairs.prompts:
@@ -181,7 +198,8 @@ def run_mismatched(work: Work[MismatchedSettings, MismatchedInputs[Path]]) -> di
         others = ((i + step) % n for step in range(1, n))  # the next that fits: no draw, so no seed
         if (j := next((j for j in others if side.response_lengths[j] <= longest), None)) is not None:
             sequences.append(token_sequences.response(int(sides[0].rows[i]), prompt, side.response(j)))
-    return {**token_sequences.write(work.out, sequences), "dropped": n - len(sequences)}
+    known = token_sequences.vocabulary_of(work.inputs.pairs / "chosen")
+    return {**token_sequences.write(work.out, sequences, known), "dropped": n - len(sequences)}
 
 
 def _source(rows: Rows, data: Path | None, context: Mapping[str, Any]) -> Source:

@@ -1,11 +1,13 @@
 """Token sequences as an artifact: what is trained on, scored and sampled.
 
     tokens.bin int32, mask.bin bool (True where a loss reads the token), lengths.bin int32, rows.bin int64
+    vocabulary.json: 262144, where a model of the pair has embeddings of fewer ids than the tokenizer has
 
 `rows` says which example of the data set a sequence belongs to, so that views of one example find each
 other. Token ids are stored with every response; text is never tokenised again.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from harness.store.array_file import ArrayFile, ArrayFileWriter
 
 Ints = NDArray[np.int64]
+
+VOCABULARY = "vocabulary.json"
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,13 @@ def response(row: int, prompt: list[int], answer: list[int]) -> Sequence:
     return Sequence(row, [*prompt, *answer], [False] * len(prompt) + [True] * len(answer))
 
 
-def write(folder: Path, sequences: Iterable[Sequence]) -> dict[str, int]:
-    """Write sequences one after the other; returns how many sequences and tokens."""
+def write(folder: Path, sequences: Iterable[Sequence], vocabulary: int | None = None) -> dict[str, int]:
+    """Write sequences one after the other; returns how many sequences and tokens. `vocabulary`: the ids below
+    which all models of the pair have embeddings, None where they have all of the tokenizer's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if vocabulary is not None:
+        (folder / VOCABULARY).write_text(json.dumps(vocabulary))
     count = tokens = answered = 0
     with (
         ArrayFileWriter(folder, "tokens", "int32") as ids,
@@ -53,6 +61,17 @@ def write(folder: Path, sequences: Iterable[Sequence]) -> dict[str, int]:
             rows.append(np.array([s.row]))
             count, tokens, answered = count + 1, tokens + len(s.ids), answered + sum(s.mask)
     return {"sequences": count, "tokens": tokens, "response_tokens": answered}
+
+
+def vocabulary_of(folder: Path) -> int | None:
+    """The ids that may stand in and beside sequences of a folder, as `write` was told."""
+    file = folder / VOCABULARY
+    return int(json.loads(file.read_text())) if file.exists() else None
+
+
+def common_vocabulary(own: int, *folders: Path) -> int:
+    """How many ids of a model that has `own` may be used with sequences of some folders."""
+    return min([own, *(known for folder in folders if (known := vocabulary_of(folder)) is not None)])
 
 
 def batches_of(order: Iterable[int], lengths: Ints, tokens: int) -> list[list[int]]:

@@ -191,9 +191,11 @@ def save_head(head: Head, folder: Path) -> None:
     (folder / "head.json").write_text(json.dumps(about))
 
 
-def load_head(folder: Path, device: torch.device) -> Head:
-    """A head as `save_head` wrote it, without gradient."""
+def load_head(folder: Path, device: torch.device, vocab: int | None = None) -> Head:
+    """A head as `save_head` wrote it, without gradient; at most its first `vocab` columns."""
     from safetensors.torch import load_file
 
     tensors = load_file(folder / "head.safetensors", device=str(device))
-    return Head(tensors["weight"], tensors.get("bias"), **json.loads((folder / "head.json").read_text()))
+    about = json.loads((folder / "head.json").read_text())
+    about["vocab"] = min(about["vocab"], vocab or about["vocab"])
+    return Head(tensors["weight"], tensors.get("bias"), **about)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.common.tokenizer import Tokenizer, load_tokenizer
+from harness.common.tokenizer import Tokenizer, load_tokenizer, tokenizer_ids, vocabulary
 from harness.data import datasets, prepare
 from harness.models.prepare import INIT, LINK
 from harness.store.step import Part, Source, Step
@@ -38,8 +38,12 @@ def counts_of(step: Step, store: Store) -> Mapping[str, Any] | None:
     tokenizer = tokenizer_at(step.inputs.tokenizer, store)
     if tokenizer is None:
         return None
-    counted = prepare.fitted_pairs if step.kind == prepare.PAIRS else prepare.fitted_dialogues
-    return counted(step.settings, tokenizer, data, step.context)[1]
+    pairs = step.kind == prepare.PAIRS
+    models = [step.inputs.tokenizer, *([step.inputs.teacher] if pairs else [])]
+    folders = [folder for model in models if (folder := folder_at(model, store))]
+    vocab = min((vocabulary(tokenizer, folder) for folder in folders), default=tokenizer_ids(tokenizer))
+    counted = prepare.fitted_pairs if pairs else prepare.fitted_dialogues
+    return counted(step.settings, tokenizer, data, step.context, vocab)[1]
 
 
 def described(counts: Mapping[str, Any]) -> str:

@@ -48,7 +48,8 @@ def run(work: Work[GroupSettings, GroupInputs[Path]]) -> dict[str, Any]:
         ]
     if not diverse:
         raise ValueError(f"no prompt has {keep} different responses; sample more, or at a higher temperature")
-    return {**token_sequences.write(work.out, diverse), "dropped": dropped}
+    known = token_sequences.vocabulary_of(work.inputs.rollouts)
+    return {**token_sequences.write(work.out, diverse, known), "dropped": dropped}
 
 
 def most_different(answers: Sequence[Tokens], keep: int) -> list[int]:

@@ -57,7 +57,9 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
         model,
         requests,
         stop,
-        vocab=vocabulary(tokenizer, work.inputs.model),
+        vocab=token_sequences.common_vocabulary(
+            vocabulary(tokenizer, work.inputs.model), work.inputs.prompts
+        ),
         batch=work.context["batch"],
         seed=settings.seed,
         kept=work.kept,
@@ -67,7 +69,8 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
         for (i, _), request, answer in zip(draws, requests, answers, strict=True)
         if not (answer.truncated and settings.drop_truncated)
     )
-    counts = token_sequences.write(work.out, responses)
+    known = token_sequences.vocabulary_of(work.inputs.prompts)
+    counts = token_sequences.write(work.out, responses, known)
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))

@@ -240,10 +240,11 @@ class Examples:
 
 
 def load(
-    needs: Needs, inputs: TrainInputs[Path], device: torch.device, frozen: Mapping[str, Frozen]
+    needs: Needs, inputs: TrainInputs[Path], device: torch.device, frozen: Mapping[str, Frozen], vocab: int
 ) -> Examples:
-    """The examples of a training step's inputs; `frozen` holds by role the models that run beside it. Until
-    the policy is sampled, the view policy_rollout holds the sequences whose prompts it answers.
+    """The examples of a training step's inputs; `frozen` holds by role the models that run beside it, and
+    `vocab` is the policy's. Until it is sampled, the view policy_rollout holds the sequences whose prompts it
+    answers.
     """
     views = {name: Sequences(inputs.views[name]) for name in needs.views}
     # An example must have all of its views: a prompt whose rollout was dropped is left out of the others.
@@ -255,7 +256,7 @@ def load(
         raise ValueError(
             f"no example has all of the views {', '.join(views)}: everything was dropped on the way"
         )
-    heads = {role: load_head(folder, device) for role, folder in inputs.heads.items()}
+    heads = {role: load_head(folder, device, vocab) for role, folder in inputs.heads.items()}
     k = 0 if needs.support == "full" else needs.support
     signals: dict[tuple[ViewName, Role], SignalSource] = {}
     for name, reads in needs.views.items():

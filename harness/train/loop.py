@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template
+from harness.data.token_sequences import common_vocabulary
 from harness.models import memory, prefix_sharing
 from harness.models.loading import head_of, load
 from harness.models.policy import Policy, Scored
@@ -158,12 +159,13 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
         compiled=settings.compile,
         recomputed=bool(context.get("checkpointing")),
     )
-    vocab = vocabulary(tokenizer, start)
+    vocab = common_vocabulary(vocabulary(tokenizer, start), *work.inputs.views.values())
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, budget, valued)
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
-    examples = data.load(needs, work.inputs, accelerator.device, _frozen(work, accelerator.device, vocab))
+    frozen = _frozen(work, accelerator.device, vocab)
+    examples = data.load(needs, work.inputs, accelerator.device, frozen, vocab)
     examples = replace(examples, share=unshared is None)
     loop = Loop(method, hp, policy, examples, accelerator, context["tokens"], unshared=unshared)
     if needs.online and settings.online:

@@ -127,7 +127,7 @@ def test_a_method_on_its_own_rollouts_reads_stored_signals_elsewhere(tmp_path: P
     frozen = {"teacher": next(t.frozen for t in loop.examples.signals.values() if isinstance(t, Live))}
     views = {view: tmp_path / "prompts" for view in loop.examples.views}
     inputs = TrainInputs(tmp_path / "start", views, signals={("chosen", "teacher"): found})
-    again = data.load(loop.examples.needs, inputs, torch.device("cpu"), frozen)
+    again = data.load(loop.examples.needs, inputs, torch.device("cpu"), frozen, loop.policy.vocab)
     kinds = {view: type(told).__name__ for (view, _), told in again.signals.items()}
     assert kinds == {"chosen": "Signals", "policy_rollout": "Live"}
 
