@@ -232,6 +232,24 @@ def test_whole_texts_and_cut_prompts_are_hflms_and_the_cut_ones_are_known(
     assert ours.cut >= {("drawn", n) for n in (11, 13, 15)} and ("drawn", 10) not in ours.cut
 
 
+def test_prompts_are_cut_where_the_frequencies_would_change_for_their_batch(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    """What is measured of a prompt is then the same beside any other, and what was cut is counted."""
+    folder = reader_folder(tmp_path / "long", shared_data, positions=256)
+    about = json.loads((folder / "config.json").read_text())
+    half = about["hidden_size"] // about["num_attention_heads"] // 2
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 48}
+    about["rope_parameters"] = {**rope, "short_factor": [1.0] * half, "long_factor": [2.0] * half}
+    (folder / "config.json").write_text(json.dumps(about))
+    pairs = [instance("abc" * n, " end", doc=n) for n in (1, 60, 9)]
+    together = (ours := PooledLM(Pool(folder), BATCH)).loglikelihood(pairs)
+    assert ours.max_length == 48 and ours.cut == {("drawn", 60)}
+    alone = [PooledLM(Pool(folder), BATCH).loglikelihood([pair])[0] for pair in pairs]
+    for (a, _), (b, _) in zip(together, alone, strict=True):
+        assert a == pytest.approx(b, abs=1e-4)
+
+
 def test_a_batch_that_comes_again_is_answered_once(world: World) -> None:
     lm = PooledLM(Pool(world.model), BATCH)
     asked = [instance(f"{n} is", " one", doc=n) for n in range(BATCH)]

@@ -247,6 +247,21 @@ def test_of_a_conversation_that_is_too_long_the_end_is_read_behind_the_bos(tmp_p
     assert [r["cut"] for r in shorter] == [True, True, True, False]
 
 
+def test_a_conversation_is_cut_where_the_frequencies_would_change_for_its_batch(tmp_path: Path) -> None:
+    """Up to there a reward does not depend on what is scored beside it."""
+    model = reward_folder(tmp_path / "model")
+    about = json.loads((model / "config.json").read_text())
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 14}
+    about["rope_parameters"] = {**rope, "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+    (model / "config.json").write_text(json.dumps(about))
+    rows, measured = scored(tmp_path / "out", {**rollouts(tmp_path, ANSWERS), "model": model})
+
+    assert [r["cut"] for r in rows] == [False, False, True, False] and measured["cut"] == 1
+    judge = reward_model.load(model, torch.float32)
+    read = [judge.input(conversation(row, answer)).ids for row, answer in ANSWERS.items()]
+    assert judge.score(read, 1000) == pytest.approx([judge.score([ids], 1000)[0] for ids in read], abs=1e-5)
+
+
 def test_a_conversation_that_the_template_refuses_has_no_reward_and_is_counted(tmp_path: Path) -> None:
     inputs = {**rollouts(tmp_path, ANSWERS), "model": reward_folder(tmp_path / "model")}
     refused = [{"role": "system", "content": "a"}, *PROMPTS[2]]
