@@ -75,8 +75,9 @@ def _needed(names: list[str], runs: Path, known: "Known", method_file: str | Non
 
     store, where = Store(runs / "store"), pipeline.machine(runs)
     loaded = [loading.load(name, [], known) for name in names]
-    # Ids follow from suites alone, so that a plan of today names what any run of theirs has made.
-    plans = [pipeline.make_plan(suite, (), store, where, method_file) for suite in loaded]
+    # Ids follow from suites and from whom their endpoints were last, so that a plan of today names what any
+    # run of theirs has made.
+    plans = [pipeline.make_plan(suite, (), store, where, method_file, reuse=True) for suite in loaded]
     return {step.id for plan in plans for step in plan.steps}
 
 

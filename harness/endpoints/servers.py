@@ -46,7 +46,7 @@ from harness.common import supervisor as supervision
 
 Engine = Literal["transformers", "vllm"]
 Process = subprocess.Popen[bytes]
-ENGINE = "engine"  # the key of a step's endpoint that names what serves it
+ENGINE, ARGUMENTS = "engine", "arguments"  # keys of a step's endpoint: what serves it, and how it is started
 
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile

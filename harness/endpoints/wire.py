@@ -86,21 +86,34 @@ class Failed(Exception):
         self.reason, self.retry_after = reason, retry_after
 
 
+def is_local(endpoint: Endpoint) -> bool:
+    """Whether it is on this machine. ValueError: no URL."""
+    try:
+        return urlsplit(endpoint.base_url).hostname in LOCAL
+    except ValueError as e:
+        raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
+
+
+def key_of(endpoint: Endpoint) -> str:
+    """The key in the environment; one that is local needs none. ValueError: no key, or no such."""
+    key = os.environ.get(endpoint.api_key_env, "").strip() or ("none" if is_local(endpoint) else "")
+    if not key:
+        raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{endpoint.where}: {endpoint.api_key_env} holds characters that no key has")
+    return key
+
+
 def client_of(endpoint: Endpoint) -> "AsyncOpenAI":
     """A client with a connection for each call at once. ValueError: no key, or one that cannot be sent."""
     import httpx2
     from openai import AsyncOpenAI
 
+    key, local = key_of(endpoint), is_local(endpoint)
     try:
-        local = urlsplit(endpoint.base_url).hostname in LOCAL
         url = httpx2.URL(endpoint.base_url)
-    except (ValueError, httpx2.InvalidURL) as e:
+    except httpx2.InvalidURL as e:
         raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
-    key = os.environ.get(endpoint.api_key_env, "").strip() or ("none" if local else "")
-    if not key:
-        raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError(f"{endpoint.where}: {endpoint.api_key_env} holds characters that no key has")
     http = httpx2.AsyncClient(
         trust_env=not local,  # no proxy to ourselves
         timeout=endpoint.timeout,

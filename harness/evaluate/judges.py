@@ -18,7 +18,7 @@ from harness.endpoints import client, prices, servers, session
 from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
-from harness.endpoints.servers import ENGINE, ServerSpec, request_extras
+from harness.endpoints.servers import ARGUMENTS, ENGINE, ServerSpec, request_extras
 from harness.endpoints.wire import MAX_REFUSED
 from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
@@ -63,9 +63,13 @@ class EndpointJudge(JudgeSettings):
 
 
 class ServedJudge(EndpointJudge):
-    """A folder or hub id that is served here, started for the run and stopped with it."""
+    """A folder or hub id that is served here, started for the run and stopped with it.
+
+    `arguments` are further ones of the engine's command line.
+    """
 
     engine: Literal["transformers", "vllm"] = "transformers"
+    arguments: tuple[str, ...] = ()
 
 
 class RuleJudgeSettings(JudgeSettings):
@@ -87,8 +91,9 @@ def _served_identity(judge: ServedJudge) -> dict[str, Any]:
 
     # Servers of open models parse template tokens in messages; a guard costs nothing there.
     guard = True if judge.guard is None else judge.guard
-    who = {"engine": judge.engine, "model": loading.fingerprint(judge.model), "guard": guard}
-    return judge.model_dump(include=WHO) | who
+    started = {"engine": judge.engine, "arguments": list(judge.arguments)}
+    who = {"model": loading.fingerprint(judge.model), "guard": guard}
+    return judge.model_dump(include=WHO) | started | who
 
 
 def endpoint_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None = None) -> Ask:
@@ -112,11 +117,12 @@ def fail_over_limit(missing: Counter[str], asked: int, what: str, context: Mappi
 def _served_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None) -> Ask:
     """Those of a server of our own, which is up when this returns."""
     where = dict(context["endpoint"])
-    engine = where.pop(ENGINE)
+    engine, arguments = where.pop(ENGINE), tuple(where.pop(ARGUMENTS))
     shared = session.current()
     # A server of our own takes no money, whatever a price table says of a model of that name.
     shared.ledger.free(where["model"])
-    endpoint = Endpoint(**{**where, "base_url": shared.servers.url(ServerSpec(engine, where["model"]))})
+    spec = ServerSpec(engine, where["model"], extra=arguments)
+    endpoint = Endpoint(**{**where, "base_url": shared.servers.url(spec)})
     # `transformers serve` has to be told in each request whether to sample.
     return _asking(who, lambda temperature: replace(endpoint, extra=request_extras(engine, temperature)))
 
@@ -248,7 +254,7 @@ SERVER = JudgeKind(
     ServedJudge,
     _served_identity,
     _served_replies,
-    lambda judge: {**where_of(judge), ENGINE: judge.engine},
+    lambda judge: {**where_of(judge), ENGINE: judge.engine, ARGUMENTS: judge.arguments},
     served=True,
     check=_check_engine,
     typed=_typed_server,

@@ -1,5 +1,5 @@
 """How steps run: the options of `bench run` and `bench eval`, each declared once, and the machine. None of it
-is part of a step's id, since results differ by rounding at most.
+is part of a step's id, since results differ by rounding at most; `reuse` alone says what endpoints count as.
 
 Typer takes the fields as options of a command (harness/cli/options.py), the pipeline and the executors take
 the objects.
@@ -102,6 +102,9 @@ class RunOptions:
     ] = False
     estimate: Annotated[
         bool, Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
+    ] = False
+    reuse: Annotated[
+        bool, Option("--reuse", help="Take endpoints for those that answered by their models' names before.")
     ] = False
 
     @property

@@ -3,7 +3,7 @@ are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from harness.data.prepare import Rows
 from harness.executors.options import Machine
 from harness.models import loading
 from harness.models.prepare import LINK, WORLD
+from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
@@ -36,6 +37,7 @@ class PlanContext:
     registry: Mapping[str, Method]
     machine: Machine
     method_file: str | None = None
+    endpoints: Endpoints = field(default_factory=Endpoints)
 
     @property
     def runtime(self) -> dict[str, Any]:

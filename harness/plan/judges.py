@@ -19,10 +19,11 @@ class JudgeParts(NamedTuple):
 
 
 def judge_parts(setting: PlanContext, name: str) -> JudgeParts:
-    """The judge of that name. Where it is asked is context; who it is, its seed and guard are identity."""
+    """The judge of that name. How it is asked is context; who and where it is is identity."""
     _, kind, judge_settings = setting.suite.judges[name]
     settings = {"kind": kind.name, **kind.identity(judge_settings)}
     context: dict[str, Any] = {"endpoint": kind.endpoint(judge_settings)} if kind.endpoint else {}
+    settings = setting.endpoints.identified(settings, context.get("endpoint", {}))
     if kind.file:
         settings["file"] = extension_file.digest(kind.file)
         context["judge_file"] = kind.file

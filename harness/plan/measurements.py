@@ -178,6 +178,7 @@ class Cell:
                 max_refused=source.max_refused,
             )
             context |= {"endpoint": where_of(endpoint)}
+            identity = setting.endpoints.identified(identity, context["endpoint"])
             return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=identity), inputs, context)
         if source.control:
             control = settings(control=source.control)

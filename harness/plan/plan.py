@@ -14,6 +14,7 @@ from itertools import product
 import methods
 from harness.executors.options import Machine
 from harness.plan.context import PlanContext
+from harness.plan.endpoints import Endpoints
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
@@ -42,11 +43,12 @@ def plan(
     only: Sequence[str] = (),
     method_file: str | None = None,
     is_done: Callable[[Step], bool] = lambda step: False,
+    endpoints: Endpoints | None = None,
 ) -> Plan:
     """All steps and rows of a suite. `is_done` says what the store holds: a reference run that is not
     among the rows is used where its answers are there.
     """
-    setting = PlanContext(suite, registry, machine, method_file)
+    setting = PlanContext(suite, registry, machine, method_file, endpoints or Endpoints())
     names = chosen_methods(suite, only, registry)
     for name in names:
         # A fault in the settings of a row must show before anything runs, whichever row it is.

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from harness.common import hub
 from harness.evaluate.judge_check import JUDGE_CHECK
 from harness.plan import judges
 from harness.plan.context import PlanContext
@@ -16,7 +17,9 @@ def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[Judge
     """What the store knows of the suite's judges, the latest word of each prompt being that on most pairs."""
     rows = []
     for name in suite.judges:
-        parts = judges.judge_parts(setting, name).settings
+        # A judge that nobody asked need not be there.
+        with hub.unresolved_allowed():
+            parts = judges.judge_parts(setting, name).settings
         of_judge = [r for r in store.records(JUDGE_CHECK.name) if r["settings"]["judge"] == parts]
         for prompt in sorted({r["settings"]["prompt"] for r in of_judge}):
             # Limits and repeats differ from check to check; the one on most pairs says most.

@@ -28,6 +28,7 @@ from harness.executors.protocol import Executor
 from harness.plan import judges, row_steps
 from harness.plan import plan as planning
 from harness.plan.context import PlanContext
+from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
 from harness.results import judge_checks
 from harness.results import write as tables
@@ -72,15 +73,27 @@ def machine(
 
 
 def make_plan(
-    loaded: Suite, only: Sequence[str], store: Store, where: Machine, method_file: str | None
+    loaded: Suite,
+    only: Sequence[str],
+    store: Store,
+    where: Machine,
+    method_file: str | None,
+    *,
+    reuse: bool = False,
 ) -> Plan:
-    """The plan of a suite; methods of a file join the suite's."""
+    """The plan of a suite, with the methods of a file; what is to be told of its endpoints is printed."""
     own = extension.methods_in(method_file)
     known = methods.registry(own)
     if own and not only:  # with --only a method of the file is named like any other
         rows = {**dict.fromkeys(m.name for m in own), **loaded.methods}
         loaded = loaded.model_copy(update={"methods": rows})
-    return planning.plan(loaded, known, where, only=only, method_file=method_file, is_done=store.is_done)
+    endpoints = Endpoints(lambda: asked_before(store), reuse)
+    made = planning.plan(
+        loaded, known, where, only=only, method_file=method_file, is_done=store.is_done, endpoints=endpoints
+    )
+    for note in endpoints.notes:
+        typer.echo(note)
+    return made
 
 
 def run(
@@ -99,12 +112,12 @@ def run(
     # What is only printed may hold names that nobody here can look up, so that it needs no network.
     if options.plan or options.check:
         with hub.unresolved_allowed() as names:
-            plan = make_plan(loaded, only, store, where, method_file)
+            plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
             print_plan(plan, store, where, options, table)
         if unresolved := hub.unresolved_line(names):
             typer.echo(unresolved)
         return
-    plan = make_plan(loaded, only, store, where, method_file)
+    plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
     missing = sum(not store.is_done(s) for s in plan.steps)
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
     for line in (row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)):
@@ -141,7 +154,7 @@ def check_judge(
     if prompt not in prompts:
         raise ValueError(f"--prompt {prompt}: {nearest(prompt, prompts)}")
     store, table = Store(runs / "store"), prices.load(spending.prices)
-    setting = PlanContext(loaded, {}, machine(runs))
+    setting = PlanContext(loaded, {}, machine(runs), endpoints=Endpoints(lambda: asked_before(store)))
     (judge,) = loaded.judges
     step = judges.check_step(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])

@@ -95,6 +95,13 @@ class Store:
             with contextlib.suppress(ValueError):
                 yield dict(json.loads(path.read_text()))
 
+    def latest(self, *kinds: str) -> Iterator[dict[str, Any]]:
+        """The records of all finished artifacts of some kinds that can be read, the last made first."""
+        paths = [path for kind in kinds for path in self.root.glob(f"{kind}/*/{RECORD}")]
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            with contextlib.suppress(ValueError):
+                yield dict(json.loads(path.read_text()))
+
     def make(self, step: Step) -> Path:
         """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is, and
         one that another process is at is waited for.

@@ -228,6 +228,30 @@ def test_an_endpoint_is_a_model_too(world: Path, judge: Running, tmp_path: Path)
     )
 
 
+def test_an_endpoint_that_moved_is_asked_again_unless_it_is_said_to_be_the_same(
+    world: Path, tmp_path: Path
+) -> None:
+    """And one that is down is what answered there before: nothing is to be asked."""
+    tables, asked, before = [], [], ""
+    for n, options in enumerate(([], ["--reuse"], [])):
+        for server in judging_server.running(tmp_path / f"{n}.jsonl"):
+            model = f"x={server.url}#gpt-x"
+            data = f"--data=gsm8k-cot={world / 'gsm8k-cot'}"
+            said = ["eval", model, "--bench=gsm8k-cot", data, f"--runs={tmp_path}", "--name=e"]
+            said += [f"--set=models.x.api_key_env={KEY_ENV}"]
+            done = bench(*said, *options)
+            assert done.returncode == 0, done.stderr
+            told = f"gpt-x at {server.url} is taken for what answered at {before}"
+            assert (told in done.stdout) is bool(options)
+            asked.append(len(server.requests()))
+            before = before or server.url
+        tables.append({artifact for r in rows(tmp_path) for artifact in r["artifacts"]})
+    assert asked == [2, 0, 2]  # a preflight, and a question that stands there three times
+    assert tables[0] == tables[1] != tables[2]
+    down = bench(*said)
+    assert down.returncode == 0 and "not resolved, taken for what answered there before" in down.stdout
+
+
 def test_a_name_with_a_slash_is_one_file_of_the_exports(world: Path, judge: Running, tmp_path: Path) -> None:
     said = [
         w.replace("--judge=gpt-4", "--judge=org/gpt-4") for w in words(world, judge, tmp_path, "mt-bench")

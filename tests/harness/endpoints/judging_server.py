@@ -28,6 +28,10 @@ class Running(NamedTuple):
     url: str
     log: Path
 
+    def names(self, *models: dict[str, str]) -> None:
+        """From now on it names these at /models; before, it knows no such page."""
+        self.log.with_suffix(".models").write_text(json.dumps({"object": "list", "data": models}))
+
     def requests(self) -> list[dict[str, Any]]:
         """The bodies that it was sent, in order of arrival."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -93,9 +97,18 @@ def in_its_way(model: str, text: str) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """POST /v1/chat/completions."""
+    """POST /v1/chat/completions, GET /v1/models."""
 
     protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        listed = LOG.with_suffix(".models")
+        if self.path != "/v1/models" or not listed.exists():
+            self._send(404, {"error": {"message": "no such page"}})
+        elif self.headers["Authorization"] != f"Bearer {KEY}":
+            self._send(401, {"error": {"message": "wrong key"}})
+        else:
+            self._send(200, json.loads(listed.read_text()))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

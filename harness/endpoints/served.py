@@ -1,0 +1,66 @@
+"""What an endpoint is: its address, and the models that it names.
+
+    GET http://127.0.0.1:8000/v1/models   {"data": [{"id": "student", "root": "/runs/dpo-3"}]}
+    names(...)                            ["/runs/dpo-3", "student"]
+
+A provider's catalogue changes with every model that it adds: of a long list the model that is asked alone
+counts. A server without such a list names nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from harness.endpoints.wire import Endpoint, is_local, key_of
+
+SECONDS = 5.0  # until an endpoint counts as silent
+TRIES = 2
+CATALOGUE = 10  # models; a longer list is a provider's
+BUSY = (408, 425, 429, 502, 503, 504)  # says nothing of what is served
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def address(base_url: str) -> str:
+    """Scheme, host, port and path of a base URL, as one writes them: no credentials, no default port."""
+    try:
+        parts = urlsplit(base_url.strip())
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError as e:
+        raise ValueError(f"{base_url}: not a URL ({e})") from None
+    if not host:
+        return base_url.strip().rstrip("/")
+    host = f"[{host}]" if ":" in host else host
+    shown = "" if port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}{parts.path.rstrip('/')}"
+
+
+def names(endpoint: Endpoint) -> list[str]:
+    """The ids that /models gives, and the weights behind where it says; ValueError where it is silent."""
+    import httpx2
+
+    local, fault = is_local(endpoint), ""
+    headers = {"Authorization": f"Bearer {key_of(endpoint)}"}
+    for _ in range(TRIES):
+        try:
+            url = f"{endpoint.base_url.rstrip('/')}/models"
+            with httpx2.Client(trust_env=not local, timeout=SECONDS, follow_redirects=True) as client:
+                response = client.get(url, headers=headers)
+            if response.status_code not in BUSY:
+                return _named(response.json(), endpoint.model) if response.status_code == 200 else []
+            fault = f"status {response.status_code}"
+        except httpx2.InvalidURL as e:
+            raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
+        except httpx2.HTTPError:
+            fault = "broken connections"
+        except ValueError:  # a page that is no JSON
+            return []
+    raise ValueError(f"{endpoint.where} does not answer ({fault}); nothing was done")
+
+
+def _named(body: Any, model: str) -> list[str]:
+    listed = body.get("data") if isinstance(body, Mapping) else None
+    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    if len(found) > CATALOGUE:
+        found = [one for one in found if one.get("id") == model]
+    said = (one.get(name) for one in found for name in ("id", "root"))
+    return sorted({name for name in said if isinstance(name, str)})
