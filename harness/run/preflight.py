@@ -44,6 +44,7 @@ def check(missing: Sequence[Step]) -> None:
             for folder in _models(step):
                 positions.check_length(folder, step.settings.max_length)
     _adapters(missing)
+    _launches(missing)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -78,6 +79,14 @@ def _adapters(missing: Sequence[Step]) -> None:
                 lora.check(AutoConfig.from_pretrained(folder), training.lora)
         except ValueError as fault:
             raise ValueError(f"{step.label}: {fault}") from fault
+
+
+def _launches(missing: Sequence[Step]) -> None:
+    """Trainings can be run by the accelerate config file that is named."""
+    if file := next((f for s in missing if (f := s.context.get("accelerate_config"))), None):
+        from harness.train.accelerate_setup import check_config  # a plan is made without accelerate
+
+        check_config(Path(file))
 
 
 def _origin(step: Step) -> Step:

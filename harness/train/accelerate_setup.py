@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils import (
+    DistributedType,
+    FullyShardedDataParallelPlugin,
+    GradientAccumulationPlugin,
+)
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.utils.checkpoint import checkpoint
@@ -24,6 +28,8 @@ DEEPSPEED = (
     "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
     "several; name distributed_type FSDP with fsdp_version 2 in the accelerate config file"
 )
+SAME_BATCH = ("tp_size", "cp_size", "sp_size")  # of processes that share an example
+VERSION_1 = "FSDP: version 1 is not supported; set fsdp_version 2 in the accelerate config file"
 MODEL = "model."  # of the names of the policy's weights, those of the language model
 
 
@@ -33,7 +39,14 @@ def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
     if _asked("DEEPSPEED"):
         raise ValueError(DEEPSPEED)
     AcceleratorState._reset_state()  # one process runs many steps, each with a precision of its own
-    accelerator = Accelerator(mixed_precision=precision, cpu=device == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=device == "cpu",
+        # Said here, as both could come from the environment or a config file: losses are divided by counts of
+        # the whole step already, and what is compiled is the suite's to say.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        dynamo_backend="no",
+    )
     if accelerator.distributed_type == DistributedType.MULTI_CPU and _asked("FSDP"):
         _shard_on_cpu(accelerator)
     _check(accelerator, online)
@@ -53,6 +66,12 @@ def check_config(file: Path) -> None:
         raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
     if complaints["distributed_type"] == "DEEPSPEED":
         raise ValueError(DEEPSPEED)
+    sharding = complaints.get("fsdp_config") or {}
+    if complaints["distributed_type"] == "FSDP" and str(sharding.get("fsdp_version")) != "2":
+        raise ValueError(VERSION_1)
+    for name, size in (complaints.get("parallelism_config") or {}).items():
+        if name.removeprefix("parallelism_config_") in SAME_BATCH and str(size) != "1":
+            raise ValueError(f"{file}: {name}: {size}; it must be 1, as each process reads other examples")
 
 
 def _asked(question: str) -> bool:
@@ -69,7 +88,7 @@ def _shard_on_cpu(accelerator: Accelerator) -> None:
 def _check(accelerator: Accelerator, online: bool) -> None:
     kind = accelerator.distributed_type
     if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
-        raise ValueError("FSDP: version 1 is not supported; set fsdp_version 2 in the accelerate config file")
+        raise ValueError(VERSION_1)
     if kind == DistributedType.FSDP and online:
         raise ValueError(
             "FSDP: a method that samples from the policy while it trains needs whole weights in every "

@@ -124,6 +124,11 @@ def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest
         ("distributed_type: DEEPSPEED", "DeepSpeed: accelerate steps its optimizer in each backward pass"),
         ("- a", "no distributed_type"),
         ("a: [", "not YAML"),
+        ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}", "version 1 is not supported"),
+        (
+            SHARDED + "parallelism_config: {parallelism_config_tp_size: 2}",
+            "parallelism_config_tp_size: 2; each",
+        ),
     ):
         config.write_text(text)
         with pytest.raises(ValueError, match=told):

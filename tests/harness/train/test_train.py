@@ -191,3 +191,16 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     for name, weight in alone.items():
         torch.testing.assert_close(both[name], weight, rtol=1e-4, atol=1e-6)
         assert not torch.equal(weight, start[name])
+
+
+def test_what_the_environment_says_of_accelerate_divides_no_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a second division by counts, nor a compiler that the suite does not name."""
+    given = inputs(tmp_path)
+    plain = trained(tmp_path / "plain", given, {})
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR")
+    told = trained(tmp_path / "told", given, {})
+    assert all(torch.equal(plain[name], told[name]) for name in plain)
+    assert (tmp_path / "plain/metrics.jsonl").read_text() == (tmp_path / "told/metrics.jsonl").read_text()
