@@ -8,7 +8,7 @@ from benchmarks.declaration import Benchmark
 from harness.audit.comparison import TABLE, Line, compared
 from harness.audit.official import NotAudited, Tools, ruling
 from harness.audit.our_numbers import OurNumbers, our_numbers
-from harness.common.text import aligned
+from harness.common.text import aligned, slug
 from harness.results import manifest
 from harness.results.manifest import ExportedRow, Manifest
 from reports.records import run_folder
@@ -89,7 +89,10 @@ def _audited(
     lines = compared(declared.referee, found, rows, ours)
     audited = {(line.row, line.metric) for line in lines}
     alone = [m for row in rows for m in ours.of_rows[row] if (row, m) not in audited]
-    missing = [row for row in rows if not any(line.row == row for line in lines)]
+    uneven = sorted(key for key in ours.over_seeds if key.benchmark == name)
+    alone += [f"{key.metric} of {key.method} over seeds that lack verdicts" for key in uneven]
+    counted = {(n.row, slug(n.judge), slug(n.reference)) for n in found.numbers}
+    missing = [row for row in rows if (row.row, row.judge_folder, row.reference_folder) not in counted]
     return Audited(
         name,
         found.tool,

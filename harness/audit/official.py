@@ -53,15 +53,18 @@ def ruling(referee: Referee, export: Path, tools: Tools) -> Ruling:
         out = Path(folder) / "ruling.json"
         # -I: nothing of ours can be imported, nor what a user's variables would put before the tool.
         command = [tools.python, "-I", referee.script.resolve(), export.resolve(), out]
-        done = subprocess.run(
-            [*map(str, command), *([str(checkout)] if checkout else [])],
-            cwd=folder,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*map(str, command), *([str(checkout)] if checkout else [])],
+                cwd=folder,
+                env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"{referee.tool} was not done with {export} in {SECONDS} s") from None
         if done.returncode or not out.is_file():
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise ValueError(f"{referee.tool} could not read {export}: {last}")

@@ -27,10 +27,13 @@ class CellKey(NamedTuple):
 
 
 class OurNumbers(NamedTuple):
-    """Metric -> value of each row that was exported, and the cells of the main table."""
+    """Metric -> value of each row that was exported, and the cells of the main table. `over_seeds` are cells
+    that are no mean of their seeds' numbers: a question without a verdict in one seed counts with the others.
+    """
 
     of_rows: dict[ExportedRow, dict[str, float]]
     cells: dict[CellKey, float]
+    over_seeds: frozenset[CellKey] = frozenset()
 
 
 def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
@@ -44,7 +47,22 @@ def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
             tasks[(*_of_task(r), f"{r.metric}/{r.group}")].append(r.value)
     for (*key, metric), values in tasks.items():
         by_key[tuple(key)][str(metric)] = fsum(values) / len(values)
-    return OurNumbers({row: dict(by_key[_key(row)]) for row in exported}, _cells(rows))
+    cells = _cells(rows)
+    uneven = _uneven(rows)
+    over_seeds = frozenset(key for key in cells if key in uneven)
+    even = {key: value for key, value in cells.items() if key not in over_seeds}
+    return OurNumbers({row: dict(by_key[_key(row)]) for row in exported}, even, over_seeds)
+
+
+def _uneven(rows: Rows) -> set[CellKey]:
+    """The means over several seeds that have not the same values each."""
+    seeds: dict[CellKey, dict[int, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
+    for r in rows.records:
+        if r.question:
+            key = CellKey(r.pair, r.dataset, r.method, r.benchmark, r.metric, r.judge, r.reference)
+            known = {(r.group, r.question, r.turn, r.order)} if r.value is not None else set()
+            seeds[key][r.seed] |= known
+    return {key for key, own in seeds.items() if len(set(map(frozenset, own.values()))) > 1}
 
 
 def _key(row: ExportedRow) -> tuple[object, ...]:

@@ -10,9 +10,13 @@ import pytest
 
 from harness.audit.audit import Audit, audit, text
 from harness.audit.official import Tools
+from harness.audit.our_numbers import our_numbers
 from harness.evaluate import registry
+from reports.records.rows import Record
+from reports.records.run_folder import Rows
 from tests.bench_command import bench
 from tests.benchmarks.alpaca_eval.published import published
+from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.audit import published_run
 
 
@@ -174,3 +178,73 @@ def test_a_tool_is_asked_in_an_environment_of_its_own(runs: Path, tmp_path: Path
     )
     (only,) = found.benchmarks
     assert not found.holds and "fschat could not read" in only.faults[0] and "No" in only.faults[0]
+
+
+ODD = """
+import hashlib
+from benchmarks.api import Reply
+from harness.evaluate.judges import computed
+
+
+def say(messages):
+    text = messages[-1]["content"]
+    draw = int(hashlib.sha256(text.encode()).hexdigest(), 16)
+    if "AI:" in text:
+        first = 1 + draw % 2
+        ranks = [{"model": "model_1", "rank": first}, {"model": "model_2", "rank": 3 - first}]
+        return Reply("neither" if draw % 5 == 0 else str(ranks))
+    words = ("<think>[[9]]?</think>It is [[3]]", "none", "[[12]]", "Rating: [[7]]", "[[2]]", "so [6]")
+    return Reply(words[draw % len(words)])
+
+
+JUDGE = computed("odd", say)
+"""
+ODD_SUITE = """
+name: odd
+models: {constant: {control: constant}, copy: {control: copy}}
+benchmarks:
+  mt-bench: {judge: odd, data: mt-bench}
+  alpaca-eval: {judge: odd, data: alpaca-eval, reference: copy}
+"""
+
+
+def test_a_run_whose_judge_is_hard_to_read_holds(tmp_path: Path) -> None:
+    """Half-judged items, turns without a rating, ratings of 12 and thoughts: one rule, in every table."""
+    questions = [{"question_id": n, "category": "stem", "turns": [f"ask {n}", "and?"]} for n in range(24)]
+    names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+    prompt = {"system_prompt": "", "prompt_template": "{question}{answer}"}
+    two = {"system_prompt": "", "prompt_template": "{question_1}{answer_1}{question_2}{answer_2}"}
+    prompts = [{"name": n} | (two if "multi" in n else prompt) for n in names]
+    for name in ("mt-bench", "alpaca-eval"):
+        (tmp_path / name).mkdir()
+    write_rows(tmp_path / "mt-bench/question.jsonl", questions)
+    write_rows(tmp_path / "mt-bench/judge_prompts.jsonl", prompts)
+    asked = [{"instruction": f"AI: ask {n}"} for n in range(24)]
+    (tmp_path / "alpaca-eval/questions.json").write_text(json.dumps(asked))
+    (tmp_path / "odd.py").write_text(ODD)
+    (tmp_path / "odd.yaml").write_text(ODD_SUITE)
+    done = bench("run", "odd.yaml", "--judge-file", "odd.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    done = bench("audit", "odd", cwd=tmp_path)
+    assert done.returncode == 0 and " 0 differ; 0 faults" in done.stdout, done.stdout
+    assert "out of range, thoughts" in done.stdout
+    tables = [line for line in done.stdout.splitlines() if "(main table)" in line]
+    assert len(tables) == 4
+
+
+def test_a_mean_over_seeds_that_lack_verdicts_is_no_mean_of_theirs() -> None:
+    about = ("run", "p", "d", "DPO")
+    records = [
+        Record(*about, seed, "mt-bench", "score", "", f"q{n}", 1, "", "j", "", value, status)
+        for seed, n, value, status in (
+            (0, 0, 2.0, "ok"),
+            (0, 1, 4.0, "ok"),
+            (1, 0, 6.0, "ok"),
+            (1, 1, None, "unparsed"),
+        )
+    ]
+    found = our_numbers(Rows(records=records), ())
+    assert not found.cells and [key.method for key in found.over_seeds] == ["DPO"]
+    whole = our_numbers(Rows(records=[r for r in records if r.question == "q0"]), ())
+    assert not whole.over_seeds and list(whole.cells.values()) == [4.0]

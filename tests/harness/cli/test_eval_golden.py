@@ -95,3 +95,9 @@ def test_the_published_row_of_alpaca_eval_2_comes_out_of_a_run(shared_data: Path
     controlled = cells["alpaca-eval-2.lc_win_rate"]
     assert float(controlled["low"]) < lc / 100 < float(controlled["high"])
     assert controlled["note"] == "df_gamed.csv is a stand-in"
+
+    audit = bench("audit", str(out))
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert "the length-controlled code was given df_gamed_reconstructed.csv (sha256 " in audit.stdout
+    assert "a stand-in for df_gamed.csv" in audit.stdout
+    assert all(f"{where} " in audit.stdout for where in ("lc_win_rate", "lc_win_rate (main table)"))
