@@ -7,7 +7,7 @@ The hub is asked within seconds, and after it was silent once, no more in this p
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -108,6 +108,25 @@ def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:
         if known_absent and not isinstance(error, GatedRepoError):
             raise ValueError(f"{fault}; {remedy}") from error
         return _unresolved_name(repo, ValueError(f"{fault}; {remedy}"))
+
+
+def model_files(ref: str, patterns: Sequence[str]) -> Path | None:
+    """A folder with the files of a model ("org/name@commit") that have such names; None where neither cache
+    nor hub has them.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    if is_stand_in(ref):
+        return None
+    name, _, commit = ref.partition("@")
+    here = bool(_HUB.dead)
+    try:
+        return Path(
+            snapshot_download(name, revision=commit, allow_patterns=[*patterns], local_files_only=here)
+        )
+    except (OSError, HTTPError):
+        return None
 
 
 def _asked(kind: Kind, repo: str, revision: str) -> str:

@@ -6,10 +6,13 @@ base -> sft -> a method's last stage  the student
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import methods
 from benchmarks.api import Sampling
+from harness.common import hub
+from harness.data.chat_format import FILES, TOKENIZER, Format, differences, format_of, format_of_world
 from harness.data.prepare import (
     DIALOGUES,
     MISMATCHED,
@@ -22,7 +25,7 @@ from harness.plan.context import PlanContext
 from harness.signals.stored import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured
-from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair
+from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import TrainingSpec
 from harness.train.examples import TrainInputs
 from methods.api import Method, Needs, Training
@@ -43,10 +46,52 @@ class Lineage:
     data: Dataset
 
     def base(self, who: str) -> Step:
-        """The base model of "teacher" or "student": from outside, or pretrained from scratch on the world's
-        text.
+        """The base model of "teacher" or "student"; a teacher that would be spoken to otherwise than the
+        student has the student's tokenizer, chat template and end tokens.
         """
-        spec = self.models.teacher if who == "teacher" else self.models.student
+        own = self._own_base(who)
+        if who == "student" or not self.format_differences:
+            return own
+        called = {name: self._called(name) for name in ("student", "teacher")}
+        context = {**self.setting.runtime, **called, "differs": self.format_differences}
+        inputs = TOKENIZER.inputs(own, self._own_base("student"))
+        label = f"{own.label} with the student's tokenizer"
+        return TOKENIZER.step(label, TOKENIZER.settings(), inputs, context, name=own.slug)
+
+    @cached_property
+    def format_differences(self) -> list[str]:
+        """What of how the teacher is spoken to is not as the student's; nothing where nobody here knows."""
+        teacher, student = self._format("teacher"), self._format("student")
+        return differences(student, teacher) if teacher and student else []
+
+    def _format(self, who: str) -> Format | None:
+        """How a base model is spoken to: of a hub id where its small files are to be had."""
+        base, template = self._spec(who).base, self.setting.suite.chat_template
+        if isinstance(base, Architecture):
+            # Two models of the world have one tokenizer, which need not be made to know that.
+            alike = all(isinstance(self._spec(one).base, Architecture) for one in ("teacher", "student"))
+            return None if alike else format_of_world(template)
+        if Path(base).is_dir():
+            return format_of(Path(base), template)
+        folder = hub.model_files(self._own_base(who).settings.fingerprint, (*FILES, "config.json"))
+        return format_of(folder, template) if folder else None
+
+    @property
+    def format_line(self) -> str:
+        """One line on what of the teacher is used as the student has it; "" where nothing is."""
+        if not self.format_differences:
+            return ""
+        return (
+            f"teacher {self._called('teacher')}: other {', '.join(self.format_differences)} than student "
+            f"{self._called('student')}: both are spoken to as the student is"
+        )
+
+    def _spec(self, who: str) -> Student:
+        return self.models.teacher if who == "teacher" else self.models.student
+
+    def _own_base(self, who: str) -> Step:
+        """A base model as it is: from outside, or pretrained from scratch on the world's text."""
+        spec = self._spec(who)
         if isinstance(spec.base, str):
             step = self.setting.folder(spec.base, "model")
             assert isinstance(step, Step)
@@ -113,13 +158,13 @@ class Lineage:
         suite = self.setting.suite
         rows, world, context = self.setting.rows(source)
         settings = PAIRS.settings(rows, suite.max_length, suite.chat_template, suite.too_long)
-        inputs = PAIRS.inputs(self.base("student"), self.base("teacher"), world)
+        inputs = PAIRS.inputs(self.base("student"), self._own_base("teacher"), world)
         # The names are for the message alone, where the two tokenizers are not the same.
         context = {**context, "student": self._called("student"), "teacher": self._called("teacher")}
         return PAIRS.step(f"{name} pairs", settings, inputs, context, name=name)
 
     def _called(self, who: str) -> str:
-        base = (self.models.teacher if who == "teacher" else self.models.student).base
+        base = self._spec(who).base
         return base if isinstance(base, str) else who
 
     @cached_property

@@ -60,3 +60,9 @@ def passes_line(cells: Iterable[Cell]) -> str:
     """One line on how often teachers run over the training sets; "" where none does."""
     counts = passes(cells)
     return f"teacher passes: {counts.needed} needed by the rows alone, {counts.run} run" if counts.run else ""
+
+
+def format_lines(cells: Iterable[Cell]) -> list[str]:
+    """A line for each pair whose teacher is spoken to as its student is."""
+    lines = (cell.lineage.format_line for cell in cells if cell.lineage)
+    return list(dict.fromkeys(filter(None, lines)))

@@ -53,17 +53,17 @@ def described(counts: Mapping[str, Any]) -> str:
     return "; ".join([f"{counts['read']} rows read", *(dropped or ["none dropped"]), *cut])
 
 
-def folder_at(source: Source, store: Store) -> Path | None:
+def folder_at(source: Source, store: Store | None = None) -> Path | None:
     """The folder of an input: in the store, or where a model's link leads; None where it is not here yet."""
     step, inside = (source.step, source.folder) if isinstance(source, Part) else (source, "")
-    if done := store.find(step):
+    if store and (done := store.find(step)):
         return done / inside
     return Path(step.context["path"]) if step.kind == LINK and Path(step.context["path"]).is_dir() else None
 
 
-def tokenizer_at(model: Source, store: Store) -> Tokenizer | None:
+def tokenizer_at(model: Source, store: Store | None = None) -> Tokenizer | None:
     """The tokenizer that a model will have, where it is here: the generated world's is always known."""
-    if isinstance(model, Step) and model.kind == INIT:
+    if isinstance(model, Step) and INIT in {s.kind for s in (model, *model.sources.values())}:
         from harness.pocket import tokenizer
 
         return tokenizer.tokenizer()

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
 from harness.evaluate.answers import BY_CONTROL, BY_ENDPOINT, BY_MODEL, STORED
 from harness.evaluate.judge_check import JUDGE_CHECK
@@ -21,7 +22,7 @@ from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.select_checkpoint import SELECT
 
 KINDS: tuple[StepKind, ...] = (
-    *(WORLD, LINK, INIT, TEXT, DIALOGUES, PAIRS, MISMATCHED),
+    *(WORLD, LINK, INIT, TOKENIZER, TEXT, DIALOGUES, PAIRS, MISMATCHED),
     *(ROLLOUTS, GROUP, PROBES, SIGNALS, HEAD, REWARDS),
     *(TRAIN, SELECT, OBJECTIVE),
     *(BY_MODEL, BY_ENDPOINT, BY_CONTROL, STORED, JUDGMENTS, TASKS, JUDGE_CHECK, OVERLAP),

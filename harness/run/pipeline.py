@@ -120,9 +120,9 @@ def run(
     plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
     missing = sum(not store.is_done(s) for s in plan.steps)
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
-    for line in (row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)):
-        if line:
-            typer.echo(line)
+    told = row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)
+    for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
+        typer.echo(line)
     out = runs / plan.suite.name
 
     def open_executor() -> Executor:
@@ -200,7 +200,8 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
 
     found = forecast_of(plan, store, where, options.device or this_device(), table)
     lines = record_lines(found, store) if options.check else plan_lines(found, store, options.devices)
-    for line in (*(() if options.check else data_counts.data_lines(plan.steps, store)), *lines):
+    told = () if options.check else data_counts.data_lines(plan.steps, store)
+    for line in (*row_steps.format_lines(plan.cells), *told, *lines):
         typer.echo(line)
 
 

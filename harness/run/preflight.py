@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.declaration import Benchmark
+from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DialogueSettings, PairSettings
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
@@ -18,6 +19,7 @@ from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK
+from harness.run import chat_checks
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
 from harness.train.examples import TrainSettings
@@ -45,6 +47,7 @@ def check(missing: Sequence[Step]) -> None:
                 positions.check_length(folder, step.settings.max_length)
     _adapters(missing)
     _launches(missing)
+    chat_checks.check(missing)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 
@@ -91,7 +94,8 @@ def _launches(missing: Sequence[Step]) -> None:
 
 def _origin(step: Step) -> Step:
     """The link or the drawn weights that a model was first trained from."""
-    before = step.sources.get("start") or step.sources.get("trained")
+    name = "model" if step.kind == TOKENIZER else "start" if "start" in step.sources else "trained"
+    before = step.sources.get(name)
     return _origin(before) if before else step
 
 

@@ -60,7 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     the policy): all but the measuring is done.
     """
     store = Store(tmp_path_factory.mktemp("forecast"))
-    plan = planned("methods.GKD.batches=2", only=("DPO", "ADPA+", "GKD", "PAD"))
+    plan = planned("methods.GKD.batches=2", "probe.options=[a, b]", only=("DPO", "ADPA+", "GKD", "PAD"))
     for step in plan.steps:
         if step.kind.name not in MEASURED_KINDS:
             store.make(step)

@@ -37,4 +37,34 @@ def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(
     folder = configured(tmp_path / "m", rope_parameters=rope, max_position_embeddings=100)
     with pytest.raises(ValueError, match=r"max_length: 128; beyond 100 tokens the RoPE of .*m changes"):
         look(f"pairs.tiny.student.base={folder}")
-    look(f"pairs.tiny.student.base={folder}", "max_length=100")
+    look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            ("pairs.tiny.student.base={}/teacher",),
+            "student .*/teacher and teacher teacher have other token maps",
+        ),
+        (("pairs.tiny.teacher.base={}/teacher",), ".*/student has no chat template; give one in the suite"),
+        (
+            ("pairs.tiny.student.base={}/teacher", "pairs.tiny.teacher.base={}/teacher", "methods.PAD={}"),
+            "probe.options: 'A' and 'B' begin with the same token '<unk>'",
+        ),
+    ],
+)
+def test_models_that_cannot_be_spoken_to_end_a_run_before_it_begins(
+    changed: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    (tiny_folder(tmp_path / "student") / "chat_template.jinja").unlink()
+    tiny_folder(tmp_path / "teacher")
+    given = [key if key.endswith("={}") else key.format(tmp_path) for key in changed]
+    with pytest.raises(ValueError, match=words):
+        look(f"pairs.tiny.student.base={tmp_path}/student", "max_length=100", *given)
+
+
+def test_a_teacher_without_a_chat_template_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (tiny_folder(tmp_path / "teacher") / "chat_template.jinja").unlink()
+    tiny_folder(tmp_path / "student")
+    look(*(f"pairs.tiny.{who}.base={tmp_path}/{who}" for who in ("student", "teacher")))

@@ -1,0 +1,25 @@
+"""Whether models can be spoken to as a plan has it, before any work and where their tokenizers lie here."""
+
+from collections.abc import Sequence
+
+from harness.common.tokenizer import check_same_tokens
+from harness.data import chat_template
+from harness.data.prepare import DIALOGUES, PAIRS
+from harness.run.data_counts import tokenizer_at
+from harness.signals.preference_probes import PROBES, opening
+from harness.store.step import Step
+
+ASKED = chat_template.PROBE[:1]
+
+
+def check(missing: Sequence[Step]) -> None:
+    """ValueError for a student without a chat template, a teacher of other tokens, and two options of a probe
+    that begin alike.
+    """
+    for step in missing:
+        if step.kind in (DIALOGUES, PAIRS) and (student := tokenizer_at(step.inputs.tokenizer)):
+            chat_template.chat_of(student, step.settings.template)
+            if step.kind == PAIRS and (teacher := tokenizer_at(step.inputs.teacher)):
+                check_same_tokens(student, teacher, (step.context["student"], step.context["teacher"]))
+        if step.kind == PROBES and (student := tokenizer_at(step.inputs.pairs.inputs.tokenizer)):
+            opening(student, ASKED, step.settings.options, step.settings.template)
