@@ -18,10 +18,10 @@ from harness.train import step as train
 from harness.train.checkpoints import states
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
-from tests.bench_command import COMMAND, ENV, forked
+from tests.bench_command import COMMAND, ENV, bench, forked
 from tests.harness.train.test_checkpoints import run, same, work_of
 from tests.harness.train.test_train import SETTINGS
-from tests.paths import ROOT
+from tests.paths import ROOT, TINY
 
 SHORT = {"epochs": 4}  # 12 optimizer steps
 # What `accelerate config` writes where every question about FSDP is answered by Return; two processes.
@@ -125,10 +125,7 @@ def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest
         ("- a", "no distributed_type"),
         ("a: [", "not YAML"),
         ("distributed_type: FSDP\nfsdp_config: {fsdp_version: 1}", "version 1 is not supported"),
-        (
-            SHARDED + "parallelism_config: {parallelism_config_tp_size: 2}",
-            "parallelism_config_tp_size: 2; each",
-        ),
+        (SHARDED + "parallelism_config: {parallelism_config_tp_size: 2}", "tp_size: 2; it must be 1"),
     ):
         config.write_text(text)
         with pytest.raises(ValueError, match=told):
@@ -136,6 +133,15 @@ def test_what_cannot_be_launched_is_one_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     with pytest.raises(ValueError, match="DeepSpeed: accelerate steps"):
         accelerate_setup.accelerator_of("no", "cpu", online=False)
+
+
+def test_a_file_that_no_training_can_be_launched_by_is_told_before_any_work(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(SHARDED.replace("fsdp_version: 2", "fsdp_version: 1"))
+    runs = tmp_path / "runs"
+    told = bench("run", TINY, "--only", "SFT", "--accelerate-config", str(config), "--runs", str(runs))
+    assert told.returncode == 2 and told.stderr.startswith("bench: FSDP: version 1 is not supported")
+    assert not list(runs.glob("store/*/*"))
 
 
 @pytest.mark.slow
