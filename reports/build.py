@@ -56,9 +56,14 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "quality": quality_tables(groups, own.costs, names, own.judging),
         }
         for name, tables in parts.items():
-            built.setdefault(name, []).extend(with_health(tables, own.counts))
-    built["judges"] = with_health(judge_tables(rows.checks), rows.counts)
+            built.setdefault(name, []).extend(with_health(tables, own.counts, groups))
+    built["judges"] = judges(rows)
     return {name: tables for name, tables in built.items() if tables}
+
+
+def judges(rows: Rows) -> list[Table]:
+    """How good the judges of all pairs are."""
+    return with_health(judge_tables(rows.checks), rows.counts, grouped(rows.records, rows.benchmarks))
 
 
 def _baseline(methods: Sequence[str]) -> str:
@@ -71,7 +76,8 @@ def beside(rows: Rows) -> list[Table]:
     tables = []
     for pair, names in rows.methods().items():
         own = rows.of_pair(pair)
-        tables += with_health(beside_tables(grouped(own.records, rows.benchmarks), names), own.counts)
+        groups = grouped(own.records, rows.benchmarks)
+        tables += with_health(beside_tables(groups, names), own.counts, groups)
     return tables
 
 
@@ -84,7 +90,7 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
         if baseline in names:
             own = rows.of_pair(pair)
             groups = grouped(own.records, rows.benchmarks)
-            tables += with_health(comparison_tables(groups, names, baseline), own.counts)
+            tables += with_health(comparison_tables(groups, names, baseline), own.counts, groups)
     return tables
 
 

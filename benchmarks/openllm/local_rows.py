@@ -5,8 +5,11 @@ A task is extended, not rewritten: a YAML file of a few lines includes the task'
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
+from os.path import normpath
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +19,7 @@ from benchmarks.json_files import json_in, json_of, lines_in, text_of
 # every configuration: "{config}" in the file's name is the configuration, else each row names its own as
 # "subject".
 LOCAL: dict[str, dict[str, dict[str, str]]] = json_of(Path(__file__).with_name("local_files.json"))
+INCLUDED = re.compile(r"^include:\s*['\"]?([^'\"\s#]+)", re.MULTILINE)
 # Where lm-eval draws examples from.
 POOLS = ("fewshot_split", "training_split", "validation_split")
 
@@ -65,6 +69,27 @@ def check_files(name: str, task: Mapping[str, Any], path: Path, data: Path | Non
         missing = [file.name for key in POOLS[:2] for file in local.files.get(task.get(key) or "", ())]
         where = f" ({', '.join(missing)} is not in {data})" if missing else ""
         raise ValueError(f"{name}: {shots}-shot needs a training split{where}; use num_fewshot=0")
+
+
+def check_inside(name: str, task: Mapping[str, Any], path: Path, folder: Path) -> None:
+    """ValueError where a task of a folder of one's own reads files outside of it: results are kept by what is
+    in the folder, and would stay when those change. lm-eval's own tasks may be included.
+    """
+    local = _local(task, path, None)
+    files = [file for files in local.files.values() for file in files] if local else []
+    seen, included = [path], [path]
+    while included:
+        below = included.pop()
+        found = [below.parent / given for given in INCLUDED.findall(text_of(below))]
+        # One that is not there is of lm-eval itself, or missed when it is read.
+        included += [file for file in found if file.is_file() and file not in seen]
+        seen += found
+    spec = find_spec("lm_eval")
+    assert spec and spec.origin
+    allowed = folder, folder.resolve(), Path(spec.origin).parent
+    for file in (*files, *(file for file in seen if file.is_file())):
+        if not any(Path(normpath(file)).is_relative_to(place) for place in allowed):
+            raise ValueError(f"{name}: reads {file}, which is not below {folder}; put it there")
 
 
 def check_hub(name: str, dataset: str, data: Path | None) -> None:

@@ -97,6 +97,8 @@ def check(
             )
         if board and board.extra:
             check_extra(name, board.extra)
+        if include and name in own:
+            local_rows.check_inside(name, config, known[name].yaml_path, include)
         shots = board.num_fewshot if board and num_fewshot is None else num_fewshot
         if local_rows.is_local(config, data):
             local_rows.check_files(name, config, known[name].yaml_path, data, shots or 0)

@@ -12,6 +12,7 @@ from harness.plan.plan import Plan, ordered
 from harness.store.step import Step
 from harness.store.store import Store
 from reports.records.rows import Count
+from reports.tables.health import HALF_JUDGED
 
 Measured = Mapping[str, Any]  # what a step's function returned
 RECOMPUTED = "artifacts recomputed"
@@ -61,7 +62,7 @@ def counts(plan: Plan, store: Store) -> list[Count]:
     for (pair, dataset), cells in _by_data(plan).items():
         steps = ordered(_targets(cells))
         key: dict[str, Any] = {"suite": plan.suite.name, "pair": pair, "dataset": dataset}
-        for name in dict.fromkeys([*(c.name for c in COUNTS), RECOMPUTED]):
+        for name in dict.fromkeys([*(c.name for c in COUNTS), HALF_JUDGED, RECOMPUTED]):
             rows.append(Count(**key, name=name, step="", label="", count=0, total=0))
         for step in steps:
             rows += [Count(**key, **row) for row in _of_step(step, store)]

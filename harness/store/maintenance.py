@@ -16,7 +16,7 @@ from harness.common.text import aligned, size
 from harness.store.integrity import RECORD, faults
 from harness.store.locks import RUN
 from harness.store.step import ID
-from harness.store.store import DAMAGED, KEPT, PARTIAL, VERIFIED, Store
+from harness.store.store import BEGUN, DAMAGED, KEPT, PARTIAL, VERIFIED, Store
 
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
 ASIDE = (PARTIAL, KEPT, DAMAGED)  # folders of what is no artifact
@@ -136,7 +136,7 @@ def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
         raise OSError(f"{store.root}: a run is at work there ({who}); nothing was removed")
     known = artifacts(store)
     done = {one.id for one in known}
-    found = sorted(store.root.glob(f"{DAMAGED}/*"))
+    found = [p for p in sorted(store.root.glob(f"{DAMAGED}/*")) if BEGUN.match(p.name)]
     for folder in _undone(store):
         number = folder.name.partition(".")[0]
         # What a killed step has kept is no rubbish while someone may run it again.
@@ -157,9 +157,11 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
     aside = store.root / PARTIAL
     aside.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        gone = aside / f"{folder.name.rpartition('-')[2]}.removed.{os.getpid()}"
+        number = folder.name[:ID] if folder.parent.name in ASIDE else folder.name[-ID:]
+        gone = aside / f"{number}.removed.{os.getpid()}"
         folder.rename(gone)
-        (store.root / VERIFIED / folder.name[-ID:]).unlink(missing_ok=True)
+        if folder.parent.name not in ASIDE:
+            (store.root / VERIFIED / number).unlink(missing_ok=True)
         shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
 
 
@@ -212,7 +214,8 @@ def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
 
 
 def _undone(store: Store) -> list[Path]:
-    return sorted([*store.root.glob(f"{PARTIAL}/*"), *store.root.glob(f"{KEPT}/*")])
+    begun = [p for p in store.root.glob(f"{PARTIAL}/*") if BEGUN.match(p.name)]
+    return sorted([*begun, *store.root.glob(f"{KEPT}/{'[0-9a-f]' * ID}")])
 
 
 def _age(seconds: float) -> str:

@@ -37,6 +37,7 @@ from harness.pocket.build import World
 from harness.store.step_record import by_name, from_names, from_record, to_record
 
 ID = 12  # hex digits
+SLUG = 200  # bytes: a folder's name has 255 at most, its id among them
 SettingsT = TypeVar("SettingsT", default=Any)  # settings
 InputsT = TypeVar("InputsT", default=Any)  # inputs
 Ref = TypeVar("Ref")  # of an input: a `Source` in a plan, a folder while the step runs
@@ -137,7 +138,8 @@ class StepKind(Generic[SettingsT, InputsT]):
         name: str | None = None,
     ) -> "Step[SettingsT, InputsT]":
         """A step of this kind; `name` is what its folder is called after, the label where it is left out."""
-        return Step(self, slug(label if name is None else name), label, settings, inputs, context or {})
+        shortened = slug(label if name is None else name).encode()[:SLUG].decode(errors="ignore")
+        return Step(self, shortened, label, settings, inputs, context or {})
 
     def work(
         self,

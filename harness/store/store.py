@@ -17,6 +17,7 @@ then: whoever had opened it reads on. What was made of it keeps its id and stays
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -35,6 +36,7 @@ from harness.store.step import ID, Part, Step, Work
 from harness.store.step_record import from_names
 
 PARTIAL, KEPT, DAMAGED, VERIFIED = "partial", "unfinished", "damaged", "verified"
+BEGUN = re.compile(rf"[0-9a-f]{{{ID}}}\.")  # begins the name of a folder of partial work
 WAITING = 8  # files that are waited for at once
 LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
 
@@ -199,7 +201,9 @@ class Store:
         """Remove the partial work that nobody who lives is at, and what was kept of steps that are done;
         returns what was removed.
         """
-        partial = [p for p in self.root.glob(f"{PARTIAL}/*") if self.locks.holder(p.name[:ID]) is None]
+        # Of work that the harness began: what else lies there is somebody's own.
+        begun = [p for p in self.root.glob(f"{PARTIAL}/*") if BEGUN.match(p.name)]
+        partial = [p for p in begun if self.locks.holder(p.name[:ID]) is None]
         kept = [p for p in self.root.glob(f"{KEPT}/*") if self._is_published(p.name)]
         for folder in [*partial, *kept]:
             shutil.rmtree(folder, ignore_errors=True)

@@ -23,14 +23,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-LONGEST = 100  # characters of a name: a file's may have 255, of which exports and logs take some
+LONGEST = 100  # bytes of a name: a file's may have 255, of which exports and logs take some
 WORLD = "world"  # begins a path inside the generated world
 
 
 def _name(given: str) -> str:
-    if not given.strip("./ ") or len(given) > LONGEST or not given.isprintable():
+    if not given.strip("./ ") or not given.isprintable() or len(given.encode()) > LONGEST:
         raise ValueError(
-            f"given {given!r}; a name has 1 to {LONGEST} printable characters, and not only dots and slashes"
+            f"given {given!r}; a name is printable, of 1 to {LONGEST} bytes, and not only dots and slashes"
         )
     return given
 

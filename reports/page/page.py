@@ -144,10 +144,9 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
         own = rows.of_pair(pair)._replace(checks=())
         for name, tables in build.build(own).items():
             by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
-    checks = build.build(Rows(checks=rows.checks, counts=rows.counts))
     return [
         *(view for views in by_name.values() for view in views),
-        *(table_views.view(name, table, "", sets) for name, tables in checks.items() for table in tables),
+        *(table_views.view("judges", table, "", sets) for table in build.judges(rows)),
     ]
 
 

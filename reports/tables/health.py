@@ -6,27 +6,35 @@ health: rows dropped 2 of 352; judgments unparsed 0 of 160; artifacts recomputed
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from reports.records.groups import Groups
 from reports.records.rows import Count
 from reports.tables.table import Table
 
+HALF_JUDGED = "questions half-judged"
 NOT_COUNTED = "health: not counted, the run has no counts.jsonl"
 
 
-def health(counts: Iterable[Count]) -> str:
+def health(counts: Sequence[Count], groups: Groups) -> str:
     """The sum of each count over steps and data sets, in the order of the rows; a zero is said."""
+    if not counts:
+        return NOT_COUNTED
     sums: dict[str, dict[str, list[int]]] = {}
     for row in counts:
         one = sums.setdefault(row.name, {}).setdefault(row.benchmark, [0, 0])
         one[0], one[1] = one[0] + row.count, one[1] + row.total
+    # No step knows of it: it is what the tables leave out of the verdicts that there are.
+    compared = [g for g in groups if g.declared.both_orders(g.metric)]
+    half = sum(g.measured.half_judged for g in compared), sum(g.asked for g in compared)
+    sums[HALF_JUDGED] = {"": list(half)}
     told = [f"{name} {', '.join(_sum(b, *one) for b, one in of.items())}" for name, of in sums.items()]
-    return f"health: {'; '.join(told)}" if told else NOT_COUNTED
+    return f"health: {'; '.join(told)}"
 
 
 def _sum(benchmark: str, count: int, total: int) -> str:
     return f"{benchmark} {count:,}".lstrip() + (f" of {total:,}" if total else "")
 
 
-def with_health(tables: Iterable[Table], counts: Sequence[Count]) -> list[Table]:
+def with_health(tables: Iterable[Table], counts: Sequence[Count], groups: Groups) -> list[Table]:
     """Tables with the line under each."""
-    line = health(counts)
+    line = health(counts, groups)
     return [replace(table, notes=(*table.notes, line)) for table in tables]

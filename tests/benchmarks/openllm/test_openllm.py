@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
+import lm_eval.tasks
 import numpy as np
 import pytest
 import torch
@@ -265,6 +267,29 @@ def test_a_folders_own_task_may_have_the_name_of_a_set(tasks: Path) -> None:
     assert expand(["v1", "choose", "gsm8k"], tasks) == [*V1, "choose"]
     (tasks / "v1.yaml").write_text(MULTIPLE_CHOICE.replace("task: choose", "task: v1"))
     assert expand(["v1", "choose"], tasks) == ["v1", "choose"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MULTIPLE_CHOICE.replace("test: choose.jsonl", "test: ../elsewhere.jsonl"),
+        "include: ../elsewhere.yaml\ntask: choose\n",
+        "include: part/below.yaml\ntask: choose\n",
+    ],
+)
+def test_a_task_that_reads_beyond_its_folder_is_refused(tasks: Path, text: str) -> None:
+    """What is read there would be in no step's id; lm-eval's own tasks may be included."""
+    (tasks / "part").mkdir()
+    (tasks / "part" / "below.yaml").write_text("include: ../../elsewhere.yaml\n")
+    (tasks.parent / "elsewhere.yaml").write_text(MULTIPLE_CHOICE)
+    shutil.copyfile(tasks / "choose.jsonl", tasks.parent / "elsewhere.jsonl")
+    (tasks / "choose.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"choose: reads .*elsewhere.*, which is not below .*; put it there"):
+        check(["choose"], tasks)
+
+    arc = Path(lm_eval.tasks.__file__).parent / "arc" / "arc_challenge.yaml"
+    (tasks / "choose.yaml").write_text(f"include: {arc}\n{MULTIPLE_CHOICE}")
+    check(["choose"], tasks)
 
 
 def test_a_fault_is_told_before_anything_runs(tasks: Path, tmp_path: Path) -> None:

@@ -10,20 +10,22 @@ from harness.models.prepare import LINK
 from harness.store.step import NoInputs, Part, Step
 from harness.store.store import Store
 from reports.records import run_folder
+from reports.records.groups import grouped
 from reports.tables.health import NOT_COUNTED, health
 from tests.bench_command import bench
 
 # 160 dialogues, 96 pairs, 24 held-out pairs and two sets of 96 rollouts; of 7 rows 8 + 16 answers.
 LINE = (
     "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers refused, "
-    "filtered or empty 0 of 168; prompts cut 0 of 112; judgments unparsed 0 of 358; artifacts "
-    "recomputed 0; training prompts that overlap with mt-bench "
+    "filtered or empty 0 of 168; prompts cut 0 of 112; judgments unparsed 0 of 358; questions half-judged "
+    "0 of 112; artifacts recomputed 0; training prompts that overlap with mt-bench "
 )
 
 
 def test_the_line_stands_under_every_table_and_says_zeros(tiny_run: Path) -> None:
     out = tiny_run / "tiny"
-    line = health(run_folder.read(out).counts)
+    rows = run_folder.read(out)
+    line = health(rows.counts, grouped(rows.records, rows.benchmarks))
     assert line.startswith(LINE.format(line.split("answers truncated ")[1].split()[0]))
     assert line.endswith(" of 256") and ", openllm 0 of 256" in line
 
@@ -61,7 +63,7 @@ def test_training_prompts_that_are_questions_are_counted(copied: Path, tmp_path:
     def found(kind: str, name: str) -> Step:
         """The finished step of that folder, as an input."""
         (folder,) = store.root.glob(f"{kind}/{name}-*")
-        step = LINK.step(name, LINK.settings("data", name), NoInputs())
+        step = LINK.step(name, LINK.settings("data", name), NoInputs(), {"path": "of-the-hub"})
         shutil.copytree(folder, store.root / "link" / f"{name}-{step.id}")
         return step
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.store import maintenance
 from harness.store.integrity import RECORD
 from harness.store.step import Part
 from harness.store.store import Store
@@ -84,6 +85,23 @@ def test_two_processes_that_make_the_same_step_end_with_one_artifact(tmp_path: P
     assert len(records) == 40
     assert {json.loads(r.read_text())["measured"]["length"] for r in records} == {1, 2}
     assert not list(tmp_path.glob("partial/*"))
+
+
+def test_folders_of_others_stay_when_partial_work_is_swept(tmp_path: Path) -> None:
+    store, a = Store(tmp_path), step("a")
+    store.make(a)
+    own = [tmp_path / place / "mine" for place in ("partial", "unfinished", "damaged")]
+    began = tmp_path / "partial" / f"{a.id}.host-7.1"
+    for folder in (*own, began):
+        folder.mkdir(parents=True)
+
+    assert store.sweep() == [began]
+    assert maintenance.unreferenced(store, None) == [] and all(folder.exists() for folder in own)
+
+
+def test_a_label_of_any_length_names_a_folder(tmp_path: Path) -> None:
+    long = TEXT.step("請問" * 300, TextSettings("a"), TextInputs())
+    assert Store(tmp_path).make(long).is_dir()
 
 
 def test_a_step_that_runs_again_finds_what_it_kept_which_goes_with_its_publication(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.paths import TINY
         ("benchmarks.mt-bench.like=[a]", "benchmarks.mt-bench"),
         ("name=a b", "name: given 'a b'"),
         ("lr", "--set lr: must be key=value"),
-        ("name=..", "name: given '..'; a name has 1 to 100 printable characters, and not only dots"),
+        ("name=..", "name: given '..'; a name is printable, of 1 to 100 bytes, and not only dots"),
         ("name=.", "name: given '.'"),
         ("name=Store", "name: given 'Store'; that is the folder of the artifacts"),
         ("name=" + "a" * 101, "name: given 'aaa"),

@@ -8,8 +8,10 @@ import pytest
 from reports import build
 from reports.page import answer_data
 from reports.records.benchmarks import DEFAULT, Benchmarks
-from reports.records.rows import Record
+from reports.records.groups import grouped
+from reports.records.rows import Count, Record
 from reports.records.run_folder import Rows
+from reports.tables.health import HALF_JUDGED, NOT_COUNTED, health
 from reports.tables.table import Cell, Table
 from tests.reports.page import page_run
 
@@ -81,6 +83,9 @@ def test_a_half_judged_question_is_in_no_number_of_any_table_and_is_counted():
     assert (quality["DPO"].value, quality["DPO"].n) == (3, 8)
     assert quality["DPO"].notes == ("1 questions half-judged: a verdict in one order of two, in no number",)
     assert quality["Student"].notes == ()
+    counted = Count("run", "run", "data", HALF_JUDGED, "", "", 0, 0)
+    line = "health: questions half-judged 1 of 8"
+    assert [health([counted], grouped(STUDENT + DPO)), health([], grouped(DPO))] == [line, NOT_COUNTED]
 
 
 def test_a_benchmark_that_does_not_want_both_orders_keeps_the_verdict_that_there_is():
