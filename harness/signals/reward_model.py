@@ -94,6 +94,9 @@ class RewardModel:
             ids = torch.tensor([[*inputs[i], *[pad] * (longest - len(inputs[i]))] for i in batch])
             mask = (torch.arange(longest) < torch.from_numpy(lengths[batch])[:, None]).long()
             rewards[batch] = self.model(ids.to(device), mask.to(device)).logits[:, 0].float().cpu().numpy()
+        if wrong := int(np.isnan(rewards).sum()):
+            # It would lose each comparison, and be the best checkpoint or none.
+            raise ValueError(f"{wrong} of {len(rewards)} rewards are NaN; are its weights sound? Try float32")
         return [float(reward) for reward in rewards]
 
 

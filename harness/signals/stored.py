@@ -207,6 +207,8 @@ def _of_window(
         spans = [_span(sequences, i) for i in batch]
         stored = None if id_array is None else _gather(id_array, spans).to(source.device)
         arrays = arrays_of(source.head, states, ids[mask], k, stored)
+        if wrong := int(arrays["logps"].isnan().sum()):
+            raise ValueError(f"the log-probs of {wrong} tokens are NaN; are the weights sound? Try float32")
         lengths = [int(sequences.response_lengths[i]) for i in batch]
         split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
         for j, i in enumerate(batch):

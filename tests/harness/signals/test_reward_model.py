@@ -294,6 +294,14 @@ def test_a_folder_that_holds_no_reward_model_is_refused_in_one_line(tmp_path: Pa
         reward_model.load(lacking, torch.float32)
 
 
+def test_a_reward_that_is_no_number_stops_the_step(tmp_path: Path) -> None:
+    judge = reward_model.load(reward_folder(tmp_path / "model"), torch.float32)
+    judge.model.get_input_embeddings().weight.data[9] = torch.nan
+    assert judge.score([[8, 1]], 100)
+    with pytest.raises(ValueError, match="1 of 2 rewards are NaN"):
+        judge.score([[9, 1], [8, 1]], 100)
+
+
 def test_a_win_is_a_higher_reward_a_tie_half_of_one_and_no_reward_is_neither() -> None:
     assert [rewards.won(a, 0.5) for a in (1.0, 0.5, 0.0, None)] == [1.0, 0.5, 0.0, None]
     assert rewards.won(1.0, None) is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models import loading
@@ -48,6 +49,23 @@ def dense(model: Path, found: Sequences) -> list[torch.Tensor]:
         logits = loaded(torch.tensor([s.ids])).logits[0, :-1]
         told.append(logits[torch.tensor(s.mask[1:])].log_softmax(-1).detach())
     return told
+
+
+def test_log_probs_that_are_no_numbers_stop_the_step(tmp_path: Path) -> None:
+    """Of a model that says nothing of one word alone: an accuracy would have counted them as lost."""
+    model = loading.load(tiny_folder(tmp_path / "model"))
+    model.config.tie_word_embeddings = False
+    head = model.lm_head.weight.clone()
+    model.get_input_embeddings().weight.data[20] = torch.nan
+    loading.save(
+        model,
+        load_tokenizer(tmp_path / "model"),
+        tmp_path / "model",
+        {**model.state_dict(), "lm_head.weight": head},
+    )
+    sequence_set(tmp_path / "set")
+    with pytest.raises(ValueError, match=r"the log-probs of [0-9]+ tokens are NaN"):
+        stored(tmp_path / "logps", tmp_path / "model", tmp_path / "set", form="logps")
 
 
 def test_hidden_states_give_the_models_own_log_probs_in_the_order_of_the_sequences(tmp_path: Path) -> None:
