@@ -26,7 +26,7 @@ from lm_eval.models.utils import Collator, normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.common.files import sha256
-from harness.common.tokenizer import load_tokenizer
+from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template as chat
 from harness.models import positions
 from harness.models.worker_pool import LoadedModel, Pool
@@ -70,7 +70,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         longest = positions.limit(shell.config)
         with _silent():
             super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size, max_length=longest)
-        self.pool = pool
+        self.pool, self._vocab = pool, vocabulary(tokenizer, pool.folder)
         self.computed = self.kept = 0
         self.cut: set[tuple[str, int]] = set()
         self._cut: list[bool] = []
@@ -119,6 +119,15 @@ class PooledLM(HFLM):  # type: ignore[misc]
         batches = list(collator.get_batched(n=self.batch_size))
         answers = [text for batch in self._answered("text", batches) for text in batch]
         return cast(list[str], collator.get_original(answers))
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, left_truncate_len: int | None = None
+    ) -> list[int]:
+        """As HFLM's; ValueError for a text with a token that the model has no embedding of."""
+        ids: list[int] = super().tok_encode(string, add_special_tokens, left_truncate_len)
+        if (highest := max(ids, default=0)) >= self._vocab:
+            raise ValueError(f"{self.pool.folder} has no embedding of id {highest}, of {string[:80]!r}")
+        return ids
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Any], disable_tqdm: bool = False, override_bs: int | None = None

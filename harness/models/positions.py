@@ -26,7 +26,7 @@ def limit(config: Any) -> int | None:
     limits = []
     for rope in ropes:
         if rope.get("rope_type") == "longrope":
-            limits.append(int(rope["original_max_position_embeddings"]))
+            limits.append(int(rope.get("original_max_position_embeddings") or text.max_position_embeddings))
         elif "dynamic" in rope.get("rope_type", ""):
             limits.append(int(text.max_position_embeddings))
     return min(limits, default=None)

@@ -3,7 +3,6 @@
 transformers loads what fits and mutters about the rest; here the rest is a ValueError that names it.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
         if error.errno is not None:  # the machine's fault; transformers' own have no number
             raise
         raise ValueError(f"{folder}: {error}") from error
+    except ImportError as error:  # of a quantized model, whose library is not here
+        raise ValueError(f"{folder}: {error}") from error
     except RuntimeError as error:
         # Of matrices that are one in the model, such as those of experts, some are not there.
         raise ValueError(f"{folder}: its weights cannot be put together: {error}") from error
@@ -39,17 +40,20 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     return model.eval()
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, scores: bool | None = None) -> None:
     """ValueError where the weights of a local folder are not those of its config.json; names and shapes alone
-    are read.
+    are read. `scores`: whether it is a reward model, None: as config.json says.
     """
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    scores = any(REWARD in name for name in config.get("architectures") or ())
-    pretrained(
-        AutoModelForSequenceClassification if scores else AutoModelForCausalLM, folder, device_map="meta"
-    )
+    try:
+        architectures = AutoConfig.from_pretrained(folder).architectures or ()
+    except OSError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    if scores is None:
+        scores = any(REWARD in name for name in architectures)
+    architecture = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
+    pretrained(architecture, folder, device_map="meta")
 
 
 def _faults(told: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK
 from harness.run import chat_checks
+from harness.signals.reward_model import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
 from harness.train.examples import TrainSettings
@@ -39,12 +40,7 @@ def check(missing: Sequence[Step]) -> None:
             _questions(step, step.settings)
         if step.kind is TASKS:
             _tasks(step)
-    for folder in dict.fromkeys(folder for step in missing for folder in _models(step)):
-        weights.check(folder)
-    for step in missing:
-        if isinstance(step.settings, DialogueSettings | PairSettings):
-            for folder in _models(step):
-                positions.check_length(folder, step.settings.max_length)
+    _folders(missing)
     _adapters(missing)
     _launches(missing)
     chat_checks.check(missing)
@@ -62,6 +58,23 @@ def _models(step: Step) -> list[Path]:
     """The local folders of models that a step reads or links to."""
     links = [s for s in (step, *step.sources.values()) if s.kind == LINK and s.settings.kind == "model"]
     return [folder for s in links if (folder := Path(s.context["path"])).is_dir()]
+
+
+def _folders(missing: Sequence[Step]) -> None:
+    """Local models have all weights of what they are read as, and take sequences as long as is asked."""
+    found = dict.fromkeys(
+        (folder, step.kind == REWARDS and name == "model")
+        for step in missing
+        for name, source in step.sources.items()
+        if source.kind == LINK
+        for folder in _models(source)
+    )
+    for folder, scores in found:
+        weights.check(folder, scores)
+    for step in missing:
+        if isinstance(step.settings, DialogueSettings | PairSettings):
+            for folder in _models(step):
+                positions.check_length(folder, step.settings.max_length)
 
 
 def _adapters(missing: Sequence[Step]) -> None:

@@ -75,6 +75,8 @@ class RewardModel:
         """The ids of a conversation; of one that is too long those of its end, behind the BOS."""
         text = self.text(messages)
         ids: list[int] = self.tokenizer(text)["input_ids"]
+        if max(ids) >= self.model.config.get_text_config().vocab_size:
+            raise chat.Unrenderable("a token that the reward model has no embedding of")
         if len(ids) <= self.limit:
             return Input(ids, False)
         return Input(self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"], True)

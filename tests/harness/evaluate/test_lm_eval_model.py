@@ -18,6 +18,7 @@ from lm_eval.models.utils import Collator
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.openllm.evaluate import TaskResult, evaluate
+from harness.common.tokenizer import load_tokenizer
 from harness.evaluate.lm_eval_model import PooledLM, likelihood_batches
 from harness.models import worker_pool
 from harness.models.worker_pool import Pool
@@ -230,6 +231,21 @@ def test_whole_texts_and_cut_prompts_are_hflms_and_the_cut_ones_are_known(
     asked = [instance(text, how, doc=10 + n) for n, text in enumerate([*texts, texts[0]])]
     assert ours.generate_until(asked) == theirs.generate_until(asked, disable_tqdm=True)
     assert ours.cut >= {("drawn", n) for n in (11, 13, 15)} and ("drawn", 10) not in ours.cut
+
+
+def test_a_text_with_a_token_that_the_model_lacks_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    folder = reader_folder(tmp_path / "model", shared_data)
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    ours = PooledLM(Pool(folder), BATCH)
+    assert ours.loglikelihood([instance("a", " b")])
+    for ask in (
+        lambda: ours.loglikelihood([instance("a <image>", " b")]),
+        lambda: ours.tok_encode("<image>"),
+    ):
+        with pytest.raises(ValueError, match="has no embedding of id 1000, of "):
+            ask()
 
 
 def test_prompts_are_cut_where_the_frequencies_would_change_for_their_batch(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from transformers import LlamaConfig, LlamaForSequenceClassification
 
 import methods
 from harness.executors.options import Machine
@@ -30,6 +31,22 @@ def test_a_model_of_more_layers_than_its_file_ends_a_run_before_it_begins(whose:
     folder = configured(tmp_path / "m", num_hidden_layers=3)
     with pytest.raises(ValueError, match=rf"{folder}: .*lacking: model\.layers\.2\."):
         look(f"pairs.tiny.{whose}.base={folder}")
+
+
+def test_a_reward_model_is_no_student(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "m")
+    config = LlamaConfig.from_pretrained(folder, num_labels=1, tie_word_embeddings=False)
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"lacking: lm_head\.weight; unknown: score\.weight"):
+        look(f"pairs.tiny.student.base={folder}")
+
+
+def test_a_folder_that_is_no_model_is_one_line(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "m")
+    for text in ("{", '{"model_type": "gpt99"}'):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config|gpt99"):
+            look(f"pairs.tiny.student.base={folder}")
 
 
 def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(tmp_path: Path) -> None:
