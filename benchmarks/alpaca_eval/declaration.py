@@ -68,7 +68,7 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
             scores.append(Score(q.id, value, q.category, 1, row["order"], item.covariates))
             if row["request"] or not row.get("status"):
                 judged_ones.append(scores[-1])
-            if row["request"]:
+            if row["request"] and not row.get("status"):  # what was refused or filtered was not read
                 replies[q.id] = Reply(row["reply"], row["logprobs"], row["finish_reason"])
         values = benchmark.item_values(scores)
         ours, theirs = files.Side(one.row, one.answers), files.Side(one.reference, one.reference_answers)
@@ -121,7 +121,10 @@ REFEREE = Referee(
         "judged items": "the length-controlled fit and its mean are of the items with a verdict; alpaca_eval "
         "predicts the others too",
         "whole characters": "alpaca_eval cuts the mean length to a whole number",
-        "answers there": "the mean length is of the answers that there are",
+        "answers there": "what has no answer is in no number",
+        "same rank": "two answers of one rank tie; alpaca_eval looks at the rank of the first alone",
+        "thoughts": "what a judge thought before its reply is not read here",
+        "spelling": "a name may bear its tokenizer's mark of a word's beginning; alpaca_eval knows m and M",
     },
 )
 ONE = Benchmark(

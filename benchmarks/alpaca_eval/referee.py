@@ -1,4 +1,5 @@
-"""alpaca_eval on an export of AlpacaEval: `get_winrate`, and its length-controlled code where ours ran.
+"""alpaca_eval on an export of AlpacaEval: `get_winrate`, its length-controlled code where ours ran, and its
+own reading of the replies where an item was asked once.
 
     python -I referee.py exports/alpaca-eval-2 OUT
 
@@ -7,14 +8,18 @@ place: two functions of pkg_resources, which newer setuptools have not, and a fi
 length-controlled code downloads at each call.
 """
 
+import ast
 import hashlib
 import io
 import json
 import logging
+import re
 import sys
 import warnings
 from contextlib import redirect_stdout
 from importlib import metadata
+from itertools import combinations
+from math import nan
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -30,6 +35,14 @@ OURS = {  # alpaca_eval's number -> our metric and what one of theirs is in our 
 CONTROLLED = ("length_controlled_winrate", "lc_standard_error")
 DIFFICULTY, JUDGED = "difficulty", "judged items"  # the reasons, as the declaration words them
 CHARACTERS, ANSWERED = "whole characters", "answers there"
+RANK, THOUGHT, SPELLING = "same rank", "thoughts", "spelling"
+TIE = 1.5
+NAME = re.compile("([ Ġ▁]?)([mM])")
+THOUGHTS = (
+    re.compile(r"<(think(?:ing)?)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE),
+    re.compile(r"\A.*?(?:</think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE),
+    re.compile(r"\A\s*(?:<think(?:ing)?>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE),
+)
 
 
 def main(folder: Path, out: Path) -> None:
@@ -66,7 +79,8 @@ def plain(path: Path) -> list[dict[str, Any]]:
     # Without any preference it rounds a None.
     found = get_winrate(frame) if frame["preference"].notna().any() else {"n_total": 0}
     numbers = [number(name, value) for name, value in found.items() if name in OURS]
-    return [*numbers, mean_length(outputs(path)["output"].str.len())]
+    again = read_again(frame) if "raw_completion" in frame else []
+    return [*numbers, *again, mean_length(outputs(path)["output"].str.len())]
 
 
 def mean_length(lengths: Any) -> dict[str, Any]:
@@ -76,6 +90,75 @@ def mean_length(lengths: Any) -> dict[str, Any]:
         there = float(lengths[lengths > 0].mean())
         ways.append({"reasons": [CHARACTERS, ANSWERED], "value": there})
     return {"metric": "mean_length", "value": int(lengths.mean()), "by_design": ways}
+
+
+def read_again(frame: Any) -> list[dict[str, Any]]:
+    """The win rate of the replies as alpaca_eval reads them, and as it reads them by our rules."""
+    from alpaca_eval.processors import RandomSwitchTwoColumnsProcessor
+
+    shown = RandomSwitchTwoColumnsProcessor(
+        two_columns_to_switch=["output_1", "output_2"],
+        random_seed_columns=["instruction"],
+        _switch_column="is_switched_outputs",
+        seed=0,  # as its annotators pass it
+    ).preprocess(frame[["instruction", "output_1", "output_2"]])
+    columns = (frame["raw_completion"], frame["output_1"], frame["output_2"], shown["is_switched_outputs"])
+    rows = list(zip(*columns, strict=True))
+    value = mean_preference(rows)
+    ways = [
+        {"reasons": reasons, "value": departed}
+        for count in (1, 2, 3, 4)
+        for reasons in combinations((RANK, THOUGHT, SPELLING, ANSWERED), count)
+        if (departed := mean_preference(rows, *reasons)) is not None
+    ]
+    return [{"metric": "win_rate", "value": value, "way": "replies read again", "by_design": ways}]
+
+
+def mean_preference(rows: list[Any], *departures: str) -> float | None:
+    """0-1, over the replies that hold a preference."""
+    found = []
+    for completion, one, other, switched in rows:
+        there = bool(one) or ANSWERED not in departures
+        first = (TIE if there else nan) if one == other else preference(completion, *departures)
+        found.append(3 - first if switched else first)
+    known = [value - 1 for value in found if value == value]
+    return sum(known) / len(known) if known else None
+
+
+def preference(completion: Any, *departures: str) -> float:
+    """1-2, of the answer that was shown first, as alpaca_eval's parsers read it, told to do as we do."""
+    from alpaca_eval.completion_parsers import logprob_parser, ranking_parser
+
+    if isinstance(completion, dict):
+        (first,) = completion["logprobs"]["content"]
+        if SPELLING in departures:
+            first = first | {"top_logprobs": plainly_spelled(first["top_logprobs"])}
+        told = completion | {"logprobs": {"content": [first]}}
+        (value,) = logprob_parser(told, "m", ["m", "M"], is_binarize=False)
+        return float(value)
+    text = completion if isinstance(completion, str) else ""
+    for block in THOUGHTS if THOUGHT in departures else ():
+        text = block.sub("", text)
+    if RANK in departures and same_rank(text):
+        return TIE
+    return float(ranking_parser(text)[0]) if text else nan
+
+
+def plainly_spelled(top: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The names as the likeliest of them is written, with the mark of a word's beginning or without."""
+    names = {t["token"]: t["logprob"] for t in top if NAME.fullmatch(t["token"])}
+    mark = max(names, key=names.__getitem__, default="")[:-1]
+    return [
+        {"token": token[-1], "logprob": logprob} for token, logprob in names.items() if token[:-1] == mark
+    ]
+
+
+def same_rank(text: str) -> bool:
+    try:
+        ranks = {row["model"]: row["rank"] for row in ast.literal_eval(text)}
+    except (ValueError, SyntaxError, TypeError, KeyError):
+        return False
+    return ranks.get("model_1") in (1, 2) and ranks.get("model_1") == ranks.get("model_2")
 
 
 def length_controlled(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -149,7 +232,7 @@ def make_importable() -> None:
         sys.modules["pkg_resources"] = shim
     import alpaca_eval  # noqa: F401
 
-    logging.getLogger().setLevel(logging.ERROR)  # it sets the root logger to INFO
+    logging.disable(logging.CRITICAL)  # it sets the root logger to INFO, and tells of every reply
 
 
 if __name__ == "__main__":

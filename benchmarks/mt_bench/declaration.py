@@ -64,9 +64,9 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
         for q, item, row in one.requests():
             assert isinstance(item, JudgeRequest)
             value = Unparsed(row["reply"]) if row["value"] is None else float(row["value"])
-            by_judge[one.judge].append(
-                fastchat_files.judgment(one.row, one.judge, q, item, row["reply"], value)
-            )
+            # A reply that was refused or filtered was not read: FastChat would read what there is of it.
+            said = "" if row.get("status") else row["reply"]
+            by_judge[one.judge].append(fastchat_files.judgment(one.row, one.judge, q, item, said, value))
     for judge, judgments in by_judge.items():
         fastchat_files.write_judgments(out, judge, judgments)
 

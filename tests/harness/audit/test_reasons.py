@@ -23,12 +23,13 @@ from benchmarks.referee import ByDesign, OfficialNumber, Referee, Ruling
 from harness.audit.comparison import Line, compared
 from harness.audit.official import NotAudited, Tools, ruling
 from harness.audit.our_numbers import CellKey, OurNumbers
-from harness.common.text import slug
+from harness.common.text import slug, without_thoughts
 from harness.evaluate import registry
 from harness.results.manifest import ExportedRow
 from tests.benchmarks.alpaca_eval.published import annotations
 from tests.paths import TESTS
 
+RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
 CHECKOUT = TESTS / "benchmarks/arena_hard/arena_hard_auto"
 
 
@@ -166,18 +167,76 @@ def test_length_controlled_numbers(
     assert [n.reasons for n in altered if n.metric == "lc_win_rate"] == [None]
 
 
-def test_the_mean_length_is_of_the_answers_that_are_there(tmp_path: Path) -> None:
+def test_what_has_no_answer_is_in_no_number(tmp_path: Path) -> None:
+    """Lengths 4, 6 and none; a judge who prefers ours once, a tie of equals, and two that are empty."""
     folder = tmp_path / "j/r/m"
     folder.mkdir(parents=True)
     answers = ["four", "sixsix", ""]
     (folder / "model_outputs.json").write_text(json.dumps([{"output": text} for text in answers]))
-    rows = [{"instruction": str(n), "preference": 1.5} for n in range(3)]
+    switched = "say 0"  # ours stands first
+    rows = [
+        {"instruction": switched, "output_1": "x", "output_2": "four", "preference": 2.0},
+        {"instruction": "b", "output_1": "sixsix", "output_2": "sixsix", "preference": 1.5},
+        {"instruction": "c", "output_1": "", "output_2": "", "preference": None},
+    ]
+    for row, reply in zip(rows, (RANKS.format(1, 2), None, None), strict=True):
+        row["raw_completion"] = reply
     (folder / "annotations.json").write_text(json.dumps(rows))
-    row = row_of("alpaca-eval", "j", "r")
-    assert lines_of(alpaca.ONE, tmp_path, row, {"mean_length": 5.0})["mean_length", ""].reasons == (
-        "whole characters",
-        "answers there",
-    )
+    ours = {"mean_length": 5.0, "win_rate": 0.75}
+    lines = lines_of(alpaca.ONE, tmp_path, row_of("alpaca-eval", "j", "r"), ours)
+    assert lines["mean_length", ""].reasons == ("whole characters", "answers there")
+    assert lines["win_rate", ""].reasons == ()
+    assert lines["win_rate", "replies read again"].reasons == ("answers there",)
+
+
+def reply_of(shown_first: bool, *words: str | dict[str, float]) -> Reply:
+    """The reply by which side stands first: ours, or the reference."""
+    said = words[0 if shown_first else 1]
+    return Reply(said) if isinstance(said, str) else Reply("m", said)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "first", "second", "reasons"),
+    [
+        (alpaca_eval.RANKED, RANKS.format(1, 2), RANKS.format(2, 1), ()),
+        (alpaca_eval.RANKED, RANKS.format(1, 1), RANKS.format(2, 1), ("same rank",)),
+        (alpaca_eval.RANKED, f"<think>?</think>{RANKS.format(1, 2)}", RANKS.format(2, 1), ("thoughts",)),
+        (alpaca_eval.RANKED, "neither", RANKS.format(2, 1), ()),
+        (alpaca_eval.WEIGHTED, {"m": -0.5, "M": -1.5}, {"M": -0.1, "x": -3.0}, ()),
+        (alpaca_eval.WEIGHTED, {" m": -0.5, "M": -1.5, " M": -1.0}, {"M": -0.1}, ("spelling",)),
+        (alpaca_eval.WEIGHTED, {"x": -0.5}, {"M": -0.1, "m": -2.0}, ()),
+    ],
+)
+def test_verdicts_of_alpaca_eval_that_are_read_otherwise(
+    evaluator: str, first: Any, second: Any, reasons: tuple[str, ...], tmp_path: Path
+) -> None:
+    """`first` is what is said where ours stands first, `second` where the reference does."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "questions.json").write_text(json.dumps([{"instruction": f"say {n}"} for n in range(8)]))
+    questions, benchmark = alpaca_eval.load(data, evaluator=evaluator)
+    ours, theirs = ({q.id: Answer(q.id, (of,), (1,), (False,)) for q in questions} for of in ("us", "them"))
+    theirs["7"] = ours["7"]  # equal answers are a tie without a reply
+    judgments, scores = [], []
+    for q in questions:
+        (item,) = benchmark.requests(q, ours[q.id], theirs[q.id])
+        told: dict[str, Any] = {"question": q.id, "turn": 1, "order": item.order, "request": "", "reply": ""}
+        value: float | Unparsed = 0.5
+        if isinstance(item, JudgeRequest):
+            reply = reply_of(item.order == "ab", first, second)
+            read = replace(reply, text=without_thoughts(reply.text))
+            value = benchmark.parse(item, read)
+            told |= {"request": "x", "reply": reply.text, "logprobs": reply.logprobs, "finish_reason": "stop"}
+        judgments.append(told | {"value": None if isinstance(value, Unparsed) else value})
+        scores.append(Score(q.id, value, q.category, 1, item.order, item.covariates))
+    assert {s.order for s in scores} == {"ab", "ba", ""}
+    declared = alpaca.ONE if evaluator == alpaca_eval.RANKED else alpaca.TWO
+    judged = JudgedAnswers("m", "j", "r", "j", "r", questions, benchmark, ours, theirs, judgments, data)
+    alpaca.export(tmp_path / "export", [judged])
+    row = row_of(declared.name, "j", "r")
+    lines = lines_of(declared, tmp_path / "export", row, benchmark.aggregate(scores))
+    assert lines["win_rate", "replies read again"].reasons == reasons
+    assert lines["win_rate", ""].reasons == ()
 
 
 def arena_export(folder: Path, games: Sequence[tuple[str | None, str | None]]) -> tuple[Path, list[Score]]:
