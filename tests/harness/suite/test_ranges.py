@@ -65,7 +65,10 @@ def numbers(hint: Any, bounds: tuple[Any, ...] = ()) -> Iterator[tuple[type, tup
             yield from numbers(one, bounds)
 
 
-DECLARED = {key: hint for key, hint in declared().items() if list(numbers(hint)) and key not in ELSEWHERE}
+# In order: processes that share the tests must agree on them.
+DECLARED = {
+    key: hint for key, hint in sorted(declared().items()) if list(numbers(hint)) and key not in ELSEWHERE
+}
 
 
 def outside(number: type, bounds: Iterable[Any]) -> Iterator[float]:
