@@ -14,6 +14,7 @@ from benchmarks.alpaca_eval import length_controlled as lc
 from benchmarks.api import Answer, JudgeRequest, Question, Reply, Score, Unparsed
 from benchmarks.arena_hard import benchmark as arena_hard
 from benchmarks.arena_hard import declaration as arena
+from benchmarks.arena_hard import files as arena_files
 from benchmarks.declaration import Benchmark, JudgedAnswers
 from benchmarks.mt_bench import benchmark as mt_bench
 from benchmarks.mt_bench import declaration as mt
@@ -134,7 +135,6 @@ def alpaca_export(
         # 803 of the 805: what follows a gap is shifted
         pytest.param("phi-2", slice(None), (), ("difficulty",), marks=pytest.mark.slow),
         pytest.param("phi-2", slice(None), (3, 400), ("difficulty", "judged items"), marks=pytest.mark.slow),
-        ("vicuna-7b-v1.5", slice(0, 80), (), ()),
         ("vicuna-7b-v1.5", slice(100, 180), (), ("difficulty",)),
         ("vicuna-7b-v1.5", slice(0, 80), (3, 70), ("judged items",)),
     ],
@@ -195,57 +195,67 @@ def reply_of(shown_first: bool, *words: str | dict[str, float]) -> Reply:
     return Reply(said) if isinstance(said, str) else Reply("m", said)
 
 
-@pytest.mark.parametrize(
-    ("evaluator", "first", "second", "reasons"),
-    [
-        (alpaca_eval.RANKED, RANKS.format(1, 2), RANKS.format(2, 1), ()),
-        (alpaca_eval.RANKED, RANKS.format(1, 1), RANKS.format(2, 1), ("same rank",)),
-        (alpaca_eval.RANKED, f"<think>?</think>{RANKS.format(1, 2)}", RANKS.format(2, 1), ("thoughts",)),
-        (alpaca_eval.RANKED, "neither", RANKS.format(2, 1), ()),
-        (alpaca_eval.WEIGHTED, {"m": -0.5, "M": -1.5}, {"M": -0.1, "x": -3.0}, ()),
-        (alpaca_eval.WEIGHTED, {" m": -0.5, "M": -1.5, " M": -1.0}, {"M": -0.1}, ("spelling",)),
-        (alpaca_eval.WEIGHTED, {"x": -0.5}, {"M": -0.1, "m": -2.0}, ()),
-    ],
+READ = (  # evaluator, what is said where ours stands first and where the reference does, reasons
+    (alpaca_eval.RANKED, RANKS.format(1, 2), RANKS.format(2, 1), ()),
+    (alpaca_eval.RANKED, RANKS.format(1, 1), RANKS.format(2, 1), ("same rank",)),
+    (alpaca_eval.RANKED, f"<think>?</think>{RANKS.format(1, 2)}", RANKS.format(2, 1), ("thoughts",)),
+    (alpaca_eval.RANKED, "neither", RANKS.format(2, 1), ()),
+    (alpaca_eval.WEIGHTED, {"m": -0.5, "M": -1.5}, {"M": -0.1, "x": -3.0}, ()),
+    (alpaca_eval.WEIGHTED, {" m": -0.5, "M": -1.5, " M": -1.0}, {"M": -0.1}, ("spelling",)),
+    (alpaca_eval.WEIGHTED, {"x": -0.5}, {"M": -0.1, "m": -2.0}, ()),
 )
-def test_verdicts_of_alpaca_eval_that_are_read_otherwise(
-    evaluator: str, first: Any, second: Any, reasons: tuple[str, ...], tmp_path: Path
-) -> None:
-    """`first` is what is said where ours stands first, `second` where the reference does."""
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "questions.json").write_text(json.dumps([{"instruction": f"say {n}"} for n in range(8)]))
+
+
+def read_as(name: str, data: Path, evaluator: str, *words: Any) -> tuple[JudgedAnswers, dict[str, float]]:
+    """A row of 8 verdicts, the last of them on equal answers, as a run exports it, and our numbers of it."""
     questions, benchmark = alpaca_eval.load(data, evaluator=evaluator)
     ours, theirs = ({q.id: Answer(q.id, (of,), (1,), (False,)) for q in questions} for of in ("us", "them"))
-    theirs["7"] = ours["7"]  # equal answers are a tie without a reply
+    theirs["7"] = ours["7"]
     judgments, scores = [], []
     for q in questions:
         (item,) = benchmark.requests(q, ours[q.id], theirs[q.id])
         told: dict[str, Any] = {"question": q.id, "turn": 1, "order": item.order, "request": "", "reply": ""}
         value: float | Unparsed = 0.5
         if isinstance(item, JudgeRequest):
-            reply = reply_of(item.order == "ab", first, second)
-            read = replace(reply, text=without_thoughts(reply.text))
-            value = benchmark.parse(item, read)
+            reply = reply_of(item.order == "ab", *words)
+            value = benchmark.parse(item, replace(reply, text=without_thoughts(reply.text)))
             told |= {"request": "x", "reply": reply.text, "logprobs": reply.logprobs, "finish_reason": "stop"}
         judgments.append(told | {"value": None if isinstance(value, Unparsed) else value})
         scores.append(Score(q.id, value, q.category, 1, item.order, item.covariates))
     assert {s.order for s in scores} == {"ab", "ba", ""}
-    declared = alpaca.ONE if evaluator == alpaca_eval.RANKED else alpaca.TWO
-    judged = JudgedAnswers("m", "j", "r", "j", "r", questions, benchmark, ours, theirs, judgments, data)
-    alpaca.export(tmp_path / "export", [judged])
-    row = row_of(declared.name, "j", "r")
-    lines = lines_of(declared, tmp_path / "export", row, benchmark.aggregate(scores))
-    assert lines["win_rate", "replies read again"].reasons == reasons
-    assert lines["win_rate", ""].reasons == ()
+    judged = JudgedAnswers(name, "j", "r", "j", "r", questions, benchmark, ours, theirs, judgments, data)
+    return judged, benchmark.aggregate(scores)
 
 
-def arena_export(folder: Path, games: Sequence[tuple[str | None, str | None]]) -> tuple[Path, list[Score]]:
-    """Games as a run exports them, and our scores of them."""
+def test_verdicts_of_alpaca_eval_that_are_read_otherwise(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "questions.json").write_text(json.dumps([{"instruction": f"say {n}"} for n in range(8)]))
+    read = [read_as(str(n), data, evaluator, *words) for n, (evaluator, *words, _) in enumerate(READ)]
+    alpaca.export(tmp_path / "export", [judged for judged, _ in read])
+    referee = alpaca.ONE.referee
+    assert referee
+    ours = {row_of("b", "j", "r", judged.row): numbers for judged, numbers in read}
+    lines = compared(referee, ruling(referee, tmp_path / "export", Tools()), list(ours), OurNumbers(ours, {}))
+    found = {(line.row.row, line.way): line.reasons for line in lines if line.metric == "win_rate"}
+    assert [found[str(n), "replies read again"] for n in range(len(READ))] == [case[-1] for case in READ]
+    assert all(found[str(n), ""] == () for n in range(len(READ)))
+
+
+GAMES = (  # the verdicts of each question's two games, and the reasons
+    ([("A>>B", "A>B"), ("A=B", "B>A"), ("B>A", "A>>B")], ()),
+    ([("A>>B", "A>B"), ("B>>A", None)], ("half-judged",)),
+    ([("A>>B", "A>B"), (None, "B>>A"), (None, None)], ("half-judged",)),
+)
+
+
+def played(name: str, games: Sequence[tuple[str | None, str | None]]) -> tuple[JudgedAnswers, list[Score]]:
+    """A row as a run exports it, and our scores of it."""
     judgments, scores = [], []
     for n, pair in enumerate(games):
-        for order, label in zip(("ba", "ab"), pair, strict=True):
+        for order, label in zip(arena_files.ORDERS, pair, strict=True):
             reply = Reply(f"[[{label}]]" if label else "?")
-            value = arena_hard.parse(JudgeRequest(str(n), (), order=order), reply)  # type: ignore[arg-type]
+            value = arena_hard.parse(JudgeRequest(str(n), (), order=order), reply)
             scores.append(Score(str(n), value, "arena-hard-v0.1", order=order))
             read = None if isinstance(value, Unparsed) else value
             told = {"category": "arena-hard-v0.1", "order": order, "value": read, "reply": reply.text}
@@ -253,34 +263,29 @@ def arena_export(folder: Path, games: Sequence[tuple[str | None, str | None]]) -
     answers = {str(n): Answer(str(n), ("text",), (1,), (False,)) for n in range(len(games))}
     asked = [Question(id, ("?",), "arena-hard-v0.1") for id in answers]
     benchmark: Any = None  # an export of Arena-Hard asks it nothing
-    judged = JudgedAnswers(
-        "m", "j", "baseline", "j", "baseline", asked, benchmark, answers, {}, judgments, folder
-    )
-    arena.export(folder, [judged])
-    return folder, scores
+    about = (asked, benchmark, answers, {}, judgments, Path())
+    return JudgedAnswers(name, "j", "baseline", "j", "baseline", *about), scores
 
 
-@pytest.mark.parametrize(
-    ("games", "reasons"),
-    [
-        ([("A>>B", "A>B"), ("A=B", "B>A"), ("B>A", "A>>B")], ()),
-        ([("A>>B", "A>B"), ("B>>A", None)], ("half-judged",)),
-        ([("A>>B", "A>B"), (None, "B>>A"), (None, None)], ("half-judged",)),
-    ],
-)
-def test_questions_of_arena_hard_with_one_verdict(
-    games: list[tuple[str | None, str | None]], reasons: tuple[str, ...], tmp_path: Path
-) -> None:
-    export, scores = arena_export(tmp_path, games)
-    checkouts = {"arena-hard-auto": CHECKOUT}
-    row = row_of("arena-hard", "j", "baseline")
-    ours = arena_hard.aggregate(scores)
-    lines = lines_of(arena.BENCHMARK, export, row, ours, checkouts=checkouts)
-    assert {metric for metric, _ in lines} == {"n", "win_rate"}
-    assert all(line.reasons == reasons for line in lines.values())
-    # v2.0 leaves such a question out, as the tool does.
-    recent = arena_hard.aggregate(scores, version="v2.0")
-    assert all(recent[metric] == pytest.approx(line.theirs) for (metric, _), line in lines.items())
+def test_questions_of_arena_hard_with_one_verdict(tmp_path: Path) -> None:
+    """v0.1 counts them; v2.0 leaves them out, as the tool does."""
+    read = [played(str(n), games) for n, (games, _) in enumerate(GAMES)]
+    arena.export(tmp_path, [judged for judged, _ in read])
+    referee = arena.BENCHMARK.referee
+    assert referee
+    found = ruling(referee, tmp_path, Tools(checkouts={"arena-hard-auto": CHECKOUT}))
+    for version in ("v0.1", "v2.0"):
+        ours = {
+            row_of("b", "j", "baseline", judged.row): arena_hard.aggregate(scores, version=version)
+            for judged, scores in read
+        }
+        lines = compared(referee, found, list(ours), OurNumbers(ours, {}))
+        reasons = {(line.row.row, line.metric): line.reasons for line in lines}
+        assert reasons == {
+            (str(n), metric): expected if version == "v0.1" else ()
+            for n, (_, expected) in enumerate(GAMES)
+            for metric in ("n", "win_rate")
+        }
 
 
 def test_without_a_copy_of_its_repository_arena_hard_is_not_audited(tmp_path: Path) -> None:
