@@ -36,25 +36,36 @@ def address(base_url: str) -> str:
 
 def names(endpoint: Endpoint) -> list[str]:
     """The ids that /models gives, and the weights behind where it says; ValueError where it is silent."""
+    fault = ""
+    for _ in range(TRIES):
+        status, body = _listed(endpoint)
+        if status == 200:
+            return _named(body, endpoint.model)
+        if status == 401:
+            raise ValueError(f"{endpoint.where}: status 401, wrong key in {endpoint.api_key_env}")
+        if status and status not in BUSY:
+            return []
+        fault = f"status {status}" if status else "broken connections"
+    raise ValueError(f"{endpoint.where} does not answer ({fault}); nothing was done")
+
+
+def _listed(endpoint: Endpoint) -> tuple[int, Any]:
+    """The status of /models and its JSON, None for any other page; 0 where there is no connection."""
     import httpx2
 
-    local, fault = is_local(endpoint), ""
     headers = {"Authorization": f"Bearer {key_of(endpoint)}"}
-    for _ in range(TRIES):
-        try:
-            url = f"{endpoint.base_url.rstrip('/')}/models"
-            with httpx2.Client(trust_env=not local, timeout=SECONDS, follow_redirects=True) as client:
-                response = client.get(url, headers=headers)
-            if response.status_code not in BUSY:
-                return _named(response.json(), endpoint.model) if response.status_code == 200 else []
-            fault = f"status {response.status_code}"
-        except httpx2.InvalidURL as e:
-            raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
-        except httpx2.HTTPError:
-            fault = "broken connections"
-        except ValueError:  # a page that is no JSON
-            return []
-    raise ValueError(f"{endpoint.where} does not answer ({fault}); nothing was done")
+    options: dict[str, Any] = {"trust_env": not is_local(endpoint), "timeout": SECONDS}
+    try:
+        with httpx2.Client(**options, follow_redirects=True) as client:
+            response = client.get(f"{endpoint.base_url.rstrip('/')}/models", headers=headers)
+    except httpx2.InvalidURL as e:
+        raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
+    except httpx2.HTTPError:
+        return 0, None
+    try:
+        return response.status_code, response.json()
+    except ValueError:
+        return response.status_code, None
 
 
 def _named(body: Any, model: str) -> list[str]:

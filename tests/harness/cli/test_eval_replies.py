@@ -30,6 +30,18 @@ benchmarks:
   arena-hard: {{judge: thinker, data: {world}/arena-hard}}
   alpaca-eval-2: {{judge: marked, reference: echoed, data: {world}/alpaca-eval}}
 """
+MUMBLES = """
+from pathlib import Path
+from benchmarks.api import Reply
+from harness.evaluate.judges import computed
+
+def judge(messages):
+    with (Path(__file__).parent / "asked").open("a") as asked:
+        asked.write("x")
+    return Reply("The", {"The": -0.1, "Based": -3.0})
+
+JUDGE = computed("mumbles", judge)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +54,25 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = bench("run", str(runs / "e.yaml"), "--runs", str(runs), **{KEY_ENV: KEY})
         assert done.returncode == 0, done.stderr
     return runs
+
+
+def test_a_judge_that_cannot_be_tried_before_is_given_up_after_its_first_tokens(
+    world: Path, tmp_path: Path
+) -> None:
+    """Of twelve verdicts eight are asked for."""
+    (tmp_path / "mumbles.py").write_text(MUMBLES)
+    suite = f"""
+name: e
+models: {{told: {{control: constant}}, echoed: {{control: copy}}}}
+benchmarks:
+  alpaca-eval-2: {{judge: mumbles, reference: echoed, order: both, data: "{world}/alpaca-eval"}}
+"""
+    (tmp_path / "e.yaml").write_text(suite)
+    words = ["run", str(tmp_path / "e.yaml"), "--runs", str(tmp_path), "--judge-file"]
+    done = bench(*words, str(tmp_path / "mumbles.py"))
+    assert done.returncode == 2, done.stdout
+    assert "mumbles: the first tokens of its first 8 replies hold no verdict" in done.stderr
+    assert len((tmp_path / "asked").read_text()) == 8
 
 
 def values(runs: Path, benchmark: str, method: str = "told") -> list[float | None]:
