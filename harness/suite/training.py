@@ -1,7 +1,7 @@
 """How the stages of a suite are trained: what it overrides of what was published, and how training runs."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ class LoraSpec(Strict):
 
     r: int = Field(16, gt=0)
     alpha: int = Field(32, gt=0)
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
 
 
 class TrainingSpec(Strict):

@@ -103,7 +103,11 @@ def _path(error: Any, raw: Any, key: str) -> str:
 def _explain(error: Any, known: list[str]) -> str:
     """What is wrong with one value, what was given, and what is allowed."""
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key; {nearest(str(error['loc'][-1]), known)}"
+        name = str(error["loc"][-1])
+        elsewhere = name in known  # the keys of all parts
+        return "unknown key" + (
+            " here; a suite has it elsewhere" if elsewhere else f"; {nearest(name, known)}"
+        )
     if error["type"] in MISSING:
         return "missing"
     if error["type"] == OURS:  # which says what was given

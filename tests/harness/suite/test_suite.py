@@ -21,6 +21,8 @@ from tests.paths import TINY
         ("trainin.lr=1", "trainin: unknown key; did you mean 'training'?"),
         ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
         ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
+        ("generation.max_length=8", "generation.max_length: unknown key here; a suite has it elsewhere"),
+        ("training.lora.targets=[]", "training.lora.targets: given []; input should be 'all-linear', or"),
         ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
         ("benchmarks.mt-bench.data=3", "benchmarks.mt-bench.data: given 3"),
         ("judges.rules.kind=[a]", "judges.rules.kind: no such judge ['a']"),
