@@ -19,7 +19,6 @@ from typing import Literal
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Unparsed
 from benchmarks.json_files import json_of
 
-Z = 1.959963984540054  # 95 %, two-sided
 ORDERS = {"ab", "ba"}
 TIE = 1e-9  # soft verdicts p and 1 - p of two orders need not add up to 1 exactly
 
@@ -57,11 +56,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of n, 0-1, with its 95 % Wilson interval."""
+    """A share of n pairs, 0-1; tables give it an interval (reports/statistics/shares.py)."""
 
     value: float
-    low: float
-    high: float
     n: int
 
 
@@ -156,14 +153,6 @@ def report(values: Iterable[Verdict]) -> JudgeQuality:
     )
 
 
-def wilson(share: float, n: int) -> Rate:
-    """Wilson's 95 % interval for a share of n >= 1 independent pairs."""
-    # The normal interval would reach beyond 1 for a judge that is nearly always right.
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    return Rate(share, max(0.0, centre - half), min(1.0, centre + half), n)
-
-
 Item = tuple[float, float]  # the values of orders ab and ba, both from the view of output_1
 
 
@@ -204,7 +193,7 @@ def _same_winner(item: Item) -> bool:
 
 
 def _rate(shares: Sequence[float]) -> Rate | None:
-    return wilson(fmean(shares), len(shares)) if shares else None
+    return Rate(fmean(shares), len(shares)) if shares else None
 
 
 def _pooled(rows: Iterable[Sequence[float]]) -> float | None:

@@ -1,7 +1,7 @@
 """`bench judge check`: how good a judge is, on pairs whose better answer is known.
 
     verdicts.jsonl   {"pair": "Natural/12", "repeat": 0, "order": "ab", "value": 1.0, "reply": "..."}
-    quality.json     {"n": 419, "agreement": {"value": 0.87, "low": 0.83, "high": 0.9, "n": 419}, ...}
+    quality.json     {"n": 419, "agreement": {"value": 0.87, "n": 419}, ...}
 
 The judge gets a pairwise benchmark's own prompt. What is found enters the tables of every run that this judge
 has judged, from the same store.

@@ -11,6 +11,7 @@ from harness.plan.context import PlanContext
 from harness.store.store import Store
 from harness.suite.schema import Suite
 from reports.records.rows import JudgeCheck
+from reports.statistics.shares import exact
 
 
 def judge_checks(suite: Suite, setting: PlanContext, store: Store) -> list[JudgeCheck]:
@@ -37,14 +38,16 @@ def _quality(store: Store, record: dict[str, Any]) -> dict[str, Any]:
 
 def _row(suite: str, judge: str, prompt: str, quality: dict[str, Any]) -> JudgeCheck:
     agreement, consistent = quality["agreement"] or {}, quality["consistent"] or {}
+    # Not Wilson's, which is too narrow near 100 %, where good judges are.
+    low, high = exact(agreement["value"], agreement["n"]) if agreement else (None, None)
     same = ("pairs", "n", "first_slot_rate", "repeat_noise", "flips", "kappa", "unparsed", "verdicts")
     return JudgeCheck(
         suite=suite,
         judge=judge,
         prompt=prompt,
         agreement=agreement.get("value"),
-        low=agreement.get("low"),
-        high=agreement.get("high"),
+        low=low,
+        high=high,
         consistent=consistent.get("value"),
         **{name: quality[name] for name in same},
     )

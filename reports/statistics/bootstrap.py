@@ -38,12 +38,16 @@ Runs = Mapping[str, Mapping[int, Mapping[Item, float]]]  # method -> seed -> ite
 
 
 class Estimate(NamedTuple):
-    """A mean with its interval, in the unit of the values, over n questions; one question has no interval."""
+    """A mean with its interval, in the unit of the values, over n questions; one question has no interval.
+
+    `exact`: the interval is that of shares.py.
+    """
 
     value: float
     low: float | None
     high: float | None
     n: int
+    exact: bool = False
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def ranks(sample: Sample, boot: Bootstrap, seed: int = 0) -> dict[str, tuple[flo
 
 def _comparison(sample: Sample, method: str, baseline: str, boot: Bootstrap) -> Comparison:
     p, parts, test = _test(sample, method, baseline)
-    value, low, high, n = interval(boot, method)
+    value, low, high, n, _ = interval(boot, method)
     if not parts:
         return Comparison(value, None, None, p, n, None, None, test)
     se, detectable = sqrt(sum(part.variance for part in parts)), reach(parts, (1 + LEVEL) / 2)

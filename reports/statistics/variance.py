@@ -105,6 +105,28 @@ def parts_of_mean(sample: Sample, method: str) -> list[VariancePart]:
     return both_levels(questions_part(sample, x, present), *seeds)
 
 
+def variance_of_mean(sample: Sample, method: str) -> float:
+    """The variance of a method's mean over questions; nan where a stratum has a single one."""
+    x = sample.values[sample.methods.index(method)]
+    present = ~np.isnan(x)
+    return questions_part(sample, x, present).variance if covers(sample, present, 2) else nan
+
+
+def questions_of_mean(sample: Sample, method: str) -> float:
+    """1 / sum over strata of (weight^2 / number of questions): their number, where no stratum weighs more."""
+    present = ~np.isnan(sample.values[sample.methods.index(method)])
+    sizes = np.bincount(_strata_of_questions(sample, present))
+    return 1 / float((sample.weights**2 / sizes).sum())
+
+
+def is_right_or_wrong(sample: Sample, method: str) -> bool:
+    """Whether a method's values are 0 or 1, each of a question of its own, in one stratum."""
+    x = sample.values[sample.methods.index(method)]
+    present = ~np.isnan(x)
+    alone = len(np.unique(sample.questions[present])) == present.sum()
+    return bool(alone and len(sample.weights) == 1 and np.isin(x[present], (0.0, 1.0)).all())
+
+
 def both_levels(questions: VariancePart, seeds: VariancePart, rest: float) -> list[VariancePart]:
     """Both levels of chance; what both hold of the rest stays with the seeds."""
     return [VariancePart(max(0.0, questions.variance - rest), questions.df), seeds]

@@ -21,6 +21,7 @@ from reports.records.groups import Groups, Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import columns, pairwise_tests
 from reports.tables.columns import MeasuredColumn
+from reports.tables.scores import less, mean
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 
 
@@ -88,7 +89,7 @@ def _tables(
 
     measured = _win_rates(win_rates, blocks, datasets, draw)
     for column in others:
-        by_dataset = {d: columns.cells(column, d, names, columns.mean, draw) for d in datasets}
+        by_dataset = {d: columns.cells(column, d, names, mean, draw) for d in datasets}
         cells = {(d, m): cell for d, by_method in by_dataset.items() for m, cell in by_method.items()}
         head = columns.heading(column, others)
         measured.append(ShownColumn(head, cells))
@@ -105,11 +106,13 @@ def _tables(
     # Notes name the references that a cell was judged against, not all that the run has.
     judged = [c for c in win_rates if c.source.reference in {b.against for b in blocks}]
     marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
-    notes = [*columns.notes([*judged, *others], names, draw), *pairwise_tests.notes(marked)]
+    heads = tuple(p.column for p in parts)
+    notes = [*columns.notes([*judged, *others], names, draw), *columns.exact_notes(heads, rows)]
+    notes += pairwise_tests.notes(marked)
     notes += [b.note for b in shape.after]
     if not win_rates:
         notes.append(f"no WR: the run has no {groups.benchmarks.publishing('adpa', WIN_RATE)}")
-    return [Table(title(shape.title, *pair), tuple(p.column for p in parts), rows, tuple(notes))]
+    return [Table(title(shape.title, *pair), heads, rows, tuple(notes))]
 
 
 def _win_rates(
@@ -137,7 +140,7 @@ def _win_rates(
             for d in datasets:
                 own = dict.fromkeys(names, Cell(notes=(f"not judged against {reference}",)))
                 if column := by_reference.get(reference):
-                    own = columns.cells(column, d, names, columns.mean, draw)
+                    own = columns.cells(column, d, names, mean, draw)
                     own = pairwise_tests.mark(column, d, own) if len(references) == 1 else own
                 cells.update({(d, m): cell for m, cell in own.items()})
         own_head = columns.heading(head, merged)
@@ -154,7 +157,7 @@ def _less_full(
         return []
     cells: dict[tuple[str, str], Cell] = defaultdict(Cell)
     for (block, column), d in product(of_blocks, datasets):
-        own = columns.cells(column, d, block.rows, columns.less(block.full), draw)
+        own = columns.cells(column, d, block.rows, less(block.full), draw)
         cells.update({(d, m): cell for m, cell in own.items()})
     title = f"{head.title}, less full method"
     return [ShownColumn(replace(head, name=f"{head.name}.less_full", title=title, best=False), cells)]

@@ -8,12 +8,14 @@ that the paper names (it names none). Else the reason stands in its place.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 from reports import published
 from reports.records.groups import Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn
+from reports.tables.scores import mean
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 
 # Suite and data set of the paper's own models -> its table. Other suites stand beside the first of them.
@@ -56,14 +58,15 @@ def _table(
             Column(f"{own.name}.ours", "ours", own.unit),
             Column(f"{own.name}.verdict", "verdict", "text"),
         ]
-        ours = columns.cells(column, dataset, methods, columns.mean, draw)
+        ours = columns.cells(column, dataset, methods, mean, draw)
         reason = _reason(column) if key in SAME_MODELS else "other models"
         for m in methods:
             theirs = paper[m][number] / (100 if own.unit == "share" else 1) if m in paper else None
             cells[m] += [Cell(theirs), ours[m], Cell(_verdict(theirs, ours[m], reason))]
     data = "HelpSteer2" if paper is published.HELPSTEER2 else "DPO-MIX-7K"
-    notes = (SOURCE.format(data=data), VERDICTS, *columns.notes(shown, methods, draw))
-    return Table(what, tuple(heads), tuple(Row(dataset, m, tuple(own)) for m, own in cells.items()), notes)
+    rows = tuple(Row(dataset, m, tuple(own)) for m, own in cells.items())
+    told = columns.notes(shown, methods, draw), columns.exact_notes(heads, rows)
+    return Table(what, tuple(heads), rows, (SOURCE.format(data=data), VERDICTS, *chain(*told)))
 
 
 def _reason(column: MeasuredColumn) -> str:

@@ -8,21 +8,21 @@ Two judges, or two references, make two columns. The interval of a summary is th
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 
 from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks
 from reports.records.groups import Group
 from reports.records.rows import Record, Summary
-from reports.statistics import paired_test, variance
-from reports.statistics.bootstrap import Draw, Estimate, interval
-from reports.tables.scores import Scores, scored
-from reports.tables.table import Cell, Column, Source
+from reports.statistics import shares
+from reports.statistics.bootstrap import Draw, Estimate
+from reports.tables.scores import Estimator, Scores, Z, scored
+from reports.tables.table import Cell, Column, Row, Source
 
 ONE_SEED = "conditional on this checkpoint"
+EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and of shares near 0 or 100 %"
 SEEDS = "rows of several seeds: t over chance of seeds and of questions"
-Estimator = Callable[[Scores, Draw], Mapping[str, Estimate]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,15 @@ class MeasuredColumn:
         """Whether its numbers are not means over questions: nothing about them can be tested."""
         return self.source.column.aggregate == "summary"
 
+    @property
+    def is_share(self) -> bool:
+        """Whether its numbers are shares, 0-1."""
+        return self.source.column.unit == "share"
+
     def scores(self, dataset: str, methods: Sequence[str]) -> Scores:
         """What these rows are measured by on a dataset, whichever table shows it."""
         own = {m: g for m in methods if (g := self.groups.get((dataset, m)))}
-        return scored(own, self.source.benchmark.tasks)
+        return scored(own, self.source.benchmark.tasks, self.is_share)
 
     @property
     def is_uneven(self) -> bool:
@@ -119,31 +124,6 @@ def _parts(benchmark: Benchmark, column: BenchmarkColumn, metrics: set[str]) -> 
     ]
 
 
-def mean(scores: Scores, draw: Draw) -> dict[str, Estimate]:
-    """The mean of each row; where it has several seeds, its interval is over seeds and questions."""
-    boot, found = scores.resampled(draw), {}
-    for m in boot.methods:
-        found[m] = interval(boot, m)
-        # The resamples know one training each; the spread over seeds has to be added in closed form.
-        if parts := variance.parts_of_mean(scores.sample, m):
-            value, half = found[m].value, variance.half_width(parts)
-            found[m] = found[m]._replace(low=value - half, high=value + half)
-    return found
-
-
-def less(baseline: str) -> Estimator:
-    """Each row less that of `baseline`, which has none itself, as a comparison with it has it."""
-
-    def estimate(scores: Scores, draw: Draw) -> dict[str, Estimate]:
-        others = [m for m in scores.values if m != baseline]
-        if baseline not in scores.values:
-            return {}
-        compared = paired_test.versus(scores.sample, baseline, others, draw)
-        return {m: Estimate(c.value, c.low, c.high, c.n) for m, c in compared.items()}
-
-    return estimate
-
-
 def cells(
     column: MeasuredColumn, dataset: str, methods: Sequence[str], estimate: Estimator, draw: Draw
 ) -> dict[str, Cell]:
@@ -154,9 +134,13 @@ def cells(
     estimates = estimate(scores, draw) if scores.values else {}
     footnotes = cell_notes(column, dataset, methods)
     return {
-        m: Cell(*estimates[m], notes=footnotes[m]) if m in estimates else Cell(notes=footnotes[m])
-        for m in methods
+        m: _cell(estimates[m], footnotes[m]) if m in estimates else Cell(notes=footnotes[m]) for m in methods
     }
+
+
+def _cell(estimate: Estimate, notes: tuple[str, ...]) -> Cell:
+    value, low, high, n, exact = estimate
+    return Cell(value, low, high, n, notes, exact=exact)
 
 
 def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
@@ -179,7 +163,11 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
     # Bounds of several seeds do not average to the bounds of their mean.
     low, high = map(seeds[0].get, spec.bounds) if spec.bounds and len(seeds) == 1 else (None, None)
     flags = (note for flag, note in benchmark.flags.items() if any(numbers.get(flag) for numbers in seeds))
-    return Cell(value, low, high, count, (*told, *flags))
+    estimate = Estimate(value, low, high, count)
+    if column.is_share and count and low is not None and high is not None:
+        spread = ((high - low) / 2 / Z) ** 2
+        estimate = shares.share_interval(estimate, spread, count, shares.FRACTIONS)
+    return _cell(estimate, (*told, *flags))
 
 
 def _told(group: Group) -> tuple[str, ...]:
@@ -278,6 +266,11 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
         return f"intervals: {kind}; {ONE_SEED}"
     rest = f"; {', '.join(single)}: {kind}, {ONE_SEED}" if single else ""
     return f"intervals: 95 %, means over seeds {_listed(all_seeds)}; {SEEDS}{rest}"
+
+
+def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+    """Which of a table's columns have intervals that are not drawn."""
+    return tuple(f"{h.title}: {EXACT}" for i, h in enumerate(heads) if any(r.cells[i].exact for r in rows))
 
 
 def _listed(seeds: set[int]) -> str:

@@ -13,6 +13,7 @@ from reports.records.rows import Training
 from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn
+from reports.tables.scores import less
 from reports.tables.table import STUDENT, TEACHER, Cell, Column, Row, Source, Table, by_pair, title
 from reports.tables.training import HELD_OUT, held_out
 
@@ -149,7 +150,7 @@ def _less_student(
     for reference, column in by_reference.items():
         own = [m for m in names if _reference(m, by_reference) == reference]
         if own:
-            cells = columns.cells(column, dataset, [*own, STUDENT], columns.less(STUDENT), draw)
+            cells = columns.cells(column, dataset, [*own, STUDENT], less(STUDENT), draw)
             differences.update({m: cells[m] for m in own})
     return differences
 

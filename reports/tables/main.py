@@ -8,8 +8,8 @@ from reports.records.groups import Groups, Records, grouped
 from reports.records.rows import JudgeCheck, Summary
 from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import columns, pairwise_tests
-from reports.tables.columns import Estimator
 from reports.tables.judge_quality import noise_notes
+from reports.tables.scores import Estimator, less, mean
 from reports.tables.table import Row, Table, by_pair, check_row, title
 
 
@@ -30,7 +30,7 @@ def main_tables(
         asked[g.judge, g.benchmark] |= g.questions
     counts = {key: len(questions) for key, questions in asked.items()}
     quality = noise_notes(checks, {g.judge for g in groups}, counts)
-    tables = _tables("Results", groups, methods, columns.mean, draw, summaries)
+    tables = _tables("Results", groups, methods, mean, draw, summaries)
     return [replace(t, notes=t.notes + quality) for t in tables]
 
 
@@ -39,7 +39,7 @@ def difference_tables(
 ) -> list[Table]:
     """The main tables with each cell less that of `baseline`, paired by question; nothing is best."""
     check_row(baseline, methods)
-    tables = _tables(f"Differences from {baseline}", grouped(records), methods, columns.less(baseline), draw)
+    tables = _tables(f"Differences from {baseline}", grouped(records), methods, less(baseline), draw)
     return [replace(t, columns=tuple(replace(c, best=False) for c in t.columns)) for t in tables]
 
 
@@ -51,7 +51,7 @@ def _tables(
     draw: Draw,
     summaries: Sequence[Summary] = (),
 ) -> list[Table]:
-    tables, marked = [], estimate is columns.mean
+    tables, marked = [], estimate is mean
     for pair, own in by_pair(groups).items():
         numbers = [s for s in summaries if (s.suite, s.pair) == pair and s.method in methods]
         shown = columns.find([g for g in own if g.method in methods], groups.benchmarks, numbers)
@@ -61,12 +61,12 @@ def _tables(
             if marked:
                 cells = [pairwise_tests.mark(c, dataset, by) for c, by in zip(shown, cells, strict=True)]
             rows += [Row(dataset, m, tuple(by_method[m] for by_method in cells)) for m in methods]
-        notes = columns.notes(shown, methods, draw)
+        heads = tuple(columns.heading(c, shown) for c in shown)
+        notes = (*columns.notes(shown, methods, draw), *columns.exact_notes(heads, rows))
         if marked:
             notes += pairwise_tests.notes(shown)
         # Rows that are measured but not shown still stand in the folder: say so.
         if hidden := sorted({g.method for g in own} - set(methods)):
             notes += (f"records but no row here: {', '.join(hidden)}",)
-        heads = tuple(columns.heading(c, shown) for c in shown)
         tables.append(Table(title(what, *pair), heads, tuple(rows), notes))
     return [t for t in tables if t.columns]

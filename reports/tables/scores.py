@@ -8,15 +8,17 @@ A row that lacks a task has no mean, since means over different tasks do not com
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from reports.records.benchmarks import Tasks
 from reports.records.groups import Group, Measured
-from reports.statistics import variance
-from reports.statistics.bootstrap import Bootstrap, Draw, Runs, Values, bootstrap
+from reports.statistics import paired_test, shares, variance
+from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, Runs, Values, bootstrap, interval
 from reports.statistics.variance import Sample
+
+Z = 1.96  # half the width of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class Scores:
     runs: Runs
     weights: dict[str, float]  # of the strata
     lacks: dict[str, list[str]]
+    shares: bool  # of 0-1
 
     @cached_property
     def sample(self) -> Sample:
@@ -44,7 +47,10 @@ class Scores:
         return any(items != own[0] for items in own[1:])
 
 
-def scored(own: Mapping[str, Group], tasks: Tasks | None) -> Scores:
+Estimator = Callable[[Scores, Draw], Mapping[str, Estimate]]
+
+
+def scored(own: Mapping[str, Group], tasks: Tasks | None, shares: bool) -> Scores:
     """The scores of rows by their groups; `tasks` are those that the benchmark averages over."""
     # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
     strata = {stratum for g in own.values() for stratum in g.strata}
@@ -62,6 +68,7 @@ def scored(own: Mapping[str, Group], tasks: Tasks | None) -> Scores:
         {m: measured.runs for m, measured in whole.items()},
         _weights(tasks or Tasks(), strata),
         lacks,
+        shares,
     )
 
 
@@ -70,3 +77,38 @@ def _weights(tasks: Tasks, strata: set[str]) -> dict[str, float]:
     task_of = {name: tasks.task(name) for name in strata}
     sizes = Counter(task_of.values())
     return {name: 1 / sizes[task] for name, task in task_of.items()}
+
+
+def mean(scores: Scores, draw: Draw) -> dict[str, Estimate]:
+    """The mean of each row; where it has several seeds, its interval is over seeds and questions."""
+    boot, sample, found = scores.resampled(draw), scores.sample, {}
+    for m in boot.methods:
+        found[m], spread = interval(boot, m), variance.variance_of_mean(sample, m)
+        # The resamples know one training each; the spread over seeds has to be added in closed form.
+        if parts := variance.parts_of_mean(sample, m):
+            value, half = found[m].value, variance.half_width(parts)
+            found[m], spread = found[m]._replace(low=value - half, high=value + half), (half / Z) ** 2
+        if scores.shares:
+            found[m] = shares.share_interval(
+                found[m], spread, variance.questions_of_mean(sample, m), _resampled_from(sample, m)
+            )
+    return found
+
+
+def _resampled_from(sample: Sample, method: str) -> float:
+    if variance.is_right_or_wrong(sample, method):
+        return shares.RIGHT_OR_WRONG
+    return shares.TASKS if len(sample.weights) > 1 else shares.FRACTIONS
+
+
+def less(baseline: str) -> Estimator:
+    """Each row less that of `baseline`, which has none itself, as a comparison with it has it."""
+
+    def estimate(scores: Scores, draw: Draw) -> dict[str, Estimate]:
+        others = [m for m in scores.values if m != baseline]
+        if baseline not in scores.values:
+            return {}
+        compared = paired_test.versus(scores.sample, baseline, others, draw)
+        return {m: Estimate(c.value, c.low, c.high, c.n) for m, c in compared.items()}
+
+    return estimate

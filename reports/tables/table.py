@@ -50,7 +50,8 @@ class Cell:
     """One value in the unit of its column, shares 0-1; None: there is none, and `notes` say why.
 
     `n` counts what the value was taken over, 0 where that says nothing; `notes` become footnotes. `mark` says
-    that a test tells the value from the next lower one of its column (pairwise_tests.py).
+    that a test tells the value from the next lower one of its column (pairwise_tests.py); `exact` says that
+    the interval is not drawn (statistics/shares.py).
     """
 
     value: float | str | None = None
@@ -59,6 +60,7 @@ class Cell:
     n: int = 0
     notes: tuple[str, ...] = ()
     mark: Mark = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
 from tests.harness.cli.test_eval import bench, judge, rows, words, world
 from tests.harness.endpoints.judging_server import KEY_ENV, Running
@@ -37,6 +38,10 @@ def test_a_checked_judge_is_told_under_every_table_that_it_judged(
     agreement = f"agrees with {100 * quality['agreement']['value']:.1f} % of 10 gold pairs"
     assert f"{agreement}; repeats differ by 0.0 (sd)" in (tmp_path / "e" / "tables" / "main.md").read_text()
     assert (tmp_path / "e" / "tables" / "judges.md").exists()
+    check = json.loads((tmp_path / "e" / "judges.jsonl").read_text())
+    found = binomtest(round(20 * check["agreement"]), 20).proportion_ci(0.95, "exact")
+    # Ties are halves, so that 20 trials are the least that are whole; 10 pairs say less.
+    assert check["low"] < found.low <= check["agreement"] <= found.high < check["high"]
 
 
 def served_here(model: str, judge: str, data: Path, runs: Path, tokens: int) -> None:
