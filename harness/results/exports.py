@@ -88,7 +88,13 @@ def _row_names(plan: Plan) -> dict[RowKey, str]:
     # What is the same for all is left out: a run of one pair and one seed has plain methods' names.
     varied = [k for k in ("pair", "dataset", "seed") if len({getattr(c, k) for c in plan.cells}) > 1]
     parts = {_key(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
-    return {key: file_name("-".join(words)) for key, words in parts.items()}
+    names: dict[RowKey, str] = {}
+    for key, words in parts.items():
+        name = file_name("-".join(words))
+        while name in names.values():  # "a/b" and "a_b" are one file's name
+            name += "_"
+        names[key] = name
+    return names
 
 
 def _key(cell: Cell) -> RowKey:

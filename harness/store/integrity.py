@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
         return [Fault(RECORD, "missing")]
     except (ValueError, AttributeError):  # no JSON, or none that a record is
         return [Fault(RECORD, "cannot be read")]
-    before, now = _noted(verified), _states(folder)
+    before, now = _noted(verified), _states(folder, known)
     found = [Fault(RECORD, "differs from its checksum")] if altered else []
     found += [Fault(name, "missing") for name in known if name not in now]
     # A hidden file is no model's nor a table's; network file systems leave some.
@@ -88,16 +88,19 @@ def note(folder: Path, verified: Path, states: Mapping[str, State] | None = None
     with contextlib.suppress(OSError):
         verified.parent.mkdir(parents=True, exist_ok=True)
         aside = verified.with_name(f".{verified.name}.{os.getpid()}")
-        aside.write_text(json.dumps(states or _states(folder)))
+        aside.write_text(json.dumps(states or _states(folder, ())))
         aside.replace(verified)
 
 
-def _states(folder: Path) -> dict[str, State]:
-    """The states of an artifact's own files, the record among them, by name."""
+def _states(folder: Path, known: Iterable[str]) -> dict[str, State]:
+    """The states of an artifact's own files, the record among them, by name. A file that the record knows may
+    be a link by now: large ones are moved to another disk.
+    """
     states: dict[str, State] = {}
-    for path in (*files_of(folder), folder / RECORD):
-        at = path.stat()
-        states[str(path.relative_to(folder))] = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
+    own = (str(path.relative_to(folder)) for path in files_of(folder))
+    for name in dict.fromkeys([RECORD, *own, *(n for n in known if (folder / n).is_file())]):
+        at = (folder / name).stat()
+        states[name] = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
     return states
 
 

@@ -178,8 +178,9 @@ class Judging(JudgedRow):
 class Count(Row):
     """How many of a step's rows, answers or the like something befell: what the line of health adds up.
 
-    `total` is of how many, 0 where nobody says; `label` is the step's, and `step` is "" of a count that no
-    step of the run has; `benchmark` is one that the line tells from others.
+    None: could not be counted, and `note` says why. `total` is of how many, 0 where nobody says; `label` is
+    the step's, and `step` is "" of a count that no step of the run has; `benchmark` is one that the line
+    tells from others.
     """
 
     suite: str
@@ -188,7 +189,7 @@ class Count(Row):
     name: str
     step: str
     label: str
-    count: int
+    count: int | None
     total: int
     benchmark: str = ""
     note: str = ""

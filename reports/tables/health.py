@@ -11,7 +11,8 @@ from reports.records.rows import Count
 from reports.tables.table import Table
 
 HALF_JUDGED = "questions half-judged"
-NOT_COUNTED = "health: not counted, the run has no counts.jsonl"
+NOT = "not counted"
+NOT_COUNTED = f"health: {NOT}, the run has no counts.jsonl"
 
 
 def health(counts: Sequence[Count], groups: Groups) -> str:
@@ -21,17 +22,21 @@ def health(counts: Sequence[Count], groups: Groups) -> str:
     sums: dict[str, dict[str, list[int]]] = {}
     for row in counts:
         one = sums.setdefault(row.name, {}).setdefault(row.benchmark, [0, 0])
-        one[0], one[1] = one[0] + row.count, one[1] + row.total
+        one[0], one[1] = one[0] + (row.count or 0), one[1] + row.total
     # No step knows of it: it is what the tables leave out of the verdicts that there are.
     compared = [g for g in groups if g.declared.both_orders(g.metric)]
     half = sum(g.measured.half_judged for g in compared), sum(g.asked for g in compared)
     sums[HALF_JUDGED] = {"": list(half)}
-    told = [f"{name} {', '.join(_sum(b, *one) for b, one in of.items())}" for name, of in sums.items()]
+    unknown = {(row.name, row.benchmark) for row in counts if row.count is None}
+    told = []
+    for name, of in sums.items():
+        parts = (f"{b} {NOT if (name, b) in unknown else _sum(*one)}".lstrip() for b, one in of.items())
+        told.append(f"{name} {', '.join(parts)}")
     return f"health: {'; '.join(told)}"
 
 
-def _sum(benchmark: str, count: int, total: int) -> str:
-    return f"{benchmark} {count:,}".lstrip() + (f" of {total:,}" if total else "")
+def _sum(count: int, total: int) -> str:
+    return f"{count:,}" + (f" of {total:,}" if total else "")
 
 
 def with_health(tables: Iterable[Table], counts: Sequence[Count], groups: Groups) -> list[Table]:

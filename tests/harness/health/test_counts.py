@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.openllm.evaluate import documents
+from harness.health import counts
 from harness.health.overlap import OVERLAP, OverlapInputs, OverlapSettings
 from harness.models.prepare import LINK
 from harness.store.step import NoInputs, Part, Step
@@ -75,6 +76,11 @@ def test_training_prompts_that_are_questions_are_counted(copied: Path, tmp_path:
     settings = OverlapSettings("alpaca-eval", {"limit": None, "max_tokens": None})
     step = OVERLAP.step("x", settings, OverlapInputs(**{**vars(inputs), "data": Part(link, "files")}))
     measured = store.record(store.make(step))["measured"]
+
+    (data / "questions.json").write_text("[")
+    lost = OVERLAP.step("x", OverlapSettings("alpaca-eval", {"limit": 1}), step.inputs)
+    uncounted = counts._found(lost, store)
+    assert uncounted["count"] is None and "questions.json" in uncounted["note"]
 
     all_prompts = [[p] for p in prompts] + dialogues
     assert measured == {

@@ -86,6 +86,16 @@ def test_what_is_whole_is_read_once_and_not_again(tmp_path: Path, monkeypatch: p
     assert Store(tmp_path).find(a) == folder and len(read) == 1
 
 
+def test_a_file_that_lies_elsewhere_behind_a_link_is_whole_while_its_content_is(tmp_path: Path) -> None:
+    store, a = Store(tmp_path), step("a")
+    folder = store.make(a)
+    (folder / "text").rename(tmp_path / "far")
+    (folder / "text").symlink_to(tmp_path / "far")
+    assert Store(tmp_path).find(a) == folder
+    altered(tmp_path / "far", "x")
+    assert Store(tmp_path).damages([a]) == {folder: "text differs from its checksum"}
+
+
 def test_a_store_that_may_only_be_read_is_used(tmp_path: Path) -> None:
     store, a = Store(tmp_path), step("a")
     folder = store.make(a)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reports import build as run
 from reports.records.merge import merged
-from reports.records.rows import Cost, Record
+from reports.records.rows import Cost, Count, Record
 from reports.records.run_folder import Rows
 
 BASE = Record("a", "p", "d", "DPO", 0, "mt-bench", "score", "", "0", 1, "", "rule", "", 5.0)
@@ -33,6 +33,17 @@ def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
     assert [c.value for c in table.rows[0].cells] == [0.0, 0.5, 0.5]
     assert [[c.value for c in r.cells] for r in table.rows[1:]] == [[1.0, 0.5, None], [1.0, None, 0.5]]
     assert [r.method for r in run.build(of)["cost"][0].rows] == ["DPO", "ADPA (a)", "ADPA (b)"]
+
+
+def test_what_a_step_lost_is_counted_once_for_all_runs_that_stand_on_it() -> None:
+    shared = Count("a", "p", "d", "rows dropped", "pairs-1", "train pairs", 2, 96)
+    own = replace(shared, suite="b", step="pairs-2", count=1)
+    unknown = replace(shared, name="overlap with", step="", benchmark="x", count=None, total=0, note="no hub")
+    runs = {"a": (shared, unknown), "b": (replace(shared, suite="b"), own)}
+    models = {"DPO": "m1", "ADPA": "m2"}
+    of = merged({name: rows(name, models)._replace(counts=own) for name, own in runs.items()})
+    line = run.build(of)["main"][0].notes[-1]
+    assert line == "health: rows dropped 3 of 192; overlap with x not counted; questions half-judged 0 of 6"
 
 
 def test_a_run_with_itself_is_that_run() -> None:
