@@ -78,7 +78,10 @@ def differences(ours: Format, theirs: Format) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
 
 
 def _template(folder: Path, about: Mapping[str, Any]) -> str | None:
