@@ -57,7 +57,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data" / "openllm" / "rows.jsonl").write_text("{}")
     (folder / "data" / "alpaca.json").write_text('[{"instruction": "a", "output": "b"}]')
     with gzip.open(folder / "data" / "hh.jsonl.gz", "wt") as f:
-        f.write('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
+        # More than real-text skips: a plan counts the rows that are left.
+        f.write('{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50)
     return folder
 
 
