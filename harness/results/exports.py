@@ -38,8 +38,11 @@ def write(plan: Plan, store: Store, out: Path) -> None:
     with TemporaryDirectory(dir=out.parent, prefix=".exports") as aside:
         rows = list(_write(plan, store, Path(aside)))
         files = manifest.checksums(Path(aside))
-        for name in set(earlier.files if earlier else ()) - set(files):
-            (out / name).unlink(missing_ok=True)
+        there = manifest.checksums(out)
+        for name, digest in (earlier.files if earlier else {}).items():
+            # Below this folder, and as it was written: anything else is not ours to remove.
+            if name not in files and there.get(name) == digest:
+                (out / name).unlink()
         for name in files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(aside) / name).replace(out / name)

@@ -1,5 +1,6 @@
 """A run's exports: every file says who was compared with whom, under the names of the files themselves."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from benchmarks.json_files import json_lines
 from harness.evaluate import registry
-from harness.results import exports
+from harness.results import exports, manifest
 from harness.results.records import records
 from harness.run import pipeline
 from harness.store.store import Store
@@ -30,7 +31,15 @@ JUDGE = computed("first", lambda messages: Reply("[[A>B]]"))
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Exports of a comparison of two controls by a judge who likes what stands first."""
+    """Exports of a comparison of two controls by a judge who likes what stands first.
+
+    An earlier manifest names a file that is as it was, one that was changed, and one that lies elsewhere.
+    """
+    (tmp_path / "exports").mkdir()
+    earlier = {name: hashlib.sha256(b"old").hexdigest() for name in ("old", "changed", "../elsewhere")}
+    for name, content in (("old", "old"), ("changed", "mine"), ("../elsewhere", "old")):
+        (tmp_path / "exports" / name).write_text(content)
+    manifest.write((), earlier, tmp_path / "exports")
     data = tmp_path / "data"
     data.mkdir()
     asked = [{"uid": f"q{n}", "category": "arena-hard-v0.1", "prompt": f"say {n}"} for n in range(3)]
@@ -54,3 +63,11 @@ def test_the_reference_is_named_as_its_own_file_is(out: Path) -> None:
     assert set(found) == answers
     named = {model: {row["baseline"] for row in rows} for model, rows in found.items()}
     assert named == {f"{seed}-{m}": {f"{seed}-copy"} for seed in (0, 1) for m in ("constant", "copy")}
+
+
+def test_what_an_earlier_run_wrote_goes_and_what_is_of_others_stays(out: Path) -> None:
+    assert not (out / "old").exists()
+    assert (out / "changed").read_text() == "mine" and (out / "../elsewhere").read_text() == "old"
+    written = manifest.read(out)
+    assert written and {row.row for row in written.rows} == {"0-constant", "0-copy", "1-constant", "1-copy"}
+    assert written.differences(out) == ["changed was not written by this run"]
