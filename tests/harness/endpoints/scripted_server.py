@@ -10,6 +10,7 @@ Words of the last message, in any order, between spaces or semicolons:
     delay=S         seconds until the answer
     context=N       tokens of prompt and answer that it takes; more are refused as OpenAI words it
     say=KIND        refusal empty filtered filtered_prompt too_long unparsable aborted no_usage cut
+                    no_room (too long, and nobody says by how much)
                     number (a logprob that is no number), twice (one text in two alternatives), or
                     rated7: the answer holds [[7]]
 
@@ -199,6 +200,9 @@ def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
         case "filtered_prompt":
             return error(400, "The prompt was filtered", "content_filter")
         case "too_long":
+            told = "This model's maximum context length is 8192 tokens; your messages resulted in 9000 tokens"
+            return error(400, told, "context_length_exceeded")
+        case "no_room":
             return error(400, "This model's maximum context length is 8192", "context_length_exceeded")
         case "unparsable":
             return response(200, answer("Both are\u2028nice. \ud83d\ude00 \x00 no verdict", body))

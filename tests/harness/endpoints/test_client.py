@@ -112,7 +112,7 @@ def test_what_a_judge_says_is_kept_even_if_it_is_nothing(server, tmp_path, said,
 def test_what_is_too_long_is_asked_again_by_the_next_run_with_less_room_for_the_reply(server, tmp_path):
     """The server says what it takes and not what the prompt has: 1024, 512, 256, 128, 64 tokens are tried."""
     for tries in (5, 10):
-        [given] = asked(server, ["say=too_long"], tmp_path)
+        [given] = asked(server, ["say=no_room"], tmp_path)
         assert (given.text, given.finish_reason) == ("", "too_long") and len(server.requests()) == tries
     assert [r["body"]["max_tokens"] for r in server.requests()[:5]] == [1024, 512, 256, 128, 64]
 
