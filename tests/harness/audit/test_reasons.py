@@ -1,6 +1,7 @@
 """Why a number differs by design: each reason of the closed list, on an export where it alone explains it."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +29,11 @@ from harness.common.text import slug, without_thoughts
 from harness.evaluate import registry
 from harness.results.manifest import ExportedRow
 from tests.benchmarks.alpaca_eval.published import annotations
-from tests.paths import TESTS
 
 RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
-CHECKOUT = TESTS / "benchmarks/arena_hard/arena_hard_auto"
+CHECKOUT = os.environ.get(
+    "BENCH_TEST_ARENA_HARD_AUTO", ""
+)  # a copy of the repository, which no package holds
 
 
 def row_of(benchmark: str, judge: str = "", reference: str = "", name: str = "m") -> ExportedRow:
@@ -267,13 +269,14 @@ def played(name: str, games: Sequence[tuple[str | None, str | None]]) -> tuple[J
     return JudgedAnswers(name, "j", "baseline", "j", "baseline", *about), scores
 
 
+@pytest.mark.skipif(not CHECKOUT, reason="BENCH_TEST_ARENA_HARD_AUTO names no copy of arena-hard-auto")
 def test_questions_of_arena_hard_with_one_verdict(tmp_path: Path) -> None:
     """v0.1 counts them; v2.0 leaves them out, as the tool does."""
     read = [played(str(n), games) for n, (games, _) in enumerate(GAMES)]
     arena.export(tmp_path, [judged for judged, _ in read])
     referee = arena.BENCHMARK.referee
     assert referee
-    found = ruling(referee, tmp_path, Tools(checkouts={"arena-hard-auto": CHECKOUT}))
+    found = ruling(referee, tmp_path, Tools(checkouts={"arena-hard-auto": Path(CHECKOUT)}))
     for version in ("v0.1", "v2.0"):
         ours = {
             row_of("b", "j", "baseline", judged.row): arena_hard.aggregate(scores, version=version)
