@@ -65,7 +65,7 @@ class Answer:
     """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens.
 
     Of an answer from a server also, per turn, the finish reason, and the limit in tokens where its context
-    left less than max_tokens (else 0).
+    left less than max_tokens (else 0). `thoughts`: per turn what was taken out of the text before it.
     """
 
     question: str
@@ -74,6 +74,7 @@ class Answer:
     truncated: tuple[bool, ...]
     finish_reasons: tuple[str, ...] = ()
     limits: tuple[int, ...] = ()
+    thoughts: tuple[str, ...] = ()
 
     def missing(self, turn: int) -> str:
         """Why there is no conversation up to a turn, counted from 1: "refused"; "" where there is one.
@@ -82,6 +83,10 @@ class Answer:
         """
         served = zip(self.turns[:turn], self.finish_reasons, strict=False)
         return next((why for text, reason in served if (why := no_answer(text, reason))), "")
+
+    def thought(self, turn: int) -> bool:
+        """Whether thoughts were taken out of a turn, counted from 1."""
+        return any(self.thoughts[turn - 1 : turn])
 
     def lowered(self, turn: int) -> bool:
         """Whether a turn, counted from 1, had less room than the benchmark gives it."""

@@ -52,12 +52,14 @@ class BenchmarkSettings(BaseModel):
 class QuestionSettings(BenchmarkSettings):
     """Questions are put to a model. data: a folder, or "world/..."; None: what `bench data` fetched or added.
 
-    `limit` takes the first questions; max_tokens None is the benchmark's own.
+    `limit` takes the first questions; max_tokens None is the benchmark's own; `thoughts` says what becomes of
+    "<think>...</think>" before an answer: it is taken out, of earlier turns too, or is part of the answer.
     """
 
     data: str | None = None
     max_tokens: int | None = Field(None, gt=0)
     limit: int | None = Field(None, gt=0)
+    thoughts: Literal["strip", "keep"] = optional("strip")
 
 
 class JudgedSettings(QuestionSettings):

@@ -16,6 +16,24 @@ def without_thoughts(text: str) -> str:
     return text
 
 
+# What a model thought before its answer, in one block or several; of the last the end may be cut, or the
+# beginning stand in the prompt. What an answer itself says of such marks stays.
+OPENS, ENDS = r"(?:<think(?:ing)?(?:\s[^>]*)?>|\[THINK\])", r"(?:</think(?:ing)?\s*>|\[/THINK\])"
+MARK = re.compile(f"{OPENS}|{ENDS}", re.IGNORECASE)
+OPENED = re.compile(rf"{OPENS}\s*\Z", re.IGNORECASE)
+LEADING = re.compile(
+    rf"\A(?:\s*{OPENS}.*?(?:{ENDS}|\Z))+\s*|\A(?:(?!{OPENS}).)*?{ENDS}\s*", re.DOTALL | re.IGNORECASE
+)
+
+
+def thoughts_and_answer(text: str) -> tuple[str, str]:
+    """What a model thought, "" where nothing, and its answer: "<think>Hm</think>Yes" -> "<think>Hm</think>",
+    "Yes".
+    """
+    thought = LEADING.match(text)
+    return (thought[0], text[thought.end() :]) if thought else ("", text)
+
+
 def slug(label: str) -> str:
     """A name from outside as part of a file name: lower case, its other characters as single hyphens."""
     kept = "".join(c if c.isalnum() or c in "+." else "-" for c in label.lower())

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Generic
 
 from harness.common.cost import ModelSize
+from harness.common.text import MARK
 from harness.common.tokenizer import check_same_tokens, load_tokenizer
 from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
@@ -60,6 +61,11 @@ def format_of(folder: Path, template: str | None) -> Format:
         "end tokens": _ends(folder),
         "tokenizer": [_tokens(folder), *map(about.get, how)],
     }
+
+
+def thinks(template: str | None) -> bool:
+    """Whether a chat template knows of thoughts before an answer."""
+    return bool(template and MARK.search(template))
 
 
 def format_of_world(template: str | None) -> Format:

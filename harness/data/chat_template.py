@@ -189,8 +189,9 @@ def end_ids(
     ends = {tokenizer.eos_token_id, *(of_config if isinstance(of_config, list) else [of_config])}
     if template is not None or tokenizer.chat_template:
         chat = chat_of(tokenizer, template)
-        end = answer_turn(chat, PROBE[:1], PROBE[1]["content"]).end
-        ends |= {tokenizer.convert_tokens_to_ids(end)} if end else set()
+        _, answer, behind = written(chat, PROBE, False).rpartition(PROBE[1]["content"])
+        if end := chat.added.search(behind if answer else ""):
+            ends.add(tokenizer.convert_tokens_to_ids(end[0]))
     return sorted(ends - {None})
 
 

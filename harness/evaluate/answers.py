@@ -4,18 +4,20 @@
 
 Answers are stored once; another judge needs no new ones. Those of an endpoint hold "finish_reasons" too, and
 "limits" where its context left less room than was asked for: what it refuses, filters or leaves empty is no
-answer, is not judged, and over a share (`max_refused`) fails the step.
+answer, is not judged, and over a share (`max_refused`) fails the step. What a model thought before an answer
+is no part of it, unless the benchmark's `thoughts` is "keep": it stands in "thoughts" and in no later prompt.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from benchmarks.api import Answer, JudgedBenchmark, Message, Question, no_answer
 from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.files import write_json_lines
+from harness.common.text import MARK, OPENED, thoughts_and_answer
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies, fail_over_limit
@@ -25,6 +27,9 @@ from harness.store.step import Part, Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED, optional
 from harness.suite.benchmarks import Control
 
+if TYPE_CHECKING:
+    from harness.common.tokenizer import Tokenizer
+
 # What a judge should give nothing for: a fixed text, no text, the question itself.
 CONTROLS: dict[Control, Callable[[str], str]] = {
     "constant": lambda question: "I am happy to help. Here is a detailed and accurate answer.",
@@ -32,7 +37,7 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
     # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
-OF_SERVERS = ("finish_reasons", "limits")  # of an answer, left out where there are none
+UNTOLD = ("finish_reasons", "limits", "thoughts")  # of an answer, left out where there are none
 
 
 class TurnAnswer(NamedTuple):
@@ -43,6 +48,7 @@ class TurnAnswer(NamedTuple):
     truncated: bool
     finish_reason: str = ""
     limit: int = 0
+    thoughts: str = ""
 
     @property
     def missing(self) -> bool:
@@ -52,10 +58,13 @@ class TurnAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """How a checkpoint answers: template None is the tokenizer's own."""
+    """How a checkpoint answers: template None is the tokenizer's own. thinks: it knows of thoughts, and they
+    are taken out.
+    """
 
     template: str | None
     seed: int
+    thinks: bool = optional(False)
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,12 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
     _, benchmark = _loaded(work)
     # A template may end turns with a token that the generation config does not name.
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
+    asked = chat_template.render(
+        tokenizer, chat_template.PROBE[:1], template=template, add_generation_prompt=True
+    )
+    # Of thoughts that the prompt opens and the limit cuts, nothing else tells that they are no answer.
+    opened = OPENED.search(asked)
+    before = opened[0] if opened and not _keeps(work) else ""
 
     def answer(conversations: Sequence[tuple[Question, list[Message]]], turn: int) -> list[TurnAnswer]:
         requests = [
@@ -112,10 +127,19 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
         ]
         batch = work.context["batch"]
         drawn = generate(model, requests, stop, vocab=vocab, batch=batch, seed=seed, kept=work.kept)
-        texts = [tokenizer.decode(a.ids, skip_special_tokens=True).strip() for a in drawn]
+        texts = [before + decoded(tokenizer, a.ids).strip() for a in drawn]
         return [TurnAnswer(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 
     return _answer_all(work, answer)
+
+
+def decoded(tokenizer: "Tokenizer", ids: Sequence[int]) -> str:
+    """The text of an answer without special tokens but those that mark thoughts, which tell them apart."""
+    special = set(tokenizer.all_special_ids)
+    marks = {i for i in special.intersection(ids) if MARK.fullmatch(tokenizer.convert_ids_to_tokens(i))}
+    if not marks:
+        return str(tokenizer.decode(ids, skip_special_tokens=True))
+    return str(tokenizer.decode([i for i in ids if i in marks or i not in special]))
 
 
 def run_endpoint(work: AnswerWork) -> dict[str, Any]:
@@ -159,14 +183,32 @@ def run_stored(work: AnswerWork) -> dict[str, Any]:
     settings, (loaded, _) = work.settings, _loaded(work)
     assert settings.answers
     declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
+    answers = questions.stored(declared, work.inputs.data, settings.options, settings.answers, loaded)
+    if _keeps(work):
+        return _write(work, answers)
+    split = [[*zip(*map(thoughts_and_answer, a.turns), strict=True)] for a in answers]
     return _write(
-        work, questions.stored(declared, work.inputs.data, settings.options, settings.answers, loaded)
+        work,
+        [
+            replace(a, turns=turns, thoughts=thoughts) if any(thoughts) else a
+            for a, (thoughts, turns) in zip(answers, split, strict=True)
+        ],
     )
 
 
 def _loaded(work: AnswerWork) -> tuple[list[Question], JudgedBenchmark]:
     declared = registry.declared(work.settings.benchmark, work.context.get("benchmark_file"))
     return questions.load(declared, work.inputs.data, work.settings.options)
+
+
+def _keeps(work: AnswerWork) -> bool:
+    return work.settings.options.get("thoughts") == "keep"
+
+
+def _answered(work: AnswerWork, turn: TurnAnswer) -> TurnAnswer:
+    """The turn without what its model thought, unless that is to be kept."""
+    thoughts, text = ("", turn.text) if _keeps(work) else thoughts_and_answer(turn.text)
+    return turn._replace(text=text, thoughts=thoughts)
 
 
 def _answer_all(
@@ -179,16 +221,16 @@ def _answer_all(
     for turn in range(max(len(q.turns) for q in loaded)):
         of_turn = [q for q in loaded if len(q.turns) > turn]
         going = [(q, _conversation(q, so_far[q.id])) for q in of_turn if not _ended(so_far[q.id])]
-        given = iter(answer(going, turn) if going else ())
+        given = (_answered(work, one) for one in (answer(going, turn) if going else ()))
         for q in of_turn:
             turns = so_far[q.id]
             turns.append(TurnAnswer("", 0, False, turns[-1].finish_reason) if _ended(turns) else next(given))
     answers = []
     for q in loaded:
-        texts, tokens, truncated, reasons, limits = zip(*so_far[q.id], strict=True)
-        # Where no server answers there is nothing to tell.
-        of_server = reasons if any(reasons) else (), limits if any(limits) else ()
-        answers.append(Answer(q.id, texts, tokens, truncated, *of_server))
+        texts, tokens, truncated, *more = zip(*so_far[q.id], strict=True)
+        # Where no server answers, and nobody thought, there is nothing to tell.
+        told = (values if any(values) else () for values in more)
+        answers.append(Answer(q.id, texts, tokens, truncated, *told))
     missing = Counter(why for a in answers if (why := a.missing(len(a.turns))))
     fail_over_limit(missing, len(answers), "answers", work.context)
     return _write(work, answers) | ({"missing": missing} if missing else {})
@@ -207,11 +249,12 @@ def _conversation(question: Question, earlier: Sequence[TurnAnswer]) -> list[Mes
 
 
 def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
-    rows = ({k: v for k, v in asdict(a).items() if v or k not in OF_SERVERS} for a in answers)
+    rows = ({k: v for k, v in asdict(a).items() if v or k not in UNTOLD} for a in answers)
     write_json_lines(work.out / "answers.jsonl", rows)
     return {
         "answers": len(answers),
         "truncated": sum(any(a.truncated) for a in answers),
+        "thoughts": sum(any(a.thoughts) for a in answers),
         "refused": sum(bool(a.missing(len(a.turns))) for a in answers),  # or filtered, or empty
     }
 

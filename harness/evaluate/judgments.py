@@ -53,6 +53,7 @@ TRIED = 8  # replies, before the rest is asked for
 CUT = "by a reply that was cut"
 SEVERAL = "by a reply with verdicts that differ"
 LOWERED = "on an answer with less room than was asked for"
+THOUGHTS = "on an answer without the thoughts before it"
 
 
 class Verdict(NamedTuple):
@@ -145,6 +146,8 @@ def run(work: JudgmentWork) -> dict[str, Any]:
             found, told = verdict(benchmark, request, reply), _told(request, reply)
         if given[q.id].lowered(item.turn):
             found = found._replace(marks=(*found.marks, LOWERED))
+        if given[q.id].thought(item.turn):
+            found = found._replace(marks=(*found.marks, THOUGHTS))
         if not why:
             scores.append(Score(q.id, found.value, q.category, item.turn, item.order, item.covariates))
         rows.append(_row(q, item, found) | told)

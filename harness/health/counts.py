@@ -49,6 +49,7 @@ COUNTS = (
     Counted("rows truncated", ("rollouts",), _told("truncated", "sequences")),
     Counted("rows truncated", ("train",), _told("truncated")),
     Counted("answers truncated", ("answers",), _told("truncated", "answers")),
+    Counted("answers without their thoughts", ("answers",), _told("thoughts", "answers")),
     Counted("answers refused, filtered or empty", ("answers",), _told("refused", "answers")),
     Counted("prompts cut", ("openllm",), lambda m: (sum(m["truncated"].values()), m["documents"])),
     Counted("prompts cut", ("probes",), _told("cut", "probes")),

@@ -11,6 +11,7 @@ from typing import Any
 import methods
 from harness.common import data_folder, hub
 from harness.data import datasets
+from harness.data.chat_format import FILES, Format, format_of, thinks
 from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
 from harness.executors.options import Machine
@@ -20,7 +21,7 @@ from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
-from harness.suite.schema import ChatData, Data, Suite
+from harness.suite.schema import Architecture, ChatData, Data, Suite
 from harness.suite.validation import inside_world
 from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
@@ -62,6 +63,25 @@ class PlanContext:
         step = LINK.step(label, LINK.settings(kind, content), NoInputs(), context, name=kind)
         # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
         return step if kind == "model" else Part(step, "files")
+
+    def chat_format(self, base: str) -> Format | None:
+        """How a model from outside is spoken to: of a hub id where its small files are to be had."""
+        if base not in self._formats:
+            here = Path(base)
+            folder = (
+                here if here.is_dir() else hub.model_files(loading.fingerprint(base), (*FILES, "config.json"))
+            )
+            self._formats[base] = format_of(folder, self.suite.chat_template) if folder else None
+        return self._formats[base]
+
+    def thinks(self, base: str | Architecture) -> bool:
+        """Whether the chat template that a model is spoken to by knows of thoughts before an answer."""
+        spoken = self.chat_format(base) if isinstance(base, str) else None
+        return thinks(spoken["chat template"] if spoken else self.suite.chat_template)
+
+    @cached_property
+    def _formats(self) -> dict[str, Format | None]:
+        return {}
 
     def _content(self, path: str) -> str:
         """What a data folder holds, read once: every row of a table names the folders of its benchmarks."""

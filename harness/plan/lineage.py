@@ -6,13 +6,11 @@ base -> sft -> a method's last stage  the student
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import methods
 from benchmarks.api import Sampling
-from harness.common import hub
-from harness.data.chat_format import FILES, TOKENIZER, Format, differences, format_of, format_of_world
+from harness.data.chat_format import TOKENIZER, Format, differences, format_of_world
 from harness.data.prepare import (
     DIALOGUES,
     MISMATCHED,
@@ -71,10 +69,7 @@ class Lineage:
             # Two models of the world have one tokenizer, which need not be made to know that.
             alike = all(isinstance(self._spec(one).base, Architecture) for one in ("teacher", "student"))
             return None if alike else format_of_world(template)
-        if Path(base).is_dir():
-            return format_of(Path(base), template)
-        folder = hub.model_files(self._own_base(who).settings.fingerprint, (*FILES, "config.json"))
-        return format_of(folder, template) if folder else None
+        return self.setting.chat_format(base)
 
     @property
     def format_line(self) -> str:

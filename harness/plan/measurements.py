@@ -23,6 +23,7 @@ from harness.evaluate.judges import EndpointJudge, where_of
 from harness.evaluate.judgments import JUDGMENTS as JUDGMENTS_KIND
 from harness.evaluate.judgments import JudgmentInputs, JudgmentSettings
 from harness.evaluate.questions import JUDGMENTS
+from harness.models.prepare import LINK
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
@@ -166,7 +167,9 @@ class Cell:
         context = {**setting.runtime, **_context(chosen)}
         label = f"{chosen.name} answers of"
         if isinstance(source, Step):
-            model_answers = ModelAnswers(setting.suite.chat_template, self.seed)
+            base = source.context["path"] if source.kind == LINK else self.trained.models.student.base
+            thinks = "thoughts" in chosen.settings.unset() and setting.thinks(base)
+            model_answers = ModelAnswers(setting.suite.chat_template, self.seed, thinks)
             inputs = replace(inputs, model=source)
             return BY_MODEL.step(f"{label} {source.label}", settings(model=model_answers), inputs, context)
         if source.url:

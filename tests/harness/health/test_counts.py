@@ -17,9 +17,10 @@ from tests.bench_command import bench
 
 # 160 dialogues, 96 pairs, 24 held-out pairs and two sets of 96 rollouts; of 7 rows 8 + 16 answers.
 LINE = (
-    "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers refused, "
-    "filtered or empty 0 of 168; prompts cut 0 of 112; judgments unparsed 0 of 358; questions half-judged "
-    "0 of 112; artifacts recomputed 0; training prompts that overlap with mt-bench "
+    "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers "
+    "without their thoughts 0 of 168; answers refused, filtered or empty 0 of 168; prompts cut 0 of 112; "
+    "judgments unparsed 0 of 358; questions half-judged 0 of 112; artifacts recomputed 0; training prompts "
+    "that overlap with mt-bench "
 )
 
 

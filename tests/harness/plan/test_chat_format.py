@@ -165,3 +165,16 @@ def test_a_model_of_the_world_and_one_from_outside_are_compared(copied: Path) ->
     assert chat_format.differences(world, chat_format.format_of(teacher, None)) == []
     (teacher / "chat_template.jinja").write_text(TEMPLATE)
     assert chat_format.differences(world, chat_format.format_of(teacher, None)) == ["chat template"]
+
+
+def test_answers_of_a_template_that_knows_of_thoughts_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Such models were judged with their thoughts; those of others are the same answers as before."""
+    path = suite(tmp_path)
+
+    def settings() -> list[dict[str, object]]:
+        return [s.settings_record for s in planned(path).steps if s.kind.name == "answers"]
+
+    assert not any("thinks" in one or "thoughts" in one for one in settings())
+    with (tmp_path / "student" / "chat_template.jinja").open("a") as file:
+        file.write("{# <think> #}")
+    assert all(one["thinks"] is True for one in settings())
