@@ -256,6 +256,8 @@ def _write(work: AnswerWork, answers: Sequence[Answer]) -> dict[str, Any]:
         "truncated": sum(any(a.truncated) for a in answers),
         "thoughts": sum(any(a.thoughts) for a in answers),
         "refused": sum(bool(a.missing(len(a.turns))) for a in answers),  # or filtered, or empty
+        # A model's own empty turn is an answer, and judged: small models give many.
+        "empty": sum(not all(a.turns) and not a.missing(len(a.turns)) for a in answers),
     }
 
 

@@ -51,6 +51,7 @@ COUNTS = (
     Counted("answers truncated", ("answers",), _told("truncated", "answers")),
     Counted("answers without their thoughts", ("answers",), _told("thoughts", "answers")),
     Counted("answers refused, filtered or empty", ("answers",), _told("refused", "answers")),
+    Counted("empty answers judged", ("answers",), _told("empty", "answers")),
     Counted("prompts cut", ("openllm",), lambda m: (sum(m["truncated"].values()), m["documents"])),
     Counted("prompts cut", ("probes",), _told("cut", "probes")),
     Counted("judgments unparsed", ("judgments",), _told("unparsed", "judgments")),

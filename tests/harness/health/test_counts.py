@@ -18,9 +18,9 @@ from tests.bench_command import bench
 # 160 dialogues, 96 pairs, 24 held-out pairs and two sets of 96 rollouts; of 7 rows 8 + 16 answers.
 LINE = (
     "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers "
-    "without their thoughts 0 of 168; answers refused, filtered or empty 0 of 168; prompts cut 0 of 112; "
-    "judgments unparsed 0 of 358; questions half-judged 0 of 112; artifacts recomputed 0; training prompts "
-    "that overlap with mt-bench "
+    "without their thoughts 0 of 168; answers refused, filtered or empty 0 of 168; empty answers judged {} "
+    "of 168; prompts cut 0 of 112; judgments unparsed 0 of 358; questions half-judged 0 of 112; artifacts "
+    "recomputed 0; training prompts that overlap with mt-bench "
 )
 
 
@@ -28,7 +28,8 @@ def test_the_line_stands_under_every_table_and_says_zeros(tiny_run: Path) -> Non
     out = tiny_run / "tiny"
     rows = run_folder.read(out)
     line = health(rows.counts, grouped(rows.records, rows.benchmarks))
-    assert line.startswith(LINE.format(line.split("answers truncated ")[1].split()[0]))
+    drawn = [line.split(name)[1].split()[0] for name in ("answers truncated ", "answers judged ")]
+    assert line.startswith(LINE.format(*drawn))
     assert line.endswith(" of 256") and ", openllm 0 of 256" in line
 
     for path in (out / "tables").glob("*.md"):
