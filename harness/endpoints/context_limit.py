@@ -3,8 +3,8 @@
     "maximum context length is 4096 tokens. However, you requested 4200 tokens (104 in the messages, 4096 in
      the completion)"                              ->  lowered(..., 4096) == 3992
 
-Servers word it in their own ways (OpenAI's, vLLM's, SGLang's, TGI's, llama.cpp's). Where one does not say how
-long the prompt is, half of what was asked for is tried.
+Servers word it in their own ways (OpenAI's, Anthropic's, vLLM's, SGLang's, TGI's, llama.cpp's). Where one
+does not say how long the prompt is, half of what was asked for is tried.
 """
 
 import re
@@ -12,7 +12,9 @@ import re
 STATUSES = (400, 413, 422)
 TOLD = re.compile(
     r"context_length|max_tokens is too large|max_new_tokens|(prompt|input) is too long|exceed_context_size"
-    r"|(maximum|model's|available) context|context (length|size|window)"
+    r"|(maximum|model's|available) context|context (length|size|window|limit)|max(imum)? model length"
+    r"|must have less than \d+ tokens|exceeds the maximum number of tokens|range of max_tokens"
+    r"|max_tokens(: \d+ >|` must be less| \(\d+\) should not exceed)"
 )
 NUMBER = r"(\d[\d,]*)"
 CONTEXT = re.compile(
@@ -22,7 +24,10 @@ PROMPT = re.compile(
     rf"{NUMBER} (?:in the messages|in your prompt|input tokens|tokens from the input|`inputs` tokens)"
     rf"|messages resulted in {NUMBER}|n_prompt_tokens\W+{NUMBER}"
 )
-COMPLETION = re.compile(rf"supports at most {NUMBER} completion tokens")
+COMPLETION = re.compile(
+    rf"supports at most {NUMBER} completion tokens|max_tokens: \d+ > {NUMBER}"
+    rf"|max_tokens` must be less than or equal to `{NUMBER}|range of max_tokens is \[1, {NUMBER}"
+)
 LEAST = 64  # tokens of a reply; with less room there is none
 
 

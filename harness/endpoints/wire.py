@@ -23,6 +23,7 @@ RETRIED = (408, 409, 425, 429)  # and all of 5xx
 OVERLOADED = (429, 503, 529)
 FILTERED_PROMPT = ("content_filter", "content_policy_violation", "invalid_prompt")  # codes of a 400
 FILTERS = ("content-filter", "safety", "recitation", "sensitive", "blocklist", "prohibited_content")
+CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")  # beside "length"
 BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
 MAX_REFUSED = 0.05  # of what a step asks
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -225,6 +226,8 @@ def _given(
         raise Failed("replies broken off by the server")
     if finish.lower() in FILTERS:
         finish = FILTERED
+    if finish.lower() in CUTS:
+        finish = "length"
     return EndpointReply(
         key=call.key,
         text=text,

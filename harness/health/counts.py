@@ -40,6 +40,10 @@ def _told(name: str, total: str = "") -> Callable[[Measured], tuple[int, int]]:
     return lambda measured: (measured.get(name, 0), measured[total] if total else 0)
 
 
+def _not_had(measured: Measured) -> tuple[int, int]:
+    return sum(measured.get("missing", {}).values()), measured["judgments"]
+
+
 # In the order of the line; several of one name add up.
 COUNTS = (
     Counted("rows dropped", ("pairs", "dialogues"), _by_reason),
@@ -54,6 +58,7 @@ COUNTS = (
     Counted("empty answers judged", ("answers",), _told("empty", "answers")),
     Counted("prompts cut", ("openllm",), lambda m: (sum(m["truncated"].values()), m["documents"])),
     Counted("prompts cut", ("probes",), _told("cut", "probes")),
+    Counted("judgments refused or without an answer", ("judgments",), _not_had),
     Counted("judgments unparsed", ("judgments",), _told("unparsed", "judgments")),
 )
 

@@ -143,6 +143,11 @@ def test_a_judge_that_refuses_gives_no_verdict(finished: tuple[Path, str]) -> No
     assert statuses == ["ok", "ok", "without the judge's reply (too long for the server)"]
 
 
+def test_the_line_of_health_counts_judgments_that_there_are_none_of(finished: tuple[Path, str]) -> None:
+    lost = sum(r["value"] is None and r["status"] != "unparsed" for r in rows(finished[0]))
+    assert lost and f"judgments refused or without an answer {lost} of " in notes(finished[0])
+
+
 @pytest.mark.parametrize(
     ("only", "told"),
     [

@@ -210,6 +210,8 @@ def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
             return response(200, answer("half a", body, finish="error"))
         case "cut":
             return response(200, answer(text, body, finish="length"))
+        case "cut_by_context":
+            return response(200, answer(text, body, finish="model_length"))  # Mistral's word
         case "no_usage":
             return response(200, answer(text, body, usage=None))
         case "twice":

@@ -94,6 +94,7 @@ def test_the_field_of_the_reply_length_is_the_endpoints(server, tmp_path):
         ("filtered", "", "content_filter"),
         ("filtered_prompt", "", "content_filter"),
         ("cut", text_of("say=cut"), "length"),
+        ("cut_by_context", text_of("say=cut_by_context"), "length"),
         ("no_usage", text_of("say=no_usage"), "stop"),
         ("unparsable", "Both are\u2028nice. \ud83d\ude00 \x00 no verdict", "stop"),
     ],

@@ -32,11 +32,30 @@ LLAMA_CPP = (
     "{'message': 'the request exceeds the available context size', 'type': 'exceed_context_size_error', "
     "'n_prompt_tokens': 5000, 'n_ctx': 4096}"
 )
+VLLM_PROMPT = "The decoder prompt (length 5000) is longer than the maximum model length of 4096."
+TGI_PROMPT = "Input validation error: `inputs` must have less than 1024 tokens. Given: 1365"
+TENSORRT = (
+    "The sum of prompt length (104.0), query length (0) and max_tokens (4096) should not exceed "
+    "max_num_tokens (4096)"
+)
+GEMINI = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+ANTHROPIC = "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"
+ANTHROPIC_CAP = "max_tokens: 100000 > 64000, which is the maximum allowed number of output tokens"
+GROQ_CAP = "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens`"
+DEEPSEEK_CAP = "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"
 
 
 @pytest.mark.parametrize(
     ("told", "asked", "room"),
     [
+        (ANTHROPIC_CAP, 100_000, 64_000),
+        (GROQ_CAP, 16_000, 8192),
+        (DEEPSEEK_CAP, 16_000, 8192),
+        (ANTHROPIC, 20_000, 10_000),
+        (TENSORRT, 4096, 2048),
+        (VLLM_PROMPT, 64, 0),
+        (TGI_PROMPT, 64, 0),
+        (GEMINI, 64, 0),
         (OPENAI, 4096, 3992),
         (VLLM, 4096, 3992),
         (SGLANG, 4096, 3992),
@@ -57,7 +76,12 @@ def test_a_refusal_says_how_long_a_reply_may_be(told: str, asked: int, room: int
 
 @pytest.mark.parametrize(
     ("status", "told"),
-    [(400, "unknown field 'top_k'"), (500, OPENAI.lower()), (404, "the model does not exist")],
+    [
+        (400, "unknown field 'top_k'"),
+        (400, "'max_tokens' is not supported with this model"),
+        (500, OPENAI.lower()),
+        (404, "the model does not exist"),
+    ],
 )
 def test_other_errors_are_no_refusals(status: int, told: str) -> None:
     assert not is_refusal(status, told)

@@ -19,8 +19,9 @@ from tests.bench_command import bench
 LINE = (
     "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers "
     "without their thoughts 0 of 168; answers refused, filtered or empty 0 of 168; empty answers judged {} "
-    "of 168; prompts cut 0 of 112; judgments unparsed 0 of 358; questions half-judged 0 of 112; artifacts "
-    "recomputed 0; training prompts that overlap with mt-bench "
+    "of 168; prompts cut 0 of 112; judgments refused or without an answer 0 of 358; judgments unparsed 0 of "
+    "358; questions half-judged 0 of 112; artifacts recomputed 0; training prompts that overlap with "
+    "mt-bench "
 )
 
 
