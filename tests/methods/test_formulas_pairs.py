@@ -156,12 +156,6 @@ def test_rdpo_by_hand() -> None:
     assert_terms(found, rdpo=1.5 * log(5 / 4) - 0.5 * log(5))
 
 
-@pytest.mark.parametrize("eps", [-0.1, 0.5, 0.9])
-def test_half_of_the_labels_cannot_be_wrong(eps: float) -> None:
-    with pytest.raises(ValueError, match="below 1/2"):
-        smoothed_dpo.SmoothedDPO(eps=eps)
-
-
 def log_ratios_of_two_and_minus_one() -> Batch:
     """y_w: two tokens with policy : ref = 2 : 1;  y_l: one with 1 : 2.  In sums 3 ln 2, in means 2 ln 2."""
     y_w = view([[1, 1]], 2, policy=[[0.5, 0.25]], ref=[[0.25, 0.125]])

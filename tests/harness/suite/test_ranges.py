@@ -107,6 +107,24 @@ def test_most_of_what_a_suite_says_is_looked_at() -> None:
     assert {("Suite", "seeds"), ("TrainingSpec", "epochs"), ("OpenLLMSettings", "limit")} <= DECLARED.keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "allowed"),
+    [
+        ("cDPO", {"eps": -0.1}, {"eps": 0.0}),
+        ("cDPO", {"eps": 0.5}, {"eps": 0.49}),
+        ("rDPO", {"eps": 0.9}, {"eps": 0.1}),
+        ("PAD", {"responses": 1}, {"responses": 2}),
+        ("PAD", {"responses": 7, "samples": 9}, {"responses": 6, "samples": 9}),
+    ],
+)
+def test_a_range_of_its_own(name: str, given: dict[str, float], allowed: dict[str, float]) -> None:
+    """Half of the labels cannot be wrong, and PAD ranks two to six of its samples."""
+    method = methods.registry()[name]
+    loading.configured(suites.load(TINY).model_copy(update={"methods": {name: allowed}}), method)
+    with pytest.raises(ValueError, match=f"methods.{name}: {next(iter(given))}: given"):
+        loading.configured(suites.load(TINY).model_copy(update={"methods": {name: given}}), method)
+
+
 HPARAMS = [
     pytest.param(method, field.name, id=f"{method.name}.{field.name}")
     for method in methods.BUILT_IN
