@@ -24,6 +24,10 @@ class DPO:
     preferred: StoredView = "chosen"
     dispreferred: StoredView = "rejected"
 
+    def __post_init__(self) -> None:
+        if self.preferred == self.dispreferred:
+            raise ValueError(f"preferred and dispreferred are two views, not both {self.preferred}")
+
 
 @formula("methods.dpo.loss")
 def loss(batch: Batch, hp: DPO) -> Terms:

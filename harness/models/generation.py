@@ -54,7 +54,7 @@ def generate(
     if len(missing) < len(keys):
         log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
     new: list[dict[str, Any]] = []
-    ends = Ends(frozenset(stop), vocab, positions.limit(model.config))
+    ends = Ends(frozenset(stop), vocab, positions.reads(model))
     for position, answer in decoded(model, [requests[i] for i in missing], ends, batch=batch, seed=seed):
         key = keys[missing[position]]
         answers[key] = answer

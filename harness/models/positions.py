@@ -1,9 +1,9 @@
-"""RoPE whose frequencies depend on the batch, and up to which length they do not.
+"""RoPE whose frequencies depend on the batch, and up to which length they do not; positions that end.
 
 Dynamic NTK and longrope (Phi-3) change the frequencies of a whole batch once its longest sequence passes a
 limit, so that what a model says of a sequence would depend on its neighbours, and training, signals and
 answers would disagree. Up to the limit they are as they were trained, and nothing longer is computed. yarn,
-llama3 and linear scaling depend on nothing.
+llama3 and linear scaling depend on nothing. A model without RoPE may have a table of positions, that ends.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 FREQUENCIES = "inv_freq"  # what transformers calls them, with the kind of layer before it where there are two
 FAR = 1 << 22  # a position that no sequence has
+SPARE = 2  # rows of a table that stand for no position, as OPT's and BART's have
 
 
 def limit(config: Any) -> int | None:
@@ -32,11 +33,32 @@ def limit(config: Any) -> int | None:
     return min(limits, default=None)
 
 
+def table(model: Any) -> int | None:
+    """Positions that a model without RoPE has a table of (GPT-2, OPT, GPT-J); None: it computes any."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most is None or rotaries(model):
+        return None
+    words = model.get_input_embeddings()
+    embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m is not words]
+    tables = [*embeddings, *(buffer for buffer in model.buffers() if buffer.dim() == 2)]
+    return int(most) if any(most <= len(rows) <= most + SPARE for rows in tables) else None
+
+
+def reads(model: Any) -> int | None:
+    """Tokens of the longest sequence that a model may be given; None: there is none."""
+    return min((most for most in (limit(model.config), table(model)) if most is not None), default=None)
+
+
 def check_length(folder: Path, longest: int) -> None:
     """ValueError where sequences of up to so many tokens are too long for the model of a folder."""
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    most = limit(AutoConfig.from_pretrained(folder))
+    config = AutoConfig.from_pretrained(folder)
+    with torch.device("meta"):  # names and shapes alone are looked at
+        rows = table(AutoModelForCausalLM.from_config(config))
+    if rows is not None and longest > rows:
+        raise ValueError(f"max_length: {longest}; {folder} has {rows} positions, so {rows} is the most")
+    most = limit(config)
     if most is not None and longest > most:
         raise ValueError(
             f"max_length: {longest}; beyond {most} tokens the RoPE of {folder} changes for all that stands "

@@ -129,19 +129,24 @@ def _raw(path: Path) -> dict[str, Any]:
     """The keys of a suite file."""
     if not path.is_file():
         raise ValueError(f"no suite file {path}")
+    raw = _yaml(path.read_text(), str(path))
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: a suite is a mapping of keys")
+    return raw
+
+
+def _yaml(text: str, where: str) -> Any:
+    """What YAML 1.2 says: 5e-7 is a number, `no` is a word. ValueError, with its line, where it is none."""
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text())
+        return YAML(typ="safe", pure=True).load(text)
     except ValueError as e:  # of what looks like a number or a date and is none
-        raise ValueError(f"{path}: {str(e).splitlines()[0]}") from e
+        raise ValueError(f"{where}: {str(e).splitlines()[0]}") from e
     except YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ValueError(
-            f"{path}{line}: not YAML: {getattr(e, 'problem', None) or str(e).splitlines()[0]}"
+            f"{where}{line}: not YAML: {getattr(e, 'problem', None) or str(e).splitlines()[0]}"
         ) from e
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path}: a suite is a mapping of keys")
-    return raw
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -167,5 +172,4 @@ def override(raw: dict[str, Any], given: str) -> None:
         if not isinstance(raw.get(name), dict):
             raw[name] = {}
         raw = raw[name]
-    # YAML 1.2, as in the file: 5e-7 is a number, `no` is a word.
-    raw[last] = YAML(typ="safe", pure=True).load(value) if value else None
+    raw[last] = _yaml(value, f"--set {key}") if value else None

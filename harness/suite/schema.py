@@ -18,6 +18,15 @@ from harness.suite.validation import Name, Strict
 Seed = Annotated[int, Field(ge=0)]
 
 
+def _each_once(given: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(given)) < len(given):
+        raise ValueError(f"given {list(given)}; each seed is a row of its own, so none stands there twice")
+    return given
+
+
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
+
+
 class Architecture(Strict):
     """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
 
@@ -141,7 +150,7 @@ class Suite(Strict):
     """
 
     name: RunName
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+    seeds: Seeds = (0,)
     world_seed: Seed = 0
     world: World | None = None
     max_length: int = Field(1024, gt=1)

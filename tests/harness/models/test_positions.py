@@ -157,3 +157,37 @@ def test_a_prompt_that_leaves_no_room_is_refused() -> None:
     asked = [Request(ids_of(32).tolist(), Sampling(0.0, 1.0, 9), "q7/0")]
     with pytest.raises(ValueError, match="request q7/0: 32 tokens, of a model that reads 32"):
         generate(model, asked, [2], vocab=VOCAB, batch=1, seed=0)
+
+
+TABLES: dict[str, Callable[[], Any]] = {
+    "GPT-2": lambda: transformers.GPT2Config(
+        vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=2, n_positions=ORIGINAL
+    ),
+    "GPT-J": lambda: transformers.GPTJConfig(
+        vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=2, n_positions=ORIGINAL, rotary_dim=8
+    ),
+    "OPT": lambda: transformers.OPTConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        ffn_dim=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        word_embed_proj_dim=32,
+        max_position_embeddings=ORIGINAL,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_answer_ends_where_a_table_of_positions_does(name: str) -> None:
+    model = model_of(TABLES[name]())
+    asked = [Request(ids_of(n).tolist(), Sampling(0.0, 1.0, 99), str(n)) for n in (30, 5)]
+    answers = generate(model, asked, [VOCAB], vocab=VOCAB, batch=2, seed=0)
+    assert [(len(a.ids), a.truncated) for a in answers] == [(2, True), (27, True)]
+
+
+@pytest.mark.parametrize("config", ["BloomConfig", "LlamaConfig", "JambaConfig"])
+def test_positions_that_are_computed_have_no_end(config: str) -> None:
+    of_jamba = {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False}
+    made = getattr(transformers, config)(**SMALL, **(of_jamba if config == "JambaConfig" else {}))
+    assert positions.reads(transformers.AutoModelForCausalLM.from_config(made)) is None

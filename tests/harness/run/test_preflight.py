@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForSequenceClassification
 
 import methods
 from harness.executors.options import Machine
 from harness.plan import plan as planning
 from harness.run import preflight
 from tests import suites
-from tests.harness.models.tiny_models import tiny_folder
+from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.paths import TINY
 
 
@@ -53,6 +53,17 @@ def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
     folder = configured(tmp_path / "m", rope_parameters=rope, max_position_embeddings=100)
     with pytest.raises(ValueError, match=r"max_length: 128; beyond 100 tokens the RoPE of .*m changes"):
+        look(f"pairs.tiny.student.base={folder}")
+    look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
+
+
+def test_sequences_longer_than_a_table_of_positions_end_a_run_before_it_begins(tmp_path: Path) -> None:
+    """Their tokens ended a training in an index out of range."""
+    folder = tiny_folder(tmp_path / "m")
+    config = GPT2Config(vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, n_positions=100)
+    (folder / "model.safetensors").unlink()
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    with pytest.raises(ValueError, match=r"max_length: 128; .*m has 100 positions, so 100 is the most"):
         look(f"pairs.tiny.student.base={folder}")
     look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
 

@@ -155,6 +155,7 @@ def test_a_hyper_parameter_out_of_range_is_one_line_with_its_key(method: Method,
         ("pairs.tiny.student.base.hidden=0", "base.hidden: given 0; input should be greater than 0"),
         ("pairs.tiny.student.base.heads=3", "base: hidden is a multiple of twice the heads (6), not 8"),
         ("seeds=[0, -1]", "seeds.1: given -1; input should be greater than or equal to 0"),
+        ("seeds=[0, 0]", "seeds: given [0, 0]; each seed is a row of its own, so none stands there twice"),
         ("seeds=[true]", "seeds.0: given True; input should be a number"),
         ("world.pairs=0", "world.pairs: given 0; input should be greater than or equal to 1"),
         ("world.animals=99", "world.animals: given 99; input should be less than or equal to 28"),
@@ -185,6 +186,13 @@ def test_a_number_that_python_will_not_read_is_told_with_its_file(tmp_path: Path
     path.write_text(f"name: x\nseeds: [{'9' * 5000}]\n")
     with pytest.raises(ValueError, match=r"x\.yaml: Exceeds the limit \(4300 digits\)"):
         suites.load(str(path))
+
+
+def test_a_preference_is_of_two_views() -> None:
+    """Of one view alone the margin is 0, and nothing is learned."""
+    suite = suites.load(TINY).model_copy(update={"methods": {"DPO": {"dispreferred": "chosen"}}})
+    with pytest.raises(ValueError, match=r"methods\.DPO: preferred and dispreferred are .* not both chosen"):
+        loading.configured(suite, methods.registry()["DPO"])
 
 
 OWN = """

@@ -29,6 +29,8 @@ from tests.paths import TINY
         ("benchmarks.mt-bench.like=[a]", "benchmarks.mt-bench"),
         ("name=a b", "name: given 'a b'"),
         ("lr", "--set lr: must be key=value"),
+        ("chat_template={% if %}", "--set chat_template:1: not YAML: found character '%'"),
+        ("lr={a} {b}", "--set lr:1: not YAML: expected '<document start>'"),
         ("name=..", "name: given '..'; a name is printable, of 1 to 100 bytes, and not only dots"),
         ("name=.", "name: given '.'"),
         ("name=Store", "name: given 'Store'; that is the folder of the artifacts"),
