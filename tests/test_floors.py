@@ -31,7 +31,6 @@ FLOORS = (  # of harness/, from the ground: a package imports only from floors b
     ("signals", "suite", "executors"),
     ("train", "evaluate"),
     ("plan",),
-    ("health",),
     ("forecast", "results"),
     ("run", "audit"),
     ("cli",),

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from harness.endpoints.prices import Prices
-from harness.health import counts
 from harness.plan.plan import Plan
 from harness.results import benchmarks, costs, exports, judge_checks, judging, records, texts, training
+from harness.results.health import counts
 from harness.store.store import Store
 from reports import build
 from reports.page import page

@@ -9,8 +9,8 @@ from harness.evaluate.answers import BY_CONTROL, BY_ENDPOINT, BY_MODEL, STORED
 from harness.evaluate.judge_check import JUDGE_CHECK
 from harness.evaluate.judgments import JUDGMENTS
 from harness.evaluate.openllm import TASKS
-from harness.health.overlap import OVERLAP
 from harness.models.prepare import INIT, LINK, WORLD
+from harness.results.health.overlap import OVERLAP
 from harness.signals.diverse_responses import GROUP
 from harness.signals.output_head import HEAD
 from harness.signals.preference_probes import PROBES

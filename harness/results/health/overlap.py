@@ -16,7 +16,7 @@ from harness.data.token_sequences import Sequences
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
 from harness.evaluate.openllm import TASKS
-from harness.health.ngrams import Turns, overlap
+from harness.results.health.ngrams import Turns, overlap
 from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.step_record import several
 from harness.suite.measurement import Measures
@@ -102,4 +102,4 @@ def _of_dialogues(folder: Path, tokenizer: Tokenizer) -> Iterator[Turns]:
         yield [ROLE.sub("", text, count=1) for text in texts]
 
 
-OVERLAP = StepKind("overlap", OverlapSettings, OverlapInputs, "harness.health.overlap:run")
+OVERLAP = StepKind("overlap", OverlapSettings, OverlapInputs, "harness.results.health.overlap:run")

@@ -6,9 +6,9 @@ COUNTS declares what is counted of steps' records; a count that a step learns to
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.health.overlap import step_of
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan, ordered
+from harness.results.health.overlap import step_of
 from harness.store.step import Step
 from harness.store.store import Store
 from reports.records.rows import Count

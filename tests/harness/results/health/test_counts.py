@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from benchmarks.openllm.evaluate import documents
-from harness.health import counts
-from harness.health.overlap import OVERLAP, OverlapInputs, OverlapSettings
 from harness.models.prepare import LINK
+from harness.results.health import counts
+from harness.results.health.overlap import OVERLAP, OverlapInputs, OverlapSettings
 from harness.store.step import NoInputs, Part, Step
 from harness.store.store import Store
 from reports.records import run_folder

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.alpaca_eval import declaration as alpaca_eval
-from harness.health.ngrams import Overlap, overlap
+from harness.results.health.ngrams import Overlap, overlap
 
 EIGHT = "one two three four five six seven eight"
 LONG = f"zero {EIGHT} nine ten eleven twelve thirteen fourteen"
