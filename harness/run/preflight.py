@@ -80,14 +80,17 @@ def _folders(missing: Sequence[Step]) -> None:
 def _adapters(missing: Sequence[Step]) -> None:
     """Adapters can stand on the layers that a training names, where the model's config is at hand."""
     asked: set[tuple[str, LoRA]] = set()
-    from transformers import AutoConfig, LlamaConfig  # a plan is made without them
-
     for step in missing:
         training = step.settings.training if isinstance(step.settings, TrainSettings) else None
         origin = _origin(step)
         if training is None or training.lora is None or (origin.id, training.lora) in asked:
             continue
         asked.add((origin.id, training.lora))
+        from transformers import (
+            AutoConfig,
+            LlamaConfig,
+        )  # seconds; few runs have adapters
+
         try:
             if origin.kind == INIT:
                 lora.check(LlamaConfig(num_hidden_layers=1), training.lora)  # it draws Llamas alone

@@ -22,6 +22,16 @@ RECORD = "RECORD.json"
 CHECKSUM = "checksum"  # of the record, in it
 READERS = 8  # files that are read at once
 NO_CHECKSUMS = "holds no checksums"  # made before there were any
+# What every record has, whichever version wrote it.
+KEYS = {
+    "id": str,
+    "kind": str,
+    "label": str,
+    "settings": dict,
+    "inputs": dict,
+    "measured": dict,
+    "seconds": float,
+}
 State = tuple[int, ...]  # size, modification and status-change time in nanoseconds, inode
 
 
@@ -41,6 +51,17 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(p for p in inside if not p.is_symlink() and p != folder / RECORD)
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of an artifact; OSError where there is no file, ValueError where that is no record."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or not all(isinstance(record.get(k), of) for k, of in KEYS.items()):
+        raise ValueError(f"{folder / RECORD} cannot be read")
+    return record
+
+
 def checksum(record: Mapping[str, Any]) -> str:
     """The SHA-256 of what a record says, whatever the order of its keys."""
     told = {key: value for key, value in record.items() if key != CHECKSUM}
@@ -52,12 +73,12 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
     when last they were; None reads all.
     """
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = read_record(folder)
         known = {str(name): str(digest) for name, digest in record.get("files", {}).items()}
         altered = record.get(CHECKSUM) not in (None, checksum(record))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return [Fault(RECORD, "missing")]
-    except (ValueError, AttributeError):  # no JSON, or none that a record is
+    except (OSError, ValueError, AttributeError):  # a folder in its place, no record, or no files in it
         return [Fault(RECORD, "cannot be read")]
     before, now = _noted(verified), _states(folder, known)
     found = [Fault(RECORD, "differs from its checksum")] if altered else []

@@ -1,6 +1,6 @@
 """Looking after a store: what is in it, whether it is whole, what nobody needs, and models for elsewhere."""
 
-import json
+import contextlib
 import os
 import shutil
 import time
@@ -13,7 +13,7 @@ from typing import Any
 from harness.common.files import read_json_lines
 from harness.common.suggest import nearest
 from harness.common.text import aligned, size
-from harness.store.integrity import RECORD, faults
+from harness.store.integrity import RECORD, faults, read_record
 from harness.store.locks import RUN
 from harness.store.step import ID
 from harness.store.store import BEGUN, DAMAGED, KEPT, PARTIAL, VERIFIED, Store
@@ -50,10 +50,9 @@ def artifacts(store: Store) -> list[Artifact]:
     found = []
     paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
     for path in sorted(paths):
-        try:
-            record = json.loads(path.read_text())
-        except ValueError:
-            record = None
+        record = None
+        with contextlib.suppress(OSError, ValueError):
+            record = read_record(path.parent)
         found.append(Artifact(path.parent, record))
     return found
 

@@ -30,7 +30,7 @@ from typing import Any
 from harness.common.files import exchange, fsync, sha256
 from harness.store import integrity
 from harness.store.code_version import sources
-from harness.store.integrity import RECORD, files_of
+from harness.store.integrity import RECORD, files_of, read_record
 from harness.store.locks import Locks
 from harness.store.step import ID, Part, Step, Work
 from harness.store.step_record import from_names
@@ -69,7 +69,7 @@ class Store:
         """
         try:
             at = (folder / RECORD).stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return f"{RECORD} missing"
         known = self._found.get(folder)
         # Another process may have put a new one in its place.
@@ -87,22 +87,22 @@ class Store:
 
     def record(self, folder: Path) -> dict[str, Any]:
         """The record of a finished artifact."""
-        return dict(json.loads((folder / RECORD).read_text()))
+        return read_record(folder)
 
     def records(self, kind: str) -> Iterator[dict[str, Any]]:
         """The records of all finished artifacts of a kind, in the order of their folders' names; those that
         cannot be read are left out.
         """
         for path in sorted(self.root.glob(f"{kind}/*/{RECORD}")):
-            with contextlib.suppress(ValueError):
-                yield dict(json.loads(path.read_text()))
+            with contextlib.suppress(OSError, ValueError):
+                yield read_record(path.parent)
 
     def latest(self, *kinds: str) -> Iterator[dict[str, Any]]:
         """The records of all finished artifacts of some kinds that can be read, the last made first."""
         paths = [path for kind in kinds for path in self.root.glob(f"{kind}/*/{RECORD}")]
         for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            with contextlib.suppress(ValueError):
-                yield dict(json.loads(path.read_text()))
+            with contextlib.suppress(OSError, ValueError):
+                yield read_record(path.parent)
 
     def make(self, step: Step) -> Path:
         """Run a step whose inputs are done, and publish its folder; a finished one is returned as it is, and
@@ -128,8 +128,7 @@ class Store:
         inputs = {}
         for name, source in step.named_inputs.items():
             made = step.sources[name]
-            assert self._folder(made), f"{step.label}: input {name} ({made.label}) is not done"
-            whole = self.make(made)  # again, where it was damaged since the run began
+            whole = self.make(made)  # again, where it was damaged or removed since the run began
             inputs[name] = whole / source.folder if isinstance(source, Part) else whole
         derived_from = {n: folder for n, source in step.derived_from.items() if (folder := self.find(source))}
         work = self.root / PARTIAL / f"{step.id}.{socket.gethostname()}.{os.getpid()}"

@@ -1,6 +1,8 @@
 """What is looked at before any work: the folders of models that lie outside the store."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from harness.plan import plan as planning
 from harness.run import preflight
 from tests import suites
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
-from tests.paths import TINY
+from tests.paths import ROOT, TINY
 
 
 def look(*overrides: str) -> None:
@@ -24,6 +26,11 @@ def configured(folder: Path, **config: object) -> Path:
     about = json.loads((tiny_folder(folder) / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(about | config))
     return folder
+
+
+def test_a_run_of_nothing_does_not_take_the_seconds_that_transformers_takes() -> None:
+    code = "import sys, harness.run.preflight as p; p.check([]); assert 'transformers' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("whose", ["student", "teacher"])

@@ -40,6 +40,16 @@ def edited(folder: Path) -> None:
     (folder / RECORD).write_text(json.dumps(record | {"measured": {"length": 7}}))
 
 
+def folder_for_record(folder: Path) -> None:
+    (folder / RECORD).unlink()
+    (folder / RECORD).mkdir()
+
+
+def file_for_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other bytes": (lambda folder: altered(folder / "text", "x"), "text differs from its checksum"),
     "cut": (lambda folder: os.truncate(folder / "text", 0), "text differs from its checksum"),
@@ -48,6 +58,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "record edited": (edited, f"{RECORD} differs from its checksum"),
     "record torn": (lambda folder: (folder / RECORD).write_text('{"id": '), f"{RECORD} cannot be read"),
     "record of no kind": (lambda folder: (folder / RECORD).write_text("[]"), f"{RECORD} cannot be read"),
+    "record null": (lambda folder: (folder / RECORD).write_text("null"), f"{RECORD} cannot be read"),
+    "record of a list": (lambda folder: (folder / RECORD).write_text("[1]"), f"{RECORD} cannot be read"),
+    "record of nothing": (lambda folder: (folder / RECORD).write_text("{}"), f"{RECORD} cannot be read"),
+    "record of files": (
+        lambda folder: (folder / RECORD).write_text('{"files": 3}'),
+        f"{RECORD} cannot be read",
+    ),
+    "record too deep": (
+        lambda folder: (folder / RECORD).write_text("[" * 99_999),
+        f"{RECORD} cannot be read",
+    ),
+    "record a folder": (folder_for_record, f"{RECORD} cannot be read"),
+    "all a file": (file_for_folder, f"{RECORD} missing"),
     "record gone": (lambda folder: (folder / RECORD).unlink(), f"{RECORD} missing"),
 }
 
@@ -60,7 +83,9 @@ def test_what_is_damaged_is_told_and_made_again_before_anything_reads_it(tmp_pat
     damage(folder)
     store = Store(tmp_path)
 
-    assert store.find(a) is None and store.damages([a, b, c]) == {folder: what}
+    maintenance.listing(store, {})
+    assert store.find(a) is None and list(store.records("text")) and list(store.latest("text"))
+    assert store.damages([a, b, c]) == {folder: what}
     (line,) = maintenance.damage_lines({folder: what}, store)
     assert what in line and line.endswith("1 finished artifacts were made from it and stay")
     assert (store.make(c) / "text").read_text() == "ac"
