@@ -62,19 +62,22 @@ def export(out: Path, judged: Sequence[JudgedAnswers]) -> None:
     controlled: dict[Path, list[JudgedAnswers]] = defaultdict(list)
     for one in judged:
         folder = out / one.judge_folder / one.reference_folder
-        scores, judged_ones, replies = [], [], {}
+        scores, judged_ones, replies, unjudged = [], [], {}, dict[str, str]()
         for q, item, row in one.requests():
             value = Unparsed(row["reply"]) if row["value"] is None else float(row["value"])
             scores.append(Score(q.id, value, q.category, 1, row["order"], item.covariates))
             if row["request"] or not row.get("status"):
                 judged_ones.append(scores[-1])
+            else:
+                unjudged[q.id] = row["status"]
             if row["request"] and not row.get("status"):  # what was refused or filtered was not read
                 replies[q.id] = Reply(row["reply"], row["logprobs"], row["finish_reason"])
         values = benchmark.item_values(scores)
         ours, theirs = files.Side(one.row, one.answers), files.Side(one.reference, one.reference_answers)
         once = len(scores) == len(values)
+        said = replies if once else None
         rows = files.annotations(
-            one.questions, theirs, ours, values, annotator=one.judge, replies=replies if once else None
+            one.questions, theirs, ours, values, annotator=one.judge, replies=said, unjudged=unjudged
         )
         _write(folder / one.row / "model_outputs.json", files.model_outputs(one.questions, ours))
         _write(folder / one.row / "annotations.json", rows)

@@ -134,11 +134,13 @@ def annotations(
     *,
     annotator: str,
     replies: Mapping[str, Reply] | None = None,
+    unjudged: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of annotations.json, in the order of the questions.
 
     `values`: question id -> 0-1, or None where the verdict was unparsed: a null, which upstream drops.
     `replies`: what the judge said, where it was asked once; upstream keeps it without the order it saw.
+    `unjudged`: why there was nothing to judge, a key that upstream does not know.
     """
     if missing := [q.id for q in questions if q.id not in values]:
         raise ValueError(f"{len(missing)} of {len(questions)} questions have no verdict: {missing[0]}, ...")
@@ -157,6 +159,8 @@ def annotations(
         }
         if replies is not None:
             row["raw_completion"] = _completion(replies[q.id]) if q.id in replies else None
+        if unjudged and q.id in unjudged:
+            row["status"] = unjudged[q.id]
         rows.append(row)
     return rows
 

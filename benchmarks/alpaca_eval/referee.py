@@ -80,15 +80,19 @@ def plain(path: Path) -> list[dict[str, Any]]:
     found = get_winrate(frame) if frame["preference"].notna().any() else {"n_total": 0}
     numbers = [number(name, value) for name, value in found.items() if name in OURS]
     again = read_again(frame) if "raw_completion" in frame else []
-    return [*numbers, *again, mean_length(outputs(path)["output"].str.len())]
+    return [*numbers, *again, mean_length(outputs(path)["output"].str.len(), answered(frame))]
 
 
-def mean_length(lengths: Any) -> dict[str, Any]:
+def answered(frame: Any) -> Any:
+    """Whether both sides have an answer: a status says why there was nothing to judge."""
+    return frame["status"].isna() if "status" in frame else frame["output_2"].notna()
+
+
+def mean_length(lengths: Any, there: Any) -> dict[str, Any]:
     """alpaca_eval's avg_length: it cuts the mean over all outputs to a whole number."""
     ways = [{"reasons": [CHARACTERS], "value": float(lengths.mean())}]
-    if (lengths > 0).any():
-        there = float(lengths[lengths > 0].mean())
-        ways.append({"reasons": [CHARACTERS, ANSWERED], "value": there})
+    if there.any() and not there.all():
+        ways.append({"reasons": [CHARACTERS, ANSWERED], "value": float(lengths[there].mean())})
     return {"metric": "mean_length", "value": int(lengths.mean()), "by_design": ways}
 
 
@@ -102,8 +106,9 @@ def read_again(frame: Any) -> list[dict[str, Any]]:
         _switch_column="is_switched_outputs",
         seed=0,  # as its annotators pass it
     ).preprocess(frame[["instruction", "output_1", "output_2"]])
-    columns = (frame["raw_completion"], frame["output_1"], frame["output_2"], shown["is_switched_outputs"])
-    rows = list(zip(*columns, strict=True))
+    columns = ("raw_completion", "output_1", "output_2")
+    switched = shown["is_switched_outputs"]
+    rows = list(zip(*(frame[name] for name in columns), switched, answered(frame), strict=True))
     value = mean_preference(rows)
     ways = [
         {"reasons": reasons, "value": departed}
@@ -117,9 +122,9 @@ def read_again(frame: Any) -> list[dict[str, Any]]:
 def mean_preference(rows: list[Any], *departures: str) -> float | None:
     """0-1, over the replies that hold a preference."""
     found = []
-    for completion, one, other, switched in rows:
-        there = bool(one) or ANSWERED not in departures
-        first = (TIE if there else nan) if one == other else preference(completion, *departures)
+    for completion, one, other, switched, there in rows:
+        tie = TIE if there or ANSWERED not in departures else nan
+        first = tie if one == other else preference(completion, *departures)
         found.append(3 - first if switched else first)
     known = [value - 1 for value in found if value == value]
     return sum(known) / len(known) if known else None

@@ -170,18 +170,27 @@ def test_length_controlled_numbers(
 
 
 def test_what_has_no_answer_is_in_no_number(tmp_path: Path) -> None:
-    """Lengths 4, 6 and none; a judge who prefers ours once, a tie of equals, and two that are empty."""
+    """Lengths 4 and 6, none, and a half; a judge who prefers ours once, a tie of equals, two that are empty,
+    and one that was filtered.
+    """
     folder = tmp_path / "j/r/m"
     folder.mkdir(parents=True)
-    answers = ["four", "sixsix", ""]
+    answers = ["four", "sixsix", "", "half"]
     (folder / "model_outputs.json").write_text(json.dumps([{"output": text} for text in answers]))
     switched = "say 0"  # ours stands first
     rows = [
         {"instruction": switched, "output_1": "x", "output_2": "four", "preference": 2.0},
         {"instruction": "b", "output_1": "sixsix", "output_2": "sixsix", "preference": 1.5},
-        {"instruction": "c", "output_1": "", "output_2": "", "preference": None},
+        {"instruction": "c", "output_1": "", "output_2": "", "preference": None, "status": "empty"},
+        {
+            "instruction": "d",
+            "output_1": "y",
+            "output_2": answers[3],
+            "preference": None,
+            "status": "filtered",
+        },
     ]
-    for row, reply in zip(rows, (RANKS.format(1, 2), None, None), strict=True):
+    for row, reply in zip(rows, (RANKS.format(1, 2), None, None, None), strict=True):
         row["raw_completion"] = reply
     (folder / "annotations.json").write_text(json.dumps(rows))
     ours = {"mean_length": 5.0, "win_rate": 0.75}

@@ -167,3 +167,11 @@ def test_over_a_share_the_run_ends_with_the_count(
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "e" / "results.jsonl").exists()
     assert not list((tmp_path / "store" / "judgments").glob("*"))
+
+
+def test_an_export_says_of_what_there_was_nothing_to_judge(finished: tuple[Path, str]) -> None:
+    """The audit needs it: the text of a filtered answer, "a half", looks like one of an answer."""
+    (path,) = (finished[0] / "e" / "exports" / "alpaca-eval").glob("*/plain/moody/annotations.json")
+    told = [(row.get("status"), row["output_2"]) for row in json.loads(path.read_text())]
+    assert told[:3] == [("filtered", "a half"), ("refused", "No."), ("empty", "")]
+    assert {status for status, _ in told[3:]} == {None}
