@@ -14,6 +14,7 @@ from harness.results.manifest import ExportedRow, Manifest
 from reports.records import run_folder
 
 EXPORTS = "exports"
+UNNAMED = f"{manifest.NAME} does not name it, so its numbers were not held against an official tool's"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def _audited(
     tools: Tools,
 ) -> Audited:
     rows = [row for row in written.rows if row.benchmark == name]
-    declared = known.get(rows[0].like) if rows else None
+    declared = known.get(rows[0].like if rows else name)
+    unnamed = [method for benchmark, method in ours.not_exported if benchmark == name]
+    if not rows and declared and declared.referee and unnamed:
+        return Audited(name, declared.referee.tool, faults=[f"{', '.join(unnamed)}: {UNNAMED}"])
     if not rows:
         return Audited(name, skipped="no official tool reads it")
     if declared is None:
@@ -93,6 +97,9 @@ def _audited(
     alone += [f"{key.metric} of {key.method} over seeds that lack verdicts" for key in uneven]
     counted = {(n.row, slug(n.judge), slug(n.reference)) for n in found.numbers}
     missing = [row for row in rows if (row.row, row.judge_folder, row.reference_folder) not in counted]
+    faults = [f"{_label(row, rows)}: the export holds nothing that {found.tool} counts" for row in missing]
+    faults += [f"{_label(row, rows)}: the run has no number of it" for row in rows if not ours.of_rows[row]]
+    faults += [f"{method}: {UNNAMED}" for method in unnamed]
     return Audited(
         name,
         found.tool,
@@ -100,7 +107,7 @@ def _audited(
         lines,
         list(dict.fromkeys(alone)),
         declared.referee.reasons,
-        [f"{_label(row, rows)}: the export holds nothing that {found.tool} counts" for row in missing],
+        faults,
     )
 
 
@@ -114,7 +121,7 @@ def text(found: Audit) -> Iterator[str]:
         rows = [line.row for line in benchmark.lines]
         table: list[tuple[str, ...]] = [("  row", "number", "ours", "theirs", "difference", "why")]
         table += [_cells(line, rows) for line in benchmark.lines]
-        yield from aligned(table, numbers=(2, 3, 4))
+        yield from aligned(table, numbers=(2, 3, 4)) if rows else ()
         used = dict.fromkeys(r for line in benchmark.lines for r in line.reasons or ())
         yield from (f"  {reason}: {benchmark.reasons[reason]}" for reason in used)
         if benchmark.ours_alone:

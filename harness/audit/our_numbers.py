@@ -34,6 +34,7 @@ class OurNumbers(NamedTuple):
     of_rows: dict[ExportedRow, dict[str, float]]
     cells: dict[CellKey, float]
     over_seeds: frozenset[CellKey] = frozenset()
+    not_exported: tuple[tuple[str, str], ...] = ()  # benchmark and method of numbers that no exported row has
 
 
 def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
@@ -51,7 +52,10 @@ def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
     uneven = _uneven(rows)
     over_seeds = frozenset(key for key in cells if key in uneven)
     even = {key: value for key, value in cells.items() if key not in over_seeds}
-    return OurNumbers({row: dict(by_key[_key(row)]) for row in exported}, even, over_seeds)
+    own = {_key(row) for row in exported}
+    others = [(str(key[4]), str(key[2])) for key in by_key if key not in own]
+    of_rows = {row: dict(by_key.get(_key(row), {})) for row in exported}
+    return OurNumbers(of_rows, even, over_seeds, tuple(others))
 
 
 def _uneven(rows: Rows) -> set[CellKey]:

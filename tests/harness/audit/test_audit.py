@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,16 @@ def flipped(lines: str) -> str:
     return json.dumps(rows)
 
 
+def named(rows: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Callable[[Path], None]:
+    """Other rows in the manifest, of the same files."""
+
+    def change(text: str) -> str:
+        written = json.loads(text)
+        return json.dumps(written | {"rows": rows(written["rows"])})
+
+    return lambda run: rewritten(run / "exports/manifest.json", change)
+
+
 ANSWERS = "exports/mt-bench/model_answer"
 ALTERED: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a verdict of an export": (
@@ -119,6 +130,17 @@ ALTERED: dict[str, tuple[str, Callable[[Path], None], str]] = {
         "published-mt",
         lambda run: rewritten(next(run.rglob("*_single.jsonl")), lambda text: text + "{"),
         "fschat could not read",
+    ),
+    "a row that the manifest names no more": (
+        "published-mt",
+        named(lambda rows: rows[1:]),
+        "GPT-4: manifest",
+    ),
+    "no row in the manifest": ("published-mt", named(lambda rows: []), "GPT-4, Mixtral: manifest"),
+    "a row of another seed": (
+        "published-mt",
+        named(lambda rows: [rows[0] | {"seed": 7}, *rows[1:]]),
+        "GPT-4: the run has no number of it",
     ),
     "a number of the run": (
         "published-mt",
