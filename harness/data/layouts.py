@@ -212,7 +212,8 @@ def instruction_of(row: Row) -> str:
 def history_of(row: Row) -> Turns:
     """Alpaca's `history` of [instruction, answer] pairs, as turns."""
     rounds = row.get("history") or ()
-    if not all(isinstance(two, list | tuple) and len(two) == 2 for two in rounds):
+    listed = isinstance(rounds, list | tuple)
+    if not listed or not all(isinstance(two, list | tuple) and len(two) == 2 for two in rounds):
         raise Unusable("a round of the history is no pair")
     texts = [text_of(text) for two in rounds for text in two]
     return tuple(Message(role=("user", "assistant")[i % 2], content=text) for i, text in enumerate(texts))

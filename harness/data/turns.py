@@ -86,11 +86,10 @@ def marked_turns(text: str, marker: re.Pattern[str]) -> Turns:
 def after_system(row: Row, turns: Turns) -> Turns:
     """The turns behind what a system column of the row says, where they do not begin with it already."""
     texts = {text for name in SYSTEM if row.get(name) and (text := text_of(row[name])).strip()}
-    if turns[0]["role"] == "system":
-        texts.add(turns[0]["content"])
-    if len(texts) > 1:
+    first = [turn["content"] for turn in turns[:1] if turn["role"] == "system"]
+    if len(texts | {*first}) > 1:
         raise Unusable("system turns differ")
-    if not texts or turns[0]["role"] == "system":
+    if not texts or first:
         return turns
     return ({"role": "system", "content": texts.pop()}, *turns)
 

@@ -34,6 +34,7 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     except RuntimeError as error:
         # Of matrices that are one in the model, such as those of experts, some are not there.
         raise ValueError(f"{folder}: its weights cannot be put together: {error}") from error
+    told["unexpected_keys"] = {name for name in told["unexpected_keys"] if not _is_mask(model, name)}
     if faults := _faults(told) or _untied(model):
         name = type(model).__name__
         raise ValueError(f"{folder}: its files do not hold the {name} of config.json: {faults}")
@@ -66,6 +67,14 @@ def _faults(told: Mapping[str, Any]) -> str:
         ],
     }
     return "; ".join(f"{what}: {_some(names)}" for what, names in named.items() if names)
+
+
+def _is_mask(model: Any, name: str) -> bool:
+    """Whether a tensor is a constant that transformers saved among the weights once (of GPT-Neo, GPT-J and
+    DialoGPT), and makes anew today.
+    """
+    made = {buffer for buffer, _ in model.named_buffers()}
+    return name.endswith(".masked_bias") or bool({name, f"{model.base_model_prefix}.{name}"} & made)
 
 
 def _some(names: Collection[str]) -> str:

@@ -276,6 +276,18 @@ def test_helpsteer_chooses_the_more_helpful_of_two_consecutive_rows(tmp_path: Pa
     assert loaded.read == len(rows) == 2 * len(loaded.rows) + sum(loaded.dropped.values())
 
 
+def test_a_prompt_of_a_marker_alone_is_dropped_and_counted(tmp_path: Path) -> None:
+    row = {"prompt": "Hi", "chosen": "Hello", "rejected": "No"}
+    loaded = load_pairs(jsonl(tmp_path / "pairs.jsonl", [row, row | {"prompt": "\n\nAssistant:"}]))
+    assert (len(loaded.rows), loaded.dropped) == (1, {"no user turn": 1})
+
+
+def test_a_history_that_is_no_list_is_no_row(tmp_path: Path) -> None:
+    row = {"instruction": "Hi", "output": "Hello", "history": 5}
+    with pytest.raises(ValueError, match="1 dropped: a round of the history is no pair"):
+        load_dialogues(jsonl(tmp_path / "sft.jsonl", [row]))
+
+
 @pytest.mark.parametrize("given", [None, float("nan"), float("inf"), "nan", "", "good", True, [4]])
 def test_what_orders_nothing_is_no_rating(tmp_path: Path, given: object) -> None:
     """NaN is what pandas writes for a missing number; both rows of the prompt give nothing, in either

@@ -162,3 +162,20 @@ def test_a_reward_model_is_looked_at_as_one(tmp_path: Path) -> None:
     rewrite(tmp_path / "model.safetensors", without("score.weight"))
     with pytest.raises(ValueError, match=r"LlamaForSequenceClassification .*lacking: score\.weight$"):
         weights.check(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["transformer.", ""])
+def test_masks_that_were_once_saved_among_the_weights_are_none(tmp_path: Path, prefix: str) -> None:
+    """Those of EleutherAI/gpt-neo-125m."""
+    config = transformers.GPTNeoConfig(
+        vocab_size=VOCAB, hidden_size=16, num_layers=1, num_heads=2, attention_types=[[["global"], 1]]
+    )
+    transformers.GPTNeoForCausalLM(config).save_pretrained(tmp_path)
+    masks = {"bias": torch.ones(1, 1, 8, 8), "masked_bias": torch.tensor(-1e9)}
+    more = {f"{prefix}h.0.attn.attention.{name}": mask for name, mask in masks.items()}
+    rewrite(
+        tmp_path / "model.safetensors",
+        lambda found: {n.replace("transformer.", prefix): w for n, w in found.items()} | more,
+    )
+    weights.check(tmp_path)
+    weights.pretrained(AutoModelForCausalLM, tmp_path)
