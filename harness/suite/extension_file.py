@@ -28,12 +28,12 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
         if spec is None or spec.loader is None:
             raise ValueError(f"{path}: not a Python file")
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # while it runs already: a dataclass looks its types up there
         try:
             spec.loader.exec_module(module)
         except Exception as e:  # whatever a user's file raises is theirs to read, in one line
+            del sys.modules[name]  # half a module would be found the next time
             raise ValueError(f"{path}: {type(e).__name__}: {e}") from e
-        # Only once it has run: half a module would be found the next time.
-        sys.modules[name] = module
     objects = tuple(value for value in vars(sys.modules[name]).values() if isinstance(value, kinds))
     if not objects:
         raise ValueError(f"{path}: defines no {expected}")

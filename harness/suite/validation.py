@@ -6,7 +6,14 @@ from dataclasses import fields, is_dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from harness.common.suggest import nearest
 from harness.pocket.build import World
@@ -60,6 +67,8 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
     """
     try:
         made = TypeAdapter(model).validate_python(raw)
+    except PydanticUserError as e:  # of a dataclass of the user's own
+        raise ValueError(f"{where}: {model.__name__}: {e.message.split('. ')[0]}") from e
     except ValidationError as e:
         known, faults = _known_keys(model), dict[str, str]()
         for error in e.errors():

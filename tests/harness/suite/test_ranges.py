@@ -241,6 +241,22 @@ def with_own(suite: Suite, settings: dict[str, Any]) -> Suite:
     return suite.model_copy(update={"methods": {"Own": settings}})
 
 
+def test_types_of_a_method_of_ones_own_may_be_written_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text("from __future__ import annotations\n" + OWN.replace("LR", "1e-3"))
+    (method,) = methods_in(str(path))
+    with pytest.raises(ValueError, match=r"methods\.Own: beta: given -1; input should be greater than 0"):
+        loading.configured(with_own(suites.load(TINY), {"beta": -1}), method)
+
+
+def test_a_type_that_no_suite_can_write_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text("class Thing: ...\n" + OWN.replace("LR", "1e-3").replace("free: float", "free: Thing"))
+    (method,) = methods_in(str(path))
+    with pytest.raises(ValueError, match=r"^methods\.Own: Own: Unable to generate .* <class '.*\.Thing'>$"):
+        loading.configured(with_own(suites.load(TINY), {}), method)
+
+
 def test_what_a_file_publishes_is_in_range_too(tmp_path: Path) -> None:
     suite = suites.load(TINY, ["training.lr=null"])
     with pytest.raises(ValueError, match=r"methods\.Own\.training: lr: given -1; input should be greater"):
