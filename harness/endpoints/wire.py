@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ FILTERS = ("content-filter", "safety", "recitation", "sensitive", "blocklist", "
 CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")  # beside "length"
 BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
 MAX_REFUSED = 0.05  # of what a step asks
+CREDENTIALS = re.compile("//[^/]*@")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -49,8 +51,8 @@ class Endpoint:
 
     @property
     def where(self) -> str:
-        """Its name in messages."""
-        return f"{self.model} at {self.base_url}"
+        """Its name in messages, which may be kept in logs: without credentials of the URL."""
+        return f"{self.model} at {CREDENTIALS.sub('//', self.base_url)}"
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,12 @@ def test_an_address_is_scheme_host_port_and_path(url: str, address: str) -> None
     assert served.address(url) == address
 
 
+def test_messages_and_logs_name_an_endpoint_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_ENV, KEY)
+    with pytest.raises(ValueError, match=f"^student at {DOWN} does not answer"):
+        served.names(Endpoint("student", DOWN.replace("//", "//user:secret@"), KEY_ENV))
+
+
 def test_what_cannot_be_asked_is_marked_in_a_plan_and_refused_in_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
