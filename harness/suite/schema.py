@@ -103,12 +103,24 @@ class Generation(Strict):
     temperature: float = Field(0.0, ge=0)
 
 
+def _asks(form: str) -> str:
+    """A form with all that a question shows, and nothing else in braces."""
+    shown = {"question": "\U0010f0a0", "a": "\U0010f0a1", "b": "\U0010f0a2"}  # of private use
+    try:
+        text = form.format(**shown)
+    except (LookupError, ValueError, AttributeError) as e:
+        raise ValueError(f"given {form!r}; braces of the text itself are doubled, {e!r}") from None
+    if missing := [name for name, mark in shown.items() if mark not in text]:
+        raise ValueError(f"given {form!r}; it lacks {', '.join(f'{{{name}}}' for name in missing)}")
+    return form
+
+
 class Probe(Strict):
     """How the teacher is asked which of two responses is better: a question with {question}, {a} and {b}, the
     two options, and how many tokens of a response it is shown.
     """
 
-    question: str = (
+    question: Annotated[str, AfterValidator(_asks)] = (
         "Which of two responses to an instruction is better? Answer with one letter, A or B.\n\n"
         "Instruction:\n{question}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\nThe better response is:"
     )
