@@ -27,6 +27,9 @@ def address(base_url: str) -> str:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as e:
         raise ValueError(f"{base_url}: not a URL ({e})") from None
+    if parts.query or parts.fragment:
+        # What is asked would be put behind it, and it may hold a key: no part of it is told.
+        raise ValueError(f"{parts.scheme}://{host}{parts.path}: a base URL has no ?query and no #fragment")
     if not host:
         return base_url.strip().rstrip("/")
     host = f"[{host}]" if ":" in host else host

@@ -21,7 +21,7 @@ from reports.tables.scores import Estimator, Scores, Z, scored
 from reports.tables.table import Cell, Column, Row, Source
 
 ONE_SEED = "conditional on this checkpoint"
-EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and of shares near 0 or 100 %"
+EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
 SEEDS = "rows of several seeds: t over chance of seeds and of questions"
 
 

@@ -111,7 +111,7 @@ def test_a_server_without_a_list_names_nothing(server: Running, monkeypatch: pyt
     ("url", "address"),
     [
         ("http://localhost:8000/v1/", "http://localhost:8000/v1"),
-        ("HTTPS://user:secret@API.Example.com:443/v1?key=secret#x", "https://api.example.com/v1"),
+        ("HTTPS://user:secret@API.Example.com:443/v1", "https://api.example.com/v1"),
         ("http://api.example.com:80", "http://api.example.com"),
         ("http://api.example.com:443/V1", "http://api.example.com:443/V1"),
         ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
@@ -119,6 +119,13 @@ def test_a_server_without_a_list_names_nothing(server: Running, monkeypatch: pyt
 )
 def test_an_address_is_scheme_host_port_and_path(url: str, address: str) -> None:
     assert served.address(url) == address
+
+
+@pytest.mark.parametrize("end", ["?key=secret", "#secret"])
+def test_a_url_with_more_than_a_path_is_refused_without_telling_it(end: str) -> None:
+    with pytest.raises(ValueError, match=r"http://host/v1: a base URL has no \?query") as e:
+        served.address(f"http://name:secret@host/v1{end}")
+    assert "secret" not in str(e.value)
 
 
 def test_messages_and_logs_name_an_endpoint_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

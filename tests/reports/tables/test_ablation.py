@@ -62,8 +62,8 @@ GOLDEN = """\
 - MT-Bench: judge rule
 - intervals: 95 % bootstrap over questions, B = 5,000, seed 0, paired; conditional on this checkpoint
 - an AlpacaEval row equal to its reference is 50 by definition
-- AlpacaEval WR (%) vs full method: exact intervals (Clopper-Pearson) of right and wrong answers, and of \
-shares near 0 or 100 %
+- AlpacaEval WR (%) vs full method: exact intervals (Clopper-Pearson) of right and wrong answers, and \
+where wins or losses are few
 - bold: the best, if a paired test tells it from the second at p \\< 0.05, Holm over all pairs of its \
 column; underlined: the second, if one tells it from the third; the Teacher takes no part
 - paper WR: percent against the full method, ADPA's Table 2, DPO-MIX-7K, three students
