@@ -100,13 +100,18 @@ def documents(tasks: Sequence[str], include: Path | None, data: Path | None, lim
         for name in names:
             loaded = manager.load([name])["tasks"]
             for task in (loaded[leaf] for leaf in leaves(known, name)):
-                asks = (
-                    task.doc_to_decontamination_query
-                    if task.config.should_decontaminate
-                    else task.doc_to_text
-                )
-                found += [str(asks(document)) for document in islice(task.eval_docs, limit)]
+                found += [_query(task, document) for document in islice(task.eval_docs, limit)]
     return found
+
+
+def _query(task: Any, document: Any) -> str:
+    """What lm-eval looks for in training data; the prompt where a task names nothing else."""
+    if task.config.should_decontaminate:
+        try:
+            return str(task.doc_to_decontamination_query(document))
+        except (SyntaxError, ValueError):
+            pass  # lm-eval reads what a template gives as a Python literal, and ARC's is a question
+    return str(task.doc_to_text(document))
 
 
 def _run(

@@ -101,3 +101,9 @@ def test_what_lm_evals_documents_ask_is_read_as_lm_eval_does(tiny_run: Path) -> 
     rows = [json.loads(line) for line in (include / "pocket_facts.jsonl").read_text().splitlines()]
 
     assert documents(["pocket_facts"], include, None, 3) == [row["context"] for row in rows[:3]]
+
+
+def test_what_documents_of_a_leaderboard_ask(shared_data: Path) -> None:
+    """ARC's template gives a question, which lm-eval would read as a Python literal."""
+    asked = documents(("arc_challenge",), None, shared_data / "openllm", 2)
+    assert len(asked) == 2 and asked[0].startswith("Question: An astronomer observes that a planet rotates")
