@@ -22,7 +22,7 @@ TURNS = {1: "first_turn", 2: "second_turn"}
 LOWEST, HIGHEST, NO_RATING = 1, 10, -1
 DEPARTURES = ("out of range", "thoughts", "last rating")
 THOUGHTS = (
-    re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE),
+    re.compile(r"<(think(?:ing)?)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE),
     re.compile(r"\A.*?(?:</think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE),
     re.compile(r"\A\s*(?:<think(?:ing)?>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE),
 )

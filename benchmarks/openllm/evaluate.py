@@ -95,7 +95,7 @@ def documents(tasks: Sequence[str], include: Path | None, data: Path | None, lim
 
     names, found = expand(tasks, include), list[str]()
     known = index(names, include)
-    with TemporaryDirectory() as scratch, _quiet(names), _seeded(torch.device("cpu")):
+    with TemporaryDirectory() as scratch, _quiet(names), ifeval_tools(), _seeded(torch.device("cpu")):
         manager = _manager(known, data, Path(scratch))
         for name in names:
             loaded = manager.load([name])["tasks"]

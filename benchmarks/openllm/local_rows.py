@@ -5,7 +5,6 @@ A task is extended, not rewritten: a YAML file of a few lines includes the task'
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,7 +18,6 @@ from benchmarks.json_files import json_in, json_of, lines_in, text_of
 # every configuration: "{config}" in the file's name is the configuration, else each row names its own as
 # "subject".
 LOCAL: dict[str, dict[str, dict[str, str]]] = json_of(Path(__file__).with_name("local_files.json"))
-INCLUDED = re.compile(r"^include:\s*['\"]?([^'\"\s#]+)", re.MULTILINE)
 # Where lm-eval draws examples from.
 POOLS = ("fewshot_split", "training_split", "validation_split")
 
@@ -75,12 +73,15 @@ def check_inside(name: str, task: Mapping[str, Any], path: Path, folder: Path) -
     """ValueError where a task of a folder of one's own reads files outside of it: results are kept by what is
     in the folder, and would stay when those change. lm-eval's own tasks may be included.
     """
+    from lm_eval.tasks._yaml_loader import load_yaml
+
     local = _local(task, path, None)
     files = [file for files in local.files.values() for file in files] if local else []
     seen, included = [path], [path]
     while included:
         below = included.pop()
-        found = [below.parent / given for given in INCLUDED.findall(text_of(below))]
+        given = load_yaml(below, resolve_func=False, recursive=False).get("include", [])
+        found = [below.parent / file for file in (given if isinstance(given, list) else [given])]
         # One that is not there is of lm-eval itself, or missed when it is read.
         included += [file for file in found if file.is_file() and file not in seen]
         seen += found

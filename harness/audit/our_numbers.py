@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.results.manifest import ExportedRow
 from reports.records.groups import grouped
-from reports.records.rows import Record
+from reports.records.rows import Record, Summary
 from reports.records.run_folder import Rows
 from reports.statistics.bootstrap import Draw
 from reports.tables.main import main_tables
@@ -41,19 +41,18 @@ def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
     """What the run's rows say of what was exported: "win_rate", or "primary/arc_challenge" of a task."""
     by_key: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
     for s in rows.summaries:
-        by_key[s.pair, s.dataset, s.method, s.seed, s.benchmark, s.judge, s.reference][s.metric] = s.value
+        by_key[_key(s)][s.metric] = s.value
     tasks: dict[tuple[object, ...], list[float]] = defaultdict(list)
     for r in rows.records:
         if r.value is not None and rows.benchmarks.get(r.benchmark).tasks:
-            tasks[(*_of_task(r), f"{r.metric}/{r.group}")].append(r.value)
+            tasks[(*_key(r), f"{r.metric}/{r.group}")].append(r.value)
     for (*key, metric), values in tasks.items():
         by_key[tuple(key)][str(metric)] = fsum(values) / len(values)
     cells = _cells(rows)
-    uneven = _uneven(rows)
-    over_seeds = frozenset(key for key in cells if key in uneven)
+    over_seeds = frozenset(cells.keys() & _uneven(rows))
     even = {key: value for key, value in cells.items() if key not in over_seeds}
     own = {_key(row) for row in exported}
-    others = [(str(key[4]), str(key[2])) for key in by_key if key not in own]
+    others = dict.fromkeys((str(key[4]), str(key[2])) for key in by_key if key not in own)
     of_rows = {row: dict(by_key.get(_key(row), {})) for row in exported}
     return OurNumbers(of_rows, even, over_seeds, tuple(others))
 
@@ -69,12 +68,8 @@ def _uneven(rows: Rows) -> set[CellKey]:
     return {key for key, own in seeds.items() if len(set(map(frozenset, own.values()))) > 1}
 
 
-def _key(row: ExportedRow) -> tuple[object, ...]:
+def _key(row: ExportedRow | Summary | Record) -> tuple[object, ...]:
     return (row.pair, row.dataset, row.method, row.seed, row.benchmark, row.judge, row.reference)
-
-
-def _of_task(r: Record) -> tuple[object, ...]:
-    return (r.pair, r.dataset, r.method, r.seed, r.benchmark, r.judge, r.reference)
 
 
 def _cells(rows: Rows) -> dict[CellKey, float]:

@@ -2,11 +2,10 @@
 
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 
 from harness.common.files import files_below
-
-CHUNK = 1 << 20  # bytes
 
 
 def fingerprint(folder: Path) -> str:
@@ -38,9 +37,6 @@ def content_sha256(path: Path) -> str:
     """Of the content, unzipped where it is gzipped. ValueError where it cannot be."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as f:
-            digest = hashlib.sha256()
-            while chunk := f.read(CHUNK):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError) as e:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise ValueError(f"{path} cannot be unzipped: {e}") from None
-    return digest.hexdigest()

@@ -26,6 +26,7 @@ def files_below(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort()  # of two ways into one folder the same is taken wherever it lies
         found += [path for name in names if (path := Path(top) / name).is_file()]
     return sorted(found)
 

@@ -27,7 +27,6 @@ __all__ = ["Call", "Endpoint", "EndpointFailed", "ask", "check", "key_of"]
 
 PROBE_ATTEMPTS = 3  # a busy second of the server is no reason to refuse a run
 PROBE_TOKENS = 16  # a model that thinks first refuses to be cut after one token
-PROBE_LOGPROBS = 5  # as many as AlpacaEval reads
 SECONDS_BETWEEN_LOOKS = 0.02  # at the ledger, for money that calls under way may leave
 
 
@@ -67,13 +66,13 @@ def ask(
 
 
 def check(
-    endpoint: Endpoint, ledger: Ledger, *, logprobs: bool, messages: Sequence[Message] | None = None
+    endpoint: Endpoint, ledger: Ledger, *, top_logprobs: int = 0, messages: Sequence[Message] | None = None
 ) -> EndpointReply:
     """One small call, before any work, and its reply: ValueError if the endpoint, its key or its model is
     wrong, or if it gives no log-probs where they are wanted.
     """
     asked = tuple(messages or (Message(role="user", content="Say OK."),))
-    probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=PROBE_LOGPROBS if logprobs else 0)
+    probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=top_logprobs)
     ledger.admit(endpoint.model)
 
     async def one() -> EndpointReply:
@@ -91,7 +90,7 @@ def check(
             raise ValueError(f"{endpoint.where} does not answer ({failed.reason}); nothing was done")
 
     given = asyncio.run(one())
-    if logprobs and not given.logprobs:
+    if top_logprobs and not given.logprobs:
         raise ValueError(f"{endpoint.where} gives no log-probs, which the benchmark's judge needs")
     return given
 

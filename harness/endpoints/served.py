@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.endpoints.wire import Endpoint, is_local, key_of
+from harness.endpoints.wire import Endpoint, is_local, key_of, without_credentials
 
 SECONDS = 5.0  # until an endpoint counts as silent
 TRIES = 2
@@ -26,7 +26,7 @@ def address(base_url: str) -> str:
         parts = urlsplit(base_url.strip())
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as e:
-        raise ValueError(f"{base_url}: not a URL ({e})") from None
+        raise ValueError(f"{without_credentials(base_url)}: not a URL ({e})") from None
     if parts.query or parts.fragment:
         # What is asked would be put behind it, and it may hold a key: no part of it is told.
         raise ValueError(f"{parts.scheme}://{host}{parts.path}: a base URL has no ?query and no #fragment")

@@ -31,6 +31,11 @@ CREDENTIALS = re.compile("//[^/]*@")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
+def without_credentials(url: str) -> str:
+    """A URL in messages, which may be kept in logs."""
+    return CREDENTIALS.sub("//", url)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a model is asked. `errors`: how many calls may fail for good before the rest is not tried;
@@ -52,7 +57,7 @@ class Endpoint:
     @property
     def where(self) -> str:
         """Its name in messages, which may be kept in logs: without credentials of the URL."""
-        return f"{self.model} at {CREDENTIALS.sub('//', self.base_url)}"
+        return f"{self.model} at {without_credentials(self.base_url)}"
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from typing import Literal, NamedTuple
 from benchmarks.declaration import DataFile, DataSet
 from benchmarks.json_files import json_of, rows_hash
 from benchmarks.registry import DATA_SETS
-from harness.common.data_folder import CHUNK, content_sha256, existing
+from harness.common.data_folder import content_sha256, existing
 from harness.common.suggest import nearest
 
+CHUNK = 1 << 20  # bytes
 SECONDS = 60.0  # without a byte, a download is given up
 PARTIAL = ".partial"
 

@@ -37,6 +37,7 @@ WHERE = {
 WHO = {"model", "seed", "max_tokens"}
 # What a judge is tried on before any work.
 TRIAL = Question("trial", ("Say OK.",))
+TRIED_LOGPROBS = 5  # of a judge whose benchmark shows no two answers to try it on
 TRIED = [Answer("trial", (text,), (1,), (False,)) for text in ("OK.", "I would rather not.")]
 
 
@@ -159,7 +160,7 @@ def _check_endpoint(where: Mapping[str, Any], needing_logprobs: Sequence[Benchma
     """It answers one word or, where a benchmark reads log-probs, in such as hold a verdict."""
     endpoint, ledger = Endpoint(**where), session.current().ledger
     if not needing_logprobs:
-        client.check(endpoint, ledger, logprobs=False)
+        client.check(endpoint, ledger)
     for declared in needing_logprobs:
         _check_tokens(endpoint, declared)
 
@@ -168,12 +169,14 @@ def _check_tokens(endpoint: Endpoint, declared: Benchmark) -> None:
     """ValueError where the first tokens of its verdict on a pair of answers are none that are read."""
     ledger = session.current().ledger
     if declared.comparison is None:
-        client.check(endpoint, ledger, logprobs=True)
+        client.check(endpoint, ledger, top_logprobs=TRIED_LOGPROBS)
         return
     benchmark, tokens = declared.comparison(), dict[str, float]()
     for request in benchmark.requests(TRIAL, *TRIED):
         assert isinstance(request, JudgeRequest), "two answers that differ are judged"
-        said = client.check(endpoint, ledger, logprobs=True, messages=request.messages)
+        said = client.check(
+            endpoint, ledger, top_logprobs=benchmark.decoding.top_logprobs, messages=request.messages
+        )
         if not isinstance(benchmark.parse(request, Reply(said.text, said.logprobs)), Unparsed):
             return
         tokens |= said.logprobs

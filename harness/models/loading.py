@@ -40,13 +40,13 @@ def fingerprint(ref: str) -> str:
 
 @cache
 def _hashed(folder: Path) -> str:
-    return content_hash(p for p in folder.iterdir() if p.is_file())
+    return content_hash(folder.iterdir())
 
 
 def content_hash(files: Iterable[Path]) -> str:
     """What the files of a model are: a hash over their contents and names, wherever they lie."""
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted(p for p in files if p.is_file()):
         digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
     return "sha256:" + digest.hexdigest()[:32]
 

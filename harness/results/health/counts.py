@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan, ordered
 from harness.results.health.overlap import step_of
+from harness.results.records import folder_of
 from harness.store.step import Step
 from harness.store.store import Store
 from reports.records.rows import Count
@@ -93,9 +94,7 @@ def _targets(cells: Sequence[Cell]) -> Iterator[Step]:
 
 
 def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
-    folder = store.find(step)
-    assert folder, f"{step.label} is not done"
-    record, added = store.record(folder), dict[str, tuple[int, int]]()
+    record, added = store.record(folder_of(store, step)), dict[str, tuple[int, int]]()
     for counted in COUNTS:
         if step.kind.name in counted.kinds:
             count, total = counted.of(record["measured"])

@@ -275,6 +275,8 @@ def test_a_folders_own_task_may_have_the_name_of_a_set(tasks: Path) -> None:
         MULTIPLE_CHOICE.replace("test: choose.jsonl", "test: ../elsewhere.jsonl"),
         "include: ../elsewhere.yaml\ntask: choose\n",
         "include: part/below.yaml\ntask: choose\n",
+        "include: [../elsewhere.yaml]\ntask: choose\n",
+        "include:\n  - ../elsewhere.yaml\ntask: choose\n",
     ],
 )
 def test_a_task_that_reads_beyond_its_folder_is_refused(tasks: Path, text: str) -> None:

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks.api import Message
 from harness.common import data_folder
+from harness.common.files import files_below
 from harness.data.datasets import (
     Loaded,
     Source,
@@ -531,6 +533,25 @@ def test_fingerprints_see_what_linked_folders_hold(tmp_path: Path) -> None:
     write_rows(linked / "a.jsonl", [{"prompt": "b"}])
 
     assert all(of() != was for of, was in zip(prints, before, strict=True))
+
+
+def test_a_folder_with_two_ways_is_found_by_the_same_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Directories are listed in any order."""
+    (tmp_path / "b").mkdir()
+    write_rows(tmp_path / "b" / "x.jsonl", [{"prompt": "a"}])
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    assert [p.relative_to(tmp_path).parts for p in files_below(tmp_path)] == [("a", "x.jsonl")]
+    walk = os.walk
+
+    def backwards(top: Path, **how: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for folder, folders, names in walk(top, **how):
+            folders.sort(reverse=True)
+            yield folder, folders, names
+
+    monkeypatch.setattr(os, "walk", backwards)
+    assert [p.relative_to(tmp_path).parts for p in files_below(tmp_path)] == [("a", "x.jsonl")]
 
 
 def test_the_fingerprint_of_a_hub_id_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

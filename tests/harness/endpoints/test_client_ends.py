@@ -40,7 +40,7 @@ def test_check_says_in_one_line_what_is_wrong_and_never_the_key(server, monkeypa
     judge = dataclasses.replace(endpoint(server), **changes)
 
     with pytest.raises(ValueError, match=told) as caught:
-        check(judge, Ledger({}), logprobs=True)
+        check(judge, Ledger({}), top_logprobs=5)
 
     message = str(caught.value)
     assert "\n" not in message and "secret" not in message and KEY not in message
@@ -49,8 +49,8 @@ def test_check_says_in_one_line_what_is_wrong_and_never_the_key(server, monkeypa
 
 def test_check_is_silent_where_all_is_well_and_keeps_nothing(server):
     ledger = Ledger({})
-    check(endpoint(server), ledger, logprobs=True)
-    check(dataclasses.replace(endpoint(server), model="no-logprobs"), ledger, logprobs=False)
+    check(endpoint(server), ledger, top_logprobs=5)
+    check(dataclasses.replace(endpoint(server), model="no-logprobs"), ledger)
 
     assert ledger.calls == 2 and len(server.requests()) == 2
 
@@ -170,7 +170,7 @@ def test_statuses_and_refused_connections_cost_nothing(server, tmp_path):
 def test_a_limit_in_money_needs_a_price_before_any_call(server, tmp_path):
     for action in (
         lambda ledger: asked(server, ["x"], tmp_path, ledger),
-        lambda ledger: check(endpoint(server), ledger, logprobs=False),
+        lambda ledger: check(endpoint(server), ledger),
     ):
         with pytest.raises(
             ValueError, match="--max-cost: no price of judge is known; give one with --prices FILE"

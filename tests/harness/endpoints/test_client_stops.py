@@ -51,7 +51,7 @@ def test_a_preflight_survives_one_hiccup(
     server: Running, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(client, "Message", lambda role, content: {"role": role, "content": fault})
-    check(endpoint(server), Ledger({}), logprobs=True)
+    check(endpoint(server), Ledger({}), top_logprobs=5)
     assert len(server.requests()) == 2
 
 

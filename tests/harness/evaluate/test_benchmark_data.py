@@ -218,9 +218,11 @@ def test_a_folder_without_what_is_needed_is_refused(own: Path, home: Path) -> No
         benchmark_files.add("toy", own)
     with pytest.raises(ValueError, match="no folder"):
         benchmark_files.add("toy", own / "none")
-    (own / "question.jsonl.gz").write_bytes(gzip.compress(ONE)[:-9])
-    with pytest.raises(ValueError, match=r"question\.jsonl\.gz cannot be unzipped"):
-        benchmark_files.add("toy", own)
+    whole = gzip.compress(ONE * 9)
+    for broken in (whole[:-9], whole[:10] + bytes([whole[10] ^ 0xFF]) + whole[11:]):
+        (own / "question.jsonl.gz").write_bytes(broken)
+        with pytest.raises(ValueError, match=r"question\.jsonl\.gz cannot be unzipped"):
+            benchmark_files.add("toy", own)
     assert not home.exists()
 
 

@@ -126,6 +126,8 @@ def test_a_url_with_more_than_a_path_is_refused_without_telling_it(end: str) -> 
     with pytest.raises(ValueError, match=r"http://host/v1: a base URL has no \?query") as e:
         served.address(f"http://name:secret@host/v1{end}")
     assert "secret" not in str(e.value)
+    with pytest.raises(ValueError, match=r"^http://host:abc/v1: not a URL") as e:
+        served.address("http://name:secret@host:abc/v1")
 
 
 def test_messages_and_logs_name_an_endpoint_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,7 @@ def test_two_processes_make_a_damaged_artifact_again_once(tmp_path: Path) -> Non
 def model_of(folder: Path, text: str) -> LinkStep:
     tiny_folder(folder)
     (folder / "notes").write_text(text)
+    (folder / "original").mkdir(exist_ok=True)  # as hubs keep other formats
     settings = LINK.settings("model", content_hash(folder.iterdir()))
     return LINK.step("m", settings, NoInputs(), {"path": str(folder)})
 
