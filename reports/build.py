@@ -63,7 +63,9 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
 
 def judges(rows: Rows) -> list[Table]:
     """How good the judges of all pairs are."""
-    return with_health(judge_tables(rows.checks), rows.counts, grouped(rows.records, rows.benchmarks))
+    tables = judge_tables(rows.checks)
+    # The line under them adds up all records, which a run without checked judges need not do here.
+    return with_health(tables, rows.counts, grouped(rows.records, rows.benchmarks)) if tables else []
 
 
 def _baseline(methods: Sequence[str]) -> str:

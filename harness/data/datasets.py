@@ -213,7 +213,7 @@ def columns_beside(source: Source, layouts: Sequence[Layout[Any]]) -> tuple[str,
         return ()
     wanted = {name for layout in layouts for name in layout.beside}
     columns, filled = set[str](), set[str]()
-    for file in [path] if path.is_file() else sorted(p for p in files_below(path) if builder_of(p)):
+    for file in [path] if path.is_file() else [p for p in files_below(path) if builder_of(p)]:
         found = parquet_columns(file, wanted) if builder_of(file) == "parquet" else json_columns(file, wanted)
         columns |= found[0]
         filled |= found[1]

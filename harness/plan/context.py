@@ -2,7 +2,7 @@
 are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -102,10 +102,17 @@ class PlanContext:
             # The world's own id says what is in it, so its rows need no fingerprint.
             return Rows(inside, *part), self.world(), self.runtime
         where = datasets.Source(source.path, source.split, source.revision, source.layout)
-        known: Sequence[Layout[Any]] = DIALOGUES if isinstance(source, ChatData) else PAIRS
-        beside = datasets.columns_beside(where, known)
-        rows = Rows(Path(source.path).name, *part, datasets.fingerprint(where), beside)
+        known: tuple[Layout[Any], ...] = DIALOGUES if isinstance(source, ChatData) else PAIRS
+        if (where, known) not in self._sources:
+            beside = datasets.columns_beside(where, known)
+            self._sources[where, known] = datasets.fingerprint(where), beside
+        rows = Rows(Path(source.path).name, *part, *self._sources[where, known])
         return rows, None, {**self.runtime, "path": source.path}
+
+    @cached_property
+    def _sources(self) -> dict[tuple[datasets.Source, tuple[Layout[Any], ...]], tuple[str, tuple[str, ...]]]:
+        """What a data source holds, read once: both models of a pair and each pair of models name it."""
+        return {}
 
     def train(
         self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]

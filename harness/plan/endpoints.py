@@ -11,6 +11,7 @@ is not.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness.common import hub
@@ -46,6 +47,14 @@ class Endpoints:
     notes: list[str] = field(default_factory=list)
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @cached_property
+    def _before(self) -> tuple[Who, ...]:
+        return tuple(self.before())
+
+    @cached_property
+    def _served(self) -> dict[tuple[str, str, str], list[str] | ValueError]:
+        return {}
+
     def identified(self, who: Who, where: Mapping[str, Any]) -> dict[str, Any]:
         """Who is asked, with the address and the models of an endpoint of others."""
         if not {"model", URL, "api_key_env"} <= where.keys() or is_served_here(where):
@@ -65,19 +74,29 @@ class Endpoints:
         # OpenAI's list is a catalogue, which says nothing that the model's name does not.
         if who[URL] == OFFICIAL:
             return who
-        try:
-            return who | {SERVED: served.names(endpoint)}
-        except ValueError as fault:
-            known = self._alike(who)
-            if known is None or known.get(URL) != who[URL]:
-                return who | {SERVED: [_unresolved(endpoint, fault)]}
-            told = f"{fault}".removesuffix("; nothing was done")
-            self.notes.append(f"not resolved, taken for what answered there before: {told}")
-            return known
+        found = self._names(endpoint)
+        if not isinstance(found, ValueError):
+            return who | {SERVED: found}
+        known = self._alike(who)
+        if known is None or known.get(URL) != who[URL]:
+            return who | {SERVED: [_unresolved(endpoint, found)]}
+        told = f"{found}".removesuffix("; nothing was done")
+        self.notes.append(f"not resolved, taken for what answered there before: {told}")
+        return known
+
+    def _names(self, endpoint: Endpoint) -> list[str] | ValueError:
+        """What an endpoint names, or why that is not known: asked once, whatever the seed or guard."""
+        key = endpoint.model, endpoint.base_url, endpoint.api_key_env
+        if key not in self._served:
+            try:
+                self._served[key] = served.names(endpoint)
+            except ValueError as fault:
+                self._served[key] = fault
+        return self._served[key]
 
     def _alike(self, who: Who) -> dict[str, Any] | None:
         """The latest that differs in address and models alone; one of the same address comes first."""
-        alike = [dict(known) for known in self.before() if _named(known) == _named(who)]
+        alike = [dict(known) for known in self._before if _named(known) == _named(who)]
         return next((known for known in alike if known.get(URL) == who[URL]), alike[0] if alike else None)
 
 

@@ -38,10 +38,11 @@ def write(plan: Plan, store: Store, out: Path) -> None:
     with TemporaryDirectory(dir=out.parent, prefix=".exports") as aside:
         rows = list(_write(plan, store, Path(aside)))
         files = manifest.checksums(Path(aside))
-        there = manifest.checksums(out)
-        for name, digest in (earlier.files if earlier else {}).items():
+        stale = {n: digest for n, digest in (earlier.files if earlier else {}).items() if n not in files}
+        there = manifest.checksums(out) if stale else {}
+        for name, digest in stale.items():
             # Below this folder, and as it was written: anything else is not ours to remove.
-            if name not in files and there.get(name) == digest:
+            if there.get(name) == digest:
                 (out / name).unlink()
         for name in files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)

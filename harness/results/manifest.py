@@ -4,13 +4,14 @@ exports/manifest.json  {"rows": [{"benchmark": "mt-bench", "like": "mt-bench", "
                         "files": {"mt-bench/model_answer/ADPA.jsonl": "9f3a..."}}
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+
+from harness.common.files import sha256
 
 NAME = "manifest.json"
 
@@ -57,7 +58,7 @@ class Manifest:
 def checksums(folder: Path) -> dict[str, str]:
     """Path below `folder` -> sha256, of every file but the manifest itself."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / NAME)
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return {p.relative_to(folder).as_posix(): sha256(p) for p in paths}
 
 
 def write(rows: Iterable[ExportedRow], files: Mapping[str, str], folder: Path) -> None:

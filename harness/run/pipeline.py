@@ -91,7 +91,7 @@ def make_plan(
     made = planning.plan(
         loaded, known, where, only=only, method_file=method_file, is_done=store.is_done, endpoints=endpoints
     )
-    for note in endpoints.notes:
+    for note in dict.fromkeys(endpoints.notes):  # seeds share an endpoint
         typer.echo(note)
     return made
 

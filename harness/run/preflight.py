@@ -86,10 +86,7 @@ def _adapters(missing: Sequence[Step]) -> None:
         if training is None or training.lora is None or (origin.id, training.lora) in asked:
             continue
         asked.add((origin.id, training.lora))
-        from transformers import (
-            AutoConfig,
-            LlamaConfig,
-        )  # seconds; few runs have adapters
+        from transformers import AutoConfig, LlamaConfig  # seconds, and few runs have adapters
 
         try:
             if origin.kind == INIT:

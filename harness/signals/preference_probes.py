@@ -54,11 +54,12 @@ class ProbeInputs(Generic[Ref]):
 
 
 class Probe(NamedTuple):
-    """A question's ids, and which responses stand first and second in it."""
+    """A question's ids, which responses stand first and second in it, and the tokens that choose them."""
 
     ids: list[int]
     first: int
     second: int
+    letters: list[int]
 
 
 class Opening(NamedTuple):
@@ -77,7 +78,6 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
     template = settings.template
     prompts = read_prompts(work.inputs.pairs)
     probes: list[Probe] = []
-    letters: list[list[int]] = []  # of each probe
     cut = 0
     for row, of_row in groupby(range(len(group)), key=lambda i: int(group.rows[i])):
         texts = {}
@@ -92,10 +92,9 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
             messages = question(prompts[row], settings.question, texts[i], texts[j])
             opens = opens or opening(tokenizer, messages, settings.options, template)
             ids = chat_template.encode_prompt(tokenizer, messages, template=template)
-            probes.append(Probe([*ids, *opens.ids], i, j))
-            letters.append(opens.letters)
+            probes.append(Probe([*ids, *opens.ids], i, j, opens.letters))
     vocab = vocabulary(tokenizer, work.inputs.model)
-    chosen = letter_probs(model, vocab, probes, torch.tensor(letters), work.context["tokens"])
+    chosen = letter_probs(model, vocab, probes, work.context["tokens"])
 
     wins = np.zeros((2, len(group)))
     for probe, (a, b) in zip(probes, chosen, strict=True):
@@ -138,10 +137,11 @@ def opening(
 
 @torch.no_grad()
 def letter_probs(
-    model: Model, vocab: int, probes: list[Probe], letters: torch.Tensor, tokens: int
+    model: Model, vocab: int, probes: list[Probe], tokens: int
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Probability of each of a probe's letters [n, 2] as the next token after it. [n, 2]"""
+    """Probability of each of a probe's letters as the next token after it. [n, 2]"""
     lengths: Ints = np.array([len(p.ids) for p in probes])
+    letters = torch.tensor([p.letters for p in probes])
     head, probabilities = head_of(model, vocab), np.zeros(letters.shape)
     for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
         states = body(model, pad([probes[i].ids for i in batch], model.device))

@@ -10,7 +10,6 @@ teacher's ids. Where another form of the same pass is at hand (plan/shared_passe
 again: log-probs are copied, a top-k is the head of the hidden states. Both are the same bit for bit.
 """
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ from torch import Tensor
 from harness.common.cost import BYTES, CHUNK, Cost, pass_cost
 from harness.common.files import replace
 from harness.common.tokenizer import load_tokenizer, vocabulary
-from harness.data.token_sequences import Sequences, batches_of, common_vocabulary
+from harness.data.token_sequences import Sequences, batches_of, common_vocabulary, vocabulary_of
 from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
@@ -128,8 +127,7 @@ def _of_model(work: SignalWork, sequences: Sequences) -> _Source:
 def _stored(work: SignalWork, sequences: Sequences, source: Path) -> _Source:
     """The hidden states as another step stored them, with the model's head."""
     device = torch.device(work.context["device"])
-    head = load_head(work.derived_from["head"], device)
-    head = dataclasses.replace(head, vocab=common_vocabulary(head.vocab, work.inputs.sequences))
+    head = load_head(work.derived_from["head"], device, vocabulary_of(work.inputs.sequences))
     read = Signals(source, sequences, head)
 
     def states(batch: list[int], ids: Tensor, mask: Tensor) -> Tensor:

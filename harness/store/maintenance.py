@@ -48,13 +48,17 @@ class Artifact:
 def artifacts(store: Store) -> list[Artifact]:
     """Every finished artifact, by kind and name."""
     found = []
-    paths = (p for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
-    for path in sorted(paths):
+    for folder in folders(store):
         record = None
         with contextlib.suppress(OSError, ValueError):
-            record = read_record(path.parent)
-        found.append(Artifact(path.parent, record))
+            record = read_record(folder)
+        found.append(Artifact(folder, record))
     return found
+
+
+def folders(store: Store) -> list[Path]:
+    """The folder of every finished artifact, by kind and name."""
+    return sorted(p.parent for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
 
 
 def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
@@ -94,8 +98,9 @@ def damaged(store: Store) -> Iterator[str]:
 
 def damage_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
     """A line for each damaged artifact: what is wrong, and how many others were made from it."""
+    inputs = _inputs(store) if damages else {}
     for folder, damage in damages.items():
-        stand = len(_made_from(store, folder.name[-ID:]))
+        stand = len(_made_from(inputs, folder.name[-ID:]))
         yield (
             f"damaged, so it is made again: {folder.parent.name}/{folder.name}: {damage}; "
             f"{stand} finished artifacts were made from it and stay"
@@ -104,21 +109,26 @@ def damage_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
 
 def other_bytes_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
     """A line for each damaged artifact that has other bytes than before, now that it is made again."""
+    inputs = _inputs(store) if damages else {}
     for folder in damages:
         again = store.record(folder).get("recomputed", {"same_bytes": True})
-        if not again["same_bytes"] and (others := _made_from(store, folder.name[-ID:])):
+        if not again["same_bytes"] and (others := _made_from(inputs, folder.name[-ID:])):
             yield (
                 f"{folder.parent.name}/{folder.name}: has other bytes than before it was damaged, of which "
                 f"{len(others)} artifacts were made: {', '.join(sorted(others))}"
             )
 
 
-def _made_from(store: Store, of: str) -> set[str]:
-    """The ids of the artifacts that stand on one, near or far, by their records."""
-    inputs = {
+def _inputs(store: Store) -> dict[str, set[str]]:
+    """The ids that each artifact was made of, by its record."""
+    return {
         one.id: {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}
         for one in artifacts(store)
     }
+
+
+def _made_from(inputs: Mapping[str, set[str]], of: str) -> set[str]:
+    """The ids of the artifacts that stand on one, near or far."""
     found: set[str] = set()
     while more := {i for i, sources in inputs.items() if sources & (found | {of})} - found:
         found |= more

@@ -5,13 +5,11 @@ Code is not in an id: a change of meaning bumps a step's version. A source that 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.common.suggest import nearest
 from harness.store.code_version import recorded_digest, sources
-from harness.store.integrity import RECORD
-from harness.store.maintenance import artifacts
+from harness.store.maintenance import folders
 from harness.store.step import ID, Step
 from harness.store.store import Store
 
@@ -43,19 +41,15 @@ def artifact_differences(one: str, two: str, store: Store) -> list[str]:
     a, b = _named(one, store), _named(two, store)
     if a["id"] == b["id"]:
         return [f"{one} and {two} are one artifact"]
-    by_id = {path.parent.name[-ID:]: path.parent for path in _records(store)}
+    by_id = {folder.name[-ID:]: folder for folder in folders(store)}
     return list(_differences(a, b, lambda i: store.record(by_id[i]) if i in by_id else None, set(), ""))
 
 
-def _records(store: Store) -> list[Path]:
-    return [one.folder / RECORD for one in artifacts(store)]
-
-
 def _named(name: str, store: Store) -> Record:
-    folders = [path.parent for path in _records(store)]
-    found = [f for f in folders if name in (f.name, f"{f.parent.name}/{f.name}", f.name[-ID:])]
+    known = folders(store)
+    found = [f for f in known if name in (f.name, f"{f.parent.name}/{f.name}", f.name[-ID:])]
     if len(found) != 1:
-        raise ValueError(f"no artifact {name!r} in {store.root}; {nearest(name, [f.name for f in folders])}")
+        raise ValueError(f"no artifact {name!r} in {store.root}; {nearest(name, [f.name for f in known])}")
     return store.record(found[0])
 
 

@@ -211,7 +211,7 @@ class Store:
     def _is_published(self, number: str) -> bool:
         """Whether a step of this id is done for good: nobody makes a damaged one of it again."""
         done = [p.parent for p in self.root.glob(f"*/*-{number}/{RECORD}")]
-        return any(not self.damage(folder) for folder in done) and self.locks.holder(number) is None
+        return self.locks.holder(number) is None and any(not self.damage(folder) for folder in done)
 
 
 def _to_disk(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,9 +28,15 @@ def write(rows: Iterable[Row], path: Path) -> bool:
 
 def _line(row: Any) -> dict[str, Any]:
     """The fields of a row; what is `optional` and has its default is left out."""
-    optional = [f for f in fields(row) if f.metadata.get("optional")]
-    left_out = {f.name for f in optional if getattr(row, f.name) == f.default}
-    return {name: value for name, value in vars(row).items() if name not in left_out}
+    kind: Any = type(row)
+    defaults = _optional(kind)
+    return {n: value for n, value in vars(row).items() if n not in defaults or value != defaults[n]}
+
+
+@cache
+def _optional(kind: Any) -> dict[str, Any]:
+    """The optional fields of a kind of row, with their defaults."""
+    return {f.name: f.default for f in fields(kind) if f.metadata.get("optional")}
 
 
 def replace(path: Path, text: str) -> bool:
