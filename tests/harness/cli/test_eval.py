@@ -108,6 +108,10 @@ def rows(runs: Path, name: str = "results") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (runs / "e" / f"{name}.jsonl").read_text().splitlines()]
 
 
+def notes(runs: Path) -> str:
+    return (runs / "e" / "tables" / "main.md").read_text()
+
+
 @pytest.fixture(scope="module")
 def finished(world: Path, judge: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which both models were measured on every benchmark."""

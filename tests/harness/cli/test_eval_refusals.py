@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cli.test_eval import bench, rows, world
+from tests.harness.cli.test_eval import bench, notes, rows, world
 from tests.harness.endpoints import judging_server
-from tests.harness.endpoints.judging_server import CONTEXT, KEY, KEY_ENV, Running
+from tests.harness.endpoints.judging_server import CONTEXT, KEY_ENV, Running
 
 __all__ = ["world"]
 
@@ -54,7 +54,7 @@ def run(server: Running, world: Path, long: Path, runs: Path, allowed: float, *w
     """`bench run` of the suite, with this share of answers and judgments that may be refused."""
     suite = SUITE.format(url=server.url, key=KEY_ENV, allowed=allowed, data=world, long=long)
     (runs / "e.yaml").write_text(suite)
-    return bench("run", str(runs / "e.yaml"), "--runs", str(runs), *words, **{KEY_ENV: KEY})
+    return bench("run", str(runs / "e.yaml"), "--runs", str(runs), *words)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,6 @@ def records(runs: Path, method: str, benchmark: str) -> list[dict[str, Any]]:
 def answers(runs: Path, benchmark: str, model: str) -> list[dict[str, Any]]:
     (path,) = (runs / "store" / "answers").glob(f"{benchmark}-answers-of-{model}-*/answers.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def notes(runs: Path) -> str:
-    return (runs / "e" / "tables" / "main.md").read_text()
 
 
 def test_filtered_refused_and_empty_answers_are_counted_and_never_judged(

@@ -1,14 +1,12 @@
 """What is read in judges' replies: several ratings, thoughts, cut ends, marked tokens; and what is told."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.harness.cli.test_eval import bench, world
+from tests.harness.cli.test_eval import bench, rows, world
 from tests.harness.endpoints import judging_server
-from tests.harness.endpoints.judging_server import KEY, KEY_ENV
+from tests.harness.endpoints.judging_server import KEY_ENV
 
 __all__ = ["world"]
 
@@ -51,7 +49,7 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for server in judging_server.running(runs / "log.jsonl"):
         where = f'base_url: "{server.url}", api_key_env: {KEY_ENV}'
         (runs / "e.yaml").write_text(SUITE.format(where=where, world=world))
-        done = bench("run", str(runs / "e.yaml"), "--runs", str(runs), **{KEY_ENV: KEY})
+        done = bench("run", str(runs / "e.yaml"), "--runs", str(runs))
         assert done.returncode == 0, done.stderr
     return runs
 
@@ -76,9 +74,7 @@ benchmarks:
 
 
 def values(runs: Path, benchmark: str, method: str = "told") -> list[float | None]:
-    lines = (runs / "e" / "results.jsonl").read_text().splitlines()
-    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    return [r["value"] for r in found if (r["benchmark"], r["method"]) == (benchmark, method)]
+    return [r["value"] for r in rows(runs) if (r["benchmark"], r["method"]) == (benchmark, method)]
 
 
 def test_of_several_ratings_the_first_counts_as_in_fastchat_or_the_last(finished: Path) -> None:

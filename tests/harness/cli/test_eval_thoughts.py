@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cli.test_eval import bench, words, world
+from tests.harness.cli.test_eval import bench, notes, words, world
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY_ENV, Running
 
@@ -30,10 +30,6 @@ def thinker(world: Path, judge: Running, runs: Path, *settings: str) -> list[str
 def answers(runs: Path) -> list[dict[str, Any]]:
     (path,) = (runs / "store" / "answers").glob("*-answers-of-thinker-*/answers.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def notes(runs: Path) -> str:
-    return (runs / "e" / "tables" / "main.md").read_text()
 
 
 def asked(judge: Running, first: int, model: str) -> list[list[dict[str, Any]]]:
