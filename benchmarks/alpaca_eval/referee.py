@@ -38,10 +38,43 @@ CHARACTERS, ANSWERED = "whole characters", "answers there"
 RANK, THOUGHT, SPELLING = "same rank", "thoughts", "spelling"
 TIE = 1.5
 NAME = re.compile("([ Ġ▁]?)([mM])")
-THOUGHTS = (
-    re.compile(r"<(think(?:ing)?)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE),
-    re.compile(r"\A.*?(?:</think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE),
-    re.compile(r"\A\s*(?:<think(?:ing)?>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE),
+# What is a thought, as harness/common/text.py has it.
+TAGS = (
+    *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "seed:think", "mm:think"),
+    *(r"think:[\w-]+", "longcat_think", r"ifm\|think", r"ifm\|think_fast", r"ifm\|think_faster"),
+)
+MARKED = (  # what opens a thought, and what ends it
+    *((rf"<{tag}(?:\s[^>]*)?>", rf"</{tag}\s*>") for tag in TAGS),
+    (r"\[THINK\]", r"\[/THINK\]"),
+    ("◁think▷", "◁/think▷"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>(?:\s*<\|START_(?:RESPONSE|TEXT)\|>)?"),
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    (r"<\|content_thinking\|>", r"<\|content_text\|>"),
+    (r"<\|open\|>think<\|sep\|>", r"<\|close\|>think<\|sep\|>(?:\s*<\|open\|>response<\|sep\|>)?"),
+    (r"\[unused16\]", r"\[unused17\]"),
+    ("<unused94>", "<unused95>"),
+    (r"<\|channel>(?:thought)?", r"<channel\|>"),
+    # Harmony's answer is the channel "final"; a decoder may have left nothing else of its marks.
+    (
+        r"(?:<\|start\|>assistant)?<\|channel\|>(?!\s*final)[^<]*(?:<\|message\|>)?",
+        r"(?:<\|start\|>assistant|assistant)?<\|channel\|>\s*final(?:\s*<\|message\|>)?",
+    ),
+)
+# Granite's, and harmony's where a server decodes it without any mark. At the beginning alone: answers may say
+# such words.
+PROCESS, RESPONSE = r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"
+WORDED = ((rf"\A\s*{PROCESS}", RESPONSE), (r"\A\s*analysis(?=.*assistantfinal)", "assistantfinal"))
+BLOCKS = "|".join(f"(?:{opens}).*?(?:{ends})" for opens, ends in (*MARKED, *WORDED))
+ENDS = "|".join(ends for _, ends in MARKED)
+UNENDED = "|".join(f"(?:{opens})(?!.*(?:{ends}))" for opens, ends in (*MARKED, *WORDED))
+THOUGHTS = tuple(
+    (re.compile(pattern, re.DOTALL | re.IGNORECASE), kept)
+    for pattern, kept in (
+        (BLOCKS, ""),
+        (rf"\A.*?(?:{ENDS})", ""),
+        (rf"\A((?:[^`]|`[^`]*`|`(?![^`]*`))*?)(?:{UNENDED}).*\Z", r"\1"),
+    )
 )
 
 
@@ -142,8 +175,8 @@ def preference(completion: Any, *departures: str) -> float:
         (value,) = logprob_parser(told, "m", ["m", "M"], is_binarize=False)
         return float(value)
     text = completion if isinstance(completion, str) else ""
-    for block in THOUGHTS if THOUGHT in departures else ():
-        text = block.sub("", text)
+    for block, kept in THOUGHTS if THOUGHT in departures else ():
+        text = block.sub(kept, text)
     if RANK in departures and same_rank(text):
         return TIE
     return float(ranking_parser(text)[0]) if text else nan

@@ -3,35 +3,69 @@
 import re
 from collections.abc import Collection, Sequence
 
-THOUGHT = re.compile(r"<(think(?:ing)?)>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.IGNORECASE)
-# A template may open the block itself, and a limit may cut it.
-OPENED_BEFORE = re.compile(r"\A.*?(?:</think(?:ing)?>|\[/THINK\])", re.DOTALL | re.IGNORECASE)
-CUT_INSIDE = re.compile(r"\A\s*(?:<think(?:ing)?>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE)
+# How models mark what they think, by the parsers of vLLM and SGLang and the tags of Open WebUI.
+TAGS = (
+    *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "seed:think", "mm:think"),
+    *(r"think:[\w-]+", "longcat_think", r"ifm\|think", r"ifm\|think_fast", r"ifm\|think_faster"),
+)
+MARKED = (  # what opens a thought, and what ends it
+    *((rf"<{tag}(?:\s[^>]*)?>", rf"</{tag}\s*>") for tag in TAGS),
+    (r"\[THINK\]", r"\[/THINK\]"),
+    ("◁think▷", "◁/think▷"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>(?:\s*<\|START_(?:RESPONSE|TEXT)\|>)?"),
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    (r"<\|content_thinking\|>", r"<\|content_text\|>"),
+    (r"<\|open\|>think<\|sep\|>", r"<\|close\|>think<\|sep\|>(?:\s*<\|open\|>response<\|sep\|>)?"),
+    (r"\[unused16\]", r"\[unused17\]"),
+    ("<unused94>", "<unused95>"),
+    (r"<\|channel>(?:thought)?", r"<channel\|>"),
+    # Harmony's answer is the channel "final"; a decoder may have left nothing else of its marks.
+    (
+        r"(?:<\|start\|>assistant)?<\|channel\|>(?!\s*final)[^<]*(?:<\|message\|>)?",
+        r"(?:<\|start\|>assistant|assistant)?<\|channel\|>\s*final(?:\s*<\|message\|>)?",
+    ),
+)
+# Granite's, and harmony's where a server decodes it without any mark. At the beginning alone: answers may say
+# such words.
+PROCESS, RESPONSE = r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"
+WORDED = ((rf"\A\s*{PROCESS}", RESPONSE), (r"\A\s*analysis(?=.*assistantfinal)", "assistantfinal"))
+BLOCKS = "|".join(f"(?:{opens}).*?(?:{ends})" for opens, ends in (*MARKED, *WORDED))
+OPENS = "|".join(opens for opens, _ in MARKED)
+ENDS = "|".join(ends for _, ends in MARKED)
+UNENDED = "|".join(f"(?:{opens})(?!.*(?:{ends}))" for opens, ends in (*MARKED, *WORDED))
+OUT_OF_CODE = r"(?:[^`]|`[^`]*`|`(?![^`]*`))*?"
 
-
-def without_thoughts(text: str) -> str:
-    """A reply without what its model thought: "<think>[[9]]?</think>Rating: [[3]]" -> "Rating: [[3]]"."""
-    for block in (THOUGHT, OPENED_BEFORE, CUT_INSIDE):
-        text = block.sub("", text)
-    return text
-
-
-# What a model thought before its answer, in one block or several; of the last the end may be cut, or the
-# beginning stand in the prompt. What an answer itself says of such marks stays.
-OPENS, ENDS = r"(?:<think(?:ing)?(?:\s[^>]*)?>|\[THINK\])", r"(?:</think(?:ing)?\s*>|\[/THINK\])"
-MARK = re.compile(f"{OPENS}|{ENDS}", re.IGNORECASE)
-OPENED = re.compile(rf"{OPENS}\s*\Z", re.IGNORECASE)
-LEADING = re.compile(
-    rf"\A(?:\s*{OPENS}.*?(?:{ENDS}|\Z))+\s*|\A(?:(?!{OPENS}).)*?{ENDS}\s*", re.DOTALL | re.IGNORECASE
+BLOCK, MARK, OPENED, TO_AN_END, FROM_AN_UNENDED, LEADING = (
+    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    for pattern in (
+        BLOCKS,
+        f"{OPENS}|{ENDS}|{PROCESS}",
+        rf"(?:{OPENS})\s*\Z",
+        rf"\A.*?(?:{ENDS})",  # a template may open the thought itself
+        rf"\A({OUT_OF_CODE})(?:{UNENDED}).*\Z",  # and a limit may cut it
+        rf"\A(?:(?:\s*(?:{BLOCKS}))+\s*|(?:\s*(?:{OPENS}))?(?:(?!{OPENS}).)*?(?:{ENDS})\s*)?",
+    )
 )
 
 
-def thoughts_and_answer(text: str) -> tuple[str, str]:
-    """What a model thought, "" where nothing, and its answer: "<think>Hm</think>Yes" -> "<think>Hm</think>",
-    "Yes".
+def without_thoughts(text: str) -> str:
+    """A reply without what its model thought, wherever: "<think>[[9]]?</think>Rating: [[3]]" ->
+    "Rating: [[3]]". A thought that does not end goes on to the end.
     """
-    thought = LEADING.match(text)
-    return (thought[0], text[thought.end() :]) if thought else ("", text)
+    return FROM_AN_UNENDED.sub(r"\1", TO_AN_END.sub("", BLOCK.sub("", text)))
+
+
+def thoughts_and_answer(text: str) -> tuple[str, str]:
+    """What a model thought before its answer or at its end, "" where nothing, and the answer:
+    "<think>Hm</think>Yes" -> "<think>Hm</think>", "Yes". What an answer says in between of such marks stays.
+    """
+    leading = LEADING.match(text)
+    assert leading
+    rest = text[leading.end() :]
+    cut = FROM_AN_UNENDED.match(rest)
+    answer = cut[1].rstrip() if cut else rest
+    return leading[0] + rest[len(answer) :], answer
 
 
 def slug(label: str) -> str:

@@ -1,22 +1,90 @@
 """Text of models, as people and benchmarks read it."""
 
+from types import ModuleType
+
 import pytest
 
-from harness.common.text import without_thoughts
+from benchmarks.alpaca_eval import referee as alpaca_eval
+from benchmarks.mt_bench import referee as mt_bench
+from harness.common.text import thoughts_and_answer, without_thoughts
+
+REPLIES = [
+    ("<think>[[9]]?</think>Rating: [[3]]", "Rating: [[3]]"),
+    ("Rating: [[3]]<think>[[9]]\n</think>", "Rating: [[3]]"),
+    ("\n<thinking>a\nb</thinking> [[3]]", "\n [[3]]"),
+    ("is it [[9]]?\n</think>\n[[3]]", "\n[[3]]"),  # the template had opened the thought
+    ("<think>is it [[9]]? Or [[", ""),  # cut while it thought
+    ("ok <think>[[9]]", "ok "),
+    ("ok <think>[[9]]</think> [[3]] <think>[[7]]", "ok  [[3]] "),
+    ("ok ` <think>[[9]]", "ok ` "),  # one backtick is no code
+    ("The answer has a <think> in it. [[3]]", "The answer has a "),
+    ("The answer has a `<think>` in it. [[3]]", "The answer has a `<think>` in it. [[3]]"),
+    ("It says\n```xml\n<reasoning>\n```\n[[3]]", "It says\n```xml\n<reasoning>\n```\n[[3]]"),
+    ("<think>a <reasoning>b</reasoning> [[9]]</think>[[3]]", "[[3]]"),
+    ("<think>[[9]]</thinking>[[3]]", "[[3]]"),
+    ("<think></think>", ""),
+    ("<thin>[[3]]</thin>", "<thin>[[3]]</thin>"),
+    ("Analysis of the final: [[3]]", "Analysis of the final: [[3]]"),
+    ("analysisIs it [[9]]?assistantfinal[[3]]", "[[3]]"),  # harmony without any mark
+    ("Here is my thought process: [[9]]? Here is my response: [[3]]", " [[3]]"),
+    ("Here's my thought process: [[9]]", ""),
+    ("Sure. Here is my response: [[3]]", "Sure. Here is my response: [[3]]"),
+    ("<|channel|>final<|message|>[[3]]", "[[3]]"),
+]
+MARKS = [  # what opens a thought, and what ends it
+    *((f"<{tag}>", f"</{tag}>") for tag in ("think", "thinking", "thought", "reason", "reasoning")),
+    ("<seed:think>", "</seed:think>"),
+    ("<think:opensource>", "</think:opensource>"),
+    ("<longcat_think>", "</longcat_think>"),
+    ("<ifm|think_fast>", "</ifm|think_fast>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>\n\n<|begin_of_solution|>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("<|channel>thought\n", "<channel|>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ("<|channel|>analysis", "assistant<|channel|>final"),  # where a decoder leaves one mark alone
+    (
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>",
+        "<|channel|>final<|message|>",
+    ),
+]
+OF_MARKS = [
+    case
+    for opens, ends in MARKS
+    for case in (
+        (f"{opens}[[9]]?{ends}[[3]]", "[[3]]"),
+        (f"[[9]]?{ends}[[3]]", "[[3]]"),
+        (f"{opens}[[9]]? Or [[", ""),
+        (f"ok {opens}[[9]]", "ok "),
+    )
+]
 
 
-@pytest.mark.parametrize(
-    ("reply", "read"),
-    [
-        ("<think>[[9]]?</think>Rating: [[3]]", "Rating: [[3]]"),
-        ("Rating: [[3]]<think>[[9]]\n</think>", "Rating: [[3]]"),
-        ("\n<thinking>a\nb</thinking> [[3]]", "\n [[3]]"),
-        ("[THINK][[9]][/THINK][[3]]", "[[3]]"),
-        ("is it [[9]]?\n</think>\n[[3]]", "\n[[3]]"),  # the template had opened the block
-        ("<think>is it [[9]]? Or [[", ""),  # cut while it thought
-        ("The answer has a <think> in it. [[3]]", "The answer has a <think> in it. [[3]]"),
-        ("<think></think>", ""),
-    ],
-)
+@pytest.mark.parametrize(("reply", "read"), [*REPLIES, *OF_MARKS])
 def test_what_a_model_thought_is_no_part_of_its_reply(reply: str, read: str) -> None:
     assert without_thoughts(reply) == read
+
+
+@pytest.mark.parametrize("referee", [alpaca_eval, mt_bench])
+def test_referees_take_the_same_for_thoughts(referee: ModuleType) -> None:
+    for reply, read in (*REPLIES, *OF_MARKS):
+        for block, kept in referee.THOUGHTS:
+            reply = block.sub(kept, reply)
+        assert reply == read
+
+
+@pytest.mark.parametrize(("opens", "ends"), MARKS)
+def test_thoughts_of_every_mark_stand_before_an_answer_or_at_its_end(opens: str, ends: str) -> None:
+    assert thoughts_and_answer(f"{opens}Hm{ends} Yes") == (f"{opens}Hm{ends} ", "Yes")
+    assert thoughts_and_answer(f"Hm{ends}Yes") == (f"Hm{ends}", "Yes")
+    assert thoughts_and_answer(f"Yes {opens}Hm, cut") == (f" {opens}Hm, cut", "Yes")
+    assert thoughts_and_answer(f"Write `{opens}` there") == ("", f"Write `{opens}` there")
+
+
+def test_long_texts_are_read_at_once() -> None:
+    """Backtracking would take minutes."""
+    for text in ("a `b` <c> d\n" * 10_000, "<think>" * 2000, "`" * 9999 + " " * 9999, "<|channel|>" * 2000):
+        without_thoughts(text)
+        thoughts_and_answer(text)
