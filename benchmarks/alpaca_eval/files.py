@@ -95,11 +95,18 @@ def outputs_path(folder: Path, generator: str) -> Path:
 
 
 def read_answers(path: Path, questions: Sequence[Question]) -> dict[str, Answer]:
-    """Question id -> the file's output to the same instruction; outputs to other instructions are not read.
+    """Question id -> the file's output to the same instruction; see `answers_in`."""
+    return answers_in(read_rows(path), path, questions)
+
+
+def answers_in(
+    rows: Sequence[Mapping[str, Any]], path: Path, questions: Sequence[Question]
+) -> dict[str, Answer]:
+    """Question id -> the output to the same instruction; outputs to other instructions are not read. `path`
+    is for the faults of the rows.
 
     Lengths in tokens are unknown: 0. ValueError where a question has no output, or several.
     """
-    rows = read_rows(path)
     if strange := sum(not isinstance(row.get(k), str) for row in rows for k in ("instruction", "output")):
         raise ValueError(f"{path}: {strange} of {len(rows)} rows lack an instruction or an output")
     found = {row["instruction"]: row["output"] for row in rows}

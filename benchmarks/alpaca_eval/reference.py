@@ -5,15 +5,18 @@ results/text_davinci_003/model_outputs.json holds other answers of that model: 7
 win rate against them is not AlpacaEval's.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.alpaca_eval import files
 from benchmarks.api import Answer, Question
 from benchmarks.declaration import DataSet
-from benchmarks.json_files import rows_hash
+from benchmarks.json_files import Row, rows_hash
 
-INSTRUCTIONS = "25e2b496a25f001f2d670c9cdc9c204f201fcd41a3b730266017b392130dd008"  # of the 805
+# Of the 805, sorted; see `_print`.
+INSTRUCTIONS = frozenset(json.loads(Path(__file__).with_name("instructions.json").read_text()))
 ANSWERS = {  # model -> of (instruction, output) of its answers to them
     "text_davinci_003": "ee4c01e730f41ca47a2e4ecc939890ea1fca243b9b9380c6581767916a46e5d2",
     "gpt4_1106_preview": "81e466bf285d8fb1c15f0183b6c5ccf1a344281b6a40638966997f598766996f",
@@ -23,26 +26,37 @@ HUB = {"text_davinci_003": "alpaca_eval"}  # model -> its file where the hub kee
 
 
 def read(folder: Path, generator: str, questions: Sequence[Question], data_set: DataSet) -> dict[str, Answer]:
-    """Question id -> the reference's answer. On the 805 instructions these are upstream's, or a ValueError
-    says where they are; on others whatever the folder holds under the model's name.
+    """Question id -> the reference's answer. Where any of its instructions is one of the 805 these are
+    upstream's, all of them, or a ValueError says where they are; else whatever the folder holds under the
+    model's name.
     """
-    path = _path(folder, generator)
-    rows = files.read_rows(path)
-    found = rows_hash(rows, PAIR)
-    if rows_hash(rows, PAIR[:1]) == INSTRUCTIONS and found != ANSWERS[generator]:
+    path, rows = _rows(folder, generator)
+    found, theirs = rows_hash(rows, PAIR), ANSWERS[generator]
+    known = len({_print(str(row.get("instruction"))) for row in rows} & INSTRUCTIONS)
+    if known and found != theirs:
         raise ValueError(
-            f"{path}: not the answers of {generator} that AlpacaEval compares with: (instruction, output) "
-            f"have the hash {found[:12]}, upstream's {ANSWERS[generator][:12]}. {_home(generator, data_set)}"
+            f"{path}: not the answers of {generator} that AlpacaEval compares with: {len(rows)} rows with "
+            f"{known} of its {len(INSTRUCTIONS)} instructions, whose (instruction, output) have the hash "
+            f"{found[:12]}, upstream's {theirs[:12]}. {_home(generator, data_set)}. `limit` asks fewer of "
+            "its questions; other answers are compared with under another name: models: {x: {answers: x}}, "
+            "reference: x"
         )
-    return files.read_answers(path, questions)
+    return files.answers_in(rows, path, questions)
 
 
-def _path(folder: Path, generator: str) -> Path:
-    hub = files.find(folder, HUB[generator]) if generator in HUB else None
-    # One's own alpaca_eval.json may hold questions alone.
-    if hub and all("output" in row for row in files.read_rows(hub)):
-        return hub
-    return files.outputs_path(folder, generator)
+def _print(instruction: str) -> str:
+    """8 hex digits of an instruction's letters and digits, the same however a file lays the text out."""
+    plain = "".join(filter(str.isalnum, instruction.casefold()))
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
+
+
+def _rows(folder: Path, generator: str) -> tuple[Path, list[Row]]:
+    if generator in HUB and (hub := files.find(folder, HUB[generator])):
+        rows = files.read_rows(hub)
+        if all("output" in row for row in rows):  # one's own may hold questions alone
+            return hub, rows
+    path = files.outputs_path(folder, generator)
+    return path, files.read_rows(path)
 
 
 def _home(generator: str, data_set: DataSet) -> str:

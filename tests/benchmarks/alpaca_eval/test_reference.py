@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.alpaca_eval import files, reference
 from benchmarks.alpaca_eval.declaration import ONE, TWO
 from benchmarks.declaration import BASELINE
-from harness.evaluate import benchmark_files
+from benchmarks.json_files import json_of
+from harness.evaluate import benchmark_files, questions
 from tests.benchmarks.alpaca_eval.published import annotations
 
 MODEL = "ae1_gpt4/alpaca-7b"
@@ -78,6 +80,51 @@ def test_one_changed_answer_is_no_reference(folder: Path) -> None:
     path.write_bytes(gzip.compress(json.dumps(rows).encode()))
     with pytest.raises(ValueError, match=r"not the answers of gpt4_1106_preview .* Put model_outputs/gpt4"):
         stored(TWO, folder)
+
+
+def test_a_part_of_the_805_is_no_reference(shared_data: Path, tmp_path: Path) -> None:
+    """Whatever the answers are: nobody could tell the number from one of AlpacaEval's."""
+    rows = reference_rows(shared_data)
+    trimmed = [row | {"instruction": row["instruction"].strip() + " "} for row in rows]
+    own = {"instruction": "say a", "output": "b"}
+    path = tmp_path / "alpaca_eval.json"
+    for part, told in (
+        (rows[:804], "804 rows with 804 of its 805 instructions"),
+        ([own, rows[5]], "2 rows with 1 of its 805 instructions"),
+        ([*rows, own], "806 rows with 805 of its 805 instructions"),
+        (trimmed, "805 rows with 805 of its 805 instructions"),
+    ):
+        path.write_text(json.dumps(part))
+        with pytest.raises(ValueError, match=told) as caught:
+            stored(ONE, tmp_path)
+        message = str(caught.value)
+        assert message.startswith(str(path)) and "\n" not in message
+        assert "`limit` asks fewer of its questions" in message and "reference: x" in message
+
+
+def test_a_limit_asks_some_questions_of_a_whole_reference(shared_data: Path, tmp_path: Path) -> None:
+    rows = reference_rows(shared_data)
+    (tmp_path / "alpaca_eval.json").write_text(json.dumps(rows))
+    asked, _ = questions.load(ONE, tmp_path, {"limit": 3})
+    answers = questions.stored(ONE, tmp_path, {"limit": 3}, BASELINE, asked)
+    assert [a.turns[0] for a in answers] == [row["output"] for row in rows[:3]]
+
+
+def test_a_part_of_the_805_under_another_name_may_be_compared_with(shared_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "model_outputs").mkdir()
+    rows = reference_rows(shared_data)[:3]
+    for place in ("questions", "model_outputs/x"):
+        (tmp_path / f"{place}.json").write_text(json.dumps(rows))
+    assert len(ONE.stored(tmp_path, ONE.settings(), "x") or ()) == 3
+
+
+def test_a_reference_is_parsed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(files, "json_of", lambda path: read.append(path) or json_of(path))
+    asked, _ = TWO.load(folder, TWO.settings())
+    del read[:]
+    reference.read(folder, "gpt4_1106_preview", asked, TWO.data_set)
+    assert read == [folder / "model_outputs/gpt4_1106_preview.json.gz"]
 
 
 def test_questions_of_ones_own_have_a_reference_of_ones_own(tmp_path: Path) -> None:
