@@ -10,6 +10,7 @@ Aloha! ...
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from reports.records.replicates import among
 from reports.records.texts import Text
 
 # A judge may favour a place, so each verdict says where the row's answer stood.
@@ -45,17 +46,18 @@ def _set(verdicts: Sequence[Text], methods: Sequence[str]) -> list[str]:
         if first.reference and first.reference not in methods:
             lines += ["", f"--- {first.reference}, the reference", in_turn[0].reference_answer]
         for m in methods:
-            for seed in sorted({t.seed for t in in_turn if t.method == m}):
-                lines += ["", *_side([t for t in in_turn if (t.method, t.seed) == (m, seed)], verdicts)]
+            own = [t for t in in_turn if t.method == m]
+            for replicate in sorted({t.replicate for t in own}):
+                lines += ["", *_side([t for t in own if t.replicate == replicate], verdicts)]
     return [*lines, ""]
 
 
 def _side(own: Sequence[Text], verdicts: Sequence[Text]) -> list[str]:
     """One answer, and each verdict on it."""
     first = own[0]
-    seed = f", seed {first.seed}" if len({t.seed for t in verdicts}) > 1 else ""
+    name = ", ".join([first.method, *among(first.replicate, {t.replicate for t in verdicts})])
     cut = ", cut at the limit" if first.truncated else ""
-    lines = [f"--- {first.method}{seed}, {first.tokens:,} tokens{cut}", first.answer or "(an empty answer)"]
+    lines = [f"--- {name}, {first.tokens:,} tokens{cut}", first.answer or "(an empty answer)"]
     for t in own:
         value = t.status if t.value is None else f"{t.value:g}"
         lines.append(f">> {value}{ORDERS[t.order]}{': ' + t.reply if t.reply else ''}")

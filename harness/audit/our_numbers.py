@@ -8,7 +8,7 @@ from harness.results.manifest import ExportedRow
 from reports.records.groups import grouped
 from reports.records.rows import Record, Summary
 from reports.records.run_folder import Rows
-from reports.statistics.bootstrap import Draw
+from reports.statistics.bootstrap import Draw, Replicate
 from reports.tables.main import main_tables
 
 VALUES_ALONE = Draw(resamples=2)  # intervals are no part of an audit
@@ -52,24 +52,25 @@ def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
     over_seeds = frozenset(cells.keys() & _uneven(rows))
     even = {key: value for key, value in cells.items() if key not in over_seeds}
     own = {_key(row) for row in exported}
-    others = dict.fromkeys((str(key[4]), str(key[2])) for key in by_key if key not in own)
+    others = dict.fromkeys((str(key[5]), str(key[2])) for key in by_key if key not in own)
     of_rows = {row: dict(by_key.get(_key(row), {})) for row in exported}
     return OurNumbers(of_rows, even, over_seeds, tuple(others))
 
 
 def _uneven(rows: Rows) -> set[CellKey]:
     """The means over several seeds that have not the same values each."""
-    seeds: dict[CellKey, dict[int, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
+    runs: dict[CellKey, dict[Replicate, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
     for r in rows.records:
         if r.question:
             key = CellKey(r.pair, r.dataset, r.method, r.benchmark, r.metric, r.judge, r.reference)
             known = {(r.group, r.question, r.turn, r.order)} if r.value is not None else set()
-            seeds[key][r.seed] |= known
-    return {key for key, own in seeds.items() if len(set(map(frozenset, own.values()))) > 1}
+            runs[key][r.replicate] |= known
+    return {key for key, own in runs.items() if len(set(map(frozenset, own.values()))) > 1}
 
 
 def _key(row: ExportedRow | Summary | Record) -> tuple[object, ...]:
-    return (row.pair, row.dataset, row.method, row.seed, row.benchmark, row.judge, row.reference)
+    run = (row.pair, row.dataset, row.method, row.world_seed, row.seed)
+    return (*run, row.benchmark, row.judge, row.reference)
 
 
 def _cells(rows: Rows) -> dict[CellKey, float]:

@@ -49,9 +49,8 @@ class PlanContext:
         """The generated world."""
         if self.suite.world is None:
             raise ValueError(f"suite {self.suite.name}: it names the generated world, but has no key `world`")
-        # `world_seed` drives all before the last stage; a world of its own seed would be a third one.
-        world = replace(self.suite.world, seed=self.suite.world_seed)
-        return WORLD.step("pocket world", world, NoInputs(), name="pocket")
+        # Its facts are no part of what `world_seeds` drive: every base model is asked the same questions.
+        return WORLD.step("pocket world", self.suite.world, NoInputs(), name="pocket")
 
     def folder(self, path: str, kind: str) -> Source:
         """A folder of the world ("world/test"), or one from outside as a step that links to it."""
@@ -112,6 +111,15 @@ class PlanContext:
     @cached_property
     def _sources(self) -> dict[tuple[datasets.Source, tuple[Layout[Any], ...]], tuple[str, tuple[str, ...]]]:
         """What a data source holds, read once: both models of a pair and each pair of models name it."""
+        return {}
+
+    def first_world(self, model: Source, world_seed: int) -> int:
+        """The world seed that a model was first met with, which is its own where that had a part in it."""
+        known = (model.step.id, model.folder) if isinstance(model, Part) else (model.id, "")
+        return self._first_worlds.setdefault(known, world_seed)
+
+    @cached_property
+    def _first_worlds(self) -> dict[tuple[str, str], int]:
         return {}
 
     def train(

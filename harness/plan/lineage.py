@@ -35,13 +35,16 @@ TEACHER, STUDENT = "Teacher", "Student"
 
 @dataclass(frozen=True)
 class Lineage:
-    """The models of one pair on one data set, and what they say and are asked."""
+    """The models of one pair on one data set, and what they say and are asked. `world_seed` drives all of it
+    but the last stage.
+    """
 
     setting: PlanContext
     pair: str
     dataset: str
     models: ModelPair
     data: Dataset
+    world_seed: int
 
     def base(self, who: str) -> Step:
         """The base model of "teacher" or "student"; a teacher that would be spoken to otherwise than the
@@ -96,7 +99,7 @@ class Lineage:
     def _pretrained(self, who: str, size: Architecture, spec: TrainingSpec) -> Step:
         suite, tokenizer = self.setting.suite, Part(self.setting.world(), "tokenizer")
         # Twice the longest sequence: answers to held-out questions may be longer than what was trained on.
-        settings = INIT.settings(**size.model_dump(), positions=suite.max_length * 2, seed=suite.world_seed)
+        settings = INIT.settings(**size.model_dump(), positions=suite.max_length * 2, seed=self.world_seed)
         start = INIT.step(f"init {who}", settings, INIT.inputs(tokenizer), name=who)
         # The pretraining text states the facts that are held out as questions, so it has no split.
         inputs = TEXT.inputs(self.setting.world(), tokenizer)
@@ -105,8 +108,8 @@ class Lineage:
 
     def _stage(self, label: str, spec: TrainingSpec, start: Step, sequences: Step) -> Step:
         inputs = TrainInputs[Source](start, {"chosen": sequences})
-        method, seed = self.setting.registry["SFT"], self.setting.suite.world_seed
-        return self.setting.train(label, method, method.hparams, spec.over(STAGE), seed, inputs)
+        method = self.setting.registry["SFT"]
+        return self.setting.train(label, method, method.hparams, spec.over(STAGE), self.world_seed, inputs)
 
     def _sft(self, who: str, spec: TrainingSpec | None) -> Step:
         if spec is None:
@@ -145,8 +148,8 @@ class Lineage:
         hp = type(method.hparams)(beta=spec.beta)
         # The teacher's DPO goes over the very pairs that students are trained on, as in ADPA's recipe.
         inputs = self.views(method, hp, self.teacher_ref, self.train_pairs)
-        seed = self.setting.suite.world_seed
-        return self.setting.train("dpo teacher", method, hp, spec.over(method.training), seed, inputs)
+        training = spec.over(method.training)
+        return self.setting.train("dpo teacher", method, hp, training, self.world_seed, inputs)
 
     def pairs(self, source: Data, name: str) -> Step:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
@@ -221,7 +224,7 @@ class Lineage:
         return SignalSettings("topk", dtype, needs.support)
 
     def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Source:
-        setting, suite, chosen = self.setting, self.setting.suite, Part(pairs, "chosen")
+        suite, chosen = self.setting.suite, Part(pairs, "chosen")
         sampling = Sampling(suite.generation.temperature, 1.0, suite.generation.max_tokens)
         match view:
             case "chosen" | "rejected":
@@ -231,14 +234,22 @@ class Lineage:
                 return MISMATCHED.step(f"mismatched {pairs.label}", settings, MISMATCHED.inputs(pairs))
             case "teacher_rollout":
                 # A student that learns from a cut response learns not to stop.
-                return signal_steps.rollouts(setting, self.teacher, chosen, drop=True, sampling=sampling)
+                return self.rollouts(self.teacher, chosen, sampling, drop=True)
             case "student_rollout":
-                return signal_steps.rollouts(setting, start, chosen, drop=False, sampling=sampling)
+                return self.rollouts(start, chosen, sampling)
             case "policy_rollout":
                 return chosen  # the prompts; the training step answers them
             case "group":
                 assert needs.group, "a method that reads `group` says how it is made"
-                return signal_steps.diverse_responses(setting, start, chosen, needs.group)
+                return signal_steps.diverse_responses(
+                    self.setting, start, chosen, needs.group, self.world_seed
+                )
+
+    def rollouts(self, model: Step, prompts: Part, sampling: Sampling, drop: bool = False) -> Step:
+        """A response of a model to each prompt of a set of sequences."""
+        return signal_steps.rollouts(
+            self.setting, model, prompts, drop=drop, sampling=sampling, seed=self.world_seed
+        )
 
     def _model(self, role: Role, start: Step) -> Step:
         if role == "teacher":
@@ -274,4 +285,6 @@ class Lineage:
         if self.setting.suite.selection is None:
             return start, done
         pairs, tokenizer = self.validation_pairs, self.base("student")
-        return start, signal_steps.selected(self.setting, trained, training, pairs, tokenizer)
+        return start, signal_steps.selected(
+            self.setting, trained, training, pairs, tokenizer, self.world_seed
+        )

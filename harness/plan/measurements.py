@@ -42,13 +42,15 @@ NO_JUDGE = {"kind": "none"}  # the benchmark's own rule reads the answers
 class Cell:
     """One row: what answers, the steps that measure it by benchmark, and why a benchmark has none.
 
-    `source` is a checkpoint, or what answers without one; `lineage` is None for a row that was not trained
-    here; `rows` are the names of all rows, and `done` says what the store holds.
+    `world_seed` drove all before its last stage. `source` is a checkpoint, or what answers without one;
+    `lineage` is None for a row that was not trained here; `rows` are the names of all rows, and `done` says
+    what the store holds.
     """
 
     pair: str
     dataset: str
     method: str
+    world_seed: int
     seed: int
     source: Step | ExternalModel
     setting: PlanContext
@@ -233,7 +235,7 @@ class Cell:
     def greedy(self, max_tokens: int) -> Step:
         """Greedy answers to the held-out prompts."""
         prompts, greedy = Part(self.held_out, "chosen"), Sampling(0.0, 1.0, max_tokens)
-        return signal_steps.rollouts(self.setting, self.model, prompts, drop=False, sampling=greedy)
+        return self.trained.rollouts(self.model, prompts, greedy)
 
     def rewards(self, model: str, responses: Source, name: str) -> Step:
         """What a reward model says of responses to the held-out prompts."""

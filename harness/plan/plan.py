@@ -2,9 +2,9 @@
 
     world -> base -> sft -> dpo -> rollouts -> signals -> train -> answers -> judgments
 
-A cell is one row of one table (pair, data set, method, seed). Its steps are values; nothing here runs or
-imports a model. Two entries with one formula, one setting and one data are one step: the entry's name is not
-in the id.
+A cell is one run of a row (pair, data set, method, world seed, seed). Its steps are values; nothing here runs
+or imports a model. Two entries with one formula, one setting and one data are one step: the entry's name is
+not in the id.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,15 +56,23 @@ def plan(
     rows = frozenset({TEACHER, STUDENT, *names, *suite.models})
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
-        lineage = Lineage(setting, pair, dataset, pair_spec, data_spec)
-        # First the pairs: data that cannot be read, or two tokenizers, end a run before hours of training.
-        checks.append(lineage.train_pairs)
-        for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
-            model = lineage.result(name, seed)
-            cells.append(Cell(pair, dataset, name, seed, model, setting, lineage, rows, is_done))
+        known: set[tuple[str, int, str]] = set()
+        for world in suite.world_seeds:
+            lineage = Lineage(setting, pair, dataset, pair_spec, data_spec, world)
+            # First the pairs: data that cannot be read, or two tokenizers, end a run before training.
+            checks.append(lineage.train_pairs)
+            for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
+                model = lineage.result(name, seed)
+                # A model that no world seed had a part in is one replicate, however many of them there are.
+                if (name, seed, model.id) not in known:
+                    known.add((name, seed, model.id))
+                    cells.append(
+                        Cell(pair, dataset, name, world, seed, model, setting, lineage, rows, is_done)
+                    )
     for name, seed in product(suite.models, suite.seeds):
-        source = outside(setting, name)
-        cells.append(Cell(AS_THEY_ARE, "", name, seed, source, setting, None, rows, is_done))
+        source, world = outside(setting, name), suite.world_seeds[0]
+        cells.append(Cell(AS_THEY_ARE, "", name, world, seed, source, setting, None, rows, is_done))
+    _check_worlds(suite, cells)
     targets = [
         *checks,
         *(c.source for c in cells if isinstance(c.source, Step)),
@@ -73,6 +81,15 @@ def plan(
     # Twice: which signals are read off which is known only once all of them are.
     steps = ordered(targets)
     return Plan(suite, ordered(steps, shared(steps, is_done)), tuple(cells))
+
+
+def _check_worlds(suite: Suite, cells: Sequence[Cell]) -> None:
+    """ValueError where several world seeds make the same models: they would look like runs without chance."""
+    if {cell.world_seed for cell in cells} != set(suite.world_seeds):
+        raise ValueError(
+            f"world_seeds: given {list(suite.world_seeds)}; nothing is trained or sampled before a last "
+            "stage, so all of them are one run: name one"
+        )
 
 
 def ordered(targets: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:

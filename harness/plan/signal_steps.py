@@ -24,22 +24,33 @@ SignalStep = Step[SignalSettings, SignalInputs[Source]]
 
 
 def rollouts(
-    setting: PlanContext, model: Source, prompts: Part, *, drop: bool, sampling: Sampling, samples: int = 1
+    setting: PlanContext,
+    model: Source,
+    prompts: Part,
+    *,
+    drop: bool,
+    sampling: Sampling,
+    seed: int,
+    samples: int = 1,
 ) -> Step[RolloutSettings, RolloutInputs[Source]]:
     """Responses of a model to each prompt of a set of sequences."""
     suite = setting.suite
-    settings = ROLLOUTS.settings(sampling, samples, drop, suite.chat_template, suite.world_seed)
+    # Greedy responses depend on no seed: a model that several worlds share answers once for all of them.
+    drawn = seed if sampling.temperature else setting.first_world(model, seed)
+    settings = ROLLOUTS.settings(sampling, samples, drop, suite.chat_template, drawn)
     # A checkpoint on the way is a part of a training step, and named by where it lies in it.
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
     inputs = ROLLOUTS.inputs(model, prompts)
     return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.runtime, name=name)
 
 
-def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group) -> Step:
+def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group, seed: int) -> Step:
     """The most different of several responses of the model that a stage starts from."""
     sampling = Sampling(group.temperature, group.top_p, setting.suite.generation.max_tokens)
     # Nothing is dropped here: a prompt is left out only where too few of its responses differ.
-    sampled = rollouts(setting, start, prompts, drop=False, sampling=sampling, samples=group.samples)
+    sampled = rollouts(
+        setting, start, prompts, drop=False, sampling=sampling, seed=seed, samples=group.samples
+    )
     return GROUP.step(f"group of {start.label}", GROUP.settings(group.keep), GROUP.inputs(sampled))
 
 
@@ -86,7 +97,7 @@ def rewards(
 
 
 def selected(
-    setting: PlanContext, trained: TrainStep, training: Training, pairs: Step, tokenizer: Step
+    setting: PlanContext, trained: TrainStep, training: Training, pairs: Step, tokenizer: Step, seed: int
 ) -> Step:
     """The checkpoint of a last stage that the suite's selection keeps, by answers to held-out prompts."""
     spec = setting.suite.selection
@@ -102,7 +113,8 @@ def selected(
     greedy, prompts = Sampling(0.0, 1.0, spec.max_tokens), Part(pairs, "chosen")
     scored: dict[str, Source] = {}
     for n in range(1, count + 1):
-        answers = rollouts(setting, Part(stage, f"checkpoints/{n}"), prompts, drop=False, sampling=greedy)
+        checkpoint = Part(stage, f"checkpoints/{n}")
+        answers = rollouts(setting, checkpoint, prompts, drop=False, sampling=greedy, seed=seed)
         scored[str(n)] = rewards(setting, spec.model, answers, answers.label, pairs, tokenizer, spec.dtype)
     inputs = SELECT.inputs(stage, scored)
     return SELECT.step(f"selected {trained.label}", SELECT.settings(spec.by), inputs, name=trained.label)

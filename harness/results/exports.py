@@ -26,6 +26,7 @@ class RowKey(NamedTuple):
     pair: str
     dataset: str
     method: str
+    world_seed: int
     seed: int
 
 
@@ -77,20 +78,23 @@ def _judged_row(row: JudgedRow, found: JudgedAnswers) -> ExportedRow:
 
 def _measured_row(cell: Cell, chosen: Chosen, name: str) -> ExportedRow:
     like = chosen.declaration.name
-    return ExportedRow(chosen.name, like, name, "", "", *_key(cell), judge="", reference="")
+    return ExportedRow(chosen.name, like, name, "", "", **_key(cell)._asdict(), judge="", reference="")
 
 
 def _read(row: JudgedRow, store: Store, names: Mapping[RowKey, str]) -> JudgedAnswers:
     """A row's judgments under the export's names, of itself and of the row that it is compared with."""
     judged = row.read(store, names[_key(row.cell)])
-    reference = names.get(_key(row.cell)._replace(method=row.reference), row.reference)
-    return judged._replace(reference=reference)
+    own = _key(row.cell)._replace(method=row.reference)
+    # A row that no world seed had a part in is there once, with the first of them.
+    once = own._replace(world_seed=row.cell.setting.suite.world_seeds[0])
+    return judged._replace(reference=names.get(own) or names.get(once) or row.reference)
 
 
 def _row_names(plan: Plan) -> dict[RowKey, str]:
     """Each row's name as that of a file: what tells it from the others."""
     # What is the same for all is left out: a run of one pair and one seed has plain methods' names.
-    varied = [k for k in ("pair", "dataset", "seed") if len({getattr(c, k) for c in plan.cells}) > 1]
+    parts_of_name = ("pair", "dataset", "world_seed", "seed")
+    varied = [k for k in parts_of_name if len({getattr(c, k) for c in plan.cells}) > 1]
     parts = {_key(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
     names: dict[RowKey, str] = {}
     for key, words in parts.items():
@@ -102,4 +106,4 @@ def _row_names(plan: Plan) -> dict[RowKey, str]:
 
 
 def _key(cell: Cell) -> RowKey:
-    return RowKey(cell.pair, cell.dataset, cell.method, cell.seed)
+    return RowKey(cell.pair, cell.dataset, cell.method, cell.world_seed, cell.seed)

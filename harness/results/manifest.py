@@ -6,12 +6,14 @@ exports/manifest.json  {"rows": [{"benchmark": "mt-bench", "like": "mt-bench", "
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness.common.files import sha256
+from reports.records import jsonl
+from reports.records.rows import optional
 
 NAME = "manifest.json"
 
@@ -35,6 +37,7 @@ class ExportedRow:
     seed: int
     judge: str
     reference: str
+    world_seed: int = optional(0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def checksums(folder: Path) -> dict[str, str]:
 
 def write(rows: Iterable[ExportedRow], files: Mapping[str, str], folder: Path) -> None:
     """Write the manifest of a folder."""
-    text = json.dumps({"rows": [asdict(row) for row in rows], "files": files}, indent=1, ensure_ascii=False)
+    text = json.dumps(
+        {"rows": [jsonl.line(row) for row in rows], "files": files}, indent=1, ensure_ascii=False
+    )
     (folder / NAME).write_text(text, encoding="utf-8")
 
 

@@ -67,10 +67,12 @@ def _reference_answer(question: Question, reference_answers: Mapping[str, Answer
 def steps(plan: Plan, store: Store) -> list[StepRecord]:
     """Every step of the plan with what its record says; settings are told of training alone."""
     results: dict[str, list[tuple[str, str, str, int]]] = {}
+    worlds: dict[str, int] = {}
     for cell in plan.cells:
         if cell.lineage is not None and cell.method not in (TEACHER, STUDENT):
             row = cell.pair, cell.dataset, cell.method, cell.seed
             results.setdefault(trained_of(cell.model).id, []).append(row)
+            worlds[trained_of(cell.model).id] = cell.world_seed
     records = []
     for step in plan.steps:
         record = store.record(folder_of(store, step))
@@ -84,6 +86,7 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
                 # The page tells how models were trained; all other settings would only make it larger.
                 settings=_settings(step) if step.kind.name == "train" else (),
                 results=tuple(results.get(step.id, ())),
+                world_seed=worlds.get(step.id, 0),
             )
         )
     return records

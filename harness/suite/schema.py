@@ -155,15 +155,16 @@ RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._-]+$"), AfterValidator(_i
 
 
 class Suite(Strict):
-    """One comparison. seeds drive the student's last stage, world_seed everything before it. too_long: what
-    becomes of rows of more than max_length tokens (harness/data/fitted.py).
+    """One comparison. seeds drive the student's last stage, world_seeds everything before it: both models'
+    own stages and what they write; each of these has every seed. too_long: what becomes of rows of more than
+    max_length tokens (harness/data/fitted.py).
 
     `models` are rows that are measured as they are; a suite of these alone trains nothing.
     """
 
     name: RunName
     seeds: Seeds = (0,)
-    world_seed: Seed = 0
+    world_seeds: Seeds = (0,)
     world: World | None = None
     max_length: int = Field(1024, gt=1)
     too_long: TooLong = DROP
@@ -203,4 +204,4 @@ UNTRAINED = 2  # the rows Teacher and Student
 def row_count(suite: Suite) -> int:
     """How many rows a suite has in all its tables."""
     trained = len(suite.pairs) * len(suite.datasets) * (len(suite.methods) + UNTRAINED)
-    return (trained + len(suite.models)) * len(suite.seeds)
+    return (trained * len(suite.world_seeds) + len(suite.models)) * len(suite.seeds)

@@ -1,6 +1,6 @@
 """Texts as the data of a page: each string once, each benchmark by itself, so that it is read when asked for.
 
-index   [{"id": "texts-0", "benchmark": "my-bench", "methods": [...], "views": [{"judge": ...}]}]
+index   [{"id": "texts-0", "benchmark": "my-bench", "methods": [...], "seeds": [0], "views": [...]}]
 texts-0 {"strings": [...], "questions": [["81", "writing", [0, 1]]], "views": [{"method": [0, ...], ...}]}
 """
 
@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 from reports.page.table_views import JudgmentSet
 from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks
+from reports.records.replicates import among
 from reports.records.texts import Text
+from reports.statistics.bootstrap import Replicate
 
 Key = tuple[str, str, str]  # pair, dataset, benchmark
 
@@ -47,7 +49,7 @@ def data(
         name = f"texts-{number}"
         pair, dataset, benchmark = key
         about = {"id": name, "pair": pair, "dataset": dataset, "benchmark": benchmark, "methods": names}
-        index.append(about | {"seeds": sorted({t.seed for t in rows}), "views": views})
+        index.append(about | _seeds(rows) | {"views": views})
         blocks[name] = script(block)
     return Data(script(index), blocks)
 
@@ -57,7 +59,7 @@ def _block(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One benchmark: what its views are, and the block that holds them."""
     pool: defaultdict[str, int] = defaultdict(count().__next__)  # each string once, numbered by first use
-    numbers = {m: n for n, m in enumerate(methods)}
+    numbers, replicates = {m: n for n, m in enumerate(methods)}, _numbers(rows)
     ids = sorted({t.question for t in rows}, key=_natural)
     at = {question: n for n, question in enumerate(ids)}
     # Every row of the table answers the same questions, so these are kept once for all.
@@ -69,7 +71,7 @@ def _block(
     questions = [[q, category[q], [pool[asked[q][n]] for n in sorted(asked[q])]] for q in ids]
 
     views: dict[JudgmentSet, list[Text]] = {}
-    for t in sorted(rows, key=lambda t: (numbers[t.method], t.seed, at[t.question], t.turn, t.order)):
+    for t in sorted(rows, key=lambda t: (numbers[t.method], t.replicate, at[t.question], t.turn, t.order)):
         key = JudgmentSet(t.pair, t.dataset, t.benchmark, t.metric, t.judge, t.reference)
         views.setdefault(key, []).append(t)
     columns_of_views, variants = [], []
@@ -79,7 +81,7 @@ def _block(
         # By column: rows would repeat every key for every verdict.
         by_column: dict[str, list[Any]] = {
             "method": [numbers[t.method] for t in texts],
-            "seed": [t.seed for t in texts],
+            "seed": [replicates[t.replicate] for t in texts],
             "question": [at[t.question] for t in texts],
             "turn": [t.turn for t in texts],
             "order": [t.order for t in texts],
@@ -93,6 +95,22 @@ def _block(
         }
         columns_of_views.append(by_column)
     return variants, {"strings": list(pool), "questions": questions, "views": columns_of_views}
+
+
+def _seeds(rows: Sequence[Text]) -> dict[str, list[Any]]:
+    """The seeds of a benchmark's texts; of several worlds, numbers of its replicates, and what these are."""
+    known = {t.replicate for t in rows}
+    numbers = sorted(set(_numbers(rows).values()))
+    if len({r.world for r in known}) < 2:
+        return {"seeds": numbers}
+    return {"seeds": numbers, "replicates": [", ".join(among(r, known)) for r in sorted(known)]}
+
+
+def _numbers(rows: Sequence[Text]) -> dict[Replicate, int]:
+    """The number of each replicate in the data: its seed, or its place where there are several worlds."""
+    known = sorted({t.replicate for t in rows})
+    several = len({r.world for r in known}) > 1
+    return {r: at if several else r.seed for at, r in enumerate(known)}
 
 
 def _natural(name: str) -> tuple[int, int, str]:

@@ -142,7 +142,7 @@
     const set = index[state.set];
     options($("set"), index.map((s, n) => [n, [s.benchmark, several("dataset") && s.dataset, several("pair") && s.pair].filter(Boolean).join(" · ")]), state.set);
     options($("view"), set.views.map((v, n) => [n, [v.judge || "no judge", v.reference && `against ${v.reference}`].filter(Boolean).join(", ")]), state.view);
-    options($("seed"), set.seeds.map((s) => [s, s]), state.seed);
+    options($("seed"), set.seeds.map((s) => [s, set.replicates ? set.replicates[s] : s]), state.seed);
     document.querySelector("label.seed").hidden = set.seeds.length < 2;
     const names = [...current.names, ...(current.outside ? [current.outside] : [])];
     options($("a"), names.map((m) => [m, m]), state.a);

@@ -123,10 +123,12 @@ def _name(rows: Rows) -> str:
 
 def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list[tuple[str, str]]:
     """What the run is, in a few numbers: (number, what it counts)."""
+    worlds = {r.world_seed for r in rows.records}
     counted: dict[str, Sized] = {
         "methods": {m for names in rows.methods().values() for m in names},
         "pairs": {r.pair for r in rows.records},
         "datasets": {r.dataset for r in rows.records},
+        "world seeds": worlds if len(worlds) > 1 else set[int](),
         "seeds": {r.seed for r in rows.records},
         "benchmarks": {r.benchmark for r in rows.records},
         "judgments": range(len(said)),

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from math import fsum
 from typing import NamedTuple
 
+from reports.records.replicates import among
 from reports.records.texts import StepRecord
+from reports.statistics.bootstrap import Replicate
 
 
 class Kind(NamedTuple):
@@ -85,15 +87,20 @@ def settings(made: Sequence[StepRecord]) -> Settings:
 
 
 def _results(made: Sequence[StepRecord]) -> list[tuple[str, StepRecord]]:
-    """Each result with its row's name, told by pair, dataset and seed where there are several."""
-    results = [(result, step) for step in made for result in step.results]
-    differing = [at for at in (0, 1, 3) if len({result[at] for result, _ in results}) > 1]
+    """Each result with its row's name, told by pair, dataset, world and seed where there are several."""
+    results = [(step, *result) for step in made for result in step.results]
+    runs = {Replicate(step.world_seed, seed) for step, *_, seed in results}
+    several = [len({result[at] for result in results}) > 1 for at in (1, 2)]
     return [
         (
             ", ".join(
-                [result[2], *(f"seed {result[at]}" if at == 3 else str(result[at]) for at in differing)]
+                [
+                    method,
+                    *(name for name, told in zip((pair, dataset), several, strict=True) if told),
+                    *among(Replicate(step.world_seed, seed), runs),
+                ]
             ),
             step,
         )
-        for result, step in results
+        for step, pair, dataset, method, seed in results
     ]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks
 from reports.records.rows import Record
-from reports.statistics.bootstrap import Item
+from reports.statistics.bootstrap import Item, Replicate
 
 KEY = ("suite", "pair", "dataset", "method", "benchmark", "metric", "judge", "reference")
 
@@ -25,13 +25,13 @@ KEY = ("suite", "pair", "dataset", "method", "benchmark", "metric", "judge", "re
 class Measured(NamedTuple):
     """One method's values of one column."""
 
-    values: dict[Item, float]  # the mean over seeds
-    runs: dict[int, dict[Item, float]]  # by seed
-    half_judged: int = 0  # questions, of each seed
+    values: dict[Item, float]  # the mean over replicates
+    runs: dict[Replicate, dict[Item, float]]
+    half_judged: int = 0  # questions, of each replicate
 
     @classmethod
-    def of(cls, runs: dict[int, dict[Item, float]], half_judged: int = 0) -> "Measured":
-        """The mean over those seeds that have an item."""
+    def of(cls, runs: dict[Replicate, dict[Item, float]], half_judged: int = 0) -> "Measured":
+        """The mean over those replicates that have an item."""
         items = dict.fromkeys(item for own in runs.values() for item in own)
         values = {i: _mean([own[i] for own in runs.values() if i in own]) for i in items}
         return cls(values, runs, half_judged)
@@ -39,7 +39,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The records that differ in nothing but seed and item, reasons why there are none among them."""
+    """The records that differ in nothing but replicate and item, reasons why there are none among them."""
 
     suite: str
     pair: str
@@ -63,9 +63,9 @@ class Group:
         return [r for r in self.rows if not r.question and r.value is None]
 
     @cached_property
-    def seeds(self) -> set[int]:
-        """The seeds of its records."""
-        return {r.seed for r in self.records}
+    def replicates(self) -> set[Replicate]:
+        """The replicates of its records."""
+        return {r.replicate for r in self.records}
 
     @cached_property
     def lost(self) -> Counter[str]:
@@ -84,8 +84,8 @@ class Group:
 
     @cached_property
     def asked(self) -> int:
-        """The number of questions that were asked, those of each seed."""
-        return len({(r.seed, r.group, r.question) for r in self.records})
+        """The number of questions that were asked, those of each replicate."""
+        return len({(r.replicate, r.group, r.question) for r in self.records})
 
     @cached_property
     def strata(self) -> set[str]:
@@ -97,13 +97,13 @@ class Group:
     @cached_property
     def measured(self) -> Measured:
         """The values of its records."""
-        verdicts: dict[tuple[int, str, str], dict[int, list[float | None]]]
+        verdicts: dict[tuple[Replicate, str, str], dict[int, list[float | None]]]
         verdicts = defaultdict(lambda: defaultdict(list))
         for r in self.records:
-            verdicts[r.seed, r.group, r.question][r.turn].append(r.value)
-        runs: dict[int, dict[Item, float]] = defaultdict(dict)
+            verdicts[r.replicate, r.group, r.question][r.turn].append(r.value)
+        runs: dict[Replicate, dict[Item, float]] = defaultdict(dict)
         half_judged, both = 0, self.declared.both_orders(self.metric)
-        for (seed, group, question), by_turn in verdicts.items():
+        for (replicate, group, question), by_turn in verdicts.items():
             judged = {value is not None for own in by_turn.values() for value in own}
             if both and len(judged) > 1:
                 half_judged += 1
@@ -112,7 +112,7 @@ class Group:
                 # Categories are no strata: the set of questions is fixed, and a mean has no need of them.
                 where = (group, question) if self.declared.tasks else ("", f"{group}/{question}")
                 if known := [value for value in own if value is not None]:
-                    runs[seed][Item(*where, turn)] = _mean(known)
+                    runs[replicate][Item(*where, turn)] = _mean(known)
         return Measured.of(dict(runs), half_judged)
 
 

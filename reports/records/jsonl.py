@@ -22,11 +22,11 @@ def write(rows: Iterable[Row], path: Path) -> bool:
     lines, keys = [], set[object]()
     for row in rows:
         _check_key(row, keys)
-        lines.append(ENCODER.encode(_line(row)) + "\n")
+        lines.append(ENCODER.encode(line(row)) + "\n")
     return replace(path, "".join(lines))
 
 
-def _line(row: Any) -> dict[str, Any]:
+def line(row: Any) -> dict[str, Any]:
     """The fields of a row; what is `optional` and has its default is left out."""
     kind: Any = type(row)
     defaults = _optional(kind)

@@ -50,7 +50,7 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
     models: dict[Key, dict[str, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
     for run, rows in runs.items():
         for r in rows.records:  # the first artifact is the model
-            models[r.pair, r.dataset, r.method][run].add((r.seed, *r.artifacts[:1]))
+            models[r.pair, r.dataset, r.method][run].add((r.replicate, *r.artifacts[:1]))
     names: dict[str, dict[Key, str]] = defaultdict(dict)
     for key, by_run in models.items():
         same = len({frozenset(ids) for ids in by_run.values()}) == 1 and key not in clashing

@@ -18,10 +18,14 @@ from typing import Any
 
 from pydantic import ConfigDict, with_config
 
+from reports.statistics.bootstrap import Replicate
+
+OPTIONAL = {"optional": True}  # a field's metadata: it stands in a line only where it is not its default
+
 
 def optional(default: Any) -> Any:
     """A field that stands in a line only where it is not its default."""
-    return field(default=default, metadata={"optional": True})
+    return field(default=default, metadata=OPTIONAL)
 
 
 @with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -31,13 +35,20 @@ class Row:
 
 @dataclass(frozen=True)
 class MethodRow(Row):
-    """A row about one method, trained with one seed."""
+    """A row about one method, trained with one seed on models of one world seed."""
 
     suite: str
     pair: str
     dataset: str
     method: str
     seed: int
+    # By keyword: the kinds of rows below add fields without a default.
+    world_seed: int = field(default=0, kw_only=True, metadata=OPTIONAL)
+
+    @property
+    def replicate(self) -> Replicate:
+        """Which run of its method it is of."""
+        return Replicate(self.world_seed, self.seed)
 
 
 @dataclass(frozen=True)
@@ -221,7 +232,7 @@ class JudgeCheck(Row):
     verdicts: int
 
 
-RUN = ("suite", "pair", "dataset", "method", "seed")
+RUN = ("suite", "pair", "dataset", "method", "world_seed", "seed")
 ITEM = ("benchmark", "metric", "group", "question", "turn", "order", "judge", "reference")
 JUDGED = ("benchmark", "judge", "reference")
 # What tells a row from all others of its kind: a file holds each of these once.

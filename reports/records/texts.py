@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.records import jsonl
-from reports.records.rows import Row
+from reports.records.rows import Row, optional
+from reports.statistics.bootstrap import Replicate
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Text(Row):
     reply: str
     value: float | None
     status: str
+    world_seed: int = optional(0)
+
+    @property
+    def replicate(self) -> Replicate:
+        """Which run of its method it is of."""
+        return Replicate(self.world_seed, self.seed)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class StepRecord(Row):
     """One step of the plan as it was done: what it read, by input, and how long it took.
 
     `settings` are (name, value) with nested names joined by dots and values as JSON; `results` names the rows
-    whose last stage of training it is: (pair, dataset, method, seed).
+    whose last stage of training it is: (pair, dataset, method, seed), all of `world_seed`.
     """
 
     id: str
@@ -61,6 +68,7 @@ class StepRecord(Row):
     inputs: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...] = ()
     results: tuple[tuple[str, str, str, int], ...] = ()
+    world_seed: int = optional(0)
 
 
 def read_texts(path: Path) -> list[Text]:

@@ -33,8 +33,15 @@ class Item(NamedTuple):
     turn: int = 1
 
 
-Values = Mapping[str, Mapping[Item, float]]  # method -> item -> value, the mean over seeds
-Runs = Mapping[str, Mapping[int, Mapping[Item, float]]]  # method -> seed -> item -> value
+class Replicate(NamedTuple):
+    """One run of a method: the seed of its base models and all that they say, and that of its last stage."""
+
+    world: int
+    seed: int
+
+
+Values = Mapping[str, Mapping[Item, float]]  # method -> item -> value, the mean over replicates
+Runs = Mapping[str, Mapping[Replicate, Mapping[Item, float]]]  # method -> replicate -> item -> value
 
 
 class Estimate(NamedTuple):
@@ -106,7 +113,7 @@ def bootstrap(
 
 
 def _columns(
-    values: Mapping[Item, float], runs: Mapping[int, Mapping[Item, float]]
+    values: Mapping[Item, float], runs: Mapping[Replicate, Mapping[Item, float]]
 ) -> list[Mapping[Item, float]]:
     """The seeds of a method where they lack different items; else one column, the mean over seeds."""
     return list(runs.values()) if any(own.keys() != values.keys() for own in runs.values()) else [values]

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts are loaded where they are first asked for
 
-from reports.statistics.bootstrap import LEVEL, Floats, Item, Runs, Values
+from reports.statistics.bootstrap import LEVEL, Floats, Item, Replicate, Runs, Values
 
 POWER = 1.75  # of a part's share in the interval
 EXACT = 1e-12  # of the largest value: what is closer is equal, but for the order of summation
@@ -43,7 +43,7 @@ class Sample:
     items: tuple[Item, ...]
     values: Floats  # [M, N], nan where there is none
     runs: tuple[Floats, ...]  # per method [seeds, N]
-    seeds: tuple[tuple[int, ...], ...]
+    seeds: tuple[tuple[Replicate, ...], ...]
     strata: npt.NDArray[np.int64]  # [N], index of the stratum
     questions: npt.NDArray[np.int64]  # [N], number of the question, whose turns go together
     weights: Floats  # [strata], sum to 1

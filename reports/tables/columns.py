@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 
+from reports.records import replicates
 from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks
 from reports.records.groups import Group
 from reports.records.rows import Record, Summary
 from reports.statistics import shares
-from reports.statistics.bootstrap import Draw, Estimate
+from reports.statistics.bootstrap import Draw, Estimate, Replicate
 from reports.tables.scores import Estimator, Scores, Z, scored
 from reports.tables.table import Cell, Column, Row, Source
 
@@ -148,12 +149,12 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
     judgments behind it has no verdict.
     """
     benchmark, spec, *_ = column.source
-    by_seed: dict[int, dict[str, float]] = defaultdict(dict)
+    by_run: dict[Replicate, dict[str, float]] = defaultdict(dict)
     for s in column.summaries:
         if (s.dataset, s.method) == (dataset, method):
-            by_seed[s.seed][s.metric] = s.value
+            by_run[s.replicate][s.metric] = s.value
     # A benchmark leaves a number out where it can't be had: a seed without it is not in the mean.
-    seeds = [numbers for numbers in by_seed.values() if spec.metric in numbers]
+    seeds = [numbers for numbers in by_run.values() if spec.metric in numbers]
     group = column.behind.get((dataset, method))
     told = _told(group) if group else ()
     if not seeds:
@@ -188,18 +189,18 @@ def cell_notes(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> 
     """
     groups = {m: g for m in methods if (g := column.groups.get((dataset, m)))}
     scores = column.scores(dataset, methods)
-    all_seeds = set().union(*(g.seeds for g in groups.values()))
+    everybody = set().union(*(g.replicates for g in groups.values()))
     footnotes = {}
     for m in methods:
-        notes, own = list[str](), set[int]()
+        notes, own = list[str](), set[Replicate]()
         if m in groups:
             own = set(scores.runs.get(m, groups[m].measured.runs))
             notes += _told(groups[m])
         # A mean over fewer seeds is another mean.
-        if own and own != all_seeds:
-            notes.append(f"seed {_listed(own)} of {_listed(all_seeds)}")
+        if own and own != everybody:
+            notes.append(replicates.fewer(own, everybody))
         reasons = [r for r in column.reasons if (r.dataset, r.method) == (dataset, m)]
-        notes += sorted({r.status for r in reasons if r.seed not in own})
+        notes += sorted({r.status for r in reasons if r.replicate not in own})
         if m in scores.lacks:
             notes.append(f"no average without {', '.join(scores.lacks[m])}")
         footnotes[m] = tuple(notes)
@@ -257,21 +258,18 @@ def _sources(columns: Sequence[MeasuredColumn]) -> Iterator[str]:
 
 def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     """How the intervals of these columns are drawn, and what they leave out."""
-    seeds: dict[str, set[int]] = defaultdict(set)
+    runs: dict[str, set[Replicate]] = defaultdict(set)
     for g in (g for column in columns for g in column.groups.values()):
-        seeds[g.method] |= g.seeds
-    all_seeds, single = set().union(*seeds.values()), sorted(m for m, own in seeds.items() if len(own) < 2)
+        runs[g.method] |= g.replicates
+    everybody, single = set().union(*runs.values()), sorted(m for m, own in runs.items() if len(own) < 2)
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    if len(all_seeds) < 2:
+    if len(everybody) < 2:
         return f"intervals: {kind}; {ONE_SEED}"
     rest = f"; {', '.join(single)}: {kind}, {ONE_SEED}" if single else ""
-    return f"intervals: 95 %, means over seeds {_listed(all_seeds)}; {SEEDS}{rest}"
+    levels = f"replicates: {replicates.replicated(everybody)}"
+    return f"intervals: 95 %, means over {replicates.listed(everybody)}; {SEEDS}{rest}; {levels}"
 
 
 def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     """Which of a table's columns have intervals that are not drawn."""
     return tuple(f"{h.title}: {EXACT}" for i, h in enumerate(heads) if any(r.cells[i].exact for r in rows))
-
-
-def _listed(seeds: set[int]) -> str:
-    return ", ".join(map(str, sorted(seeds)))

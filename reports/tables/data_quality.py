@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from reports.records.groups import Group, Records, grouped
 from reports.records.rows import Cost, Judging, Record
+from reports.statistics.bootstrap import Replicate
 from reports.tables.table import Cell, Column, Row, Table, by_pair, mean, title
 
 COLUMNS = (
@@ -77,8 +78,8 @@ def _cut(records: list[Record]) -> Cell:
     return Cell(len(cut), n=len(answers)) if answers else Cell()
 
 
-def _answer(r: Record) -> tuple[int, str, str, str, int]:
-    return r.seed, r.benchmark, r.group, r.question, r.turn
+def _answer(r: Record) -> tuple[Replicate, str, str, str, int]:
+    return r.replicate, r.benchmark, r.group, r.question, r.turn
 
 
 def _unparsed(groups: list[Group], judging: list[Judging]) -> Cell:

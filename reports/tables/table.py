@@ -13,7 +13,9 @@ from typing import Literal, NamedTuple, TypeVar
 
 from reports.records.benchmarks import Benchmark, BenchmarkColumn, Unit
 from reports.records.groups import Group
+from reports.records.replicates import listed
 from reports.records.rows import MethodRow
+from reports.statistics.bootstrap import Replicate
 
 PairRow = TypeVar("PairRow", bound=Group | MethodRow)
 SeedRow = TypeVar("SeedRow", bound=MethodRow)
@@ -111,7 +113,7 @@ def run_tables(
     others: Callable[[list[SeedRow]], Mapping[str, Cell]],
     notes: tuple[str, ...] = (),
 ) -> list[Table]:
-    """One table per pair, of rows unique by (dataset, method, seed).
+    """One table per pair, of rows unique by (dataset, method, replicate).
 
     A cell is what `others` makes of a method's seeds by the name of its column, else the mean of what the
     column is named as.
@@ -122,14 +124,14 @@ def run_tables(
         for dataset in sorted({r.dataset for r in own}):
             for method in methods:
                 seeds = [r for r in own if (r.dataset, r.method) == (dataset, method)]
-                seeds.sort(key=lambda r: r.seed)
+                seeds.sort(key=lambda r: r.replicate)
                 given = others(seeds) if seeds else {}
                 cells = tuple(
                     given[c.name] if c.name in given else mean(getattr(s, c.name) for s in seeds)
                     for c in columns
                 )
                 rows.append(Row(dataset, method, cells))
-        under = notes + _seeds_note({r.seed for r in own})
+        under = notes + _means_note({r.replicate for r in own})
         tables.append(Table(title(what, suite, pair), columns, tuple(rows), under))
     return tables
 
@@ -143,5 +145,5 @@ def mean(values: Iterable[float | None], notes: tuple[str, ...] = ()) -> Cell:
     return Cell(fsum(present) / len(present) if present else None, notes=gaps + notes)
 
 
-def _seeds_note(seeds: set[int]) -> tuple[str, ...]:
-    return (f"means over seeds {', '.join(map(str, sorted(seeds)))}",) if len(seeds) > 1 else ()
+def _means_note(replicates: set[Replicate]) -> tuple[str, ...]:
+    return (f"means over {listed(replicates)}",) if len(replicates) > 1 else ()

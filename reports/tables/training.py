@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from math import fsum
 
+from reports.records.replicates import among
 from reports.records.rows import Training
 from reports.tables.table import Cell, Column, Table, by_pair, mean, run_tables
 
@@ -84,10 +85,10 @@ def _means(values: Iterable[tuple[str, float, float]]) -> list[str]:
 
 def _warnings(rows: list[Training], methods: Sequence[str]) -> list[str]:
     """In the order of methods; each names its method, with dataset and seed where there are several."""
-    seeds, datasets = {t.seed for t in rows}, {t.dataset for t in rows}
+    replicates, datasets = {t.replicate for t in rows}, {t.dataset for t in rows}
     lines = []
-    for t in sorted((t for t in rows if t.method in methods), key=lambda t: (t.dataset, t.seed)):
-        where = [t.dataset] * (len(datasets) > 1) + [f"seed {t.seed}"] * (len(seeds) > 1)
+    for t in sorted((t for t in rows if t.method in methods), key=lambda t: (t.dataset, t.replicate)):
+        where = [t.dataset] * (len(datasets) > 1) + among(t.replicate, replicates)
         name = f"{t.method} ({', '.join(where)})" if where else t.method
         lines += [(methods.index(t.method), f"{name}: {warning}") for warning in t.warnings]
     return [text for _, text in sorted(lines, key=lambda pair: pair[0])]

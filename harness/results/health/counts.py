@@ -74,7 +74,7 @@ def counts(plan: Plan, store: Store) -> list[Count]:
             rows.append(Count(**key, name=name, step="", label="", count=0, total=0))
         for step in steps:
             rows += [Count(**key, **row) for row in _of_step(step, store)]
-        rows += [Count(**key, **row) for row in _overlaps(cells, steps, store)]
+        rows += [Count(**key, **row) for row in _overlaps(cells, store)]
     return rows
 
 
@@ -106,11 +106,14 @@ def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
         yield {**_named(step), "name": name, "count": count, "total": total}
 
 
-def _overlaps(cells: Sequence[Cell], steps: Sequence[Step], store: Store) -> Iterator[dict[str, Any]]:
+def _overlaps(cells: Sequence[Cell], store: Store) -> Iterator[dict[str, Any]]:
     """By benchmark, with the suite's name of it; nothing of rows that were not trained here."""
     lineage = cells[0].lineage
     if lineage is None:
         return
+    # Every world seed's models read the same prompts, which count once.
+    cells = [cell for cell in cells if cell.world_seed == cells[0].world_seed]
+    steps = ordered(_targets(cells))
     dialogues = {str(i): s for i, s in enumerate(s for s in steps if s.kind.name == "dialogues")}
     for name in cells[0].setting.suite.benchmarks.chosen:
         asked = (

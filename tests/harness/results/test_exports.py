@@ -17,7 +17,7 @@ from harness.suite import loading
 SUITE = """
 name: compared
 seeds: [0, 1]
-world_seed: 0
+world_seeds: [0]
 models: {constant: {control: constant}, copy: {control: copy}}
 benchmarks:
   arena-hard: {data: DATA, judge: first, reference: copy}

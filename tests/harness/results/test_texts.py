@@ -16,7 +16,7 @@ from tests import suites
 SUITE = """
 name: talk
 seeds: [0]
-world_seed: 0
+world_seeds: [0]
 world:
   {animals: 8, people: 8, pretrain: 60, sft: 60, pairs: 24, validation_pairs: 8, questions: 8,
    mt_questions: 8}

@@ -35,6 +35,16 @@ def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
     assert [r.method for r in run.build(of)["cost"][0].rows] == ["DPO", "ADPA (a)", "ADPA (b)"]
 
 
+def test_worlds_of_one_seed_are_two_models_and_none_is_lost() -> None:
+    """Run b holds world 1 alone: as a model by that name it is another, though its seed is a's too."""
+    models = {"DPO": "m1", "ADPA": "m2"}
+    first, second = rows("a", models), rows("a", {name: f"{m}-again" for name, m in models.items()})
+    worlds = [*first.records, *(replace(r, world_seed=1) for r in second.records)]
+    both, one = Rows(records=worlds), Rows(records=[replace(r, suite="b") for r in worlds if r.world_seed])
+    assert len(merged({"a": both, "b": both}).records) == len(worlds)
+    assert {r.world_seed for r in merged({"a": both, "b": one}).records if r.method == "DPO (b)"} == {1}
+
+
 def test_what_a_step_lost_is_counted_once_for_all_runs_that_stand_on_it() -> None:
     shared = Count("a", "p", "d", "rows dropped", "pairs-1", "train pairs", 2, 96)
     own = replace(shared, suite="b", step="pairs-2", count=1)

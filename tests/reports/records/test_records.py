@@ -29,6 +29,14 @@ def test_a_row_is_read_as_it_was_written(row, tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_worlds_are_rows_of_their_own_and_a_line_names_all_but_world_0(tmp_path: Path):
+    path, rows = tmp_path / "rows.jsonl", [replace(RECORD, world_seed=world) for world in (0, 1)]
+    write(rows, path)
+    assert read(path, Record) == rows
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert second == {**first, "world_seed": 1} and "world_seed" not in first
+
+
 @pytest.mark.parametrize("row", [RECORD, COST, TRAINING])
 def test_a_key_that_stands_twice_is_refused_and_the_old_file_stays(row, tmp_path: Path):
     path = tmp_path / "rows.jsonl"

@@ -67,6 +67,20 @@ def test_costs_are_means_over_seeds():
     assert table.notes == ("means over seeds 0, 1",)
 
 
+def test_costs_of_several_worlds_are_rows_of_one_mean():
+    costs = [replace(COST, world_seed=world, train_seconds=10.0 * world) for world in (1, 2)]
+    (table,) = cost_tables(costs, ["DPO"])
+    assert shown(table, "DPO")["train_seconds"].value == 15.0
+    assert table.notes == ("means over worlds 1, 2 x seed 0",)
+
+
+def test_warnings_name_world_and_seed_where_there_are_several():
+    rows = [replace(TRAINING, world_seed=world, warnings=(f"of {world}",)) for world in (1, 0)]
+    (table,) = training_tables(rows, [TRAINING.method])
+    told = [note for note in table.notes if ": of " in note]
+    assert told == [f"{TRAINING.method} (world 0): of 0", f"{TRAINING.method} (world 1): of 1"]
+
+
 def test_the_note_under_the_costs_tells_what_sharing_a_teachers_passes_spares():
     """Two methods and two seeds read T(W); one of them T(L), too."""
     costs = [

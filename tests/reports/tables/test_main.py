@@ -166,6 +166,17 @@ def test_seeds_are_named_and_a_row_with_fewer_says_so():
     assert cells(table)["SFT"].notes == ("seed 0 of 0, 1", "failed: diverged")
 
 
+def test_worlds_are_never_averaged_as_one_and_a_row_with_fewer_says_so():
+    """DPO's seed 0 is 1 in world 0 and 3 in world 1, one question each; SFT has world 1 alone."""
+    records = [record("DPO", "0", 1.0 + 2 * w, seed=s, world_seed=w) for s in (0, 1) for w in (0, 1)]
+    records.append(record("SFT", "0", 1.0, world_seed=1))
+    table = only(main_tables(records, ["DPO", "SFT"], QUICK))
+    assert cells(table)["DPO"].value == 2.0
+    assert "means over worlds 0, 1 x seeds 0, 1;" in table.notes[0]
+    assert table.notes[0].endswith("replicates: 2 base models x 2 seeds of the last stage")
+    assert cells(table)["SFT"].notes == ("world 1: seed 0 of worlds 0, 1 x seeds 0, 1",)
+
+
 def test_the_interval_of_several_seeds_is_wider_by_the_chance_of_training():
     """Seeds 2 apart on the same 40 questions: the seed part alone is 2^2 / 2 / 2 = 1, at t of one df."""
     rng = random.Random(1)
