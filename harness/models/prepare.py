@@ -15,14 +15,26 @@ from harness.models import weights
 from harness.models.loading import content_hash, fetch, save
 from harness.pocket.build import World, build
 from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step_record import optional
+
+# Types of models that the trial of generation finds to take no cache of keys and values.
+WITHOUT_CACHE = frozenset(
+    {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "zamba2", "minimax"}
+    | {"openai-gpt"}
+)
 
 
 @dataclass(frozen=True)
 class LinkSettings:
-    """What lies outside: the kind of folder, and the hash of its content or its hub commit."""
+    """What lies outside: the kind of folder, and the hash of its content or its hub commit.
+
+    without_cache: a model of a type in WITHOUT_CACHE. Such were once decoded with one, so that their answers
+    did not see what stood before: whatever stands on one has other ids than then.
+    """
 
     kind: str
     fingerprint: str
+    without_cache: bool = optional(False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 are.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
 from harness.executors.options import Machine
 from harness.models import loading
-from harness.models.prepare import LINK, WORLD
+from harness.models.prepare import LINK, WITHOUT_CACHE, WORLD
 from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
@@ -59,19 +60,29 @@ class PlanContext:
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
         content = loading.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.runtime, "path": path}
-        step = LINK.step(label, LINK.settings(kind, content), NoInputs(), context, name=kind)
+        without_cache = kind == "model" and self._type(path) in WITHOUT_CACHE
+        settings = LINK.settings(kind, content, without_cache)
+        step = LINK.step(label, settings, NoInputs(), context, name=kind)
         # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
         return step if kind == "model" else Part(step, "files")
 
     def chat_format(self, base: str) -> Format | None:
         """How a model from outside is spoken to: of a hub id where its small files are to be had."""
         if base not in self._formats:
-            here = Path(base)
-            folder = (
-                here if here.is_dir() else hub.model_files(loading.fingerprint(base), (*FILES, "config.json"))
-            )
+            folder = _small_files(base)
             self._formats[base] = format_of(folder, self.suite.chat_template) if folder else None
         return self._formats[base]
+
+    def _type(self, base: str) -> str:
+        """The type of a model from outside, "" where its config.json is not to be had."""
+        if base not in self._types:
+            folder = _small_files(base)
+            try:
+                config = json.loads((folder / "config.json").read_text()) if folder else {}
+                self._types[base] = str(config["model_type"])
+            except (OSError, ValueError, KeyError, TypeError):
+                self._types[base] = ""  # whoever loads it says what is wrong
+        return self._types[base]
 
     def thinks(self, base: str | Architecture) -> bool:
         """Whether the chat template that a model is spoken to by knows of thoughts before an answer."""
@@ -80,6 +91,10 @@ class PlanContext:
 
     @cached_property
     def _formats(self) -> dict[str, Format | None]:
+        return {}
+
+    @cached_property
+    def _types(self) -> dict[str, str]:
         return {}
 
     def _content(self, path: str) -> str:
@@ -169,3 +184,9 @@ class PlanContext:
         """The file that a method is read from; None for a built-in one."""
         built_in = method.name in {m.name for m in methods.BUILT_IN}
         return None if built_in else self.method_file
+
+
+def _small_files(base: str) -> Path | None:
+    """A folder with what a model from outside says of itself; None of a hub id where it is not to be had."""
+    here = Path(base)
+    return here if here.is_dir() else hub.model_files(loading.fingerprint(base), (*FILES, "config.json"))

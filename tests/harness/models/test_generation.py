@@ -9,7 +9,9 @@ import transformers
 from benchmarks.api import Sampling
 from harness.models import loading
 from harness.models.decoding.rows import Request
+from harness.models.decoding.slots import takes_cache
 from harness.models.generation import generate
+from harness.models.prepare import WITHOUT_CACHE
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 PROMPTS = [[1, 7, 8, 3, 2], [1, 9, 3, 2], [1, 10, 11, 12, 13, 14, 3, 2], [1, 5, 3, 2]]
@@ -125,6 +127,7 @@ def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kin
         torch.manual_seed(5)
         model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
     draw = torch.Generator().manual_seed(1)
+    assert takes_cache(model) == (config.model_type not in WITHOUT_CACHE)
     asked = []
     for i in range(11):
         length, limit = (int(torch.randint(*span, (1,), generator=draw)) for span in ((1, 20), (1, 25)))

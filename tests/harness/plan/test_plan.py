@@ -1,5 +1,6 @@
 """The plan: every shared step once, and a change reruns what depends on it, nothing else."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import methods
 from harness.data.prepare import PAIRS
 from harness.executors.options import Machine
 from harness.plan import plan as planning
+from harness.plan.context import PlanContext
 from harness.plan.plan import Plan
 from harness.store.provenance import reason_to_run
+from harness.store.step import Part, Step
 from harness.store.store import Store
 from methods.api import Method
 from tests import suites
@@ -171,3 +174,20 @@ def test_why_names_the_setting_that_changed(tmp_path: Path) -> None:
 
     assert reason_to_run(old.steps[0], store) == ""
     assert reason_to_run(new.steps[0], store) == "sft 160 -> 80"
+
+
+def test_models_that_take_no_cache_have_other_ids_than_when_they_were_decoded_with_one(
+    tmp_path: Path,
+) -> None:
+    """All that stands on them with them; ids of other models are as they were."""
+    setting = PlanContext(suites.load(TINY), methods.registry(), Machine())
+    known: dict[str, str] = {}
+    for family in ("mamba", "llama", "qwen3_next"):
+        (tmp_path / family).mkdir()
+        (tmp_path / family / "config.json").write_text(json.dumps({"model_type": family}))
+        link = setting.folder(str(tmp_path / family), "model")
+        assert isinstance(link, Step)
+        known[family] = str(link.settings_record.keys() - {"kind", "fingerprint"})
+    assert known == {"mamba": "{'without_cache'}", "llama": "set()", "qwen3_next": "set()"}
+    data = setting.folder(str(tmp_path / "mamba"), "data")
+    assert isinstance(data, Part) and "without_cache" not in data.step.settings_record
