@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from harness.models import positions
 from harness.models.decoding.rows import Ends, Request, row_of
 from harness.models.decoding.slots import Slots, Whole, takes_cache
-from harness.models.loading import Model
+from harness.models.loading import Model, forward_flops
 from harness.store.append_log import AppendOnlyLog, FlushTimer
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,14 @@ def generate(
     # What is not written by now needs no keeping: the caller writes all answers next.
     lines.close()
     return [answers[key] for key in keys]
+
+
+def decoding_flops(model: Model, requests: Sequence[Request], answers: Sequence[Generated]) -> int:
+    """Operations of giving these answers: without a cache all that stands before a token is read for it."""
+    lengths = [(len(r.prompt), len(a.ids)) for r, a in zip(requests, answers, strict=True)]
+    cached = takes_cache(model)
+    read = sum(p + n if cached else n * p + n * (n - 1) // 2 for p, n in lengths)
+    return forward_flops(model, read, sum(n for _, n in lengths))
 
 
 def _key(request: Request, stop: list[int], seed: int) -> str:

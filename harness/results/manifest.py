@@ -5,6 +5,7 @@ exports/manifest.json  {"rows": [{"benchmark": "mt-bench", "like": "mt-bench", "
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from reports.records import jsonl
 from reports.records.rows import optional
 
 NAME = "manifest.json"
+LEFT = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ class Manifest:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Path below `folder` -> sha256, of every file but the manifest itself."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / NAME)
+    """Path below `folder` -> sha256, of every file but the manifest itself and what file managers leave."""
+    paths = sorted(
+        p for p in folder.rglob("*") if p.is_file() and p != folder / NAME and not LEFT.fullmatch(p.name)
+    )
     return {p.relative_to(folder).as_posix(): sha256(p) for p in paths}
 
 

@@ -11,7 +11,7 @@ from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template, token_sequences
 from harness.data.token_sequences import Sequences
-from harness.models.loading import forward_flops, load
+from harness.models.loading import load
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
@@ -43,7 +43,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     from it would learn not to stop); otherwise it stays, since its states are what a student visits.
     """
     from harness.models.decoding.rows import Request
-    from harness.models.generation import generate
+    from harness.models.generation import decoding_flops, generate
 
     settings, tokenizer = work.settings, load_tokenizer(work.inputs.model)
     model = load(work.inputs.model).to(work.context["device"])
@@ -74,8 +74,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))
-    answered = sum(len(a.ids) for a in answers)
-    flops = forward_flops(model, sum(len(r.prompt) for r in requests) + answered, answered)
+    flops = decoding_flops(model, requests, answers)
     cut = sum(a.truncated for a in answers)
     return {**counts, "truncated": cut, "dropped": len(answers) - counts["sequences"], "flops": flops}
 

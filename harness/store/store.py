@@ -49,6 +49,8 @@ class Store:
         self.locks = Locks(root / "locks")
         # What was found of a folder, by the inode and time of its record: each is looked at once a run.
         self._found: dict[Path, tuple[tuple[int, int], str]] = {}
+        # And what its kind knows, which may hang on the step's context.
+        self._known: dict[tuple[Path, tuple[int, int], str], str] = {}
 
     def find(self, step: Step) -> Path | None:
         """The folder of a finished step that is whole."""
@@ -71,14 +73,18 @@ class Store:
             at = (folder / RECORD).stat()
         except (FileNotFoundError, NotADirectoryError):
             return f"{RECORD} missing"
-        known = self._found.get(folder)
         # Another process may have put a new one in its place.
-        if known is None or known[0] != (at.st_ino, at.st_mtime_ns):
-            found = integrity.faults(folder, self._verified(folder))
-            told = ", ".join(str(fault) for fault in found if fault.what != integrity.NO_CHECKSUMS)
-            told = told or (step.kind.damage(step, folder) if step else "")
-            known = self._found[folder] = (at.st_ino, at.st_mtime_ns), told
-        return known[1]
+        published = at.st_ino, at.st_mtime_ns
+        if (found := self._found.get(folder)) is None or found[0] != published:
+            faults = integrity.faults(folder, self._verified(folder))
+            told = ", ".join(str(fault) for fault in faults if fault.what != integrity.NO_CHECKSUMS)
+            found = self._found[folder] = published, told
+        if found[1] or step is None:
+            return found[1]
+        key = folder, published, str(step.context)
+        if key not in self._known:
+            self._known[key] = step.kind.damage(step, folder)
+        return self._known[key]
 
     def damages(self, steps: Iterable[Step]) -> dict[Path, str]:
         """The folders of steps that are damaged, and by what."""

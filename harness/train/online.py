@@ -15,8 +15,8 @@ from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.decoding.rows import Request
-from harness.models.generation import generate
-from harness.models.loading import Model, forward_flops
+from harness.models.generation import decoding_flops, generate
+from harness.models.loading import Model
 from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
 from methods.api import Online
@@ -77,7 +77,11 @@ class Sampler:
         answers = generate(
             self.model, requests, self.stop, vocab=self.vocab, batch=self.batch, seed=self.seed
         )
-        self._count(requests, [len(a.ids) for a in answers], sum(a.truncated for a in answers))
+        self.drawn, self.truncated = (
+            self.drawn + len(answers),
+            self.truncated + sum(a.truncated for a in answers),
+        )
+        self.flops += decoding_flops(self.model, requests, answers)
         with tempfile.TemporaryDirectory(dir=self.folder) as below:
             rows = (
                 token_sequences.response(n, request.prompt, answer.ids)
@@ -124,8 +128,3 @@ class Sampler:
                 if output.values is not None:
                     values[i] = output.values[row][output.mask[row]]
         return OldPolicy(logps, values)
-
-    def _count(self, requests: Sequence[Request], answered: Sequence[int], truncated: int) -> None:
-        tokens = sum(len(r.prompt) for r in requests) + sum(answered)
-        self.drawn, self.truncated = self.drawn + len(requests), self.truncated + truncated
-        self.flops += forward_flops(self.model, tokens, sum(answered))

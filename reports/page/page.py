@@ -142,9 +142,9 @@ def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableVi
     """Every table, pair by pair, since links need to know whose it is."""
     by_name: dict[str, list[TableView]] = {}
     for pair in sorted(rows.methods()):
-        # A judge is checked once for all pairs.
-        own = rows.of_pair(pair)._replace(checks=())
-        for name, tables in build.build(own).items():
+        for name, tables in build.build(rows.of_pair(pair)).items():
+            if name == "judges":  # a judge is checked once for all pairs
+                continue
             by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
     return [
         *(view for views in by_name.values() for view in views),

@@ -168,6 +168,13 @@ def test_what_was_altered_does_not_hold(runs: Path, what: str, tmp_path: Path) -
     assert lines and (said != "score (main table)" or any("differs" in line for line in lines))
 
 
+def test_what_file_managers_leave_alters_nothing(runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "published-mt", tmp_path / "looked-at")
+    for name in (".DS_Store", "mt-bench/.DS_Store", "mt-bench/Thumbs.db"):
+        (run / "exports" / name).write_bytes(b"\0")
+    assert audited(run).altered == []
+
+
 def test_an_altered_export_ends_in_exit_code_1(runs: Path, tmp_path: Path) -> None:
     run = shutil.copytree(runs / "published-mt", tmp_path / "altered")
     rewritten(next(run.rglob("*_single.jsonl")), lambda text: text.replace('"score": 8.0', '"score": 1.0', 1))

@@ -10,7 +10,7 @@ from benchmarks.api import Sampling
 from harness.models import loading
 from harness.models.decoding.rows import Request
 from harness.models.decoding.slots import takes_cache
-from harness.models.generation import generate
+from harness.models.generation import Generated, decoding_flops, generate
 from harness.models.prepare import WITHOUT_CACHE
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
@@ -144,6 +144,17 @@ def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kin
             ids.append(token)
         assert answer.truncated == (answer.ids[-1] not in (3, 9, 11))
     assert {a.truncated for a in alone} == {True, False}
+
+
+@pytest.mark.parametrize(("kind", "read"), [("Llama", 3 + 2 + 1 + 1), ("Mamba", 3 + 4 + 1)])
+def test_operations_are_those_of_the_tokens_that_are_read(kind: str, read: int) -> None:
+    """Answers of two and of one token, to prompts of three and of one."""
+    config = getattr(transformers, f"{kind}Config")(**{**SMALL, **KINDS[kind]})
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    asked = [Request(prompt, Sampling(0.0, 1.0, 2), "") for prompt in ([1, 2, 3], [4])]
+    answers = [Generated([5, 6], True), Generated([7], False)]
+    of = loading.parameters(model)
+    assert decoding_flops(model, asked, answers) == 2 * (of["body"] * read + of["head"] * 3)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

@@ -225,6 +225,20 @@ def test_links_lead_to_what_their_step_is_named_for_wherever_it_lies(
     assert "which is gone" in Store(runs).damages([moved])[link]
 
 
+def test_what_was_found_of_a_folder_is_not_what_its_step_knows_of_it(tmp_path: Path) -> None:
+    """The same folder looked at without its step, then with it, then with another place."""
+    a, b, store = tmp_path / "a", tmp_path / "b", Store(tmp_path / "store")
+    step = data_of(a, "first")
+    link = store.make(step)
+    data_of(b, "first")
+    data_of(a, "others")
+    assert store.damage(link) == "" and "is not what it was" in store.damage(
+        link, replace(step, context={"path": str(b)})
+    )
+    data_of(a, "first")
+    assert store.damage(link, step) == ""
+
+
 def test_a_damaged_model_is_not_exported(tmp_path: Path) -> None:
     model = MODEL.step("ADPA", TextSettings("1"), TextInputs())
     folder = Store(tmp_path / "store").make(model)

@@ -6,15 +6,18 @@ import json
 import random
 import re
 import xml.etree.ElementTree as ET
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from reports import build
 from reports.page import label_placement, page, plan_view, scatter_figures, table_views
 from reports.page.scatter_figures import Point
 from reports.records import jsonl, run_folder, texts
 from reports.records.benchmarks import DEFAULT
+from reports.records.rows import JudgeCheck
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord
 from reports.tables.table import Source
@@ -149,6 +152,15 @@ def test_a_cell_of_the_main_table_leads_to_its_answers(html):
         "#bench=mt-bench&amp;judge=rule&amp;data=data&amp;pair=pair&amp;a=SFT",
         "#bench=alpaca-eval&amp;judge=rule&amp;ref=ADPA&amp;data=data&amp;pair=pair&amp;a=SFT",
     ]
+
+
+def test_the_main_table_says_how_good_its_judge_is_as_in_a_terminal() -> None:
+    check = JudgeCheck("toy", "rule", "alpaca-eval", 20, 20, 0.8, 0.6, 0.9, 0.9, 0.5, 0.1, 0.05, 0.6, 3, 40)
+    rows = page_run.rows()._replace(checks=[check])
+    html = page.render(rows, page_run.texts(), page_run.made())
+    (main,) = (t for t in build.build(rows.of_pair("pair"))["main"])
+    (note,) = (n for n in main.notes if "agrees with 80.0 % of 20 gold pairs" in n)
+    assert html.count(escape(note)) == 1
 
 
 def test_a_column_leads_to_the_judge_and_reference_that_it_names():
