@@ -19,7 +19,7 @@ from harness.plan.lineage import STUDENT, TEACHER, Lineage
 from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
 from harness.store.step import Step
-from harness.suite.loading import configured
+from harness.suite.loading import check_tuning, configured
 from harness.suite.schema import Suite
 from methods.api import Method
 
@@ -53,6 +53,7 @@ def plan(
     for name in names:
         # A fault in the settings of a row must show before anything runs, whichever row it is.
         configured(suite, registry[name])
+    check_tuning(suite, registry)
     rows = frozenset({TEACHER, STUDENT, *names, *suite.models})
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):

@@ -6,8 +6,7 @@ the best alone.
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from harness.run.progress import PlainProgress
 from harness.store.store import Store
 from harness.suite import loading
 from harness.suite.benchmarks import Benchmarks
+from harness.suite.loading import grid, with_settings
 from harness.suite.schema import Suite
 from methods.api import Method
 
@@ -52,9 +52,7 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
     only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})
     loaded = loaded.model_copy(update={"benchmarks": only_this})
-    for method in chosen_methods(loaded, only, known):
-        for settings in grid(loaded, method):  # a value out of range is told before any trial
-            loading.configured(with_settings(loaded, method, settings), known[method])
+    loading.check_tuning(loaded, known)  # a value out of range is told before any trial
     trials: list[Trial] = []
     best: dict[str, Trial] = {}
     for method in chosen_methods(loaded, only, known):
@@ -67,22 +65,6 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     for method, trial in best.items():
         typer.echo(f"  {method}: {dict(with_settings(loaded, method, trial.settings).methods[method] or {})}")
     typer.echo(f"Written: {out}, {len(trials)} trials")
-
-
-def grid(loaded: Suite, method: str) -> Iterator[dict[str, Any]]:
-    """Every combination of the values that the suite names for a method; `lr` is the learning rate."""
-    values = loaded.tuning.get(method, {})
-    for combination in product(*values.values()):
-        yield dict(zip(values, combination, strict=True))
-
-
-def with_settings(loaded: Suite, method: str, settings: Mapping[str, Any]) -> Suite:
-    """The suite with a method's settings replaced."""
-    own = dict(loaded.methods.get(method) or {})
-    own |= {k: v for k, v in settings.items() if k != "lr"}
-    if "lr" in settings:
-        own["training"] = {**(own.get("training") or {}), "lr": settings["lr"]}
-    return loaded.model_copy(update={"methods": {**loaded.methods, method: own}})
 
 
 def _trial(

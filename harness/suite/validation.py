@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -60,13 +61,19 @@ def inside_world(path: str) -> str | None:
     return inside
 
 
+@cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    """What checks values of a type: made once, as it takes longer than the checks."""
+    return TypeAdapter(model)
+
+
 def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
     """`raw` as a model of pydantic; any fault is one ValueError line that begins with `where`.
 
     `key` says where `raw` stands in what is checked.
     """
     try:
-        made = TypeAdapter(model).validate_python(raw)
+        made = _adapter(model).validate_python(raw)
     except PydanticUserError as e:  # of a dataclass of the user's own
         raise ValueError(f"{where}: {model.__name__}: {e.message.split('. ')[0]}") from e
     except ValidationError as e:

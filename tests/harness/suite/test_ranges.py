@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 import methods
 from harness.evaluate import registry
+from harness.executors.options import Machine
+from harness.plan.plan import plan
 from harness.pocket.build import World
 from harness.run import tuning
 from harness.suite import loading
@@ -269,6 +271,23 @@ def test_a_grid_is_looked_through_before_its_first_trial(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"methods\.DPO: beta: given -1"):
         tuning.run("pocket", ["DPO"], ["tuning.DPO={beta: [0.1, -1]}"], tmp_path, tmp_path / "trials.csv")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("{DPO: {beta: [0.1, -1]}}", "tuning.DPO, {'beta': -1.0}: methods.DPO: beta: given -1"),
+        ("{DPO: {lr: [0]}}", "tuning.DPO, {'lr': 0.0}: methods.DPO.training: lr: given 0"),
+        ("{DPO: {bta: [1]}}", "tuning.DPO, {'bta': 1.0}: methods.DPO.bta: unknown; did you mean 'beta'"),
+        ("{DPOO: {beta: [1]}}", "tuning.DPOO: no method 'DPOO'; did you mean 'DPO'"),
+    ],
+)
+def test_a_plan_looks_through_the_grid_of_its_suite(given: str, told: str) -> None:
+    """Whichever command reads the suite, and whichever rows it trains."""
+    suite = suites.load(TINY, [f"tuning={given}"])
+    with pytest.raises(ValueError) as e:
+        plan(suite, methods.registry(), Machine())
+    assert str(e.value).startswith(told)
 
 
 @pytest.mark.parametrize(
