@@ -78,6 +78,19 @@ class Group:
         return Counter(mark for r in self.records for mark in r.marks)
 
     @cached_property
+    def led_by_position(self) -> tuple[int, int]:
+        """Of the items that were asked in two orders: those in which both name the answer of one place, and
+        all, of each replicate.
+        """
+        orders: dict[tuple[Replicate, str, str, int], dict[str, float]] = defaultdict(dict)
+        for r in self.records:
+            if r.order and r.value is not None:
+                orders[r.replicate, r.group, r.question, r.turn][r.order] = r.value
+        # Win rates, from the view of one answer: the same place is another answer in the other order.
+        both = [own.values() for own in orders.values() if len(own) > 1]
+        return sum(min(own) < 0.5 < max(own) for own in both), len(both)
+
+    @cached_property
     def questions(self) -> set[str]:
         """The questions that were asked, whether there is a value or not."""
         return {r.question for r in self.records if r.question}

@@ -172,14 +172,16 @@ def _summary_cell(column: MeasuredColumn, dataset: str, method: str) -> Cell:
 
 
 def _told(group: Group) -> tuple[str, ...]:
-    """How many of its records have no value, by their status, and how many bear which mark; and its
-    half-judged questions.
+    """How many of its records have no value, by their status, and how many bear which mark; its half-judged
+    questions; and of how many the judge named a place, where these are the most: they leave 50 %, and an
+    interval that may have no width.
     """
     told = [*sorted(group.lost.items()), *sorted(group.marked.items())]
-    half = group.measured.half_judged
+    half, (led, both) = group.measured.half_judged, group.led_by_position
     return (
         *(f"{count} of {len(group.records)} {what}" for what, count in told),
         *([f"{half} of {group.asked} questions half-judged, in no number"] if half else []),
+        *([f"led by position in {led} of {both} questions asked in both orders"] if 2 * led > both else []),
     )
 
 

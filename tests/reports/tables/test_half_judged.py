@@ -143,3 +143,18 @@ def test_the_page_knows_which_judgments_want_both_orders():
     index = str(answer_data.data(page_run.texts(), {}).sets)
     assert index.count('"metric":"win_rate","both_orders":true') == 1
     assert index.count('"metric":"score","both_orders":false') == 1
+
+
+def test_a_judge_that_names_a_place_is_told_beside_the_number_that_it_leaves():
+    """Every question is 0.5 then, and no resample differs: the interval has no width."""
+    led = verdicts("Student", *[(1.0, 0.0)] * 7, (LOST, 0.0))
+    other = verdicts("DPO", *[(0.0, 1.0)] * 3, (1.0, 1.0), (0.5, 0.5))
+    fair = verdicts("SFT", (1.0, 0.0), (1.0, 1.0), (0.0, 0.0), (0.5, 0.0))
+    found = cells(tables(led + other + fair)["main"], WR)
+    assert (found["Student"].value, found["Student"].low, found["Student"].high) == (0.5, 0.5, 0.5)
+    told = {m: [note for note in cell.notes if "position" in note] for m, cell in found.items()}
+    assert told == {
+        "Student": ["led by position in 7 of 7 questions asked in both orders"],
+        "DPO": ["led by position in 3 of 5 questions asked in both orders"],
+        "SFT": [],
+    }
