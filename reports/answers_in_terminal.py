@@ -44,12 +44,24 @@ def _set(verdicts: Sequence[Text], methods: Sequence[str]) -> list[str]:
         in_turn = [t for t in verdicts if t.turn == turn]
         lines += ["", f"turn {turn}: {in_turn[0].asked}"]
         if first.reference and first.reference not in methods:
-            lines += ["", f"--- {first.reference}, the reference", in_turn[0].reference_answer]
+            lines += _references(in_turn)
         for m in methods:
             own = [t for t in in_turn if t.method == m]
             for replicate in sorted({t.replicate for t in own}):
                 lines += ["", *_side([t for t in own if t.replicate == replicate], verdicts)]
     return [*lines, ""]
+
+
+def _references(verdicts: Sequence[Text]) -> list[str]:
+    """What rows were compared with in a turn: each run with its own, where these are not one answer."""
+    answers = {t.replicate: t.reference_answer for t in verdicts}
+    if len(set(answers.values())) == 1:
+        answers = dict([answers.popitem()])
+    lines = []
+    for replicate, answer in sorted(answers.items()):
+        name = ", ".join([verdicts[0].reference, *among(replicate, answers)])
+        lines += ["", f"--- {name}, the reference", answer]
+    return lines
 
 
 def _side(own: Sequence[Text], verdicts: Sequence[Text]) -> list[str]:

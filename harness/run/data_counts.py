@@ -18,11 +18,15 @@ load_once = cache(load_tokenizer)
 
 
 def data_lines(steps: Iterable[Step], store: Store) -> Iterator[str]:
-    """A line for each step that makes sequences of a data source."""
-    for step in steps:
-        if step.kind in (prepare.DIALOGUES, prepare.PAIRS):
-            counts = counts_of(step, store)
-            yield f"{step.label}: {described(counts) if counts else 'not at hand, so not counted yet'}"
+    """A line for each step that makes sequences of a data source; what reads the same of one, for the models
+    of another world seed, has one line.
+    """
+    counted = [step for step in steps if step.kind in (prepare.DIALOGUES, prepare.PAIRS)]
+    yield from dict.fromkeys(_line(step, counts_of(step, store)) for step in counted)
+
+
+def _line(step: Step, counts: Mapping[str, Any] | None) -> str:
+    return f"{step.label}: {described(counts) if counts else 'not at hand, so not counted yet'}"
 
 
 def counts_of(step: Step, store: Store) -> Mapping[str, Any] | None:

@@ -1,5 +1,7 @@
 """`bench show`: the answers behind a number, in the terminal."""
 
+from dataclasses import replace
+
 import pytest
 
 from reports.answers_in_terminal import shown
@@ -22,6 +24,18 @@ def test_a_reference_stands_beside_what_is_compared_with_it_in_both_orders() -> 
     told = shown(TEXTS, ["SFT"], "alpaca-eval", "1")
     assert "judge rule, against ADPA" in told and "--- ADPA, the reference\nADPA says hello" in told
     assert ">> 1 (shown first): ab" in told and ">> 1 (shown second): ba" in told
+
+
+def test_each_world_and_seed_shows_the_reference_that_it_was_compared_with() -> None:
+    texts = [
+        replace(t, world_seed=world, seed=seed, reference_answer=f"{world} {seed}" if t.reference else "")
+        for t in TEXTS
+        for world, seed in ((0, 0), (1, 0), (1, 2))
+    ]
+    told = shown(texts, ["SFT"], "alpaca-eval", "1")
+    for world, seed in ((0, 0), (1, 0), (1, 2)):
+        assert f"--- ADPA, world {world}, seed {seed}, the reference\n{world} {seed}\n" in told
+        assert told.count(f"--- SFT, world {world}, seed {seed}, 3 tokens") == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
+import methods
+from harness.executors.options import Machine
+from harness.plan import plan as planning
 from harness.results import manifest
+from harness.store.store import Store
 from reports.answers_in_terminal import shown
 from reports.page.plan_view import trained
 from reports.records import run_folder
@@ -16,6 +20,7 @@ from reports.records.merge import merged
 from reports.records.run_folder import Rows
 from reports.records.texts import read_steps, read_texts
 from reports.statistics.bootstrap import Replicate
+from tests import suites
 from tests.bench_command import bench
 from tests.paths import TINY
 
@@ -131,3 +136,30 @@ def test_merged_with_another_run_of_one_of_its_worlds_nothing_is_mixed(runs: Pat
 def test_prompts_that_overlap_are_counted_once_for_all_worlds(rows: Rows) -> None:
     found = [c for c in rows.counts if c.benchmark == "mt-bench" and c.step.startswith("overlap")]
     assert len(found) == 1 and found[0].total == 16 + 16
+
+
+def test_a_row_of_no_world_is_one_replicate_and_the_reference_of_all(copied: Path) -> None:
+    """A student from outside, a teacher that is trained here: the student's DPO is one model, ADPA is two."""
+    store = Store(copied / "store")
+    stages = {s.label: s for s in planning.plan(suites.load(TINY), methods.registry(), Machine()).steps}
+    student, teacher = (store.find(stages[f"sft {who}"]) for who in ("student", "teacher"))
+    pair = f"{{teacher: {{base: {teacher}, dpo: {{beta: 0.1, epochs: 1}}}}, student: {{base: {student}}}}}"
+    sets = [f"pairs={{ready: {pair}}}", *SMALLER, "benchmarks.alpaca-eval.reference=DPO", "name=ready"]
+    given = [word for one in (*sets, "world_seeds=[3, 4]") for word in ("--set", one)]
+    done = bench("run", TINY, "--runs", str(copied), "--only", "DPO", "--only", "ADPA", *given)
+    assert done.returncode == 0, done.stderr
+
+    written, out = manifest.read(copied / "ready" / "exports"), copied / "ready" / "exports"
+    assert written
+    names = {row.row: (row.world_seed, row.method) for row in written.rows}
+    assert names == {
+        **{f"3-{m}": (3, m) for m in ("Teacher", "Student", "DPO", "ADPA")},
+        **{f"4-{m}": (4, m) for m in ("Teacher", "ADPA")},
+    }
+    read = run_folder.read(copied / "ready")
+    assert len({r.artifacts[0] for r in read.records if r.method == "ADPA"}) == 2
+    assert "world 3: seed 0 of worlds 3, 4 x seed 0" in (copied / "ready" / "tables" / "main.md").read_text()
+    judged = [json.loads(p.read_text()) for p in out.rglob("annotations.json")]
+    assert len(judged) == 6 and {row["generator_1"] for rows in judged for row in rows} == {"3-DPO"}
+    audited = bench("audit", "ready", "--runs", str(copied))
+    assert audited.returncode == 0, audited.stdout + audited.stderr
