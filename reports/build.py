@@ -2,6 +2,7 @@
 
     runs/pocket/benchmarks.json                   what the run's benchmarks are
     runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
+    runs/pocket/repeats.jsonl                     verdicts that were asked for again, where there are any
     runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
     runs/pocket/tables/main.md  main.csv  main.tex  ...
 
@@ -23,6 +24,7 @@ from reports.tables.cost import cost_tables
 from reports.tables.data_quality import quality_tables
 from reports.tables.direction import direction_tables
 from reports.tables.health import with_health
+from reports.tables.judge_noise import noise_tables
 from reports.tables.judge_quality import judge_tables
 from reports.tables.judging_cost import judging_tables
 from reports.tables.main import main_tables
@@ -51,6 +53,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "direction": direction_tables(groups, own.training, names),
             "cost": cost_tables(own.costs, names),
             "judging": judging_tables(own.judging, names),
+            "judge_noise": noise_tables(own.repeats, groups),
             "training": training_tables(own.training, [m for m in names if m in trained]),
             "summaries": summary_tables(own.summaries, names, rows.benchmarks) if wide else [],
             "quality": quality_tables(groups, own.costs, names, own.judging),

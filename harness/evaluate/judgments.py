@@ -14,10 +14,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple
 
 from benchmarks.api import (
     NO_ANSWER,
@@ -33,13 +33,12 @@ from benchmarks.api import (
 from harness.common.cost import Cost
 from harness.common.files import write_json_lines
 from harness.common.text import without_thoughts
-from harness.endpoints.prices import Prices
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import fail_over_limit
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.evaluate.questions import JudgingSizes, judging_cost
+from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
-from harness.suite.schema import Suite
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
 # A server that parses them would let an answer end its own turn and go on as the judge.
@@ -54,6 +53,17 @@ CUT = "by a reply that was cut"
 SEVERAL = "by a reply with verdicts that differ"
 LOWERED = "on an answer with less room than was asked for"
 THOUGHTS = "on an answer without the thoughts before it"
+
+
+class Item(NamedTuple):
+    """What a benchmark asks or settles of an answer; `missing`: why there is nothing to judge, "" where
+    there is, and `marks`: what is to be told of the answer.
+    """
+
+    question: Question
+    asked: JudgeRequest | Score
+    missing: str
+    marks: tuple[str, ...]
 
 
 class Verdict(NamedTuple):
@@ -86,83 +96,86 @@ class JudgmentInputs(Generic[Ref]):
 JudgmentWork = Work[JudgmentSettings, JudgmentInputs[Path]]
 
 
-class JudgingSizes(Sizes, Protocol):
-    """What the estimate of a judge's calls looks up besides."""
-
-    @property
-    def suite(self) -> Suite:
-        """The suite, which says who judges what."""
-
-    @property
-    def prices(self) -> Prices:
-        """What endpoints charge."""
-
-
 def guarded(message: Message) -> tuple[Message, int]:
     """The message with a space inside each token of a chat template, and how many there were."""
     content, count = TEMPLATE_TOKEN.subn(lambda found: f"{found[0][0]} {found[0][1:]}", message["content"])
     return Message(role=message["role"], content=content), count
 
 
-def _guarded(requests: Sequence[JudgeRequest]) -> tuple[list[JudgeRequest], int]:
-    """The requests with all of their messages guarded, and how many tokens that broke up."""
-    sent, broken = [], 0
-    for request in requests:
-        messages, counts = zip(*map(guarded, request.messages), strict=True)
-        sent.append(replace(request, messages=messages))
-        broken += sum(counts)
-    return sent, broken
-
-
 def run(work: JudgmentWork) -> dict[str, Any]:
     """The step: the judge reads every answer, and the benchmark reads the judge."""
+    _, benchmark, items = read_items(work)
+    sent, broken = requests_of(items, bool(work.settings.judge.get("guard")))
+    given = replies_to(work, benchmark, [(request, 0) for _, request in sent])
+    replies = iter(zip(sent, given, strict=True))
+
+    rows, scores = [], []
+    for q, asked, why, marks in items:
+        reply = None
+        if why:
+            found = Verdict(Unparsed(""), why)
+        # What a benchmark can settle itself is no call: an answer equal to its reference is a tie.
+        elif isinstance(asked, Score):
+            found = Verdict(asked.value)
+        else:
+            (_, asked), reply = next(replies)
+            found = verdict(benchmark, asked, reply)
+        if not why:
+            scores.append(Score(q.id, found.value, q.category, asked.turn, asked.order, asked.covariates))
+        rows.append(row_of(q, asked, found._replace(marks=(*found.marks, *marks)), reply))
+    write_json_lines(work.out / "judgments.jsonl", rows)
+    (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
+    return counted(rows, broken, given)
+
+
+def read_items(work: JudgmentWork) -> tuple[list[Question], JudgedBenchmark, list[Item]]:
+    """A benchmark's questions, the benchmark, and all that it asks or settles of the answers, in order."""
     settings, inputs = work.settings, work.inputs
     declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
     loaded, benchmark = questions.load(declared, inputs.data, settings.options)
     given = questions.read_answers(inputs.answers)
     reference = questions.read_answers(inputs.reference) if inputs.reference else {}
     items = [
-        (q, item, _missing(item, given[q.id], reference.get(q.id)))
+        Item(q, asked, _missing(asked, given[q.id], reference.get(q.id)), _marks(asked, given[q.id]))
         for q in loaded
-        for item in benchmark.requests(q, given[q.id], reference.get(q.id))
+        for asked in benchmark.requests(q, given[q.id], reference.get(q.id))
     ]
+    return loaded, benchmark, items
 
-    asked = [item for _, item, why in items if isinstance(item, JudgeRequest) and not why]
-    sent, broken = _guarded(asked) if settings.judge.get("guard") else (asked, 0)
-    # Without a request there is no judge to wait for, nor one at all where the benchmark needs none.
-    given_replies = _replies(work, benchmark, sent) if sent else []
-    replies = iter(zip(sent, given_replies, strict=True))
 
-    rows, scores = [], []
-    for q, item, why in items:
-        told: dict[str, Any] = {}
-        if why:
-            found = Verdict(Unparsed(""), why)
-        # What a benchmark can settle itself is no call: an answer equal to its reference is a tie.
-        elif isinstance(item, Score):
-            found = Verdict(item.value)
-        else:
-            request, reply = next(replies)
-            found, told = verdict(benchmark, request, reply), _told(request, reply)
-        if given[q.id].lowered(item.turn):
-            found = found._replace(marks=(*found.marks, LOWERED))
-        if given[q.id].thought(item.turn):
-            found = found._replace(marks=(*found.marks, THOUGHTS))
-        if not why:
-            scores.append(Score(q.id, found.value, q.category, item.turn, item.order, item.covariates))
-        rows.append(_row(q, item, found) | told)
+def requests_of(items: Iterable[Item], guard: bool) -> tuple[list[tuple[Item, JudgeRequest]], int]:
+    """What the judge is asked of which item, and how many tokens a guard broke up."""
+    sent, broken = [], 0
+    for item in items:
+        request = item.asked
+        if item.missing or isinstance(request, Score):
+            continue
+        if guard:
+            messages, counts = zip(*map(guarded, request.messages), strict=True)
+            request = replace(request, messages=messages)
+            broken += sum(counts)
+        sent.append((item, request))
+    return sent, broken
+
+
+def counted(rows: Sequence[Mapping[str, Any]], broken: int, given: Sequence[EndpointReply]) -> dict[str, Any]:
+    """What a step of judgments tells of itself."""
     missing = Counter(row["status"] for row in rows if row.get("status"))
-    write_json_lines(work.out / "judgments.jsonl", rows)
-    (work.out / "metrics.json").write_text(json.dumps(benchmark.aggregate(scores), indent=1))
     return {
         "judgments": len(rows),
         "unparsed": sum(row["value"] is None for row in rows) - missing.total(),
         "guarded": broken,
-        "calls": sum(bool(g.key) for g in given_replies),  # a rule is no call
-        "prompt_tokens": sum(g.prompt_tokens for g in given_replies),
-        "completion_tokens": sum(g.completion_tokens for g in given_replies),
-        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in given_replies}),
+        "calls": sum(bool(g.key) for g in given),  # a rule is no call
+        "prompt_tokens": sum(g.prompt_tokens for g in given),
+        "completion_tokens": sum(g.completion_tokens for g in given),
+        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in given}),
     } | ({"missing": missing} if missing else {})
+
+
+def _marks(item: JudgeRequest | Score, answer: Answer) -> tuple[str, ...]:
+    """What is to be told of an answer that is judged all the same."""
+    marks = ((LOWERED, answer.lowered(item.turn)), (THOUGHTS, answer.thought(item.turn)))
+    return tuple(mark for mark, there in marks if there)
 
 
 def _missing(item: JudgeRequest | Score, answer: Answer, reference: Answer | None) -> str:
@@ -173,19 +186,23 @@ def _missing(item: JudgeRequest | Score, answer: Answer, reference: Answer | Non
     return f"without the reference's answer ({why})" if why else ""
 
 
-def _replies(
-    work: JudgmentWork, benchmark: JudgedBenchmark, sent: Sequence[JudgeRequest]
+def replies_to(
+    work: JudgmentWork, benchmark: JudgedBenchmark, sent: Sequence[tuple[JudgeRequest, int]]
 ) -> list[EndpointReply]:
-    """What the judge says; ValueError where it refuses more than it may, or its first tokens say nothing."""
+    """What the judge says to each request, for its n-th time from 0; ValueError where it refuses more than it
+    may, or its first tokens say nothing.
+    """
+    # Without a request there is no judge to wait for, nor one at all where the benchmark needs none.
+    if not sent:
+        return []
     judge = work.settings.judge
     kind = registry.judge_of(judge, work.context)
     ask = kind.replies(judge, work.context, work.inputs.judge)
-    # Repeat 0: judgments are asked once; `bench judge check` asks again to see the noise.
-    requests = [(r.messages, benchmark.decoding, 0) for r in sent]
+    requests = [(r.messages, benchmark.decoding, repeat) for r, repeat in sent]
     if benchmark.decoding.top_logprobs and len(requests) > TRIED:
         # A server that is started here could not be tried before: a few calls tell, and are kept.
         tried = zip(sent, ask(requests[:TRIED]), strict=False)
-        if all(isinstance(verdict(benchmark, *one).value, Unparsed) for one in tried):
+        if all(isinstance(verdict(benchmark, r, reply).value, Unparsed) for (r, _), reply in tried):
             raise ValueError(
                 f"{judge.get('model', kind.name)}: the first tokens of its first {TRIED} replies hold no "
                 f"verdict; {benchmark.name} needs a judge that names the better answer there"
@@ -213,7 +230,10 @@ def request_hash(messages: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:12]
 
 
-def _row(q: Question, item: JudgeRequest | Score, found: Verdict) -> dict[str, Any]:
+def row_of(
+    q: Question, item: JudgeRequest | Score, found: Verdict, reply: EndpointReply | None = None
+) -> dict[str, Any]:
+    """A row of judgments; `reply` is the judge's, where one was asked."""
     row = {
         "question": q.id,
         "category": q.category,
@@ -224,12 +244,11 @@ def _row(q: Question, item: JudgeRequest | Score, found: Verdict) -> dict[str, A
         "value": None if isinstance(found.value, Unparsed) else found.value,
     }
     told = {"status": found.status, "marks": found.marks}
-    return row | {name: value for name, value in told.items() if value}
-
-
-def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
-    return {
-        "request": request_hash(request.messages),
+    row |= {name: value for name, value in told.items() if value}
+    if reply is None or isinstance(item, Score):
+        return row
+    return row | {
+        "request": request_hash(item.messages),
         "reply": reply.text,
         "logprobs": reply.logprobs,
         "finish_reason": reply.finish_reason,
@@ -242,20 +261,7 @@ def _told(request: JudgeRequest, reply: EndpointReply) -> dict[str, Any]:
 
 
 def _cost(step: Step[JudgmentSettings, JudgmentInputs[Source]], sizes: JudgingSizes) -> Cost:
-    """Calls to an endpoint, and their price; a judge that is computed costs nothing."""
-    # The suite may have a name of its own for the benchmark.
-    chosen = sizes.suite.benchmarks.chosen[step.context.get("benchmark_name", step.settings.benchmark)]
-    judge = sizes.suite.judges.get(chosen.settings.judged_by())
-    if judge is None or judge.kind.endpoint is None:
-        return Cost(work="judge")
-    usage = questions.judge_usage(chosen)
-    note = f"tokens of judging {chosen.declaration.name}: typical ones"
-    if judge.kind.served:
-        note = f"the time of {step.settings.judge['model']}, which is served here, is not in the estimate"
-        return Cost(work="judge", calls=usage.calls, assumed=(note,))
-    usd = judge.kind.usd(judge.settings, sizes.prices, usage)
-    disk = 4.0 * usage.completion_tokens
-    return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
+    return judging_cost(step.settings.benchmark, step.settings.judge, step.context, sizes)
 
 
 JUDGMENTS = StepKind(

@@ -4,16 +4,33 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.api import Answer, JudgedBenchmark, Question
 from benchmarks.declaration import Benchmark, QuestionSettings
+from harness.common.cost import Cost
 from harness.common.files import read_json_lines
-from harness.endpoints.prices import Usage
+from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import benchmark_files
+from harness.store.step import Sizes
+from harness.suite.judging import Repeats
 from harness.suite.measurement import Chosen, Folders, MeasuredBenchmark, Measures, Row, SummaryValue, Value
+from harness.suite.schema import Suite
 
-JUDGMENTS = "judgments"  # the name of a measure; of a comparison with a row, "judgments.<row>"
+# The names of measures; of a comparison with a row, "judgments.<row>" and "repeats.<row>".
+JUDGMENTS, REPEATS = "judgments", "repeats"
+
+
+class JudgingSizes(Sizes, Protocol):
+    """What the estimate of a judge's calls looks up besides."""
+
+    @property
+    def suite(self) -> Suite:
+        """The suite, which says who judges what."""
+
+    @property
+    def prices(self) -> Prices:
+        """What endpoints charge."""
 
 
 def load(
@@ -74,24 +91,39 @@ def steps(row: Row, chosen: Chosen) -> Measures:
 
 def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
     """Every judgment; those against a reference stand in a folder of its name."""
+    for _, value in _verdicts(chosen, folders, JUDGMENTS):
+        yield value
+
+
+def read_repeats(chosen: Chosen, folders: Folders) -> Iterator[tuple[int, str, Value]]:
+    """Every verdict that was asked for again: its repeat, from 1, the hash of its request, and its value."""
+    for row, value in _verdicts(chosen, folders, REPEATS):
+        yield row["repeat"], row["request"], value
+
+
+def _verdicts(chosen: Chosen, folders: Folders, measure: str) -> Iterator[tuple[Mapping[str, Any], Value]]:
+    """The rows of all judgments of a measure, and their values."""
     answers, missing = read_answers(folders["answers"]), chosen.declaration.unparsed
-    for name in (n for n in folders if n.startswith(JUDGMENTS)):
-        for row in read_json_lines(folders[name] / "judgments.jsonl"):
+    for name in (n for n in folders if n.partition(".")[0] == measure):
+        for row in read_json_lines(folders[name] / f"{measure}.jsonl"):
             answer, index = answers[row["question"]], row["turn"] - 1
             status = row.get("status", "")
             unread = None if status else missing
-            yield Value(
-                chosen.declaration.metric,
-                row["question"],
-                unread if row["value"] is None else row["value"],
-                row["category"],
-                row["turn"],
-                row["order"],
-                answer.tokens[index],
-                answer.truncated[index],
-                name.partition(".")[2],
-                status=status,
-                marks=tuple(row.get("marks", ())),
+            yield (
+                row,
+                Value(
+                    chosen.declaration.metric,
+                    row["question"],
+                    unread if row["value"] is None else row["value"],
+                    row["category"],
+                    row["turn"],
+                    row["order"],
+                    answer.tokens[index],
+                    answer.truncated[index],
+                    name.partition(".")[2],
+                    status=status,
+                    marks=tuple(row.get("marks", ())),
+                ),
             )
 
 
@@ -102,14 +134,43 @@ def summaries(folders: Folders) -> Iterator[SummaryValue]:
             yield SummaryValue(name.partition(".")[2], metric, value)
 
 
-def judge_usage(chosen: Chosen) -> Usage:
-    """What judging one row takes, against one reference: the typical usage in proportion to the questions."""
+def judge_usage(chosen: Chosen, repeats: Repeats | None = None) -> Usage:
+    """What judging one row takes, against one reference: the typical usage in proportion to the questions.
+
+    With `repeats`, what asking again takes on top of that.
+    """
     known, *typical = chosen.declaration.usage
     count = _number_of_questions(chosen)
     # Typical tokens were measured on all questions; fewer take their share.
-    share = 1.0 if count is None else count / known
+    asked = known if count is None else count
+    verdicts = repeats.count(asked) * (repeats.times - 1) if repeats else asked
     orders = chosen.declaration.orders(chosen.settings)
-    return Usage(*(round(n * share) * orders for n in typical))
+    return Usage(*(round(n * (verdicts / known)) * orders for n in typical))
+
+
+def judging_cost(
+    benchmark: str,
+    judge_of_step: Mapping[str, Any],
+    context: Mapping[str, Any],
+    sizes: JudgingSizes,
+    repeats: Repeats | None = None,
+) -> Cost:
+    """Calls to an endpoint, and their price, for first verdicts or, with `repeats`, for those that follow; a
+    judge that is computed costs nothing.
+    """
+    # The suite may have a name of its own for the benchmark.
+    chosen = sizes.suite.benchmarks.chosen[context.get("benchmark_name", benchmark)]
+    judge = sizes.suite.judges.get(chosen.settings.judged_by())
+    if judge is None or judge.kind.endpoint is None:
+        return Cost(work="judge")
+    usage = judge_usage(chosen, repeats)
+    note = f"tokens of judging {chosen.declaration.name}: typical ones"
+    if judge.kind.served:
+        note = f"the time of {judge_of_step['model']}, which is served here, is not in the estimate"
+        return Cost(work="judge", calls=usage.calls, assumed=(note,))
+    usd = judge.kind.usd(judge.settings, sizes.prices, usage)
+    disk = 4.0 * usage.completion_tokens
+    return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
 
 
 def _number_of_questions(chosen: Chosen) -> int | None:

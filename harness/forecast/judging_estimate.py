@@ -14,7 +14,9 @@ from harness.suite.schema import Suite, row_count
 
 
 class Line(NamedTuple):
-    """What one benchmark takes of one judge; usd is None where no price is known."""
+    """What one benchmark takes of one judge, for first verdicts or for repeats; usd is None where no price is
+    known.
+    """
 
     benchmark: str
     judge: str
@@ -24,7 +26,9 @@ class Line(NamedTuple):
 
 
 def lines(suite: Suite, table: Prices) -> list[Line]:
-    """A line for each benchmark that an endpoint judges, as if nothing of it were there yet."""
+    """A line for each benchmark that an endpoint judges, and one for its repeats, as if nothing of it were
+    there yet.
+    """
     found = []
     for name, chosen in suite.benchmarks.chosen.items():
         spec = chosen.settings
@@ -33,9 +37,11 @@ def lines(suite: Suite, table: Prices) -> list[Line]:
             continue
         # Every reference is a comparison of its own.
         times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
-        usage = Usage(*(n * times * row_count(suite) for n in questions.judge_usage(chosen)))
-        cost = judge.kind.usd(judge.settings, table, usage)
-        found.append(Line(name, spec.judge, row_count(suite), usage, cost))
+        repeats = judge.settings.repeats
+        for what, again in ((name, None), *([(f"{name}, again", repeats)] if repeats else [])):
+            usage = Usage(*(n * times * row_count(suite) for n in questions.judge_usage(chosen, again)))
+            cost = judge.kind.usd(judge.settings, table, usage)
+            found.append(Line(what, spec.judge, row_count(suite), usage, cost))
     return found
 
 

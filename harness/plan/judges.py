@@ -5,9 +5,16 @@ from typing import Any, NamedTuple
 from benchmarks.judge_check.declaration import DATA_SET as GOLD
 from harness.evaluate import benchmark_files
 from harness.evaluate.judge_check import JUDGE_CHECK, CheckInputs, CheckSettings
+from harness.evaluate.judge_noise.repeats import REPEATS as REPEATS_KIND
+from harness.evaluate.judge_noise.repeats import RepeatSettings
+from harness.evaluate.judgments import JUDGMENTS as JUDGMENTS_KIND
+from harness.evaluate.questions import JUDGMENTS, REPEATS
 from harness.plan.context import PlanContext
 from harness.store.step import Source, Step
 from harness.suite import extension_file
+from harness.suite.judging import Repeats
+from harness.suite.measurement import Chosen, Measures, Row
+from harness.suite.schema import Suite
 
 
 class JudgeParts(NamedTuple):
@@ -39,3 +46,20 @@ def check_step(
     gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
     label, context = f"check of {judge} with {prompt}", {**setting.runtime, **parts.context}
     return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.reads), context)
+
+
+def measures(suite: Suite, chosen: Chosen, row: Row) -> Measures:
+    """The steps that measure a row, and one more for each of judgments that the suite has repeated."""
+    steps = chosen.benchmark.steps(row, chosen)
+    judge = suite.judges.get(chosen.settings.judged_by())
+    repeats: Repeats | None = judge.settings.repeats if judge else None
+    if repeats is None:
+        return steps
+    again = {
+        name.replace(JUDGMENTS, REPEATS, 1): REPEATS_KIND.step(
+            f"{step.label}, again", RepeatSettings(repeats, step.settings), step.inputs, step.context
+        )
+        for name, step in steps.items()
+        if name.partition(".")[0] == JUDGMENTS and isinstance(step, Step) and step.kind is JUDGMENTS_KIND
+    }
+    return {**steps, **again}

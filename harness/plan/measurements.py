@@ -64,7 +64,7 @@ class Cell:
         by_benchmark: dict[str, Measures | NotRun] = {}
         for name, chosen in self.setting.suite.benchmarks.chosen.items():
             try:
-                by_benchmark[name] = chosen.benchmark.steps(self, chosen)
+                by_benchmark[name] = judges.measures(self.setting.suite, chosen, self)
             except NotRun as reason:
                 by_benchmark[name] = reason
         return by_benchmark

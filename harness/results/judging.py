@@ -8,7 +8,7 @@ from harness.common.files import read_json_lines
 from harness.common.text import slug
 from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import questions
-from harness.evaluate.questions import JUDGMENTS
+from harness.evaluate.questions import JUDGMENTS, REPEATS
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.results.records import benchmark_key, folder_of, folders_of
@@ -17,16 +17,18 @@ from harness.store.store import Store
 from harness.suite.measurement import Chosen
 from reports.records.rows import Judging, Summary
 
-COUNTS = ("judgments", "unparsed", "guarded", "calls", "prompt_tokens", "completion_tokens")
+SPENT = Usage._fields
+COUNTS = ("judgments", "unparsed", "guarded", *SPENT)
 
 
 class JudgedRow(NamedTuple):
-    """Whose judgments a step holds."""
+    """Whose judgments a step holds, and the one that has some of them repeated."""
 
     cell: Cell
     chosen: Chosen
     reference: str
     step: Step
+    repeats: Step | None
 
     @property
     def key(self) -> dict[str, Any]:
@@ -66,7 +68,8 @@ def judged_rows(plan: Plan) -> Iterator[JudgedRow]:
         for name, steps in cell.measures.items():
             for key in (k for k in steps if k.startswith(JUDGMENTS)):
                 chosen = plan.suite.benchmarks.chosen[name]
-                yield JudgedRow(cell, chosen, key.partition(".")[2], steps[key])
+                again = steps.get(key.replace(JUDGMENTS, REPEATS, 1))
+                yield JudgedRow(cell, chosen, key.partition(".")[2], steps[key], again)
 
 
 def summaries(plan: Plan, store: Store) -> list[Summary]:
@@ -82,16 +85,24 @@ def summaries(plan: Plan, store: Store) -> list[Summary]:
 
 
 def judging(plan: Plan, store: Store, prices: Prices) -> list[Judging]:
-    """What each row's judgments took; those of a rule took no call."""
+    """What each row's judgments took, repeats among them; those of a rule took no call."""
     rows = []
     for row in judged_rows(plan):
-        measured = store.record(folder_of(store, row.step))["measured"]
-        counts = {k: measured[k] for k in COUNTS}
+        counts, models = _counts(row.step, store)
+        if row.repeats:
+            again, served = _counts(row.repeats, store)
+            counts |= {name: counts[name] + again[name] for name in SPENT} | {"repeats": again["calls"]}
+            models |= served
         usd: float | None = 0.0
         # Priced by today's table, never by that of the day it was asked: rows of one table cost alike.
-        if measured["calls"]:
+        if counts["calls"]:
             judge = plan.suite.judges[row.chosen.settings.judged_by()]
-            usage = Usage(measured["calls"], measured["prompt_tokens"], measured["completion_tokens"])
-            usd = judge.kind.usd(judge.settings, prices, usage)
-        rows.append(Judging(**row.key, **counts, usd=usd, models=tuple(sorted(measured["served"]))))
+            usd = judge.kind.usd(judge.settings, prices, Usage(*(counts[name] for name in SPENT)))
+        rows.append(Judging(**row.key, **counts, usd=usd, models=tuple(sorted(models))))
     return rows
+
+
+def _counts(step: Step, store: Store) -> tuple[dict[str, Any], set[str]]:
+    """What a step of judgments took, and who served its replies."""
+    measured = store.record(folder_of(store, step))["measured"]
+    return {name: measured[name] for name in COUNTS}, set(measured["served"])

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from harness.evaluate.judge_noise.repeats import REPEATS
+from harness.evaluate.questions import read_repeats
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.store.step import Part, Step
 from harness.store.store import Store
 from harness.suite.measurement import Chosen, Folders, Value
-from reports.records.rows import Record
+from reports.records.rows import Record, Repeat
+
+OF_REPEAT = ("metric", "group", "question", "turn", "order", "value")
 
 
 def records(plan: Plan, store: Store) -> list[Record]:
@@ -20,17 +24,38 @@ def records(plan: Plan, store: Store) -> list[Record]:
     for cell in plan.cells:
         for name, steps in cell.measures.items():
             chosen = benchmarks[name]
-            measured = [s for s in (cell.source, *steps.values()) if isinstance(s, Step)]
+            # What is judged again is behind none of these values.
+            behind = [step for step in steps.values() if step.kind is not REPEATS]
+            measured = [s for s in (cell.source, *behind) if isinstance(s, Step)]
             ids = tuple(f"{step.kind.name}-{step.id}" for step in measured)
             for value in chosen.benchmark.read(chosen, folders_of(cell, name, store)):
-                status = "ok" if value.value is not None else value.status or "unparsed"
-                rows.append(_record(cell, chosen, value, references[name], status, ids))
+                rows.append(_record(cell, chosen, value, references[name], _status(value), ids))
         # One record without a value, so that a table can say why instead of leaving the method out.
         for (name, reference), reason in cell.missing.items():
             nothing = Value(benchmarks[name].declaration.metric, "", None, reference=reference)
             status = f"not run: {reason}"
             rows.append(_record(cell, benchmarks[name], nothing, references[name], status, ()))
     return rows
+
+
+def repeats(plan: Plan, store: Store) -> list[Repeat]:
+    """Every verdict that was asked for again, under the key of the record that has the first one."""
+    rows = []
+    for cell in plan.cells:
+        for name, steps in cell.measures.items():
+            chosen = plan.suite.benchmarks.chosen[name]
+            if not any(step.kind is REPEATS for step in steps.values()):
+                continue
+            for repeat, request, value in read_repeats(chosen, folders_of(cell, name, store)):
+                key = benchmark_key(cell, chosen, value.reference or chosen.settings.reference_answers())
+                fields = {name: getattr(value, name) for name in OF_REPEAT}
+                rows.append(Repeat(**key, **fields, repeat=repeat, request=request, status=_status(value)))
+    return rows
+
+
+def _status(value: Value) -> str:
+    """Whether a value could be had, or why not."""
+    return "ok" if value.value is not None else value.status or "unparsed"
 
 
 def _record(

@@ -36,6 +36,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         training=training.training(plan, store),
         checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
         counts=counts.counts(plan, store),
+        repeats=records.repeats(plan, store),
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
     stamp, sources = out / STAMP, _sources()

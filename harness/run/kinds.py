@@ -7,6 +7,7 @@ from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
 from harness.evaluate.answers import BY_CONTROL, BY_ENDPOINT, BY_MODEL, STORED
 from harness.evaluate.judge_check import JUDGE_CHECK
+from harness.evaluate.judge_noise.repeats import REPEATS
 from harness.evaluate.judgments import JUDGMENTS
 from harness.evaluate.openllm import TASKS
 from harness.models.prepare import INIT, LINK, WORLD
@@ -25,7 +26,7 @@ KINDS: tuple[StepKind, ...] = (
     *(WORLD, LINK, INIT, TOKENIZER, TEXT, DIALOGUES, PAIRS, MISMATCHED),
     *(ROLLOUTS, GROUP, PROBES, SIGNALS, HEAD, REWARDS),
     *(TRAIN, SELECT, OBJECTIVE),
-    *(BY_MODEL, BY_ENDPOINT, BY_CONTROL, STORED, JUDGMENTS, TASKS, JUDGE_CHECK, OVERLAP),
+    *(BY_MODEL, BY_ENDPOINT, BY_CONTROL, STORED, JUDGMENTS, REPEATS, TASKS, JUDGE_CHECK, OVERLAP),
 )
 
 

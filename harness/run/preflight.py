@@ -14,6 +14,7 @@ from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DialogueSettings, PairSettings
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
+from harness.evaluate.judge_noise.repeats import RepeatSettings
 from harness.evaluate.judges import OPENAI
 from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
@@ -36,8 +37,11 @@ def check(missing: Sequence[Step]) -> None:
         if what in looked:
             continue
         looked.add(what)
-        if isinstance(step.settings, AnswerSettings | JudgmentSettings):
-            _questions(step, step.settings)
+        settings = step.settings
+        if isinstance(settings, RepeatSettings):
+            settings = settings.judgments
+        if isinstance(settings, AnswerSettings | JudgmentSettings):
+            _questions(step, settings)
         if step.kind is TASKS:
             _tasks(step)
     _folders(missing)

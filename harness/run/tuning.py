@@ -51,7 +51,9 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     # On validation questions: settings that were chosen on the test questions would be fitted to them.
     asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
     only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})
-    loaded = loaded.model_copy(update={"benchmarks": only_this})
+    # A trial is its first verdicts: how far a judge scatters is asked of the run.
+    once = {name: judge.asked_once() for name, judge in loaded.judges.items()}
+    loaded = loaded.model_copy(update={"benchmarks": only_this, "judges": once})
     loading.check_tuning(loaded, known)  # a value out of range is told before any trial
     trials: list[Trial] = []
     best: dict[str, Trial] = {}

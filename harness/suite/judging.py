@@ -1,11 +1,13 @@
 """What a kind of judge is: its settings, who it is for the ids, where and how it replies, what that costs."""
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, with_config
 
 from benchmarks.api import Decoding, Message, Sampling
 from benchmarks.declaration import Benchmark
@@ -16,13 +18,49 @@ from harness.suite.validation import validated
 
 Request = tuple[tuple[Message, ...], Decoding | Sampling, int]  # messages, how to reply, which repeat
 Ask = Callable[[Sequence[Request]], list[EndpointReply]]
+ROUNDING = 1e-9  # 0.1 of 30 are 3, not 4
 KIND = "kind"  # the key of a suite that says which kind of judge it is
 
 
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True)
+class Repeats:
+    """What is judged again: a `share` (0-1) of each benchmark's questions, `times` times in all."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    times: Annotated[int, Field(ge=2)] = 2
+
+    def count(self, questions: int) -> int:
+        """How many of so many questions are judged again."""
+        return ceil(self.share * questions - ROUNDING)
+
+    def sample(self, questions: Collection[str]) -> set[str]:
+        """The questions, by their ids, that are judged again: the same of every row and in any order, and
+        those of a smaller share are among those of a larger one.
+        """
+        drawn = sorted(questions, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
+        return set(drawn[: self.count(len(drawn))])
+
+
 class JudgeSettings(BaseModel):
-    """What a suite says of a judge: unknown keys and wrong types are errors."""
+    """What a suite says of a judge: unknown keys and wrong types are errors.
+
+    `repeats` are no part of who the judge is: what it says first is the same without them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repeats: Repeats | None = Field(None, exclude=True)
+
+    @field_validator("repeats", mode="before")
+    @classmethod
+    def _of_all(cls, given: object) -> object:
+        """A number alone is how often every question is judged."""
+        if isinstance(given, int) and not isinstance(given, bool):
+            return {"times": given}
+        if given is None or isinstance(given, Mapping | Repeats):
+            return given
+        raise ValueError(f"given {given!r}; a whole number from 2 on, or {{share: 0.1, times: 2}}")
 
 
 class JudgeArguments(NamedTuple):
@@ -97,6 +135,10 @@ class ChosenJudge(NamedTuple):
     name: str
     kind: JudgeKind
     settings: Any  # of the kind's own model
+
+    def asked_once(self) -> "ChosenJudge":
+        """The same judge without repeats."""
+        return self._replace(settings=self.settings.model_copy(update={"repeats": None}))
 
 
 def judges_of(

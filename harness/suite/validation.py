@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -157,7 +157,9 @@ def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:
 def _known_keys(model: Any) -> list[str]:
     """The keys of a registered model; for a suite, every key that some part of one knows."""
     if isinstance(model, type) and issubclass(model, BaseModel) and not issubclass(model, Strict):
-        return sorted(model.model_fields)
+        types = {t for f in model.model_fields.values() for t in (f.annotation, *get_args(f.annotation))}
+        inside = [fields(t) for t in types if isinstance(t, type) and is_dataclass(t)]
+        return sorted({*model.model_fields, *(f.name for own in inside for f in own)})
     parts: list[type[Strict]] = [Strict]
     for part in parts:
         parts += part.__subclasses__()

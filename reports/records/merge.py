@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from reports.records.benchmarks import Benchmark, Benchmarks
-from reports.records.rows import KEY_OF, Judging, MethodRow, Record, Row, Summary
+from reports.records.rows import KEY_OF, Judging, MethodRow, Record, Repeat, Row, Summary
 from reports.records.run_folder import Rows
 
 Own = TypeVar("Own", bound=MethodRow)
-Judged = TypeVar("Judged", Record, Summary, Judging)
+Judged = TypeVar("Judged", Record, Repeat, Summary, Judging)
 Kept = TypeVar("Kept", bound=Row)
 Key = tuple[str, str, str]  # pair, dataset, method
 Names = Mapping[str, Mapping[Key, str]]  # run -> the name of each of its rows
@@ -41,6 +41,7 @@ def merged(runs: Mapping[str, Rows]) -> Rows:
         training=_once(r for p in parts for r in p.training),
         checks=_once(r for p in parts for r in p.checks),
         counts=_once(r for p in parts for r in p.counts),
+        repeats=_once(r for p in parts for r in p.repeats),
         benchmarks=Benchmarks(tuple(benchmarks.values())),
     )
 
@@ -87,6 +88,7 @@ def _renamed(rows: Rows, suite: str, names: Mapping[Key, str]) -> Rows:
         training=own(rows.training),
         checks=[replace(c, suite=suite) for c in rows.checks],
         counts=[replace(c, suite=suite) for c in rows.counts],
+        repeats=own(against(rows.repeats)),
     )
 
 

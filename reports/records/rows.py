@@ -6,9 +6,9 @@
      "artifacts": ["answers-0f3a...", "judgments-77b1..."], "version": ""}
 
 `results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
-took, `judges.jsonl` how good judges are, `training.jsonl` what training changed, and `counts.jsonl` what was
-lost on the way; all are deterministic. `costs.jsonl` holds what was measured (seconds). jsonl.py reads and
-writes them.
+took, `repeats.jsonl` verdicts that were asked for again, `judges.jsonl` how good judges are, `training.jsonl`
+what training changed, and `counts.jsonl` what was lost on the way; all are deterministic. `costs.jsonl` holds
+what was measured (seconds). jsonl.py reads and writes them.
 """
 
 import math
@@ -88,12 +88,7 @@ class Record(MethodRow):
     marks: tuple[str, ...] = optional(())
 
     def __post_init__(self) -> None:
-        if (self.value is None) == (self.status == "ok"):
-            raise ValueError(
-                f"value {self.value} with status {self.status!r}: a value has status 'ok', None has a reason"
-            )
-        if self.value is not None and not math.isfinite(self.value):
-            raise ValueError(f"value {self.value} of {self.method} on {self.benchmark}: must be finite")
+        _check_value(self)
 
 
 @dataclass(frozen=True)
@@ -167,12 +162,35 @@ class Summary(JudgedRow):
 
 
 @dataclass(frozen=True)
+class Repeat(JudgedRow):
+    """One more verdict on what a record has the first one of: `repeat` counts from 1.
+
+    No mean knows of it. `value` is in the record's unit, and None exactly where `status` is not "ok".
+    `request` is a hash of what the judge was sent: rows that share it share the reply.
+    """
+
+    metric: str
+    group: str
+    question: str
+    turn: int
+    order: str
+    repeat: int
+    request: str
+    value: float | None
+    status: str = "ok"
+
+    def __post_init__(self) -> None:
+        _check_value(self)
+
+
+@dataclass(frozen=True)
 class Judging(JudgedRow):
     """What judging one row on one benchmark took, were nothing of it there before.
 
     `usd` is None where the judge's price is not known; `models` names who served the replies, with its
     fingerprint where the server gives one; `guarded` counts tokens of chat templates that the answers held
-    and that were broken up.
+    and that were broken up. Of `calls`, whose tokens and money are all here, `repeats` asked for a verdict
+    again; `judgments` and `unparsed` are of first ones.
     """
 
     judgments: int
@@ -183,6 +201,7 @@ class Judging(JudgedRow):
     completion_tokens: int
     usd: float | None
     models: tuple[str, ...]
+    repeats: int = optional(0)
 
 
 @dataclass(frozen=True)
@@ -232,12 +251,22 @@ class JudgeCheck(Row):
     verdicts: int
 
 
+def _check_value(row: Record | Repeat) -> None:
+    if (row.value is None) == (row.status == "ok"):
+        raise ValueError(
+            f"value {row.value} with status {row.status!r}: a value has status 'ok', None has a reason"
+        )
+    if row.value is not None and not math.isfinite(row.value):
+        raise ValueError(f"value {row.value} of {row.method} on {row.benchmark}: must be finite")
+
+
 RUN = ("suite", "pair", "dataset", "method", "world_seed", "seed")
 ITEM = ("benchmark", "metric", "group", "question", "turn", "order", "judge", "reference")
 JUDGED = ("benchmark", "judge", "reference")
 # What tells a row from all others of its kind: a file holds each of these once.
 KEYS: dict[type, tuple[str, ...]] = {
     Record: RUN + ITEM,
+    Repeat: (*RUN, *ITEM, "repeat"),
     Cost: RUN,
     Training: RUN,
     Summary: (*RUN, *JUDGED, "metric"),

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from reports.records import benchmarks, jsonl
 from reports.records.benchmarks import DEFAULT, Benchmarks
-from reports.records.rows import Cost, Count, JudgeCheck, Judging, Record, Summary, Training
+from reports.records.rows import Cost, Count, JudgeCheck, Judging, Record, Repeat, Summary, Training
 
-COUNTS = "counts.jsonl"
+COUNTS, REPEATS = "counts.jsonl", "repeats.jsonl"
 
 
 class Rows(NamedTuple):
@@ -21,6 +21,7 @@ class Rows(NamedTuple):
     training: Sequence[Training] = ()
     checks: Sequence[JudgeCheck] = ()
     counts: Sequence[Count] = ()
+    repeats: Sequence[Repeat] = ()
     benchmarks: Benchmarks = DEFAULT
 
     def of_pair(self, pair: str) -> "Rows":
@@ -32,6 +33,7 @@ class Rows(NamedTuple):
             costs=[r for r in self.costs if r.pair == pair],
             training=[r for r in self.training if r.pair == pair],
             counts=[r for r in self.counts if r.pair == pair],
+            repeats=[r for r in self.repeats if r.pair == pair],
         )
 
     def methods(self) -> dict[str, list[str]]:
@@ -57,6 +59,7 @@ def read(folder: Path) -> Rows:
         checks=jsonl.read(folder / "judges.jsonl", JudgeCheck),
         # A run of before this was counted is told as one.
         counts=jsonl.read(folder / COUNTS, Count) if (folder / COUNTS).is_file() else (),
+        repeats=jsonl.read(folder / REPEATS, Repeat) if (folder / REPEATS).is_file() else (),
         benchmarks=benchmarks.read(folder),
     )
 
@@ -74,4 +77,7 @@ def write(rows: Rows, folder: Path) -> bool:
         jsonl.write(rows.training, folder / "training.jsonl"),
         jsonl.replace(folder / benchmarks.NAME, rows.benchmarks.text()),
     ]
+    # Few runs have any; what an earlier one had must not stay.
+    if rows.repeats or (folder / REPEATS).is_file():
+        changed.append(jsonl.write(rows.repeats, folder / REPEATS))
     return any(changed)

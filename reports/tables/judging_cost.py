@@ -48,10 +48,12 @@ def _money(rows: list[Judging]) -> Cell:
 
 
 def _notes(rows: list[Judging]) -> tuple[str, ...]:
-    """Who served the replies."""
+    """Who served the replies, and how many of them were repeats."""
     served: dict[str, set[str]] = defaultdict(set)
     for r in sorted(rows, key=lambda r: r.judge):
         served[r.judge].update(r.models)
-    return tuple(
-        f"{judge}: replies of {', '.join(sorted(models))}" for judge, models in served.items() if models
+    again = {judge: sum(r.repeats for r in rows if r.judge == judge) for judge in served}
+    return (
+        *(f"{judge}: replies of {', '.join(sorted(models))}" for judge, models in served.items() if models),
+        *(f"{judge}: {n:,} of its calls asked for a verdict again" for judge, n in again.items() if n),
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reports import build as run
 from reports.records.merge import merged
-from reports.records.rows import Cost, Count, Record
+from reports.records.rows import Cost, Count, Record, Repeat
 from reports.records.run_folder import Rows
 
 BASE = Record("a", "p", "d", "DPO", 0, "mt-bench", "score", "", "0", 1, "", "rule", "", 5.0)
@@ -65,3 +65,17 @@ def test_a_run_with_itself_is_that_run() -> None:
 def test_one_model_that_was_asked_in_another_way_is_two_rows() -> None:
     a, b = rows("a", {"ADPA": "m1"}), rows("b", {"ADPA": "m1"}, answers="other")
     assert merged({"a": a, "b": b}).methods() == {"p": ["ADPA (a)", "ADPA (b)"]}
+
+
+def test_repeats_go_with_their_records() -> None:
+    """Of a model of both runs they stand there once, with the name of the reference that they are against."""
+    again = Repeat(
+        "a", "p", "d", "DPO", 0, "alpaca-eval", "rule", "ADPA", "win_rate", "", "0", 1, "", 1, "9f", 0.5
+    )
+    runs = {"a": rows("a", {"DPO": "m1", "ADPA": "m2"}), "b": rows("b", {"DPO": "m1", "ADPA": "m3"})}
+    of = merged({name: own._replace(repeats=[replace(again, suite=name)]) for name, own in runs.items()})
+    assert [(r.suite, r.method, r.reference) for r in of.repeats] == [
+        ("a + b", "DPO", "ADPA (a)"), ("a + b", "DPO", "ADPA (b)"),
+    ]  # fmt: skip
+    same = merged({name: runs["a"]._replace(repeats=[again]) for name in "ab"})
+    assert len(same.repeats) == 1

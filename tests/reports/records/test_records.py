@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from reports.records import run_folder
 from reports.records.jsonl import read, write
-from reports.records.rows import Cost, Record, Training
+from reports.records.rows import Cost, Record, Repeat, Training
+from reports.records.run_folder import Rows
 
 RECORD = Record(
     "pocket", "pocket", "pocket", "ADPA", 0, "mt-bench", "score", "math", "81", 1, "", "rule", "", 7.0,
@@ -19,9 +21,13 @@ TRAINING = Training(
     objective="reward", held_before=-0.5, held_after=None,
     watched=(("clipped", 0.01, 0.63),), warnings=("clipped: 63%, over 50%",),
 )  # fmt: skip
+REPEAT = Repeat(
+    "pocket", "pocket", "pocket", "ADPA", 0, "mt-bench", "gpt-4", "", "score", "math", "81", 1, "",
+    repeat=1, request="9f3a", value=7.0,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [RECORD, COST, TRAINING])
+@pytest.mark.parametrize("row", [RECORD, COST, TRAINING, REPEAT])
 def test_a_row_is_read_as_it_was_written(row, tmp_path: Path):
     rows = [replace(row, seed=seed, suite="caf\u00e9 \u2028") for seed in (1, 0)]
     write(rows, tmp_path / "rows.jsonl")
@@ -37,7 +43,7 @@ def test_worlds_are_rows_of_their_own_and_a_line_names_all_but_world_0(tmp_path:
     assert second == {**first, "world_seed": 1} and "world_seed" not in first
 
 
-@pytest.mark.parametrize("row", [RECORD, COST, TRAINING])
+@pytest.mark.parametrize("row", [RECORD, COST, TRAINING, REPEAT])
 def test_a_key_that_stands_twice_is_refused_and_the_old_file_stays(row, tmp_path: Path):
     path = tmp_path / "rows.jsonl"
     write([row], path)
@@ -83,8 +89,19 @@ def test_an_integer_is_read_where_a_float_is_due(tmp_path: Path):
     ("value", "status"), [(7.0, "unparsed"), (None, "ok"), (float("nan"), "ok"), (float("inf"), "ok")]
 )
 def test_a_record_has_a_finite_value_or_a_reason(value: float | None, status: str):
-    with pytest.raises(ValueError):
-        replace(RECORD, value=value, status=status)
+    for row in (RECORD, REPEAT):
+        with pytest.raises(ValueError):
+            replace(row, value=value, status=status)
+
+
+def test_repeats_have_a_file_where_there_are_any_and_none_of_an_earlier_run_stay(tmp_path: Path):
+    run_folder.write(Rows(records=[RECORD]), tmp_path)
+    assert not (tmp_path / "repeats.jsonl").exists()
+    again = [REPEAT, replace(REPEAT, repeat=2, value=None, status="unparsed")]
+    assert run_folder.write(Rows(records=[RECORD], repeats=again), tmp_path)
+    assert run_folder.read(tmp_path).repeats == again
+    assert run_folder.write(Rows(records=[RECORD]), tmp_path)
+    assert run_folder.read(tmp_path).repeats == []
 
 
 def test_a_training_number_that_is_not_finite_is_not_written(tmp_path: Path):
