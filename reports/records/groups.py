@@ -68,6 +68,12 @@ class Group:
         return {r.replicate for r in self.records}
 
     @cached_property
+    def is_one_model(self) -> bool:
+        """Whether all of its replicates are one model, as a base model is in all seeds of the last stage."""
+        models = {r.replicate: r.artifacts[0] for r in self.records if r.artifacts}
+        return len(models) == len(self.replicates) > 1 and len(set(models.values())) == 1
+
+    @cached_property
     def lost(self) -> Counter[str]:
         """Status -> number of its records without a value."""
         return Counter(r.status for r in self.records if r.value is None)

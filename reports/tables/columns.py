@@ -18,12 +18,17 @@ from reports.records.groups import Group
 from reports.records.rows import Record, Summary
 from reports.statistics import shares
 from reports.statistics.bootstrap import Draw, Estimate, Replicate
+from reports.statistics.variance import Variation
 from reports.tables.scores import Estimator, Scores, Z, scored
 from reports.tables.table import Cell, Column, Row, Source
 
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
-SEEDS = "rows of several seeds: t over chance of seeds and of questions"
+TRAININGS = "over trainings and questions, the methods' variances between trainings moderated by each other"
+SINGLE = (
+    "one run a method: the difference between two trainings of the same method is not in these intervals, "
+    "and nothing is marked"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +54,21 @@ class MeasuredColumn:
         return self.source.column.unit == "share"
 
     def scores(self, dataset: str, methods: Sequence[str]) -> Scores:
-        """What these rows are measured by on a dataset, whichever table shows it."""
+        """What these rows are measured by on a dataset, whichever table shows it.
+
+        Rows that a table does not show tell as much of how far trainings lie apart as those that it does.
+        """
         own = {m: g for m in methods if (g := self.groups.get((dataset, m)))}
-        return scored(own, self.source.benchmark.tasks, self.is_share)
+        others = {m: g for (d, m), g in self.groups.items() if d == dataset and m not in own}
+        return self._scored(own, self._scored(others).varied if others else ())
+
+    def _scored(self, own: Mapping[str, Group], borrowed: Sequence[Variation] = ()) -> Scores:
+        return scored(own, self.source.benchmark.tasks, self.is_share, self.source.reference, borrowed)
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether any of its rows was trained more than once."""
+        return any(len(g.replicates) > 1 and not g.is_one_model for g in self.groups.values())
 
     @property
     def is_uneven(self) -> bool:
@@ -267,9 +284,11 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
     if len(everybody) < 2:
         return f"intervals: {kind}; {ONE_SEED}"
-    rest = f"; {', '.join(single)}: {kind}, {ONE_SEED}" if single else ""
+    rest = (
+        f"; of one run, its training's chance taken from the others': {', '.join(single)}" if single else ""
+    )
     levels = f"replicates: {replicates.replicated(everybody)}"
-    return f"intervals: 95 %, means over {replicates.listed(everybody)}; {SEEDS}{rest}; {levels}"
+    return f"intervals: 95 %, means over {replicates.listed(everybody)}, {TRAININGS}{rest}; {levels}"
 
 
 def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:

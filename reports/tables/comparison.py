@@ -1,9 +1,9 @@
 """Which method is better, by how much, and is it real: one table per pair, dataset and benchmark column.
 
-    | Method | Mean | less DPO | p | p Holm | Rank | Group | MDE |
+    | Method | Mean | less DPO | p | p adj | Rank | Group | MDE |
     | ADPA   | 6.25 | 0.41 [0.12, 0.70] | 0.006 | 0.024 | 1.0 [1.0, 2.0] | a | 0.42 |
 
-Two methods share a letter exactly if their test, Holm-adjusted over all pairs, does not tell them apart.
+Two methods share a letter exactly if their test, adjusted over all pairs, does not tell them apart.
 """
 
 from collections import defaultdict
@@ -17,9 +17,9 @@ import scipy
 from reports.records.groups import Records, grouped
 from reports.statistics import paired_test
 from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
-from reports.statistics.paired_test import NO_TEST, Comparison, holm
+from reports.statistics.paired_test import NO_TEST, Comparison
 from reports.tables import columns
-from reports.tables.columns import ONE_SEED, cell_notes, heading
+from reports.tables.columns import ONE_SEED, SINGLE, cell_notes, heading
 from reports.tables.pairwise_tests import ALPHA, UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
@@ -71,7 +71,7 @@ def pairwise_summary(tests: Tested, boot: Bootstrap) -> str:
     counts = (
         f"{sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in tests.ps)} unpaired",
         f"{sum(p < ALPHA for p in tests.ps.values())} paired",
-        f"{sum(p < ALPHA for p in tests.adjusted.values())} paired and Holm-adjusted",
+        f"{sum(p < ALPHA for p in tests.adjusted.values())} paired and adjusted",
     )
     return f"of {len(tests.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
 
@@ -86,13 +86,14 @@ def _table(
     draw: Draw,
 ) -> Table:
     """The table of one column, titled `what`; `footnotes` are those of each method's mean."""
-    sample, boot = tests.scores.sample, tests.scores.resampled(draw)
-    others = [m for m in sample.methods if m != baseline]
-    less = paired_test.versus(sample, baseline, others, draw) if baseline in sample.methods else {}
-    ps = {m: c.p for m, c in less.items() if c.p is not None}
+    chance, boot = tests.scores.chance, tests.scores.resampled(draw)
+    others = [m for m in chance.sample.methods if m != baseline]
+    known = baseline in chance.sample.methods
+    less = paired_test.versus(chance, baseline, others, draw) if known else {}
+    ps = {(m, baseline): c.p for m, c in less.items() if c.p is not None}
     # Another family than that of the letters: only the tests against the baseline.
-    adjusted = dict(zip(ps, holm(ps.values()), strict=True))
-    ranks = paired_test.ranks(sample, boot, draw.seed)
+    adjusted = {m: p for (m, _), p in paired_test.adjusted(chance, ps, draw.seed).items()}
+    ranks = paired_test.ranks(chance, boot, draw.seed)
     means = {m: interval(boot, m) for m in boot.methods}
     apart = {frozenset(pair) for pair, p in tests.adjusted.items() if p < ALPHA}
     groups = letters({m: -rank for m, (rank, *_) in ranks.items()}, apart)
@@ -117,7 +118,7 @@ def _columns(column: Column, baseline: str) -> tuple[Column, ...]:
         part("mean", column.title),
         part("less", f"less {baseline}"),
         Column(f"{column.name}.p", "p", "p"),
-        Column(f"{column.name}.p_holm", "p Holm", "p"),
+        Column(f"{column.name}.p_adjusted", "p adj", "p"),
         Column(f"{column.name}.rank", "Rank", "rank"),  # ties are halves
         Column(f"{column.name}.group", "Group", "text"),
         part("mde", "MDE"),
@@ -138,18 +139,20 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
         kinds[c.test].append(m)
     for test, methods in sorted(kinds.items()):
         yield f"test: {test}{' (' + ', '.join(methods) + ')' if len(kinds) > 1 else ''}"
-    if any(test.startswith(paired_test.TWO_LEVEL) for test in kinds):
-        yield "two-level: chance of seeds and of questions; p by Banerjee's bound, stricter than the interval"
-    sample = tests.scores.sample
-    single = [m for m, seeds in zip(sample.methods, sample.seeds, strict=True) if len(seeds) < 2]
-    if single:
-        whose = "" if len(single) == len(sample.methods) else f" (one seed: {', '.join(single)})"
-        yield f"bootstrap interval, {ONE_SEED}{whose}"
+    chance = tests.scores.chance
+    if not chance.is_known:
+        yield f"bootstrap interval, {ONE_SEED}; {SINGLE}"
+    elif single := [m for m in chance.sample.methods if chance.is_unreplicated(m)]:
+        yield f"one run, its training's chance taken from the others': {', '.join(single)}"
     if less:
         family = sum(c.p is not None for c in less.values())
-        holms = f"p Holm: family of {family} tests against {baseline}"
-        yield f"differences: over questions that both have; {holms}"
+        adjusted = f"p adj: {_how(tests)} over {family} tests against {baseline}"
+        yield f"differences: over questions that both have; {adjusted}"
         yield "MDE: difference that such a test finds at p < 0.05 with 80 % power"
+
+
+def _how(tests: Tested) -> str:
+    return "step-down minP" if tests.scores.chance.is_known else "Holm"
 
 
 def _group_notes(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> tuple[str, ...]:
@@ -157,8 +160,8 @@ def _group_notes(column: Column, tests: Tested, boot: Bootstrap, draw: Draw) -> 
     shared = (UNEVEN,) if tests.scores.is_uneven else ()
     return (
         *shared,
-        f"groups: two methods share a letter if Holm over all {len(tests.ps)} pairs does not tell them apart",
+        f"groups: a letter is shared if {_how(tests)} over all {len(tests.ps)} pairs does not tell two apart",
         pairwise_summary(tests, boot),
-        f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over seeds",
+        f"rank 1 is the highest {column.title}; 95 % interval of the rank over resamples, and over trainings",
         f"resampled: questions within each task, B = {draw.resamples:,}, seed {draw.seed}, shared by methods",
     )

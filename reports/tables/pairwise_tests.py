@@ -1,8 +1,9 @@
-"""Every pair of methods in one column, tested and Holm-adjusted; and which cells that lets stand out.
+"""Every pair of methods in one column, tested and adjusted for their number; and which cells stand out.
 
-The best of a column is marked where its test against the second stands at 5 %, Holm-adjusted over all pairs
-of the column; the second where its test against the third does. Who is above whom is the sign of the two's
-difference on what both have: their means may be over different questions. The teacher is no contestant.
+The best of a column is marked where its test against the second stands at 5 %, adjusted over all pairs of the
+column; the second where its test against the third does. Who is above whom is the sign of the two's
+difference on what both have: their means may be over different questions. The teacher is no contestant. Of
+one training a method nothing is marked: what its test tells apart are checkpoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,18 +12,18 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from reports.statistics import paired_test
-from reports.statistics.paired_test import holm
-from reports.tables.columns import MeasuredColumn, heading
+from reports.statistics.paired_test import Pair
+from reports.tables.columns import SINGLE, MeasuredColumn, heading
 from reports.tables.scores import Scores
 from reports.tables.table import TEACHER, Cell, Mark
 
 ALPHA = 0.05
 NOTE = (
-    "bold: the best, if a paired test tells it from the second at p < 0.05, Holm over all pairs of its "
-    "column; underlined: the second, if one tells it from the third; the Teacher takes no part"
+    "bold: the best, if a test over trainings and questions tells it from the second at p < 0.05, adjusted "
+    "(step-down minP) over all pairs of its column; underlined: the second, if one tells it from the third; "
+    "the Teacher takes no part"
 )
 UNEVEN = "some rows lack verdicts; marks, ranks and differences are over what two rows share"
-Pair = tuple[str, str]
 
 
 class Tested(NamedTuple):
@@ -30,7 +31,7 @@ class Tested(NamedTuple):
 
     scores: Scores
     ps: dict[Pair, float]  # of every pair that could be tested
-    adjusted: dict[Pair, float]  # Holm over those pairs
+    adjusted: dict[Pair, float]  # over those pairs
 
 
 def tested(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> Tested | None:
@@ -39,9 +40,9 @@ def tested(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> Test
     if not scores.values:
         return None
     # By name, as p-values of (a, b) and (b, a) may differ in their last digit.
-    pairs = {p: paired_test.p_value(scores.sample, *p) for p in combinations(sorted(scores.values), 2)}
+    pairs = {p: paired_test.p_value(scores.chance, *p) for p in combinations(sorted(scores.values), 2)}
     ps = {p: value for p, value in pairs.items() if value is not None}
-    return Tested(scores, ps, dict(zip(ps, holm(ps.values()), strict=True)))
+    return Tested(scores, ps, paired_test.adjusted(scores.chance, ps))
 
 
 def mark(column: MeasuredColumn, dataset: str, cells: Mapping[str, Cell]) -> dict[str, Cell]:
@@ -53,8 +54,8 @@ def mark(column: MeasuredColumn, dataset: str, cells: Mapping[str, Cell]) -> dic
 def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
     """What marks say, under columns that may have them, and which have no values of questions to test."""
     explained: tuple[str, ...] = ()
-    if any(c.source.column.best and not c.is_summary for c in columns):
-        explained = (NOTE,)
+    if markable := [c for c in columns if c.source.column.best and not c.is_summary]:
+        explained = (NOTE if any(c.is_replicated for c in markable) else SINGLE,)
     if uneven := [heading(c, columns).title for c in columns if c.is_uneven]:
         explained += (f"{', '.join(uneven)}: {UNEVEN}",)
     if untested := [heading(c, columns).title for c in columns if c.is_summary]:
@@ -64,9 +65,9 @@ def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
 
 def _marks(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, Mark]:
     tests = tested(column, dataset, [m for m in methods if m != TEACHER])
-    if tests is None:
+    if tests is None or not tests.scores.chance.is_known:
         return {}
-    sample = tests.scores.sample
+    sample = tests.scores.chance.sample
     ranked = dict(zip(sample.methods, paired_test.places(sample), strict=True))
     order = sorted(ranked, key=lambda m: (ranked[m], m))
     marks: dict[str, Mark] = {}

@@ -1,40 +1,54 @@
 """What the rows of a column are measured by: where each number of each table comes from.
 
     item    a turn of a question: the mean over its orders (Group.measured)
-    row     the mean over seeds of the mean over tasks, if any, of that over items
-    less    of two rows, the mean over seeds of each, on the items that both have: paired_test.versus
+    row     the mean over replicates of the mean over tasks, if any, of that over items
+    less    of two rows, the mean over replicates of each, on the items that both have: paired_test.versus
 
-A row that lacks a task has no mean, since means over different tasks do not compare; neither has a seed.
+A row that lacks a task has no mean, since means over different tasks do not compare; nor has a replicate.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from reports.records.benchmarks import Tasks
 from reports.records.groups import Group, Measured
-from reports.statistics import paired_test, shares, variance
+from reports.statistics import paired_test, sample, shares, variance
 from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, Runs, Values, bootstrap, interval
-from reports.statistics.variance import Sample
+from reports.statistics.chance import Chance
+from reports.statistics.sample import Sample
+from reports.statistics.variance import Variation
 
 Z = 1.96  # half the width of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The rows of a column on one dataset that have a value in every task; `lacks`: what the others lack."""
+    """The rows of a column on one dataset that have a value in every task; `lacks`: what the others lack.
+
+    `fixed` are rows that are one model in all replicates, `reference` is the row that all are compared with.
+    """
 
     values: Values
     runs: Runs
     weights: dict[str, float]  # of the strata
     lacks: dict[str, list[str]]
     shares: bool  # of 0-1
+    fixed: frozenset[str] = frozenset()
+    reference: str = ""
+    borrowed: Sequence[Variation] = ()  # of rows that are not among these
 
     @cached_property
-    def sample(self) -> Sample:
-        """The same as arrays, for tests."""
-        return variance.make_sample(self.values, self.runs, self.weights)
+    def chance(self) -> Chance:
+        """The rows as arrays, with what their trainings add to chance."""
+        own = sample.make_sample(self.values, self.runs, self.weights, self.fixed, self.reference)
+        return Chance(own, self.borrowed)
+
+    @property
+    def varied(self) -> list[Variation]:
+        """How much each of its rows varies over trainings, of those that say so."""
+        return [v for v in self.chance.variations.own if v.df] if self.values else []
 
     def resampled(self, draw: Draw) -> Bootstrap:
         """The means, and those over resamples."""
@@ -50,25 +64,34 @@ class Scores:
 Estimator = Callable[[Scores, Draw], Mapping[str, Estimate]]
 
 
-def scored(own: Mapping[str, Group], tasks: Tasks | None, shares: bool) -> Scores:
+def scored(
+    own: Mapping[str, Group],
+    tasks: Tasks | None,
+    shares: bool,
+    reference: str = "",
+    borrowed: Sequence[Variation] = (),
+) -> Scores:
     """The scores of rows by their groups; `tasks` are those that the benchmark averages over."""
     # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
     strata = {stratum for g in own.values() for stratum in g.strata}
     whole: dict[str, Measured] = {}
     lacks = {}
     for m, measured in ((m, g.measured) for m, g in own.items() if g.measured.values):
-        seeds = {s: run for s, run in measured.runs.items() if strata == {item.stratum for item in run}}
-        if not seeds:
+        runs = {r: run for r, run in measured.runs.items() if strata == {item.stratum for item in run}}
+        if not runs:
             lacking = (strata - {item.stratum for item in run} for run in measured.runs.values())
             lacks[m] = sorted(set().union(*lacking))
         else:
-            whole[m] = measured if len(seeds) == len(measured.runs) else Measured.of(seeds)
+            whole[m] = measured if len(runs) == len(measured.runs) else Measured.of(runs)
     return Scores(
         {m: measured.values for m, measured in whole.items()},
         {m: measured.runs for m, measured in whole.items()},
         _weights(tasks or Tasks(), strata),
         lacks,
         shares,
+        frozenset(m for m in whole if own[m].is_one_model),
+        reference,
+        borrowed,
     )
 
 
@@ -80,25 +103,24 @@ def _weights(tasks: Tasks, strata: set[str]) -> dict[str, float]:
 
 
 def mean(scores: Scores, draw: Draw) -> dict[str, Estimate]:
-    """The mean of each row; where it has several seeds, its interval is over seeds and questions."""
-    boot, sample, found = scores.resampled(draw), scores.sample, {}
+    """The mean of each row; where trainings were replicated its interval is over them and over questions."""
+    boot, chance, found = scores.resampled(draw), scores.chance, {}
     for m in boot.methods:
-        found[m], spread = interval(boot, m), variance.variance_of_mean(sample, m)
-        # The resamples know one training each; the spread over seeds has to be added in closed form.
-        if parts := variance.parts_of_mean(sample, m):
-            value, half = found[m].value, variance.half_width(parts)
+        found[m], spread = interval(boot, m), variance.variance_of_mean(chance.sample, m)
+        # The resamples know one training each; the spread over trainings has to be added in closed form.
+        if mixture := chance.of_mean(chance.sample.methods.index(m)):
+            value, half = found[m].value, mixture.half_width()
             found[m], spread = found[m]._replace(low=value - half, high=value + half), (half / Z) ** 2
         if scores.shares:
-            found[m] = shares.share_interval(
-                found[m], spread, variance.questions_of_mean(sample, m), _resampled_from(sample, m)
-            )
+            questions = sample.questions_of_mean(chance.sample, m)
+            found[m] = shares.share_interval(found[m], spread, questions, _resampled_from(chance.sample, m))
     return found
 
 
-def _resampled_from(sample: Sample, method: str) -> float:
-    if variance.is_right_or_wrong(sample, method):
+def _resampled_from(of: Sample, method: str) -> float:
+    if sample.is_right_or_wrong(of, method):
         return shares.RIGHT_OR_WRONG
-    return shares.TASKS if len(sample.weights) > 1 else shares.FRACTIONS
+    return shares.TASKS if len(of.weights) > 1 else shares.FRACTIONS
 
 
 def less(baseline: str) -> Estimator:
@@ -108,7 +130,7 @@ def less(baseline: str) -> Estimator:
         others = [m for m in scores.values if m != baseline]
         if baseline not in scores.values:
             return {}
-        compared = paired_test.versus(scores.sample, baseline, others, draw)
+        compared = paired_test.versus(scores.chance, baseline, others, draw)
         return {m: Estimate(c.value, c.low, c.high, c.n) for m, c in compared.items()}
 
     return estimate

@@ -8,7 +8,7 @@ from scipy import stats as theirs
 
 from reports.records.groups import Measured
 from reports.records.rows import Record, Summary
-from reports.statistics.bootstrap import Draw, Estimate, Item
+from reports.statistics.bootstrap import Draw, Estimate, Item, Replicate
 from reports.statistics.shares import FRACTIONS, exact, share_interval
 from reports.tables import columns
 from reports.tables.main import main_tables
@@ -28,7 +28,7 @@ def items(values: np.ndarray, stratum: str = "", turns: int = 1) -> dict[Item, f
 
 def estimate(runs: Runs, draw: Draw = FEW) -> Estimate:
     """What a table prints of one row."""
-    measured = Measured.of(runs)
+    measured = Measured.of({Replicate(0, seed): run for seed, run in runs.items()})
     weights = {item.stratum: 1.0 for item in measured.values}
     scores = Scores({"DPO": measured.values}, {"DPO": measured.runs}, weights, {}, shares=True)
     return mean(scores, draw)["DPO"]

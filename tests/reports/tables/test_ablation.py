@@ -64,8 +64,8 @@ GOLDEN = """\
 - an AlpacaEval row equal to its reference is 50 by definition
 - AlpacaEval WR (%) vs full method: exact intervals (Clopper-Pearson) of right and wrong answers, and \
 where wins or losses are few
-- bold: the best, if a paired test tells it from the second at p \\< 0.05, Holm over all pairs of its \
-column; underlined: the second, if one tells it from the third; the Teacher takes no part
+- one run a method: the difference between two trainings of the same method is not in these intervals, and \
+nothing is marked
 - paper WR: percent against the full method, ADPA's Table 2, DPO-MIX-7K, three students
 """
 

@@ -59,7 +59,7 @@ def test_a_table_says_how_much_whether_really_and_in_which_group():
         "Rule score",
         "less DPO",
         "p",
-        "p Holm",
+        "p adj",
         "Rank",
         "Group",
         "MDE",
@@ -72,7 +72,7 @@ def test_a_table_says_how_much_whether_really_and_in_which_group():
         np.mean(values["ADPA"]) - np.mean(values["DPO"])
     )
     assert {m: cells(table, "p")[m].value for m in ps} == pytest.approx(ps)
-    assert {m: cells(table, "p Holm")[m].value for m in ps} == pytest.approx(
+    assert {m: cells(table, "p adj")[m].value for m in ps} == pytest.approx(
         {"same": ps["same"], "ADPA": 2 * ps["ADPA"]}
     )
     assert {m: c.value for m, c in cells(table, "Group").items()} == {"DPO": "b", "same": "b", "ADPA": "a"}
@@ -88,17 +88,18 @@ def test_the_notes_say_test_family_seed_and_resamples():
     notes = "\n".join(table.notes)
     assert "test: paired t" in notes
     assert "conditional on this checkpoint" in notes
-    assert "family of 2 tests against DPO" in notes
+    assert "p adj: Holm over 2 tests against DPO" in notes
     assert "Holm over all 3 pairs" in notes
     assert "B = 5,000, seed 0" in notes
     assert "of 3 pairs, differ at p < 0.05: " in notes
 
 
-def test_several_seeds_have_two_levels_and_a_single_one_is_named():
-    records = noisy({"DPO": 0.0, "ADPA": 1.0}, seeds=3) + noisy({"Teacher": 2.0})
-    notes = "\n".join(only(comparison_tables(records, ["DPO", "ADPA", "Teacher"], "DPO", QUICK)).notes)
-    assert "test: two-level t, paired by seed (ADPA)" in notes
-    assert "conditional on this checkpoint (one seed: Teacher)" in notes
+def test_several_seeds_have_one_test_of_both_levels_and_a_single_one_is_named():
+    records = noisy({"DPO": 0.0, "ADPA": 1.0}, seeds=3) + noisy({"SFT": 2.0})
+    notes = "\n".join(only(comparison_tables(records, ["DPO", "ADPA", "SFT"], "DPO", QUICK)).notes)
+    assert "test: posterior-predictive, over trainings and questions" in notes
+    assert "one run, its training's chance taken from the others': SFT" in notes
+    assert "p adj: step-down minP over 2 tests" in notes and "step-down minP over all 3 pairs" in notes
 
 
 def test_pairs_datasets_and_columns_have_tables_of_their_own():
@@ -120,7 +121,7 @@ def test_a_method_without_values_is_a_row_that_says_why_and_counts_in_no_family(
     records.append(record("SFT", "", None, status="failed: diverged"))
     table = only(comparison_tables(records, ["DPO", "ADPA", "SFT"], "DPO", QUICK))
     assert table.rows[2].cells == (Cell(notes=("failed: diverged",)), *[Cell()] * 6)
-    assert any("family of 1 tests" in note for note in table.notes)
+    assert any("Holm over 1 tests" in note for note in table.notes)
 
 
 def test_a_method_that_lacks_a_task_is_not_compared():
@@ -219,7 +220,7 @@ def test_real_verdicts_of_14_models_are_told_apart_as_scipy_tells_them(verdicts:
     counts = [int((np.array(p) < 0.05).sum()) for p in (unpaired, paired, holm(paired))]
     assert counts == [65, 69, 57]
     assert pairwise_summary(found, bootstrap(found.scores.values)) == (
-        "of 91 pairs, differ at p < 0.05: 65 unpaired, 69 paired, 57 paired and Holm-adjusted"
+        "of 91 pairs, differ at p < 0.05: 65 unpaired, 69 paired, 57 paired and adjusted"
     )
     assert found.ps == pytest.approx(
         {tuple(sorted(k)): p for k, p in zip(pairs, paired, strict=True)}, rel=1e-6

@@ -7,7 +7,7 @@ import pytest
 
 from reports.records.rows import Record
 from reports.statistics.bootstrap import Draw
-from reports.tables import pairwise_tests
+from reports.tables import columns
 from reports.tables.main import difference_tables, main_tables
 from reports.tables.table import Cell, Table
 
@@ -151,17 +151,17 @@ def test_the_notes_name_judge_reference_and_kind_of_interval():
         "AlpacaEval WR (%): judge rule, reference ADPA",
         "intervals: 95 % bootstrap over questions, B = 5,000, seed 0, paired; conditional on this checkpoint",
         "an AlpacaEval row equal to its reference is 50 by definition",
-        pairwise_tests.NOTE,
+        columns.SINGLE,
     )
-    assert only(main_tables(records, ["DPO"])).notes == (*shown[:2], pairwise_tests.NOTE)
+    assert only(main_tables(records, ["DPO"])).notes == (*shown[:2], columns.SINGLE)
 
 
 def test_seeds_are_named_and_a_row_with_fewer_says_so():
     records = [record("DPO", "0", 1.0, seed=s) for s in (0, 1)] + [record("SFT", "0", 1.0)]
     records.append(record("SFT", "", None, status="failed: diverged", seed=1))
     table = only(main_tables(records, ["DPO", "SFT"], QUICK))
-    assert "means over seeds 0, 1; rows of several seeds: t over chance of seeds" in table.notes[0]
-    assert "SFT: 95 % bootstrap" in table.notes[0] and "conditional on this checkpoint" in table.notes[0]
+    assert f"means over seeds 0, 1, {columns.TRAININGS}" in table.notes[0]
+    assert "of one run, its training's chance taken from the others': SFT" in table.notes[0]
     assert cells(table)["DPO"].notes == ()
     assert cells(table)["SFT"].notes == ("seed 0 of 0, 1", "failed: diverged")
 
@@ -172,22 +172,27 @@ def test_worlds_are_never_averaged_as_one_and_a_row_with_fewer_says_so():
     records.append(record("SFT", "0", 1.0, world_seed=1))
     table = only(main_tables(records, ["DPO", "SFT"], QUICK))
     assert cells(table)["DPO"].value == 2.0
-    assert "means over worlds 0, 1 x seeds 0, 1;" in table.notes[0]
+    assert "means over worlds 0, 1 x seeds 0, 1, " in table.notes[0]
     assert table.notes[0].endswith("replicates: 2 base models x 2 seeds of the last stage")
     assert cells(table)["SFT"].notes == ("world 1: seed 0 of worlds 0, 1 x seeds 0, 1",)
 
 
 def test_the_interval_of_several_seeds_is_wider_by_the_chance_of_training():
-    """Seeds 2 apart on the same 40 questions: the seed part alone is 2^2 / 2 / 2 = 1, at t of one df."""
+    """Seeds 2 apart on the same 40 questions: t of two degrees of freedom by the seeds' standard error,
+    2 / sqrt 3, but for the weight of the prior. One run alone has the interval of its checkpoint.
+    """
     rng = random.Random(1)
     values = [rng.gauss(5, 0.1) for _ in range(40)]
-    records = [record("DPO", str(q), v + 2 * s, seed=s) for q, v in enumerate(values) for s in (0, 1)]
-    records += [record("SFT", str(q), v) for q, v in enumerate(values)]
-    found = cells(only(main_tables(records, ["DPO", "SFT"])))
-    assert (found["DPO"].high - found["DPO"].low) / 2 == pytest.approx(12.706, rel=0.01)
-    assert (found["SFT"].high - found["SFT"].low) / 2 == pytest.approx(0.031, abs=0.01)
-    less = cells(only(difference_tables(records, ["DPO", "SFT"], "SFT")))["DPO"]
-    assert less.high - less.low < 0.2  # one seed on one side: of these checkpoints
+    seeded = [record("DPO", str(q), v + 2 * s, seed=s) for q, v in enumerate(values) for s in (0, 1, 2)]
+    single = [record("SFT", str(q), v) for q, v in enumerate(values)]
+    found = cells(only(main_tables(seeded, ["DPO"])))
+    assert (found["DPO"].high - found["DPO"].low) / 2 == pytest.approx(4.303 * 2 / 3**0.5, rel=0.1)
+    alone = cells(only(main_tables(single, ["SFT"])))
+    assert (alone["SFT"].high - alone["SFT"].low) / 2 == pytest.approx(0.031, abs=0.01)
+    beside = cells(only(main_tables(seeded + single, ["DPO", "SFT"])))
+    assert beside["SFT"].high - beside["SFT"].low > 2 * 2 * 1.96
+    less = cells(only(difference_tables(seeded + single, ["DPO", "SFT"], "SFT")))["DPO"]
+    assert less.low < 0 < less.high
 
 
 def test_a_method_that_is_not_shown_is_named():
