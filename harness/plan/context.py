@@ -69,20 +69,26 @@ class PlanContext:
     def chat_format(self, base: str) -> Format | None:
         """How a model from outside is spoken to: of a hub id where its small files are to be had."""
         if base not in self._formats:
-            folder = _small_files(base)
+            folder = self._small_files(base)
             self._formats[base] = format_of(folder, self.suite.chat_template) if folder else None
         return self._formats[base]
 
     def _type(self, base: str) -> str:
         """The type of a model from outside, "" where its config.json is not to be had."""
-        if base not in self._types:
-            folder = _small_files(base)
-            try:
-                config = json.loads((folder / "config.json").read_text()) if folder else {}
-                self._types[base] = str(config["model_type"])
-            except (OSError, ValueError, KeyError, TypeError):
-                self._types[base] = ""  # whoever loads it says what is wrong
-        return self._types[base]
+        folder = self._small_files(base)
+        try:
+            return str(json.loads((folder / "config.json").read_text())["model_type"]) if folder else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""  # whoever loads it says what is wrong
+
+    def _small_files(self, base: str) -> Path | None:
+        """A folder with what a model from outside says of itself; None of a hub id where it is not to be
+        had.
+        """
+        if base not in self._folders:
+            here, files = Path(base), (*FILES, "config.json")
+            self._folders[base] = here if here.is_dir() else hub.model_files(loading.fingerprint(base), files)
+        return self._folders[base]
 
     def thinks(self, base: str | Architecture) -> bool:
         """Whether the chat template that a model is spoken to by knows of thoughts before an answer."""
@@ -94,7 +100,7 @@ class PlanContext:
         return {}
 
     @cached_property
-    def _types(self) -> dict[str, str]:
+    def _folders(self) -> dict[str, Path | None]:
         return {}
 
     def _content(self, path: str) -> str:
@@ -184,9 +190,3 @@ class PlanContext:
         """The file that a method is read from; None for a built-in one."""
         built_in = method.name in {m.name for m in methods.BUILT_IN}
         return None if built_in else self.method_file
-
-
-def _small_files(base: str) -> Path | None:
-    """A folder with what a model from outside says of itself; None of a hub id where it is not to be had."""
-    here = Path(base)
-    return here if here.is_dir() else hub.model_files(loading.fingerprint(base), (*FILES, "config.json"))

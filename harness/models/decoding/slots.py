@@ -84,7 +84,7 @@ class Slots:
             use_cache=True,
             **self.only_last,
         )
-        self.scores = out.logits[:, -1].clone()  # a view would keep the logits of whole prompts
+        self.scores = out.logits[:, -1]
         self.last, ended = self.ends.take(self.rows, self.scores)
         return ended
 
