@@ -4,12 +4,13 @@ gpt-4, my-bench: noise 0.52 (sd of one verdict) | of the mean 0.06 | of the vari
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum, sqrt
 from operator import attrgetter
 from statistics import variance
+from typing import NamedTuple
 
 from reports.records.benchmarks import Benchmark, Unit
 from reports.records.groups import Group, Groups
@@ -20,11 +21,19 @@ from reports.tables.table import Cell, Column, Row, Table, by_pair, title
 RUN_OF = attrgetter(*RUN)
 ITEM_OF = attrgetter(*KEYS[Record])  # of a repeat as well, which bears its record's key
 NOTES = (
-    "noise: standard deviation of one verdict on one answer, within items and pooled over rows, where a "
-    "request that several rows sent is one item; of the mean: what that makes of a row's mean, in its sd",
+    "noise: standard deviation (sd) of one verdict on one answer, within items and pooled over rows, where a "
+    "request that several rows sent is one item; of the mean: the sd that it gives a row's mean",
     "of the variance: noise's share of how far a row's questions lie apart, over all rows",
     "means are of first verdicts alone; their intervals hold the noise, a part of the spread of questions",
 )
+
+
+class Judged(NamedTuple):
+    """Whose verdicts are of one scale and one noise."""
+
+    judge: str
+    benchmark: str
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -80,22 +89,27 @@ class Scatter:
         return fsum(noise * fsum(1 / len(own) for own in row) / len(row) for row in self.questions) / spread
 
 
+def scatters(repeats: Iterable[Repeat], groups: Groups) -> dict[Judged, Scatter]:
+    """Of one pair, by judge, benchmark and metric in their order."""
+    by_judge: dict[Judged, list[Repeat]] = defaultdict(list)
+    for r in repeats:
+        by_judge[Judged(r.judge, r.benchmark, r.metric)].append(r)
+    return {
+        key: Scatter([g for g in groups if (g.judge, g.benchmark, g.metric) == key], own)
+        for key, own in sorted(by_judge.items())
+    }
+
+
 def noise_tables(repeats: Iterable[Repeat], groups: Groups) -> list[Table]:
     """One table per pair with repeats: a row for each judge and benchmark."""
     tables = []
     for pair, own in by_pair(repeats).items():
-        by_judge: dict[tuple[str, str, str], list[Repeat]] = defaultdict(list)
-        for r in own:
-            by_judge[r.judge, r.benchmark, r.metric].append(r)
-        found = {
-            key: Scatter([g for g in groups if (g.judge, g.benchmark, g.metric) == key], asked)
-            for key, asked in sorted(by_judge.items())
-        }
-        units = {key: _unit(groups.benchmarks.get(key[1]), key[2]) for key in found}
+        found = scatters(own, groups)
+        units = {key: _unit(groups.benchmarks.get(key.benchmark), key.metric) for key in found}
         columns = _columns(dict.fromkeys(units.values()))
         rows = tuple(
-            Row("", f"{judge}, {benchmark}", _cells(scatter, units[judge, benchmark, metric], columns))
-            for (judge, benchmark, metric), scatter in found.items()
+            Row("", f"{key.judge}, {key.benchmark}", _cells(scatter, units[key], columns))
+            for key, scatter in found.items()
         )
         tables.append(Table(title("Judge noise", *pair), columns, rows, (*NOTES, *_silent(found))))
     return tables
@@ -136,7 +150,7 @@ def _cells(scatter: Scatter, unit: Unit, columns: Sequence[Column]) -> tuple[Cel
     return tuple(cells.get(c.name, Cell()) for c in columns)
 
 
-def _silent(found: dict[tuple[str, str, str], Scatter]) -> tuple[str, ...]:
+def _silent(found: Mapping[Judged, Scatter]) -> tuple[str, ...]:
     """A line for each judge whose repeats are all alike: a zero that was measured."""
     return tuple(
         f"{judge}, {benchmark}: every repeat gave its item's first verdict again, so no noise was seen"
