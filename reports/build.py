@@ -28,6 +28,7 @@ from reports.tables.judge_noise import noise_tables
 from reports.tables.judge_quality import judge_tables
 from reports.tables.judging_cost import judging_tables
 from reports.tables.main import main_tables
+from reports.tables.noise import noise_tables as variance_tables
 from reports.tables.pad import pad_tables
 from reports.tables.table import STUDENT, Table, check_row
 from reports.tables.training import training_tables
@@ -96,6 +97,18 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
             own = rows.of_pair(pair)
             groups = grouped(own.records, rows.benchmarks)
             tables += with_health(comparison_tables(groups, names, baseline), own.counts, groups)
+    return tables
+
+
+def noise(rows: Rows, difference: float | None = None) -> list[Table]:
+    """What each benchmark's numbers vary by, and what more questions or replicates would buy; `difference`,
+    in the unit that is printed, is what replicates are to find.
+    """
+    tables = []
+    for pair, names in rows.methods().items():
+        own = rows.of_pair(pair)
+        groups = grouped(own.records, rows.benchmarks)
+        tables += with_health(variance_tables(groups, own.repeats, names, difference), own.counts, groups)
     return tables
 
 

@@ -235,7 +235,9 @@ def shown(table: Table) -> TableTexts:
             rows[-1][1].append(
                 CellText(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
             )
-    return TableTexts(["Dataset"] * several + ["Method"], heads, rows, list(table.notes), list(footnotes))
+    return TableTexts(
+        ["Dataset"] * several + [table.rows_are], heads, rows, list(table.notes), list(footnotes)
+    )
 
 
 def _shown(cell: Cell, unit: Unit) -> str:

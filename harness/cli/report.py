@@ -5,6 +5,7 @@ No model library is imported, and what draws tables only where they are drawn: `
 
 import sys
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,16 +75,34 @@ def report(
 
 def compare(
     run: RunName,
-    baseline: Annotated[str, typer.Option(help="The method that all others are compared with.")],
+    baseline: Annotated[
+        str | None, typer.Option(help="The method that all others are compared with.")
+    ] = None,
+    noise: Annotated[
+        bool,
+        typer.Option("--noise", help="What the numbers vary by, and what more seeds or questions would buy."),
+    ] = False,
+    difference: Annotated[
+        float | None,
+        typer.Option(
+            help="With --noise: how many replicates find it, in the table's unit; that of the first two."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = TERMINAL,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Compare every method with one of them: difference, interval, p, Holm, rank, groups, power."""
+    """Compare every method with one of them: difference, interval, p, adjusted p, rank, groups, power."""
     from reports import build
     from reports.records import run_folder
 
     _check_format(format)
-    _echo(build.compared(run_folder.read(folder_of(run, runs)), baseline), format)
+    if noise == (baseline is not None):
+        raise ValueError("compare wants one of --baseline METHOD and --noise")
+    if difference is not None and not (noise and 0 < difference < inf):
+        raise ValueError(f"--difference {difference}: allowed: a number over 0, with --noise")
+    rows = run_folder.read(folder_of(run, runs))
+    tables = build.compared(rows, baseline) if baseline is not None else build.noise(rows, difference)
+    _echo(tables, format)
 
 
 def show(

@@ -1,11 +1,13 @@
 """What a comparison can see, and what more replicates or questions would add.
 
 V     = q + s        q: of the questions, df n - 1; s: of the trainings, 2 E[tau^2] / S
+q     = 2 (sigma_mq^2 + sigma_e^2 / S) / n    method x question, and an answer's own, of S trainings each
 df    = V^2 / (s^2 / (2 (d0 + S - 1)) + q^2 / (n - 1))           Satterthwaite (1946), both methods' tau
 d0      the prior's degrees of freedom: trigamma(d0 / 2) = 4 eta^2                     Smyth (2004)
 power = P(|T| > t), T noncentral t of df and difference / sqrt V, t its critical value at alpha
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -13,6 +15,7 @@ import numpy as np
 import scipy
 
 POWER, ALPHA = 0.8, 0.05
+MOST = 1_000  # replicates that are thought of
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,43 @@ class Design:
         return self.variance**2 / spread if spread else inf
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What two methods' means vary by, as variances for one question and one training.
+
+    `question` is of a method's value of a question, alike in all of its trainings; `answer` is new in each;
+    `training` is of a training's mean over all questions: E[tau^2]. `spread` is eta.
+    """
+
+    question: float
+    answer: float
+    training: float
+    spread: float
+
+
+def of_two(noise: Noise, questions: int, questions_df: float, replicates: float) -> Design:
+    """A difference of two methods of that many replicates each."""
+    per_question = 2 * (noise.question + noise.answer / replicates)
+    return Design(
+        per_question / questions,
+        questions_df,
+        2 * noise.training / replicates,
+        2 * (prior_df(noise.spread) + replicates - 1),
+    )
+
+
+def replicates_needed(
+    difference: float, noise: Noise, questions: int, questions_df: float, alpha: float = ALPHA
+) -> int | None:
+    """The least number of replicates, 2 or more, that finds it with 80 % power; None over MOST of them."""
+
+    def suffices(replicates: int) -> bool:
+        return power(difference, of_two(noise, questions, questions_df, replicates), alpha) >= POWER
+
+    found = bisect_left(range(2, MOST + 1), True, key=suffices) + 2
+    return found if found <= MOST else None
+
+
 def power(difference: float, design: Design, alpha: float = ALPHA) -> float:
     """How often the test finds this difference."""
     if not design.variance:
@@ -45,6 +85,11 @@ def power(difference: float, design: Design, alpha: float = ALPHA) -> float:
     below, above = scipy.special.nctdtr(design.df, shift, [-limit, limit])
     # Far from 0 the other tail, which is nothing, is no number in scipy.
     return float(np.nan_to_num(below) + 1 - above)
+
+
+def half_width(design: Design) -> float:
+    """That of the 95 % interval of the difference."""
+    return -float(scipy.special.stdtrit(design.df, ALPHA / 2)) * sqrt(design.variance)
 
 
 def detectable(design: Design, alpha: float = ALPHA) -> float:

@@ -76,12 +76,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """`notes` stand under the table, before the footnotes of its cells."""
+    """`notes` stand under the table, before the footnotes of its cells; `rows_are` heads its rows' names."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    rows_are: str = "Method"
 
 
 def check_row(name: str, methods: Sequence[str]) -> None:

@@ -78,3 +78,28 @@ def test_every_method_is_compared_with_the_baseline(runs: Path) -> None:
 def test_a_baseline_that_is_no_row_is_one_line_with_the_nearest(runs: Path) -> None:
     done = bench("compare", "tiny", "--baseline", "DCDK", "--runs", str(runs))
     assert done.returncode == 2 and "no row 'DCDK'; did you mean 'DCKD'?" in done.stderr
+
+
+def test_what_numbers_vary_by_is_told_of_every_mean(runs: Path) -> None:
+    done = bench("compare", "tiny", "--noise", "--runs", str(runs), "--format", "md")
+    assert done.returncode == 0, done.stderr
+    assert "### Noise, MT-Bench" in done.stdout and "| method x question, and residual |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "compare wants one of --baseline METHOD and --noise"),
+        (["--noise", "--baseline", "DCKD"], "compare wants one of --baseline METHOD and --noise"),
+        (["--noise", "--difference", "-1"], "--difference -1.0: allowed: a number over 0, with --noise"),
+        (["--noise", "--difference", "nan"], "--difference nan: allowed: a number over 0"),
+        (
+            ["--baseline", "DCKD", "--difference", "1"],
+            "--difference 1.0: allowed: a number over 0, with --noise",
+        ),
+    ],
+)
+def test_what_compare_cannot_do_is_one_line(runs: Path, words: list[str], message: str) -> None:
+    done = bench("compare", "tiny", *words, "--runs", str(runs))
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

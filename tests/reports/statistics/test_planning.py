@@ -5,7 +5,16 @@ import pytest
 from scipy import special
 from scipy import stats as theirs
 
-from reports.statistics.planning import Design, detectable, power, prior_df
+from reports.statistics.planning import (
+    Design,
+    Noise,
+    detectable,
+    half_width,
+    of_two,
+    power,
+    prior_df,
+    replicates_needed,
+)
 
 
 @pytest.mark.parametrize(("n", "difference"), [(12, 0.5), (80, 0.3), (805, 0.1)])
@@ -45,3 +54,35 @@ def test_the_priors_df_give_log_variances_that_spread(eta: float):
 
 def test_alike_methods_have_a_prior_that_is_sure():
     assert prior_df(0.0) == np.inf and prior_df(0.01) > 5_000
+
+
+# MT-Bench in the pocket world: detectable for one pair and in a family of 91, by the number of seeds.
+DETECTABLE = {2: (0.44, 0.71), 3: (0.39, 0.61), 5: (0.34, 0.52), 10: (0.29, 0.46)}
+MT_BENCH = Noise(0.787**2, 0.993**2, 0.074**2 * np.exp(2 * 0.5**2), 0.5)
+
+
+@pytest.mark.parametrize("seeds", DETECTABLE)
+def test_what_seeds_can_find_on_mt_bench(seeds: int):
+    """.074 is the middle of the methods' standard deviations, which spread by eta = 0.5."""
+    design = of_two(MT_BENCH, 160, 159, seeds)
+    assert [detectable(design), detectable(design, 0.05 / 91)] == pytest.approx(DETECTABLE[seeds], abs=0.02)
+
+
+def test_a_difference_needs_the_first_number_of_replicates_that_finds_it():
+    needed = replicates_needed(0.35, MT_BENCH, 160, 159)
+    assert needed == 5
+    found = [power(0.35, of_two(MT_BENCH, 160, 159, seeds)) for seeds in (needed - 1, needed)]
+    assert found[0] < 0.8 <= found[1]
+    assert replicates_needed(0.5, MT_BENCH, 160, 159) == 2
+    assert replicates_needed(0.5, MT_BENCH, 160, 159, 0.05 / 91) == 6
+    assert replicates_needed(9.0, MT_BENCH, 160, 159) == 2
+
+
+def test_no_number_of_trainings_finds_what_the_questions_hide():
+    """2.8 sqrt(2 x 0.62 / 160) is 0.25."""
+    assert replicates_needed(0.24, MT_BENCH, 160, 159) is None
+    assert replicates_needed(0.0, MT_BENCH, 160, 159) is None
+
+
+def test_a_half_width_is_that_of_the_t_interval():
+    assert half_width(Design(4.0, 9)) == pytest.approx(2 * theirs.t.ppf(0.975, 9))
