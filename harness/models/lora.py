@@ -63,9 +63,9 @@ def _targets(model: Model, lora: LoRA) -> list[str]:
     linear = [n for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
     known = list(dict.fromkeys(map(_last, linear)))
     if lora.targets == "all-linear":
-        if several := _several_matrices(model):
+        if other := _of_no_layer(model):
             raise ValueError(
-                f"lora.targets: all-linear: {several} of {who} is no linear layer (experts are none) and "
+                f"lora.targets: all-linear: {other} of {who} is no linear layer (experts are none) and "
                 f"takes no adapter; to train without it name layers: {', '.join(known)}"
             )
         return linear
@@ -86,11 +86,20 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _several_matrices(model: Model) -> str:
-    """The first weight that holds several matrices, as those of experts do; "" where there is none."""
+def _of_no_layer(model: Model) -> str:
+    """The first matrix, or stack of them, that no layer holds, as those of experts are; "" for none.
+
+    A smaller side than the embedding's is that of a router or of a state (Mamba's), not of a projection.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    width = model.get_input_embeddings().weight.shape[-1]
+    layers = nn.Linear | nn.Embedding | Conv1D | nn.modules.conv._ConvNd
     for name, module in model.named_modules():
         for own, weight in module.named_parameters(recurse=False):
-            if sum(n > 1 for n in weight.shape) > 2 and not isinstance(module, nn.modules.conv._ConvNd):
+            sides = [n for n in weight.shape if n > 1]
+            wide = len(sides) > 2 or (len(sides) == 2 and min(sides) >= width)
+            if wide and not isinstance(module, layers):
                 return f"{name}.{own}"
     return ""
 

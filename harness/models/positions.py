@@ -34,10 +34,15 @@ def limit(config: Any) -> int | None:
 
 
 def table(model: Any) -> int | None:
-    """Positions that a model without RoPE has a table of (GPT-2, OPT, GPT-J); None: it computes any."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if most is None or rotaries(model):
+    """Positions that a model without RoPE has a table of (GPT-2, OPT, GPT-J), or biases for (MPT); None: it
+    computes any.
+    """
+    config = model.config.get_text_config()
+    if rotaries(model):
         return None
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None:  # MPT's ALiBi has a length of its own, and lies in no table
+        return getattr(config, "max_seq_len", None)
     words = model.get_input_embeddings()
     embeddings = [m.weight for m in model.modules() if isinstance(m, nn.Embedding) and m is not words]
     tables = [*embeddings, *(buffer for buffer in model.buffers() if buffer.dim() == 2)]

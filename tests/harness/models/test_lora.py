@@ -9,6 +9,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
+    DbrxConfig,
     DeepseekV3Config,
     GPT2Config,
     JambaConfig,
@@ -47,8 +48,18 @@ CONFIGS = {
         topk_group=1,
         first_k_dense_replace=1,
     ),
+    "dbrx": DbrxConfig(  # its experts' matrices stand below one another
+        vocab_size=VOCAB,
+        d_model=16,
+        n_heads=2,
+        n_layers=1,
+        attn_config={"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8},
+        ffn_config={"ffn_hidden_size": 32, "moe_num_experts": 4, "moe_top_k": 2},
+    ),
     "mamba": MambaConfig(vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, state_size=4),
-    "jamba": JambaConfig(**SIZES, **HEADS, num_experts=1, attn_layer_period=2, attn_layer_offset=1),
+    "jamba": JambaConfig(
+        **SIZES, **HEADS, num_experts=1, attn_layer_period=2, attn_layer_offset=1, mamba_d_state=4
+    ),
 }
 NO_LAYER = "is no linear layer of the body of"
 
@@ -70,6 +81,8 @@ NO_LAYER = "is no linear layer of the body of"
             "mlp.experts.gate_up_proj of MixtralForCausalLM is no linear layer",
         ),
         ("mixtral", "all-linear", "name layers: q_proj, k_proj, v_proj, o_proj"),
+        ("dbrx", "all-linear", "ffn.experts.mlp.w1 of DbrxForCausalLM is no linear layer"),
+        ("dbrx", "all-linear", "name layers: Wqkv, out_proj, layer"),
         ("deepseek", ("gate_proj", "up_proj"), "for an expert's, which takes no adapter"),
         ("deepseek", ("gate_proj",), "without also targeting up_proj"),
         ("mamba", ("out_proj",), "'out_proj' is incompatible with Mamba-based models"),

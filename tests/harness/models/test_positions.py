@@ -175,6 +175,9 @@ TABLES: dict[str, Callable[[], Any]] = {
         word_embed_proj_dim=32,
         max_position_embeddings=ORIGINAL,
     ),
+    "MPT, whose biases are for so many": lambda: transformers.MptConfig(
+        vocab_size=VOCAB, d_model=32, n_layers=2, n_heads=2, max_seq_len=ORIGINAL
+    ),
 }
 
 

@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    MixtralConfig,
+    MptConfig,
+    PreTrainedConfig,
+)
 
 import methods
 from harness.executors.options import Machine
@@ -64,15 +72,48 @@ def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(
     look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
 
 
-def test_sequences_longer_than_a_table_of_positions_end_a_run_before_it_begins(tmp_path: Path) -> None:
-    """Their tokens ended a training in an index out of range."""
-    folder = tiny_folder(tmp_path / "m")
-    config = GPT2Config(vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, n_positions=100)
-    (folder / "model.safetensors").unlink()
-    GPT2LMHeadModel(config).save_pretrained(folder)
+def model_folder(folder: Path, config: PreTrainedConfig) -> Path:
+    (tiny_folder(folder) / "model.safetensors").unlink()
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPT2Config(vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, n_positions=100),
+        MptConfig(vocab_size=VOCAB, d_model=16, n_layers=1, n_heads=2, max_seq_len=100),
+    ],
+    ids=["a table", "biases"],
+)
+def test_sequences_longer_than_the_positions_end_a_run_before_it_begins(
+    tmp_path: Path, config: PreTrainedConfig
+) -> None:
+    """Their tokens ended a training in an index out of range, or in an error of shapes."""
+    folder = model_folder(tmp_path / "m", config)
     with pytest.raises(ValueError, match=r"max_length: 128; .*m has 100 positions, so 100 is the most"):
         look(f"pairs.tiny.student.base={folder}")
     look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
+
+
+def test_adapters_on_all_layers_of_a_model_with_experts_end_a_run_before_it_begins(tmp_path: Path) -> None:
+    config = MixtralConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=4,
+    )
+    folder = model_folder(tmp_path / "m", config)
+    words = (
+        r"^SFT: lora\.targets: all-linear: .*experts\.gate_up_proj of MixtralForCausalLM is no linear layer "
+    )
+    models = [f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")]
+    with pytest.raises(ValueError, match=words + r".*name layers: q_proj, k_proj, v_proj, o_proj$"):
+        look(*models, "methods.SFT.training.lora={r: 4}")
+    look(*models, "methods.SFT.training.lora={targets: [q_proj]}")
 
 
 @pytest.mark.parametrize(
