@@ -111,12 +111,13 @@ class Chance:
 
         None where training has no part in it, or it has no spread at all.
         """
-        if not self.is_known or not (self._varies(a) or self._varies(b)):
+        against = self.sample.reference in (self.sample.methods[a], self.sample.methods[b])
+        # One model in all replicates has other win rates against each training of the reference.
+        moved = against and self.variations.common.df > 0
+        if not self.is_known or not (self._varies(a) or self._varies(b) or moved):
             return None
         own = self._trainings_of_two(a, b)
-        if self.sample.reference in (self.sample.methods[a], self.sample.methods[b]):
-            own = _sum(own, self._common)
-        return _mixture(self._questions(a, b), own)
+        return _mixture(self._questions(a, b), _sum(own, self._common) if against else own)
 
     def of_mean(self, a: int) -> Mixture | None:
         """The chance in a method's mean, likewise; None too where a stratum has a single question."""

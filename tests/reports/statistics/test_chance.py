@@ -140,6 +140,16 @@ def test_a_trained_reference_moves_all_others_together_and_only_against_itself()
     assert of.of_mean(0).half_width() > 3 * among.half_width() and of.of_mean(4) is None
 
 
+def test_one_model_in_all_replicates_is_moved_by_the_training_of_its_reference():
+    """A base model's win rates are 0.6, 0.7 and 0.8 against three trainings of R, whom it is compared with."""
+    rng = np.random.default_rng(4)
+    runs = {m: [0.7 + d + rng.normal(0, 0.1, 50) for d in (0.0, 0.1, -0.1)] for m in ("A", "B", "base")}
+    runs["R"] = [np.full(50, 0.5)] * 3
+    of = Chance(sample(runs, reference="R", fixed={"base"}))
+    assert of.of_difference(3, 2).half_width() > 0.5 * of.of_difference(2, 0).half_width() > 0.05
+    assert p_value(of, "base", "R") > 1e-4
+
+
 def test_borrowed_variances_stand_in_for_replicates():
     rng = np.random.default_rng(5)
     of = sample({m: [rng.normal(0, 1, 60)] for m in "AB"})
