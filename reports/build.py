@@ -5,6 +5,7 @@
     runs/pocket/repeats.jsonl                     verdicts that were asked for again, where there are any
     runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
     runs/pocket/tables/main.md  main.csv  main.tex  ...
+    runs/pocket/tables/verdict.md                 what they say, in words
 
 Tables are a function of the rows alone: the same rows give the same bytes.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from reports.records import jsonl
 from reports.records.groups import grouped
 from reports.records.run_folder import Rows
-from reports.render import to_csv, to_latex, to_markdown
+from reports.render import MARKDOWN, to_csv, to_latex, to_markdown
 from reports.tables.ablation import ablation_tables
 from reports.tables.benchmark_summaries import summary_tables
 from reports.tables.beside_paper import beside_tables
@@ -32,7 +33,10 @@ from reports.tables.noise import noise_tables as variance_tables
 from reports.tables.pad import pad_tables
 from reports.tables.table import STUDENT, Table, check_row
 from reports.tables.training import training_tables
+from reports.verdict import words
+from reports.verdict.evidence import verdicts
 
+VERDICT = "verdict"  # of which there are words alone
 FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
 
@@ -63,6 +67,15 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             built.setdefault(name, []).extend(with_health(tables, own.counts, groups))
     built["judges"] = judges(rows)
     return {name: tables for name, tables in built.items() if tables}
+
+
+def verdict(rows: Rows) -> list[str]:
+    """What the tests of a run say in words, a paragraph for each pair and dataset."""
+    found = []
+    for pair, names in sorted(rows.methods().items()):
+        own = rows.of_pair(pair)
+        found += verdicts(own, grouped(own.records, rows.benchmarks), names)
+    return words.paragraphs(found)
 
 
 def judges(rows: Rows) -> list[Table]:
@@ -112,10 +125,19 @@ def noise(rows: Rows, difference: float | None = None) -> list[Table]:
     return tables
 
 
-def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path) -> list[str]:
-    """Write every table in every format; returns the files' names."""
+def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path, told: Sequence[str] = ()) -> list[str]:
+    """Write every table in every format, and the verdict's paragraphs; returns the files' names."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, parts in tables.items():
         for ending, render in FORMATS.items():
             jsonl.replace(folder / f"{name}.{ending}", "\n".join(render(part) for part in parts))
-    return [f"{name}.{ending}" for name in tables for ending in FORMATS]
+    names = [f"{name}.{ending}" for name in tables for ending in FORMATS]
+    if told:
+        jsonl.replace(folder / f"{VERDICT}.md", verdict_markdown(told))
+        names.append(f"{VERDICT}.md")
+    return names
+
+
+def verdict_markdown(told: Sequence[str]) -> str:
+    """A verdict's paragraphs as Markdown."""
+    return "\n\n".join(paragraph.translate(MARKDOWN) for paragraph in told) + "\n"

@@ -243,16 +243,17 @@ def shown(table: Table) -> TableTexts:
 def _shown(cell: Cell, unit: Unit) -> str:
     if cell.value is None:
         return MISSING
-    return cell.value if isinstance(cell.value, str) else _number(cell.value, unit)
+    return cell.value if isinstance(cell.value, str) else number(cell.value, unit)
 
 
 def _interval(cell: Cell, unit: Unit) -> str:
     if cell.low is None or cell.high is None:
         return ""
-    return f"[{_number(cell.low, unit)}, {_number(cell.high, unit)}]"
+    return f"[{number(cell.low, unit)}, {number(cell.high, unit)}]"
 
 
-def _number(value: float, unit: Unit) -> str:
+def number(value: float, unit: Unit) -> str:
+    """A value in the unit of its column, shares as percent."""
     text = FORMATS[unit](value)
     return text.lstrip("-") if not text.strip("-0.") else text  # no minus before a rounded zero
 

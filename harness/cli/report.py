@@ -32,7 +32,10 @@ def folder_of(name: str, runs: Path) -> Path:
 
 def report(
     run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
-    table: Annotated[str | None, typer.Option(help="One table: main, cost, training, quality, ...")] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(help="One table: main, cost, training, ...; or verdict: the words."),
+    ] = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = TERMINAL,
     beside: Annotated[
         str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
@@ -49,6 +52,8 @@ def report(
     from reports.records.merge import merged
 
     _check_format(format, HTML)
+    if table == build.VERDICT and format not in (TERMINAL, "md", HTML):
+        raise ValueError(f"--table {table} --format {format}: words are printed as {TERMINAL} or md")
     if beside not in (None, PAPER):
         raise ValueError(f"--beside {beside}: known: {PAPER}")
     folders = [folder_of(name, runs) for name in run]
@@ -66,10 +71,14 @@ def report(
         by_run = {folder.name: rows for folder, (_, rows) in zip(folders, rows_of, strict=True)}
         rows_of = [("merged", merged(by_run))]
     for source, rows in rows_of:
+        told = [] if beside or table not in (None, build.VERDICT) else build.verdict(rows)
+        _echo_verdict(told, format)
+        if table == build.VERDICT:
+            continue
         tables = {PAPER: build.beside(rows)} if beside else build.build(rows)
         # Which tables there are depends on what the run measured.
         if table is not None and table not in tables:
-            raise ValueError(f"{source}: no table {table!r}; {nearest(table, list(tables))}")
+            raise ValueError(f"{source}: no table {table!r}; {nearest(table, [*tables, build.VERDICT])}")
         _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)
 
 
@@ -129,6 +138,17 @@ def _check_format(format: str, *others: str) -> None:
     formats = [TERMINAL, *build.FORMATS, *others]
     if format not in formats:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
+
+
+def _echo_verdict(told: Sequence[str], format: str) -> None:
+    """Print what the tables say in words; other programs read the tables alone."""
+    from reports import build
+    from reports.verdict import words
+
+    if told and format == TERMINAL:
+        typer.echo(words.to_terminal(told), nl=False)
+    elif told and format == "md":
+        typer.echo(build.verdict_markdown(told))
 
 
 def _echo(tables: "Sequence[Table]", format: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.endpoints.prices import Prices
 from harness.plan.plan import Plan
@@ -21,9 +22,15 @@ SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
 PARTS = ("", "tables", "exports")
 
 
-def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list[Table]]:
-    """Collect a finished plan's rows into `out` and write its tables; returns them by name, the wide ones
-    only where they were written.
+class Written(NamedTuple):
+    """A run's tables by name, the wide ones only where they were written, and its verdict's paragraphs."""
+
+    tables: dict[str, list[Table]]
+    verdict: list[str]
+
+
+def write(plan: Plan, store: Store, out: Path, prices: Prices) -> Written:
+    """Collect a finished plan's rows into `out` and write its tables.
 
     Tables, texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
     artifacts behind them: where no row is another and all of it is there, they stay.
@@ -51,9 +58,9 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         stays = False
         if known:
             jsonl.replace(stamp, changing)
-    tables = build.build(rows, wide=not stays)
+    tables, told = build.build(rows, wide=not stays), build.verdict(rows)
     if not stays:
-        names = build.write_tables(tables, out / "tables")
+        names = build.write_tables(tables, out / "tables", told)
         # A table of an earlier run would be taken for a result of this one; files of others are theirs.
         for name in set(earlier) - set(names):
             (out / "tables" / name).unlink(missing_ok=True)
@@ -62,7 +69,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> dict[str, list
         page.write(out)
         there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
         jsonl.replace(stamp, json.dumps({"sources": sources, "there": there, "tables": names}))
-    return tables
+    return Written(tables, told)
 
 
 def _sources() -> str:

@@ -43,6 +43,7 @@ from reports.build import WIDE
 from reports.render import to_terminal
 from reports.tables.judge_quality import judge_tables
 from reports.tables.table import Table
+from reports.verdict import words as verdict_words
 
 if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
@@ -135,7 +136,8 @@ def run(
     if line := opened.summary_line():
         typer.echo(line)
     built = tables.write(plan, store, out, table)
-    _print(t for name, parts in built.items() if name not in WIDE for t in parts)
+    typer.echo(verdict_words.to_terminal(built.verdict), nl=False)
+    _print(t for name, parts in built.tables.items() if name not in WIDE for t in parts)
     typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
 
 

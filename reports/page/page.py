@@ -69,6 +69,7 @@ def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = (
             code=code,
             policy=policy(style, code),
             methods=list(dict.fromkeys(m for names in methods.values() for m in names)),
+            verdict=build.verdict(rows),
             first=[t for t in tables if t.name in FIRST],
             training=[t for t in tables if t.name in TRAINING],
             others=[t for t in tables if t.name not in (*FIRST, *TRAINING)],

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from tests.bench_command import bench
+from tests.paths import TINY
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,20 @@ def test_every_table_of_several_runs_is_printed(runs: Path) -> None:
     done = bench("report", str(runs / "tiny"), "tiny", "--runs", str(runs))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Results: tiny") == 2 and done.stdout.count("Data quality: tiny") == 2
+
+
+def test_run_report_file_and_page_say_the_same_words_first(copied: Path) -> None:
+    ran, told = bench("run", TINY, "--runs", str(copied)), bench("report", "tiny", "--runs", str(copied))
+    words = bench("report", "tiny", "--runs", str(copied), "--table", "verdict").stdout
+    assert words.startswith("One run a method: ") and max(map(len, words.splitlines())) <= 80
+    assert told.stdout.startswith(words)
+    assert words + "Results: tiny" in ran.stdout
+    paragraph = " ".join(words.split())
+    written = (copied / "tiny" / "tables" / "verdict.md").read_text().replace("\\", "")
+    assert written.strip() == paragraph
+    assert f"<p>{escape(paragraph)}</p>" in (copied / "tiny" / "report.html").read_text()
+    table = bench("report", "tiny", "--runs", str(copied), "--table", "verdict", "--format", "csv")
+    assert table.returncode == 2 and "words are printed as terminal or md" in table.stderr
 
 
 def test_several_runs_are_merged_into_one_table(runs: Path) -> None:

@@ -82,6 +82,13 @@ def test_the_policy_names_the_very_style_and_script_of_the_page(html):
     assert not [a for _, a in parsed.found if "style" in a or any(n.startswith("on") for n in a)]
 
 
+def test_the_verdict_stands_before_the_first_table_word_by_word(html):
+    (paragraph,) = build.verdict(page_run.rows())
+    assert paragraph.startswith("One run a method: ADPA has the highest score on MT-Bench (6.50) and ")
+    before, after = html.split(f"<p>{escape(paragraph)}</p>")
+    assert "<table>" not in before and "<table>" in after
+
+
 def test_a_script_in_an_answer_is_data(html):
     """It adds no element, and comes back letter by letter from the data."""
     plain = page.render(page_run.rows(), page_run.texts(said="nothing"), page_run.made())

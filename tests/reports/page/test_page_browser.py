@@ -68,6 +68,16 @@ def test_a_page_asks_for_itself_alone_and_complains_of_nothing(tab, address):
     assert set(tab.asked) == {address}
 
 
+def test_the_verdict_is_the_first_that_a_reader_sees_and_stands_on_the_sheet_of_results_alone(tab, address):
+    tab.page.goto(address)
+    assert tab.texts("main p >> nth=0")[0].startswith(
+        "One run a method: ADPA has the highest score on MT-Bench"
+    )
+    assert tab.page.locator("#verdict").is_visible()
+    tab.page.goto(f"{address}#tables")
+    assert not tab.page.locator("#verdict").is_visible()
+
+
 def test_a_column_sorts_down_then_up_then_back(tab, address):
     """MT-Bench rises with the row: 3.5, 4.5, 5.5, 6.5."""
     tab.page.goto(address)

@@ -141,7 +141,7 @@ def test_a_trained_reference_moves_all_others_together_and_only_against_itself()
 
 
 def test_one_model_in_all_replicates_is_moved_by_the_training_of_its_reference():
-    """A base model's win rates are 0.6, 0.7 and 0.8 against three trainings of R, whom it is compared with."""
+    """A base model's win rates are 0.6, 0.7 and 0.8 against three trainings of R, its reference."""
     rng = np.random.default_rng(4)
     runs = {m: [0.7 + d + rng.normal(0, 0.1, 50) for d in (0.0, 0.1, -0.1)] for m in ("A", "B", "base")}
     runs["R"] = [np.full(50, 0.5)] * 3

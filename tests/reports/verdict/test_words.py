@@ -1,0 +1,149 @@
+"""Verdicts of made-up records, read word by word."""
+
+from dataclasses import replace
+
+import pytest
+
+from reports import build
+from reports.records.rows import Summary
+from reports.records.run_folder import Rows
+from reports.verdict.words import to_terminal
+from tests.reports.verdict.made_up import failed, scores, told
+
+GROUP = {"Teacher": 5.0, "Student": 3.0, "SFT": 3.3, "DPO": 3.8, "ADPA": 4.5}
+LED = (
+    "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not replicated. ADPA is above the "
+    "Student by 1.50 [1.40, 1.59] on MT-Bench (74 % of the Teacher's gap). Training, with the teacher's "
+    "work: ADPA 3.0e9 FLOPs, 3.0 times those of SFT."
+)
+
+
+def test_a_clear_leader():
+    assert told(scores(GROUP)) == [LED]
+
+
+def test_a_leader_that_is_above_the_teacher():
+    (words,) = told(scores(GROUP | {"ADPA": 6.0}))
+    assert "ADPA is above the Student by 3.00 [2.90, 3.09] on MT-Bench (above the Teacher)." in words
+
+
+def test_a_leader_that_is_not_told_from_some():
+    assert told(scores(GROUP | {"DPO": 4.49, "PAD": 4.48, "SFT": 4.47, "X": 4.46, "Y": 4.45}))[0].startswith(
+        "On MT-Bench ADPA has the highest score (4.57), above the Student and not told from DPO, PAD, Y and "
+        "2 others. 3 seeds of the last stage, base models not replicated. ADPA is above the Student by 1.50 "
+    )
+
+
+def test_nothing_is_told_apart():
+    names = ["Teacher", "Student", "SFT", "DPO", "ADPA", "PAD"]
+    assert told(scores(dict.fromkeys(names, 3.0) | {"Teacher": 4.0})) == [
+        "On MT-Bench nothing tells the 4 methods and the Student apart. 3 seeds of the last stage, base "
+        "models not replicated."
+    ]
+    alike = [replace(r, method=m) for m in ("DPO", "ADPA") for r in scores({"DPO": 3.0})]
+    assert told(alike) == [
+        "On MT-Bench nothing tells ADPA from DPO. 3 seeds of the last stage, base models not replicated."
+    ]
+
+
+def test_one_run_a_method_has_the_highest_score_and_is_no_better():
+    records = [
+        *scores(GROUP, seeds=1),
+        *scores(GROUP | {"DPO": 9.0}, seeds=1, benchmark="rule"),
+        *scores(GROUP, seeds=1, benchmark="reward", metric="reward"),
+    ]
+    assert told(records) == [
+        "One run a method: ADPA has the highest score on MT-Bench (4.58) and Reward (4.58), DPO on Rule "
+        "score (9.04); which method is better cannot be said from one training each."
+    ]
+
+
+def test_models_that_nobody_trained_here_are_checkpoints():
+    assert told(scores({"llama": 4.0, "qwen": 6.0}, seeds=1), trained=()) == [
+        "One checkpoint a model: qwen has the highest score on MT-Bench (6.02); which model is better cannot "
+        "be said from one training each."
+    ]
+
+
+def test_one_run_beside_several_is_said_column_by_column_and_row_by_row():
+    (words,) = told([*scores(GROUP), *scores(GROUP, seeds=1, benchmark="rule")])
+    assert words.startswith(
+        "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not replicated. One run a "
+        "method: ADPA has the highest score on Rule score (4.58); which method is better cannot be said from "
+        "one training each. ADPA is above the Student by"
+    )
+    few = [r for r in scores(GROUP) if r.seed == 0 or r.method in ("Teacher", "Student", "SFT")]
+    assert (
+        "3 seeds of the last stage, base models not replicated; of one run, its training's chance taken from "
+        "the others': DPO and ADPA."
+    ) in told(few)[0]
+
+
+def test_two_worlds_of_two_seeds():
+    (words,) = told(scores(GROUP, seeds=2, worlds=2))
+    assert words.startswith(
+        "ADPA leads on MT-Bench (4.55). 2 base models x 2 seeds of the last stage. ADPA is"
+    )
+
+
+def test_the_reference_is_half_by_definition():
+    of = {"benchmark": "alpaca-eval", "metric": "win_rate", "judge": "rule", "reference": "ADPA"}
+    rated = scores({"Teacher": 4.9, "Student": 3.0, "SFT": 3.3, "DPO": 3.8}, **of)
+    against = [replace(r, value=min(1.0, max(0.0, r.value / 10))) for r in rated]
+    itself = [
+        replace(r, method="ADPA", value=0.5, artifacts=(f"ADPA-{r.seed}",))
+        for r in against
+        if r.method == "SFT"
+    ]
+    (words,) = told([*scores(GROUP), *against, *itself])
+    assert words.startswith(
+        "ADPA leads on MT-Bench (4.57) and AlpacaEval WR (50.0 % by definition, the reference). 3 seeds "
+    )
+    assert "and by 19.2 points [16.2, 22.3] on AlpacaEval WR (100 % of the Teacher's gap)." in words
+
+
+def test_a_failed_row_is_named_with_its_reason():
+    other = {"benchmark": "rule"}
+    records = [*scores(GROUP), *scores(GROUP, **other)]
+    why = "no rewards"
+    records += [failed(m, why, **fields) for m in ("PAD", "IPO") for fields in ({}, other)]
+    assert told(records)[0].endswith(" Not judged: PAD and IPO on MT-Bench and Rule score (no rewards).")
+
+
+@pytest.mark.parametrize("worlds, seeds", [(1, 1), (1, 3), (2, 1)])
+def test_base_models_alone_are_no_contest(worlds: int, seeds: int):
+    assert told(scores({"Teacher": 5.0, "Student": 3.0}, seeds, worlds)) == [
+        "No method was measured, only the models that methods start from."
+    ]
+
+
+def test_every_dataset_has_its_paragraph():
+    first, second = told([*scores(GROUP), *scores(GROUP | {"ADPA": 1}, dataset="other")])
+    assert first == f"data: {LED}"
+    assert second.startswith("other: DPO leads on MT-Bench (3.87). 3 seeds ")
+
+
+def test_means_over_other_questions_are_compared_on_those_that_both_have():
+    """ADPA lacks the verdicts of the half that all find hard: the higher mean, and not the better answers."""
+    records = scores({"Student": 2.0, "DPO": 4.0, "ADPA": 3.5})
+    hard = {q for q in map(str, range(60)) if scores({"DPO": 0.0})[int(q)].value < 0}
+    records = [
+        replace(r, value=None, status="unparsed") if r.method == "ADPA" and r.question in hard else r
+        for r in records
+    ]
+    (words,) = told(records)
+    assert words.startswith("DPO leads on MT-Bench (4.")
+
+
+def test_numbers_that_no_test_compares_are_not_compared():
+    of = {"benchmark": "arena-hard", "judge": "gpt-4", "reference": "gpt-4-0314", "metric": "win_rate"}
+    means = {"DPO": 0.5, "ADPA": 0.9}
+    found = [Summary("run", "run", "data", m, s, **of, value=v) for m, v in means.items() for s in range(3)]
+    (words,) = build.verdict(Rows(records=scores(means, **of), summaries=found))
+    assert words == "No test compares Arena-Hard: the numbers are in the table."
+
+
+def test_a_terminal_has_80_columns():
+    lines = to_terminal(told(scores(GROUP))).splitlines()
+    assert lines[0] == "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not"
+    assert max(map(len, lines)) <= 80
