@@ -15,7 +15,7 @@ from reports.statistics import paired_test
 from reports.statistics.paired_test import Pair
 from reports.tables.columns import SINGLE, MeasuredColumn, heading
 from reports.tables.scores import Scores
-from reports.tables.table import TEACHER, Cell, Mark
+from reports.tables.table import Cell, Mark, is_teacher
 
 ALPHA = 0.05
 NOTE = (
@@ -64,7 +64,7 @@ def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
 
 
 def _marks(column: MeasuredColumn, dataset: str, methods: Sequence[str]) -> dict[str, Mark]:
-    tests = tested(column, dataset, [m for m in methods if m != TEACHER])
+    tests = tested(column, dataset, [m for m in methods if not is_teacher(m)])
     if tests is None or not tests.scores.chance.is_known:
         return {}
     sample = tests.scores.chance.sample

@@ -85,6 +85,11 @@ class Table:
     rows_are: str = "Method"
 
 
+def is_teacher(row: str) -> bool:
+    """Whether a row is the Teacher, in merged runs that of any: "Teacher (pocket)"."""
+    return row == TEACHER or row.startswith(f"{TEACHER} (")
+
+
 def check_row(name: str, methods: Sequence[str]) -> None:
     """ValueError, with the nearest, where `name` is no row of `methods`."""
     if name not in methods:

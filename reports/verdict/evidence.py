@@ -21,7 +21,7 @@ from reports.tables import columns
 from reports.tables.columns import MeasuredColumn, cell_notes, heading
 from reports.tables.pairwise_tests import ALPHA, Tested, tested
 from reports.tables.scores import Scores
-from reports.tables.table import STUDENT, TEACHER, by_pair
+from reports.tables.table import STUDENT, TEACHER, by_pair, is_teacher
 from reports.verdict.facts import Claim, Gain, Gap, Spent, Standing, Top, Unjudged, Verdict
 
 
@@ -47,7 +47,7 @@ def _verdict(
     draw: Draw,
 ) -> Verdict:
     dataset, means = of[2], [c for c in shown if not c.is_summary]
-    contestants = [m for m in methods if m != TEACHER]
+    contestants = [m for m in methods if not is_teacher(m)]
     standings, single = list[Standing](), dict[str, None]()
     for column in means:
         tests = tested(column, dataset, contestants)
@@ -65,14 +65,14 @@ def _verdict(
     replicates = {r for g in trained for r in g.replicates}
     return Verdict(
         *of,
-        methods=tuple(m for m in methods if m not in (TEACHER, STUDENT)),
+        methods=tuple(m for m in contestants if m != STUDENT),
         standings=tuple(standings),
         replicates=replicated(replicates) if len(replicates) > 1 else "",
         single=tuple(single),
         spent=tuple(_spent(standings, costs)),
         unjudged=tuple(_unjudged(means, shown, dataset, contestants)),
         untested=() if means else tuple(heading(c, shown).title for c in shown),
-        is_trained=any(c.method not in (TEACHER, STUDENT) for c in costs),
+        is_trained=any(c.method in contestants and c.method != STUDENT for c in costs),
     )
 
 
@@ -162,7 +162,7 @@ def _spent(standings: Iterable[Standing], costs: Sequence[Cost]) -> Iterator[Spe
     """What each row that is above any other took, beside the method that took the fewest FLOPs."""
     seeds: dict[str, list[float]] = {}
     for c in costs:
-        if c.method not in (TEACHER, STUDENT):
+        if c.method != STUDENT and not is_teacher(c.method):
             seeds.setdefault(c.method, []).append(c.train_flops + c.teacher_flops)
     flops = {m: fsum(own) / len(own) for m, own in seeds.items()}
     flops = {m: own for m, own in flops.items() if own}

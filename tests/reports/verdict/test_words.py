@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reports import build
+from reports.records.merge import merged
 from reports.records.rows import Summary
 from reports.records.run_folder import Rows
 from reports.verdict.words import to_terminal
@@ -133,6 +134,19 @@ def test_means_over_other_questions_are_compared_on_those_that_both_have():
     ]
     (words,) = told(records)
     assert words.startswith("DPO leads on MT-Bench (4.")
+
+
+def test_the_teachers_of_merged_runs_are_no_contestants():
+    """ADPA of run b is another model, as are its base models; what both call DPO is one."""
+    one, other = scores(GROUP), scores(GROUP, rng=1)
+    same = [r for r in one if r.method == "DPO"]
+    runs = {"a": one, "b": [*same, *(r for r in other if r.method != "DPO")]}
+    runs["b"] = [replace(r, artifacts=(f"b-{r.artifacts[0]}",)) if r not in same else r for r in runs["b"]]
+    rows = merged({name: Rows(records=records) for name, records in runs.items()})
+    (words,) = build.verdict(rows)
+    assert "Teacher" not in words and "ADPA (a)" in words and "the 5 methods" not in words
+    (table,) = build.build(rows)["main"]
+    assert not any(c.mark for row in table.rows if row.method.startswith("Teacher") for c in row.cells)
 
 
 def test_numbers_that_no_test_compares_are_not_compared():
