@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports.records import jsonl
-from reports.records.groups import grouped
+from reports.records.groups import Lender, grouped
 from reports.records.run_folder import Rows
 from reports.render import MARKDOWN, to_csv, to_latex, to_markdown
 from reports.tables.ablation import ablation_tables
@@ -48,7 +48,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
         own = rows.of_pair(pair)
         trained = {t.method for t in own.training}
         # Grouped once, so that all tables share what is added up.
-        groups = grouped(own.records, rows.benchmarks)
+        groups = grouped(own.records, rows.benchmarks, rows.lender)
         main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
         parts = {
             "main": main,
@@ -74,7 +74,7 @@ def verdict(rows: Rows) -> list[str]:
     found = []
     for pair, names in sorted(rows.methods().items()):
         own = rows.of_pair(pair)
-        found += verdicts(own, grouped(own.records, rows.benchmarks), names)
+        found += verdicts(own, grouped(own.records, rows.benchmarks, rows.lender), names)
     return words.paragraphs(found)
 
 
@@ -95,7 +95,7 @@ def beside(rows: Rows) -> list[Table]:
     tables = []
     for pair, names in rows.methods().items():
         own = rows.of_pair(pair)
-        groups = grouped(own.records, rows.benchmarks)
+        groups = grouped(own.records, rows.benchmarks, rows.lender)
         tables += with_health(beside_tables(groups, names), own.counts, groups)
     return tables
 
@@ -108,9 +108,19 @@ def compared(rows: Rows, baseline: str) -> list[Table]:
     for pair, names in methods.items():
         if baseline in names:
             own = rows.of_pair(pair)
-            groups = grouped(own.records, rows.benchmarks)
+            groups = grouped(own.records, rows.benchmarks, rows.lender)
             tables += with_health(comparison_tables(groups, names, baseline), own.counts, groups)
     return tables
+
+
+def borrowing(rows: Rows, run: str, lender: Rows) -> Rows:
+    """A run's rows, whose chance of training is taken from another where it has one run a method; ValueError
+    where that has no replicates either.
+    """
+    groups = grouped(lender.records, lender.benchmarks)
+    if not any(len(g.replicates) > 1 and not g.is_one_model for g in groups):
+        raise ValueError(f"{run}: no method of it was trained more than once, so it has no noise to lend")
+    return rows._replace(lender=Lender(run, groups))
 
 
 def noise(rows: Rows, difference: float | None = None) -> list[Table]:
@@ -120,7 +130,7 @@ def noise(rows: Rows, difference: float | None = None) -> list[Table]:
     tables = []
     for pair, names in rows.methods().items():
         own = rows.of_pair(pair)
-        groups = grouped(own.records, rows.benchmarks)
+        groups = grouped(own.records, rows.benchmarks, rows.lender)
         tables += with_health(variance_tables(groups, own.repeats, names, difference), own.counts, groups)
     return tables
 

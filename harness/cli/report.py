@@ -15,8 +15,13 @@ from harness.cli.options import RunName, Runs
 from harness.common.suggest import nearest
 
 if TYPE_CHECKING:
+    from reports.records.run_folder import Rows
     from reports.tables.table import Table
 
+NoiseFrom = Annotated[
+    str | None,
+    typer.Option(help="A run with several seeds: the chance of training of one that has a single one."),
+]
 TERMINAL, HTML, PAPER = "terminal", "html", "paper"
 
 
@@ -43,13 +48,12 @@ def report(
     merge: Annotated[
         bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
     ] = False,
+    noise_from: NoiseFrom = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables of finished runs again, from their rows alone."""
     from reports import build
     from reports.page import page
-    from reports.records import run_folder
-    from reports.records.merge import merged
 
     _check_format(format, HTML)
     if table == build.VERDICT and format not in (TERMINAL, "md", HTML):
@@ -60,17 +64,13 @@ def report(
     if format == HTML:
         if merge:
             raise ValueError("--merge makes tables; a page is of one run")
+        if noise_from is not None:
+            raise ValueError("--noise-from is for tables; a page is of its run alone")
         for folder in folders:
             typer.echo(f"Written: {page.write(folder)}")
         return
-    rows_of = [(str(folder), run_folder.read(folder)) for folder in folders]
-    if merge:
-        # Merged rows are told apart by the names of their runs.
-        if len({folder.name for folder in folders}) < max(2, len(folders)):
-            raise ValueError("--merge wants several runs, each by another name")
-        by_run = {folder.name: rows for folder, (_, rows) in zip(folders, rows_of, strict=True)}
-        rows_of = [("merged", merged(by_run))]
-    for source, rows in rows_of:
+    for source, rows in _rows_of(folders, merge):
+        rows = _borrowing(rows, noise_from, runs)
         told = [] if beside or table not in (None, build.VERDICT) else build.verdict(rows)
         _echo_verdict(told, format)
         if table == build.VERDICT:
@@ -97,6 +97,7 @@ def compare(
             help="With --noise: how many replicates find it, in the table's unit; that of the first two."
         ),
     ] = None,
+    noise_from: NoiseFrom = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = TERMINAL,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -109,7 +110,9 @@ def compare(
         raise ValueError("compare wants one of --baseline METHOD and --noise")
     if difference is not None and not (noise and 0 < difference < inf):
         raise ValueError(f"--difference {difference}: allowed: a number over 0, with --noise")
-    rows = run_folder.read(folder_of(run, runs))
+    if noise and noise_from is not None:
+        raise ValueError("--noise is of the run's own replicates; --noise-from is for --baseline")
+    rows = _borrowing(run_folder.read(folder_of(run, runs)), noise_from, runs)
     tables = build.compared(rows, baseline) if baseline is not None else build.noise(rows, difference)
     _echo(tables, format)
 
@@ -130,6 +133,31 @@ def show(
     if not said:
         raise ValueError(f"{folder}: no answers, it has no texts.jsonl")
     typer.echo(shown(said, methods.split(","), benchmark, question))
+
+
+def _rows_of(folders: list[Path], merge: bool) -> "list[tuple[str, Rows]]":
+    """The rows of each folder, or those of all as one run, and what to call them."""
+    from reports.records import run_folder
+    from reports.records.merge import merged
+
+    rows_of = [(folder, run_folder.read(folder)) for folder in folders]
+    if not merge:
+        return [(str(folder), rows) for folder, rows in rows_of]
+    # Merged rows are told apart by the names of their runs.
+    by_run = {folder.name: rows for folder, rows in rows_of}
+    if len(by_run) < max(2, len(folders)):
+        raise ValueError("--merge wants several runs, each by another name")
+    return [("merged", merged(by_run))]
+
+
+def _borrowing(rows: "Rows", noise_from: str | None, runs: Path) -> "Rows":
+    from reports import build
+    from reports.records import run_folder
+
+    if noise_from is None:
+        return rows
+    folder = folder_of(noise_from, runs)
+    return build.borrowing(rows, folder.name, run_folder.read(folder))
 
 
 def _check_format(format: str, *others: str) -> None:

@@ -137,19 +137,27 @@ class Group:
 
 @dataclass(frozen=True)
 class Groups:
-    """All groups of some records, and what the run says of its benchmarks."""
+    """All groups of some records, what the run says of its benchmarks, and who lends it replicates."""
 
     groups: tuple[Group, ...]
     benchmarks: Benchmarks
+    lender: "Lender | None" = None
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self.groups)
 
 
+class Lender(NamedTuple):
+    """Another run, whose replicates say how far trainings lie apart."""
+
+    run: str
+    groups: Groups
+
+
 Records = Iterable[Record] | Groups  # what a table is made of; those that share the groups add up once
 
 
-def grouped(records: Records, benchmarks: Benchmarks = DEFAULT) -> Groups:
+def grouped(records: Records, benchmarks: Benchmarks = DEFAULT, lender: Lender | None = None) -> Groups:
     """The groups of records, in the order of their first ones; what is grouped stays as it is."""
     if isinstance(records, Groups):
         return records
@@ -161,7 +169,7 @@ def grouped(records: Records, benchmarks: Benchmarks = DEFAULT) -> Groups:
     for key, rows in by_key.items():
         fields = dict(zip(KEY, key, strict=True))
         groups.append(Group(**fields, rows=rows, declared=benchmarks.get(rows[0].benchmark)))
-    return Groups(tuple(groups), benchmarks)
+    return Groups(tuple(groups), benchmarks, lender)
 
 
 def _mean(values: list[float]) -> float:

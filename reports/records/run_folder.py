@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from reports.records import benchmarks, jsonl
 from reports.records.benchmarks import DEFAULT, Benchmarks
+from reports.records.groups import Lender
 from reports.records.rows import Cost, Count, JudgeCheck, Judging, Record, Repeat, Summary, Training
 
 COUNTS, REPEATS = "counts.jsonl", "repeats.jsonl"
 
 
 class Rows(NamedTuple):
-    """All rows that a run's tables read, and what its benchmarks are."""
+    """All rows that a run's tables read, what its benchmarks are, and who lends it replicates."""
 
     records: Sequence[Record] = ()
     summaries: Sequence[Summary] = ()
@@ -23,6 +24,7 @@ class Rows(NamedTuple):
     counts: Sequence[Count] = ()
     repeats: Sequence[Repeat] = ()
     benchmarks: Benchmarks = DEFAULT
+    lender: Lender | None = None
 
     def of_pair(self, pair: str) -> "Rows":
         """The rows of one pair."""

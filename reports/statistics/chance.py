@@ -80,16 +80,20 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Chance:
-    """The model of a sample; `borrowed` are variations of the same column in another run."""
+    """The model of a sample; `borrowed` are variations of rows that are not in it, `borrowed_common` is of
+    what moves all rows together.
+    """
 
     sample: Sample
     borrowed: Sequence[Variation] = field(default=())
+    borrowed_common: Variation = UNKNOWN
 
     @cached_property
     def variations(self) -> Variations:
         """How each method varies over its replicates; UNKNOWN where training has no part in it."""
         own, common = variations(self.sample)
-        return Variations(tuple(v if self._varies(m) else UNKNOWN for m, v in enumerate(own)), common)
+        known = common if common.df else self.borrowed_common
+        return Variations(tuple(v if self._varies(m) else UNKNOWN for m, v in enumerate(own)), known)
 
     @cached_property
     def is_known(self) -> bool:
@@ -203,10 +207,11 @@ class Chance:
     @cached_property
     def _common(self) -> Weighted:
         common = self.variations.common
-        if not common.df:
+        if not (common.df and self.sample.is_shared):
             return NOTHING
         posterior = training_variance.fit_common(common, self.trainings.taus)
-        return self.trainings.taus**2 / (common.df + 1), posterior
+        replicates = len(set().union(*self.sample.replicates))
+        return self.trainings.taus**2 / replicates, posterior
 
     @cached_property
     def _covariance(self) -> Floats:

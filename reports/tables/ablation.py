@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from reports.records.groups import Groups, Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns, pairwise_tests
+from reports.tables import column_notes, columns, pairwise_tests
 from reports.tables.columns import MeasuredColumn
 from reports.tables.scores import less, mean
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
@@ -72,7 +72,7 @@ def ablation_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW)
             blocks = [b for b in measured if set(b.rows) - {b.full}]
             # A full method alone says nothing about what was taken away.
             if sum(len(b.rows) for b in blocks) > 1:
-                tables += _tables(shape, blocks, pair, Groups(tuple(own), groups.benchmarks), draw)
+                tables += _tables(shape, blocks, pair, replace(groups, groups=tuple(own)), draw)
     return tables
 
 
@@ -82,7 +82,11 @@ def _tables(
     """The table, or none where nothing of it was measured."""
     names = [m for b in blocks for m in b.rows]
     own = [g for g in groups if g.method in names]
-    shown = [c for c in columns.find(own, groups.benchmarks) if c.source.publishes("adpa") in shape.numbers]
+    shown = [
+        c
+        for c in columns.find(own, groups.benchmarks, lender=groups.lender)
+        if c.source.publishes("adpa") in shape.numbers
+    ]
     win_rates = [c for c in shown if c.source.publishes("adpa") == WIN_RATE]
     others = [c for c in shown if c not in win_rates]
     datasets = sorted({g.dataset for g in own})
@@ -107,7 +111,7 @@ def _tables(
     judged = [c for c in win_rates if c.source.reference in {b.against for b in blocks}]
     marked = [*others, *(judged if len({b.against for b in blocks}) == 1 else ())]
     heads = tuple(p.column for p in parts)
-    notes = [*columns.notes([*judged, *others], names, draw), *columns.exact_notes(heads, rows)]
+    notes = [*column_notes.notes([*judged, *others], names, draw), *column_notes.exact_notes(heads, rows)]
     notes += pairwise_tests.notes(marked)
     notes += [b.note for b in shape.after]
     if not win_rates:

@@ -13,7 +13,7 @@ from itertools import chain
 from reports import published
 from reports.records.groups import Records, grouped
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns
+from reports.tables import column_notes, columns
 from reports.tables.columns import MeasuredColumn
 from reports.tables.scores import mean
 from reports.tables.table import Cell, Column, Row, Table, by_pair, title
@@ -33,7 +33,11 @@ def beside_tables(records: Records, methods: Sequence[str], draw: Draw = DRAW) -
     for (suite, pair), own in by_pair(groups).items():
         for dataset in sorted({g.dataset for g in own}):
             measured = [g for g in own if g.dataset == dataset and g.method in methods]
-            shown = [c for c in columns.find(measured, groups.benchmarks) if c.source.publishes("adpa")]
+            shown = [
+                c
+                for c in columns.find(measured, groups.benchmarks, lender=groups.lender)
+                if c.source.publishes("adpa")
+            ]
             if shown:
                 what = f"{title('Beside the paper', suite, pair)}, {dataset}"
                 tables.append(_table(what, (suite, dataset), methods, shown, draw))
@@ -65,7 +69,7 @@ def _table(
             cells[m] += [Cell(theirs), ours[m], Cell(_verdict(theirs, ours[m], reason))]
     data = "HelpSteer2" if paper is published.HELPSTEER2 else "DPO-MIX-7K"
     rows = tuple(Row(dataset, m, tuple(own)) for m, own in cells.items())
-    told = columns.notes(shown, methods, draw), columns.exact_notes(heads, rows)
+    told = column_notes.notes(shown, methods, draw), column_notes.exact_notes(heads, rows)
     return Table(what, tuple(heads), rows, (SOURCE.format(data=data), VERDICTS, *chain(*told)))
 
 

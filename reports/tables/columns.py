@@ -10,17 +10,19 @@ Two judges, or two references, make two columns. The interval of a summary is th
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import fsum
 
 from reports.records import replicates
 from reports.records.benchmarks import DEFAULT, Benchmark, BenchmarkColumn, Benchmarks
-from reports.records.groups import Group
+from reports.records.groups import Group, Lender
 from reports.records.rows import Record, Summary
 from reports.statistics import shares
 from reports.statistics.bootstrap import Draw, Estimate, Replicate
 from reports.statistics.variance import Variation
-from reports.tables.scores import Estimator, Scores, Z, scored
-from reports.tables.table import Cell, Column, Row, Source
+from reports.tables.lending import lend
+from reports.tables.scores import NOTHING, Estimator, Lent, Scores, Z, scored
+from reports.tables.table import Cell, Column, Source
 
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
@@ -42,6 +44,7 @@ class MeasuredColumn:
     reasons: Sequence[Record] = ()
     summaries: Sequence[Summary] = ()
     behind: Mapping[tuple[str, str], Group] = field(default_factory=dict)
+    lender: Lender | None = None
 
     @property
     def is_summary(self) -> bool:
@@ -63,7 +66,30 @@ class MeasuredColumn:
         return self._scored(own, self._scored(others).varied if others else ())
 
     def _scored(self, own: Mapping[str, Group], borrowed: Sequence[Variation] = ()) -> Scores:
-        return scored(own, self.source.benchmark.tasks, self.is_share, self.source.reference, borrowed)
+        datasets, tasks = {g.dataset for g in own.values()}, self.source.benchmark.tasks
+        lent = self.lent(*datasets) if len(datasets) == 1 else NOTHING
+        return scored(own, tasks, self.is_share, self.source.reference, borrowed, lent)
+
+    def lent(self, dataset: str) -> Lent:
+        """What the lender says of this column; of a column with replicates of its own nothing is asked."""
+        return self._lent.get(dataset, NOTHING)
+
+    @property
+    def lent_words(self) -> str:
+        """Whence its chance of training is taken, "" where it has none but its own."""
+        return "; ".join(dict.fromkeys(lent.words for lent in self._lent.values() if lent.words))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything says how far two trainings of its rows lie apart."""
+        return self.is_replicated or bool(self.lent_words)
+
+    @cached_property
+    def _lent(self) -> dict[str, Lent]:
+        if self.lender is None or self.is_replicated:
+            return {}
+        pairs = {dataset: g.pair for (dataset, _), g in self.groups.items()}
+        return {d: lend(self.lender, self.source, pair, d) for d, pair in pairs.items()}
 
     @property
     def is_replicated(self) -> bool:
@@ -78,7 +104,10 @@ class MeasuredColumn:
 
 
 def find(
-    groups: Iterable[Group], benchmarks: Benchmarks = DEFAULT, summaries: Iterable[Summary] = ()
+    groups: Iterable[Group],
+    benchmarks: Benchmarks = DEFAULT,
+    summaries: Iterable[Summary] = (),
+    lender: Lender | None = None,
 ) -> list[MeasuredColumn]:
     """The columns that a pair has groups or summaries for: means, of these the best first, then summaries."""
     by_benchmark: dict[str, list[Group]] = defaultdict(list)
@@ -91,7 +120,7 @@ def find(
     for benchmark in benchmarks:
         for column in benchmark.columns:
             if column.aggregate == "mean":
-                columns += _means(benchmark, column, by_benchmark[benchmark.name])
+                columns += _means(benchmark, column, by_benchmark[benchmark.name], lender)
             else:
                 own = by_benchmark[benchmark.name]
                 columns += _summaries(benchmark, column, numbers[benchmark.name], own)
@@ -99,7 +128,9 @@ def find(
     return sorted(columns, key=lambda c: (c.is_summary, not c.source.column.best))
 
 
-def _means(benchmark: Benchmark, column: BenchmarkColumn, groups: list[Group]) -> Iterator[MeasuredColumn]:
+def _means(
+    benchmark: Benchmark, column: BenchmarkColumn, groups: list[Group], lender: Lender | None
+) -> Iterator[MeasuredColumn]:
     """A column for each judge and reference; a reason that names none of them is for all."""
     reasons = [r for g in groups for r in g.reasons]
     variants: dict[tuple[str, str], dict[tuple[str, str], Group]] = defaultdict(dict)
@@ -112,7 +143,7 @@ def _means(benchmark: Benchmark, column: BenchmarkColumn, groups: list[Group]) -
             variants[r.judge, r.reference] = {}
     for (judge, reference), own in sorted(variants.items(), key=lambda variant: variant[0]):
         why = [r for r in reasons if _is_for(r, judge, reference)]
-        yield MeasuredColumn(Source(benchmark, column, judge, reference), own, why)
+        yield MeasuredColumn(Source(benchmark, column, judge, reference), own, why, lender=lender)
 
 
 def _is_for(reason: Record, judge: str, reference: str) -> bool:
@@ -249,48 +280,3 @@ def tasks_of(column: MeasuredColumn) -> list[str]:
     """The tasks that its values are of, where its benchmark averages over tasks."""
     tasks = column.source.benchmark.tasks
     return sorted({tasks.task(s) for g in column.groups.values() for s in g.strata}) if tasks else []
-
-
-def notes(columns: Sequence[MeasuredColumn], methods: Sequence[str], draw: Draw) -> tuple[str, ...]:
-    """Where the values of these columns come from, and how their intervals are drawn."""
-    means, summaries = ([c for c in columns if c.is_summary == kind] for kind in (False, True))
-    references = [c.source.column.reference_note for c in columns if c.source.reference in methods]
-    return (
-        *_sources(means),
-        intervals(means, draw),
-        *dict.fromkeys(filter(None, references)),
-        *_sources(summaries),
-    )
-
-
-def _sources(columns: Sequence[MeasuredColumn]) -> Iterator[str]:
-    """A line for each column that has anything to say: judge, reference, tasks, its own note."""
-    for column in columns:
-        _, spec, judge, reference = column.source
-        parts = [f"{k} {v}" for k, v in (("judge", judge), ("reference", reference)) if v]
-        if tasks := tasks_of(column):
-            average = "unweighted mean over " if len(tasks) > 1 else ""
-            parts += [f"{average}{', '.join(tasks)}", *(["in percent"] if spec.unit == "share" else [])]
-        if parts := [*parts, *filter(None, [spec.note])]:
-            yield f"{heading(column, columns).title}: {', '.join(parts)}"
-
-
-def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
-    """How the intervals of these columns are drawn, and what they leave out."""
-    runs: dict[str, set[Replicate]] = defaultdict(set)
-    for g in (g for column in columns for g in column.groups.values()):
-        runs[g.method] |= g.replicates
-    everybody, single = set().union(*runs.values()), sorted(m for m, own in runs.items() if len(own) < 2)
-    kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    if len(everybody) < 2:
-        return f"intervals: {kind}; {ONE_SEED}"
-    rest = (
-        f"; of one run, its training's chance taken from the others': {', '.join(single)}" if single else ""
-    )
-    levels = f"replicates: {replicates.replicated(everybody)}"
-    return f"intervals: 95 %, means over {replicates.listed(everybody)}, {TRAININGS}{rest}; {levels}"
-
-
-def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
-    """Which of a table's columns have intervals that are not drawn."""
-    return tuple(f"{h.title}: {EXACT}" for i, h in enumerate(heads) if any(r.cells[i].exact for r in rows))

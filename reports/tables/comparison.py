@@ -32,7 +32,7 @@ def comparison_tables(
     tables = []
     groups = grouped(records)
     for pair, own in by_pair(groups).items():
-        shown = columns.find([g for g in own if g.method in methods], groups.benchmarks)
+        shown = columns.find([g for g in own if g.method in methods], groups.benchmarks, lender=groups.lender)
         for dataset in sorted({dataset for column in shown for dataset, _ in column.groups}):
             for column in shown:
                 if (tests := tested(column, dataset, methods)) is not None:
@@ -142,6 +142,8 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
     chance = tests.scores.chance
     if not chance.is_known:
         yield f"bootstrap interval, {ONE_SEED}; {SINGLE}"
+    elif words := tests.scores.lent.words:
+        yield f"one run a method; {words}"
     elif single := [m for m in chance.sample.methods if chance.is_unreplicated(m)]:
         yield f"one run, its training's chance taken from the others': {', '.join(single)}"
     if less:

@@ -11,7 +11,7 @@ from reports import published
 from reports.records.groups import Records, grouped
 from reports.records.rows import Training
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns
+from reports.tables import column_notes, columns
 from reports.tables.columns import MeasuredColumn
 from reports.tables.scores import less
 from reports.tables.table import STUDENT, TEACHER, Cell, Column, Row, Source, Table, by_pair, title
@@ -53,7 +53,11 @@ def direction_tables(
     tables = []
     for pair in sorted({*measured, *trained}):
         own = [g for g in measured.get(pair, []) if g.method in {*names, STUDENT}]
-        shown = [c for c in columns.find(own, groups.benchmarks) if c.source.publishes("adpa") == "win_rate"]
+        shown = [
+            c
+            for c in columns.find(own, groups.benchmarks, lender=groups.lender)
+            if c.source.publishes("adpa") == "win_rate"
+        ]
         wins = [c for c in shown if c.groups]
         table = _table(title("Direction", *pair), names, wins, trained.get(pair, []), draw)
         tables += [table] if table.columns else []
@@ -77,7 +81,7 @@ def _table(
         win_rates = _by_judge(wins)
         heads += _columns(win_rates)
         notes += tuple(_references_note(w, names) for w in win_rates)
-        notes += (columns.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
+        notes += (column_notes.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
         for d in datasets:
             differences = [_less_student(w.by_reference, d, names, draw) for w in win_rates]
             for m in names:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from reports.records.groups import Groups, Records, grouped
 from reports.records.rows import JudgeCheck, Summary
 from reports.statistics.bootstrap import DRAW, Draw
-from reports.tables import columns, pairwise_tests
+from reports.tables import column_notes, columns, pairwise_tests
 from reports.tables.judge_quality import noise_notes
 from reports.tables.scores import Estimator, less, mean
 from reports.tables.table import Row, Table, by_pair, check_row, title
@@ -54,7 +54,9 @@ def _tables(
     tables, marked = [], estimate is mean
     for pair, own in by_pair(groups).items():
         numbers = [s for s in summaries if (s.suite, s.pair) == pair and s.method in methods]
-        shown = columns.find([g for g in own if g.method in methods], groups.benchmarks, numbers)
+        shown = columns.find(
+            [g for g in own if g.method in methods], groups.benchmarks, numbers, groups.lender
+        )
         rows = []
         for dataset in sorted({g.dataset for g in own}):
             cells = [columns.cells(c, dataset, methods, estimate, draw) for c in shown]
@@ -62,7 +64,7 @@ def _tables(
                 cells = [pairwise_tests.mark(c, dataset, by) for c, by in zip(shown, cells, strict=True)]
             rows += [Row(dataset, m, tuple(by_method[m] for by_method in cells)) for m in methods]
         heads = tuple(columns.heading(c, shown) for c in shown)
-        notes = (*columns.notes(shown, methods, draw), *columns.exact_notes(heads, rows))
+        notes = (*column_notes.notes(shown, methods, draw), *column_notes.exact_notes(heads, rows))
         if marked:
             notes += pairwise_tests.notes(shown)
         # Rows that are measured but not shown still stand in the folder: say so.

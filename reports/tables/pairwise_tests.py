@@ -55,7 +55,10 @@ def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
     """What marks say, under columns that may have them, and which have no values of questions to test."""
     explained: tuple[str, ...] = ()
     if markable := [c for c in columns if c.source.column.best and not c.is_summary]:
-        explained = (NOTE if any(c.is_replicated for c in markable) else SINGLE,)
+        known = [c for c in markable if c.is_known]
+        explained = (NOTE if known else SINGLE,)
+        if known and (single := [heading(c, columns).title for c in markable if c not in known]):
+            explained += (f"{', '.join(single)}: {SINGLE}",)
     if uneven := [heading(c, columns).title for c in columns if c.is_uneven]:
         explained += (f"{', '.join(uneven)}: {UNEVEN}",)
     if untested := [heading(c, columns).title for c in columns if c.is_summary]:

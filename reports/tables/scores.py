@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from reports.records.benchmarks import Tasks
 from reports.records.groups import Group, Measured
@@ -18,9 +19,23 @@ from reports.statistics import paired_test, sample, shares, variance
 from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, Runs, Values, bootstrap, interval
 from reports.statistics.chance import Chance
 from reports.statistics.sample import Sample
-from reports.statistics.variance import Variation
+from reports.statistics.variance import UNKNOWN, Variation
 
 Z = 1.96  # half the width of a 95 % interval, in standard errors
+
+
+class Lent(NamedTuple):
+    """What another run says of trainings: how each of its rows varies, and what all vary by together; which
+    rows are one model in all replicates; and in words whence it is.
+    """
+
+    own: tuple[Variation, ...] = ()
+    common: Variation = UNKNOWN
+    fixed: frozenset[str] = frozenset()
+    words: str = ""
+
+
+NOTHING = Lent()
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +53,13 @@ class Scores:
     fixed: frozenset[str] = frozenset()
     reference: str = ""
     borrowed: Sequence[Variation] = ()  # of rows that are not among these
+    lent: Lent = NOTHING
 
     @cached_property
     def chance(self) -> Chance:
         """The rows as arrays, with what their trainings add to chance."""
         own = sample.make_sample(self.values, self.runs, self.weights, self.fixed, self.reference)
-        return Chance(own, self.borrowed)
+        return Chance(own, (*self.borrowed, *self.lent.own), self.lent.common)
 
     @property
     def varied(self) -> list[Variation]:
@@ -70,6 +86,7 @@ def scored(
     shares: bool,
     reference: str = "",
     borrowed: Sequence[Variation] = (),
+    lent: Lent = NOTHING,
 ) -> Scores:
     """The scores of rows by their groups; `tasks` are those that the benchmark averages over."""
     # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
@@ -89,9 +106,10 @@ def scored(
         _weights(tasks or Tasks(), strata),
         lacks,
         shares,
-        frozenset(m for m in whole if own[m].is_one_model),
+        frozenset(m for m in whole if own[m].is_one_model) | (lent.fixed & whole.keys()),
         reference,
         borrowed,
+        lent,
     )
 
 

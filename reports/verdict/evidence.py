@@ -31,7 +31,8 @@ def verdicts(rows: Rows, groups: Groups, methods: Sequence[str], draw: Draw = DR
     for pair, own in by_pair(groups).items():
         shown_groups = [g for g in own if g.method in methods]
         numbers = [s for s in rows.summaries if (s.suite, s.pair) == pair and s.method in methods]
-        shown = [c for c in columns.find(shown_groups, groups.benchmarks, numbers) if c.source.column.best]
+        known = columns.find(shown_groups, groups.benchmarks, numbers, groups.lender)
+        shown = [c for c in known if c.source.column.best]
         costs = [c for c in rows.costs if (c.suite, c.pair) == pair]
         for dataset in sorted({g.dataset for g in own}):
             of_dataset = [c for c in costs if c.dataset == dataset]

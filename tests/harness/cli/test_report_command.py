@@ -96,6 +96,35 @@ def test_a_baseline_that_is_no_row_is_one_line_with_the_nearest(runs: Path) -> N
     assert done.returncode == 2 and "no row 'DCDK'; did you mean 'DCKD'?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["report", "tiny", "--noise-from", "tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
+        (["report", "tiny", "--noise-from", "tiny"], "tiny: no method of it was trained more than once"),
+        (["report", "tiny", "--noise-from", "tiny", "--format", "html"], "a page is of its run alone"),
+        (["compare", "tiny", "--baseline", "DCKD", "--noise-from", "tini"], "did you mean 'tiny'?"),
+        (["compare", "tiny", "--noise", "--noise-from", "tiny"], "--noise-from is for --baseline"),
+    ],
+)
+def test_noise_that_no_run_can_lend_is_one_line(runs: Path, words: list[str], message: str) -> None:
+    done = bench(*words, "--runs", str(runs))
+    assert done.returncode == 2 and message.format(runs=runs) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_noise_is_taken_from_another_run(runs: Path) -> None:
+    """Twice the run's records as those of two seeds whose models are told apart."""
+    shutil.copytree(runs / "tiny", runs / "long", dirs_exist_ok=True)
+    rows = [json.loads(line) for line in (runs / "tiny" / "results.jsonl").read_text().splitlines()]
+    again = [r | {"seed": 1, "artifacts": [f"{a}-1" for a in r["artifacts"]]} for r in rows]
+    (runs / "long" / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*rows, *again]))
+    words = ("--noise-from", "long", "--runs", str(runs))
+    for done in (bench("report", "tiny", *words), bench("compare", "tiny", "--baseline", "DCKD", *words)):
+        assert done.returncode == 0, done.stderr
+        assert "taken from run long: 2 seeds" in " ".join(done.stdout.split())
+    shutil.rmtree(runs / "long")
+
+
 def test_what_numbers_vary_by_is_told_of_every_mean(runs: Path) -> None:
     done = bench("compare", "tiny", "--noise", "--runs", str(runs), "--format", "md")
     assert done.returncode == 0, done.stderr

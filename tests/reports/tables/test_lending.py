@@ -1,0 +1,137 @@
+"""A run without replicates takes its chance of training from another run's same columns, and says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports import build
+from reports.records.rows import Record
+from reports.records.run_folder import Rows
+from reports.tables.columns import ONE_SEED, SINGLE
+from reports.tables.table import Cell, Table
+
+RECORD = Record("s", "p", "d", "", 0, "mt-bench", "score", "c", "", 1, "", "rule", "", 0.0)
+
+
+def drawn(seeds: int, worlds: int = 1, tau: float = 0.3, methods: str = "ABCDEF", **fields) -> list[Record]:
+    """Trainings that differ by `tau`, on the same 60 questions; the Student is one of each base model."""
+    rng = np.random.default_rng([seeds, worlds])
+    asked = rng.standard_normal(60)
+    rows = []
+    for m in methods:
+        own = (ord(m) - ord("A")) / 2 + asked + 0.3 * rng.standard_normal(60)
+        for w in range(worlds):
+            for s in range(seeds):
+                x = own + tau * rng.standard_normal() + 0.2 * rng.standard_normal(60)
+                rows += [
+                    replace(
+                        RECORD, method=m, seed=s, world_seed=w, question=f"{q:02}", value=float(v),
+                        artifacts=(f"{m}{w}{s}",), **fields,
+                    )
+                    for q, v in enumerate(x)
+                ]  # fmt: skip
+    return [
+        *rows,
+        *(replace(r, method="Student", artifacts=(str(r.world_seed),)) for r in rows if r.method == "A"),
+    ]
+
+
+def compared(rows: Rows) -> Table:
+    return build.compared(rows, "A")[0]
+
+
+def cells(table: Table, head: str) -> dict[str, Cell]:
+    at = [c.title for c in table.columns].index(head)
+    return {row.method: row.cells[at] for row in table.rows}
+
+
+def width(table: Table, method: str = "B") -> float:
+    cell = cells(table, "less A")[method]
+    return cell.high - cell.low
+
+
+def test_intervals_are_over_trainings_and_the_note_says_whose():
+    alone = Rows(records=drawn(1))
+    borrowing = build.borrowing(alone, "long", Rows(records=drawn(3)))
+    assert width(compared(alone)) < 0.4
+    # 2 x 1.96 sqrt(2) 0.3 is 1.66; what 6 methods of 3 seeds leave open makes it wider.
+    assert 1.4 < width(compared(borrowing)) < 3
+    words = (
+        "the chance of training is taken from run long: 3 seeds of the last stage, "
+        "base models not replicated, of 6 methods"
+    )
+    assert any(words in note for note in compared(borrowing).notes)
+    assert not any(SINGLE in note for note in compared(borrowing).notes)
+    main = build.build(borrowing)["main"][0]
+    assert any(words in note for note in main.notes) and not any(ONE_SEED in note for note in main.notes)
+
+
+def test_the_verdict_says_so_too():
+    alone = Rows(records=drawn(1, tau=0.02))
+    (told,) = build.verdict(build.borrowing(alone, "long", Rows(records=drawn(5, tau=0.02))))
+    assert told.startswith("F leads on MT-Bench") and "chance taken from another run's" in told
+    assert "F has the highest score" in build.verdict(alone)[0]
+
+
+def test_nothing_is_bold_that_trainings_may_have_made():
+    """F is half a point above E, two standard deviations of a training and far more of the questions."""
+    marks = {}
+    for name, tau in (("small", 0.02), ("large", 0.5)):
+        rows = build.borrowing(Rows(records=drawn(1, tau=0.02)), name, Rows(records=drawn(5, tau=tau)))
+        marks[name] = [c.mark for c in cells(build.build(rows)["main"][0], "MT-Bench").values()]
+    assert "best" in marks["small"] and set(marks["large"]) == {""}
+    assert {c.mark for c in cells(build.build(Rows(records=drawn(1)))["main"][0], "MT-Bench").values()} == {
+        ""
+    }
+
+
+def test_a_row_that_is_one_model_in_the_lender_has_no_chance_of_training():
+    rows = build.borrowing(Rows(records=drawn(1)), "long", Rows(records=drawn(3)))
+    table = build.build(rows)["main"][0]
+    widths = {m: c.high - c.low for m, c in cells(table, "MT-Bench").items()}
+    assert widths["Student"] < widths["A"] - 0.3
+
+
+def test_what_the_lender_lacks_stays_one_run_a_method():
+    other = drawn(1, benchmark="rule")
+    rows = build.borrowing(Rows(records=[*drawn(1), *other]), "long", Rows(records=drawn(3)))
+    notes = build.build(rows)["main"][0].notes
+    assert any(f"Rule score: {SINGLE}" in note for note in notes)
+    assert any("intervals of MT-Bench: " in note and ONE_SEED in note for note in notes)
+    first, second = build.compared(rows, "A")
+    assert any(SINGLE in note for t in (first, second) for note in t.notes if "Rule" in t.title)
+    assert not any(SINGLE in note for t in (first, second) for note in t.notes if "MT-Bench" in t.title)
+
+
+def test_a_run_with_replicates_of_its_own_takes_none():
+    own = Rows(records=drawn(3))
+    assert compared(build.borrowing(own, "long", Rows(records=drawn(5, tau=3.0)))) == compared(own)
+
+
+def test_of_several_base_models_all_that_two_runs_may_differ_by_is_lent():
+    rows = build.borrowing(Rows(records=drawn(1)), "study", Rows(records=drawn(2, worlds=4)))
+    told = "4 base models x 1 seed of the last stage, of 7 methods"
+    assert any(told in note for note in compared(rows).notes)
+
+
+def test_a_reference_lends_what_its_training_does_to_all():
+    """Win rates of a single run against R: R's training is in their means and in no difference of two."""
+
+    def wins(seeds: int, moved: float) -> list[Record]:
+        rows = [r for r in drawn(seeds, tau=0.02, benchmark="alpaca-eval", metric="win_rate", reference="R")]
+        rows = [
+            replace(r, value=0.5 + r.value / 10 + moved * (r.seed - 1)) for r in rows if r.method != "Student"
+        ]
+        return [*rows, *(replace(r, method="R", value=0.5) for r in rows if r.method == "A")]
+
+    alone = Rows(records=wins(1, 0.0))
+    table = build.build(build.borrowing(alone, "long", Rows(records=wins(3, 0.1))))["main"][0]
+    still = build.build(build.borrowing(alone, "long", Rows(records=wins(3, 0.0))))["main"][0]
+    (moved,), (quiet,) = ([c.high - c.low for c in (t.rows[0].cells[0],)] for t in (table, still))
+    assert moved > 2 * quiet
+
+
+def test_a_lender_without_replicates_is_refused():
+    with pytest.raises(ValueError, match="short: no method of it was trained more than once"):
+        build.borrowing(Rows(records=drawn(1)), "short", Rows(records=drawn(1)))
