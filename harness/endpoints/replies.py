@@ -2,9 +2,9 @@
 
     replies/openai/host-4711-9b2c.jsonl   {"key": "9f3a...", "text": "[[7]]", "model": "gpt-4", ...}
 
-A reply counts once it is on the disk (store/append_log). A line that a kill cut short is left out and
-counted; of a key that stands twice the first is kept. Failures are not kept, and what was too long for a
-server is asked again by the next run.
+A reply counts once it is on the disk (store/append_log). A line that a kill cut short, or that differs from
+its checksum, is left out and counted; of a key that stands twice the first is kept. Failures are not kept,
+and what was too long for a server is asked again by the next run.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -46,7 +46,7 @@ class ReplyCache:
 
     @cached_property
     def _read(self) -> tuple[dict[str, EndpointReply], int]:
-        """Every reply by its key and the lines cut short, read when first asked for: most runs ask no
+        """Every reply by its key and the lines left out, read when first asked for: most runs ask no
         endpoint.
         """
         rows, torn = self._lines.read()
@@ -66,7 +66,7 @@ class ReplyCache:
 
     @property
     def torn(self) -> int:
-        """Lines that a kill cut short."""
+        """Lines that a kill cut short or something altered."""
         return self._read[1]
 
     def __enter__(self) -> Self:

@@ -27,8 +27,9 @@ class Session:
         """One line on what endpoints were asked; "" where they were not."""
         if not (self.ledger.calls or self.ledger.kept):
             return ""
-        torn = f"; kept replies that a kill cut short: {self.replies.torn}" if self.replies.torn else ""
-        return f"endpoints: {self.ledger.summary_line()}{torn}"
+        torn = self.replies.torn
+        told = f"; kept replies cut short or altered, which count as not there: {torn}" if torn else ""
+        return f"endpoints: {self.ledger.summary_line()}{told}"
 
 
 # No argument of a step: what it is given decides its id, and this changes no result.

@@ -1,19 +1,23 @@
 """Crash-safe append-only JSON lines: one file per process, fsync per write.
 
-    host-4711-9b2c61f0.jsonl    {"key": "9f3a...", ...}
+    host-4711-9b2c61f0.jsonl    {"key": "9f3a...", ..., "checksum": "5d41..."}
 
-Each process writes a file of its own and reads all of them.
+Each process writes a file of its own and reads all of them. A row that does not match its checksum is not
+read; rows of older versions have none.
 """
 
+import hashlib
 import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
 FLUSH_SECONDS = 1.0  # of work that a kill may lose, so that waits for the disk do not count
+CHECKSUM = "checksum"  # of a row, in it
 
 
 class AppendOnlyLog:
@@ -23,20 +27,20 @@ class AppendOnlyLog:
         self.folder = folder
         self._file: IO[bytes] | None = None
 
-    def read(self) -> tuple[list[Any], int]:
-        """Every row that is on the disk, and how many lines a kill cut short."""
+    def read(self) -> tuple[list[dict[str, Any]], int]:
+        """Every row that is on the disk, and how many lines a kill cut short or something altered."""
         rows, torn = [], 0
         for path in sorted(self.folder.glob("*.jsonl")) if self.folder else ():
             for line in path.read_bytes().splitlines(keepends=True):
                 try:
                     if not line.endswith(b"\n"):
                         raise ValueError("cut short")
-                    rows.append(json.loads(line))
+                    rows.append(_checked(json.loads(line)))
                 except ValueError:
                     torn += 1
         return rows, torn
 
-    def add(self, *rows: Any) -> None:
+    def add(self, *rows: Mapping[str, Any]) -> None:
         """Write rows, with one wait for the disk; when this returns, a kill does not lose them."""
         if self.folder is None:
             return
@@ -45,7 +49,8 @@ class AppendOnlyLog:
             # A file of its own: appends of several machines to one may be torn apart on a shared disk.
             name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
             self._file = (self.folder / name).open("xb")
-        self._file.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        lines = (json.dumps({**row, CHECKSUM: _checksum(row)}) for row in rows)
+        self._file.write(b"".join(line.encode() + b"\n" for line in lines))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -53,6 +58,21 @@ class AppendOnlyLog:
         """Close the file of this process, if there is one."""
         if self._file:
             self._file.close()
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    """The first half of the SHA-256 of a row as JSON, which is the same when it is read back."""
+    return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32]
+
+
+def _checked(row: Any) -> dict[str, Any]:
+    """A row without its checksum; ValueError where it is none, or not as it was written."""
+    if not isinstance(row, dict):
+        raise ValueError("no row")
+    known = row.pop(CHECKSUM, None)
+    if known not in (None, _checksum(row)):
+        raise ValueError("differs from its checksum")
+    return row
 
 
 class FlushTimer:

@@ -56,6 +56,15 @@ def kept(folder: Path) -> list[str]:
     return [line.split('"')[3] for file in files for line in file.read_text().splitlines()]
 
 
+def test_a_kept_reply_that_was_altered_is_asked_for_again_and_counted(server, tmp_path):
+    first = asked(server, ["a", "b"], tmp_path)
+    (file,) = (tmp_path / "replies").glob("*.jsonl")
+    file.write_text(file.read_text().replace(first[0].text, first[0].text + "!", 1))
+    ledger = Ledger({})
+    assert [r.text for r in asked(server, ["a", "b"], tmp_path, ledger)] == [r.text for r in first]
+    assert (ledger.calls, ledger.kept, ReplyCache(tmp_path / "replies").torn) == (1, 1, 1)
+
+
 def test_a_reply_carries_text_log_probs_tokens_and_who_served_it(server, tmp_path):
     with ReplyCache(tmp_path / "replies") as replies:
         call = call_of("hello", top_logprobs=2, temperature=0.5, seed=3, max_tokens=7, top_p=0.9)

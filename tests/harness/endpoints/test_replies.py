@@ -90,6 +90,25 @@ def test_of_a_key_that_stands_twice_the_first_is_kept(tmp_path):
     assert ReplyCache(tmp_path)["a"].text == "first"
 
 
+def test_a_reply_that_was_altered_on_the_disk_is_none(tmp_path):
+    """Whichever bit: a judge's "[[A]]" is never read as another verdict."""
+    whole = EndpointReply("a", "[[A]]\n日本", {"A": -0.25, "B": -math.inf}, model="gpt")
+    with ReplyCache(tmp_path / "whole") as replies:
+        replies.add(whole)
+    [file] = (tmp_path / "whole").glob("*.jsonl")
+    line = file.read_bytes()
+    (tmp_path / "other").mkdir()
+    for place in range(len(line)):
+        for bit in (1, 16):
+            altered = line[:place] + bytes([line[place] ^ bit]) + line[place + 1 :]
+            (tmp_path / "other" / "x.jsonl").write_bytes(altered)
+            again = ReplyCache(tmp_path / "other")
+            assert "a" not in again and again.torn, altered
+    with ReplyCache(tmp_path / "other") as again:
+        again.add(whole)
+    assert ReplyCache(tmp_path / "other")["a"] == whole
+
+
 WRITER = """
 import sys
 from pathlib import Path

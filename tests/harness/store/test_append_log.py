@@ -165,14 +165,14 @@ def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pyte
 
 def test_rows_are_read_back_from_every_file_and_torn_lines_are_counted(tmp_path: Path) -> None:
     one, two = AppendOnlyLog(tmp_path / "new"), AppendOnlyLog(tmp_path / "new")
-    one.add({"a": 1}, [2])
-    two.add("three")
+    one.add({"a": 1}, {"b": [2]})
+    two.add({"c": "three"})
     for lines in (one, two):
         lines.close()
     (tmp_path / "new" / "x.jsonl").write_bytes(b'{"a": 1}')
     rows, torn = AppendOnlyLog(tmp_path / "new").read()
 
-    assert sorted(map(str, rows)) == ["[2]", "three", "{'a': 1}"] and torn == 1
+    assert sorted(map(str, rows)) == ["{'a': 1}", "{'b': [2]}", "{'c': 'three'}"] and torn == 1
     nothing = AppendOnlyLog(None)
-    nothing.add(1)
+    nothing.add({"a": 1})
     assert nothing.read() == ([], 0)
