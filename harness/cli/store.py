@@ -69,6 +69,7 @@ def gc(
 
 def _needed(names: list[str], runs: Path, known: "Known", method_file: str | None) -> set[str]:
     """The ids of all steps of suites."""
+    from harness.results.health.counts import overlap_steps
     from harness.run import pipeline
     from harness.store.store import Store
     from harness.suite import loading
@@ -78,7 +79,7 @@ def _needed(names: list[str], runs: Path, known: "Known", method_file: str | Non
     # Ids follow from suites and from whom their endpoints were last, so that a plan of today names what any
     # run of theirs has made.
     plans = [pipeline.make_plan(suite, (), store, where, method_file, reuse=True) for suite in loaded]
-    return {step.id for plan in plans for step in plan.steps}
+    return {step.id for plan in plans for step in (*plan.steps, *overlap_steps(plan))}
 
 
 def export(

@@ -74,8 +74,15 @@ def counts(plan: Plan, store: Store) -> list[Count]:
             rows.append(Count(**key, name=name, step="", label="", count=0, total=0))
         for step in steps:
             rows += [Count(**key, **row) for row in _of_step(step, store)]
-        rows += [Count(**key, **row) for row in _overlaps(cells, store)]
+        for name, step in _overlaps(cells).items():
+            about = {**_named(step), **_found(step, store)}
+            rows.append(Count(**key, name=OVERLAP, benchmark=name, **about))
     return rows
+
+
+def overlap_steps(plan: Plan) -> list[Step]:
+    """The steps beside those of a plan that its counts are read from."""
+    return [step for cells in _by_data(plan).values() for step in _overlaps(cells).values()]
 
 
 def _by_data(plan: Plan) -> dict[tuple[str, str], list[Cell]]:
@@ -106,11 +113,11 @@ def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
         yield {**_named(step), "name": name, "count": count, "total": total}
 
 
-def _overlaps(cells: Sequence[Cell], store: Store) -> Iterator[dict[str, Any]]:
-    """By benchmark, with the suite's name of it; nothing of rows that were not trained here."""
-    lineage = cells[0].lineage
+def _overlaps(cells: Sequence[Cell]) -> dict[str, Step]:
+    """The step by the suite's name of a benchmark; none of rows that were not trained here."""
+    lineage, found = cells[0].lineage, dict[str, Step]()
     if lineage is None:
-        return
+        return found
     # Every world seed's models read the same prompts, which count once.
     cells = [cell for cell in cells if cell.world_seed == cells[0].world_seed]
     steps = ordered(_targets(cells))
@@ -122,7 +129,8 @@ def _overlaps(cells: Sequence[Cell], store: Store) -> Iterator[dict[str, Any]]:
             if name in cell.measures
         )
         if step := next(filter(None, asked), None):
-            yield {**_named(step), "name": OVERLAP, "benchmark": name, **_found(step, store)}
+            found[name] = step
+    return found
 
 
 def _found(step: Step, store: Store) -> dict[str, Any]:

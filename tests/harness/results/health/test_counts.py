@@ -14,6 +14,7 @@ from reports.records import run_folder
 from reports.records.groups import grouped
 from reports.tables.health import NOT_COUNTED, health
 from tests.bench_command import bench
+from tests.paths import TINY
 
 # 160 dialogues, 96 pairs, 24 held-out pairs and two sets of 96 rollouts; of 7 rows 8 + 16 answers.
 LINE = (
@@ -45,6 +46,12 @@ def test_a_run_of_before_is_told_as_not_counted(copied: Path) -> None:
     (copied / "tiny" / "counts.jsonl").unlink()
     done = bench("report", "tiny", "--table", "main", "--format", "md", "--runs", str(copied))
     assert NOT_COUNTED in done.stdout
+
+
+def test_what_a_suite_counts_overlaps_by_is_needed_by_it(copied: Path) -> None:
+    """Beside the steps of its plan."""
+    told = bench("store", "gc", "--keep", TINY, "--runs", str(copied))
+    assert list(copied.glob("store/overlap/*")) and told.stdout == "0 folders to remove; --yes removes them\n"
 
 
 def test_training_prompts_that_are_questions_are_counted(copied: Path, tmp_path: Path) -> None:
