@@ -23,14 +23,14 @@ from harness.plan.context import PlanContext
 from harness.signals.stored import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured
-from harness.suite.schema import Architecture, ChatData, Data, Dataset, ModelPair, Student
+from harness.suite.schema import UNTRAINED, Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import TrainingSpec
 from harness.train.examples import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="ADPA release, student_sft_init.yaml")
-TEACHER, STUDENT = "Teacher", "Student"
+TEACHER, STUDENT = UNTRAINED
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ or imports a model. Two entries with one formula, one setting and one data are o
 not in the id.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import methods
+from benchmarks.declaration import ComparedSettings
 from harness.executors.options import Machine
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints
@@ -54,6 +55,7 @@ def plan(
         # A fault in the settings of a row must show before anything runs, whichever row it is.
         configured(suite, registry[name])
     check_tuning(suite, registry)
+    _check_references(suite, names)
     rows = frozenset({TEACHER, STUDENT, *names, *suite.models})
     cells, checks = [], []
     for (pair, pair_spec), (dataset, data_spec) in product(suite.pairs.items(), suite.datasets.items()):
@@ -62,7 +64,7 @@ def plan(
             lineage = Lineage(setting, pair, dataset, pair_spec, data_spec, world)
             # First the pairs: data that cannot be read, or two tokenizers, end a run before training.
             checks.append(lineage.train_pairs)
-            for seed, name in product(suite.seeds, [TEACHER, STUDENT, *names]):
+            for seed, name in suite.seeds_by_row([TEACHER, STUDENT, *names]):
                 model = lineage.result(name, seed)
                 # A model that no world seed had a part in is one replicate, however many of them there are.
                 if (name, seed, model.id) not in known:
@@ -70,9 +72,7 @@ def plan(
                     cells.append(
                         Cell(pair, dataset, name, world, seed, model, setting, lineage, rows, is_done)
                     )
-    for name, seed in product(suite.models, suite.seeds):
-        source, world = outside(setting, name), suite.world_seeds[0]
-        cells.append(Cell(AS_THEY_ARE, "", name, world, seed, source, setting, None, rows, is_done))
+    cells += _as_they_are(setting, rows, is_done)
     _check_worlds(suite, cells)
     targets = [
         *checks,
@@ -91,6 +91,30 @@ def _check_worlds(suite: Suite, cells: Sequence[Cell]) -> None:
             f"world_seeds: given {list(suite.world_seeds)}; nothing is trained or sampled before a last "
             "stage, so all of them are one run: name one"
         )
+
+
+def _as_they_are(
+    setting: PlanContext, rows: frozenset[str], is_done: Callable[[Step], bool]
+) -> Iterator[Cell]:
+    """The rows of models that are measured as they are."""
+    suite = setting.suite
+    for name in suite.models:
+        source, world = outside(setting, name), suite.world_seeds[0]
+        for seed in suite.seeds_of(name):
+            yield Cell(AS_THEY_ARE, "", name, world, seed, source, setting, None, rows, is_done)
+
+
+def _check_references(suite: Suite, names: Sequence[str]) -> None:
+    """ValueError where a row has seeds that a trained row which it is compared with lacks."""
+    for benchmark, chosen in suite.benchmarks.chosen.items():
+        references = chosen.settings.reference if isinstance(chosen.settings, ComparedSettings) else ()
+        for reference, name in product(references, [TEACHER, STUDENT, *names]):
+            lacking = [s for s in suite.seeds_of(name) if s not in suite.seeds_of(reference)]
+            if reference in names and lacking:
+                raise ValueError(
+                    f"seeds.{reference}: it lacks {', '.join(map(str, lacking))}, which {name} has and "
+                    f"benchmarks.{benchmark} compares with {reference} of the same seed; give it all of them"
+                )
 
 
 def ordered(targets: Iterable[Step], instead: Mapping[str, Step] | None = None) -> tuple[Step, ...]:

@@ -4,10 +4,12 @@ An unknown key is an error that names the nearest known one; `extends: pocket` t
 suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
+from harness.common.suggest import nearest
 from harness.data.fitted import DROP, TooLong
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
@@ -25,6 +27,17 @@ def _each_once(given: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
+MOST_SEEDS = 1_000
+
+
+def _seeds(given: int) -> int:
+    if not 0 < given <= MOST_SEEDS:
+        raise ValueError(f"given {given}; a number of seeds is from 1 to {MOST_SEEDS:,}")
+    return given
+
+
+SeedCount = Annotated[int, Field(ge=0), AfterValidator(_seeds)]  # 3: seeds 0, 1 and 2
+OTHERS = "*"  # all rows that are not named
 
 
 class Architecture(Strict):
@@ -156,14 +169,15 @@ RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._-]+$"), AfterValidator(_i
 
 class Suite(Strict):
     """One comparison. seeds drive the student's last stage, world_seeds everything before it: both models'
-    own stages and what they write; each of these has every seed. too_long: what becomes of rows of more than
+    own stages and what they write; each of these has every seed. {SFT: 5, "*": 1}: a row's own seeds, a list
+    or how many from 0, and those of all others, else one. too_long: what becomes of rows of more than
     max_length tokens (harness/data/fitted.py).
 
     `models` are rows that are measured as they are; a suite of these alone trains nothing.
     """
 
     name: RunName
-    seeds: Seeds = (0,)
+    seeds: Seeds | dict[str, SeedCount | Seeds] = (0,)
     world_seeds: Seeds = (0,)
     world: World | None = None
     max_length: int = Field(1024, gt=1)
@@ -197,11 +211,32 @@ class Suite(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _seeds_are_of_rows(self) -> "Suite":
+        rows = [*self.methods, *UNTRAINED, *self.models]
+        for name in self.seeds if isinstance(self.seeds, dict) else ():
+            if name not in (*rows, OTHERS):
+                raise ValueError(f"seeds.{name}: no row {name!r}; {nearest(name, [*rows, OTHERS])}")
+        return self
 
-UNTRAINED = 2  # the rows Teacher and Student
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds of a row."""
+        if not isinstance(self.seeds, dict):
+            return self.seeds
+        own = self.seeds.get(row, self.seeds.get(OTHERS, 1))
+        return tuple(range(own)) if isinstance(own, int) else own
+
+    def seeds_by_row(self, rows: Sequence[str]) -> list[tuple[int, str]]:
+        """Each seed with each of these rows that has it, seed by seed."""
+        seeds = dict.fromkeys(seed for row in rows for seed in self.seeds_of(row))
+        return [(seed, row) for seed in seeds for row in rows if seed in self.seeds_of(row)]
+
+
+UNTRAINED = ("Teacher", "Student")  # rows of models before any method
 
 
 def row_count(suite: Suite) -> int:
     """How many rows a suite has in all its tables."""
-    trained = len(suite.pairs) * len(suite.datasets) * (len(suite.methods) + UNTRAINED)
-    return (trained * len(suite.world_seeds) + len(suite.models)) * len(suite.seeds)
+    trained = len(suite.pairs) * len(suite.datasets) * len(suite.world_seeds)
+    cells = trained * len(suite.seeds_by_row([*UNTRAINED, *suite.methods]))
+    return cells + len(suite.seeds_by_row(list(suite.models)))

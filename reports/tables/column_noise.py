@@ -25,6 +25,8 @@ from reports.tables.judge_noise import Scatter
 from reports.tables.scores import Scores
 from reports.tables.table import STUDENT, TEACHER
 
+ROUNDING = 1e-12
+
 
 class Effort(NamedTuple):
     """How much of each a comparison is made of; `verdicts` is how often the judge is asked the same."""
@@ -69,6 +71,9 @@ class ColumnNoise:
     def components(self) -> Components:
         """As estimated: they may be negative."""
         found = components.estimated(self.runs, self.together)
+        # What sums of squares leave of nothing is no variance, and no estimate below 0.
+        least = ROUNDING * sum(abs(v) for v in found.values())
+        found = {e: v if abs(v) > least else 0.0 for e, v in found.items()}
         return found if self.judge is None else components.with_judge(found, self.judge)
 
     @property
@@ -78,8 +83,18 @@ class ColumnNoise:
 
     @property
     def is_planned(self) -> bool:
-        """Whether anything says what one more training would add."""
-        return self.scores.chance.is_known and (SEED in self.components or self.runs.worlds > 1)
+        """Whether replicates say enough of what one more would add.
+
+        A variance that is known on 2 degrees of freedom or fewer has a posterior without a mean.
+        """
+        told_apart = SEED in self.components or self.runs.worlds > 1
+        return told_apart and self.scores.chance.is_known and self.df > 2
+
+    @property
+    def df(self) -> float:
+        """The degrees of freedom of all replicates together."""
+        chance = self.scores.chance
+        return sum(v.df for v in (*chance.variations.own, *chance.borrowed))
 
     @property
     def effort(self) -> Effort:

@@ -38,7 +38,9 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     runs: dict[str, set[Replicate]] = defaultdict(set)
     for g in (g for column in columns for g in column.groups.values()):
         runs[g.method] |= g.replicates
-    everybody, single = set().union(*runs.values()), sorted(m for m, own in runs.items() if len(own) < 2)
+    untrained = frozenset().union(*(column.untrained for column in columns))
+    single = sorted(m for m, own in runs.items() if len(own) < 2 and m not in untrained)
+    everybody = set().union(*runs.values())
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
     if len(everybody) < 2:
         lenders = {c: words for c in columns if (words := c.lent_words)}

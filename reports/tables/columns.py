@@ -22,7 +22,7 @@ from reports.statistics.bootstrap import Draw, Estimate, Replicate
 from reports.statistics.variance import Variation
 from reports.tables.lending import lend
 from reports.tables.scores import NOTHING, Estimator, Lent, Scores, Z, scored
-from reports.tables.table import Cell, Column, Source
+from reports.tables.table import STUDENT, TEACHER, Cell, Column, Source
 
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
@@ -68,7 +68,7 @@ class MeasuredColumn:
     def _scored(self, own: Mapping[str, Group], borrowed: Sequence[Variation] = ()) -> Scores:
         datasets, tasks = {g.dataset for g in own.values()}, self.source.benchmark.tasks
         lent = self.lent(*datasets) if len(datasets) == 1 else NOTHING
-        return scored(own, tasks, self.is_share, self.source.reference, borrowed, lent)
+        return scored(own, tasks, self.is_share, self.source.reference, borrowed, lent, self.untrained)
 
     def lent(self, dataset: str) -> Lent:
         """What the lender says of this column; of a column with replicates of its own nothing is asked."""
@@ -83,6 +83,12 @@ class MeasuredColumn:
     def is_known(self) -> bool:
         """Whether anything says how far two trainings of its rows lie apart."""
         return self.is_replicated or bool(self.lent_words)
+
+    @property
+    def untrained(self) -> frozenset[str]:
+        """The rows that no method trained, where only last stages were replicated."""
+        worlds = {r.world for g in self.groups.values() for r in g.replicates}
+        return frozenset({TEACHER, STUDENT} if self.is_replicated and len(worlds) == 1 else ())
 
     @cached_property
     def _lent(self) -> dict[str, Lent]:

@@ -111,6 +111,8 @@ def _component_notes(noise: ColumnNoise, head: Column) -> Iterator[str]:
         yield f"replicates: {replicates.replicated(noise.replicates)}"
     else:
         yield "one run a method: what two trainings of one method differ by is not known, and nothing planned"
+    if len(noise.replicates) > 1 and not noise.is_planned:
+        yield f"nothing planned: the replicates say too little, with {noise.df:.0f} degrees of freedom in all"
     if noise.lacking:
         yield f"left out, as others have more base models: {', '.join(noise.lacking)}"
     yield "a value: of a question, in one run; a mean, a difference of two: over these questions and runs"
@@ -157,7 +159,11 @@ def _needed(dataset: str, head: Column, noise: ColumnNoise, given: float | None)
     # Shares are printed in percent.
     difference = gap if given is None else given / 100 if head.unit == "share" else given
     found = [noise.needed(difference, alpha) for alpha in _alphas(noise)]
-    never = f"not by {planning.MOST:,}: the questions alone leave too much to chance"
+    never = (
+        "the two do not differ"
+        if not difference
+        else f"not by {planning.MOST:,}: the questions alone leave too much to chance"
+    )
     cells = (Cell(k, notes=() if k else (never,)) for k in found)
     level = "base models" if noise.runs.worlds > 1 else "seeds"
     heads = (

@@ -87,8 +87,11 @@ def scored(
     reference: str = "",
     borrowed: Sequence[Variation] = (),
     lent: Lent = NOTHING,
+    fixed: frozenset[str] = frozenset(),
 ) -> Scores:
-    """The scores of rows by their groups; `tasks` are those that the benchmark averages over."""
+    """The scores of rows by their groups; `tasks` are those that the benchmark averages over, `fixed` rows
+    that are one model in all replicates, whether they have several or not.
+    """
     # The strata are those of any row: a row that lacks one would be a mean over easier or harder tasks.
     strata = {stratum for g in own.values() for stratum in g.strata}
     whole: dict[str, Measured] = {}
@@ -106,7 +109,7 @@ def scored(
         _weights(tasks or Tasks(), strata),
         lacks,
         shares,
-        frozenset(m for m in whole if own[m].is_one_model) | (lent.fixed & whole.keys()),
+        frozenset(m for m in whole if own[m].is_one_model or m in lent.fixed | fixed),
         reference,
         borrowed,
         lent,

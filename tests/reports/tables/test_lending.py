@@ -93,6 +93,17 @@ def test_a_row_that_is_one_model_in_the_lender_has_no_chance_of_training():
     assert widths["Student"] < widths["A"] - 0.3
 
 
+def test_rows_of_several_runs_lend_to_those_of_one_but_not_to_base_models():
+    """Which are one model whatever the number of their seeds, where seeds alone were replicated."""
+    records = [r for r in drawn(5) if r.method == "A" or r.seed == 0]
+    records = [r for r in records if r.method != "Student" or r.seed == 0]
+    table = build.build(Rows(records=records))["main"][0]
+    widths = {m: c.high - c.low for m, c in cells(table, "MT-Bench").items()}
+    assert widths["B"] > widths["Student"] + 0.3
+    told = "of one run, its training's chance taken from the others': B, C, D, E, F; replicates"
+    assert any(told in note for note in table.notes)
+
+
 def test_what_the_lender_lacks_stays_one_run_a_method():
     other = drawn(1, benchmark="rule")
     rows = build.borrowing(Rows(records=[*drawn(1), *other]), "long", Rows(records=drawn(3)))

@@ -174,6 +174,22 @@ def test_one_run_a_method_has_what_it_can_have_and_no_plan():
     assert any(note.startswith("one run a method") for note in tables[0].notes)
 
 
+def test_two_degrees_of_freedom_are_no_ground_for_a_plan():
+    """A single method of 3 seeds among others of one: its variance's posterior has no mean."""
+    records = [r for r in drawn() if r.method == "M00" or r.seed == 0]
+    tables = build.noise(Rows(records=records))
+    assert len(tables) == 1 and "seed" in shown(tables[0])
+    assert any("too little, with 2 degrees of freedom" in note for note in tables[0].notes)
+    assert len(build.noise(Rows(records=drawn(methods=2)))) == 3
+
+
+def test_answers_that_are_all_alike_have_zeros_and_no_estimate_below_0():
+    records = [replace(r, value=int(r.question) % 3 / 7) for r in drawn()]
+    sds = {m: c["SD of a value"] for m, c in shown(build.noise(Rows(records=records))[0]).items()}
+    assert all(sds[m] == Cell(0.0) for m in ("method x question", "seed", "residual"))
+    assert sds["question"].value > 0.1
+
+
 def test_a_single_row_has_no_components_in_any_format():
     (table,) = build.noise(Rows(records=drawn(methods=1)))
     assert "no two rows" in to_terminal(table) and "no two rows" in to_markdown(table)
