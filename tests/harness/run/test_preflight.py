@@ -140,6 +140,29 @@ def test_models_that_cannot_be_spoken_to_end_a_run_before_it_begins(
         look(f"pairs.tiny.student.base={tmp_path}/student", "max_length=100", *given)
 
 
+# DeepSeek-R1's: it asks with a thought that has begun, and writes answers without any.
+THINKING = (
+    "{% for m in messages %}{{ '<' + m['role'] + '>' }}"
+    "{{ m['content'].split('</think>')[-1] if m['role'] == 'assistant' else m['content'] }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant><think>\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("whose", ["the student's", "the suite's"])
+def test_a_template_that_carries_no_answer_ends_a_run_before_it_begins(whose: str, tmp_path: Path) -> None:
+    """Its rows were refused one by one, after the steps that they stand on."""
+    given = []
+    for who in ("student", "teacher"):
+        given.append(f"pairs.tiny.{who}.base={tiny_folder(tmp_path / who)}")
+        (tmp_path / who / "chat_template.jinja").write_text(THINKING)
+    if whose == "the suite's":
+        given = [f"chat_template={json.dumps(THINKING)}"]
+    with pytest.raises(ValueError, match="the chat template does not continue its own generation prompt, so"):
+        look(*given)
+    mended = THINKING.replace("{{ '<assistant><think>\n' }}", "{{ '<assistant>' }}")
+    look(*given, f"chat_template={json.dumps(mended)}")
+
+
 def test_a_teacher_without_a_chat_template_is_no_reason_to_stop(tmp_path: Path) -> None:
     (tiny_folder(tmp_path / "teacher") / "chat_template.jinja").unlink()
     tiny_folder(tmp_path / "student")
