@@ -35,7 +35,7 @@ class AppendOnlyLog:
                 try:
                     if not line.endswith(b"\n"):
                         raise ValueError("cut short")
-                    rows.append(_checked(json.loads(line)))
+                    rows.append(row_of(line))
                 except ValueError:
                     torn += 1
         return rows, torn
@@ -49,8 +49,7 @@ class AppendOnlyLog:
             # A file of its own: appends of several machines to one may be torn apart on a shared disk.
             name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}.jsonl"
             self._file = (self.folder / name).open("xb")
-        lines = (json.dumps({**row, CHECKSUM: _checksum(row)}) for row in rows)
-        self._file.write(b"".join(line.encode() + b"\n" for line in lines))
+        self._file.write(b"".join(line_of(row).encode() + b"\n" for row in rows))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -65,8 +64,14 @@ def _checksum(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32]
 
 
-def _checked(row: Any) -> dict[str, Any]:
-    """A row without its checksum; ValueError where it is none, or not as it was written."""
+def line_of(row: Mapping[str, Any]) -> str:
+    """A row as JSON, with its checksum."""
+    return json.dumps({**row, CHECKSUM: _checksum(row)})
+
+
+def row_of(line: bytes) -> dict[str, Any]:
+    """The row of a line, without its checksum; ValueError where it is none, or not as it was written."""
+    row = json.loads(line)
     if not isinstance(row, dict):
         raise ValueError("no row")
     known = row.pop(CHECKSUM, None)

@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,7 @@ from harness.common.files import sha256
 
 RECORD = "RECORD.json"
 CHECKSUM = "checksum"  # of the record, in it
+DROPPED = "dropped.txt"  # in what a step keeps of unfinished work: a line for each part that was damaged
 READERS = 8  # files that are read at once
 NO_CHECKSUMS = "holds no checksums"  # made before there were any
 # What every record has, whichever version wrote it.
@@ -87,13 +90,7 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
     strange = (n for n in now if n not in known and n != RECORD and not Path(n).name.startswith("."))
     found += [Fault(name, "is not of it") for name in strange] if known else []
     unread = [name for name in known if name in now and now[name] != before.get(name)]
-    with ThreadPoolExecutor(READERS) as pool:
-        digests = pool.map(lambda name: sha256(folder / name), unread)
-        found += [
-            Fault(name, "differs from its checksum")
-            for name, digest in zip(unread, digests, strict=True)
-            if digest != known[name]
-        ]
+    found += differing(folder, {name: known[name] for name in unread})
     if links := [p for p in folder.rglob("*") if p.is_symlink() and not p.exists()]:
         found.append(Fault(links[0].name, f"leads to {os.readlink(links[0])}, which is gone"))
     if "files" not in record:
@@ -101,6 +98,36 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
     elif verified and not found and now != before:
         note(folder, verified, now)
     return found
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a folder that is its own, by name."""
+    files = files_of(folder)
+    with ThreadPoolExecutor(READERS) as pool:
+        digests = pool.map(sha256, files)
+        return {str(path.relative_to(folder)): digest for path, digest in zip(files, digests, strict=True)}
+
+
+def differing(folder: Path, known: Mapping[str, str]) -> list[Fault]:
+    """Those of some files of a folder that have not the checksums that are known of them."""
+
+    def fault(name: str) -> Fault | None:
+        try:
+            same = sha256(folder / name) == known[name]
+        except (FileNotFoundError, NotADirectoryError):
+            return Fault(name, "missing")
+        return None if same else Fault(name, "differs from its checksum")
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(filter(None, pool.map(fault, known)))
+
+
+def drop(kept: Path, part: Path, damage: str) -> None:
+    """Remove a damaged part of what a step keeps of unfinished work, say so, and note it for its record."""
+    print(f"bench: damaged, so it is not used: {part}: {damage}", file=sys.stderr)
+    with (kept / DROPPED).open("a") as noted:
+        noted.write(f"unfinished {part.relative_to(kept)}: {damage}\n")
+    shutil.rmtree(part)
 
 
 def note(folder: Path, verified: Path, states: Mapping[str, State] | None = None) -> None:

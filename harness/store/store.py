@@ -27,7 +27,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from harness.common.files import exchange, fsync, sha256
+from harness.common.files import exchange, fsync
 from harness.store import integrity
 from harness.store.code_version import sources
 from harness.store.integrity import RECORD, files_of, read_record
@@ -165,11 +165,14 @@ class Store:
             "sources": sources(step.kind.run, step.settings_record),
             "seconds": round(seconds, 3),
             "measured": measured,
-            "files": {str(p.relative_to(work)): sha256(p) for p in files_of(work)},
+            "files": integrity.checksums(work),
         }
-        before = self._folder(step)
-        if before and (damage := self.damage(before, step)):
-            record["recomputed"] = {"damage": damage, "same_bytes": self._files(before) == record["files"]}
+        before, dropped = self._folder(step), self.root / KEPT / step.id / integrity.DROPPED
+        damages = dropped.read_text().splitlines() if dropped.exists() else []
+        damages += [self.damage(before, step)] if before else []
+        if damage := ", ".join(filter(None, damages)):
+            same = before is None or self._files(before) == record["files"]
+            record["recomputed"] = {"damage": damage, "same_bytes": same}
         record[integrity.CHECKSUM] = integrity.checksum(record)
         (work / RECORD).write_text(json.dumps(record, indent=1))
         _to_disk(work)

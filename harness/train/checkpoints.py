@@ -2,16 +2,16 @@
 
     <kept>/state-120/        accelerate's own: weights (safetensors), optimizer, RNG of every process
       custom_checkpoint_0.pkl    schedule, counters, metrics so far (`Checkpoints.state_dict`)
-      how.json                   {"sharding": "whole weights"}
+      how.json                   {"sharding": ..., "files": {name: checksum}, "models": {"1": {...}}}
     <kept>/models/1          the models that settings ask for on the way, each a whole folder
 
 The examples of a step are a function of the seed and its number, and a buffer of an online method one of the
 policy at its start, so neither is stored: such a training is checkpointed between two buffers. A checkpoint
-is written aside, forced to the disk, then renamed; the one before is removed after that.
+is written aside, forced to the disk, then renamed; the one before is removed after that. One that does not
+match its checksums, or whose models do not, is dropped; one of older versions has none.
 """
 
 import errno
-import json
 import logging
 import shutil
 import sys
@@ -31,11 +31,13 @@ from harness.common import shutdown
 from harness.common.files import fsync
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.signals.live import Frozen, Live
+from harness.store.append_log import line_of, row_of
+from harness.store.integrity import checksums, differing, drop
 from harness.train.examples import TrainWork
 from harness.train.loop import Loop
 
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
-METRICS = "metrics.jsonl"
+METRICS, HOW = "metrics.jsonl", "how.json"
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Checkpoints:
         self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))
         self._written, self._saved = time.monotonic(), 0
         self._counted: dict[str, list[int]] = {}
+        self.models: dict[str, dict[str, str]] = {}  # the checksums of each that was kept on the way
         if self._folder:
             self._load(self._folder)
         self._metrics = work.out / METRICS
@@ -119,7 +122,6 @@ class Checkpoints:
         if accelerator.is_main_process:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
-            (new / "how.json").write_text(json.dumps({"sharding": sharding(accelerator)}))
         accelerator.wait_for_everyone()
         self._counted = counted(self._loop)
         try:
@@ -128,6 +130,8 @@ class Checkpoints:
             raise OSError(errno.EIO, f"a checkpoint could not be written: {e}", str(new)) from e
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
+            how = {"sharding": sharding(accelerator), "files": checksums(new), "models": self.models}
+            (new / HOW).write_text(line_of(how))
             publish(new, folder / f"state-{step}")
             for old in states(folder)[:-1]:
                 shutil.rmtree(old)
@@ -136,11 +140,14 @@ class Checkpoints:
     def _load(self, folder: Path) -> None:
         accelerator = self._loop.accelerator
         accelerator.register_for_checkpointing(self)
+        if accelerator.is_main_process:
+            drop_damaged(folder)
         accelerator.wait_for_everyone()
         saved = states(folder)
         if not saved:
             return
-        was, now = json.loads((saved[-1] / "how.json").read_text())["sharding"], sharding(accelerator)
+        how = row_of((saved[-1] / HOW).read_bytes())
+        was, now = how["sharding"], sharding(accelerator)
         if was != now:
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
@@ -149,7 +156,7 @@ class Checkpoints:
                     shutil.rmtree(old)
             return
         accelerator.load_state(str(saved[-1]))
-        self._saved = self.progress.step
+        self._saved, self.models = self.progress.step, how.get("models", {})
 
     def state_dict(self) -> dict[str, Any]:
         """What accelerate does not know of, for accelerate to store."""
@@ -194,6 +201,22 @@ def recount(loop: Loop, counts: Mapping[str, list[int]]) -> None:
 def states(folder: Path) -> list[Path]:
     """The finished checkpoints of a folder, the last one last."""
     return sorted(folder.glob("state-*"), key=lambda path: int(path.name.removeprefix("state-")))
+
+
+def drop_damaged(folder: Path) -> None:
+    """Remove the checkpoints behind the last one that is as it was written, with the models before it."""
+    for state in reversed(states(folder)):
+        try:
+            how = row_of((state / HOW).read_bytes())
+        except (OSError, ValueError):
+            drop(folder, state, f"{HOW} cannot be read")
+            continue
+        faults = differing(state, how.get("files", {}))
+        for name, known in how.get("models", {}).items():
+            faults += differing(folder / "models", {f"{name}/{file}": known[file] for file in known})
+        if not faults:
+            return
+        drop(folder, state, ", ".join(map(str, faults)))
 
 
 def publish(new: Path, final: Path) -> None:

@@ -25,6 +25,7 @@ from harness.common import shutdown
 from harness.common.tokenizer import load_tokenizer
 from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
+from harness.store.integrity import checksums
 from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
@@ -157,14 +158,16 @@ def _models(work: TrainWork) -> Path:
     return (work.kept or work.out) / "models"
 
 
-def _keep(loop: Loop, work: TrainWork, name: str) -> None:
-    """Write the model as it is now to the checkpoint's folder."""
-    weights = _weights(loop)
+def _keep(loop: Loop, work: TrainWork, name: str) -> dict[str, dict[str, str]]:
+    """Write the model as it is now to the checkpoint's folder; the main process returns its checksums."""
+    weights, known = _weights(loop), dict[str, dict[str, str]]()
     if loop.accelerator.is_main_process:
         new = _models(work) / "writing"
         shutil.rmtree(new, ignore_errors=True)
         save(_model(loop), load_tokenizer(work.inputs.start), new, weights)
+        known[name] = checksums(new)
         publish(new, _models(work) / name)
+    return known
 
 
 def _optimize(
@@ -195,7 +198,7 @@ def _optimize(
             schedule.step()
             # Before the gradient is dropped and after the weights moved: the model of this very step.
             if progress.step in checkpoint_names:
-                _keep(loop, work, checkpoint_names[progress.step])
+                checkpoints.models |= _keep(loop, work, checkpoint_names[progress.step])
             optimizer.zero_grad()
             progress.count(current, step)
             if progress.step % LOG_EVERY == 0 or progress.step == steps:

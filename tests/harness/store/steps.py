@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic
 
+from harness.store.integrity import drop
 from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.step_record import by_name, optional
 
@@ -62,6 +63,14 @@ def count(work: TextWork) -> dict[str, Any]:
         raise ValueError("no")
     (work.out / "text").write_text((work.kept / "text").read_text())
     return {}
+
+
+def lose(work: TextWork) -> dict[str, Any]:
+    """A step that finds what it kept damaged, and writes its text from the start."""
+    assert work.kept is not None
+    (work.kept / "half").mkdir(parents=True)
+    drop(work.kept, work.kept / "half", "text differs from its checksum")
+    return write_text(work)
 
 
 def write_model(work: TextWork) -> dict[str, Any]:

@@ -97,6 +97,20 @@ def test_what_is_damaged_is_told_and_made_again_before_anything_reads_it(tmp_pat
     assert not list(maintenance.damaged(store)) and not list(tmp_path.glob("partial/*"))
 
 
+def test_unfinished_work_that_was_damaged_is_told_and_counts_as_recomputed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Store(tmp_path).make(lossy := step("a", "lose"))
+    what = "half: text differs from its checksum"
+    assert Store(tmp_path).record(folder)["recomputed"] == {
+        "damage": f"unfinished {what}",
+        "same_bytes": True,
+    }
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"bench: damaged, so it is not used: {tmp_path}/unfinished/{lossy.id}/{what}"
+    assert (folder / "text").read_text() == "a" and not list(tmp_path.glob("unfinished/*"))
+
+
 def test_what_is_whole_is_read_once_and_not_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, a = Store(tmp_path), step("a")
     folder = store.make(a)

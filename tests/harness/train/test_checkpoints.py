@@ -4,8 +4,10 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import torch
 
 from harness.executors.options import CheckpointInterval
+from harness.store.integrity import DROPPED
 from harness.train import checkpoints
 from harness.train import step as train
 from harness.train.checkpoints import states
@@ -142,6 +145,71 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     same(undisturbed(tmp_path, "DPO"), work)
 
 
+def flip(path: Path) -> None:
+    """One bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def test_a_damaged_checkpoint_is_told_and_the_training_goes_on_at_the_one_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = work_of(tmp_path, "DPO", "damaged")
+    killed_after(work, 10, 0.0)
+    assert work.kept
+    former = states(work.kept)[-1]
+    shutil.copytree(former, tmp_path / "former")
+    killed_after(work, last(work.kept) + 14, 0.0)  # behind the first model that is kept on the way
+    shutil.copytree(work.kept, tmp_path / "whole")
+    for older in states(tmp_path / "whole")[:-1]:  # the kill may have come before it was removed
+        shutil.rmtree(older)
+
+    damages: dict[str, Callable[[Path], None]] = {
+        "state-{}/model.safetensors": flip,
+        "state-{}/optimizer.bin": truncate,
+        "state-{}/custom_checkpoint_0.pkl": flip,
+        "state-{}/random_states_0.pkl": Path.unlink,
+        "state-{}/how.json": flip,
+        "models/1/model.safetensors": flip,
+    }
+    for name, damage in damages.items():
+        shutil.rmtree(work.kept)
+        shutil.copytree(tmp_path / "whole", work.kept)
+        number = last(work.kept)
+        damage(work.kept / name.format(number))
+        checkpoints.drop_damaged(work.kept)
+        assert not states(work.kept), name
+        (line,) = (work.kept / DROPPED).read_text().splitlines()
+        assert line.startswith(f"unfinished state-{number}: ")
+        assert name.partition("/")[2].removeprefix("1/") in line and line in capfd.readouterr().err.replace(
+            "bench: damaged, so it is not used: " + str(work.kept) + "/", "unfinished "
+        )
+
+    shutil.rmtree(work.kept)
+    shutil.copytree(tmp_path / "whole", work.kept)
+    flip(states(work.kept)[-1] / "model.safetensors")
+    shutil.copytree(tmp_path / "former", work.kept / former.name)
+    process = forked(run, work)
+    process.join()
+    assert process.exitcode == 0
+    assert [p.read_text().count("\n") for p in work.kept.glob(DROPPED)] == [1]
+    same(undisturbed(tmp_path, "DPO"), work)
+
+
+def test_a_checkpoint_of_a_version_without_checksums_is_gone_on_from(tmp_path: Path) -> None:
+    work = work_of(tmp_path, "DPO", "old")
+    killed_after(work, 10, 0.0)
+    assert work.kept
+    (states(work.kept)[-1] / "how.json").write_text('{"sharding": "whole weights"}')
+    checkpoints.drop_damaged(work.kept)
+    assert last(work.kept) >= 10
+
+
 def limited(work: TrainWork) -> None:
     """A training that can write no file of more than 8 KB; its weights have some 23."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
@@ -186,8 +254,11 @@ def test_every_generator_of_random_numbers_goes_on_where_it_was(
 
     monkeypatch.setattr(checkpoints.Checkpoints, "_save", saving)
     monkeypatch.setattr(checkpoints.Checkpoints, "_load", loading)
-    train.run(work_of(tmp_path, "DPO", "out", checkpoint_every="59"))
-    train.run(work_of(tmp_path, "DPO", "out", checkpoint_every="59"))
+    work = work_of(tmp_path, "DPO", "out", checkpoint_every="59")
+    train.run(work)
+    assert work.kept
+    shutil.move(work.out / "checkpoints", work.kept / "models")  # as a kill would have left them
+    train.run(work)
     first_load, saved, second_load = drawn
     assert saved == second_load != first_load
 
