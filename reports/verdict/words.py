@@ -58,21 +58,26 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
 
 
 def _heads(standings: Sequence[Standing]) -> Iterator[str]:
-    """Who leads where first, then where nothing is told apart, then what lies between."""
+    """Who leads where first, then who has the highest score, then where nothing is told apart."""
     leads: dict[str, list[str]] = defaultdict(list)
+    highest: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     equal: dict[str, list[str]] = defaultdict(list)
     for s in standings:
         if s.leads:
             leads[s.tops[0].row].append(_on(s))
         elif not s.apart:
             equal[_apart(s.rows)].append(_plain(s.title))
+        elif s.tops:
+            highest[tuple(t.row for t in s.tops), _whom(s)].append(_on(s))
     if leads:
         yield "; ".join(f"{_name(m)} leads on {_joined(on)}" for m, on in leads.items()) + "."
+    for (tops, whom), on in highest.items():
+        yield f"{_have(tops)} the highest score on {_joined(on)}, {whom}."
+    for s in standings:
+        if s.apart and not s.tops:
+            yield f"On {_plain(s.title)} no row is above or beside all others, as some lack verdicts."
     for rows, on in equal.items():
         yield f"On {_joined(on)} nothing tells {rows}."
-    for s in standings:
-        if s.apart and not s.leads:
-            yield f"On {_plain(s.title)} {_highest(s)}."
 
 
 def _apart(rows: Sequence[str]) -> str:
@@ -85,12 +90,14 @@ def _apart(rows: Sequence[str]) -> str:
     return f"the {methods} methods{' and the Student' * (STUDENT in rows)} apart"
 
 
-def _highest(s: Standing) -> str:
-    if not s.tops:
-        return "no row has the highest score in all comparisons of two, as some lack verdicts"
-    told = [f"above {_some(dict.fromkeys(c.other for c in s.above))}"] if s.above else []
-    told += [f"not told from {_some(s.untold)}"] if s.untold else []
-    return f"{_have([t.row for t in s.tops])} the highest score ({_values(s)}), {_joined(told)}"
+def _whom(s: Standing) -> str:
+    """Of those with the highest score: whom they are above, and whom they are not told from."""
+    told = [f"not told from {_some(s.untold)}"] if s.untold else []
+    if 0 < len(s.untold) <= NAMED + 1 < len(s.above):
+        told.append("above all others")
+    elif s.above:
+        told.append(f"above {_some(dict.fromkeys(c.other for c in s.above))}")
+    return _joined(told)
 
 
 def _single(standings: Sequence[Standing], is_trained: bool) -> Iterator[str]:

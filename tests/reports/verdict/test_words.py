@@ -30,8 +30,17 @@ def test_a_leader_that_is_above_the_teacher():
 
 def test_a_leader_that_is_not_told_from_some():
     assert told(scores(GROUP | {"DPO": 4.49, "PAD": 4.48, "SFT": 4.47, "X": 4.46, "Y": 4.45}))[0].startswith(
-        "On MT-Bench ADPA has the highest score (4.57), above the Student and not told from DPO, PAD, Y and "
-        "2 others. 3 seeds of the last stage, base models not replicated. ADPA is above the Student by 1.50 "
+        "ADPA has the highest score on MT-Bench (4.57), not told from DPO, PAD, Y and 2 others and above the "
+        "Student. 3 seeds of the last stage, base models not replicated. ADPA is above the Student by 1.50 "
+    )
+
+
+def test_two_columns_with_one_leader_that_is_not_told_from_another():
+    means = dict.fromkeys(["Student", "SFT", "PAD", "KTO", "IPO", "WPO"], 3.0) | {"ADPA": 4.5, "DPO": 4.49}
+    rows = scores(means) + [replace(r, benchmark="rule") for r in scores(means)]
+    assert told(rows)[0].startswith(
+        "DPO has the highest score on MT-Bench (4.59) and Rule score (4.59), not told from ADPA and above "
+        "all others. "
     )
 
 
