@@ -1,0 +1,104 @@
+"""Run the pocket comparison with several base models and seeds, and write the tables of docs/pocket-study.md.
+
+    OMP_NUM_THREADS=1 python -m tests.pocket_study --executor ray --resources cpus=1
+
+takes hours on two cores, and goes on where it was stopped. Other options are those of `bench run`.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from reports import build
+from reports.records import run_folder
+from reports.records.groups import Groups, grouped
+from reports.records.run_folder import Rows
+from reports.render import to_markdown
+from reports.tables import columns
+from reports.tables.columns import MeasuredColumn, heading
+from reports.tables.comparison import comparison_tables
+from reports.tables.noise import noise_tables
+from reports.tables.table import STUDENT
+from tests.bench_command import COMMAND, ENV
+from tests.harness.forecast.scale_page import put
+from tests.pocket_study.single_runs import agreement, leaders
+
+PAGE = Path("docs/pocket-study.md")
+SUITE = DATASET = "pocket"
+
+
+def computed(runs: Path, worlds: int, seeds: int, words: list[str]) -> None:
+    """Every step that is missing."""
+    sets = ("--set", f"world_seeds={list(range(worlds))}", "--set", f"seeds={list(range(seeds))}")
+    subprocess.run([*COMMAND, "run", SUITE, "--runs", str(runs), *sets, *words], env=ENV, check=True)
+
+
+def blocks(rows: Rows) -> dict[str, Iterator[str]]:
+    """The tables of the page by their names."""
+    groups = grouped(rows.records, rows.benchmarks)
+    (names,) = rows.methods().values()
+    shown = [c for c in columns.find(groups, groups.benchmarks) if c.source.column.best and not c.is_summary]
+    return {
+        "verdict": iter(build.verdict(rows)),
+        "main": iter([to_markdown(build.build(rows, wide=False)["main"][0])]),
+        "effects": _effects(groups, names),
+        "noise": (to_markdown(t) for t in noise_tables(groups, rows.repeats, names)),
+        "leaders": _leaders(shown, names),
+        "tau": _agreements(shown, names),
+    }
+
+
+def _effects(groups: Groups, names: list[str]) -> Iterator[str]:
+    """Each method less the Student, on every column, and its group: the comparison's tables."""
+    for table in comparison_tables(groups, names, STUDENT):
+        yield to_markdown(table)
+
+
+def _leaders(shown: list[MeasuredColumn], names: list[str]) -> Iterator[str]:
+    heads = (
+        "Column",
+        "Leader of all runs",
+        "Single runs that it leads",
+        "whose leader no test tells from it",
+    )
+    yield f"| {' | '.join(heads)} | Order of pairs |"
+    yield "| --- | --- | ---: | ---: | ---: |"
+    for column in shown:
+        found = leaders(column, DATASET, names)
+        kept = f"{found.order:.0%} of {found.pairs}" if found.pairs else "no pair is told apart"
+        yield (
+            f"| {heading(column, shown).title} | {found.best} | {found.same} of {found.runs} "
+            f"| {found.not_worse} of {found.runs} | {kept} |"
+        )
+
+
+def _agreements(shown: list[MeasuredColumn], names: list[str]) -> Iterator[str]:
+    yield "| Column | Kendall's tau, 95 % over base models | single runs | methods |"
+    yield "| --- | ---: | ---: | ---: |"
+    for column in shown:
+        if found := agreement(column, DATASET, names):
+            yield (
+                f"| {heading(column, shown).title} | {found.tau:.2f} [{found.low:.2f}, {found.high:.2f}] "
+                f"| {found.least:.2f} to {found.most:.2f} | {found.methods} |"
+            )
+
+
+def main() -> int:
+    ask = argparse.ArgumentParser(prog="python -m tests.pocket_study", description=__doc__)
+    ask.add_argument("--runs", type=Path, default=Path("runs/study"), help="the folder of the store")
+    ask.add_argument("--worlds", type=int, default=5)
+    ask.add_argument("--seeds", type=int, default=3)
+    ask.add_argument("--page", type=Path, default=PAGE)
+    asked, words = ask.parse_known_args()
+    computed(asked.runs, asked.worlds, asked.seeds, words)
+    page = asked.page.read_text(encoding="utf-8")
+    for name, lines in blocks(run_folder.read(asked.runs / SUITE)).items():
+        page = put(page, name, lines)
+    asked.page.write_text(page, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
