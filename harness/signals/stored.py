@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.common.cost import BYTES, CHUNK, Cost, pass_cost
-from harness.common.files import replace
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of, common_vocabulary, vocabulary_of
 from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.policy import pad
 from harness.store.append_log import FlushTimer
-from harness.store.array_file import ArrayFile, ArrayFileWriter
-from harness.store.integrity import RECORD
+from harness.store.array_file import ArrayFile, ArrayFileWriter, Note
+from harness.store.integrity import RECORD, drop
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
@@ -157,17 +156,22 @@ def _write(
 ) -> float:
     """Append window after window to the arrays; returns the mass that a top-k leaves out, summed over tokens.
 
-    They grow in the folder that outlives a kill, with a note of how many sequences are in them for certain.
+    They grow in the folder that outlives a kill, with a note of how many sequences are in them for certain;
+    where they do not match it, all is computed again.
     """
     folder = work.kept / "signals" if work.kept else work.out
     folder.mkdir(parents=True, exist_ok=True)
-    note, beat = folder / "done.json", FlushTimer()
-    start, cut = json.loads(note.read_text()) if note.exists() else (0, 0.0)
+    note, beat = folder / "written.json", FlushTimer()
+    start, cut, known = Note.read(note)
     rows = int(sequences.response_offsets[start])
     with ExitStack() as files:
         writers = {
             n: files.enter_context(ArrayFileWriter(folder, n, *a, rows=rows)) for n, a in arrays.items()
         }
+        if known != {n: writer.checksum for n, writer in writers.items() if start}:
+            assert work.kept
+            drop(work.kept, folder, "differs from its checksums")
+            return _write(work, arrays, sequences, arrays_of_window)
         for first in range(start, len(sequences), WINDOW):
             window = range(first, min(first + WINDOW, len(sequences)))
             rows_by_sequence = arrays_of_window(window)
@@ -179,7 +183,7 @@ def _write(
             if beat.due():
                 for writer in writers.values():
                     writer.to_disk()
-                replace(note, json.dumps([window.stop, cut]))
+                Note(window.stop, cut, {n: writer.checksum for n, writer in writers.items()}).write(note)
     note.unlink(missing_ok=True)  # before the arrays leave: half of them would be none
     for name in arrays if work.kept else ():
         for path in (folder / f"{name}.json", folder / f"{name}.bin"):

@@ -4,12 +4,20 @@ hidden.f32 + hidden.json {"dtype": "float32", "width": 128}      rows of `width`
 width 0
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.common.files import replace
+from harness.store.append_log import line_of, row_of
+
+BLOCK = 1 << 20  # bytes that are hashed at once
 
 
 class ArrayFileWriter:
@@ -19,13 +27,23 @@ class ArrayFileWriter:
         (folder / f"{name}.json").write_text(json.dumps({"dtype": dtype, "width": width}))
         self.dtype = np.dtype(dtype)
         self.file = (folder / f"{name}.bin").open("r+b" if rows else "wb")
+        self._hash = hashlib.sha256()
         # A kill may have left part of a row, or rows that nothing else of the step knows.
         self.file.truncate(rows * max(width, 1) * self.dtype.itemsize)
+        while block := self.file.read(BLOCK) if rows else b"":
+            self._hash.update(block)
         self.file.seek(0, os.SEEK_END)
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of all rows."""
+        return self._hash.hexdigest()
 
     def append(self, rows: NDArray[np.generic]) -> None:
         """Write rows [n] or [n, width] behind what is there."""
-        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+        data = np.ascontiguousarray(rows, dtype=self.dtype).data
+        self.file.write(data)
+        self._hash.update(data)
 
     def to_disk(self) -> None:
         """Wait until what was appended is on the disk."""
@@ -37,6 +55,30 @@ class ArrayFileWriter:
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
+
+
+class Note(NamedTuple):
+    """How far unfinished arrays are: entries that are in them for certain, a sum over these, and the checksum
+    of each array.
+    """
+
+    entries: int = 0
+    total: float = 0.0
+    checksums: Mapping[str, str] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What a file says; one that was damaged fits no arrays."""
+        if not path.exists():
+            return cls()
+        try:
+            return cls(**row_of(path.read_bytes()))
+        except (ValueError, TypeError):
+            return cls(checksums={path.name: ""})
+
+    def write(self, path: Path) -> None:
+        """Put it in the file's place."""
+        replace(path, line_of(self._asdict()))
 
 
 class ArrayFile:

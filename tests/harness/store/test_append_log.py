@@ -22,6 +22,7 @@ from harness.signals.rollouts import RolloutInputs, RolloutSettings
 from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store import append_log
 from harness.store.append_log import AppendOnlyLog
+from harness.store.array_file import Note
 from harness.store.integrity import RECORD
 from harness.store.step import NoInputs, Step, StepKind, Work
 from harness.store.store import Store
@@ -129,8 +130,8 @@ def test_windows_of_a_killed_pass_are_not_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = left_alone(tmp_path / "alone", TOP)
-    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "done.json").exists())
-    done, _ = json.loads((left / "signals" / "done.json").read_text())
+    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "written.json").exists())
+    done = Note.read(left / "signals" / "written.json").entries
     assert 0 < done < 1_000
     for array in (left / "signals").glob("*.bin"):  # part of a window, as a kill may leave it
         with array.open("ab") as torn:
@@ -150,6 +151,23 @@ def test_windows_of_a_killed_pass_are_not_computed_again(
     ]
     assert_same(alone, again)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["top.bin", "written.json"])
+def test_a_killed_pass_whose_arrays_were_damaged_is_told_and_computed_again(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = left_alone(tmp_path / "alone", TOP)
+    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "written.json").exists())
+    data = bytearray((left / "signals" / name).read_bytes())
+    data[40] ^= 1
+    (left / "signals" / name).write_bytes(data)
+
+    again = Store(tmp_path / "killed").make(TOP)
+    assert capsys.readouterr().err.endswith("/signals: differs from its checksums\n")
+    told = Store(tmp_path / "killed").record(again)["recomputed"]
+    assert told == {"damage": "unfinished signals: differs from its checksums", "same_bytes": True}
+    assert_same(alone, again)
 
 
 def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
