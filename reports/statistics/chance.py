@@ -6,8 +6,9 @@
     interval      the differences from D_ij whose p is more than 0.05
 
 A mean has its own tau alone, and that of what moves all methods together, which a difference of two has only
-where one of them is the reference that all are compared with. df are the questions'. A method with one
-replicate among others with several has the tau that the others let expect.
+where it moves one of them alone: the other is the reference that all are compared with, or a row of one base
+model among others of several. df are the questions'. A method with one replicate among others with several
+has the tau that the others let expect.
 """
 
 from collections.abc import Sequence
@@ -115,24 +116,22 @@ class Chance:
 
         None where training has no part in it, or it has no spread at all.
         """
-        against = self.sample.reference in (self.sample.methods[a], self.sample.methods[b])
         # One model in all replicates has other win rates against each training of the reference.
-        moved = against and self.variations.common.df > 0
-        if not self.is_known or not (self._varies(a) or self._varies(b) or moved):
+        apart = self._is_moved(a) != self._is_moved(b)
+        if not self.is_known or not (self._varies(a) or self._varies(b) or apart):
             return None
         own = self._trainings_of_two(a, b)
-        return _mixture(self._questions(a, b), _sum(own, self._common) if against else own)
+        return _mixture(self._questions(a, b), _sum(own, self._common) if apart else own)
 
     def of_mean(self, a: int) -> Mixture | None:
         """The chance in a method's mean, likewise; None too where a stratum has a single question."""
         x = self.sample.values[a]
-        trained = self._varies(a) or (
-            self.sample.is_shared and self.sample.methods[a] != self.sample.reference
-        )
-        if not self.is_known or not trained or not covers(self.sample, ~np.isnan(x), 2):
+        moved = self._is_moved(a)
+        if not self.is_known or not (self._varies(a) or moved) or not covers(self.sample, ~np.isnan(x), 2):
             return None
-        own = _sum(self._trainings_of(a), self._common)
-        return _mixture(questions_part(self.sample, x, ~np.isnan(x)), own)
+        own = self._trainings_of(a)
+        questions = questions_part(self.sample, x, ~np.isnan(x))
+        return _mixture(questions, _sum(own, self._common) if moved else own)
 
     def design(self, a: int, b: int) -> planning.Design:
         """What a comparison can find: the trainings' df are those of both methods and of the prior."""
@@ -151,7 +150,7 @@ class Chance:
         of_methods *= [self._varies(m) / np.sqrt(self._replicates(m)) for m in range(size[1])]
         variances, weights = self._common
         together = np.sqrt(rng.choice(variances, count, p=weights)) * rng.standard_normal(count)
-        moved = np.array([m != self.sample.reference for m in self.sample.methods])
+        moved = np.array([self._is_moved(m) for m in range(size[1])])
         return np.asarray(of_methods + together[:, None] * moved)
 
     def draw_differences(
@@ -172,6 +171,15 @@ class Chance:
     def _varies(self, m: int) -> bool:
         name = self.sample.methods[m]
         return name not in self.sample.fixed and name != self.sample.reference
+
+    def _is_moved(self, m: int) -> bool:
+        """Whether what moves all methods together moves this one: a model that no world seed had a part in
+        stays as it is, but for its win rates against a trained reference.
+        """
+        if not self.sample.is_shared or not self.variations.common.df:
+            return False
+        name, several = self.sample.methods[m], len(self.sample.replicates[m]) > 1
+        return name != self.sample.reference and (several or self.sample.has_trained_reference)
 
     def _replicates(self, m: int) -> int:
         return max(1, len(self.sample.replicates[m]))

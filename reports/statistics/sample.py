@@ -45,7 +45,12 @@ class Sample:
     @property
     def is_shared(self) -> bool:
         """Whether a replicate moves all methods together: their base models, or a trained reference."""
-        return self.of_base_models or (self.reference in self.methods and self.reference not in self.fixed)
+        return self.of_base_models or self.has_trained_reference
+
+    @property
+    def has_trained_reference(self) -> bool:
+        """Whether the row that all values are a comparison with is one that training moves."""
+        return self.reference in self.methods and self.reference not in self.fixed
 
     @cached_property
     def equal(self) -> float:

@@ -150,6 +150,19 @@ def test_one_model_in_all_replicates_is_moved_by_the_training_of_its_reference()
     assert p_value(of, "base", "R") > 1e-4
 
 
+def test_what_base_models_do_to_all_is_in_the_difference_from_a_row_that_none_of_them_moves():
+    """The base models lift A, B and C by 0.3, 0.4 and 0.5 and leave the Student, one from outside, at 0."""
+    rng = np.random.default_rng(6)
+    runs = {m: [d + rng.normal(0, 0.01) + rng.normal(0, 0.1, 50) for d in (0.3, 0.4, 0.5)] for m in "ABC"}
+    runs["Student"] = [rng.normal(0, 0.1, 50)]
+    of = Chance(sample(runs, worlds=True, fixed={"Student"}))
+    among, outside = of.of_difference(0, 1), of.of_difference(0, 3)
+    # Over three base models the common part alone is t of 2 df by 0.1 / sqrt 3.
+    assert outside.half_width() > 0.2 > 3 * among.half_width() and of.of_mean(3) is None
+    drawn = of.draw(4_000, np.random.default_rng(7))
+    assert drawn[:, 3].std() == 0.0 and (drawn[:, 0] - drawn[:, 3]).std() > 3 * (drawn[:, 0] - drawn[:, 1]).std()
+
+
 def test_borrowed_variances_stand_in_for_replicates():
     rng = np.random.default_rng(5)
     of = sample({m: [rng.normal(0, 1, 60)] for m in "AB"})
