@@ -85,9 +85,10 @@ def _read(row: JudgedRow, store: Store, names: Mapping[RowKey, str]) -> JudgedAn
     """A row's judgments under the export's names, of itself and of the row that it is compared with."""
     judged = row.read(store, names[_key(row.cell)])
     own = _key(row.cell)._replace(method=row.reference)
-    # A row that no world seed had a part in is there once, with the first of them.
-    once = own._replace(world_seed=row.cell.setting.suite.world_seeds[0])
-    return judged._replace(reference=names.get(own) or names.get(once) or row.reference)
+    alike = [key for key in names if key[:3] == own[:3]]
+    # A model that no world seed had a part in, or no seed, may be there once for all of them.
+    near = min(alike, key=lambda k: (k.world_seed != own.world_seed) + (k.seed != own.seed), default=own)
+    return judged._replace(reference=names.get(near, row.reference))
 
 
 def _row_names(plan: Plan) -> dict[RowKey, str]:

@@ -30,7 +30,12 @@ JUDGE = computed("first", lambda messages: Reply("[[A>B]]"))
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
+def overrides() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def out(tmp_path: Path, overrides: list[str]) -> Path:
     """Exports of a comparison of two controls by a judge who likes what stands first.
 
     An earlier manifest names a file that is as it was, one that was changed, and one that lies elsewhere.
@@ -47,7 +52,7 @@ def out(tmp_path: Path) -> Path:
     (tmp_path / "compared.yaml").write_text(SUITE.replace("DATA", str(data)))
     (tmp_path / "first.py").write_text(JUDGE)
     known = registry.known(None, str(tmp_path / "first.py"))
-    suite = loading.load(str(tmp_path / "compared.yaml"), [], known)
+    suite = loading.load(str(tmp_path / "compared.yaml"), overrides, known)
     store = Store(tmp_path / "store")
     plan = pipeline.make_plan(suite, [], store, pipeline.machine(tmp_path), None)
     for step in plan.steps:
@@ -63,6 +68,13 @@ def test_the_reference_is_named_as_its_own_file_is(out: Path) -> None:
     assert set(found) == answers
     named = {model: {row["baseline"] for row in rows} for model, rows in found.items()}
     assert named == {f"{seed}-{m}": {f"{seed}-copy"} for seed in (0, 1) for m in ("constant", "copy")}
+
+
+@pytest.mark.parametrize("overrides", [["seeds={constant: 2, copy: 1}"]])
+def test_a_reference_of_fewer_seeds_is_named_as_its_only_file_is(out: Path) -> None:
+    found = {p.stem: list(json_lines(p)) for p in out.rglob("model_judgment/*/*.jsonl")}
+    assert set(found) == {"0-constant", "1-constant", "0-copy"}
+    assert {row["baseline"] for rows in found.values() for row in rows} == {"0-copy"}
 
 
 def test_what_an_earlier_run_wrote_goes_and_what_is_of_others_stays(out: Path) -> None:
