@@ -23,7 +23,7 @@ from reports.statistics.planning import Design, Noise
 from reports.tables.columns import MeasuredColumn
 from reports.tables.judge_noise import Scatter
 from reports.tables.scores import Scores
-from reports.tables.table import STUDENT, TEACHER
+from reports.tables.table import is_untrained
 
 ROUNDING = 1e-12
 
@@ -140,7 +140,7 @@ def column_noise(
     column: MeasuredColumn, dataset: str, methods: Sequence[str], asked_again: Scatter | None
 ) -> ColumnNoise | None:
     """That of the rows that this run trained; None where no two of them share questions enough."""
-    every = column.scores(dataset, [m for m in methods if m not in (TEACHER, STUDENT)])
+    every = column.scores(dataset, [m for m in methods if not is_untrained(m)])
     trained = [m for m in every.values if m not in every.fixed and m != every.reference]
     worlds = {m: {r.world for r in every.runs[m]} for m in trained}
     whole = tuple(m for m in trained if worlds[m] == set().union(*worlds.values()))

@@ -22,7 +22,7 @@ from reports.statistics.bootstrap import Draw, Estimate, Replicate
 from reports.statistics.variance import Variation
 from reports.tables.lending import lend
 from reports.tables.scores import NOTHING, Estimator, Lent, Scores, Z, scored
-from reports.tables.table import STUDENT, TEACHER, Cell, Column, Source
+from reports.tables.table import Cell, Column, Source, is_untrained
 
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
@@ -86,9 +86,11 @@ class MeasuredColumn:
 
     @property
     def untrained(self) -> frozenset[str]:
-        """The rows that no method trained, where only last stages were replicated."""
-        worlds = {r.world for g in self.groups.values() for r in g.replicates}
-        return frozenset({TEACHER, STUDENT} if self.is_replicated and len(worlds) == 1 else ())
+        """The rows that no method trained and that are of one base model, where others were replicated."""
+        if not self.is_replicated:
+            return frozenset()
+        rows = ((m, {r.world for r in g.replicates}) for (_, m), g in self.groups.items())
+        return frozenset(m for m, worlds in rows if is_untrained(m) and len(worlds) == 1)
 
     @cached_property
     def _lent(self) -> dict[str, Lent]:

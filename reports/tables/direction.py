@@ -14,7 +14,7 @@ from reports.statistics.bootstrap import DRAW, Draw
 from reports.tables import column_notes, columns
 from reports.tables.columns import MeasuredColumn
 from reports.tables.scores import less
-from reports.tables.table import STUDENT, TEACHER, Cell, Column, Row, Source, Table, by_pair, title
+from reports.tables.table import STUDENT, Cell, Column, Row, Source, Table, by_pair, is_untrained, title
 from reports.tables.training import HELD_OUT, held_out
 
 OBJECTIVE = (
@@ -47,7 +47,7 @@ def direction_tables(
     draw: Draw = DRAW,
 ) -> list[Table]:
     """One table per pair that measured objectives on held-out prompts, or win rates."""
-    names = [m for m in methods if m not in (TEACHER, STUDENT)]
+    names = [m for m in methods if not is_untrained(m)]
     groups = grouped(records)
     measured, trained = by_pair(groups), by_pair(training)
     tables = []

@@ -90,6 +90,11 @@ def is_teacher(row: str) -> bool:
     return row == TEACHER or row.startswith(f"{TEACHER} (")
 
 
+def is_untrained(row: str) -> bool:
+    """Whether a row is the Teacher or the Student, likewise."""
+    return is_teacher(row) or row == STUDENT or row.startswith(f"{STUDENT} (")
+
+
 def check_row(name: str, methods: Sequence[str]) -> None:
     """ValueError, with the nearest, where `name` is no row of `methods`."""
     if name not in methods:

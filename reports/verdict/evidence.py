@@ -21,7 +21,7 @@ from reports.tables import columns
 from reports.tables.columns import MeasuredColumn, cell_notes, heading
 from reports.tables.pairwise_tests import ALPHA, Tested, tested
 from reports.tables.scores import Scores
-from reports.tables.table import STUDENT, TEACHER, by_pair, is_teacher
+from reports.tables.table import STUDENT, TEACHER, by_pair, is_teacher, is_untrained
 from reports.verdict.facts import Claim, Gain, Gap, Spent, Standing, Top, Unjudged, Verdict
 
 
@@ -53,7 +53,7 @@ def _verdict(
     for column in means:
         tests = tested(column, dataset, contestants)
         # The Student alone is nobody's rival.
-        if tests and set(tests.scores.values) - {STUDENT}:
+        if tests and not all(map(is_untrained, tests.scores.values)):
             standings.append(_standing(column, heading(column, shown).title, dataset, tests, draw))
             chance = tests.scores.chance
             single |= dict.fromkeys(m for m in contestants if chance.is_known and _is_single(tests.scores, m))
@@ -66,14 +66,14 @@ def _verdict(
     replicates = {r for g in trained for r in g.replicates}
     return Verdict(
         *of,
-        methods=tuple(m for m in contestants if m != STUDENT),
+        methods=tuple(m for m in contestants if not is_untrained(m)),
         standings=tuple(standings),
         replicates=replicated(replicates) if len(replicates) > 1 else "",
         single=tuple(single),
         spent=tuple(_spent(standings, costs)),
         unjudged=tuple(_unjudged(means, shown, dataset, contestants)),
         untested=() if means else tuple(heading(c, shown).title for c in shown),
-        is_trained=any(c.method in contestants and c.method != STUDENT for c in costs),
+        is_trained=any(c.method in contestants and not is_untrained(c.method) for c in costs),
     )
 
 
@@ -163,7 +163,7 @@ def _spent(standings: Iterable[Standing], costs: Sequence[Cost]) -> Iterator[Spe
     """What each row that is above any other took, beside the method that took the fewest FLOPs."""
     seeds: dict[str, list[float]] = {}
     for c in costs:
-        if c.method != STUDENT and not is_teacher(c.method):
+        if not is_untrained(c.method):
             seeds.setdefault(c.method, []).append(c.train_flops + c.teacher_flops)
     flops = {m: fsum(own) / len(own) for m, own in seeds.items()}
     flops = {m: own for m, own in flops.items() if own}

@@ -13,7 +13,7 @@ from textwrap import fill
 
 from reports.records.benchmarks import Unit
 from reports.render import WIDTH, number
-from reports.tables.table import STUDENT
+from reports.tables.table import STUDENT, is_untrained
 from reports.verdict.facts import Gain, Spent, Standing, Top, Unjudged, Verdict
 
 NAMED = 3  # of a longer list of rows
@@ -86,8 +86,9 @@ def _apart(rows: Sequence[str]) -> str:
         return " from ".join(map(_name, sorted(rows)))
     if len(rows) <= NAMED + 1:
         return f"{_some(sorted(rows))} apart"
-    methods = len(set(rows) - {STUDENT})
-    return f"the {methods} methods{' and the Student' * (STUDENT in rows)} apart"
+    methods = sum(not is_untrained(row) for row in rows)
+    students = ("", " and the Student", " and the Students")[min(len(rows) - methods, 2)]
+    return f"the {methods} methods{students} apart"
 
 
 def _whom(s: Standing) -> str:

@@ -160,7 +160,9 @@ def test_what_base_models_do_to_all_is_in_the_difference_from_a_row_that_none_of
     # Over three base models the common part alone is t of 2 df by 0.1 / sqrt 3.
     assert outside.half_width() > 0.2 > 3 * among.half_width() and of.of_mean(3) is None
     drawn = of.draw(4_000, np.random.default_rng(7))
-    assert drawn[:, 3].std() == 0.0 and (drawn[:, 0] - drawn[:, 3]).std() > 3 * (drawn[:, 0] - drawn[:, 1]).std()
+    assert (
+        drawn[:, 3].std() == 0.0 and (drawn[:, 0] - drawn[:, 3]).std() > 3 * (drawn[:, 0] - drawn[:, 1]).std()
+    )
 
 
 def test_borrowed_variances_stand_in_for_replicates():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reports import build
+from reports.records.merge import merged
 from reports.records.rows import Record
 from reports.records.run_folder import Rows
 from reports.tables.columns import ONE_SEED, SINGLE
@@ -102,6 +103,23 @@ def test_rows_of_several_runs_lend_to_those_of_one_but_not_to_base_models():
     assert widths["B"] > widths["Student"] + 0.3
     told = "of one run, its training's chance taken from the others': B, C, D, E, F; replicates"
     assert any(told in note for note in table.notes)
+
+
+def test_base_models_have_no_chance_of_training_by_whatever_name_and_in_however_many_worlds():
+    """Merged runs name theirs by run; a model from outside is there once among several base models."""
+    long, short = ([r for r in drawn(5) if r.seed < seeds] for seeds in (5, 1))
+    short = [replace(r, artifacts=(f"b{r.artifacts[0]}",)) if r.method == "Student" else r for r in short]
+    short = [r for r in short if r.method in ("Student", "A")]
+    tables = [
+        build.build(merged({"a": Rows(records=long), "b": Rows(records=short)}))["main"][0],
+        build.build(Rows(records=[r for r in drawn(1, 5) if r.method != "Student" or not r.world_seed]))[
+            "main"
+        ][0],
+    ]
+    for table, student in zip(tables, ("Student (b)", "Student"), strict=True):
+        widths = {m: c.high - c.low for m, c in cells(table, "MT-Bench").items()}
+        assert widths[student] < widths["B"]
+        assert not any(student in note.partition("taken from the others'")[2] for note in table.notes)
 
 
 def test_what_the_lender_lacks_stays_one_run_a_method():
