@@ -176,10 +176,11 @@ class Chance:
         """Whether what moves all methods together moves this one: a model that no world seed had a part in
         stays as it is, but for its win rates against a trained reference.
         """
-        if not self.sample.is_shared or not self.variations.common.df:
+        if self.sample.methods[m] == self.sample.reference or not self.variations.common.df:
             return False
-        name, several = self.sample.methods[m], len(self.sample.replicates[m]) > 1
-        return name != self.sample.reference and (several or self.sample.has_trained_reference)
+        if self.sample.of_base_models and not self.sample.has_trained_reference:
+            return len(self.sample.replicates[m]) > 1
+        return self.sample.has_trained_reference or self._varies(m)
 
     def _replicates(self, m: int) -> int:
         return max(1, len(self.sample.replicates[m]))
@@ -215,7 +216,7 @@ class Chance:
     @cached_property
     def _common(self) -> Weighted:
         common = self.variations.common
-        if not (common.df and self.sample.is_shared):
+        if not common.df:
             return NOTHING
         posterior = training_variance.fit_common(common, self.trainings.taus)
         replicates = len(set().union(*self.sample.replicates))

@@ -144,6 +144,15 @@ def test_of_several_base_models_all_that_two_runs_may_differ_by_is_lent():
     assert any(told in note for note in compared(rows).notes)
 
 
+def test_what_base_models_do_to_all_is_lent_to_means_and_to_no_difference_of_two():
+    still = drawn(1, worlds=4)
+    moved = [replace(r, value=r.value + 2 * r.world_seed) for r in still]
+    tables = [build.borrowing(Rows(records=drawn(1)), "study", Rows(records=r)) for r in (still, moved)]
+    quiet, wide = (cells(build.build(t)["main"][0], "MT-Bench")["B"] for t in tables)
+    assert wide.high - wide.low > 3 * (quiet.high - quiet.low)
+    assert width(compared(tables[1])) == pytest.approx(width(compared(tables[0])), rel=0.01)
+
+
 def test_a_reference_lends_what_its_training_does_to_all():
     """Win rates of a single run against R: R's training is in their means and in no difference of two."""
 
