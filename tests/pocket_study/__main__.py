@@ -8,17 +8,19 @@ takes hours on two cores, and goes on where it was stopped. Other options are th
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from reports import build
 from reports.records import run_folder
 from reports.records.groups import Groups, grouped
+from reports.records.merge import merged
 from reports.records.run_folder import Rows
 from reports.render import to_markdown
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn, heading
 from reports.tables.comparison import comparison_tables
+from reports.tables.main import main_tables
 from reports.tables.noise import noise_tables
 from reports.tables.table import STUDENT
 from tests.bench_command import COMMAND, ENV
@@ -27,11 +29,28 @@ from tests.pocket_study.single_runs import agreement, leaders
 
 PAGE = Path("docs/pocket-study.md")
 SUITE = DATASET = "pocket"
+# Runs of ADPA+ beside those at its own settings, on the first base models alone: name -> what is set.
+PLUS = {
+    "as-it-is": "methods.ADPA+.gamma_beta=0.3",
+    "nine-trials": "methods.ADPA+={gamma_beta: 0.1, training: {lr: 1e-3}}",
+    "lr-1e-4": "methods.ADPA+.training.lr=1e-4",
+    "support-20": "methods.ADPA+.support=20",
+    "on-teacher-rollouts": "methods.ADPA+.states=teacher_rollout",
+    "on-chosen": "methods.ADPA+.states=chosen",
+    "on-rejected": "methods.ADPA+.states=rejected",
+}
 
 
 def computed(runs: Path, worlds: int, seeds: int, words: list[str]) -> None:
     """Every step that is missing."""
-    sets = ("--set", f"world_seeds={list(range(worlds))}", "--set", f"seeds={list(range(seeds))}")
+    of_seeds = f"seeds={list(range(seeds))}"
+    _run(runs, f"world_seeds={list(range(worlds))}", of_seeds, words=words)
+    for name, setting in PLUS.items():
+        _run(runs, f"name={name}", of_seeds, setting, words=["--only", "ADPA+", *words])
+
+
+def _run(runs: Path, *settings: str, words: list[str]) -> None:
+    sets = [word for setting in settings for word in ("--set", setting)]
     subprocess.run([*COMMAND, "run", SUITE, "--runs", str(runs), *sets, *words], env=ENV, check=True)
 
 
@@ -48,6 +67,19 @@ def blocks(rows: Rows) -> dict[str, Iterator[str]]:
         "leaders": _leaders(shown, names),
         "tau": _agreements(shown, names),
     }
+
+
+def of_plus(runs: Mapping[str, Rows]) -> Iterator[str]:
+    """The rows of ADPA+ of several runs, by their names, as one table."""
+    rows = merged(
+        {
+            name: Rows([r for r in run.records if r.method == "ADPA+"], benchmarks=run.benchmarks)
+            for name, run in runs.items()
+        }
+    )
+    groups = grouped(rows.records, rows.benchmarks)
+    for table in main_tables(groups, list(dict.fromkeys(r.method for r in rows.records))):
+        yield to_markdown(table)
 
 
 def _effects(groups: Groups, names: list[str]) -> Iterator[str]:
@@ -94,7 +126,8 @@ def main() -> int:
     asked, words = ask.parse_known_args()
     computed(asked.runs, asked.worlds, asked.seeds, words)
     page = asked.page.read_text(encoding="utf-8")
-    for name, lines in blocks(run_folder.read(asked.runs / SUITE)).items():
+    plus = of_plus({name: run_folder.read(asked.runs / name) for name in PLUS})
+    for name, lines in (blocks(run_folder.read(asked.runs / SUITE)) | {"plus": plus}).items():
         page = put(page, name, lines)
     asked.page.write_text(page, encoding="utf-8")
     return 0

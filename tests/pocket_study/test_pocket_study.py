@@ -12,7 +12,7 @@ from reports.records.run_folder import Rows
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn
 from tests.paths import ROOT
-from tests.pocket_study.__main__ import blocks
+from tests.pocket_study.__main__ import blocks, of_plus
 from tests.pocket_study.single_runs import agreement, leaders, means
 
 BLANK = Record("pocket", "pocket", "pocket", "", 0, "mt-bench", "score", "", "", 1, "", "rule", "", 0.0)
@@ -63,6 +63,9 @@ def test_the_agreement_is_kendalls_tau_by_base_model(column: MeasuredColumn) -> 
 
 def test_every_table_of_the_page_is_made_and_has_its_place() -> None:
     page = (ROOT / "docs" / "pocket-study.md").read_text()
-    made = {name: list(lines) for name, lines in blocks(Rows(records=records())).items()}
+    rows = Rows(records=records())
+    other = Rows(records=[replace(r, method="ADPA+", value=5.0) for r in rows.records if r.method == "ADPA"])
+    made = {name: list(lines) for name, lines in blocks(rows).items()}
+    made["plus"] = list(of_plus({"lr-1e-4": other, "on-chosen": other}))
     assert list(made) == re.findall(r"<!-- (\w+):begin -->", page)
     assert all(made.values())
