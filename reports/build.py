@@ -118,7 +118,7 @@ def borrowing(rows: Rows, run: str, lender: Rows) -> Rows:
     where that has no replicates either.
     """
     groups = grouped(lender.records, lender.benchmarks)
-    if not any(len(g.replicates) > 1 and not g.is_one_model for g in groups):
+    if not any(g.is_replicated for g in groups):
         raise ValueError(f"{run}: no method of it was trained more than once, so it has no noise to lend")
     return rows._replace(lender=Lender(run, groups))
 

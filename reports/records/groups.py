@@ -73,6 +73,11 @@ class Group:
         models = {r.replicate: r.artifacts[0] for r in self.records if r.artifacts}
         return len(models) == len(self.replicates) > 1 and len(set(models.values())) == 1
 
+    @property
+    def is_replicated(self) -> bool:
+        """Whether its method was trained more than once."""
+        return len(self.replicates) > 1 and not self.is_one_model
+
     @cached_property
     def lost(self) -> Counter[str]:
         """Status -> number of its records without a value."""

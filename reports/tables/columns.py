@@ -21,8 +21,8 @@ from reports.statistics import shares
 from reports.statistics.bootstrap import Draw, Estimate, Replicate
 from reports.statistics.variance import Variation
 from reports.tables.lending import lend
-from reports.tables.scores import NOTHING, Estimator, Lent, Scores, Z, scored
-from reports.tables.table import Cell, Column, Source, is_untrained
+from reports.tables.scores import NOTHING, Estimator, Lent, Scores, Z, scored, untrained
+from reports.tables.table import Cell, Column, Source
 
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
@@ -63,16 +63,11 @@ class MeasuredColumn:
         """
         own = {m: g for m in methods if (g := self.groups.get((dataset, m)))}
         others = {m: g for (d, m), g in self.groups.items() if d == dataset and m not in own}
-        return self._scored(own, self._scored(others).varied if others else ())
+        return self._scored(dataset, own, self._scored(dataset, others).varied if others else ())
 
-    def _scored(self, own: Mapping[str, Group], borrowed: Sequence[Variation] = ()) -> Scores:
-        datasets, tasks = {g.dataset for g in own.values()}, self.source.benchmark.tasks
-        lent = self.lent(*datasets) if len(datasets) == 1 else NOTHING
+    def _scored(self, dataset: str, own: Mapping[str, Group], borrowed: Sequence[Variation] = ()) -> Scores:
+        tasks, lent = self.source.benchmark.tasks, self._lent.get(dataset, NOTHING)
         return scored(own, tasks, self.is_share, self.source.reference, borrowed, lent, self.untrained)
-
-    def lent(self, dataset: str) -> Lent:
-        """What the lender says of this column; of a column with replicates of its own nothing is asked."""
-        return self._lent.get(dataset, NOTHING)
 
     @property
     def lent_words(self) -> str:
@@ -86,14 +81,12 @@ class MeasuredColumn:
 
     @property
     def untrained(self) -> frozenset[str]:
-        """The rows that no method trained and that are of one base model, where others were replicated."""
-        if not self.is_replicated:
-            return frozenset()
-        rows = ((m, {r.world for r in g.replicates}) for (_, m), g in self.groups.items())
-        return frozenset(m for m, worlds in rows if is_untrained(m) and len(worlds) == 1)
+        """The rows that are one model though no replicates show it."""
+        return untrained(self.groups.values())
 
     @cached_property
     def _lent(self) -> dict[str, Lent]:
+        """What the lender says by dataset; of a column with replicates of its own nothing is asked."""
         if self.lender is None or self.is_replicated:
             return {}
         pairs = {dataset: g.pair for (dataset, _), g in self.groups.items()}
@@ -102,7 +95,7 @@ class MeasuredColumn:
     @property
     def is_replicated(self) -> bool:
         """Whether any of its rows was trained more than once."""
-        return any(len(g.replicates) > 1 and not g.is_one_model for g in self.groups.values())
+        return any(g.is_replicated for g in self.groups.values())
 
     @property
     def is_uneven(self) -> bool:

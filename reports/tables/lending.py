@@ -10,7 +10,7 @@ from dataclasses import replace
 from reports.records import replicates
 from reports.records.groups import Group, Lender, Measured
 from reports.statistics.bootstrap import Item, Replicate
-from reports.tables.scores import NOTHING, Lent, Scores, scored
+from reports.tables.scores import NOTHING, Lent, Scores, scored, untrained
 from reports.tables.table import Source
 
 
@@ -23,8 +23,9 @@ def lend(lender: Lender, source: Source, pair: str, dataset: str) -> Lent:
     tables: dict[tuple[str, str], dict[str, Group]] = defaultdict(dict)
     for g in alike:
         tables[g.pair, g.dataset][g.method] = g
+    tasks, is_share = source.benchmark.tasks, source.column.unit == "share"
     several = [
-        _of_single_runs(scored(own, source.benchmark.tasks, source.column.unit == "share", source.reference))
+        _of_single_runs(scored(own, tasks, is_share, source.reference, fixed=untrained(own.values())))
         for own in tables.values()
     ]
     varied = tuple(v for scores in several for v in scores.varied)

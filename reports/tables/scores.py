@@ -8,7 +8,7 @@ A row that lacks a task has no mean, since means over different tasks do not com
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from reports.statistics.bootstrap import Bootstrap, Draw, Estimate, Runs, Values
 from reports.statistics.chance import Chance
 from reports.statistics.sample import Sample
 from reports.statistics.variance import UNKNOWN, Variation
+from reports.tables.table import is_untrained
 
 Z = 1.96  # half the width of a 95 % interval, in standard errors
 
@@ -114,6 +115,15 @@ def scored(
         borrowed,
         lent,
     )
+
+
+def untrained(groups: Iterable[Group]) -> frozenset[str]:
+    """The rows that no method trained and that are of one base model, where others were replicated."""
+    known = list(groups)
+    if not any(g.is_replicated for g in known):
+        return frozenset()
+    rows = ((g.method, {r.world for r in g.replicates}) for g in known)
+    return frozenset(m for m, worlds in rows if is_untrained(m) and len(worlds) == 1)
 
 
 def _weights(tasks: Tasks, strata: set[str]) -> dict[str, float]:

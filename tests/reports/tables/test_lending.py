@@ -94,6 +94,13 @@ def test_a_row_that_is_one_model_in_the_lender_has_no_chance_of_training():
     assert widths["Student"] < widths["A"] - 0.3
 
 
+def test_nor_has_a_base_model_of_one_seed_in_a_lender_of_which_one_row_has_several():
+    long = [r for r in drawn(5) if r.method == "A" or not r.seed]
+    table = build.build(build.borrowing(Rows(records=drawn(1)), "long", Rows(records=long)))["main"][0]
+    widths = {m: c.high - c.low for m, c in cells(table, "MT-Bench").items()}
+    assert widths["Student"] < widths["A"] - 0.3
+
+
 def test_rows_of_several_runs_lend_to_those_of_one_but_not_to_base_models():
     """Which are one model whatever the number of their seeds, where seeds alone were replicated."""
     records = [r for r in drawn(5) if r.method == "A" or r.seed == 0]
