@@ -25,11 +25,11 @@ from reports.tables.cost import cost_tables
 from reports.tables.data_quality import quality_tables
 from reports.tables.direction import direction_tables
 from reports.tables.health import with_health
-from reports.tables.judge_noise import noise_tables
+from reports.tables.judge_noise import judge_noise_tables
 from reports.tables.judge_quality import judge_tables
 from reports.tables.judging_cost import judging_tables
 from reports.tables.main import main_tables
-from reports.tables.noise import noise_tables as variance_tables
+from reports.tables.noise import noise_tables
 from reports.tables.pad import pad_tables
 from reports.tables.table import STUDENT, Table, check_row
 from reports.tables.training import training_tables
@@ -58,7 +58,7 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "direction": direction_tables(groups, own.training, names),
             "cost": cost_tables(own.costs, names),
             "judging": judging_tables(own.judging, names),
-            "judge_noise": noise_tables(own.repeats, groups),
+            "judge_noise": judge_noise_tables(own.repeats, groups),
             "training": training_tables(own.training, [m for m in names if m in trained]),
             "summaries": summary_tables(own.summaries, names, rows.benchmarks) if wide else [],
             "quality": quality_tables(groups, own.costs, names, own.judging),
@@ -131,7 +131,7 @@ def noise(rows: Rows, difference: float | None = None) -> list[Table]:
     for pair, names in rows.methods().items():
         own = rows.of_pair(pair)
         groups = grouped(own.records, rows.benchmarks, rows.lender)
-        tables += with_health(variance_tables(groups, own.repeats, names, difference), own.counts, groups)
+        tables += with_health(noise_tables(groups, own.repeats, names, difference), own.counts, groups)
     return tables
 
 

@@ -77,10 +77,8 @@ class Sampler:
         answers = generate(
             self.model, requests, self.stop, vocab=self.vocab, batch=self.batch, seed=self.seed
         )
-        self.drawn, self.truncated = (
-            self.drawn + len(answers),
-            self.truncated + sum(a.truncated for a in answers),
-        )
+        self.drawn += len(answers)
+        self.truncated += sum(a.truncated for a in answers)
         self.flops += decoding_flops(self.model, requests, answers)
         with tempfile.TemporaryDirectory(dir=self.folder) as below:
             rows = (

@@ -41,10 +41,3 @@ def part_of_mean(variance: float, verdicts: Sequence[int]) -> float:
     A question of two turns or two orders has that many verdicts; n >= 1 items.
     """
     return variance * fsum(1 / m for m in verdicts) / len(verdicts) ** 2
-
-
-def saved_by_repeats(variance: float, verdicts: Sequence[int], times: int) -> float:
-    """By how much the variance of a mean would fall, were every request judged `times` times and averaged:
-    1 - 1 / times of the noise's part. times >= 1
-    """
-    return part_of_mean(variance, verdicts) * (1 - 1 / times)

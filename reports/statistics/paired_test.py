@@ -22,7 +22,7 @@ from reports.statistics import planning
 from reports.statistics.bootstrap import DRAW, LEVEL, Bootstrap, Draw, Floats, bootstrap, interval
 from reports.statistics.chance import Chance, Mixture
 from reports.statistics.family import holm, min_p
-from reports.statistics.sample import Sample, covers, difference_of, mean_of
+from reports.statistics.sample import Sample, are_right_or_wrong, covers, difference_of, mean_of
 from reports.statistics.variance import VariancePart, questions_part
 
 FAMILY = 2_000  # draws of what chance makes of all tests together
@@ -161,14 +161,12 @@ def _test(chance: Chance, method: str, baseline: str) -> _Test:
     value, questions = mean_of(sample, d, both), questions_part(sample, d, both)
     if mixture := chance.of_difference(a, b):
         return _Test(float(mixture.p(np.array(value))), REPLICATED, mixture)
-    n = len(np.unique(sample.questions[both]))
-    binary = np.isin(sample.values[[a, b]][:, both], (0.0, 1.0)).all()
     # Strata would have to be weighed and turns go together, neither of which the exact test knows.
-    if binary and len(sample.weights) == 1 and n == both.sum():
+    if are_right_or_wrong(sample, sample.values[[a, b]]):
         won, lost = int((d[both] > 0).sum()), int((d[both] < 0).sum())
         exact = min(1.0, 2 * float(scipy.special.bdtr(min(won, lost), won + lost, 0.5)))
         return _Test(exact, "McNemar exact")
-    return _Test(_paired_t(value, questions, n), "paired t")
+    return _Test(_paired_t(value, questions, len(np.unique(sample.questions[both]))), "paired t")
 
 
 def _paired_t(value: float, part: VariancePart, n: int) -> float:

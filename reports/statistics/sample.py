@@ -146,12 +146,11 @@ def residuals(sample: Sample, x: Floats, present: Mask) -> Floats:
     return np.asarray(np.bincount(question, (x[present] - means[strata]) / turns[strata]), float)
 
 
-def is_right_or_wrong(sample: Sample, method: str) -> bool:
-    """Whether a method's values are 0 or 1, each of a question of its own, in one stratum."""
-    x = sample.values[sample.methods.index(method)]
-    present = ~np.isnan(x)
+def are_right_or_wrong(sample: Sample, rows: Floats) -> bool:
+    """Whether values [rows, N], where all rows have one, are 0 or 1, of a question each, in one stratum."""
+    present = ~np.isnan(rows).any(0)
     alone = len(np.unique(sample.questions[present])) == present.sum()
-    return bool(alone and len(sample.weights) == 1 and np.isin(x[present], (0.0, 1.0)).all())
+    return bool(alone and len(sample.weights) == 1 and np.isin(rows[:, present], (0.0, 1.0)).all())
 
 
 def questions_of_mean(sample: Sample, method: str) -> float:

@@ -18,9 +18,10 @@ from reports.records.groups import Records, grouped
 from reports.statistics import paired_test
 from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
 from reports.statistics.paired_test import NO_TEST, Comparison
+from reports.statistics.planning import ALPHA
 from reports.tables import columns
 from reports.tables.columns import ONE_SEED, SINGLE, cell_notes, heading
-from reports.tables.pairwise_tests import ALPHA, UNEVEN, Tested, tested
+from reports.tables.pairwise_tests import UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
 

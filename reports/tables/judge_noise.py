@@ -100,7 +100,7 @@ def scatters(repeats: Iterable[Repeat], groups: Groups) -> dict[Judged, Scatter]
     }
 
 
-def noise_tables(repeats: Iterable[Repeat], groups: Groups) -> list[Table]:
+def judge_noise_tables(repeats: Iterable[Repeat], groups: Groups) -> list[Table]:
     """One table per pair with repeats: a row for each judge and benchmark."""
     tables = []
     for pair, own in by_pair(repeats).items():

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from reports.statistics import paired_test
 from reports.statistics.paired_test import Pair
+from reports.statistics.planning import ALPHA
 from reports.tables.columns import SINGLE, MeasuredColumn, heading
 from reports.tables.scores import Scores
 from reports.tables.table import Cell, Mark, is_teacher
 
-ALPHA = 0.05
 NOTE = (
     "bold: the best, if a test over trainings and questions tells it from the second at p < 0.05, adjusted "
     "(step-down minP) over all pairs of its column; underlined: the second, if one tells it from the third; "

@@ -149,7 +149,7 @@ def mean(scores: Scores, draw: Draw) -> dict[str, Estimate]:
 
 
 def _resampled_from(of: Sample, method: str) -> float:
-    if sample.is_right_or_wrong(of, method):
+    if sample.are_right_or_wrong(of, of.values[[of.methods.index(method)]]):
         return shares.RIGHT_OR_WRONG
     return shares.TASKS if len(of.weights) > 1 else shares.FRACTIONS
 

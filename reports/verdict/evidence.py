@@ -16,10 +16,11 @@ from reports.records.rows import Cost
 from reports.records.run_folder import Rows
 from reports.statistics import paired_test
 from reports.statistics.bootstrap import DRAW, Draw
+from reports.statistics.planning import ALPHA
 from reports.statistics.sample import Sample, covers, mean_of
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn, cell_notes, heading
-from reports.tables.pairwise_tests import ALPHA, Tested, tested
+from reports.tables.pairwise_tests import Tested, tested
 from reports.tables.scores import Scores
 from reports.tables.table import STUDENT, TEACHER, by_pair, is_teacher, is_untrained
 from reports.verdict.facts import Claim, Gain, Gap, Spent, Standing, Top, Unjudged, Verdict

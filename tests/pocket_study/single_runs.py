@@ -11,8 +11,9 @@ from reports import published
 from reports.records.groups import Group
 from reports.statistics import paired_test
 from reports.statistics.bootstrap import Replicate
+from reports.statistics.planning import ALPHA
 from reports.tables.columns import MeasuredColumn
-from reports.tables.pairwise_tests import ALPHA, tested
+from reports.tables.pairwise_tests import tested
 from reports.tables.table import TEACHER
 
 

@@ -10,8 +10,8 @@ from scipy import stats
 from reports.records import run_folder
 from reports.records.groups import grouped
 from reports.records.rows import Record
+from reports.statistics.planning import ALPHA
 from reports.tables import columns, pairwise_tests
-from reports.tables.pairwise_tests import ALPHA
 from tests.bench_command import COMMAND, ENV
 from tests.paths import ROOT, TINY
 

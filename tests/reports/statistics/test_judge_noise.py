@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reports.statistics.judge_noise import JudgeNoise, judge_noise, part_of_mean, saved_by_repeats
+from reports.statistics.judge_noise import JudgeNoise, judge_noise, part_of_mean
 
 
 def test_it_is_the_mean_square_within_items() -> None:
@@ -23,12 +23,6 @@ def test_its_part_of_a_mean_falls_with_items_and_with_verdicts_an_item() -> None
     assert part_of_mean(0.5, [1, 2]) == 0.1875
 
 
-def test_repeats_take_all_but_one_of_so_many_parts_off_it() -> None:
-    assert saved_by_repeats(0.5, [1, 1, 1, 1], 1) == 0.0
-    assert saved_by_repeats(0.5, [1, 1, 1, 1], 2) == 0.0625
-    assert saved_by_repeats(0.5, [1, 1, 1, 1], 5) == pytest.approx(0.1)
-
-
 def test_the_order_of_items_and_verdicts_changes_no_bit() -> None:
     rng = np.random.default_rng(0)
     items = [tuple(map(float, own)) for own in rng.normal(5, 1, (50, 3))]
@@ -45,15 +39,10 @@ def test_a_known_noise_is_found_whatever_lies_between_items() -> None:
         assert found.variance == pytest.approx(sigma**2, rel=4 * np.sqrt(2 / found.df))
 
 
-def test_its_part_and_what_repeats_save_are_those_of_means_that_are_drawn() -> None:
-    """The variance of 20,000 means over 8 items, 3 of which have two verdicts, and of 2 repeats of each."""
+def test_its_part_is_that_of_means_that_are_drawn() -> None:
+    """The variance of 20,000 means over 8 items, 3 of which have two verdicts."""
     rng = np.random.default_rng(2)
-    verdicts, sigma, draws = [1, 1, 1, 1, 1, 2, 2, 2], 0.7, 20_000
-
-    def means(times: int) -> float:
-        of_items = [rng.normal(0, sigma, (draws, m * times)).mean(1) for m in verdicts]
-        return float(np.mean(of_items, axis=0).var())
-
-    once = part_of_mean(sigma**2, verdicts)
-    assert means(1) == pytest.approx(once, rel=0.04)
-    assert means(2) == pytest.approx(once - saved_by_repeats(sigma**2, verdicts, 2), rel=0.04)
+    verdicts, sigma = [1, 1, 1, 1, 1, 2, 2, 2], 0.7
+    of_items = [rng.normal(0, sigma, (20_000, m)).mean(1) for m in verdicts]
+    drawn = float(np.mean(of_items, axis=0).var())
+    assert drawn == pytest.approx(part_of_mean(sigma**2, verdicts), rel=0.04)

@@ -9,7 +9,7 @@ from reports import build
 from reports.records.groups import grouped
 from reports.records.rows import Judging, Record, Repeat
 from reports.records.run_folder import Rows
-from reports.tables.judge_noise import noise_tables
+from reports.tables.judge_noise import judge_noise_tables
 from reports.tables.judging_cost import judging_tables
 from reports.tables.table import Cell, Table
 
@@ -37,7 +37,7 @@ def test_noise_is_told_of_a_verdict_of_a_mean_and_of_the_spread_of_questions() -
     """(4, 6, 5) has a mean square of 1, and (6, none) none. Two questions of two verdicts: 1 / 2 / 2 = 0.25
     of a mean's variance, and of the questions' variance (5, 9: 8) 0.5 / 8.
     """
-    (table,) = noise_tables(REPEATS, grouped(RECORDS))
+    (table,) = judge_noise_tables(REPEATS, grouped(RECORDS))
     cells = shown(table, "gpt-4, mt-bench")
     assert {title: cell.value for title, cell in cells.items()} == {
         "Noise, sd (score)": 1.0,
@@ -54,7 +54,7 @@ def test_rows_are_pooled_and_one_row_may_have_questions_without_all_verdicts() -
     other = [replace(r, method="SFT", value=1.0) for r in RECORDS]
     other[-1] = replace(other[-1], value=None, status="unparsed")
     repeats = [*REPEATS, replace(REPEAT, method="SFT", request="0f3a", value=1.0)]
-    (table,) = noise_tables(repeats, grouped([*RECORDS, *other]))
+    (table,) = judge_noise_tables(repeats, grouped([*RECORDS, *other]))
     cells = shown(table, "gpt-4, mt-bench")
     assert cells["Noise, sd (score)"].value == pytest.approx(sqrt(2 / 3))
     assert cells["Of the variance (%)"].value == pytest.approx(2 / 3 / 2 / 8)
@@ -63,8 +63,10 @@ def test_rows_are_pooled_and_one_row_may_have_questions_without_all_verdicts() -
 def test_rows_that_sent_the_judge_the_same_are_one_item() -> None:
     """The rows of several seeds of a model that has none of its own: their replies are one."""
     records = [replace(r, seed=seed) for seed in (0, 1, 2) for r in RECORDS]
-    (once,) = noise_tables(REPEATS, grouped(RECORDS))
-    (table,) = noise_tables([replace(r, seed=seed) for seed in (0, 1, 2) for r in REPEATS], grouped(records))
+    (once,) = judge_noise_tables(REPEATS, grouped(RECORDS))
+    (table,) = judge_noise_tables(
+        [replace(r, seed=seed) for seed in (0, 1, 2) for r in REPEATS], grouped(records)
+    )
     assert table == once
 
 
@@ -73,7 +75,7 @@ def test_shares_and_scores_have_columns_of_their_own_and_orders_are_two_verdicts
     both = replace(RECORD, benchmark="alpaca-eval", metric="win_rate", reference="SFT", value=1.0)
     records = [replace(both, question=q, order=order) for q in ("1", "2") for order in ("ab", "ba")]
     again = Repeat(*RUN, "alpaca-eval", "gpt-4", "SFT", "win_rate", "math", "1", 1, "ab", 1, "c0de", 0.0)
-    (table,) = noise_tables([*REPEATS, again], grouped([*RECORDS, *records]))
+    (table,) = judge_noise_tables([*REPEATS, again], grouped([*RECORDS, *records]))
     cells = shown(table, "gpt-4, alpaca-eval")
     assert cells["Noise, sd (%)"].value == pytest.approx(sqrt(0.5))
     assert cells["Noise, sd (score)"] == Cell()
@@ -82,14 +84,14 @@ def test_shares_and_scores_have_columns_of_their_own_and_orders_are_two_verdicts
 
 
 def test_a_judge_that_says_the_same_each_time_has_a_zero_that_is_said() -> None:
-    (table,) = noise_tables([replace(REPEAT, value=4.0)], grouped(RECORDS))
+    (table,) = judge_noise_tables([replace(REPEAT, value=4.0)], grouped(RECORDS))
     assert shown(table, "gpt-4, mt-bench")["Noise, sd (score)"].value == 0.0
     told = "gpt-4, mt-bench: every repeat gave its item's first verdict again, so no noise was seen"
     assert told in table.notes
 
 
 def test_repeats_without_a_verdict_leave_the_noise_unknown() -> None:
-    (table,) = noise_tables([replace(REPEAT, value=None, status="unparsed")], grouped(RECORDS))
+    (table,) = judge_noise_tables([replace(REPEAT, value=None, status="unparsed")], grouped(RECORDS))
     cells = shown(table, "gpt-4, mt-bench")
     assert cells["Noise, sd (score)"] == cells["Of the variance (%)"] == Cell()
     assert cells["Repeats without a verdict"].value == 1
