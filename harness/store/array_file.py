@@ -26,7 +26,8 @@ class ArrayFileWriter:
     def __init__(self, folder: Path, name: str, dtype: str, width: int = 0, *, rows: int = 0) -> None:
         (folder / f"{name}.json").write_text(json.dumps({"dtype": dtype, "width": width}))
         self.dtype = np.dtype(dtype)
-        self.file = (folder / f"{name}.bin").open("r+b" if rows else "wb")
+        path = folder / f"{name}.bin"
+        self.file = path.open("r+b" if rows and path.exists() else "w+b")
         self._hash = hashlib.sha256()
         # A kill may have left part of a row, or rows that nothing else of the step knows.
         self.file.truncate(rows * max(width, 1) * self.dtype.itemsize)

@@ -153,15 +153,21 @@ def test_windows_of_a_killed_pass_are_not_computed_again(
     assert not left.exists()
 
 
-@pytest.mark.parametrize("name", ["top.bin", "written.json"])
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("top.bin", flip), ("top.bin", Path.unlink), ("written.json", flip)]
+)
 def test_a_killed_pass_whose_arrays_were_damaged_is_told_and_computed_again(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = left_alone(tmp_path / "alone", TOP)
     left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "written.json").exists())
-    data = bytearray((left / "signals" / name).read_bytes())
-    data[40] ^= 1
-    (left / "signals" / name).write_bytes(data)
+    damage(left / "signals" / name)
 
     again = Store(tmp_path / "killed").make(TOP)
     assert capsys.readouterr().err.endswith("/signals: differs from its checksums\n")
