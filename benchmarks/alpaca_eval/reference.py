@@ -15,7 +15,7 @@ from benchmarks.api import Answer, Question
 from benchmarks.declaration import DataSet
 from benchmarks.json_files import Row, rows_hash
 
-# Of the 805, sorted; see `_print`.
+# Of the 805, sorted; see `_fingerprint`.
 INSTRUCTIONS = frozenset(json.loads(Path(__file__).with_name("instructions.json").read_text()))
 ANSWERS = {  # model -> of (instruction, output) of its answers to them
     "text_davinci_003": "ee4c01e730f41ca47a2e4ecc939890ea1fca243b9b9380c6581767916a46e5d2",
@@ -32,7 +32,7 @@ def read(folder: Path, generator: str, questions: Sequence[Question], data_set: 
     """
     path, rows = _rows(folder, generator)
     found, theirs = rows_hash(rows, PAIR), ANSWERS[generator]
-    known = len({_print(str(row.get("instruction"))) for row in rows} & INSTRUCTIONS)
+    known = len({_fingerprint(str(row.get("instruction"))) for row in rows} & INSTRUCTIONS)
     if known and found != theirs:
         raise ValueError(
             f"{path}: not the answers of {generator} that AlpacaEval compares with: {len(rows)} rows with "
@@ -44,7 +44,7 @@ def read(folder: Path, generator: str, questions: Sequence[Question], data_set: 
     return files.answers_in(rows, path, questions)
 
 
-def _print(instruction: str) -> str:
+def _fingerprint(instruction: str) -> str:
     """8 hex digits of an instruction's letters and digits, the same however a file lays the text out."""
     plain = "".join(filter(str.isalnum, instruction.casefold()))
     return hashlib.sha256(plain.encode()).hexdigest()[:8]

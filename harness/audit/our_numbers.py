@@ -26,6 +26,19 @@ class CellKey(NamedTuple):
     reference: str
 
 
+class RunKey(NamedTuple):
+    """One run of a row on one benchmark, by one judge and against one reference."""
+
+    pair: str
+    dataset: str
+    method: str
+    world_seed: int
+    seed: int
+    benchmark: str
+    judge: str
+    reference: str
+
+
 class OurNumbers(NamedTuple):
     """Metric -> value of each row that was exported, and the cells of the main table. `over_seeds` are cells
     that are no mean of their seeds' numbers: a question without a verdict in one seed counts with the others.
@@ -39,20 +52,20 @@ class OurNumbers(NamedTuple):
 
 def our_numbers(rows: Rows, exported: tuple[ExportedRow, ...]) -> OurNumbers:
     """What the run's rows say of what was exported: "win_rate", or "primary/arc_challenge" of a task."""
-    by_key: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    by_key: dict[RunKey, dict[str, float]] = defaultdict(dict)
     for s in rows.summaries:
         by_key[_key(s)][s.metric] = s.value
-    tasks: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    tasks: dict[tuple[RunKey, str], list[float]] = defaultdict(list)
     for r in rows.records:
         if r.value is not None and rows.benchmarks.get(r.benchmark).tasks:
-            tasks[(*_key(r), f"{r.metric}/{r.group}")].append(r.value)
-    for (*key, metric), values in tasks.items():
-        by_key[tuple(key)][str(metric)] = fsum(values) / len(values)
+            tasks[_key(r), f"{r.metric}/{r.group}"].append(r.value)
+    for (key, metric), values in tasks.items():
+        by_key[key][metric] = fsum(values) / len(values)
     cells = _cells(rows)
     over_seeds = frozenset(cells.keys() & _uneven(rows))
     even = {key: value for key, value in cells.items() if key not in over_seeds}
     own = {_key(row) for row in exported}
-    others = dict.fromkeys((str(key[5]), str(key[2])) for key in by_key if key not in own)
+    others = dict.fromkeys((key.benchmark, key.method) for key in by_key if key not in own)
     of_rows = {row: dict(by_key.get(_key(row), {})) for row in exported}
     return OurNumbers(of_rows, even, over_seeds, tuple(others))
 
@@ -68,9 +81,9 @@ def _uneven(rows: Rows) -> set[CellKey]:
     return {key for key, own in runs.items() if len(set(map(frozenset, own.values()))) > 1}
 
 
-def _key(row: ExportedRow | Summary | Record) -> tuple[object, ...]:
-    run = (row.pair, row.dataset, row.method, row.world_seed, row.seed)
-    return (*run, row.benchmark, row.judge, row.reference)
+def _key(row: ExportedRow | Summary | Record) -> RunKey:
+    run = row.pair, row.dataset, row.method, row.world_seed, row.seed
+    return RunKey(*run, row.benchmark, row.judge, row.reference)
 
 
 def _cells(rows: Rows) -> dict[CellKey, float]:
