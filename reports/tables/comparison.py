@@ -66,15 +66,21 @@ def letters(means: Mapping[str, float], apart: set[frozenset[str]]) -> dict[str,
 
 def pairwise_summary(tests: Tested, boot: Bootstrap) -> str:
     """How many of all pairs each kind of test tells apart, as one line of a note."""
+    counts = [
+        f"{sum(p < ALPHA for p in tests.ps.values())} paired",
+        f"{sum(p < ALPHA for p in tests.adjusted.values())} paired and adjusted",
+    ]
+    # Resamples know nothing of trainings: beside tests that do, they would tell more apart than there is.
+    if not tests.scores.chance.is_known:
+        counts.insert(0, f"{_unpaired(tests, boot)} unpaired")
+    return f"of {len(tests.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
+
+
+def _unpaired(tests: Tested, boot: Bootstrap) -> int:
     limit = float(scipy.special.ndtri(1 - ALPHA / 2))
     error = dict(zip(boot.methods, np.nanstd(boot.draws, 0), strict=True))
     mean = dict(zip(boot.methods, boot.means, strict=True))
-    counts = (
-        f"{sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in tests.ps)} unpaired",
-        f"{sum(p < ALPHA for p in tests.ps.values())} paired",
-        f"{sum(p < ALPHA for p in tests.adjusted.values())} paired and adjusted",
-    )
-    return f"of {len(tests.ps)} pairs, differ at p < {ALPHA}: {', '.join(counts)}"
+    return sum(abs(mean[a] - mean[b]) > limit * np.hypot(error[a], error[b]) for a, b in tests.ps)
 
 
 def _table(

@@ -102,6 +102,13 @@ def test_several_seeds_have_one_test_of_both_levels_and_a_single_one_is_named():
     assert "p adj: step-down minP over 2 tests" in notes and "step-down minP over all 3 pairs" in notes
 
 
+def test_a_test_without_trainings_is_not_counted_beside_those_with_them():
+    means = {"DPO": 0.0, "ADPA": 1.0}
+    notes = [only(comparison_tables(noisy(means, seeds=s), ["DPO", "ADPA"], "DPO")).notes for s in (1, 3)]
+    assert ["unpaired" in " ".join(own) for own in notes] == [True, False]
+    assert all(" paired and adjusted" in " ".join(own) for own in notes)
+
+
 def test_pairs_datasets_and_columns_have_tables_of_their_own():
     records = [
         r
