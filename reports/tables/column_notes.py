@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.records import replicates
 from reports.statistics.bootstrap import Draw, Replicate
-from reports.tables.columns import EXACT, ONE_SEED, TRAININGS, MeasuredColumn, heading, tasks_of
+from reports.tables.columns import EXACT, OF_ONE_RUN, ONE_SEED, TRAININGS, MeasuredColumn, heading, tasks_of
 from reports.tables.table import Column, Row
 
 
@@ -50,9 +50,7 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
         rest = "" if len(lenders) == len(columns) else f"; of the others, {drawn}"
         titles = ", ".join(heading(c, columns).title for c in lenders)
         return f"intervals of {titles}: 95 %, {TRAININGS}; {'; '.join(dict.fromkeys(lenders.values()))}{rest}"
-    rest = (
-        f"; of one run, its training's chance taken from the others': {', '.join(single)}" if single else ""
-    )
+    rest = f"; {OF_ONE_RUN}: {', '.join(single)}" if single else ""
     levels = f"replicates: {replicates.replicated(everybody)}"
     return f"intervals: 95 %, means over {replicates.listed(everybody)}, {TRAININGS}{rest}; {levels}"
 

@@ -27,6 +27,7 @@ from reports.tables.table import Cell, Column, Source
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
 TRAININGS = "over trainings and questions, the methods' variances between trainings moderated by each other"
+OF_ONE_RUN = "of one run, its training's chance taken from the others'"
 SINGLE = (
     "one run a method: the difference between two trainings of the same method is not in these intervals, "
     "and nothing is marked"

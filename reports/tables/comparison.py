@@ -20,7 +20,7 @@ from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
 from reports.statistics.paired_test import NO_TEST, Comparison
 from reports.statistics.planning import ALPHA
 from reports.tables import columns
-from reports.tables.columns import ONE_SEED, SINGLE, cell_notes, heading
+from reports.tables.columns import OF_ONE_RUN, ONE_SEED, SINGLE, cell_notes, heading
 from reports.tables.pairwise_tests import UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
@@ -152,7 +152,7 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
     elif words := tests.scores.lent.words:
         yield f"one run a method; {words}"
     elif single := [m for m in chance.sample.methods if chance.is_unreplicated(m)]:
-        yield f"one run, its training's chance taken from the others': {', '.join(single)}"
+        yield f"{OF_ONE_RUN}: {', '.join(single)}"
     if less:
         family = sum(c.p is not None for c in less.values())
         adjusted = f"p adj: {_how(tests)} over {family} tests against {baseline}"

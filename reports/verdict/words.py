@@ -13,6 +13,7 @@ from textwrap import fill
 
 from reports.records.benchmarks import Unit
 from reports.render import WIDTH, number
+from reports.tables.columns import OF_ONE_RUN
 from reports.tables.table import STUDENT, is_untrained
 from reports.verdict.facts import Gain, Spent, Standing, Top, Unjudged, Verdict
 
@@ -128,8 +129,7 @@ def _replicates(verdict: Verdict) -> str:
         return "One run a method, its training's chance taken from another run's."
     if not verdict.single:
         return f"{verdict.replicates}."
-    of_one = f"of one run, its training's chance taken from the others': {_some(verdict.single)}"
-    return f"{verdict.replicates}; {of_one}."
+    return f"{verdict.replicates}; {OF_ONE_RUN}: {_some(verdict.single)}."
 
 
 def _gains(standings: Sequence[Standing]) -> Iterator[str]:
