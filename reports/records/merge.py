@@ -50,8 +50,11 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
     """Each row's method, and its run where another run has another model by that name."""
     models: dict[Key, dict[str, set[tuple[object, ...]]]] = defaultdict(lambda: defaultdict(set))
     for run, rows in runs.items():
-        for r in rows.records:  # the first artifact is the model
-            models[r.pair, r.dataset, r.method][run].add((r.replicate, *r.artifacts[:1]))
+        for r in rows.records:
+            own = models[r.pair, r.dataset, r.method][run]
+            # A reason why there is no value has no artifacts; of all others the first is the model.
+            if r.question or r.value is not None:
+                own.add((r.replicate, *r.artifacts[:1]))
     names: dict[str, dict[Key, str]] = defaultdict(dict)
     for key, by_run in models.items():
         same = len({frozenset(ids) for ids in by_run.values()}) == 1 and key not in clashing

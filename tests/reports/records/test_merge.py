@@ -35,6 +35,15 @@ def test_a_model_of_both_runs_is_one_row_and_others_bear_their_run() -> None:
     assert [r.method for r in run.build(of)["cost"][0].rows] == ["DPO", "ADPA (a)", "ADPA (b)"]
 
 
+def test_a_benchmark_that_one_run_could_not_have_makes_no_second_model_of_a_row() -> None:
+    one, other = (rows(name, {"DPO": "m1", "ADPA": "m2"}) for name in "ab")
+    failed = replace(other.records[0], benchmark="rule", question="", value=None, status="not run: no data")
+    of = merged({"a": one, "b": other._replace(records=[*other.records, replace(failed, artifacts=())])})
+    (table,) = run.build(of)["main"]
+    assert [r.method for r in table.rows] == ["DPO", "ADPA"]
+    assert table.rows[0].cells[-1].notes == ("not run: no data",)
+
+
 def test_worlds_of_one_seed_are_two_models_and_none_is_lost() -> None:
     """Run b holds world 1 alone: as a model by that name it is another, though its seed is a's too."""
     models = {"DPO": "m1", "ADPA": "m2"}
