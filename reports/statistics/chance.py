@@ -57,7 +57,8 @@ class Mixture:
     def p(self, differences: Floats) -> Floats:
         """The two-sided p of each difference."""
         z = np.abs(differences)[..., None] / np.sqrt(self.variances)
-        return np.asarray(2 * scipy.special.stdtr(self.df, -z) @ self.weights)
+        # Weights may sum to a last digit more than 1.
+        return np.asarray(np.minimum(2 * scipy.special.stdtr(self.df, -z) @ self.weights, 1.0))
 
     def quick_p(self, differences: Floats) -> Floats:
         """The same for many, between points of a grid."""

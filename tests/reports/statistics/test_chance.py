@@ -117,6 +117,12 @@ def test_a_mixture_is_the_sum_of_its_t_tails_and_5_percent_at_its_half_width():
     assert mixture.quick_p(np.array([0.0, 3.0])) == pytest.approx([1.0, expected], rel=0.01)
 
 
+def test_rows_that_are_all_alike_have_a_p_of_1_and_no_more():
+    x = np.random.default_rng(0).normal(0, 1, 30)
+    of = Chance(sample({m: [x] * 3 for m in "ABC"}))
+    assert of.is_known and p_value(of, "A", "B") == 1.0
+
+
 def test_fewer_points_of_a_mixture_give_the_same_p():
     """Of two methods' taus every pair of points, and the cells that stand for them."""
     rng = np.random.default_rng(3)
