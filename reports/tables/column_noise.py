@@ -42,7 +42,7 @@ class Effort(NamedTuple):
         return self.worlds if self.worlds > 1 else self.seeds
 
 
-class Gap(NamedTuple):
+class Lead(NamedTuple):
     """How far the first of a column is above the second, on what both have."""
 
     first: str
@@ -112,13 +112,13 @@ class ColumnNoise:
         df = questions - self.runs.tasks
         return planning.replicates_needed(difference, noise, questions, df, alpha)
 
-    def gap(self) -> Gap:
+    def lead(self) -> Lead:
         """Between the first and the second."""
         sample = self.scores.chance.sample
         place = dict(zip(sample.methods, paired_test.places(sample), strict=True))
         first, second = sorted(self.methods, key=lambda m: (place[m], m))[:2]
         a, b = sample.methods.index(first), sample.methods.index(second)
-        return Gap(first, second, abs(float(paired_test.gaps(sample)[a, b])))
+        return Lead(first, second, abs(float(paired_test.gaps(sample)[a, b])))
 
     def _noise(self, effort: Effort) -> Noise:
         """With the variance between trainings that the tests reckon with: its mean over their posterior."""

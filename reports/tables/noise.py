@@ -154,7 +154,7 @@ def _more(dataset: str, head: Column, noise: ColumnNoise) -> Table:
 
 
 def _needed(dataset: str, head: Column, noise: ColumnNoise, given: float | None) -> Table:
-    first, second, gap = noise.gap()
+    first, second, gap = noise.lead()
     label = "asked for" if given is not None else f"{first} less {second}, the first two"
     # Shares are printed in percent.
     difference = gap if given is None else given / 100 if head.unit == "share" else given
