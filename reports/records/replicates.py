@@ -8,7 +8,7 @@ A world is what one of a suite's `world_seeds` made: both base models, and all t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reports.statistics.bootstrap import Replicate
 
@@ -40,9 +40,14 @@ def among(one: Replicate, others: Iterable[Replicate]) -> list[str]:
     return [f"world {one.world}"] * (len(worlds) > 1) + [f"seed {one.seed}"] * (len(seeds) > 1)
 
 
-def replicated(replicates: Iterable[Replicate]) -> str:
-    """Which levels of chance several replicates cover: last stages, base models, or both."""
-    worlds = by_world(replicates)
+def replicated(rows: Collection[Iterable[Replicate]]) -> str:
+    """Which levels of chance the replicates of rows cover: last stages, base models, or both.
+
+    Base models that no row has several of, as in merged runs, replicate nothing.
+    """
+    worlds = max(map(by_world, rows), key=lambda own: (len(own), *map(len, own.values())))
+    if len(worlds) > 1:
+        worlds = by_world(replicate for own in rows for replicate in own)
     seeds = sorted({len(own) for own in worlds.values()})
     most = "1 seed" if seeds[-1] == 1 else f"{seeds[-1]} seeds"
     if len(worlds) == 1:

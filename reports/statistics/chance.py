@@ -105,7 +105,7 @@ class Chance:
     def is_unreplicated(self, method: str) -> bool:
         """Whether a trained method has a single replicate, among others with several."""
         m = self.sample.methods.index(method)
-        return self._varies(m) and not self.variations.own[m].df
+        return self._varies(m) and len(self.sample.replicates[m]) < 2
 
     @cached_property
     def trainings(self) -> TrainingVariance:

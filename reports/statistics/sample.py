@@ -52,6 +52,12 @@ class Sample:
         """Whether the row that all values are a comparison with is one that training moves."""
         return self.reference in self.methods and self.reference not in self.fixed
 
+    @property
+    def is_replicated(self) -> bool:
+        """Whether any of the methods was trained more than once."""
+        trained = (own for m, own in zip(self.methods, self.replicates, strict=True) if m not in self.fixed)
+        return any(len(own) > 1 for own in trained)
+
     @cached_property
     def equal(self) -> float:
         """What is closer than that is equal but for the order of summation."""

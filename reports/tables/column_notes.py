@@ -42,7 +42,8 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
     single = sorted(m for m, own in runs.items() if len(own) < 2 and m not in untrained)
     everybody = set().union(*runs.values())
     kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    if len(everybody) < 2:
+    # Merged runs may be of one seed each, which is another in each: no row was replicated.
+    if not any(column.is_replicated for column in columns):
         lenders = {c: words for c in columns if (words := c.lent_words)}
         drawn = f"intervals: {kind}; {ONE_SEED}"
         if not lenders:
@@ -51,7 +52,7 @@ def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
         titles = ", ".join(heading(c, columns).title for c in lenders)
         return f"intervals of {titles}: 95 %, {TRAININGS}; {'; '.join(dict.fromkeys(lenders.values()))}{rest}"
     rest = f"; {OF_ONE_RUN}: {', '.join(single)}" if single else ""
-    levels = f"replicates: {replicates.replicated(everybody)}"
+    levels = f"replicates: {replicates.replicated(runs.values())}"
     return f"intervals: 95 %, means over {replicates.listed(everybody)}, {TRAININGS}{rest}; {levels}"
 
 

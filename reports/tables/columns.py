@@ -28,6 +28,9 @@ ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
 TRAININGS = "over trainings and questions, the methods' variances between trainings moderated by each other"
 OF_ONE_RUN = "of one run, its training's chance taken from the others'"
+UNKNOWN_CHANCE = (
+    "nothing says how far trainings lie apart: their chance is in no interval, and nothing is marked"
+)
 SINGLE = (
     "one run a method: the difference between two trainings of the same method is not in these intervals, "
     "and nothing is marked"
@@ -75,10 +78,10 @@ class MeasuredColumn:
         """Whence its chance of training is taken, "" where it has none but its own."""
         return "; ".join(dict.fromkeys(lent.words for lent in self._lent.values() if lent.words))
 
-    @property
+    @cached_property
     def is_known(self) -> bool:
-        """Whether anything says how far two trainings of its rows lie apart."""
-        return self.is_replicated or bool(self.lent_words)
+        """Whether anything says how far two trainings of its rows lie apart, on any dataset."""
+        return any(scores.chance.is_known for scores in self._of_datasets() if scores.values)
 
     @property
     def untrained(self) -> frozenset[str]:
@@ -101,8 +104,11 @@ class MeasuredColumn:
     @property
     def is_uneven(self) -> bool:
         """Whether some of its rows on a dataset have values of other questions or turns than others."""
+        return any(scores.is_uneven for scores in self._of_datasets())
+
+    def _of_datasets(self) -> Iterator[Scores]:
         datasets = {dataset: [m for d, m in self.groups if d == dataset] for dataset, _ in self.groups}
-        return any(self.scores(dataset, methods).is_uneven for dataset, methods in datasets.items())
+        return (self.scores(dataset, methods) for dataset, methods in datasets.items())
 
 
 def find(

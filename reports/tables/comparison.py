@@ -20,7 +20,7 @@ from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
 from reports.statistics.paired_test import NO_TEST, Comparison
 from reports.statistics.planning import ALPHA
 from reports.tables import columns
-from reports.tables.columns import OF_ONE_RUN, ONE_SEED, SINGLE, cell_notes, heading
+from reports.tables.columns import OF_ONE_RUN, ONE_SEED, SINGLE, UNKNOWN_CHANCE, cell_notes, heading
 from reports.tables.pairwise_tests import UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
@@ -148,7 +148,8 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
         yield f"test: {test}{' (' + ', '.join(methods) + ')' if len(kinds) > 1 else ''}"
     chance = tests.scores.chance
     if not chance.is_known:
-        yield f"bootstrap interval, {ONE_SEED}; {SINGLE}"
+        why = UNKNOWN_CHANCE if chance.sample.is_replicated else f"{ONE_SEED}; {SINGLE}"
+        yield f"bootstrap interval, {why}"
     elif words := tests.scores.lent.words:
         yield f"one run a method; {words}"
     elif single := [m for m in chance.sample.methods if chance.is_unreplicated(m)]:

@@ -31,7 +31,7 @@ def lend(lender: Lender, source: Source, pair: str, dataset: str) -> Lent:
     varied = tuple(v for scores in several for v in scores.varied)
     if not varied:
         return NOTHING
-    known = {r for scores in several for own in scores.runs.values() for r in own}
+    known = [own.keys() for scores in several for own in scores.runs.values()]
     words = f"{replicates.replicated(known)}, of {len(varied)} methods"
     return Lent(
         varied,

@@ -108,7 +108,7 @@ def _component_notes(noise: ColumnNoise, head: Column) -> Iterator[str]:
         f" ({left} items left out)"
     )
     if len(noise.replicates) > 1:
-        yield f"replicates: {replicates.replicated(noise.replicates)}"
+        yield f"replicates: {replicates.replicated([noise.replicates])}"
     else:
         yield "one run a method: what two trainings of one method differ by is not known, and nothing planned"
     if len(noise.replicates) > 1 and not noise.is_planned:

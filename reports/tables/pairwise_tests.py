@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reports.statistics import paired_test
 from reports.statistics.paired_test import Pair
 from reports.statistics.planning import ALPHA
-from reports.tables.columns import SINGLE, MeasuredColumn, heading
+from reports.tables.columns import SINGLE, UNKNOWN_CHANCE, MeasuredColumn, heading
 from reports.tables.scores import Scores
 from reports.tables.table import Cell, Mark, is_teacher
 
@@ -56,9 +56,15 @@ def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
     explained: tuple[str, ...] = ()
     if markable := [c for c in columns if c.source.column.best and not c.is_summary]:
         known = [c for c in markable if c.is_known]
-        explained = (NOTE if known else SINGLE,)
-        if known and (single := [heading(c, columns).title for c in markable if c not in known]):
+        single, unknown = (
+            [heading(c, columns).title for c in markable if c not in known and c.is_replicated == kind]
+            for kind in (False, True)
+        )
+        explained = (NOTE,) if known else (SINGLE,) if not unknown else ()
+        if single and (known or unknown):
             explained += (f"{', '.join(single)}: {SINGLE}",)
+        if unknown:
+            explained += (f"{', '.join(unknown)}: {UNKNOWN_CHANCE}",)
     if uneven := [heading(c, columns).title for c in columns if c.is_uneven]:
         explained += (f"{', '.join(uneven)}: {UNEVEN}",)
     if untested := [heading(c, columns).title for c in columns if c.is_summary]:

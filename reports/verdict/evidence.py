@@ -5,6 +5,7 @@ with each of these rows are a family of their own, since the row that is compare
 the highest.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import fsum
 
@@ -15,7 +16,7 @@ from reports.records.replicates import replicated
 from reports.records.rows import Cost
 from reports.records.run_folder import Rows
 from reports.statistics import paired_test
-from reports.statistics.bootstrap import DRAW, Draw
+from reports.statistics.bootstrap import DRAW, Draw, Replicate
 from reports.statistics.planning import ALPHA
 from reports.statistics.sample import Sample, covers, mean_of
 from reports.tables import columns
@@ -64,12 +65,14 @@ def _verdict(
         for (d, m), g in c.groups.items()
         if d == dataset and m in contestants and not g.is_one_model
     ]
-    replicates = {r for g in trained for r in g.replicates}
+    of_rows: dict[str, set[Replicate]] = defaultdict(set)
+    for g in trained:
+        of_rows[g.method] |= g.replicates
     return Verdict(
         *of,
         methods=tuple(m for m in contestants if not is_untrained(m)),
         standings=tuple(standings),
-        replicates=replicated(replicates) if len(replicates) > 1 else "",
+        replicates=replicated(of_rows.values()) if any(len(own) > 1 for own in of_rows.values()) else "",
         single=tuple(single),
         spent=tuple(_spent(standings, costs)),
         unjudged=tuple(_unjudged(means, shown, dataset, contestants)),

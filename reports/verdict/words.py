@@ -1,7 +1,7 @@
 """A verdict in words: who leads, on how many replicates, what was gained, at what cost, what is not judged.
 
-    ADPA leads on MT-Bench (3.77). On OpenLLM nothing tells the 13 methods and the Student apart. 3 seeds of
-    the last stage, base models not replicated. ADPA is above the Student by 1.20 [0.90, 1.50] on MT-Bench
+    ADPA leads on My bench (3.77). On Other nothing tells the 13 methods and the Student apart. 3 seeds of
+    the last stage, base models not replicated. ADPA is above the Student by 1.20 [0.90, 1.50] on My bench
     (92 % of the Teacher's gap). Training, with the teacher's work: ADPA 6.4e10 FLOPs, 7.1 times those of DPO.
 
 Whom the words call above is above by a claim of facts.py; "the highest score" is of means, and no claim.

@@ -54,6 +54,18 @@ def test_worlds_of_one_seed_are_two_models_and_none_is_lost() -> None:
     assert {r.world_seed for r in merged({"a": both, "b": one}).records if r.method == "DPO (b)"} == {1}
 
 
+def test_one_run_each_of_other_seeds_or_base_models_replicates_nothing() -> None:
+    """Two seeds, or two base models, of two runs: no row was trained twice."""
+    models = {"DPO": "m1", "ADPA": "m2"}
+    first, second = rows("a", models), rows("b", {name: f"{m}-again" for name, m in models.items()})
+    for replicate in ({"seed": 1}, {"world_seed": 1}):
+        other = Rows(records=[replace(r, **replicate) for r in second.records])
+        of = merged({"a": first, "b": other})
+        notes = "\n".join(run.build(of)["main"][0].notes)
+        assert "conditional on this checkpoint" in notes and "replicates" not in notes
+        assert run.verdict(of)[0].startswith("One run a method: ")
+
+
 def test_what_a_step_lost_is_counted_once_for_all_runs_that_stand_on_it() -> None:
     shared = Count("a", "p", "d", "rows dropped", "pairs-1", "train pairs", 2, 96)
     own = replace(shared, suite="b", step="pairs-2", count=1)

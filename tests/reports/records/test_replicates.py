@@ -29,13 +29,19 @@ def test_replicates_are_listed_and_their_levels_told(
     replicates: set[Replicate], seeds: str, levels: str
 ) -> None:
     assert listed(replicates) == seeds
-    assert replicated(replicates) == levels
+    assert replicated([replicates]) == levels
 
 
 def test_the_same_number_of_other_seeds_is_no_cross() -> None:
     nested = {Replicate(0, 0), Replicate(0, 1), Replicate(1, 2), Replicate(1, 3)}
     assert listed(nested) == "world 0: seeds 0, 1; world 1: seeds 2, 3"
-    assert replicated(nested) == "2 base models x 2 seeds of the last stage"
+    assert replicated([nested]) == "2 base models x 2 seeds of the last stage"
+
+
+def test_base_models_of_one_row_each_replicate_nothing() -> None:
+    rows = [{Replicate(0, 0), Replicate(0, 1)}, {Replicate(1, 0)}]
+    assert replicated(rows) == "2 seeds of the last stage, base models not replicated"
+    assert replicated([*rows, {Replicate(0, 0), Replicate(1, 0)}]).startswith("2 base models, 1 to 2 seeds")
 
 
 def test_a_row_with_fewer_names_what_it_has_of_what_there_is() -> None:

@@ -20,6 +20,7 @@ from reports.statistics.paired_test import holm
 from reports.tables import columns as slots
 from reports.tables import pairwise_tests
 from reports.tables.comparison import comparison_tables, letters, pairwise_summary
+from reports.tables.main import main_tables
 from reports.tables.table import Cell, Table
 
 QUICK = Draw(resamples=500)
@@ -163,6 +164,35 @@ def test_the_order_of_records_does_not_matter():
         random.Random(seed).shuffle(records)
         tables = comparison_tables(records, rows, "DPO", QUICK)
         assert [f(t) for t in tables for f in (to_csv, to_markdown)] == shown
+
+
+def test_the_order_of_seeds_that_lack_questions_does_not_matter():
+    methods = {m: 0.1 for m in "ABCDEFGH"}
+    records = [r for r in noisy(methods, 30, seeds=3) if int(r.question) % 3 != r.seed]
+    shown = to_csv(only(comparison_tables(records, list(methods), "A", QUICK)))
+    assert to_csv(only(comparison_tables(records[::-1], list(methods), "A", QUICK))) == shown
+
+
+def test_runs_that_say_nothing_of_trainings_are_not_called_one_run_a_method():
+    """All at the floor in all seeds; only the trained reference was trained more than once."""
+    floor = [record(m, str(q), 0.0, seed=s) for m in "AB" for q in range(9) for s in range(3)]
+    with_base = [
+        replace(r, reference="A", value=0.5 if r.method == "A" else r.value, artifacts=(model,))
+        for r in noisy({"Student": 0.0, "A": 0.0}, 9, seeds=3)
+        for model in ["base" if r.method == "Student" else f"A-{r.seed}"]
+    ]
+    for records in (floor, with_base):
+        rows = sorted({r.method for r in records})
+        found = main_tables(records, rows, QUICK) + comparison_tables(records, rows, "A", QUICK)
+        for notes in ("\n".join(t.notes) for t in found):
+            assert "nothing says how far trainings lie apart" in notes and "one run a method" not in notes
+
+
+def test_seeds_that_share_too_few_questions_are_not_one_run():
+    records = [r for r in noisy({"A": 0.0, "B": 0.0, "C": 0.0}, seeds=3)]
+    records = [r for r in records if r.method != "A" or int(r.question) % 3 == r.seed]
+    table = only(comparison_tables(records, ["A", "B", "C"], "C", QUICK))
+    assert not any("one run" in note for note in table.notes)
 
 
 def test_every_format_shows_the_table():

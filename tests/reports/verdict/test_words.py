@@ -56,6 +56,12 @@ def test_nothing_is_told_apart():
     ]
 
 
+def test_base_models_of_a_run_each_are_not_replicates() -> None:
+    first, second = scores({"DPO": 3.0, "ADPA": 4.0}), scores({"PAD": 3.0, "KTO": 3.0}, rng=1, world_seed=1)
+    (words,) = told([*first, *second])
+    assert "3 seeds of the last stage, base models not replicated." in words
+
+
 def test_one_run_a_method_has_the_highest_score_and_is_no_better():
     records = [
         *scores(GROUP, seeds=1),
