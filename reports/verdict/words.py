@@ -191,11 +191,17 @@ def _on(s: Standing) -> str:
 
 
 def _values(s: Standing) -> str:
-    return _joined(dict.fromkeys(_value(t, s.unit) for t in s.tops))
+    values = _joined(dict.fromkeys(_value(t, s.unit) for t in s.tops))
+    given = [t.row for t in s.tops if t.given]
+    if not given:
+        return values
+    if len(s.tops) > 1:
+        return f"{values}, by definition for {given[0]}, the reference"
+    return f"{values} by definition, the reference"
 
 
 def _value(top: Top, unit: Unit) -> str:
-    return number(top.value, unit) + " %" * (unit == "share") + " by definition, the reference" * top.given
+    return number(top.value, unit) + " %" * (unit == "share")
 
 
 def _plain(title: str) -> str:

@@ -116,6 +116,12 @@ def test_the_reference_is_half_by_definition():
         "ADPA leads on MT-Bench (4.57) and AlpacaEval WR (50.0 % by definition, the reference). 3 seeds "
     )
     assert "and by 19.2 points [16.2, 22.3] on AlpacaEval WR (100 % of the Teacher's gap)." in words
+    beside = [replace(r, method="SFT", artifacts=(f"SFT-{r.seed}",)) for r in itself]
+    tied = [r for r in against if r.method != "SFT"]
+    (words,) = told([*tied, *itself, *beside])
+    assert words.startswith(
+        "ADPA and SFT have the highest score on AlpacaEval WR (50.0 %, by definition for ADPA, the reference)"
+    )
 
 
 def test_a_failed_row_is_named_with_its_reason():
