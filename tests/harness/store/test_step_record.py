@@ -25,9 +25,9 @@ from harness.train.examples import TrainInputs, TrainSettings
 from methods.api import Training
 from tests.goldens import planned
 
-# No suite here asks for them: judges are checked alone, prompts compared with questions outside of the plan,
-# and no teacher here speaks another template than its student.
-IN_NO_SUITE = {"judge-check", "overlap", "tokenizer"}
+# No suite here asks for them: judges are checked alone, and asked once; prompts are compared with questions
+# outside of the plan, and no teacher here speaks another template than its student.
+IN_NO_SUITE = {"judge-check", "overlap", "repeats", "tokenizer"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_what_a_record_leaves_out_is_the_default_or_a_fault(tmp_path: Path) -> N
 
 
 # What these hold besides is the settings of a benchmark, which alone knows them.
-OPEN = {"answers", "judgments"}
+OPEN = {"answers", "judgments", "repeats"}
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k.name not in OPEN], ids=lambda kind: kind.name)
