@@ -3,9 +3,9 @@
     {"tool": "fschat 0.2.36", "notes": [], "numbers": [
         {"row": "ADPA", "judge": "gpt-4", "reference": "", "metric": "score", "value": 7.2, "by_design": []}]}
 
-A referee's script is a file that imports nothing of ours: any interpreter that holds the tool can run it, as
-`python -I referee.py EXPORT OUT [CHECKOUT]`. Numbers are in the unit of our records, under the names of our
-metrics; row, judge and reference are as the export's files have them.
+A referee's script is a file that imports nothing of ours, but thoughts.py by its path: any interpreter that
+holds the tool can run it, as `python -I referee.py EXPORT OUT [CHECKOUT]`. Numbers are in the unit of our
+records, under the names of our metrics; row, judge and reference are as the export's files have them.
 """
 
 from collections.abc import Mapping

@@ -3,9 +3,9 @@ own reading of the replies where an item was asked once.
 
     python -I referee.py exports/alpaca-eval-2 OUT
 
-Imports nothing of ours (benchmarks/referee.py). What an installed alpaca-eval 0.6.6 may lack is put in its
-place: two functions of pkg_resources, which newer setuptools have not, and a file for the one that the
-length-controlled code downloads at each call.
+Imports nothing of ours (benchmarks/referee.py) but what a thought is. What an installed alpaca-eval 0.6.6
+may lack is put in its place: two functions of pkg_resources, which newer setuptools have not, and a file for
+the one that the length-controlled code downloads at each call.
 """
 
 import ast
@@ -14,6 +14,7 @@ import io
 import json
 import logging
 import re
+import runpy
 import sys
 import warnings
 from contextlib import redirect_stdout
@@ -38,44 +39,8 @@ CHARACTERS, ANSWERED = "whole characters", "answers there"
 RANK, THOUGHT, SPELLING = "same rank", "thoughts", "spelling"
 TIE = 1.5
 NAME = re.compile("([ Ġ▁]?)([mM])")
-# What is a thought, as harness/common/text.py has it.
-TAGS = (
-    *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "seed:think", "mm:think"),
-    *(r"think:[\w-]+", "longcat_think", r"ifm\|think", r"ifm\|think_fast", r"ifm\|think_faster"),
-)
-MARKED = (  # what opens a thought, and what ends it
-    *((rf"<{tag}(?:\s[^>]*)?>", rf"</{tag}\s*>") for tag in TAGS),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    ("◁think▷", "◁/think▷"),
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>(?:\s*<\|START_(?:RESPONSE|TEXT)\|>)?"),
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
-    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
-    (r"<\|content_thinking\|>", r"<\|content_text\|>"),
-    (r"<\|open\|>think<\|sep\|>", r"<\|close\|>think<\|sep\|>(?:\s*<\|open\|>response<\|sep\|>)?"),
-    (r"\[unused16\]", r"\[unused17\]"),
-    ("<unused94>", "<unused95>"),
-    (r"<\|channel>(?:thought)?", r"<channel\|>"),
-    # Harmony's answer is the channel "final"; a decoder may have left nothing else of its marks.
-    (
-        r"(?:<\|start\|>assistant)?<\|channel\|>(?!\s*final)[^<]*(?:<\|message\|>)?",
-        r"(?:<\|start\|>assistant|assistant)?<\|channel\|>\s*final(?:\s*<\|message\|>)?",
-    ),
-)
-# Granite's, and harmony's where a server decodes it without any mark. At the beginning alone: answers may say
-# such words.
-PROCESS, RESPONSE = r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"
-WORDED = ((rf"\A\s*{PROCESS}", RESPONSE), (r"\A\s*analysis(?=.*assistantfinal)", "assistantfinal"))
-BLOCKS = "|".join(f"(?:{opens}).*?(?:{ends})" for opens, ends in (*MARKED, *WORDED))
-ENDS = "|".join(ends for _, ends in MARKED)
-UNENDED = "|".join(f"(?:{opens})(?!.*(?:{ends}))" for opens, ends in (*MARKED, *WORDED))
-THOUGHTS = tuple(
-    (re.compile(pattern, re.DOTALL | re.IGNORECASE), kept)
-    for pattern, kept in (
-        (BLOCKS, ""),
-        (rf"\A.*?(?:{ENDS})", ""),
-        (rf"\A((?:[^`]|`[^`]*`|`(?![^`]*`))*?)(?:{UNENDED}).*\Z", r"\1"),
-    )
-)
+# What is a thought is what we take for one, in a file that imports nothing else of ours.
+without_thoughts = runpy.run_path(str(Path(__file__).parents[1] / "thoughts.py"))["without_thoughts"]
 
 
 def main(folder: Path, out: Path) -> None:
@@ -175,8 +140,8 @@ def preference(completion: Any, *departures: str) -> float:
         (value,) = logprob_parser(told, "m", ["m", "M"], is_binarize=False)
         return float(value)
     text = completion if isinstance(completion, str) else ""
-    for block, kept in THOUGHTS if THOUGHT in departures else ():
-        text = block.sub(kept, text)
+    if THOUGHT in departures:
+        text = without_thoughts(text)
     if RANK in departures and same_rank(text):
         return TIE
     return float(ranking_parser(text)[0]) if text else nan

@@ -2,13 +2,14 @@
 
     python -I referee.py exports/mt-bench OUT
 
-Imports nothing of ours (benchmarks/referee.py). fschat 0.2.36 imports `anthropic`, and through its models'
-adapters torch and transformers, for the calls that it makes; none is made here, so both are stubs.
+Imports nothing of ours (benchmarks/referee.py) but what a thought is. fschat 0.2.36 imports `anthropic`, and
+through its models' adapters torch and transformers, for the calls that it makes; none is made here, so both
+are stubs.
 """
 
 import io
 import json
-import re
+import runpy
 import sys
 from argparse import Namespace
 from contextlib import redirect_stdout
@@ -21,44 +22,8 @@ from typing import Any
 TURNS = {1: "first_turn", 2: "second_turn"}
 LOWEST, HIGHEST, NO_RATING = 1, 10, -1
 DEPARTURES = ("out of range", "thoughts", "last rating")
-# What is a thought, as harness/common/text.py has it.
-TAGS = (
-    *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "seed:think", "mm:think"),
-    *(r"think:[\w-]+", "longcat_think", r"ifm\|think", r"ifm\|think_fast", r"ifm\|think_faster"),
-)
-MARKED = (  # what opens a thought, and what ends it
-    *((rf"<{tag}(?:\s[^>]*)?>", rf"</{tag}\s*>") for tag in TAGS),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    ("◁think▷", "◁/think▷"),
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>(?:\s*<\|START_(?:RESPONSE|TEXT)\|>)?"),
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>(?:\s*<\|begin_of_solution\|>)?"),
-    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
-    (r"<\|content_thinking\|>", r"<\|content_text\|>"),
-    (r"<\|open\|>think<\|sep\|>", r"<\|close\|>think<\|sep\|>(?:\s*<\|open\|>response<\|sep\|>)?"),
-    (r"\[unused16\]", r"\[unused17\]"),
-    ("<unused94>", "<unused95>"),
-    (r"<\|channel>(?:thought)?", r"<channel\|>"),
-    # Harmony's answer is the channel "final"; a decoder may have left nothing else of its marks.
-    (
-        r"(?:<\|start\|>assistant)?<\|channel\|>(?!\s*final)[^<]*(?:<\|message\|>)?",
-        r"(?:<\|start\|>assistant|assistant)?<\|channel\|>\s*final(?:\s*<\|message\|>)?",
-    ),
-)
-# Granite's, and harmony's where a server decodes it without any mark. At the beginning alone: answers may say
-# such words.
-PROCESS, RESPONSE = r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"
-WORDED = ((rf"\A\s*{PROCESS}", RESPONSE), (r"\A\s*analysis(?=.*assistantfinal)", "assistantfinal"))
-BLOCKS = "|".join(f"(?:{opens}).*?(?:{ends})" for opens, ends in (*MARKED, *WORDED))
-ENDS = "|".join(ends for _, ends in MARKED)
-UNENDED = "|".join(f"(?:{opens})(?!.*(?:{ends}))" for opens, ends in (*MARKED, *WORDED))
-THOUGHTS = tuple(
-    (re.compile(pattern, re.DOTALL | re.IGNORECASE), kept)
-    for pattern, kept in (
-        (BLOCKS, ""),
-        (rf"\A.*?(?:{ENDS})", ""),
-        (rf"\A((?:[^`]|`[^`]*`|`(?![^`]*`))*?)(?:{UNENDED}).*\Z", r"\1"),
-    )
-)
+# What is a thought is what we take for one, in a file that imports nothing else of ours.
+without_thoughts = runpy.run_path(str(Path(__file__).parents[1] / "thoughts.py"))["without_thoughts"]
 
 
 def main(folder: Path, out: Path) -> None:
@@ -122,8 +87,8 @@ def mean(ratings: list[float]) -> float | None:
 
 def rating(common: Any, text: str, *departures: str) -> float:
     """What FastChat reads in a reply, told to do as we do."""
-    for block, kept in THOUGHTS if "thoughts" in departures else ():
-        text = block.sub(kept, text)
+    if "thoughts" in departures:
+        text = without_thoughts(text)
     if "last rating" in departures:
         doubled = list(common.one_score_pattern.finditer(text))
         found = doubled or list(common.one_score_pattern_backup.finditer(text))

@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic
 
+from benchmarks.thoughts import MARK
 from harness.common.cost import ModelSize
-from harness.common.text import MARK
 from harness.common.tokenizer import check_same_tokens, load_tokenizer
 from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work

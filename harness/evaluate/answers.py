@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from benchmarks.api import Answer, JudgedBenchmark, Message, Question, no_answer
+from benchmarks.thoughts import MARK, OPENED, thoughts_and_answer
 from harness.common.cost import Cost, TextSize, decoding_cost
 from harness.common.files import write_json_lines
-from harness.common.text import MARK, OPENED, thoughts_and_answer
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies, fail_over_limit

@@ -30,9 +30,9 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
+from benchmarks.thoughts import without_thoughts
 from harness.common.cost import Cost
 from harness.common.files import write_json_lines
-from harness.common.text import without_thoughts
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import fail_over_limit

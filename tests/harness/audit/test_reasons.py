@@ -22,10 +22,11 @@ from benchmarks.mt_bench import declaration as mt
 from benchmarks.openllm import declaration as openllm
 from benchmarks.openllm import samples
 from benchmarks.referee import ByDesign, OfficialNumber, Referee, Ruling
+from benchmarks.thoughts import without_thoughts
 from harness.audit.comparison import Line, compared
 from harness.audit.official import NotAudited, Tools, ruling
 from harness.audit.our_numbers import CellKey, OurNumbers
-from harness.common.text import slug, without_thoughts
+from harness.common.text import slug
 from harness.evaluate import registry
 from harness.results.manifest import ExportedRow
 from tests.benchmarks.alpaca_eval.published import annotations

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.mt_bench.benchmark import PROMPTS
-from harness.common.text import thoughts_and_answer
+from benchmarks.thoughts import thoughts_and_answer
 from harness.evaluate.answers import BY_MODEL, run_model
 from harness.models.loading import load
 from tests.benchmarks.openllm.small_tasks import write_rows
