@@ -117,6 +117,16 @@ class Chance:
 
         None where training has no part in it, or it has no spread at all.
         """
+        # A pair is asked for its p, its interval, its place in a family and what it can find.
+        if (a, b) not in self._differences:
+            self._differences[a, b] = self._difference(a, b)
+        return self._differences[a, b]
+
+    @cached_property
+    def _differences(self) -> dict[tuple[int, int], Mixture | None]:
+        return {}
+
+    def _difference(self, a: int, b: int) -> Mixture | None:
         # One model in all replicates has other win rates against each training of the reference.
         apart = self._is_moved(a) != self._is_moved(b)
         if not self.is_known or not (self._varies(a) or self._varies(b) or apart):
