@@ -88,7 +88,7 @@ def decoded(
         ends.check(request)
     # Prompts of like length enter together, which leaves little to pad.
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
-    waiting = deque(row_of(i, requests[i], seed) for i in order)
+    waiting = deque(row_of(i, requests[i], seed, model.device) for i in order)
     slots = Slots(model, ends) if takes_cache(model) else Whole(model, ends)
     while waiting or not all(row.ended for row in slots.rows):
         new = [waiting.popleft() for _ in range(min(slots.free_rows(batch), len(waiting)))]

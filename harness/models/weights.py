@@ -15,8 +15,11 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     """The model of a folder by one of transformers' Auto classes, in eval mode; ValueError unless its files
     hold the weights that its config.json speaks of, those and no others.
     """
+    import torch
     from safetensors import SafetensorError
 
+    # Of a GPU's attention kernels cuDNN's plans anew for every shape, and here most steps have their own.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{folder} holds an adapter; merge it into its base model (peft: merge_and_unload)")
     try:

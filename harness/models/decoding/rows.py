@@ -1,7 +1,7 @@
 """Rows of a batch that are answered together: what each was asked, how far it is, and its next token.
 
 Sampling adds Gumbel noise to the log-probs and takes the largest, which draws from them exactly; the noise of
-a row comes from a generator of its own.
+a row comes from a generator of its own, on its model's device: another kind of device draws other answers.
 """
 
 import hashlib
@@ -35,13 +35,13 @@ class Row:
     ended: bool = False
 
 
-def row_of(position: int, request: Request, seed: int) -> Row:
+def row_of(position: int, request: Request, seed: int, device: torch.device) -> Row:
     """The row of a request before its first token; what it draws is seeded by its name."""
     if request.sampling.temperature == 0:
         return Row(position, request, None)
     digest = hashlib.sha256(f"{seed}/{request.name}".encode()).digest()
     # Seven bytes: torch takes no seeds over 63 bits.
-    return Row(position, request, torch.Generator().manual_seed(int.from_bytes(digest[:7], "big")))
+    return Row(position, request, torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big")))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Ends:
     def take(self, rows: Sequence[Row], scores: Tensor) -> tuple[Tensor, list[Row]]:
         """The next token of each row, [B], appended to those that go on; and the rows that end with it."""
         scores[:, self.vocab :] = -torch.inf
-        last, ended = _perturbed(scores, rows).argmax(-1), []
+        last, ended = perturbed(scores, rows).argmax(-1), []
         for row, token in zip(rows, last.tolist(), strict=True):
             if not row.ended:
                 row.ids.append(token)
@@ -77,7 +77,7 @@ class Ends:
         return last, ended
 
 
-def _perturbed(scores: Tensor, rows: Sequence[Row]) -> Tensor:
+def perturbed(scores: Tensor, rows: Sequence[Row]) -> Tensor:
     """Scores whose largest is the next token of each row: its draw where it samples. [B, V]"""
     alike: dict[Sampling, list[int]] = {}
     for i, row in enumerate(rows):
@@ -96,5 +96,7 @@ def _perturbed(scores: Tensor, rows: Sequence[Row]) -> Tensor:
 
 def _noise(rows: Sequence[Row], like: Tensor) -> Tensor:
     """Gumbel noise, row by row from its own generator: the n-th draw of a row is that of its n-th token."""
-    drawn = [-torch.empty(like.shape[1]).exponential_(generator=row.draws).log() for row in rows]
-    return torch.stack(drawn).to(like.device)
+    noise = torch.empty_like(like)
+    for row, drawn in zip(rows, noise, strict=True):
+        drawn.exponential_(generator=row.draws)
+    return noise.log_().neg_()
