@@ -44,9 +44,22 @@ class BenchmarkSettings(BaseModel):
         """Who judged, for the records; "" where nobody did."""
         return ""
 
+    def note(self) -> str:
+        """What of these settings stands below each table with the benchmark's columns; "" for nothing."""
+        return ""
+
     def reference_answers(self) -> str:
         """The set of reference answers that a judge is shown, for the records."""
         return ""
+
+
+class FrozenModelSettings(BenchmarkSettings):
+    """A frozen model gives numbers; `dtype` is what it computes in."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def note(self) -> str:
+        return "" if self.dtype == "float32" else f"computed in {self.dtype}"
 
 
 class QuestionSettings(BenchmarkSettings):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from benchmarks.declaration import Benchmark, BenchmarkSettings, Presentation
+from benchmarks.declaration import Benchmark, FrozenModelSettings, Presentation
 from benchmarks.referee import Referee
 
 FOLDER = Path(__file__).parent
 
 
-class OpenLLMSettings(BenchmarkSettings):
+class OpenLLMSettings(FrozenModelSettings):
     """lm-eval tasks: the YAML files of a folder, or lm-eval's own names on the data of a folder."""
 
     tasks: tuple[str, ...] = Field(min_length=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmarks.declaration import Benchmark, BenchmarkSettings, Column, Presentation
+from benchmarks.declaration import Benchmark, BenchmarkSettings, Column, FrozenModelSettings, Presentation
 from harness.common.files import read_json_lines
 from harness.data.rewards import read_rewards, won
 from harness.data.token_sequences import Sequences
@@ -29,7 +29,7 @@ class TeacherRewardSettings(BenchmarkSettings):
     max_tokens: int = Field(512, gt=0)
 
 
-class RewardSettings(BenchmarkSettings):
+class RewardSettings(FrozenModelSettings):
     """The score that a reward model gives greedy answers to the held-out prompts; the data's own chosen
     responses are those of which the share that it beats is the win rate.
     """
@@ -111,10 +111,11 @@ def _reward_steps(row: Row, chosen: Chosen) -> Measures:
     """A reward model's scores of greedy answers and of the data's chosen responses, and those of the
     checkpoints on the way where one was selected.
     """
-    model, responses = chosen.settings.model, row.greedy(chosen.settings.max_tokens)
+    model, dtype = chosen.settings.model, chosen.settings.dtype
+    responses = row.greedy(chosen.settings.max_tokens)
     return {
-        "rewards": row.rewards(model, responses, responses.label),
-        "reference": row.rewards(model, Part(row.held_out, "chosen"), "validation chosen"),
+        "rewards": row.rewards(model, responses, responses.label, dtype),
+        "reference": row.rewards(model, Part(row.held_out, "chosen"), "validation chosen", dtype),
         **row.selection_curve(),
     }
 

@@ -54,7 +54,13 @@ def steps(row: Row, chosen: Chosen) -> Measures:
     """All tasks in one step."""
     options, model = chosen.settings, row.model
     settings = TaskSettings(
-        options.tasks, options.num_fewshot, options.limit, options.batch_size, options.chat, row.chat_template
+        options.tasks,
+        options.num_fewshot,
+        options.limit,
+        options.batch_size,
+        options.chat,
+        row.chat_template,
+        options.dtype,
     )
     include, data = (row.folder(path) if path else None for path in (options.include, options.data))
     inputs = TaskInputs[Source](model, include, data)
@@ -146,9 +152,10 @@ def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:
         read_json_lines(folders["results"] / f"{name}.jsonl") for name in ("results", "details")
     )
     cut = {(row["task"], row["document"]) for row in details if row["truncated"]}
+    half = "" if chosen.settings.dtype == "float32" else f", {chosen.settings.dtype}"
     for row in results:
         task, document = row["task"], row["document"]
-        version = f"{row['version']}, {row['num_fewshot']}-shot"
+        version = f"{row['version']}, {row['num_fewshot']}-shot{half}"
         truncated = (task, document) in cut
         yield Value(
             chosen.declaration.metric, document, row["value"], task, truncated=truncated, version=version

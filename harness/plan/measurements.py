@@ -237,9 +237,9 @@ class Cell:
         prompts, greedy = Part(self.held_out, "chosen"), Sampling(0.0, 1.0, max_tokens)
         return self.trained.rollouts(self.model, prompts, greedy)
 
-    def rewards(self, model: str, responses: Source, name: str) -> Step:
+    def rewards(self, model: str, responses: Source, name: str, dtype: str) -> Step:
         """What a reward model says of responses to the held-out prompts."""
-        return signal_steps.rewards(self.setting, model, responses, name, *self._held_out_prompts)
+        return signal_steps.rewards(self.setting, model, responses, name, *self._held_out_prompts, dtype)
 
     @property
     def _held_out_prompts(self) -> tuple[Step, Step]:
@@ -253,9 +253,7 @@ class Cell:
             return {}
         on_the_way = {n: s for n, s in self.model.sources.items() if n.startswith("rewards.")}
         chosen, name = Part(self.held_out, "chosen"), "validation chosen"
-        curve = signal_steps.rewards(
-            self.setting, selection.model, chosen, name, *self._held_out_prompts, selection.dtype
-        )
+        curve = self.rewards(selection.model, chosen, name, selection.dtype)
         return {"selected": self.model, "curve": curve} | on_the_way
 
     def objective(self) -> Step | None:

@@ -89,7 +89,7 @@ def rewards(
     name: str,
     pairs: Step,
     tokenizer: Step,
-    dtype: str = "float32",
+    dtype: str,
 ) -> Step:
     """What a reward model says of responses to the prompts of some pairs."""
     inputs = REWARDS.inputs(setting.folder(model, "model"), responses, pairs, tokenizer)

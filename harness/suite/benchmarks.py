@@ -79,7 +79,7 @@ def benchmarks_of(
         if like != name:
             _check_new(name, known, where)
         benchmark = known[like] if like == name else _renamed(known[like], name)
-        chosen[name] = Chosen(name, benchmark, checked)
+        chosen[name] = Chosen(name, _noted(benchmark, checked.note()), checked)
     # The registry's order, whatever a suite lists first: a row's records have one order.
     order = [*known, *chosen]
     return Benchmarks({name: chosen[name] for name in sorted(chosen, key=order.index)})
@@ -99,6 +99,14 @@ def _check_new(name: object, known: Mapping[str, MeasuredBenchmark], where: str)
         raise ValueError(
             f"{where}: benchmarks.{name}.{LIKE}: {name} is a benchmark itself; choose another name"
         )
+
+
+def _noted(benchmark: MeasuredBenchmark, note: str) -> MeasuredBenchmark:
+    """A benchmark whose columns say what a suite's settings of it add to their own notes."""
+    base = benchmark.declaration.presentation
+    columns = (replace(c, note=", ".join(filter(None, (c.note, note)))) for c in base.columns)
+    noted = replace(base, columns=tuple(columns))
+    return replace(benchmark, declaration=replace(benchmark.declaration, presentation=noted))
 
 
 def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:

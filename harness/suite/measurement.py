@@ -95,7 +95,7 @@ class Row(Protocol):
     def greedy(self, max_tokens: int) -> Step:
         """Its greedy answers to the held-out prompts."""
 
-    def rewards(self, model: str, responses: Step | Part, name: str) -> Step:
+    def rewards(self, model: str, responses: Step | Part, name: str, dtype: str) -> Step:
         """What a reward model says of responses to the held-out prompts."""
 
     def selection_curve(self) -> dict[str, Step]:
