@@ -1,6 +1,6 @@
 """What the numbers of one column vary by, and what a comparison could see with more of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -63,7 +63,6 @@ class ColumnNoise:
     lacking: tuple[str, ...]
     scores: Scores
     runs: Runs
-    replicates: frozenset[Replicate]
     together: bool
     judge: float | None
 
@@ -82,13 +81,28 @@ class ColumnNoise:
         return comb(len(self.methods), 2)
 
     @property
-    def is_planned(self) -> bool:
-        """Whether replicates say enough of what one more would add.
+    def replicates(self) -> list[Collection[Replicate]]:
+        """Those of each row."""
+        return [self.scores.runs[m].keys() for m in self.methods]
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether any row was trained more than once."""
+        return any(len(own) > 1 for own in self.replicates)
+
+    @property
+    def unplanned(self) -> str:
+        """Why replicates do not say what one more would add, "" where they do.
 
         A variance that is known on 2 degrees of freedom or fewer has a posterior without a mean.
         """
-        told_apart = SEED in self.components or self.runs.worlds > 1
-        return told_apart and self.scores.chance.is_known and self.df > 2
+        if not self.scores.chance.is_known:
+            return "no row's values vary, over questions or runs"
+        if SEED not in self.components and self.runs.worlds < 2:
+            return "no two seeds are of all rows"
+        if self.df <= 2:
+            return f"the replicates say too little, with {self.df:.0f} degrees of freedom in all"
+        return ""
 
     @property
     def df(self) -> float:
@@ -155,7 +169,6 @@ def column_noise(
         tuple(m for m in trained if m not in whole),
         column.scores(dataset, shown),
         runs,
-        frozenset().union(*(own.keys() for own in rows.values())),
         together,
         None if judge is None else judge * runs.weighing,
     )

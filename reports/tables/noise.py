@@ -66,7 +66,7 @@ def _tables(dataset: str, head: Column, noise: ColumnNoise | None, difference: f
     if noise is None:
         return [Table("Noise", (), (), ("no two rows that were trained share two questions of every task",))]
     found = [_components(dataset, head, noise)]
-    if noise.is_planned:
+    if noise.is_replicated and not noise.unplanned:
         found += [_more(dataset, head, noise), _needed(dataset, head, noise, difference)]
     return found
 
@@ -107,12 +107,12 @@ def _component_notes(noise: ColumnNoise, head: Column) -> Iterator[str]:
         f"over {len(noise.methods)} trained rows and the {kept} that all of their runs have"
         f" ({left} items left out)"
     )
-    if len(noise.replicates) > 1:
-        yield f"replicates: {replicates.replicated([noise.replicates])}"
-    else:
+    if not noise.is_replicated:
         yield "one run a method: what two trainings of one method differ by is not known, and nothing planned"
-    if len(noise.replicates) > 1 and not noise.is_planned:
-        yield f"nothing planned: the replicates say too little, with {noise.df:.0f} degrees of freedom in all"
+    else:
+        yield f"replicates: {replicates.replicated(noise.replicates)}"
+        if noise.unplanned:
+            yield f"nothing planned: {noise.unplanned}"
     if noise.lacking:
         yield f"left out, as others have more base models: {', '.join(noise.lacking)}"
     yield "a value: of a question, in one run; a mean, a difference of two: over these questions and runs"

@@ -183,6 +183,37 @@ def test_two_degrees_of_freedom_are_no_ground_for_a_plan():
     assert len(build.noise(Rows(records=drawn(methods=2)))) == 3
 
 
+def planned_why(records: Sequence[Record]) -> list[str]:
+    """What the notes say of a plan that there is not."""
+    tables = build.noise(Rows(records=records))
+    assert len(tables) == 1
+    return [note for note in tables[0].notes if "nothing planned" in note]
+
+
+@pytest.mark.parametrize("apart", [0, 1])
+@pytest.mark.parametrize(("worlds", "seeds"), [(1, 3), (3, 2)])
+def test_values_that_are_all_alike_are_the_reason_of_no_plan(worlds: int, seeds: int, apart: int):
+    """Of 16 degrees of freedom, too: rows of one value each, whether or not it is that of all."""
+    rows = drawn(worlds=worlds, seeds=seeds)
+    alike = [replace(r, value=4.0 + apart * (r.method == "M00")) for r in rows]
+    assert planned_why(alike) == ["nothing planned: no row's values vary, over questions or runs"]
+
+
+def test_merged_runs_of_one_seed_each_are_one_run_a_method():
+    rows = [replace(r, seed=int(r.method == "M00")) for r in drawn(seeds=1)]
+    assert [why.partition(":")[0] for why in planned_why(rows)] == ["one run a method"]
+
+
+def test_seeds_that_no_two_rows_share_say_nothing_where_the_reference_moves_all():
+    fields = {"benchmark": "alpaca-eval", "metric": "win_rate", "reference": "R", "judge": "rule"}
+    wins = [replace(r, value=0.5 + r.value / 20) for r in drawn(seeds=4, **fields)]
+    wins = [
+        r for r in wins if r.seed in {"M00": (0, 1), "M01": (1, 2), "M02": (0, 1, 2)}.get(r.method, (1, 2))
+    ]
+    reference = [replace(r, method="R", value=0.5) for r in wins if r.method == "M02"]
+    assert planned_why([*wins, *reference]) == ["nothing planned: no two seeds are of all rows"]
+
+
 def test_answers_that_are_all_alike_have_zeros_and_no_estimate_below_0():
     records = [replace(r, value=int(r.question) % 3 / 7) for r in drawn()]
     sds = {m: c["SD of a value"] for m, c in shown(build.noise(Rows(records=records))[0]).items()}
