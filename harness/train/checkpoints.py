@@ -1,7 +1,7 @@
 """A training's checkpoint: all that a killed run needs to go on as if it had not been.
 
     <kept>/state-120/        accelerate's own: weights (safetensors), optimizer, RNG of every process
-      custom_checkpoint_0.pkl    schedule, counters, metrics so far (`Checkpoints.state_dict`)
+      custom_checkpoint_0.pkl    schedule, counters, metrics so far (`State.state_dict`)
       how.json                   {"sharding": ..., "files": {name: checksum}, "models": {"1": {...}}}
     <kept>/models/1          the models that settings ask for on the way, each a whole folder
 
@@ -64,6 +64,26 @@ class Progress:
             self.padding += max(0, positions - tokens)  # a shared row has none
 
 
+@dataclass
+class State:
+    """What accelerate does not know of, for it to store. It holds no loop: accelerate keeps this object, so
+    that the loop, which has accelerate, would stay in memory with its model.
+    """
+
+    progress: Progress
+    schedule: Any
+    counted: Mapping[str, list[int]] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is stored."""
+        return {**vars(self), "progress": asdict(self.progress), "schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` said."""
+        self.progress, self.counted = Progress(**state["progress"]), state["counted"]
+        self.schedule.load_state_dict(state["schedule"])
+
+
 class Checkpoints:
     """The checkpoints of one training, of which the last is kept; without a folder there are none.
 
@@ -71,16 +91,20 @@ class Checkpoints:
     """
 
     def __init__(self, work: TrainWork, loop: Loop, schedule: Any, between: int) -> None:
-        self.progress = Progress()
-        self._folder, self._loop, self._schedule, self._between = work.kept, loop, schedule, between
+        self._state = State(Progress(), schedule)
+        self._folder, self._loop, self._between = work.kept, loop, between
         self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))
         self._written, self._saved = time.monotonic(), 0
-        self._counted: dict[str, list[int]] = {}
         self.models: dict[str, dict[str, str]] = {}  # the checksums of each that was kept on the way
         if self._folder:
             self._load(self._folder)
         self._metrics = work.out / METRICS
         self._write("w", "".join(self.progress.metrics))
+
+    @property
+    def progress(self) -> Progress:
+        """How far the training is."""
+        return self._state.progress
 
     def log(self, line: str) -> None:
         """Append a line to the metrics."""
@@ -123,7 +147,7 @@ class Checkpoints:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        self._counted = counted(self._loop)
+        self._state.counted = counted(self._loop)
         try:
             accelerator.save_state(str(new))
         except (RuntimeError, SafetensorError) as e:  # what torch and safetensors make of a full disk
@@ -139,7 +163,7 @@ class Checkpoints:
 
     def _load(self, folder: Path) -> None:
         accelerator = self._loop.accelerator
-        accelerator.register_for_checkpointing(self)
+        accelerator.register_for_checkpointing(self._state)
         if accelerator.is_main_process:
             drop_damaged(folder)
         accelerator.wait_for_everyone()
@@ -156,18 +180,8 @@ class Checkpoints:
                     shutil.rmtree(old)
             return
         accelerator.load_state(str(saved[-1]))
+        recount(self._loop, self._state.counted)
         self._saved, self.models = self.progress.step, how.get("models", {})
-
-    def state_dict(self) -> dict[str, Any]:
-        """What accelerate does not know of, for accelerate to store."""
-        schedule = self._schedule.state_dict()
-        return {"progress": asdict(self.progress), "schedule": schedule, "counted": self._counted}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` said."""
-        self.progress = Progress(**state["progress"])
-        self._schedule.load_state_dict(state["schedule"])
-        recount(self._loop, state["counted"])
 
 
 def sharding(accelerator: Accelerator) -> str:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
+from weakref import ReferenceType, ref
 
 from harness.store.integrity import drop
 from harness.store.step import Ref, Source, Step, StepKind, Work
@@ -70,6 +71,22 @@ def lose(work: TextWork) -> dict[str, Any]:
     assert work.kept is not None
     (work.kept / "half").mkdir(parents=True)
     drop(work.kept, work.kept / "half", "text differs from its checksum")
+    return write_text(work)
+
+
+class Cycle:
+    """An object that holds itself, as a model does that has one of its own methods put into it."""
+
+    left: ClassVar[list[ReferenceType["Cycle"]]] = []
+
+    def __init__(self) -> None:
+        self.itself = self
+        self.left.append(ref(self))
+
+
+def leave(work: TextWork) -> dict[str, Any]:
+    """A step that leaves a reference cycle."""
+    Cycle()
     return write_text(work)
 
 

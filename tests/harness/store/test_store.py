@@ -1,5 +1,6 @@
 """The store: what is done is found, what is not is never seen."""
 
+import gc
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from harness.store import maintenance
 from harness.store.integrity import RECORD
 from harness.store.step import Part
 from harness.store.store import Store
-from tests.harness.store.steps import TEXT, TextInputs, TextSettings
+from tests.harness.store.steps import TEXT, Cycle, TextInputs, TextSettings
 from tests.harness.store.steps import text_step as step
 
 
@@ -54,6 +55,17 @@ def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     assert store.find(step("a")) is None
     assert not list(tmp_path.glob("partial/*"))
+
+
+def test_a_step_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    """The collector, which would come by chance, is off."""
+    gc.disable()
+    try:
+        Store(tmp_path).make(step("a", "leave"))
+    finally:
+        gc.enable()
+
+    assert [cycle() for cycle in Cycle.left] == [None]
 
 
 def test_a_killed_step_is_not_found_and_its_work_is_swept(tmp_path: Path) -> None:
