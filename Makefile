@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all kill-test check parity perf install clean
+.PHONY: run test test-all kill-test check parity perf gpu-check gpu-wheels install clean
 
 run: install
 	$(BIN)/bench run
@@ -33,6 +33,15 @@ parity: $(VENV_PARITY)/installed
 # Our speed and memory beside TRL's on this machine, which should be doing nothing else: docs/performance.md.
 perf: $(VENV_PARITY)/installed
 	$(VENV_PARITY)/bin/python -m tests.perf
+
+# What only a GPU can tell, in seven minutes; OPTIONS=--small on a CPU. Nothing is installed: a machine with a GPU
+# brings its own torch, and the wheels that it lacks are collected where there is a network.
+ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
+gpu-check:
+	$(ANY_PYTHON) -m tests.gpu --out runs/gpu $(OPTIONS)
+
+gpu-wheels:
+	$(ANY_PYTHON) -m tests.gpu.wheels --out runs/wheels
 
 install: $(VENV)/installed
 

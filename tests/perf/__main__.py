@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from tests.gpu import page as gpu_page
 from tests.perf import comparison, page, world
 from tests.perf.clock import gpu
 from tests.perf.scales import SCALES
@@ -141,7 +142,7 @@ def main() -> int:
         names = given.only or list(SCALES[on].workloads)
         for asked in planned(section, on, vocabs, names, given.repeats, given.seed):
             failed += not measure(root, section, asked)
-    PAGE.write_text(page.text(ROOT))
+    PAGE.write_text(page.text(ROOT, gpu_page.kept(PAGE.read_text())))
     print(f"Written: {PAGE}" + (f"; {failed} measurements failed" if failed else ""))
     return 1 if failed or not page.losses_agree(ROOT) else 0
 

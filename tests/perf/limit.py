@@ -38,14 +38,18 @@ def products(n: int, width: int, out: int, backward: bool = True) -> dict[str, f
 
 def of_step(at: Path, name: str, vocab: int) -> dict[str, float]:
     """Of a step of a workload: the body on every token (a pair's prompt once), the head on response tokens,
-    and for KD the teacher's head on them. Attention's own products are left out.
+    and the teachers' heads on those that their distributions are of. Attention's own products are left out.
     """
-    n = world.counts(at, CPU, WORKLOADS[name].sides)
+    load = WORKLOADS[name]
+    n = world.counts(at, CPU, load.sides)
     width, wide = CPU.student["hidden_size"], CPU.student["intermediate_size"]
     layers = CPU.student["num_hidden_layers"]
     square, up, down = (products(n["once"], a, b) for a, b in ((width, width), (width, wide), (wide, width)))
     parts = [(4 * layers, square), (2 * layers, up), (layers, down)]
     parts.append((1, products(n["answers"], width, vocab)))
-    if name == "KD":
-        parts.append((1, products(n["answers"], CPU.teacher["hidden_size"], vocab, backward=False)))
+    teacher = CPU.teacher["hidden_size"]
+    for sides in load.heads:
+        # The sides are of one distribution, so that each has its share of the answers.
+        answers = n["answers"] * sides // load.sides
+        parts.append((1, products(answers, teacher, vocab, backward=False)))
     return {key: sum(times * part[key] for times, part in parts) for key in ("seconds", "cpu", "flops")}

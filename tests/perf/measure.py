@@ -54,7 +54,7 @@ def measured(asked: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"nothing is called {asked['what']!r} here")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {}
     for name in PACKAGES:
         try:
@@ -66,4 +66,4 @@ def _versions() -> dict[str, str]:
 
 if __name__ == "__main__":
     said = measured(json.loads(sys.argv[1]))
-    print(json.dumps({**said, "peak": peak(), "gpu": gpu(), "versions": _versions()}))
+    print(json.dumps({**said, "peak": peak(), "gpu": gpu(), "versions": versions()}))

@@ -1,6 +1,7 @@
 """Our side: the loop and the optimizer step that `harness.train.step` runs, on the world's files."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from harness.executors.options import Machine
 from harness.suite.method_file import method_of
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
-from harness.train.loop import set_up
+from harness.train.loop import Loop, set_up
+from tests.perf import world
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
@@ -26,20 +28,12 @@ SHOWN = 12  # operations of the profile
 
 def run(at: Path, scale: Scale, name: str, side: str, profiled: bool = False) -> dict[str, Any]:
     """Seconds and losses of every optimizer step; with `profiled` where the time of the last one went."""
-    work = _work(at, scale, name, side)
-
-    def adamw(weights: Any) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
-
-    loop, optimizer = set_up(work, work.inputs.start, adamw)
+    loop, optimizer = prepared(at, scale, name, side)
 
     def step(number: int) -> float:
-        terms = loop.gradient(range(number * scale.batch, (number + 1) * scale.batch))
-        loop.accelerator.clip_grad_norm_(loop.policy.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        synchronize()
-        return sum(terms.values())
+        return sum(
+            one_step(loop, optimizer, range(number * scale.batch, (number + 1) * scale.batch)).values()
+        )
 
     seconds, cpu, losses = [], [], []
     for number in range(scale.steps):
@@ -55,11 +49,37 @@ def run(at: Path, scale: Scale, name: str, side: str, profiled: bool = False) ->
     return found
 
 
-def _work(at: Path, scale: Scale, name: str, side: str) -> TrainWork:
+def prepared(
+    at: Path, scale: Scale, name: str, side: str, live: Mapping[str, Path] | None = None
+) -> tuple[Loop, Any]:
+    """The loop of a workload and its optimizer; `live`: frozen models by role that run beside the policy, in
+    the place of stored signals.
+    """
+    work = _work(at, scale, name, side, live)
+
+    def adamw(weights: Any) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
+
+    return set_up(work, work.inputs.start, adamw)
+
+
+def one_step(loop: Loop, optimizer: Any, examples: Sequence[int]) -> dict[str, float]:
+    """The terms of an optimizer step, once the device is done with it."""
+    terms = loop.gradient(examples)
+    loop.accelerator.clip_grad_norm_(loop.policy.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    synchronize()
+    return terms
+
+
+def _work(at: Path, scale: Scale, name: str, side: str, live: Mapping[str, Path] | None) -> TrainWork:
     load, compiled = WORKLOADS[name], side == COMPILED
     inputs = {"start": at / "student"}
-    inputs |= {f"view.{side}": at / side for side in ("chosen", "rejected")[: load.sides]}
-    inputs |= {key: at / folder for key, folder in load.signals.items()}
+    sides = zip(load.views, world.SIDES[: load.sides], strict=False)
+    inputs |= {f"view.{view}": at / folder for view, folder in sides}
+    stored = {key: at / folder for key, folder in load.signals.items()}
+    inputs |= {f"live.{role}": folder for role, folder in live.items()} if live else stored
     settings = {
         "formula": method_of(load.method, METHOD_FILE).formula,
         "training": {"lr": LR},
@@ -69,6 +89,7 @@ def _work(at: Path, scale: Scale, name: str, side: str) -> TrainWork:
         "fused": True,
     }
     settings |= {"compile": True} if compiled else {}
+    settings |= {"teacher_dtype": scale.teacher_dtype} if live else {}
     machine = Machine(head="auto" if compiled else side, device=scale.device)
     context = asdict(machine) | {"method": load.method, "method_file": METHOD_FILE}
     return TRAIN.work(settings, inputs, at, context)

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
+from tests.gpu.page import NOT_MEASURED as NOT_CHECKED
 from tests.perf.scales import CPU, GPU, Scale
 from tests.perf.workloads import VOCABS, WORKLOADS
 
@@ -126,7 +127,7 @@ def _growth(measured: Measured) -> str:
     for name in CPU.workloads:
         a, b = (took(_of(measured, vocab=v, name=name, side="recompute")) for v in VOCABS)
         if a and b:
-            teacher = CPU.teacher["hidden_size"] if "head.teacher" in WORKLOADS[name].signals else 0
+            teacher = CPU.teacher["hidden_size"] * len(WORKLOADS[name].heads)
             own = words * 4 * (4 * CPU.student["hidden_size"] + teacher) / GIB
             rest = b.peak - a.peak - own
             rows.append([name, *(f"{x:.2f}" for x in (a.peak, b.peak, own, rest)), f"{rest / a.peak:.1%}"])
@@ -196,6 +197,7 @@ def _making(measured: Measured, scale: Scale) -> str:
     names = {
         "ref": "the reference's log-probs, both answers",
         "teacher": "hidden states of the teacher, and its head",
+        "teacher_ref": "the same of the teacher's reference",
     }
     rows = (
         [f"{m['vocab']:,}", names[key], f"{seconds:.2f}", f"{seconds / scale.steps:.2f}"]
@@ -274,8 +276,8 @@ def _versions(of: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in of.items())
 
 
-def text(root: Path) -> str:
-    """The page."""
+def text(root: Path, gpu_check: str = NOT_CHECKED) -> str:
+    """The page; `gpu_check` is the part that tests/gpu writes."""
     told = {s: read(root, s) for s in ("head", "train", "generate", "world", "comparison")}
     on_gpu = {s: read(root / "gpu", s) for s in ("train", "world")}
     parts = {
@@ -287,6 +289,7 @@ def text(root: Path) -> str:
         "{profile}": _profile(told["train"]["measured"]),
         "{generation}": _generation(told["generate"]["measured"]),
         "{comparison}": _comparison(told["comparison"]),
+        "{gpu check}": gpu_check,
         "{gpu}": _gpu(on_gpu["train"]),
         "{making on gpu}": _making(on_gpu["world"]["measured"], GPU),
     }

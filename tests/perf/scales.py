@@ -8,7 +8,7 @@ Shape = Mapping[str, int]  # of transformers' LlamaConfig
 
 @dataclass(frozen=True)
 class Scale:
-    """Two random Llamas with tied heads, and the steps of a measurement."""
+    """Random Llamas with tied heads, and the steps of a measurement."""
 
     student: Shape
     teacher: Shape
@@ -25,7 +25,8 @@ class Scale:
     @property
     def models(self) -> dict[str, tuple[Shape, str]]:
         """Shape and dtype of each."""
-        return {"student": (self.student, "float32"), "teacher": (self.teacher, self.teacher_dtype)}
+        teacher = (self.teacher, self.teacher_dtype)
+        return {"student": (self.student, "float32"), "teacher": teacher, "teacher_ref": teacher}
 
 
 CPU = Scale(
@@ -34,7 +35,7 @@ CPU = Scale(
     steps=3,
     prompt=(32, 64),
     total=(64, 256),
-    workloads=("SFT", "DPO", "SimPO", "WPO", "KD"),
+    workloads=("SFT", "DPO", "SimPO", "WPO", "KD", "DCKD", "ADPA"),
     ours=("auto", "recompute"),
 )
 GPU = Scale(
@@ -55,7 +56,7 @@ GPU = Scale(
     steps=6,
     prompt=(512, 512),
     total=(1024, 1024),
-    workloads=("SFT", "DPO", "KD", "DCKD"),
+    workloads=("SFT", "DPO", "KD", "DCKD", "ADPA"),
     ours=("auto", "compiled", "recompute"),
     device="cuda",
     precision="bf16",

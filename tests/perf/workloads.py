@@ -16,13 +16,23 @@ class Workload:
     trainer: str = ""  # of tests/perf/theirs.py
     config: dict[str, Any] = field(default_factory=dict)
     sides: int = 2  # answers of an example that are trained on
+    views: tuple[str, ...] = ("chosen", "rejected")  # of our side: what it takes the answers for
     signals: dict[str, str] = field(default_factory=dict)  # our inputs -> folders of the world
+    heads: tuple[int, ...] = ()  # for each teacher on how many of the sides its head is multiplied
     variants: tuple[str, ...] = ("trl",)  # of TRL's side, which may have no such method
     goals: dict[str, tuple[float, float]] = field(default_factory=dict)  # variant -> at least, by vocabulary
 
 
 REF = {f"signal.{side}.ref": f"ref.{side}" for side in ("chosen", "rejected")}
 TAUGHT = {"signal.chosen.teacher": "teacher.chosen", "head.teacher": "head.teacher"}
+ADVISED = {  # the world's rejected answers stand for what the student would say
+    key: folder
+    for role in ("teacher", "teacher_ref")
+    for key, folder in (
+        (f"signal.student_rollout.{role}", f"{role}.rejected"),
+        (f"head.{role}", f"head.{role}"),
+    )
+}
 PRECOMPUTED = ("trl", "trl precomputed")
 WORKLOADS = {
     "SFT": Workload("SFT", {}, "sft", {}, sides=1, goals={"trl": (2.5, 3.2)}),
@@ -57,12 +67,22 @@ WORKLOADS = {
         {"beta": 0.0, "lmbda": 0.0, "temperature": 1.0},
         sides=1,
         signals=TAUGHT,
+        heads=(1,),
         goals={"trl": (1.7, 4.4)},
     ),
     "DCKD": Workload(
         "DCKD",
         {"alpha": 0.1},
         signals=TAUGHT | {"signal.rejected.teacher": "teacher.rejected"},
+        heads=(2,),
+        variants=(),
+    ),
+    "ADPA": Workload(
+        "ADPA",
+        {"gamma_beta": 0.1},
+        views=("chosen", "student_rollout"),
+        signals=ADVISED,
+        heads=(1, 1),
         variants=(),
     ),
 }
