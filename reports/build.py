@@ -117,7 +117,8 @@ def borrowing(rows: Rows, run: str, lender: Rows) -> Rows:
     """A run's rows, whose chance of training is taken from another where it has one run a method; ValueError
     where that has no replicates either.
     """
-    groups = grouped(lender.records, lender.benchmarks)
+    # Rows without a data set were measured as they are.
+    groups = grouped([r for r in lender.records if r.dataset], lender.benchmarks)
     if not any(g.is_replicated for g in groups):
         raise ValueError(f"{run}: no method of it was trained more than once, so it has no noise to lend")
     return rows._replace(lender=Lender(run, groups))

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from reports.records import replicates
-from reports.statistics.bootstrap import Draw, Replicate
+from reports.statistics.bootstrap import Draw
 from reports.tables.columns import EXACT, OF_ONE_RUN, ONE_SEED, TRAININGS, MeasuredColumn, heading, tasks_of
 from reports.tables.table import Column, Row
 
@@ -15,7 +15,7 @@ def notes(columns: Sequence[MeasuredColumn], methods: Sequence[str], draw: Draw)
     references = [c.source.column.reference_note for c in columns if c.source.reference in methods]
     return (
         *_sources(means),
-        intervals(means, draw),
+        *intervals(means, draw),
         *dict.fromkeys(filter(None, references)),
         *_sources(summaries),
     )
@@ -33,27 +33,30 @@ def _sources(columns: Sequence[MeasuredColumn]) -> Iterator[str]:
             yield f"{heading(column, columns).title}: {', '.join(parts)}"
 
 
-def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> str:
-    """How the intervals of these columns are drawn, and what they leave out."""
-    runs: dict[str, set[Replicate]] = defaultdict(set)
-    for g in (g for column in columns for g in column.groups.values()):
-        runs[g.method] |= g.replicates
-    untrained = frozenset().union(*(column.untrained for column in columns))
-    single = sorted(m for m, own in runs.items() if len(own) < 2 and m not in untrained)
-    everybody = set().union(*runs.values())
-    kind = f"95 % bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
-    # Merged runs may be of one seed each, which is another in each: no row was replicated.
-    if not any(column.is_replicated for column in columns):
-        lenders = {c: words for c in columns if (words := c.lent_words)}
-        drawn = f"intervals: {kind}; {ONE_SEED}"
-        if not lenders:
-            return drawn
-        rest = "" if len(lenders) == len(columns) else f"; of the others, {drawn}"
-        titles = ", ".join(heading(c, columns).title for c in lenders)
-        return f"intervals of {titles}: 95 %, {TRAININGS}; {'; '.join(dict.fromkeys(lenders.values()))}{rest}"
-    rest = f"; {OF_ONE_RUN}: {', '.join(single)}" if single else ""
-    levels = f"replicates: {replicates.replicated(runs.values())}"
-    return f"intervals: 95 %, means over {replicates.listed(everybody)}, {TRAININGS}{rest}; {levels}"
+def intervals(columns: Sequence[MeasuredColumn], draw: Draw) -> Iterator[str]:
+    """How the intervals of columns are drawn and what they leave out, a line for those that are alike."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for column in columns:
+        if column.of_datasets:
+            alike[_interval(column, draw)].append(heading(column, columns).title)
+    for words, titles in alike.items():
+        of = f" of {', '.join(titles)}" if len(alike) > 1 else ""
+        yield f"intervals{of}: 95 %{words}"
+
+
+def _interval(column: MeasuredColumn, draw: Draw) -> str:
+    runs = [g.replicates for g in column.groups.values()]
+    several = set().union(*runs)
+    means = f", means over {replicates.listed(several)}," if len(several) > 1 else ""
+    if not column.is_known:
+        drawn = f"{means} bootstrap over questions, B = {draw.resamples:,}, seed {draw.seed}, paired"
+        return f"{drawn}; {'conditional on these checkpoints' if means else ONE_SEED}"
+    means = means or ","
+    if column.lent_words:
+        return f"{means} {TRAININGS}; {column.lent_words}"
+    alone = sorted({m for scores in column.of_datasets for m in scores.unreplicated})
+    single = f"; {OF_ONE_RUN}: {', '.join(alone)}" if alone else ""
+    return f"{means} {TRAININGS}{single}; replicates: {replicates.replicated(runs)}"
 
 
 def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:

@@ -75,13 +75,17 @@ class MeasuredColumn:
 
     @property
     def lent_words(self) -> str:
-        """Whence its chance of training is taken, "" where it has none but its own."""
-        return "; ".join(dict.fromkeys(lent.words for lent in self._lent.values() if lent.words))
+        """Whence its chance of training is taken, "" where it has none but its own; of each dataset where
+        they differ.
+        """
+        words = {dataset: lent.words for dataset, lent in self._lent.items() if lent.words}
+        told = dict.fromkeys(words.values())
+        return "; ".join(told if len(told) < 2 else (f"on {d}: {own}" for d, own in words.items()))
 
     @cached_property
     def is_known(self) -> bool:
         """Whether anything says how far two trainings of its rows lie apart, on any dataset."""
-        return any(scores.chance.is_known for scores in self._of_datasets() if scores.values)
+        return any(scores.chance.is_known for scores in self.of_datasets)
 
     @property
     def untrained(self) -> frozenset[str]:
@@ -104,11 +108,14 @@ class MeasuredColumn:
     @property
     def is_uneven(self) -> bool:
         """Whether some of its rows on a dataset have values of other questions or turns than others."""
-        return any(scores.is_uneven for scores in self._of_datasets())
+        return any(scores.is_uneven for scores in self.of_datasets)
 
-    def _of_datasets(self) -> Iterator[Scores]:
+    @cached_property
+    def of_datasets(self) -> list[Scores]:
+        """All of its rows on each dataset, where any has a mean."""
         datasets = {dataset: [m for d, m in self.groups if d == dataset] for dataset, _ in self.groups}
-        return (self.scores(dataset, methods) for dataset, methods in datasets.items())
+        found = (self.scores(dataset, methods) for dataset, methods in datasets.items())
+        return [scores for scores in found if scores.values]
 
 
 def find(

@@ -152,7 +152,7 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
         yield f"bootstrap interval, {why}"
     elif words := tests.scores.lent.words:
         yield f"one run a method; {words}"
-    elif single := [m for m in chance.sample.methods if chance.is_unreplicated(m)]:
+    elif single := sorted(tests.scores.unreplicated):
         yield f"{OF_ONE_RUN}: {', '.join(single)}"
     if less:
         family = sum(c.p is not None for c in less.values())

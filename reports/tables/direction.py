@@ -81,7 +81,7 @@ def _table(
         win_rates = _by_judge(wins)
         heads += _columns(win_rates)
         notes += tuple(_references_note(w, names) for w in win_rates)
-        notes += (column_notes.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
+        notes += (*column_notes.intervals(wins, draw), PAPER_NOTE, VERDICT_NOTE)
         for d in datasets:
             differences = [_less_student(w.by_reference, d, names, draw) for w in win_rates]
             for m in names:

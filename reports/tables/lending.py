@@ -15,7 +15,12 @@ from reports.tables.table import Source
 
 
 def lend(lender: Lender, source: Source, pair: str, dataset: str) -> Lent:
-    """Of the same benchmark, metric, judge and reference; of the same pair and data set where it has them."""
+    """Of the same benchmark, metric, judge and reference; of the same pair and data set where it has them.
+
+    Rows without a data set were measured as they are: no training of theirs has any chance.
+    """
+    if not dataset:
+        return NOTHING
     key = (source.benchmark.name, source.column.metric, source.judge, source.reference)
     alike = [g for g in lender.groups if (g.benchmark, g.metric, g.judge, g.reference) == key]
     alike = [g for g in alike if g.pair == pair] or alike

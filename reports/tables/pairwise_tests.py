@@ -54,7 +54,7 @@ def mark(column: MeasuredColumn, dataset: str, cells: Mapping[str, Cell]) -> dic
 def notes(columns: Sequence[MeasuredColumn]) -> tuple[str, ...]:
     """What marks say, under columns that may have them, and which have no values of questions to test."""
     explained: tuple[str, ...] = ()
-    if markable := [c for c in columns if c.source.column.best and not c.is_summary]:
+    if markable := [c for c in columns if c.source.column.best and not c.is_summary and c.of_datasets]:
         known = [c for c in markable if c.is_known]
         single, unknown = (
             [heading(c, columns).title for c in markable if c not in known and c.is_replicated == kind]

@@ -67,6 +67,11 @@ class Scores:
         """How much each of its rows varies over trainings, of those that say so."""
         return [v for v in self.chance.variations.own if v.df] if self.values else []
 
+    @property
+    def unreplicated(self) -> list[str]:
+        """The rows of one run, whose trainings' chance is that of the others."""
+        return [m for m in self.values if self.chance.is_known and self.chance.is_unreplicated(m)]
+
     def resampled(self, draw: Draw) -> Bootstrap:
         """The means, and those over resamples."""
         return bootstrap(self.values, draw.seed, draw.resamples, self.weights, self.runs)

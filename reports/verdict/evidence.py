@@ -22,7 +22,6 @@ from reports.statistics.sample import Sample, covers, mean_of
 from reports.tables import columns
 from reports.tables.columns import MeasuredColumn, cell_notes, heading
 from reports.tables.pairwise_tests import Tested, tested
-from reports.tables.scores import Scores
 from reports.tables.table import STUDENT, TEACHER, by_pair, is_teacher, is_untrained
 from reports.verdict.facts import Claim, Gain, Gap, Spent, Standing, Top, Unjudged, Verdict
 
@@ -57,8 +56,8 @@ def _verdict(
         # The Student alone is nobody's rival.
         if tests and not all(map(is_untrained, tests.scores.values)):
             standings.append(_standing(column, heading(column, shown).title, dataset, tests, draw))
-            chance = tests.scores.chance
-            single |= dict.fromkeys(m for m in contestants if chance.is_known and _is_single(tests.scores, m))
+            if not standings[-1].is_lent:
+                single |= dict.fromkeys(m for m in contestants if m in tests.scores.unreplicated)
     trained = [
         g
         for c in means
@@ -79,10 +78,6 @@ def _verdict(
         untested=() if means else tuple(heading(c, shown).title for c in shown),
         is_trained=any(c.method in contestants and not is_untrained(c.method) for c in costs),
     )
-
-
-def _is_single(scores: Scores, method: str) -> bool:
-    return method in scores.values and scores.chance.is_unreplicated(method)
 
 
 def _standing(column: MeasuredColumn, title: str, dataset: str, tests: Tested, draw: Draw) -> Standing:
@@ -107,6 +102,7 @@ def _standing(column: MeasuredColumn, title: str, dataset: str, tests: Tested, d
         untold=tuple(m for m in below if m not in told),
         apart=is_known and any(p < ALPHA for p in tests.adjusted.values()),
         is_single=not is_known and not column.is_replicated,
+        is_lent=is_known and bool(scores.lent.words),
         gains=tuple(_gains(column, dataset, tests, rivals, draw)),
     )
 

@@ -59,6 +59,7 @@ class Standing:
 
     `above`: those told below every top; `untold` the others. `apart`: whether any two rows are told apart.
     `is_single`: nothing says how far two trainings of a method lie apart, as each was trained once.
+    `is_lent`: another run says it.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Standing:
     untold: tuple[str, ...]
     apart: bool
     is_single: bool
+    is_lent: bool
     gains: tuple[Gain, ...]
 
     @property

@@ -45,9 +45,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
     rivals = [s for s in verdict.standings if len(s.rows) > 1]
     several, single = ([s for s in rivals if s.is_single == kind] for kind in (False, True))
     yield from _heads(several)
-    if several:
-        yield _replicates(verdict)
-    yield from _single(single, verdict.is_trained)
+    if replicates := "; ".join(_replicates(verdict, several)):
+        yield f"{replicates}."
+    yield from _single(single, verdict.is_trained, any(s.is_lent for s in several))
     yield from _alone([s for s in verdict.standings if len(s.rows) < 2])
     yield from _gains(several)
     if verdict.spent:
@@ -102,7 +102,7 @@ def _whom(s: Standing) -> str:
     return _joined(told)
 
 
-def _single(standings: Sequence[Standing], is_trained: bool) -> Iterator[str]:
+def _single(standings: Sequence[Standing], is_trained: bool, is_told: bool) -> Iterator[str]:
     """What is known of one training each: whose checkpoint has the highest score, and nothing more."""
     highest: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for s in standings:
@@ -112,8 +112,8 @@ def _single(standings: Sequence[Standing], is_trained: bool) -> Iterator[str]:
         (first, on), *others = highest.items()
         told = [f"{_have(first)} the highest score on {_joined(on)}"]
         told += [f"{_some(rows)} on {_joined(titles)}" for rows, titles in others]
-        one = "One run a method" if is_trained else "One checkpoint a model"
-        yield f"{one}: {', '.join(told)}; {NO_CLAIM.format('method' if is_trained else 'model')}."
+        noun, one = ("method", "One run a method:") if is_trained else ("model", "One checkpoint a model:")
+        yield f"{'Without it' if is_told else one} {', '.join(told)}; {NO_CLAIM.format(noun)}."
 
 
 def _alone(standings: Sequence[Standing]) -> Iterator[str]:
@@ -124,12 +124,15 @@ def _alone(standings: Sequence[Standing]) -> Iterator[str]:
         yield f"{_name(row)} alone was judged on {_joined(on)}."
 
 
-def _replicates(verdict: Verdict) -> str:
-    if not verdict.replicates:
-        return "One run a method, its training's chance taken from another run's."
-    if not verdict.single:
-        return f"{verdict.replicates}."
-    return f"{verdict.replicates}; {OF_ONE_RUN}: {_some(verdict.single)}."
+def _replicates(verdict: Verdict, several: Sequence[Standing]) -> Iterator[str]:
+    lent, own = ([s for s in several if s.is_lent == kind] for kind in (True, False))
+    if own and verdict.replicates:
+        yield verdict.replicates
+    if verdict.single:
+        yield f"{OF_ONE_RUN}: {_some(verdict.single)}"
+    if lent:
+        one = f"on {_joined(_plain(s.title) for s in lent)} one" if own else "One"
+        yield f"{one} run a method, its training's chance taken from another run's"
 
 
 def _gains(standings: Sequence[Standing]) -> Iterator[str]:

@@ -11,7 +11,9 @@ from reports.records.rows import Record
 from reports.records.run_folder import Rows
 from reports.tables.columns import ONE_SEED, SINGLE
 from reports.tables.table import Cell, Table
+from tests.reports.verdict.made_up import paid
 
+PAID = [replace(c, suite="s", pair="p") for c in paid("ABCDEF", "d")]
 RECORD = Record("s", "p", "d", "", 0, "mt-bench", "score", "c", "", 1, "", "rule", "", 0.0)
 
 
@@ -134,7 +136,10 @@ def test_what_the_lender_lacks_stays_one_run_a_method():
     rows = build.borrowing(Rows(records=[*drawn(1), *other]), "long", Rows(records=drawn(3)))
     notes = build.build(rows)["main"][0].notes
     assert any(f"Rule score: {SINGLE}" in note for note in notes)
-    assert any("intervals of MT-Bench: " in note and ONE_SEED in note for note in notes)
+    (lent,) = [note for note in notes if note.startswith("intervals of MT-Bench: ")]
+    (alone,) = [note for note in notes if note.startswith("intervals of Rule score: ")]
+    assert "taken from run long" in lent and ONE_SEED not in lent
+    assert ONE_SEED in alone and "taken from" not in alone
     first, second = build.compared(rows, "A")
     assert any(SINGLE in note for t in (first, second) for note in t.notes if "Rule" in t.title)
     assert not any(SINGLE in note for t in (first, second) for note in t.notes if "MT-Bench" in t.title)
@@ -175,6 +180,61 @@ def test_a_reference_lends_what_its_training_does_to_all():
     still = build.build(build.borrowing(alone, "long", Rows(records=wins(3, 0.0))))["main"][0]
     (moved,), (quiet,) = ([c.high - c.low for c in (t.rows[0].cells[0],)] for t in (table, still))
     assert moved > 2 * quiet
+
+
+def test_notes_say_which_column_takes_from_how_many_methods_on_which_data():
+    """The lender's Rule score has four methods where its MT-Bench has six, and on data e five."""
+    rule = {"benchmark": "rule"}
+    long = [*drawn(3), *drawn(3, methods="ABCD", **rule), *drawn(3, methods="ABCDE", dataset="e", **rule)]
+    short = [*drawn(1), *drawn(1, **rule), *drawn(1, dataset="e", **rule)]
+    table = build.build(build.borrowing(Rows(records=short), "long", Rows(records=long)))["main"][0]
+    words = (
+        "the chance of training is taken from run long: 3 seeds of the last stage, base models not replicated"
+    )
+    told = [note for note in table.notes if note.startswith("intervals")]
+    assert [note.partition(":")[0] for note in told] == ["intervals of MT-Bench", "intervals of Rule score"]
+    assert told[0].endswith(f"; {words}, of 6 methods")
+    assert told[1].endswith(f"; on d: {words}, of 4 methods; on e: {words}, of 5 methods")
+
+
+@pytest.mark.parametrize(("own", "lent"), [(5.0, None), (5.0, 4.0)])
+def test_a_column_whose_values_are_all_alike_takes_nothing_and_says_one_run_a_method_once(own, lent):
+    """Whether or not the lender's trainings differ: nothing vouches for an interval over them."""
+    rule = {"benchmark": "rule"}
+    short = [*drawn(1), *(replace(r, value=own) for r in drawn(1, **rule))]
+    long = [replace(r, value=r.value if lent is None else lent) for r in drawn(3, **rule)]
+    rows = build.borrowing(Rows(records=short, costs=PAID), "long", Rows(records=[*drawn(3), *long]))
+    notes = build.build(rows)["main"][0].notes
+    assert [note for note in notes if "intervals of Rule score" in note] == [
+        f"intervals of Rule score: 95 % bootstrap over questions, B = 5,000, seed 0, paired; {ONE_SEED}"
+    ]
+    (told,) = build.verdict(rows)
+    assert told.count("One run a method") == 1
+    assert "taken from another run's. Without it A, B, C and 4 others have the highest score" in told
+
+
+def test_a_lender_of_trainings_that_do_not_differ_lends_that_they_do_not():
+    long = [replace(r, seed=s, artifacts=(f"{r.method}{s}",)) for s in range(3) for r in drawn(1)]
+    rows = build.borrowing(Rows(records=drawn(1), costs=PAID), "long", Rows(records=long))
+    assert width(compared(rows)) < 0.4
+    (told,) = build.verdict(rows)
+    assert told.count("One run a method") == 1 and told.count("ne training each") == 0
+    assert not any(
+        SINGLE in n or ONE_SEED in n for t in (compared(rows), build.build(rows)["main"][0]) for n in t.notes
+    )
+
+
+def test_rows_that_are_measured_as_they_are_take_and_lend_nothing():
+    """They belong to no data set: nothing of theirs is trained."""
+    as_they_are = {"pair": "models", "dataset": ""}
+    seeds = [replace(r, **as_they_are) for r in drawn(3)]
+    rows = build.borrowing(
+        Rows(records=[replace(r, **as_they_are) for r in drawn(1)]), "long", Rows(records=drawn(3))
+    )
+    table = build.build(rows)["main"][0]
+    assert not any("taken from" in note for note in table.notes) and SINGLE in table.notes
+    with pytest.raises(ValueError, match="no method of it was trained more than once"):
+        build.borrowing(Rows(records=drawn(1)), "models", Rows(records=seeds))
 
 
 def test_a_lender_without_replicates_is_refused():

@@ -157,7 +157,8 @@ def test_the_notes_name_judge_reference_and_kind_of_interval():
 
 
 def test_seeds_are_named_and_a_row_with_fewer_says_so():
-    records = [record("DPO", "0", 1.0, seed=s) for s in (0, 1)] + [record("SFT", "0", 1.0)]
+    records = [record("DPO", q, s + float(q), seed=s) for s in (0, 1) for q in "012"]
+    records += [record("SFT", q, float(q)) for q in "021"]
     records.append(record("SFT", "", None, status="failed: diverged", seed=1))
     table = only(main_tables(records, ["DPO", "SFT"], QUICK))
     assert f"means over seeds 0, 1, {columns.TRAININGS}" in table.notes[0]
@@ -166,10 +167,22 @@ def test_seeds_are_named_and_a_row_with_fewer_says_so():
     assert cells(table)["SFT"].notes == ("seed 0 of 0, 1", "failed: diverged")
 
 
+def test_of_one_question_nothing_says_how_far_trainings_lie_apart():
+    records = [record("DPO", "0", 1.0, seed=s) for s in (0, 1)] + [record("SFT", "0", 1.0)]
+    notes = only(main_tables(records, ["DPO", "SFT"], QUICK)).notes
+    drawn = "95 %, means over seeds 0, 1, bootstrap over questions, B = 200, seed 0, paired"
+    assert notes[0] == f"intervals: {drawn}; conditional on these checkpoints"
+
+
 def test_worlds_are_never_averaged_as_one_and_a_row_with_fewer_says_so():
-    """DPO's seed 0 is 1 in world 0 and 3 in world 1, one question each; SFT has world 1 alone."""
-    records = [record("DPO", "0", 1.0 + 2 * w, seed=s, world_seed=w) for s in (0, 1) for w in (0, 1)]
-    records.append(record("SFT", "0", 1.0, world_seed=1))
+    """DPO is 1 in world 0 and 3 in world 1; SFT has world 1 alone."""
+    records = [
+        record("DPO", q, float(q) + 2 * w, seed=s, world_seed=w)
+        for s in (0, 1)
+        for w in (0, 1)
+        for q in "012"
+    ]
+    records += [record("SFT", q, float(q), world_seed=1) for q in "012"]
     table = only(main_tables(records, ["DPO", "SFT"], QUICK))
     assert cells(table)["DPO"].value == 2.0
     assert "means over worlds 0, 1 x seeds 0, 1, " in table.notes[0]

@@ -95,6 +95,16 @@ def test_one_run_beside_several_is_said_column_by_column_and_row_by_row():
     ) in told(few)[0]
 
 
+def test_several_runs_of_one_column_beside_one_whose_chance_is_taken_from_another_run():
+    rows = Rows(records=[*scores(GROUP), *scores(GROUP, seeds=1, benchmark="rule")])
+    lender = Rows(records=scores(GROUP, seeds=5, benchmark="rule"))
+    (words,) = build.verdict(build.borrowing(rows, "long", lender))
+    assert words.startswith(
+        "ADPA leads on MT-Bench (4.57) and Rule score (4.58). 3 seeds of the last stage, base models not "
+        "replicated; on Rule score one run a method, its training's chance taken from another run's. ADPA"
+    )
+
+
 def test_two_worlds_of_two_seeds():
     (words,) = told(scores(GROUP, seeds=2, worlds=2))
     assert words.startswith(
