@@ -147,6 +147,24 @@ class Servers:
                 raise OSError(_failure(spec, f"died, status {running.supervisor.returncode}", running.log))
             return running.url
 
+    def failure(self, spec: ServerSpec, what: str) -> str:
+        """One line on a server of the spec that no longer does what it should, with the end of its log: how
+        it ended, where it is about to, else `what`.
+        """
+        running = self._running[spec]
+        try:
+            status = running.supervisor.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            return _failure(spec, what, running.log)
+        return _failure(spec, f"died, status {status}", running.log)
+
+    def stop(self, spec: ServerSpec) -> None:
+        """Stop the server of the spec, if there is one, so that what it holds of the device is free."""
+        with self._lock:
+            if running := self._running.pop(spec, None):
+                running.supervisor.terminate()
+                _wait(running.supervisor)
+
     def close(self) -> None:
         """Stop all servers, and those that are being started; none can be had any more."""
         self._closing.set()
@@ -196,17 +214,23 @@ class Servers:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _command(spec: ServerSpec, port: int) -> list[str]:
-    """The engine's command line; the script beside this Python's before any other."""
+def program_of(engine: Engine) -> str:
+    """The engine's script, the one beside this Python before any other; ValueError where it is not there."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    program = shutil.which(spec.engine, path=path)
-    if spec.engine == "vllm" and program is None:
+    program = shutil.which(engine, path=path)
+    if engine == "vllm" and program is None:
         raise ValueError("no `vllm` here: pip install vllm, or put the one of another environment on PATH")
     if program is None or (
-        spec.engine == "transformers" and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn")))
+        engine == "transformers" and not all(map(importlib.util.find_spec, ("fastapi", "uvicorn")))
     ):
         raise ValueError('transformers serve lacks what it needs: pip install "transformers[serving]"')
-    command = [program, "serve", spec.model, "--host", HOST, "--port", str(port), "--dtype", spec.dtype]
+    return program
+
+
+def _command(spec: ServerSpec, port: int) -> list[str]:
+    """The engine's command line."""
+    program, address = program_of(spec.engine), ["--host", HOST, "--port", str(port)]
+    command = [program, "serve", spec.model, *address, "--dtype", spec.dtype]
     if spec.engine == "vllm":  # decode by the request alone, not by generation_config.json
         command += ["--generation-config", "vllm"]
     if spec.max_model_len is not None:

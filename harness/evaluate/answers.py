@@ -21,6 +21,7 @@ from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies, fail_over_limit
+from harness.models.decoding.decoder import Decoder
 from harness.models.prepare import WORLD
 from harness.signals.rollouts import LONGEST
 from harness.store.step import Part, Ref, Sizes, Source, Step, StepKind, Work
@@ -59,12 +60,13 @@ class TurnAnswer(NamedTuple):
 @dataclass(frozen=True)
 class ModelAnswers:
     """How a checkpoint answers: template None is the tokenizer's own. thinks: it knows of thoughts, and they
-    are taken out.
+    are taken out; decoder: what computes the answers.
     """
 
     template: str | None
     seed: int
     thinks: bool = optional(False)
+    decoder: Decoder = field(default=Decoder(), metadata=FLATTENED)
 
 
 @dataclass(frozen=True)
@@ -94,20 +96,15 @@ AnswerWork = Work[AnswerSettings, AnswerInputs[Path]]
 
 def run_model(work: AnswerWork) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
-    from harness.common.tokenizer import load_tokenizer, vocabulary
+    from harness.common.tokenizer import load_tokenizer
     from harness.data import chat_template
     from harness.models.decoding.rows import Request
-    from harness.models.generation import generate
-    from harness.models.loading import load
+    from harness.signals import answering
 
     assert work.inputs.model and work.settings.model
-    template, seed = work.settings.model.template, work.settings.model.seed
-    tokenizer = load_tokenizer(work.inputs.model)
-    model = load(work.inputs.model).to(work.context["device"])
-    vocab = vocabulary(tokenizer, work.inputs.model)
+    how, tokenizer = work.settings.model, load_tokenizer(work.inputs.model)
+    template = how.template
     _, benchmark = _loaded(work)
-    # A template may end turns with a token that the generation config does not name.
-    stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
     asked = chat_template.render(
         tokenizer, chat_template.PROBE[:1], template=template, add_generation_prompt=True
     )
@@ -125,12 +122,13 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
             )
             for q, conversation in conversations
         ]
-        batch = work.context["batch"]
-        drawn = generate(model, requests, stop, vocab=vocab, batch=batch, seed=seed, kept=work.kept)
+        drawn = model.answers(requests)
         texts = [before + decoded(tokenizer, a.ids).strip() for a in drawn]
         return [TurnAnswer(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 
-    return _answer_all(work, answer)
+    asking = answering.Asked(tokenizer, template, how.seed)
+    with answering.opened(work, work.inputs.model, how.decoder, asking) as model:
+        return _answer_all(work, answer) | model.told
 
 
 def decoded(tokenizer: "Tokenizer", ids: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,22 +48,42 @@ def generate(
 
     Below `kept` answers outlive a kill: what stands there is not decoded again.
     """
+    ends = Ends(frozenset(stop), vocab, positions.reads(model))
+    return all_answers(
+        requests, stop, seed, kept, lambda missing: decoded(model, missing, ends, batch=batch, seed=seed)
+    )
+
+
+def all_answers(
+    requests: Sequence[Request],
+    stop: list[int],
+    seed: int,
+    kept: Path | None,
+    decode: Callable[[Sequence[Request]], Iterable[tuple[int, Generated]]],
+) -> list[Generated]:
+    """The answer to every request, in order: what is kept, and what `decode` says of the others, each with
+    its place among those.
+    """
     keys, lines, beat = [_key(request, stop, seed) for request in requests], AppendOnlyLog(kept), FlushTimer()
     answers = {row["key"]: Generated(row["ids"], row["truncated"]) for row in lines.read()[0]}
     missing = [i for i, key in enumerate(keys) if key not in answers]
     if len(missing) < len(keys):
         log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
     new: list[dict[str, Any]] = []
-    ends = Ends(frozenset(stop), vocab, positions.reads(model))
-    for position, answer in decoded(model, [requests[i] for i in missing], ends, batch=batch, seed=seed):
-        key = keys[missing[position]]
-        answers[key] = answer
-        new.append({"key": key, **answer._asdict()})
-        if beat.due():
-            lines.add(*new)
-            new.clear()
+    try:
+        for position, answer in decode([requests[i] for i in missing]):
+            key = keys[missing[position]]
+            answers[key] = answer
+            new.append({"key": key, **answer._asdict()})
+            if beat.due():
+                lines.add(*new)
+                new.clear()
+    except BaseException:
+        lines.add(*new)
+        raise
+    finally:
+        lines.close()
     # What is not written by now needs no keeping: the caller writes all answers next.
-    lines.close()
     return [answers[key] for key in keys]
 
 

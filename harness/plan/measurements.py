@@ -163,7 +163,7 @@ class Cell:
 
     def _answers(self, chosen: Chosen, source: Step | ExternalModel) -> Step:
         """The answers of a checkpoint, or of what answers without one, to a benchmark's questions."""
-        setting, name = self.setting, chosen.declaration.name
+        setting, suite, name = self.setting, self.setting.suite, chosen.declaration.name
         settings = partial(AnswerSettings, name, options=_options(chosen))
         inputs = AnswerInputs[Source](self._data(chosen))
         context = {**setting.runtime, **_context(chosen)}
@@ -171,7 +171,7 @@ class Cell:
         if isinstance(source, Step):
             base = source.context["path"] if source.kind == LINK else self.trained.models.student.base
             thinks = "thoughts" in chosen.settings.unset() and setting.thinks(base)
-            model_answers = ModelAnswers(setting.suite.chat_template, self.seed, thinks)
+            model_answers = ModelAnswers(suite.chat_template, self.seed, thinks, suite.generation.decoder)
             inputs = replace(inputs, model=source)
             return BY_MODEL.step(f"{label} {source.label}", settings(model=model_answers), inputs, context)
         if source.url:

@@ -37,7 +37,9 @@ def rollouts(
     suite = setting.suite
     # Greedy responses depend on no seed: a model that several worlds share answers once for all of them.
     drawn = seed if sampling.temperature else setting.first_world(model, seed)
-    settings = ROLLOUTS.settings(sampling, samples, drop, suite.chat_template, drawn)
+    settings = ROLLOUTS.settings(
+        sampling, samples, drop, suite.chat_template, drawn, suite.generation.decoder
+    )
     # A checkpoint on the way is a part of a training step, and named by where it lies in it.
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
     inputs = ROLLOUTS.inputs(model, prompts)

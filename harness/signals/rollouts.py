@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.api import Sampling
 from harness.common.cost import Cost, TextSize, decoding_cost
-from harness.common.tokenizer import load_tokenizer, vocabulary
-from harness.data import chat_template, token_sequences
+from harness.common.tokenizer import load_tokenizer
+from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
-from harness.models.loading import load
+from harness.models.decoding.decoder import Decoder
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
@@ -21,13 +21,16 @@ LONGEST = "responses of max_tokens each, the most there can be"
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """samples: responses a prompt; drop_truncated: leave out those without an end of turn."""
+    """samples: responses a prompt; drop_truncated: leave out those without an end of turn; decoder: what
+    computes them.
+    """
 
     sampling: Sampling = field(metadata=FLATTENED)
     samples: int
     drop_truncated: bool
     template: str | None
     seed: int
+    decoder: Decoder = field(default=Decoder(), metadata=FLATTENED)
 
 
 @dataclass(frozen=True)
@@ -43,27 +46,18 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     from it would learn not to stop); otherwise it stays, since its states are what a student visits.
     """
     from harness.models.decoding.rows import Request
-    from harness.models.generation import decoding_flops, generate
+    from harness.signals import answering
 
     settings, tokenizer = work.settings, load_tokenizer(work.inputs.model)
-    model = load(work.inputs.model).to(work.context["device"])
     prompts = Sequences(work.inputs.prompts)
     sampling = settings.sampling
     draws = [(i, sample) for i in range(len(prompts)) for sample in range(settings.samples)]
     # The name of a request seeds its noise, so an answer depends on neither batch nor order.
     requests = [Request(prompts.prompt(i), sampling, f"{prompts.rows[i]}/{sample}") for i, sample in draws]
-    stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.template)
-    answers = generate(
-        model,
-        requests,
-        stop,
-        vocab=token_sequences.common_vocabulary(
-            vocabulary(tokenizer, work.inputs.model), work.inputs.prompts
-        ),
-        batch=work.context["batch"],
-        seed=settings.seed,
-        kept=work.kept,
-    )
+    asked = answering.Asked(tokenizer, settings.template, settings.seed, (work.inputs.prompts,))
+    with answering.opened(work, work.inputs.model, settings.decoder, asked) as model:
+        answers = model.answers(requests)
+        flops = model.flops(requests, answers)
     responses = (
         token_sequences.response(int(prompts.rows[i]), request.prompt, answer.ids)
         for (i, _), request, answer in zip(draws, requests, answers, strict=True)
@@ -74,9 +68,9 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
     with ArrayFileWriter(work.out, "truncated", "bool") as truncated:
         # Of all answers, those left out too: what was cut must be countable.
         truncated.append(np.array([a.truncated for a in answers]))
-    flops = decoding_flops(model, requests, answers)
     cut = sum(a.truncated for a in answers)
-    return {**counts, "truncated": cut, "dropped": len(answers) - counts["sequences"], "flops": flops}
+    dropped = len(answers) - counts["sequences"]
+    return {**counts, "truncated": cut, "dropped": dropped, "flops": flops, **model.told}
 
 
 def _size(step: Step[RolloutSettings, RolloutInputs[Source]], part: str, sizes: Sizes) -> TextSize:

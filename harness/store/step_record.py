@@ -7,7 +7,7 @@ The record is what ids are made of, so its names and values outlive those of the
 """
 
 from collections.abc import Mapping
-from dataclasses import field, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
@@ -68,8 +68,9 @@ def _nested(settings: Any, left: dict[str, Any]) -> dict[str, Any]:
             tree[f.name] = dict(left)
             left.clear()
             continue
-        # An optional group is None where none of its fields stands in the record.
-        tree[f.name] = _nested(kinds[0], left) or None
+        # Of a group of which nothing stands in the record the class says what it is, or it is None.
+        if (group := _nested(kinds[0], left)) or f.default is MISSING:
+            tree[f.name] = group or None
     return tree
 
 

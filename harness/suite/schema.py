@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
 from harness.common.suggest import nearest
 from harness.data.fitted import DROP, TooLong
+from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
 from harness.suite.judging import ChosenJudge
@@ -110,10 +111,30 @@ class Dataset(Strict):
 
 
 class Generation(Strict):
-    """How the models answer the training prompts."""
+    """How the models answer the training prompts; and what computes these answers, those to held-out prompts
+    and those to benchmarks' questions: this program, or a server of vllm that is started for each step, with
+    `arguments` as further ones of its command line.
+    """
 
     max_tokens: int = Field(512, gt=0)
     temperature: float = Field(0.0, ge=0)
+    engine: DecodingEngine = "own"
+    dtype: DecodingDtype = "float32"
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def decoder(self) -> Decoder:
+        """What computes answers, as a part of their identity."""
+        return Decoder(self.engine, self.dtype, self.arguments)
+
+    @model_validator(mode="after")
+    def _said_to_the_engine(self) -> "Generation":
+        if self.arguments and self.engine != "vllm":
+            raise ValueError(f"arguments: given {list(self.arguments)}; only engine: vllm has them")
+        if self.engine == "vllm" and 0 < self.temperature < LEAST_TEMPERATURE:
+            allowed = f"engine: vllm takes 0, or {LEAST_TEMPERATURE} and more"
+            raise ValueError(f"temperature: given {self.temperature}; {allowed}")
+        return self
 
 
 def _asks(form: str) -> str:

@@ -35,13 +35,18 @@ class Row:
     ended: bool = False
 
 
-def row_of(position: int, request: Request, seed: int, device: torch.device) -> Row:
-    """The row of a request before its first token; what it draws is seeded by its name."""
-    if request.sampling.temperature == 0:
-        return Row(position, request, None)
+def seed_of(request: Request, seed: int) -> int:
+    """What the draws of a request are seeded by, of which its name is a part."""
     digest = hashlib.sha256(f"{seed}/{request.name}".encode()).digest()
     # Seven bytes: torch takes no seeds over 63 bits.
-    return Row(position, request, torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big")))
+    return int.from_bytes(digest[:7], "big")
+
+
+def row_of(position: int, request: Request, seed: int, device: torch.device) -> Row:
+    """The row of a request before its first token."""
+    if request.sampling.temperature == 0:
+        return Row(position, request, None)
+    return Row(position, request, torch.Generator(device).manual_seed(seed_of(request, seed)))
 
 
 @dataclass(frozen=True)
