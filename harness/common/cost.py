@@ -167,15 +167,19 @@ def pass_cost(
     )
 
 
-def decoding_cost(model: ModelSize, text: TextSize, longest_answer: int, batch: int, disk: float) -> Cost:
-    """Answers decoded in float32 a batch at a time: one that is cut off keeps its whole batch going."""
+def decoding_cost(
+    model: ModelSize, text: TextSize, longest_answer: int, batch: int, disk: float, dtype: str = "float32"
+) -> Cost:
+    """Answers decoded a batch at a time: one that is cut off keeps its whole batch going."""
     batch = min(batch, text.sequences)
     rounds = -(-text.sequences // max(1, batch))
     longest = round(text.prompt) + longest_answer
-    weights = 4.0 * model.parameters
+    number = BYTES[dtype]
+    weights = float(number * model.parameters)
     return Cost(
         work="decode",
         flops=model.forward_flops(text.tokens, text.answered),
+        precision=dtype,
         tokens=text.answered,
         sequential=rounds * longest_answer,
         layers=model.layers,
@@ -183,6 +187,6 @@ def decoding_cost(model: ModelSize, text: TextSize, longest_answer: int, batch: 
         loads=weights,
         disk=disk,
         fixed=weights,
-        memory=4.0 * (model.parameters + batch * model.vocab * LOGITS) + model.cache(batch * longest),
+        memory=weights + 4.0 * batch * model.vocab * LOGITS + model.cache(batch * longest) * number / 4,
         assumed=(*model.notes, *text.notes),
     )

@@ -47,6 +47,7 @@ from harness.common import supervisor as supervision
 Engine = Literal["transformers", "vllm"]
 Process = subprocess.Popen[bytes]
 ENGINE, ARGUMENTS = "engine", "arguments"  # keys of a step's endpoint: what serves it, and how it is started
+SERVER = "server"  # key of a step's context: the two, of a server that answers in place of the step's process
 
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
@@ -84,6 +85,12 @@ class ServerSpec:
 def is_served_here(where: Mapping[str, Any] | None) -> bool:
     """Whether what a step asks is a server that is started where the step runs; None: it asks nothing."""
     return where is not None and ENGINE in where
+
+
+def server_of(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The engine and the arguments of the server that a step starts; None: it starts none."""
+    endpoint: Mapping[str, Any] | None = context.get("endpoint")
+    return endpoint if is_served_here(endpoint) else context.get(SERVER)
 
 
 def gives_logprobs(engine: Engine) -> bool:

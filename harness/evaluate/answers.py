@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from benchmarks.api import Answer, JudgedBenchmark, Message, Question, no_answer
 from benchmarks.thoughts import MARK, OPENED, thoughts_and_answer
-from harness.common.cost import Cost, TextSize, decoding_cost
+from harness.common.cost import Cost, TextSize
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies, fail_over_limit
 from harness.models.decoding.decoder import Decoder
 from harness.models.prepare import WORLD
-from harness.signals.rollouts import LONGEST
+from harness.signals.rollouts import LONGEST, answering_cost
 from harness.store.step import Part, Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED, optional
 from harness.suite.benchmarks import Control
@@ -274,7 +274,9 @@ def _cost(step: Step[AnswerSettings, AnswerInputs[Source]], sizes: Sizes) -> Cos
     most = settings.options["max_tokens"] or known.max_tokens
     notes += [f"prompts of {prompt} tokens", LONGEST]
     text = TextSize(count, count * (prompt + most), count * most, tuple(notes))
-    return decoding_cost(sizes.model(inputs.model), text, most, sizes.limits.batch, 4.0 * text.answered)
+    assert settings.model, "which says how the checkpoint answers"
+    decoder, model = settings.model.decoder, sizes.model(inputs.model)
+    return answering_cost(decoder, model, text, most, sizes, 4.0 * text.answered)
 
 
 def _kind(run: str, version: int) -> StepKind[AnswerSettings, AnswerInputs[Source]]:

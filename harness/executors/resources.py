@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from harness.common.suggest import nearest
-from harness.endpoints.servers import is_served_here
+from harness.endpoints.servers import ARGUMENTS, server_of
 from harness.store.step import Step
+
+PARALLEL = ("tensor", "pipeline", "data")  # how vllm is told to share a model, --tensor-parallel-size or -tp
 
 
 class Share(NamedTuple):
@@ -32,15 +35,27 @@ class Resources:
     def of(self, step: Step) -> Share:
         """What a step asks for."""
         context = step.context
-        served = is_served_here(context.get("endpoint"))
+        server = server_of(context)
+        served = server is not None
         asks = "endpoint" in context and not served
         on_gpu = context.get("device") == "cuda" and (step.kind.on_device or served) and not asks
         processes = int(context.get(step.kind.processes, 1)) or 1
         if on_gpu:
-            gpus = max(self.gpus, float(processes)) if processes > 1 else self.gpus
+            several = _devices(server.get(ARGUMENTS, ())) if server else processes
+            gpus = max(self.gpus, float(several)) if several > 1 else self.gpus
             return Share((self.cpus or 1) * processes, gpus, self.memory)
         each = 1 if step.kind.one_thread and processes > 1 else self.cpus or self.threads
         return Share(max(self.cpus or self.threads, each * processes), 0.0, self.memory)
+
+
+def _devices(arguments: Sequence[str]) -> int:
+    """GPUs that a server of vllm takes, by its arguments: its parallel sizes together."""
+    words = " ".join(arguments).replace("=", " ").split()
+    sizes = {name.lstrip("-").replace("_", "-"): size for name, size in pairwise(words)}
+    given = [
+        next((sizes[n] for n in (f"{of}-parallel-size", of[0] + "p") if n in sizes), "1") for of in PARALLEL
+    ]
+    return math.prod(int(size) for size in given if size.isdigit())
 
 
 def read_resources(given: Sequence[str]) -> Resources:

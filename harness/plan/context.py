@@ -15,6 +15,7 @@ from harness.data import datasets
 from harness.data.chat_format import FILES, Format, format_of, thinks
 from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
+from harness.endpoints.servers import ARGUMENTS, ENGINE, SERVER
 from harness.executors.options import Machine
 from harness.models import loading
 from harness.models.prepare import LINK, WITHOUT_CACHE, WORLD
@@ -45,6 +46,13 @@ class PlanContext:
     def runtime(self) -> dict[str, Any]:
         """How steps run here, as their context."""
         return asdict(self.machine)
+
+    @property
+    def answering(self) -> dict[str, Any]:
+        """How steps run in which a model answers, as their context: with the server that each starts."""
+        decoder = self.suite.generation.decoder
+        server = {SERVER: {ENGINE: decoder.engine, ARGUMENTS: decoder.arguments}}
+        return self.runtime | (server if decoder.engine == "vllm" else {})
 
     def world(self) -> Step[World, NoInputs]:
         """The generated world."""

@@ -172,7 +172,7 @@ class Cell:
             base = source.context["path"] if source.kind == LINK else self.trained.models.student.base
             thinks = "thoughts" in chosen.settings.unset() and setting.thinks(base)
             model_answers = ModelAnswers(suite.chat_template, self.seed, thinks, suite.generation.decoder)
-            inputs = replace(inputs, model=source)
+            inputs, context = replace(inputs, model=source), setting.answering | context
             return BY_MODEL.step(f"{label} {source.label}", settings(model=model_answers), inputs, context)
         if source.url:
             identity = {"model": source.model, "seed": self.seed}

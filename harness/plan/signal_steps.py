@@ -43,7 +43,7 @@ def rollouts(
     # A checkpoint on the way is a part of a training step, and named by where it lies in it.
     name = model.label if isinstance(model, Step) else f"{model.step.label} {model.folder}"
     inputs = ROLLOUTS.inputs(model, prompts)
-    return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.runtime, name=name)
+    return ROLLOUTS.step(f"rollouts of {name}", settings, inputs, setting.answering, name=name)
 
 
 def diverse_responses(setting: PlanContext, start: Step, prompts: Part, group: Group, seed: int) -> Step:

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.declaration import Benchmark
 from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DialogueSettings, PairSettings
+from harness.endpoints.servers import ENGINE, program_of, server_of
 from harness.evaluate import questions, registry
 from harness.evaluate.answers import AnswerSettings
 from harness.evaluate.judge_noise.repeats import RepeatSettings
@@ -45,6 +46,7 @@ def check(missing: Sequence[Step]) -> None:
         if step.kind is TASKS:
             _tasks(step)
     _folders(missing)
+    _servers(missing)
     _adapters(missing)
     _launches(missing)
     chat_checks.check(missing)
@@ -79,6 +81,13 @@ def _folders(missing: Sequence[Step]) -> None:
         if isinstance(step.settings, DialogueSettings | PairSettings):
             for folder in _models(step):
                 positions.check_length(folder, step.settings.max_length)
+
+
+def _servers(missing: Sequence[Step]) -> None:
+    """What starts the servers of the steps, judges' and others', is installed."""
+    for step in missing:
+        if server := server_of(step.context):
+            program_of(server[ENGINE])
 
 
 def _adapters(missing: Sequence[Step]) -> None:

@@ -1,13 +1,13 @@
 """Responses of a model to the prompts of a data set, as token sequences that training can read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
 
 from benchmarks.api import Sampling
-from harness.common.cost import Cost, TextSize, decoding_cost
+from harness.common.cost import Cost, ModelSize, TextSize, decoding_cost
 from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
@@ -17,6 +17,7 @@ from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
 
 LONGEST = "responses of max_tokens each, the most there can be"
+VLLM = "vllm reads its weights once for each token of a batch; its start is not in the estimate"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,20 @@ def _cost(step: Step[RolloutSettings, RolloutInputs[Source]], sizes: Sizes) -> C
     text = _size(step, "", sizes)
     disk = text.disk + text.sequences
     longest = step.settings.sampling.max_tokens
-    return decoding_cost(sizes.model(step.inputs.model), text, longest, sizes.limits.batch, disk)
+    return answering_cost(step.settings.decoder, sizes.model(step.inputs.model), text, longest, sizes, disk)
+
+
+def answering_cost(
+    decoder: Decoder, model: ModelSize, text: TextSize, longest: int, sizes: Sizes, disk: float
+) -> Cost:
+    """Answers of at most `longest` tokens. Of a server of vllm is assumed that it loses no time between
+    kernels; what one answer takes is all that it needs to hold.
+    """
+    if decoder.engine == "own":
+        return decoding_cost(model, text, longest, sizes.limits.batch, disk, decoder.dtype)
+    one = decoding_cost(model, text, longest, 1, disk, decoder.dtype)
+    cost = decoding_cost(model, text, longest, sizes.limits.batch, disk, decoder.dtype)
+    return replace(cost, layers=0, memory=one.memory, assumed=(*cost.assumed, VLLM))
 
 
 ROLLOUTS = StepKind(

@@ -1,6 +1,7 @@
 """Settings from outside, checked: a fault is one line with its key, what was given and what is allowed."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
-from harness.common.suggest import nearest
+from harness.common.suggest import did_you_mean, nearest
 from harness.pocket.build import World
 
 MISSING = ("missing", "missing_argument")  # pydantic's words
@@ -128,7 +129,10 @@ def _explain(error: Any, known: list[str]) -> str:
         return "missing"
     if error["type"] == OURS:  # which says what was given
         return str(error["ctx"]["error"])
-    return f"{_given(error['input'])}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+    hint = ""
+    if error["type"] == "literal_error":  # whose words pydantic gives as text alone: 'own' or 'vllm'
+        hint = did_you_mean(str(error["input"]), re.findall("'(.*?)'", error["ctx"]["expected"]))
+    return f"{_given(error['input'])}; {error['msg'][:1].lower()}{error['msg'][1:]}{hint}"
 
 
 def _given(value: object) -> str:

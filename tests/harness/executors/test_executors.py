@@ -213,6 +213,11 @@ def test_jobs_give_the_bytes_that_this_process_gives(tmp_path: Path) -> None:
         ("world", {}, Share(4, 0.0, None)),
         ("judgments", {"device": "cuda"}, Share(4, 0.0, None)),
         ("judgments", {"device": "cuda", "endpoint": {"engine": "vllm"}}, Share(1, 1.0, None)),
+        (
+            "judgments",
+            {"device": "cuda", "endpoint": {"engine": "vllm", "arguments": ["-tp", "2"]}},
+            Share(1, 2.0, None),
+        ),
         ("answers", {"device": "cuda", "endpoint": {"base_url": "x"}}, Share(4, 0.0, None)),
         ("answers", {"device": "cuda", "workers": 4}, Share(4, 4.0, None)),
         ("train", {"device": "cuda", "processes": 2}, Share(2, 2.0, None)),

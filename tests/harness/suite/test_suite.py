@@ -22,6 +22,13 @@ from tests.paths import TINY
         ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
         ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
         ("generation.max_length=8", "generation.max_length: unknown key here; a suite has it elsewhere"),
+        ("generation.engine=vlm", "generation.engine: given 'vlm'; input should be 'own' or 'vllm'; did you"),
+        ("generation.engine=vlm", "; did you mean 'vllm'?"),
+        ("generation.arguments=[--x]", "generation: arguments: given ['--x']; only engine: vllm has them"),
+        (
+            "generation={engine: vllm, temperature: 0.001}",
+            "generation: temperature: given 0.001; engine: vllm takes 0, or 0.01 and more",
+        ),
         ("training.lora.targets=[]", "training.lora.targets: given []; input should be 'all-linear', or"),
         ("benchmarks.alpaca-eval.order=some", "benchmarks.alpaca-eval.order: given 'some'"),
         ("benchmarks.mt-bench.data=3", "benchmarks.mt-bench.data: given 3"),
