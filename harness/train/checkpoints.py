@@ -30,7 +30,6 @@ from safetensors import SafetensorError
 from harness.common import shutdown
 from harness.common.files import fsync
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
-from harness.signals.live import Frozen, Live
 from harness.store.append_log import line_of, row_of
 from harness.store.integrity import checksums, differing, drop
 from harness.train.examples import TrainWork
@@ -51,10 +50,13 @@ class Progress:
     padded: int = 0  # positions of the padded batches
     padding: int = 0  # computed positions that hold no token
     skipped: int = 0  # optimizer steps left out, since float16 gradients overflowed
+    halved: int = 0  # times that memory ran out, so that micro-batches became smaller
+    room: int = 0  # positions of a micro-batch since then
     metrics: list[str] = field(default_factory=list)  # lines of metrics.jsonl
 
     def count(self, loop: Loop, step: Sequence[int]) -> None:
         """Count the tokens of an optimizer step."""
+        self.halved, self.room = loop.room.halved, loop.room.tokens
         examples = loop.examples
         for part in chain(*loop.shares(step)):
             counts, positions = examples.tokens(part).values(), examples.positions(part)
@@ -181,6 +183,9 @@ class Checkpoints:
             return
         accelerator.load_state(str(saved[-1]))
         recount(self._loop, self._state.counted)
+        if self.progress.halved:  # the same micro-batches to the same bytes
+            room = self._loop.room
+            room.tokens, room.halved = min(room.tokens, self.progress.room), self.progress.halved
         self._saved, self.models = self.progress.step, how.get("models", {})
 
 
@@ -189,16 +194,10 @@ def sharding(accelerator: Accelerator) -> str:
     return "sharded weights" if accelerator.distributed_type == DistributedType.FSDP else "whole weights"
 
 
-def _frozen(loop: Loop) -> list[Frozen]:
-    """The frozen models beside the loop, in the order of their first signal."""
-    models = [t.frozen for t in loop.examples.signals.values() if isinstance(t, Live)]
-    return list({id(frozen): frozen for frozen in models}.values())
-
-
 def counted(loop: Loop) -> dict[str, list[int]]:
     """What the sampler drew, and what the frozen models read in all processes."""
     sampler, accelerator = loop.sampler, loop.accelerator
-    mine = [n for frozen in _frozen(loop) for n in (frozen.tokens, frozen.answered)]
+    mine = [n for frozen in loop.frozen for n in (frozen.tokens, frozen.answered)]
     read = accelerator.reduce(torch.tensor([0, *mine], device=accelerator.device)).tolist()[1:]
     return {"drawn": [sampler.drawn, sampler.truncated, sampler.flops] if sampler else [], "read": read}
 
@@ -208,7 +207,7 @@ def recount(loop: Loop, counts: Mapping[str, list[int]]) -> None:
     if loop.sampler:
         loop.sampler.drawn, loop.sampler.truncated, loop.sampler.flops = counts["drawn"]
     read = iter(counts["read"] if loop.accelerator.is_main_process else [0] * len(counts["read"]))
-    for frozen in _frozen(loop):
+    for frozen in loop.frozen:
         frozen.tokens, frozen.answered = next(read), next(read)
 
 

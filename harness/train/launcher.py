@@ -3,7 +3,8 @@ config file says.
 
     <kept>/launch/spec.json    a `Work`: settings, inputs, out, context, kept
       log                      what launcher and processes print
-      result.json              {"measured": {...}}, {"stopped": " after step 120"} or {"error": "..."}
+      result.json              {"measured": {...}}, {"stopped": " after step 120"}, {"error": "..."}, or
+                                 {"tokens": 8192}: out of memory, all start again with such micro-batches
       stop                     an empty file, once this process wants them to stop
 
     python -m harness.train.worker <kept>/launch    one of the processes
@@ -50,18 +51,35 @@ def run(work: TrainWork) -> dict[str, Any]:
     # Without a folder that outlives a kill the processes still need one to meet in.
     with tempfile.TemporaryDirectory() as spare:
         folder = (work.kept or Path(spare)).resolve() / "launch"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        spec = {
-            "settings": to_record(work.settings),
-            "inputs": {name: str(path.resolve()) for name, path in by_name(work.inputs).items()},
-            "out": str(work.out.resolve()),
-            "context": work.context,
-            "kept": work.kept and str(work.kept.resolve()),
-        }
-        (folder / SPEC).write_text(json.dumps(spec))
-        code = _waited(_command(folder, work.context), folder)
-        return _result(folder, code)
+        context, halved = work.context, 0
+        while True:
+            code = _launched(work, context, folder)
+            tokens = _told(folder).get("tokens")
+            if tokens is None:
+                measured = _result(folder, code)
+                return {**measured, "halved": measured["halved"] + halved}
+            halved += 1
+            print(
+                f"bench: {context['method']}: out of memory; the training goes on at its last checkpoint "
+                f"with micro-batches of at most {tokens:,} positions, which changes the last bits of sums",
+                file=sys.stderr,
+            )
+            context = {**context, "tokens": tokens}
+
+
+def _launched(work: TrainWork, context: Mapping[str, Any], folder: Path) -> int:
+    """Exit status of the processes of a training, which has said in its folder how it ended."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    spec = {
+        "settings": to_record(work.settings),
+        "inputs": {name: str(path.resolve()) for name, path in by_name(work.inputs).items()},
+        "out": str(work.out.resolve()),
+        "context": context,
+        "kept": work.kept and str(work.kept.resolve()),
+    }
+    (folder / SPEC).write_text(json.dumps(spec))
+    return _waited(_command(folder, context), folder)
 
 
 def _command(folder: Path, context: Mapping[str, Any]) -> list[str]:

@@ -4,14 +4,16 @@ The loop owns the denominators: a loss divides by the counts of the whole optimi
 processes add up to the same gradient. It knows no method.
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from torch import Tensor
 
 from harness.common.tokenizer import load_tokenizer, vocabulary
@@ -25,12 +27,14 @@ from harness.suite.method_file import method_of
 from harness.train import examples as data
 from harness.train.accelerate_setup import accelerator_of, prepare, prepared
 from harness.train.examples import Examples, TrainWork
+from harness.train.micro_batches.room import MENDS, NoRoom, Room
 from harness.train.online import Sampler
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
 SCAN = 256  # examples of which set_stats are taken at once
 
+Said = TypeVar("Said")
 Counted = Mapping[str, tuple[Tensor, Tensor]]  # name -> sum and count
 
 
@@ -43,7 +47,7 @@ class Loop:
     policy: torch.nn.Module
     examples: Examples
     accelerator: Accelerator
-    tokens: int  # computed positions of a micro-batch
+    room: Room  # computed positions of a micro-batch
     sampler: Sampler | None = None
     means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
     unshared: str | None = None  # why the model runs over padded batches only
@@ -53,7 +57,7 @@ class Loop:
         forward pass where weights are sharded. One that has less to do ends with empty ones.
         """
         processes = self.accelerator.num_processes
-        shares = [self.examples.micro_batches(step[r::processes], self.tokens) for r in range(processes)]
+        shares = [self.examples.micro_batches(step[r::processes], self.room.tokens) for r in range(processes)]
         most = max(map(len, shares))
         return [[*share, *([] for _ in range(most - len(share)))] for share in shares]
 
@@ -63,7 +67,7 @@ class Loop:
 
     def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
         """The forward pass over one micro-batch; over some example where it is empty."""
-        part = part or step[:1]
+        self.room.examples = part = list(part or step[:1])
         scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp, self.examples.rows(part))
         return replace(self.examples.batch(part, scored, step), means=self.means)
 
@@ -104,6 +108,9 @@ class Loop:
 
     def gradient(self, step: Sequence[int]) -> dict[str, float]:
         """Accumulate the gradient of one optimizer step; returns its terms over all processes."""
+        return self._in_room(lambda: self._gradient(step))
+
+    def _gradient(self, step: Sequence[int]) -> dict[str, float]:
         total: dict[str, Tensor] = {}
         parts, means = self.micro_batches(step), self._means(step)
         for number, part in enumerate(parts, 1):
@@ -121,9 +128,57 @@ class Loop:
     def _means(self, step: Sequence[int]) -> dict[str, Tensor]:
         return {**self.means, **self.means_of(self.method.step_stats, step)}
 
-    @torch.no_grad()
+    @property
+    def frozen(self) -> list[Frozen]:
+        """The models beside the policy, in the order of their first signal; one may serve several views."""
+        models = [signals.frozen for signals in self.examples.signals.values() if isinstance(signals, Live)]
+        return list({id(frozen): frozen for frozen in models}.values())
+
+    def _in_room(self, compute: Callable[[], Said]) -> Said:
+        """What `compute` says of micro-batches, again in smaller ones where memory ran out; it starts with no
+        gradient.
+        """
+        halved, read = self.room.halved, [(x, x.tokens, x.answered) for x in self.frozen]
+        while True:
+            try:
+                said = compute()
+                break
+            except torch.OutOfMemoryError as error:
+                self._make_room(error)
+            # Not in `except`, where the traceback still holds what was computed.
+            self.policy.zero_grad()
+            for frozen, tokens, answered in read:  # what was dropped counts for nothing
+                frozen.tokens, frozen.answered = tokens, answered
+            torch.cuda.empty_cache()
+        if self.room.halved > halved:
+            print(
+                f"bench: {self.method.name}: out of memory; from here on micro-batches have at most "
+                f"{self.room.tokens:,} positions, which changes the last bits of sums",
+                file=sys.stderr,
+            )
+        return said
+
+    def _make_room(self, error: torch.OutOfMemoryError) -> None:
+        """Halve the micro-batch that ran out of memory; ValueError where it is one example."""
+        part, policy = self.room.examples, self.accelerator.unwrap_model(self.policy)
+        positions = self.examples.positions(part)
+        if len(part) <= 1 and policy.budget.keep:  # logits can be computed again in the backward pass
+            policy.budget = replace(policy.budget, keep=0)
+            return
+        if len(part) <= 1:
+            line = f"{self.method.name}: out of memory at one example of {positions:,} positions: {MENDS}"
+            raise ValueError(f"{line} ({str(error).splitlines()[0]})") from None
+        # A process that starts over while others wait for its gradients or its share of weights would hang.
+        if self.accelerator.distributed_type != DistributedType.NO:
+            raise NoRoom(positions // 2) from None
+        self.room.halve(positions)
+
     def terms(self, step: Sequence[int]) -> dict[str, float]:
         """The terms of some examples, taken as one optimizer step."""
+        return self._in_room(lambda: self._terms(step))
+
+    @torch.no_grad()
+    def _terms(self, step: Sequence[int]) -> dict[str, float]:
         means = self._means(step)
         parts = [self.loss(part, step, means) for part in self.micro_batches(step)]
         return {n: float(self.accelerator.reduce(torch.stack([f[n] for f in parts]).sum())) for n in parts[0]}
@@ -135,7 +190,7 @@ class Loop:
             drawn, picked = self.sampler.draw(self.examples, picked, "measure"), range(len(picked))
         with drawn as examples:
             loop = replace(self, examples=examples)
-            watched = loop.means_of(self.method.watch, picked)
+            watched = loop._in_room(lambda: loop.means_of(self.method.watch, picked))
             return loop.terms(picked), {name: float(x) for name, x in watched.items()}
 
 
@@ -167,7 +222,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     frozen = _frozen(work, accelerator.device, vocab)
     examples = data.load(needs, work.inputs, accelerator.device, frozen, vocab)
     examples = replace(examples, share=unshared is None)
-    loop = Loop(method, hp, policy, examples, accelerator, context["tokens"], unshared=unshared)
+    loop = Loop(method, hp, policy, examples, accelerator, Room(context["tokens"]), unshared=unshared)
     if needs.online and settings.online:
         stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.online.template)
         loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))
@@ -197,7 +252,7 @@ def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sa
         stop=stop,
         vocab=policy.vocab,
         batch=work.context["batch"],
-        positions=work.context["tokens"],
+        room=loop.room,
         seed=work.settings.seed,
         folder=work.out,
     )
@@ -205,11 +260,6 @@ def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sa
 
 def teacher_flops(loop: Loop) -> int:
     """Operations of the frozen models that ran beside the loop, in all processes."""
-    flops = {
-        # One model may serve several views; it is counted once.
-        id(signals.frozen): signals.frozen.flops
-        for signals in loop.examples.signals.values()
-        if isinstance(signals, Live)
-    }
-    mine = torch.tensor(sum(flops.values()), device=loop.accelerator.device)
+    flops = [frozen.flops for frozen in loop.frozen]
+    mine = torch.tensor(sum(flops), device=loop.accelerator.device)
     return int(loop.accelerator.reduce(mine))

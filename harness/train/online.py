@@ -19,6 +19,7 @@ from harness.models.generation import decoding_flops, generate
 from harness.models.loading import Model
 from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
+from harness.train.micro_batches.room import Room
 from methods.api import Online
 from methods.batch import ViewName
 
@@ -41,7 +42,7 @@ class Sampler:
     stop: list[int]
     vocab: int
     batch: int  # prompts that are answered together
-    positions: int  # computed, of a pass over what was drawn
+    room: Room  # of a pass over what was drawn
     seed: int
     folder: Path
     drawn: int = 0
@@ -119,7 +120,7 @@ class Sampler:
             indices={VIEW: buffer.indices[VIEW]},
         )
         logps, values = {}, {}
-        for part in rollouts.micro_batches(range(len(rollouts)), self.positions):
+        for part in rollouts.micro_batches(range(len(rollouts)), self.room.tokens):
             (output,) = self.policy(rollouts.inputs(part), self.hp, rollouts.rows(part))
             for row, i in enumerate(part):
                 logps[i] = output.logps[row][output.mask[row]]

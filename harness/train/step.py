@@ -81,6 +81,7 @@ def run(work: TrainWork) -> dict[str, Any]:
     moving = sum(p.numel() for p in trained.parameters() if p.requires_grad)
     return {
         **measured,
+        "halved": loop.room.halved,
         "parameters": {**parameters(trained), "trained": moving},
         "device": str(loop.accelerator.device),
         "processes": loop.accelerator.num_processes,
@@ -95,12 +96,14 @@ def run_objective(work: TrainWork) -> dict[str, Any]:
     loop, _ = set_up(work, work.inputs.start)
     all_examples = range(len(loop.examples))
     terms_before, watched_before = loop.measure(all_examples)
+    halved = loop.room.halved
     loop, _ = set_up(work, work.inputs.after)
     terms_after, watched_after = loop.measure(all_examples)
     watched = {name: [watched_before[name], watched_after[name]] for name in watched_before}
     objective = {"before": terms_before, "after": terms_after, "watched": watched}
     (work.out / "objective.json").write_text(json.dumps(objective))
-    return {"examples": len(all_examples), "identical": loop.examples.identical}
+    halved += loop.room.halved
+    return {"examples": len(all_examples), "identical": loop.examples.identical, "halved": halved}
 
 
 def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:

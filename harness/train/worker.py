@@ -12,6 +12,7 @@ from harness.common.files import replace
 from harness.train import step as train
 from harness.train.costs import TRAIN
 from harness.train.launcher import RESULT, SPEC, STOP
+from harness.train.micro_batches.room import NoRoom
 
 
 def main(folder: Path) -> None:
@@ -35,6 +36,9 @@ def _telling(folder: Path) -> Iterator[None]:
     except shutdown.Terminated as e:
         replace(folder / RESULT, json.dumps({"stopped": e.where}))
         raise SystemExit(0) from None
+    except NoRoom as e:
+        replace(folder / RESULT, json.dumps({"tokens": e.tokens}))
+        raise
     except ValueError as e:
         replace(folder / RESULT, json.dumps({"error": str(e)}))
         raise

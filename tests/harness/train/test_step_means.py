@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.train.examples import Examples
 from harness.train.loop import Loop
+from harness.train.micro_batches.room import Room
 from methods.api import Method, Needs, Reads, Training
 from methods.batch import Batch, Terms, example_mean, seq_mean
 from tests.methods.synthetic import (
@@ -67,7 +68,9 @@ def through_the_loop(
 ) -> tuple[int, dict[str, float], Gradient]:
     """Micro-batches, terms and gradient of one step of the training loop."""
     policy = policy_for(method, method.hparams)
-    loop = Loop(method, method.hparams, policy, examples, Accelerator(cpu=True), tokens).with_set_means()
+    loop = Loop(
+        method, method.hparams, policy, examples, Accelerator(cpu=True), Room(tokens)
+    ).with_set_means()
     terms = loop.gradient(EVERYTHING)
     return len(loop.micro_batches(EVERYTHING)), terms, gradient_of(policy)
 
@@ -133,7 +136,7 @@ def test_a_set_mean_is_that_of_all_examples_whatever_the_step(tmp_path: Path) ->
     """A step of three examples knows the mean of all eight, and its own mean beside."""
     data = world()
     examples = written(data, tmp_path, FAR.needs(FAR.hparams))
-    loop = Loop(FAR, FAR.hparams, tiny_policy(), examples, Accelerator(cpu=True), 20).with_set_means()
+    loop = Loop(FAR, FAR.hparams, tiny_policy(), examples, Accelerator(cpu=True), Room(20)).with_set_means()
     terms = loop.terms([1, 4, 6])
 
     answers = data.answers["chosen"]
@@ -153,7 +156,7 @@ def test_a_set_mean_does_not_depend_on_how_the_set_is_read(
 ) -> None:
     """At once, and three examples at a time."""
     examples = written(world(), tmp_path, FAR.needs(FAR.hparams))
-    loop = Loop(FAR, FAR.hparams, tiny_policy(), examples, Accelerator(cpu=True), 20)
+    loop = Loop(FAR, FAR.hparams, tiny_policy(), examples, Accelerator(cpu=True), Room(20))
     whole = loop.with_set_means().means
     monkeypatch.setattr("harness.train.loop.SCAN", 3)
     torch.testing.assert_close(loop.with_set_means().means, whole, rtol=1e-6, atol=0)
