@@ -150,5 +150,6 @@ def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path, told: Sequ
 
 
 def verdict_markdown(told: Sequence[str]) -> str:
-    """A verdict's paragraphs as Markdown."""
-    return "\n\n".join(paragraph.translate(MARKDOWN) for paragraph in told) + "\n"
+    """A verdict's lines as paragraphs of Markdown, which knows no lines."""
+    lines = (line for paragraph in told for line in paragraph.splitlines())
+    return "\n\n".join(line.translate(MARKDOWN) for line in lines) + "\n"

@@ -1,15 +1,16 @@
 """A verdict in words: who leads, on how many replicates, what was gained, at what cost, what is not judged.
 
     ADPA leads on My bench (3.77). On Other nothing tells the 13 methods and the Student apart. 3 seeds of
-    the last stage, base models not replicated. ADPA is above the Student by 1.20 [0.90, 1.50] on My bench
-    (92 % of the Teacher's gap). Training, with the teacher's work: ADPA 6.4e10 FLOPs, 7.1 times those of DPO.
+      the last stage, base models not replicated.
+    ADPA is above the Student by 1.20 [0.90, 1.50] on My bench (92 % of the Teacher's gap).
+    Training, with the teacher's work: ADPA 6.4e10 FLOPs, 7.1 times those of DPO.
 
 Whom the words call above is above by a claim of facts.py; "the highest score" is of means, and no claim.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from textwrap import fill
+from textwrap import TextWrapper
 
 from reports.records.benchmarks import Unit
 from reports.render import WIDTH, number
@@ -22,24 +23,39 @@ NO_CLAIM = "which {} is better cannot be said from one training each"
 
 
 def paragraphs(verdicts: Sequence[Verdict]) -> list[str]:
-    """A paragraph for each pair and dataset, which it begins with where there are several."""
+    """A paragraph for each pair and dataset, which it begins with where there are several; its lines say how
+    all stand, what was gained, at what cost, and what is not compared.
+    """
     suites, pairs, sets = ({getattr(v, part) for v in verdicts} for part in ("suite", "pair", "dataset"))
     told = []
     for v in verdicts:
         of = [v.pair] * (len(pairs) > 1) + [v.dataset] * (len(sets) > 1)
         of = [v.suite] * (len(suites) > 1) + of
-        # A sentence that begins with a method begins as its name does.
-        if sentences := [f"T{s[1:]}" if s.startswith("the ") else s for s in _sentences(v)]:
-            told.append(" ".join([f"{', '.join(of)}:", *sentences] if of else sentences))
+        if lines := [" ".join(map(_begun, line)) for line in _lines(v) if line]:
+            told.append("\n".join([f"{', '.join(of)}: {lines[0]}" if of else lines[0], *lines[1:]]))
     return told
 
 
 def to_terminal(told: Iterable[str], width: int = WIDTH) -> str:
-    """Paragraphs with an empty line after each."""
-    return "".join(f"{fill(p, width, break_long_words=False, break_on_hyphens=False)}\n\n" for p in told)
+    """Paragraphs with an empty line after each; what is left of a line that is too long is set in."""
+    wrap = TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "".join("".join(f"{wrap.fill(line)}\n" for line in p.splitlines()) + "\n" for p in told)
 
 
-def _sentences(verdict: Verdict) -> Iterator[str]:
+def _lines(verdict: Verdict) -> Iterator[list[str]]:
+    """The sentences of each line."""
+    yield list(_standings(verdict))
+    yield list(_gains(verdict.standings))
+    yield [_cost(verdict.spent)] if verdict.spent else []
+    yield list(_not_compared(verdict))
+
+
+def _begun(sentence: str) -> str:
+    """A sentence that begins with a method begins as its name does."""
+    return f"T{sentence[1:]}" if sentence.startswith("the ") else sentence
+
+
+def _standings(verdict: Verdict) -> Iterator[str]:
     if not verdict.methods:
         yield "No method was measured, only the models that methods start from."
     rivals = [s for s in verdict.standings if len(s.rows) > 1]
@@ -49,9 +65,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
         yield f"{replicates}."
     yield from _single(single, verdict.is_trained, any(s.is_lent for s in several))
     yield from _alone([s for s in verdict.standings if len(s.rows) < 2])
-    yield from _gains(several)
-    if verdict.spent:
-        yield _cost(verdict.spent)
+
+
+def _not_compared(verdict: Verdict) -> Iterator[str]:
     if verdict.untested:
         yield f"No test compares {_joined(map(_plain, verdict.untested))}: the numbers are in the table."
     if verdict.unjudged:

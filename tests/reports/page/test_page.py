@@ -85,7 +85,8 @@ def test_the_policy_names_the_very_style_and_script_of_the_page(html):
 def test_the_verdict_stands_before_the_first_table_word_by_word(html):
     (paragraph,) = build.verdict(page_run.rows())
     assert paragraph.startswith("One run a method: ADPA has the highest score on MT-Bench (6.50) and ")
-    before, after = html.split(f"<p>{escape(paragraph)}</p>")
+    lines = (f"<p>{escape(line)}</p>" for line in paragraph.splitlines())
+    before, after = html.split(f"<div>{''.join(lines)}</div>")
     assert "<table>" not in before and "<table>" in after
 
 

@@ -13,9 +13,9 @@ from tests.reports.verdict.made_up import failed, scores, told
 
 GROUP = {"Teacher": 5.0, "Student": 3.0, "SFT": 3.3, "DPO": 3.8, "ADPA": 4.5}
 LED = (
-    "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not replicated. ADPA is above the "
-    "Student by 1.50 [1.40, 1.59] on MT-Bench (74 % of the Teacher's gap). Training, with the teacher's "
-    "work: ADPA 3.0e9 FLOPs, 3.0 times those of SFT."
+    "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not replicated.\n"
+    "ADPA is above the Student by 1.50 [1.40, 1.59] on MT-Bench (74 % of the Teacher's gap).\n"
+    "Training, with the teacher's work: ADPA 3.0e9 FLOPs, 3.0 times those of SFT."
 )
 
 
@@ -31,7 +31,7 @@ def test_a_leader_that_is_above_the_teacher():
 def test_a_leader_that_is_not_told_from_some():
     assert told(scores(GROUP | {"DPO": 4.49, "PAD": 4.48, "SFT": 4.47, "X": 4.46, "Y": 4.45}))[0].startswith(
         "ADPA has the highest score on MT-Bench (4.57), not told from DPO, PAD, Y and 2 others and above the "
-        "Student. 3 seeds of the last stage, base models not replicated. ADPA is above the Student by 1.50 "
+        "Student. 3 seeds of the last stage, base models not replicated.\nADPA is above the Student by 1.50 "
     )
 
 
@@ -86,7 +86,7 @@ def test_one_run_beside_several_is_said_column_by_column_and_row_by_row():
     assert words.startswith(
         "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not replicated. One run a "
         "method: ADPA has the highest score on Rule score (4.58); which method is better cannot be said from "
-        "one training each. ADPA is above the Student by"
+        "one training each.\nADPA is above the Student by"
     )
     few = [r for r in scores(GROUP) if r.seed == 0 or r.method in ("Teacher", "Student", "SFT")]
     assert (
@@ -101,14 +101,14 @@ def test_several_runs_of_one_column_beside_one_whose_chance_is_taken_from_anothe
     (words,) = build.verdict(build.borrowing(rows, "long", lender))
     assert words.startswith(
         "ADPA leads on MT-Bench (4.57) and Rule score (4.58). 3 seeds of the last stage, base models not "
-        "replicated; on Rule score one run a method, its training's chance taken from another run's. ADPA"
+        "replicated; on Rule score one run a method, its training's chance taken from another run's.\nADPA"
     )
 
 
 def test_two_worlds_of_two_seeds():
     (words,) = told(scores(GROUP, seeds=2, worlds=2))
     assert words.startswith(
-        "ADPA leads on MT-Bench (4.55). 2 base models x 2 seeds of the last stage. ADPA is"
+        "ADPA leads on MT-Bench (4.55). 2 base models x 2 seeds of the last stage.\nADPA is"
     )
 
 
@@ -139,7 +139,7 @@ def test_a_failed_row_is_named_with_its_reason():
     records = [*scores(GROUP), *scores(GROUP, **other)]
     why = "no rewards"
     records += [failed(m, why, **fields) for m in ("PAD", "IPO") for fields in ({}, other)]
-    assert told(records)[0].endswith(" Not judged: PAD and IPO on MT-Bench and Rule score (no rewards).")
+    assert told(records)[0].endswith("\nNot judged: PAD and IPO on MT-Bench and Rule score (no rewards).")
 
 
 @pytest.mark.parametrize("worlds, seeds", [(1, 1), (1, 3), (2, 1)])
@@ -189,6 +189,21 @@ def test_numbers_that_no_test_compares_are_not_compared():
 
 
 def test_a_terminal_has_80_columns():
-    lines = to_terminal(told(scores(GROUP))).splitlines()
-    assert lines[0] == "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not"
-    assert max(map(len, lines)) <= 80
+    assert to_terminal(told(scores(GROUP))).splitlines() == [
+        "ADPA leads on MT-Bench (4.57). 3 seeds of the last stage, base models not",
+        "  replicated.",
+        "ADPA is above the Student by 1.50 [1.40, 1.59] on MT-Bench (74 % of the",
+        "  Teacher's gap).",
+        "Training, with the teacher's work: ADPA 3.0e9 FLOPs, 3.0 times those of SFT.",
+        "",
+    ]
+
+
+def test_a_pair_s_name_stands_before_its_first_line_alone():
+    first, second = told([*scores(GROUP), *scores(GROUP, pair="other")])
+    assert first.startswith("other: ADPA leads on ") and first.count("other") == 1
+    assert second == f"run: {LED}"
+
+
+def test_markdown_has_a_paragraph_for_each_line():
+    assert build.verdict_markdown([LED]) == LED.replace("\n", "\n\n") + "\n"
