@@ -1,7 +1,7 @@
 """Answers of a model, decoded together: a row that ends leaves, and a prompt that waits takes its place.
 
-An answer is the same whatever is decoded beside it. Rows stand right-aligned in one cache, padded on the
-left; a model that says other things with a cache than without, found by a trial, is decoded without.
+An answer is the same whatever is decoded beside it. Each row has a slot of one cache; a model that says other
+things with a cache than without, found by a trial, is decoded without.
 
 Nothing but the request decides an answer: what a model's generation config says of penalties is not read, and
 neither are the columns of its head that are no tokens.
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.models import positions
+from harness.models.decoding.choice import decoding_of, takes_cache
 from harness.models.decoding.rows import Ends, Request, row_of
-from harness.models.decoding.slots import Slots, Whole, takes_cache
 from harness.models.loading import Model, forward_flops
 from harness.store.append_log import AppendOnlyLog, FlushTimer
 
@@ -109,8 +109,8 @@ def decoded(
     # Prompts of like length enter together, which leaves little to pad.
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
     waiting = deque(row_of(i, requests[i], seed, model.device) for i in order)
-    slots = Slots(model, ends) if takes_cache(model) else Whole(model, ends)
-    while waiting or not all(row.ended for row in slots.rows):
-        new = [waiting.popleft() for _ in range(min(slots.free_rows(batch), len(waiting)))]
-        for row in slots.admit(new) if new else slots.step():
+    together = decoding_of(model)(model, ends)
+    while waiting or not all(row.ended for row in together.rows):
+        new = [waiting.popleft() for _ in range(min(together.free_rows(batch), len(waiting)))]
+        for row in together.admit(new) if new else together.step():
             yield row.position, Generated(row.ids, row.ids[-1] not in ends.stop)

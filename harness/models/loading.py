@@ -105,6 +105,11 @@ def head_of(model: Model, vocab: int) -> Head:
     )
 
 
+def next_scores(model: Model, states: Tensor) -> Tensor:
+    """The model's own logits of final hidden states, columns that are no tokens included. [B, d] -> [B, V]"""
+    return head_of(model, len(model.get_output_embeddings().weight)).logits(states)
+
+
 @torch.no_grad()
 def _try(model: Model) -> None:
     """Refuse an architecture that says other things of a few tokens than what is computed here."""

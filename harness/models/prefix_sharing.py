@@ -95,19 +95,24 @@ def states(model: Model, rows: Rows) -> Tensor:
     return body(model, rows.ids, arguments)[0]
 
 
-def _masks(model: Model, longest: int) -> Tensor | dict[str, Tensor]:
-    """The masks that the model makes for a padded batch, by kind of layer where it has several. [1, 1, T, T]
-
-    An empty one stands for none: a mask of four dimensions is what models hand on as it is.
+def causal_masks(model: Model, longest: int) -> dict[str, Tensor | None]:
+    """The masks that the model makes for a batch of sequences of so many tokens, by kind of layer (one of any
+    name where all are alike), [1, 1, T, T]; None for one that is causal and no more.
     """
     from transformers.masking_utils import create_masks_for_generate
 
     like = torch.empty(1, longest, 0, dtype=model.dtype, device=model.device)
     masks = create_masks_for_generate(model.config, like, None, None)
+    return dict(masks) if isinstance(masks, Mapping) else {"": masks}
+
+
+def _masks(model: Model, longest: int) -> Tensor | dict[str, Tensor]:
+    """The masks for a padded batch. An empty one stands for none: one of four dimensions is handed on as it
+    is.
+    """
     none = torch.empty(1, 1, 0, 0, device=model.device)
-    if isinstance(masks, Mapping):
-        return {kind: none if mask is None else mask for kind, mask in masks.items()}
-    return none if masks is None else masks
+    masks = {kind: none if m is None else m for kind, m in causal_masks(model, longest).items()}
+    return masks.get("", masks)
 
 
 def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:

@@ -1,1 +1,1 @@
-"""What decodes: rows (what is asked, and which token is next) -> slots (with a cache, or without)."""
+"""What decodes: rows (what is asked, the next token) -> slots (in a cache), whole (without) -> choice."""

@@ -69,17 +69,17 @@ class Ends:
             n = len(request.prompt)
             raise ValueError(f"request {request.name}: {n} tokens, of a model that reads {self.longest}")
 
-    def take(self, rows: Sequence[Row], scores: Tensor) -> tuple[Tensor, list[Row]]:
-        """The next token of each row, [B], appended to those that go on; and the rows that end with it."""
+    def take(self, rows: Sequence[Row], scores: Tensor) -> list[Row]:
+        """Append its next token to each row that goes on, by scores [B, V]; returns those that end."""
         scores[:, self.vocab :] = -torch.inf
-        last, ended = perturbed(scores, rows).argmax(-1), []
-        for row, token in zip(rows, last.tolist(), strict=True):
+        ended = []
+        for row, token in zip(rows, perturbed(scores, rows).argmax(-1).tolist(), strict=True):
             if not row.ended:
                 row.ids.append(token)
                 full = len(row.request.prompt) + len(row.ids) == self.longest
                 row.ended = token in self.stop or full or len(row.ids) == row.request.sampling.max_tokens
                 ended += [row] if row.ended else []
-        return last, ended
+        return ended
 
 
 def perturbed(scores: Tensor, rows: Sequence[Row]) -> Tensor:

@@ -10,8 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from benchmarks.api import Sampling
 from harness.models import loading, prefix_sharing
-from tests.harness.models.tiny_models import tiny_folder
+from harness.models.decoding.choice import decoding_of
+from harness.models.decoding.rows import Request
+from harness.models.generation import generate
+from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 
 class Attention(TorchFunctionMode):
@@ -28,6 +32,7 @@ class Attention(TorchFunctionMode):
 
 
 CAUSAL = {(False, True)}
+HOW: dict[str, Any] = {"vocab": VOCAB, "batch": 8, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,20 @@ def test_padded_batches_and_rows_that_share_prompts_attend_without_a_mask(model:
     with attention() as asked:
         prefix_sharing.states(model, rows)
     assert asked == CAUSAL
+
+
+@pytest.mark.parametrize(
+    ("lengths", "steps"),
+    [([4, 4, 4], {(False, False)}), ([9], {(False, False)}), ([4, 9, 6], {(True, False)})],
+)
+def test_decoding_reads_prompts_without_a_mask_and_steps_without_one_where_rows_are_alike(
+    model: loading.Model, lengths: list[int], steps: set[tuple[bool, bool]]
+) -> None:
+    asked = [Request([5] * n, Sampling(0.0, 1.0, 6), str(n)) for n in lengths]
+    decoding_of(model)  # its trial attends, too
+    with attention() as first:
+        generate(model, [r._replace(sampling=Sampling(0.0, 1.0, 1)) for r in asked], [], **HOW)
+    assert first == CAUSAL
+    with attention() as all_of_it:
+        generate(model, asked, [], **HOW)
+    assert all_of_it == CAUSAL | steps

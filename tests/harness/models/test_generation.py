@@ -1,17 +1,15 @@
 """Answers: the same whatever is decoded beside them, and drawn from the model's own distribution."""
 
-from typing import Any
-
 import pytest
 import torch
-import transformers
 
 from benchmarks.api import Sampling
 from harness.models import loading
+from harness.models.decoding.choice import takes_cache
 from harness.models.decoding.rows import Request
-from harness.models.decoding.slots import takes_cache
 from harness.models.generation import Generated, decoding_flops, generate
 from harness.models.prepare import WITHOUT_CACHE
+from tests.harness.models.kinds import KINDS, random_model
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 PROMPTS = [[1, 7, 8, 3, 2], [1, 9, 3, 2], [1, 10, 11, 12, 13, 14, 3, 2], [1, 5, 3, 2]]
@@ -82,52 +80,12 @@ def test_another_seed_draws_other_answers(model: loading.Model) -> None:
     assert one != two
 
 
-SMALL: dict[str, Any] = {
-    "vocab_size": VOCAB,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.3,
-    "bos_token_id": None,
-    "eos_token_id": 3,
-    "pad_token_id": 0,
-}
-WINDOWED = {"sliding_window": 6}
-KINDS: dict[str, dict[str, Any]] = {
-    "Llama": {},
-    "Mistral": WINDOWED,
-    "Gemma2": WINDOWED,
-    "Qwen3": {},
-    "Lfm2": {"full_attn_idxs": [1]},  # its convolutions keep states that have no place for padding
-    # Those that follow take no cache of keys and values, or hold more than that.
-    "Mamba": {"state_size": 8},
-    "Rwkv": {"attention_hidden_size": 16},
-    "RecurrentGemma": {"lru_width": 16, "attention_window_size": 6, "num_hidden_layers": 3},
-    "FalconH1": {"mamba_d_ssm": 16, "mamba_n_heads": 4, "mamba_d_head": 4, "mamba_d_state": 8},
-    "Qwen3Next": {
-        "layer_types": ["linear_attention", "full_attention"],
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 2,
-        "linear_key_head_dim": 4,
-        "linear_value_head_dim": 4,
-    },
-    "Bloom": {"n_layer": 2, "n_head": 2},  # counts positions by itself
-}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kind: str) -> None:
     """Prompts on both sides of the window, of unlike lengths, with limits of their own; half sample."""
-    config = getattr(transformers, f"{kind}Config")(**{**SMALL, **KINDS[kind]})
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    model = random_model(kind)
     draw = torch.Generator().manual_seed(1)
-    assert takes_cache(model) == (config.model_type not in WITHOUT_CACHE)
+    assert takes_cache(model) == (model.config.model_type not in WITHOUT_CACHE)
     asked = []
     for i in range(11):
         length, limit = (int(torch.randint(*span, (1,), generator=draw)) for span in ((1, 20), (1, 25)))
@@ -149,8 +107,7 @@ def test_every_kind_of_cache_gives_the_answers_of_decoding_alone_without_one(kin
 @pytest.mark.parametrize(("kind", "read"), [("Llama", 3 + 2 + 1 + 1), ("Mamba", 3 + 4 + 1)])
 def test_operations_are_those_of_the_tokens_that_are_read(kind: str, read: int) -> None:
     """Answers of two and of one token, to prompts of three and of one."""
-    config = getattr(transformers, f"{kind}Config")(**{**SMALL, **KINDS[kind]})
-    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    model = random_model(kind)
     asked = [Request(prompt, Sampling(0.0, 1.0, 2), "") for prompt in ([1, 2, 3], [4])]
     answers = [Generated([5, 6], True), Generated([7], False)]
     of = loading.parameters(model)

@@ -175,6 +175,15 @@ TABLES: dict[str, Callable[[], Any]] = {
         word_embed_proj_dim=32,
         max_position_embeddings=ORIGINAL,
     ),
+    "GPT-Neo, whose masks are for so many": lambda: transformers.GPTNeoConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=2,
+        attention_types=[[["global", "local"], 1]],
+        window_size=6,
+        max_position_embeddings=ORIGINAL,
+    ),
     "MPT, whose biases are for so many": lambda: transformers.MptConfig(
         vocab_size=VOCAB, d_model=32, n_layers=2, n_heads=2, max_seq_len=ORIGINAL
     ),
