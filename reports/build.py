@@ -41,8 +41,8 @@ FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
 
 
-def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
-    """Every table of a run that has something to show, by name; not `wide`: without those."""
+def build(rows: Rows) -> dict[str, list[Table]]:
+    """Every table of a run that has something to show, by name."""
     built: dict[str, list[Table]] = {}
     for pair, names in sorted(rows.methods().items()):
         own = rows.of_pair(pair)
@@ -54,13 +54,13 @@ def build(rows: Rows, wide: bool = True) -> dict[str, list[Table]]:
             "main": main,
             "pad": pad_tables(main),
             "ablation": ablation_tables(groups, names),
-            "comparison": comparison_tables(groups, names, _baseline(names)) if wide and names[1:] else [],
+            "comparison": comparison_tables(groups, names, _baseline(names)) if names[1:] else [],
             "direction": direction_tables(groups, own.training, names),
             "cost": cost_tables(own.costs, names),
             "judging": judging_tables(own.judging, names),
             "judge_noise": judge_noise_tables(own.repeats, groups),
             "training": training_tables(own.training, [m for m in names if m in trained]),
-            "summaries": summary_tables(own.summaries, names, rows.benchmarks) if wide else [],
+            "summaries": summary_tables(own.summaries, names, rows.benchmarks),
             "quality": quality_tables(groups, own.costs, names, own.judging),
         }
         for name, tables in parts.items():

@@ -41,6 +41,7 @@ PRELOADED = (
     "harness.evaluate.judgments",
     "harness.evaluate.openllm",
     "harness.models.prepare",
+    "harness.results.write",
     "harness.run.pipeline",
     "harness.signals.stored",
     "harness.train.step",

@@ -1,39 +1,45 @@
 """A finished plan into the folder of its results: rows, tables, and exports for other tools."""
 
-import hashlib
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.endpoints.prices import Prices
 from harness.plan.plan import Plan
-from harness.results import benchmarks, costs, exports, judge_checks, judging, records, texts, training
+from harness.results import (
+    benchmarks,
+    costs,
+    exports,
+    judge_checks,
+    judging,
+    manifest,
+    records,
+    texts,
+    training,
+)
 from harness.results.health import counts
 from harness.store.store import Store
 from reports import build
 from reports.page import page
-from reports.records import jsonl, run_folder
+from reports.records import run_folder
 from reports.records.run_folder import Rows
-from reports.tables.table import Table
-
-STAMP = "written.json"  # the last that is written: what is there, which tables, and by which sources
-SOURCES = ("harness", "reports", "benchmarks")
-SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
-PARTS = ("", "tables", "exports")
+from reports.render import to_terminal
+from reports.verdict import words
 
 
 class Written(NamedTuple):
-    """A run's tables by name, the wide ones only where they were written, and its verdict's paragraphs."""
+    """A run's verdict and tables as a terminal shows them, the wide ones left out, and the files that were
+    written, those of tables by their names in `tables/` too.
+    """
 
-    tables: dict[str, list[Table]]
-    verdict: list[str]
+    printed: str
+    files: list[str]
+    tables: list[str]
 
 
-def write(plan: Plan, store: Store, out: Path, prices: Prices) -> Written:
-    """Collect a finished plan's rows into `out` and write its tables.
-
-    Tables, texts, exports and the page take seconds and are a function of the rows, which hold the ids of the
-    artifacts behind them: where no row is another and all of it is there, they stay.
+def write(plan: Plan, store: Store, out: Path, prices: Prices, earlier: Sequence[str]) -> Written:
+    """Collect a finished plan's rows into `out` and write all that is made of them. `earlier` names the
+    tables' files that were written before.
     """
     rows = Rows(
         records=records.records(plan, store),
@@ -46,36 +52,25 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices) -> Written:
         repeats=records.repeats(plan, store),
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
-    stamp, sources = out / STAMP, _sources()
-    known = json.loads(stamp.read_text()) if stamp.is_file() else {}
-    stays = known.get("sources") == sources and all((out / name).exists() for name in known["there"])
-    # Names no sources before the first file changes: a folder of which a kill left half must not look whole.
-    earlier = known.get("tables", [])
-    changing = json.dumps({"sources": "", "there": [], "tables": earlier})
-    if known and not stays:
-        jsonl.replace(stamp, changing)
-    if run_folder.write(rows, out) | texts.write_steps(plan, store, out):
-        stays = False
-        if known:
-            jsonl.replace(stamp, changing)
-    tables, told = build.build(rows, wide=not stays), build.verdict(rows)
-    if not stays:
-        names = build.write_tables(tables, out / "tables", told)
-        # A table of an earlier run would be taken for a result of this one; files of others are theirs.
-        for name in set(earlier) - set(names):
-            (out / "tables" / name).unlink(missing_ok=True)
-        texts.write(plan, store, out)
-        exports.write(plan, store, out / "exports")
-        page.write(out)
-        there = sorted(str(p.relative_to(out)) for part in PARTS for p in (out / part).glob("*"))
-        jsonl.replace(stamp, json.dumps({"sources": sources, "there": there, "tables": names}))
-    return Written(tables, told)
+    run_folder.write(rows, out)
+    texts.write_steps(plan, store, out)
+    texts.write(plan, store, out)
+    built, told = build.build(rows), build.verdict(rows)
+    tables = build.write_tables(built, out / "tables", told)
+    # A table of an earlier run would be taken for a result of this one; files of others are theirs.
+    for name in set(earlier) - set(tables):
+        (out / "tables" / name).unlink(missing_ok=True)
+    exports.write(plan, store, out / "exports")
+    page.write(out)
+    shown = [to_terminal(t, styled=True) for name in built if name not in build.WIDE for t in built[name]]
+    printed = words.to_terminal(told) + "".join(f"{table}\n" for table in shown)
+    return Written(printed, _written(out, tables), tables)
 
 
-def _sources() -> str:
-    """A hash of the code that rows, exports and the page are made by."""
-    # Of all files rather than of a version: whoever edits a table wants to see it at the next run.
-    root, digest = Path(__file__).parents[2], hashlib.sha256()
-    for path in sorted(p for house in SOURCES for p in (root / house).rglob("*") if p.suffix in SUFFIXES):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _written(out: Path, tables: Sequence[str]) -> list[str]:
+    """All files of a run's results, below its folder."""
+    exported = manifest.read(out / "exports")
+    assert exported, "just written"
+    names = [*(p.name for p in out.glob("*.jsonl")), "benchmarks.json", page.NAME]
+    exports = [f"exports/{name}" for name in (manifest.NAME, *exported.files)]
+    return [*names, *(f"tables/{name}" for name in tables), *exports]

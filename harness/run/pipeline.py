@@ -1,7 +1,7 @@
 """`bench run`, `bench eval` and `bench judge check`: make the plan, look before, run it, write its tables."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,20 +30,14 @@ from harness.plan import plan as planning
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
-from harness.results import judge_checks
-from harness.results import write as tables
 from harness.run import data_counts, preflight
 from harness.run.progress import show_progress
+from harness.run.results import plain, results
 from harness.store import maintenance, provenance
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
 from harness.suite.schema import Suite
-from reports.build import WIDE
-from reports.render import to_terminal
-from reports.tables.judge_quality import judge_tables
-from reports.tables.table import Table
-from reports.verdict import words as verdict_words
 
 if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
@@ -135,9 +129,8 @@ def run(
     opened = _make(plan.steps, store, spending, table, out / "logs", open_executor)
     if line := opened.summary_line():
         typer.echo(line)
-    built = tables.write(plan, store, out, table)
-    typer.echo(verdict_words.to_terminal(built.verdict), nl=False)
-    _print(t for name, parts in built.tables.items() if name not in WIDE for t in parts)
+    printed = results(plan, store, out, table)
+    typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
     typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
 
 
@@ -151,6 +144,10 @@ def check_judge(
     spending: Spending,
 ) -> None:
     """`bench judge check`."""
+    from harness.results import judge_checks  # what draws tables takes long to import
+    from reports.render import to_terminal
+    from reports.tables.judge_quality import judge_tables
+
     prompts = [name for name, b in registry.known().benchmarks.items() if b.declaration.comparison]
     prompt = prompt or prompts[0]
     if prompt not in prompts:
@@ -161,7 +158,8 @@ def check_judge(
     step = judges.check_step(setting, judge, prompt, data, repeats, limit)
     steps = planning.ordered([step])
     _make(steps, store, spending, table, runs / loaded.name / "logs")
-    _print(judge_tables(judge_checks.judge_checks(loaded, setting, store)))
+    for quality in judge_tables(judge_checks.judge_checks(loaded, setting, store)):
+        typer.echo(to_terminal(quality, styled=sys.stdout.isatty()))
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
 
 
@@ -188,11 +186,6 @@ def _make(
     for line in maintenance.other_bytes_lines(damages, store):
         typer.echo(line)
     return opened
-
-
-def _print(shown: Iterable[Table]) -> None:
-    for part in shown:
-        typer.echo(to_terminal(part, styled=sys.stdout.isatty()))
 
 
 def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:

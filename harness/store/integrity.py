@@ -75,7 +75,11 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
     """What of an artifact is not as it was published. `verified` is the file that says how its files were
     when last they were; None reads all.
     """
+    before, links = _noted(verified), _dangling(folder)
     try:
+        # Only what was whole is noted, all of its files: where each is as it was, nothing is read.
+        if before and not links and before == _states(folder, before):
+            return []
         record = read_record(folder)
         known = {str(name): str(digest) for name, digest in record.get("files", {}).items()}
         altered = record.get(CHECKSUM) not in (None, checksum(record))
@@ -83,7 +87,7 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
         return [Fault(RECORD, "missing")]
     except (OSError, ValueError, AttributeError):  # a folder in its place, no record, or no files in it
         return [Fault(RECORD, "cannot be read")]
-    before, now = _noted(verified), _states(folder, known)
+    now = _states(folder, known)
     found = [Fault(RECORD, "differs from its checksum")] if altered else []
     found += [Fault(name, "missing") for name in known if name not in now]
     # A hidden file is no model's nor a table's; network file systems leave some.
@@ -91,7 +95,7 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
     found += [Fault(name, "is not of it") for name in strange] if known else []
     unread = [name for name in known if name in now and now[name] != before.get(name)]
     found += differing(folder, {name: known[name] for name in unread})
-    if links := [p for p in folder.rglob("*") if p.is_symlink() and not p.exists()]:
+    if links:
         found.append(Fault(links[0].name, f"leads to {os.readlink(links[0])}, which is gone"))
     if "files" not in record:
         found.append(Fault("", NO_CHECKSUMS))
@@ -150,6 +154,12 @@ def _states(folder: Path, known: Iterable[str]) -> dict[str, State]:
         at = (folder / name).stat()
         states[name] = (at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino)
     return states
+
+
+def _dangling(folder: Path) -> list[Path]:
+    """The links in an artifact whose ends are gone."""
+    inside = (Path(top) / name for top, folders, names in os.walk(folder) for name in (*folders, *names))
+    return [path for path in inside if path.is_symlink() and not path.exists()]
 
 
 def _noted(verified: Path | None) -> dict[str, State]:

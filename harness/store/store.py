@@ -52,6 +52,7 @@ class Store:
         self._found: dict[Path, tuple[tuple[int, int], str]] = {}
         # And what its kind knows, which may hang on the step's context.
         self._known: dict[tuple[Path, tuple[int, int], str], str] = {}
+        self._places: dict[str, dict[str, Path]] = {}  # by kind and id, as last looked for
 
     def find(self, step: Step) -> Path | None:
         """The folder of a finished step that is whole."""
@@ -64,7 +65,13 @@ class Store:
 
     def _folder(self, step: Step) -> Path | None:
         """Where a step was published."""
-        return next(self.root.glob(f"{step.kind.name}/*-{step.id}"), None)
+        kind = self.root / step.kind.name
+        known = self._places.setdefault(step.kind.name, {}).get(step.id)
+        # Other processes publish and remove: only a folder that is still there is known without a look.
+        if known is None or not known.is_dir():
+            names = os.listdir(kind) if kind.is_dir() else []
+            self._places[step.kind.name] = {name[-ID:]: kind / name for name in names}
+        return self._places[step.kind.name].get(step.id)
 
     def damage(self, folder: Path, step: Step | None = None) -> str:
         """What of an artifact is not as it was published, in words; "" where it is whole. Of the artifact of

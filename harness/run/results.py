@@ -1,0 +1,131 @@
+"""The results of a finished plan: written, or where all that they are made of is as it was, shown again.
+
+    written.json   {"of": "3f9c...", "files": {"report.html": [21005325, 1764...], ...}, "tables": [...]}
+    printed.txt    what was printed, with a terminal's codes
+
+They are a function of the suite, the steps and their artifacts, prices, checks of judges and the code: `of`
+is a hash of these. A rerun without work reads no artifact and draws nothing, so it imports no library for
+that.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.endpoints.prices import Prices
+from harness.evaluate.judge_check import JUDGE_CHECK
+from harness.plan.measurements import Cell
+from harness.plan.plan import Plan
+from harness.results import benchmarks
+from harness.results.health.counts import overlap_steps
+from harness.store.integrity import RECORD
+from harness.store.step import Step
+from harness.store.store import Store
+from harness.suite import extension_file
+from reports.records import jsonl
+
+STAMP, PRINTED = "written.json", "printed.txt"
+SOURCES = ("harness", "methods", "benchmarks", "reports")
+PLUGINS = ("bench.methods", "bench.benchmarks", "bench.judges")
+SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
+STYLE = re.compile(r"\x1b\[[\d;]*m")
+
+
+def plain(printed: str) -> str:
+    """What was printed, without a terminal's codes and the blanks that they stood behind."""
+    return "\n".join(line.rstrip() for line in STYLE.sub("", printed).split("\n"))
+
+
+def results(plan: Plan, store: Store, out: Path, prices: Prices) -> str:
+    """Write a finished plan's rows, tables, exports and page into `out`, if they are not there; returns its
+    verdict and tables as a terminal shows them.
+    """
+    stamp, overlaps = out / STAMP, overlap_steps(plan)
+    known = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    made_of = _made_of(plan, overlaps, store, prices)
+    if known.get("of") == made_of and all(map(store.is_done, overlaps)) and _are_there(out, known["files"]):
+        return (out / PRINTED).read_text(encoding="utf-8")
+    from harness.results import write  # it draws tables, for which it imports much
+
+    # Is of nothing before the first file changes: a folder of which a kill left half must not look whole.
+    earlier = known.get("tables", [])
+    out.mkdir(parents=True, exist_ok=True)
+    jsonl.replace(stamp, json.dumps({"of": "", "files": {}, "tables": earlier}))
+    written = write.write(plan, store, out, prices, earlier)
+    jsonl.replace(out / PRINTED, written.printed)
+    # An artifact may have been made again, by another process, after it was read.
+    same = made_of == _made_of(plan, overlaps, store, prices)
+    files = {name: _state(out / name) for name in (*written.files, PRINTED)}
+    told = {"of": made_of if same else "", "files": files, "tables": written.tables}
+    jsonl.replace(stamp, json.dumps(told))
+    return written.printed
+
+
+def _are_there(out: Path, files: dict[str, list[int]]) -> bool:
+    """Whether all files are there as they were written."""
+    return all((out / name).is_file() and _state(out / name) == files[name] for name in files)
+
+
+def _state(path: Path) -> list[int]:
+    at = path.stat()
+    return [at.st_size, at.st_mtime_ns]
+
+
+def _made_of(plan: Plan, overlaps: list[Step], store: Store, prices: Prices) -> str:
+    """A hash of all that a plan's results are made of."""
+    suite = plan.suite
+    chosen, judges = suite.benchmarks.chosen, suite.judges
+    setting = plan.cells[0].setting
+    files = {setting.method_file, *(c.benchmark.file for c in chosen.values())}
+    files |= {judge.kind.file for judge in judges.values()}
+    checks = sorted((store.root / JUDGE_CHECK.name).glob(f"*/{RECORD}"))
+    plugins = [point.module.partition(".")[0] for group in PLUGINS for point in entry_points(group=group)]
+    parts = [
+        code_hash((*SOURCES, *plugins)),
+        sorted(extension_file.digest(file) for file in files if file),
+        suite.model_dump(mode="json", exclude={"judges", "benchmarks"}),
+        # Their settings as they are: `exclude` leaves out of a dump what is no part of an id.
+        [(name, judge.kind.name, repr(judge.settings)) for name, judge in judges.items()],
+        [(name, repr(one.settings)) for name, one in chosen.items()],
+        benchmarks.benchmarks(suite).text(),
+        setting.machine.device,
+        [_row(cell) for cell in plan.cells],
+        [(step.kind.name, step.id, step.label) for step in (*plan.steps, *overlaps)],
+        # Whoever reads an artifact sees whether it is whole; here it is enough that it is the same.
+        [_state(folder / RECORD) for step in plan.steps if (folder := store.find(step))],
+        [(path.parent.name, _state(path)) for path in checks],
+        sorted((model, price.input, price.output) for model, price in prices.items()),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _row(cell: Cell) -> list[Any]:
+    source = cell.source.id if isinstance(cell.source, Step) else repr(cell.source)
+    measures = [(n, key, step.id) for n, steps in cell.measures.items() for key, step in steps.items()]
+    key = cell.pair, cell.dataset, cell.method, cell.world_seed, cell.seed
+    return [key, source, measures, list(cell.missing.items())]
+
+
+def code_hash(packages: Iterable[str]) -> str:
+    """A hash of the code of some packages, and of what it reads."""
+    digest = hashlib.sha256()
+    # Of all files rather than of a version: whoever edits a table wants to see it at the next run.
+    for path in sorted({path for package in packages for path in _files(package)}):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(package: str) -> Iterator[Path]:
+    spec = find_spec(package)
+    assert spec, package
+    for place in spec.submodule_search_locations or ():
+        for top, _, names in os.walk(place):
+            yield from (Path(top) / name for name in names if name.endswith(SUFFIXES))
+    if spec.origin:
+        yield Path(spec.origin)
