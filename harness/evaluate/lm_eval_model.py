@@ -2,11 +2,14 @@
 
     lm-eval/5d1f30a7c2e4/host-4711-9b2c.jsonl    {"key": "9f3a...", "answers": [[-12.5, false], ...]}
 
-The batches are those that lm-eval's HFLM forms of the whole list of requests, whatever the number of workers
-and whatever is kept already: a batch is the unit of work and of the cache. So the numbers are those of plain
-lm-eval, to the last bit for one thread, and the same with other workers or after a restart. Equal requests
-share a forward pass where HFLM has them share one (log-likelihoods), and a batch that comes again is answered
-once.
+The batches are formed of the whole list of requests, whatever the number of workers and whatever is kept
+already: a batch is the unit of work and of the cache. So the numbers are the same with other workers or after
+a restart, and a batch that comes again is answered once.
+
+In float32, and on a CPU that has room for the logits of a batch, batches and passes are those of lm-eval's
+HFLM, and the numbers plain lm-eval's to the last bit for one thread. Everywhere else log-likelihoods are
+computed from what is asked (harness/evaluate/log_likelihoods): the same but for rounding. Generations are
+HFLM's.
 """
 
 import hashlib
@@ -16,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
+from math import isnan
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
@@ -28,16 +32,23 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from harness.common.files import sha256
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data import chat_template as chat
+from harness.evaluate.log_likelihoods.asked_positions import log_likelihoods
+from harness.evaluate.log_likelihoods.batches import (
+    Likelihood,
+    Tokens,
+    has_room_for_all,
+    likelihood_batches,
+    sharing_batches,
+)
+from harness.evaluate.log_likelihoods.halving import in_halves
 from harness.models import positions
 from harness.models.worker_pool import LoadedModel, Pool
 from harness.store.append_log import AppendOnlyLog
 
-Kind = Literal["tokens", "text"]
-Tokens = tuple[list[int], list[int]]  # context, continuation
+log = logging.getLogger(__name__)
+
+Kind = Literal["tokens", "asked", "text"]  # log-likelihoods by HFLM or by what is asked, and generations
 Text = tuple[str, dict[str, Any]]  # context, how to generate
-Likelihood = tuple[
-    float, bool
-]  # log p(continuation | context) in nats, whether it is what greedy decoding gives
 
 LIBRARIES = ("lm_eval", "torch", "transformers")
 NOT_THE_MODEL = "RECORD.json"  # the store's, with times in it
@@ -47,8 +58,9 @@ class PooledLM(HFLM):  # type: ignore[misc]
     """HFLM without a model: it tokenises, forms the batches, and has the pool answer them.
 
     `template` takes the place of the tokenizer's chat template; `chatting` says that one is needed.
-    `replies` is the folder of what was answered before. After a run `computed` and `kept` count batches, and
-    `cut` holds (task, document) of the prompts that lost their beginning, too long for the model.
+    `replies` is the folder of what was answered before. After a run `computed` and `kept` count batches,
+    `halved` how often one was cut in two to fit into memory, and `cut` holds (task, document) of the prompts
+    that lost their beginning, too long for the model.
     """
 
     def __init__(
@@ -71,7 +83,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         with _silent():
             super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size, max_length=longest)
         self.pool, self._vocab = pool, vocabulary(tokenizer, pool.folder)
-        self.computed = self.kept = 0
+        self.computed = self.kept = self.halved = 0
         self.cut: set[tuple[str, int]] = set()
         self._cut: list[bool] = []
         self._lines = AppendOnlyLog(replies / "lm-eval" / _digest(self.identity)[:12] if replies else None)
@@ -102,7 +114,7 @@ class PooledLM(HFLM):  # type: ignore[misc]
         flat = [window for of_text in windows for window in of_text]
         # HFLM sorts within these batches, not over all of them.
         batches = [flat[n : n + self.batch_size] for n in range(0, len(flat), self.batch_size)]
-        answers = iter([a for batch in self._answered("tokens", batches) for a in batch])
+        answers = iter([a for batch in self._answered(self._kind(flat), batches) for a in batch])
         return [sum(next(answers)[0] for _ in of_text) for of_text in windows]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
@@ -135,11 +147,22 @@ class PooledLM(HFLM):  # type: ignore[misc]
         token_pairs: list[Tokens] = [(context, continuation) for _, context, continuation in requests]
         # lm-eval cuts such a prompt from the left without a word.
         self._cut = [len(context) + len(rest) > self.max_length + 1 for context, rest in token_pairs]
-        batches = likelihood_batches(token_pairs, self.batch_size)
-        answers = self._answered("tokens", [[token_pairs[n] for n in batch] for batch in batches])
+        kind = self._kind(token_pairs)
+        if kind == "asked":
+            token_pairs = [(context[-(self.max_length + 1 - len(r)) :], r) for context, r in token_pairs]
+        together = likelihood_batches if kind == "tokens" else sharing_batches
+        batches = together(token_pairs, self.batch_size)
+        answers = self._answered(kind, [[token_pairs[n] for n in batch] for batch in batches])
         pairs = zip(batches, answers, strict=True)
         by_position = {n: a for batch, of_batch in pairs for n, a in zip(batch, of_batch, strict=True)}
         return [by_position[n] for n in range(len(token_pairs))]
+
+    def _kind(self, requests: Sequence[Tokens]) -> Kind:
+        """How log-likelihoods are computed: by the requests and the kind of device alone."""
+        longest = min(max((len(c) + len(r) - 1 for c, r in requests), default=0), self.max_length)
+        vocab = self.config.get_text_config().vocab_size
+        whole = has_room_for_all(self.batch_size * longest, vocab, self.pool.dtype)
+        return "tokens" if whole and self.pool.device == "cpu" else "asked"
 
     def _answered(self, kind: Kind, batches: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """The answers to each batch, kept or from the pool."""
@@ -149,13 +172,25 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
         items = [(kind, batch) for batch in missing.values()]
         waiting = list(missing)
-        for n, answers in self.pool.map_unordered(
+        for n, (answers, halved) in self.pool.map_unordered(
             "harness.evaluate.lm_eval_model:answer", items, self.batch_size
         ):
+            self._note_halved(halved, len(items[n][1]))
+            if kind != "text" and (wrong := sum(isnan(likelihood) for likelihood, _ in answers)):
+                raise ValueError(f"{wrong} log-likelihoods are NaN; are the weights sound? Try float32")
             kept_answers[waiting[n]] = answers
             self._lines.add({"key": waiting[n], "answers": answers})
         by_batch = [kept_answers[key] for key in keys]
-        return [[tuple(a) for a in answers] for answers in by_batch] if kind == "tokens" else by_batch
+        return by_batch if kind == "text" else [[tuple(a) for a in answers] for answers in by_batch]
+
+    def _note_halved(self, halved: int, requests: int) -> None:
+        if halved and not self.halved:
+            log.warning(
+                "a batch of %d requests does not fit into the memory of %s: halved, as others will be",
+                requests,
+                self.pool.device,
+            )
+        self.halved += halved
 
     def _windows(self, text: str) -> list[Tokens]:
         windows = get_rolling_token_windows(
@@ -182,32 +217,13 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.cut |= {(r.task_name, r.doc_id) for r, c in zip(requests, cut, strict=True) if c}
 
 
-def likelihood_batches(requests: Sequence[Tokens], size: int) -> list[list[int]]:
-    """The positions of the requests in each of HFLM's batches.
-
-    Requests that differ in their last token alone share a row of a batch; rows are sorted by length and then
-    by tokens, the longest first.
-    """
-
-    def row(request: Tokens) -> list[int]:
-        return request[0] + request[1]
-
-    def tokens(group: Sequence[tuple[int, Tokens]]) -> tuple[int, tuple[int, ...]]:
-        longest = row(max(group, key=lambda member: len(member[1][1]))[1])
-        return -len(longest), tuple(longest)
-
-    groups: dict[tuple[int, ...], list[tuple[int, Tokens]]] = {}
-    for n, request in enumerate(requests):
-        groups.setdefault(tuple(row(request)[:-1]), []).append((n, request))
-    rows = sorted(groups.values(), key=tokens)
-    batches = [rows[n : n + size] for n in range(0, len(rows), size)]
-    return [[n for group in batch for n, _ in group] for batch in batches]
-
-
-def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: int) -> list[Any]:
-    """A worker's part: what HFLM answers to one batch."""
+def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: int) -> tuple[list[Any], int]:
+    """A worker's part: the answers to one batch, and how often it was halved to fit into memory."""
     kind, batch = item
-    with _silent():
+
+    def ask(requests: Sequence[Any]) -> list[Any]:
+        if kind == "asked":
+            return log_likelihoods(loaded.model, requests, share=loaded.unshared is None)
         engine = HFLM(
             pretrained=loaded.model,
             tokenizer=loaded.tokenizer,
@@ -215,9 +231,12 @@ def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: in
             max_length=positions.limit(loaded.model.config),
         )
         if kind == "tokens":
-            requests = [(None, list(context), list(continuation)) for context, continuation in batch]
-            return list(engine._loglikelihood_tokens(requests, disable_tqdm=True))
-        return list(engine.generate_until([SimpleNamespace(args=args) for args in batch], disable_tqdm=True))
+            rows = [(None, list(context), list(continuation)) for context, continuation in requests]
+            return list(engine._loglikelihood_tokens(rows, disable_tqdm=True))
+        return list(engine.generate_until([SimpleNamespace(args=a) for a in requests], disable_tqdm=True))
+
+    with _silent():
+        return in_halves(ask, batch)
 
 
 def fingerprint(folder: Path) -> str:

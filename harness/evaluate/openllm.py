@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from benchmarks.openllm import declaration, samples
-from harness.common.cost import BYTES, Cost, Unknown
+from harness.common.cost import BYTES, CHUNK, Cost, Unknown
 from harness.common.files import read_json_lines, write_json_lines
+from harness.evaluate.log_likelihoods.batches import has_room_for_all
 from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
@@ -68,33 +69,61 @@ def steps(row: Row, chosen: Chosen) -> Measures:
     return {"results": TASKS.step(label, settings, inputs, row.runtime, name=chosen.name)}
 
 
+class _Passes(NamedTuple):
+    """lm-eval's passes over tasks: how many, all their tokens, those of them that are computed, those whose
+    logits are, and those that are generated behind them.
+    """
+
+    passes: float
+    tokens: float
+    computed: float
+    asked: float
+    generated: float
+
+
+def _passes(task: Mapping[str, Any], settings: TaskSettings, vocab: int) -> _Passes:
+    """Of one task of texts.yaml."""
+    share = min(1.0, 4 * (settings.limit or task["passes"]) / task["passes"])
+    passes, length, generated = share * task["passes"], task["tokens"], task.get("generated", 0)
+    whole = has_room_for_all(settings.batch_size * length, vocab, settings.dtype)
+    left, asked = (1.0, length) if whole else (task.get("computed", 1.0), task.get("asked", length))
+    if generated:
+        asked = 1  # what a prompt begins its answer with
+    return _Passes(passes, passes * length, left * passes * length, passes * asked, passes * generated)
+
+
 def _cost(step: Step[TaskSettings, TaskInputs[Source]], sizes: Sizes) -> Cost:
-    """lm-eval's passes, logits of every position."""
+    """lm-eval's passes: FLOPs as if each were computed alone, logits of the positions that are asked."""
     from benchmarks.openllm import tasks
 
     settings, model, typical = step.settings, sizes.model(step.inputs.model), sizes.typical("tasks")
-    passes = tokens = generated = 0.0
+    asked: list[Mapping[str, Any]] = []
     for name in tasks.SETS.get(settings.tasks[0], settings.tasks):
-        task: dict[str, Any] | None = typical["pocket"] if name.startswith("pocket") else typical.get(name)
+        task = typical["pocket"] if name.startswith("pocket") else typical.get(name)
         if task is None:
             raise Unknown(f"requests of lm-eval's task {name}")
-        share = min(1.0, 4 * (settings.limit or task["passes"]) / task["passes"])
-        passes += share * task["passes"]
-        tokens += share * task["passes"] * task["tokens"]
-        generated += share * task["passes"] * task.get("generated", 0)
+        asked.append(task)
+    of_tasks = [_passes(task, settings, model.vocab) for task in asked]
+    total = _Passes(*map(sum, zip(*of_tasks, strict=True)))
     batch, number = settings.batch_size, BYTES[settings.dtype]
-    context = 1024 * batch * model.vocab * 4 * 2
+    read = batch * max(task["tokens"] for task in asked)
+    cached = batch * max(task["tokens"] + task["generated"] if "generated" in task else 0 for task in asked)
+    logits = read if has_room_for_all(read, model.vocab, settings.dtype) else CHUNK
+    memory = model.forward_memory(read, number, logits) + model.cache(cached) * number / 4
+    flops = model.forward_flops(total.tokens + total.generated, total.asked + total.generated)
+    computed = model.forward_flops(total.computed + total.generated, total.asked + total.generated)
     return Cost(
         work="forward",
-        flops=2 * (model.body + model.head) * (tokens + generated),
+        flops=flops,
         precision=settings.dtype,
-        tokens=round(tokens + generated),
-        sequential=round((passes + generated) / batch),
+        computed=computed / flops,
+        tokens=round(total.tokens + total.generated),
+        sequential=round((total.passes + total.generated) / batch),
         layers=model.layers,
         reads=model.parameters * number,
         loads=model.parameters * number,
-        disk=300 * passes,
-        memory=sizes.limits.workers * (model.parameters * number + context),
+        disk=300 * total.passes,
+        memory=sizes.limits.workers * memory,
         assumed=(*model.notes, "lm-eval's requests: passes and tokens of texts.yaml"),
     )
 
@@ -142,7 +171,7 @@ def run(work: Work[TaskSettings, TaskInputs[Path]]) -> dict[str, Any]:
         "num_fewshot": {result.task: result.num_fewshot for result in results},
         "scores": {name: asdict(score) for name, score in scores.items()},
         "averages": leaderboard_scores.averages(scores),
-        "batches": {"computed": lm.computed, "kept": lm.kept},
+        "batches": {"computed": lm.computed, "kept": lm.kept, "halved": lm.halved},
     }
 
 

@@ -143,7 +143,7 @@ class Device:
         # Added up rather than overlapped: what is read or written beside the computing is little, and an
         # estimate that is a few percent high does no harm.
         moved = (cost.loads + cost.disk) / self.load
-        return self.start + moved + cost.flops / (peak * share) + waiting
+        return self.start + moved + cost.flops * cost.computed / (peak * share) + waiting
 
 
 def device_named(name: str) -> Device:

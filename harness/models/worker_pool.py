@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -20,6 +21,7 @@ from pkgutil import resolve_name
 from typing import Any, Self
 
 from harness.common.tokenizer import Tokenizer
+from harness.models import prefix_sharing
 from harness.models.loading import Model
 
 Results = Iterator[tuple[int, Any]]  # the position of an item, and what the function made of it
@@ -31,6 +33,11 @@ class LoadedModel:
 
     model: Model
     tokenizer: Tokenizer
+
+    @cached_property
+    def unshared(self) -> str | None:
+        """Why the model can't run over rows that share what sequences begin with; None: from here it can."""
+        return prefix_sharing.prepare(self.model)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.openllm.evaluate import TaskResult, evaluate
 from harness.common.tokenizer import load_tokenizer
-from harness.evaluate.lm_eval_model import PooledLM, likelihood_batches
+from harness.evaluate.lm_eval_model import PooledLM
+from harness.evaluate.log_likelihoods import batches
+from harness.evaluate.log_likelihoods.batches import likelihood_batches
 from harness.models import worker_pool
 from harness.models.worker_pool import Pool
 from tests.bench_command import forked
 from tests.benchmarks.openllm.leaderboard_rows import World, plain, reader_folder, small_world
+from tests.harness.models.tiny_models import WORDS, tiny_folder
 
 TASKS = {
     "arc_challenge": 25,
@@ -108,6 +111,48 @@ def test_two_workers_give_the_same_bits(alone: Run, world: World, two: Pool) -> 
     found = measured(two, world, None)
     assert found.results == alone.results
     assert found.lm.computed == alone.lm.computed > 2 * len(TASKS)
+
+
+@pytest.fixture
+def asked_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits are computed as on a GPU, or where a CPU has no room for all of them."""
+    monkeypatch.setattr(batches, "WHOLE", 0)
+
+
+def test_logits_of_the_asked_positions_alone_give_the_same_but_for_rounding(
+    alone: Run, world: World, two: Pool, asked_only: None
+) -> None:
+    """All six tasks, and the same bits from two workers."""
+    found = measured(Pool(world.model), world, None)
+    for ours, theirs in zip(found.results, alone.results, strict=True):
+        assert ours.values.keys() == theirs.values.keys()
+        # What is a probability has its rounding, what is right or wrong none.
+        assert list(ours.values.values()) == pytest.approx(list(theirs.values.values()), abs=1e-5)
+        for a, b in zip(ours.details.values(), theirs.details.values(), strict=True):
+            assert a.get("greedy") == b.get("greedy") and a.get("generated") == b.get("generated")
+            # Sums of up to some 100 log-probs of 7 nats, each rounded to 1e-6.
+            assert a.get("loglikelihoods", []) == pytest.approx(b.get("loglikelihoods", []), abs=1e-3)
+    assert measured(two, world, None).results == found.results
+
+
+def test_a_half_model_is_near_the_whole_one(alone: Run, world: World) -> None:
+    """bfloat16 has 8 bits: of a choice of some 300 nats they leave a few."""
+    (found,), _ = measured(Pool(world.model, dtype="bfloat16"), world, None, ["arc_challenge"])
+    (whole,) = [r for r in alone.results if r.task == "arc_challenge"]
+    for a, b in zip(found.details.values(), whole.details.values(), strict=True):
+        assert a["loglikelihoods"] == pytest.approx(b["loglikelihoods"], rel=0.05)
+        assert a["loglikelihoods"] != b["loglikelihoods"]
+
+
+def test_log_likelihoods_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(folder, tie_word_embeddings=False)
+    model.model.embed_tokens.weight.data[WORDS.index("z")] = torch.nan
+    model.save_pretrained(folder)
+    lm = PooledLM(Pool(folder), BATCH)
+    assert lm.loglikelihood([instance("a", " b"), instance("a", " z")])
+    with pytest.raises(ValueError, match="2 log-likelihoods are NaN"):
+        lm.loglikelihood([instance("a z", " b"), instance("a z", " c"), instance("a", " c")])
 
 
 def test_what_is_kept_is_answered_without_the_model(
@@ -223,9 +268,14 @@ def test_whole_texts_and_cut_prompts_are_hflms_and_the_cut_ones_are_known(
     draw = random.Random(1)
     texts = ["".join(draw.choices("abcde fgh", k=n)) for n in (3, 200, 40, 120, 7, 500)]
     rolling = [instance(text) for text in texts]
-    assert ours.loglikelihood_rolling(rolling) == theirs.loglikelihood_rolling(rolling, disable_tqdm=True)
+    whole_texts = theirs.loglikelihood_rolling(rolling, disable_tqdm=True)
+    assert ours.loglikelihood_rolling(rolling) == whole_texts
     pairs = [instance(text, " end", doc=n) for n, text in enumerate(["", *texts])]
-    assert ours.loglikelihood(pairs) == theirs.loglikelihood(pairs, disable_tqdm=True)
+    of_pairs = theirs.loglikelihood(pairs, disable_tqdm=True)
+    assert ours.loglikelihood(pairs) == of_pairs
+    monkeypatch.setattr(batches, "WHOLE", 0)
+    assert ours.loglikelihood_rolling(rolling) == pytest.approx(whole_texts, abs=1e-3)
+    assert [x for x, _ in ours.loglikelihood(pairs)] == pytest.approx([x for x, _ in of_pairs], abs=1e-4)
     assert ours.cut == {("drawn", n) for n in (2, 4, 6)}  # of 200, 120 and 500 characters
     how = {"until": ["\n"], "max_gen_toks": 8, "do_sample": False}
     asked = [instance(text, how, doc=10 + n) for n, text in enumerate([*texts, texts[0]])]
