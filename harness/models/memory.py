@@ -1,9 +1,12 @@
 """How much memory logits may take here: never part of an id, since it changes no bit of a result."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from harness.common.suggest import nearest
 from methods.kernels.output_head import MemoryBudget
@@ -17,7 +20,9 @@ CGROUP = Path("/sys/fs/cgroup")
 def free_bytes(device: torch.device) -> int:
     """Bytes that nobody uses on a device; in a container at most what its limit leaves."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What torch holds without using it is there for whoever asks torch.
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
     available = int(psutil.virtual_memory().available)
     try:
         limit = (CGROUP / "memory.max").read_text().strip()
@@ -35,3 +40,21 @@ def memory_budget(head: str, device: torch.device) -> MemoryBudget:
     if device.type == "cuda":
         return MemoryBudget(keep, rows=ON_GPU, tile=ON_GPU // 4, chunk=ON_GPU // 4)
     return MemoryBudget(keep)
+
+
+def room(
+    device: torch.device, optimizer: torch.optim.Optimizer | None, weights: Iterable[nn.Parameter]
+) -> int:
+    """Bytes that logits may take of what is free now, beside what is still to come of this process's part of
+    a training: the gradients that are not there yet, and AdamW's two moments before its first step.
+    """
+    moving = [w for w in weights if w.requires_grad] if optimizer else []
+    gradients = sum(_bytes(w) for w in moving if w.grad is None)
+    moments = 0 if optimizer is None or optimizer.state else 2 * sum(map(_bytes, moving))
+    return max(0, free_bytes(device) - gradients - moments) // SHARE
+
+
+def _bytes(weight: Tensor) -> int:
+    """Bytes of a weight, or of this process's share of it."""
+    mine = weight.to_local() if isinstance(weight, DTensor) else weight
+    return mine.numel() * mine.element_size()

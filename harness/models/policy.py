@@ -4,7 +4,7 @@ Nothing calls below this module: a body that is called through an unwrapped mode
 unsynchronised.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,12 +75,15 @@ def tied(model: Model, head: Head) -> Iterator[None]:
 class Policy(nn.Module):
     """A causal language model that returns statistics of the response tokens of several views.
 
-    With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value.
+    With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value. `free` says
+    how many bytes logits may take of the budget at this moment; they come last, when states and all that the
+    body keeps for its backward pass are there.
     """
 
     def __init__(self, model: Model, vocab: int, budget: MemoryBudget, valued: bool = False) -> None:
         super().__init__()
         self.model, self.vocab, self.budget = model, vocab, budget
+        self.free: Callable[[Iterable[nn.Parameter]], int] | None = None  # asked with the weights
         self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
         if self.value is not None:
             nn.init.zeros_(self.value.weight)
@@ -102,7 +105,7 @@ class Policy(nn.Module):
         with tied(self.model, head):
             states, places = self._states(views, rows)
         # Logits of all views live until the backward pass, so they share what may be kept.
-        budget = replace(self.budget, keep=self.budget.keep // len(views))
+        budget = replace(self.budget, keep=self._kept() // len(views))
         scored = []
         for view, place in zip(views, places, strict=True):
             # [N, d] the state that predicts a token
@@ -115,6 +118,12 @@ class Policy(nn.Module):
                 values = spread(self.value(before).squeeze(-1).float(), view.mask)
             scored.append(Scored(view.mask, spread(logps, view.mask), placed, values))
         return scored
+
+    def _kept(self) -> int:
+        """Bytes of logits that may be kept for a backward pass."""
+        if self.free is None or not torch.is_grad_enabled():
+            return self.budget.keep
+        return min(self.budget.keep, self.free(self.parameters()))
 
     def _states(self, views: Sequence[Inputs], rows: Rows | None) -> tuple[Tensor, Sequence[Tensor]]:
         """Final hidden states, [N, d], and where each token of a view has its own, [B, T] a view."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -219,6 +220,8 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, budget, valued)
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
+    if context.get("head", "auto") == "auto":
+        plain.free = partial(memory.room, accelerator.device, optimizer and optimizer.optimizer)
     frozen = _frozen(work, accelerator.device, vocab)
     examples = data.load(needs, work.inputs, accelerator.device, frozen, vocab)
     examples = replace(examples, share=unshared is None)
