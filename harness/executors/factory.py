@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from harness.common import devices
 from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices
 from harness.executors.options import RunOptions
-from harness.executors.protocol import Estimate, Executor, ExecutorContext
+from harness.executors.protocol import NOTHING, Executor, ExecutorContext, Foretold
 from harness.executors.resources import read_resources
 from harness.store.store import Store
 
-EXECUTORS = ("inline", "ray", "slurm")
+EXECUTORS = ("jobs", "inline", "ray", "slurm")
 
 
 def open_executor(
@@ -19,26 +20,33 @@ def open_executor(
     prices: Prices,
     *,
     limited: bool,
-    seconds: Estimate | None = None,
+    foretold: Foretold = NOTHING,
+    preload: tuple[str, ...] = (),
 ) -> Executor:
-    """The executor of the options; ValueError where one is unknown or what it needs is not installed."""
+    """The executor of the options, for steps that need the modules of `preload`; ValueError where one is unknown
+    or what it needs is not installed.
+    """
     if options.executor not in EXECUTORS:
         raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
     for option, value, owner in (
+        ("--jobs", options.jobs, "jobs"),
         ("--ray-address", options.ray_address, "ray"),
         ("--slurm", options.slurm, "slurm"),
         ("--slurm-partition", options.slurm_partition, "slurm"),
     ):
         if value and options.executor != owner:
             raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
-    context = ExecutorContext(store, logs, prices, limited, read_resources(options.resources or ()), seconds)
+    resources = read_resources(options.resources or (), foretold.threads)
+    context = ExecutorContext(store, logs, prices, limited, resources, foretold)
     # Ray and submitit are optional and slow to import, so each stands where it is chosen.
     from harness.executors.endpoint_lane import EndpointLane
 
+    if options.executor == "jobs":
+        return EndpointLane(_jobs(options.jobs, context, preload), context)
     if options.executor == "inline":
         from harness.executors.inline import Inline
 
-        return EndpointLane(Inline(store, context.resources.threads if options.resources else None), context)
+        return EndpointLane(Inline(store, resources.threads), context)
     if options.executor == "ray":
         from harness.executors.ray import Ray
 
@@ -46,3 +54,19 @@ def open_executor(
     from harness.executors.slurm import Slurm
 
     return EndpointLane(Slurm(context, options.slurm or (), options.slurm_partition), context)
+
+
+def _jobs(count: int | None, context: ExecutorContext, preload: tuple[str, ...]) -> Executor:
+    from harness.executors.jobs import Jobs
+    from harness.executors.room import Room
+
+    gpus = devices.gpu_names()
+    room = Room(
+        context.resources,
+        count,
+        cpus=devices.available_cpus(),
+        gpus=gpus,
+        bytes_of_gpu=devices.gpu_bytes() if gpus else 0.0,
+        memory=context.foretold.memory,
+    )
+    return Jobs(context, room, preload)

@@ -1,9 +1,11 @@
 """One step after the other in this process: no dependency, no start-up."""
 
 import time
+from collections.abc import Callable
 
 from harness.executors.job import set_threads
 from harness.executors.protocol import Outcome
+from harness.executors.resources import one_thread
 from harness.store.step import Step
 from harness.store.store import Store
 
@@ -11,11 +13,9 @@ from harness.store.store import Store
 class Inline:
     """Runs a step when its end is asked for; what it raises is raised there."""
 
-    def __init__(self, store: Store, threads: int | None = None) -> None:
-        self._store = store
+    def __init__(self, store: Store, threads: Callable[[Step], int] = one_thread) -> None:
+        self._store, self._threads = store, threads
         self._step: Step | None = None
-        if threads is not None:
-            set_threads(threads)
 
     def has_room(self, step: Step) -> bool:
         """One step at a time."""
@@ -30,6 +30,7 @@ class Inline:
         if self._step is None:
             return []
         step, self._step = self._step, None
+        set_threads(self._threads(step))
         began = time.perf_counter()
         # Not `make`, which would wait: while another run is at this step, others of the plan can be made.
         made = self._store.attempt(step) is not None

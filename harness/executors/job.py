@@ -14,6 +14,7 @@ from harness.executors.protocol import ExecutorContext, Outcome
 from harness.store.step import Step
 from harness.store.store import Store
 
+RETRIES = 2  # of a step whose worker died
 UNTIL_SEEN = 60.0  # seconds in which a shared folder shows what another machine published
 
 
@@ -33,7 +34,8 @@ class Job:
 def job(step: Step, context: ExecutorContext, log: Path | None = None) -> Job:
     """A step as a job, with the paths of a run that may be relative made whole."""
     root, logs = context.store.root.resolve(), context.logs.resolve()
-    return Job(step, root, logs, context.prices, context.resources.threads, os.getcwd(), log)
+    threads = context.resources.threads(step)
+    return Job(step, root, logs, context.prices, threads, os.getcwd(), log)
 
 
 def run_job(given: Job) -> Outcome:

@@ -12,6 +12,8 @@ from typing import Annotated
 from typer import Option
 
 CHECKPOINT_EVERY = "5m"
+JOBS = "jobs"
+HERE = (JOBS, "inline")  # executors that run steps on this machine
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,20 @@ class RunOptions:
         Machine.batch
     )
     executor: Annotated[
-        str, Option(help="Who runs the steps: inline (this process), ray or slurm; see docs/executors.md.")
-    ] = "inline"
+        str,
+        Option(
+            envvar="BENCH_EXECUTOR",
+            help="Who runs the steps: jobs (processes of this machine), inline (this process), ray or slurm; "
+            "see docs/executors.md.",
+        ),
+    ] = JOBS
+    jobs: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="Steps at once: as many as there are GPUs, else CPUs, if absent; results do not change.",
+        ),
+    ] = None
     ray_address: Annotated[
         str | None, Option(help="A cluster of Ray; one of this machine's own if absent.")
     ] = None
@@ -110,7 +124,7 @@ class RunOptions:
     @property
     def elsewhere(self) -> str | None:
         """The device of the machines that run the steps, where that is not this one."""
-        return None if self.executor == "inline" else self.device
+        return None if self.executor in HERE else self.device
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,32 @@ The store is the truth and the plan is data: an executor is told to begin a step
 says when it ended. What a step makes does not depend on who ran it (job.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from harness.endpoints.prices import Prices
-from harness.executors.resources import Resources, read_resources
+from harness.executors.resources import Resources, one_thread
 from harness.store.step import Step
 from harness.store.store import Store
 
-Estimate = Callable[[Step], float | None]  # seconds of a step; None where nobody can say
+Estimate = Callable[[Step], float | None]  # of a step; None where nobody can say
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What is known of steps before they run: seconds, bytes on the device, and threads on CPUs; `rests` are
+    the seconds of the longest chain that begins with a step, by its id.
+    """
+
+    seconds: Estimate | None = None  # None: nobody said on which device
+    memory: Estimate | None = None
+    threads: Callable[[Step], int] = one_thread
+    rests: Mapping[str, float] = field(default_factory=dict)
+
+
+NOTHING = Foretold()
 
 
 class Outcome(NamedTuple):
@@ -53,5 +68,5 @@ class ExecutorContext:
     logs: Path
     prices: Prices
     limited: bool  # whether the run may spend so much only
-    resources: Resources = field(default_factory=lambda: read_resources(()))
-    seconds: Estimate | None = None  # None: nobody said on which device
+    resources: Resources = field(default_factory=Resources)
+    foretold: Foretold = NOTHING

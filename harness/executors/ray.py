@@ -12,12 +12,12 @@ from typing import Any
 
 import typer
 
-from harness.executors.job import job, run_job
+from harness.executors.job import RETRIES, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.resources import Share
+from harness.executors.room import Reservation
 from harness.store.step import Step
 
-RETRIES = 2  # of a step whose worker died
 SECONDS_TO_ANSWER = 10.0  # of an address
 MISSING = '--executor ray: not installed; pip install "prefbench[ray]"'
 
@@ -44,12 +44,13 @@ class Ray:
         started = ray.init(address=address or "local", **quiet)
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in place, with another exit code
         self._most = self._largest()
+        self._reservation = Reservation()
         there = ray.cluster_resources()
         where = f"cluster at {address}" if address else "embedded, ends with this command"
         typer.echo(
             f"ray {ray.__version__}: {where}, bound to {started.address_info['gcs_address']}, token "
             f"{'required' if is_token_auth_enabled() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
-            f"{there.get('GPU', 0):g} GPUs; a step computes with {context.resources.threads} threads"
+            f"{there.get('GPU', 0):g} GPUs"
         )
 
     def has_room(self, step: Step) -> bool:
@@ -62,10 +63,10 @@ class Ray:
             )
         there = self._ray.cluster_resources()
         used = [share for _, share, _ in self._running.values()]
-        return bool(
-            sum(s.cpus for s in used) + asked.cpus <= there.get("CPU", 0)
-            and sum(s.gpus for s in used) + asked.gpus <= there.get("GPU", 0)
-        )
+        fits = sum(s.cpus for s in used) + asked.cpus <= there.get("CPU", 0) and sum(
+            s.gpus for s in used
+        ) + asked.gpus <= there.get("GPU", 0)
+        return self._reservation.admits(step, asked, bool(fits))
 
     def begin(self, step: Step) -> None:
         """Hand the step to the cluster."""

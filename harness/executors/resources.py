@@ -1,7 +1,7 @@
 """What a step asks of the machine that runs it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,16 +21,25 @@ class Share(NamedTuple):
     memory: float | None
 
 
+def one_thread(step: Step) -> int:
+    """A thread a step."""
+    return 1
+
+
 @dataclass(frozen=True)
 class Resources:
-    """What one step may use. `threads` is the number that torch computes with, whoever runs the step: sums of
-    floats depend on it. None for `cpus`: as many as threads where a step computes on CPUs, one beside a GPU.
+    """What one step may use. `cpus` are the threads that it computes with, too, whoever runs it: sums of
+    floats depend on them. None: as many threads as `rule` says, and one CPU beside a GPU.
     """
 
-    threads: int
     cpus: int | None = None
     gpus: float = 1.0  # of a step that computes on one
     memory: float | None = None  # GB
+    rule: Callable[[Step], int] = one_thread
+
+    def threads(self, step: Step) -> int:
+        """Threads that a step computes with."""
+        return self.cpus or self.rule(step)
 
     def of(self, step: Step) -> Share:
         """What a step asks for."""
@@ -44,8 +53,9 @@ class Resources:
             several = _devices(server.get(ARGUMENTS, ())) if server else processes
             gpus = max(self.gpus, float(several)) if several > 1 else self.gpus
             return Share((self.cpus or 1) * processes, gpus, self.memory)
-        each = 1 if step.kind.one_thread and processes > 1 else self.cpus or self.threads
-        return Share(max(self.cpus or self.threads, each * processes), 0.0, self.memory)
+        threads = self.threads(step)
+        each = 1 if step.kind.one_thread and processes > 1 else threads
+        return Share(max(threads, each * processes), 0.0, self.memory)
 
 
 def _devices(arguments: Sequence[str]) -> int:
@@ -58,13 +68,10 @@ def _devices(arguments: Sequence[str]) -> int:
     return math.prod(int(size) for size in given if size.isdigit())
 
 
-def read_resources(given: Sequence[str]) -> Resources:
-    """Resources from "cpus=2", "gpus=0.5", "memory=32"; ValueError for anything else.
-
-    A step computes with as many threads as it has CPUs; without a word, with as many as torch uses here.
+def read_resources(given: Sequence[str], rule: Callable[[Step], int] = one_thread) -> Resources:
+    """Resources from "cpus=2", "gpus=0.5", "memory=32"; ValueError for anything else. `rule`: the threads of
+    a step where nothing is said of cpus.
     """
-    import torch
-
     found = {key: _number(key, value) for key, value in key_values("--resources", given).items()}
     for key in found:
         if key not in ("cpus", "gpus", "memory"):
@@ -75,8 +82,7 @@ def read_resources(given: Sequence[str]) -> Resources:
     gpus = found.get("gpus", 1.0)
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(f"--resources gpus={gpus}: a share of one GPU, or a whole number of them")
-    whole = int(cpus) if cpus else None
-    return Resources(whole or torch.get_num_threads(), whole, gpus, found.get("memory"))
+    return Resources(int(cpus) if cpus else None, gpus, found.get("memory"), rule)
 
 
 def key_values(option: str, given: Sequence[str]) -> Mapping[str, str]:

@@ -3,7 +3,8 @@
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from harness.executors.inline import Inline
@@ -32,8 +33,15 @@ class Watcher(Protocol):
         """A step failed; others go on."""
 
 
-def run(steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executor | None = None) -> None:
-    """Make every step that is not done, in the order of the plan where one at a time runs.
+def run(
+    steps: Sequence[Step],
+    store: Store,
+    watcher: Watcher,
+    executor: Executor | None = None,
+    rests: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """Make every step that is not done; of those that are ready the one first that begins the longest chain
+    (`rests`: its seconds by a step's id), else in the plan's order.
 
     Steps that another run is at are left to it, and waited for when nothing else is ready. In other processes
     than this, a step that fails costs those that stand on it; all others are made before the fault is raised.
@@ -43,7 +51,8 @@ def run(steps: Sequence[Step], store: Store, watcher: Watcher, executor: Executo
     executor = executor or Inline(store)
     with store.locks.trying(f"{RUN}.{socket.gethostname()}.{os.getpid()}"):
         try:
-            _Running(steps, store, watcher, executor).to_the_end()
+            first = sorted(steps, key=lambda step: -rests.get(step.id, 0.0))  # a stable sort
+            _Running(first, store, watcher, executor).to_the_end()
         finally:
             executor.close()
             store.sweep()
@@ -90,7 +99,7 @@ class _Running:
         return changed
 
     def _ready(self) -> Iterator[Step]:
-        """The waiting steps whose inputs are done, in the plan's order."""
+        """The waiting steps whose inputs are done, in their order."""
         for step in list(self.waiting.values()):
             sources = {s.id for s in step.sources.values()}
             if sources & self.lost:

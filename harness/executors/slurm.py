@@ -132,7 +132,8 @@ class Slurm:
 
     def _time(self, step: Step) -> int:
         """Minutes that a step's job may take: what the option says, else by its estimate where it has one."""
-        seconds = self._context.seconds(step) if self._context.seconds else None
+        estimate = self._context.foretold.seconds
+        seconds = estimate(step) if estimate else None
         if self._minutes is not None or seconds is None:
             return self._minutes or MINUTES
         return max(LEAST, math.ceil(TIMES * seconds / 60))

@@ -3,13 +3,15 @@
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 from harness.common.cost import Cost, Unknown
 from harness.common.suggest import nearest
+from harness.executors.protocol import Foretold
 from harness.forecast.sizes import PlanSizes, table
+from harness.forecast.threads import threads
 from harness.plan.plan import Plan, ordered
 from harness.plan.row_steps import passes
 from harness.signals.rollouts import ROLLOUTS
@@ -169,6 +171,7 @@ class Forecast:
     """A plan's costs by step id, on devices of one sort; `todo` are the steps that are not done."""
 
     plan: Plan
+    sizes: PlanSizes
     costs: Mapping[str, Cost]
     device: Device
     todo: frozenset[str]
@@ -183,7 +186,21 @@ class Forecast:
 
     def on(self, devices: int) -> Schedule:
         """What is to do, scheduled on so many devices."""
-        jobs = [
+        return schedule(self._jobs, devices)
+
+    def foretold(self, *, timed: bool) -> Foretold:
+        """What whoever runs the steps wants to know; their seconds where they are `timed`."""
+        memory = {i: None if cost.unknown else cost.memory for i, cost in self.costs.items()}
+        return Foretold(
+            seconds=self.estimate if timed else None,
+            memory=lambda step: memory[step.id],
+            threads=partial(threads, sizes=self.sizes),
+            rests=rests(self._jobs),
+        )
+
+    @cached_property
+    def _jobs(self) -> list[Job]:
+        return [
             Job(
                 step.id,
                 self.seconds(step),
@@ -193,7 +210,6 @@ class Forecast:
             for step in self.plan.steps
             if step.id in self.todo
         ]
-        return schedule(jobs, devices)
 
     @cached_property
     def sharing(self) -> Sharing:
@@ -242,4 +258,4 @@ def forecast(plan: Plan, sizes: PlanSizes, device: Device) -> Forecast:
     # Of all steps, so that what is done can be held against its record (--check).
     store = sizes.store
     todo = frozenset(s.id for s in plan.steps if not store or not store.is_done(s))
-    return Forecast(plan, costs, device, todo)
+    return Forecast(plan, sizes, costs, device, todo)

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 import typer
 
 import methods
-from harness.common import hub
+from harness.common import devices, hub
 from harness.common.suggest import nearest
 from harness.endpoints import prices, session
 from harness.evaluate import registry
@@ -24,7 +23,7 @@ from harness.executors.options import (
     Spending,
     TrainingOptions,
 )
-from harness.executors.protocol import Executor
+from harness.executors.protocol import NOTHING, Executor, Foretold
 from harness.plan import judges, row_steps
 from harness.plan import plan as planning
 from harness.plan.context import PlanContext
@@ -50,7 +49,7 @@ def machine(
     other machines run the steps, an option names what they have, and a training has one.
     """
     config, device = training.accelerate_config, options.elsewhere
-    gpus = torch.cuda.device_count() if device is None else int(device != "cpu")
+    gpus = devices.gpu_count() if device is None else int(device != "cpu")
     if config and not config.is_file():
         raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
     CheckpointInterval.parse(training.checkpoint_every)  # for its error, hours before a training
@@ -120,13 +119,25 @@ def run(
         typer.echo(line)
     out = runs / plan.suite.name
 
-    def open_executor() -> Executor:
-        # Time limits of jobs come from estimates; in this process nobody asks how long a step may take.
-        device, logs, limited = options.elsewhere, out / "logs", spending.limited
-        seconds = forecast_of(plan, store, where, device, table).estimate if device else None
-        return factory.open_executor(options, store, logs, table, limited=limited, seconds=seconds)
+    def open_executor(missing: Sequence[Step], known: Foretold) -> Executor:
+        return factory.open_executor(
+            options,
+            store,
+            out / "logs",
+            table,
+            limited=spending.limited,
+            foretold=known,
+            preload=tuple(sorted({step.kind.run.partition(":")[0] for step in missing})),
+        )
 
-    opened = _make(plan.steps, store, spending, table, out / "logs", open_executor)
+    def foretell() -> Foretold:
+        from harness.forecast.forecast import this_device
+
+        found = forecast_of(plan, store, where, options.device or this_device(), table)
+        # Time limits of SLURM's jobs come from estimates for the device that somebody has named.
+        return found.foretold(timed=options.elsewhere is not None)
+
+    opened = _make(plan.steps, store, spending, table, out / "logs", foretell, open_executor)
     if line := opened.summary_line():
         typer.echo(line)
     printed = results(plan, store, out, table)
@@ -169,7 +180,8 @@ def _make(
     spending: Spending,
     table: prices.Prices,
     logs: Path,
-    open_executor: Callable[[], Executor] | None = None,
+    foretell: Callable[[], Foretold] = Foretold,
+    open_executor: Callable[[Sequence[Step], Foretold], Executor] | None = None,
 ) -> session.Session:
     """Make what is missing of steps; the session says what endpoints were asked for it."""
     damages = store.damages(steps)
@@ -180,9 +192,10 @@ def _make(
     with session.open_session(table, *limits, logs, store.root / "replies") as opened:
         # Before any work: what cannot be read or asked should fail in seconds, not after hours of training.
         preflight.check(missing)
-        executor = open_executor() if missing and open_executor else None
+        known = foretell() if missing else NOTHING
+        executor = open_executor(missing, known) if missing and open_executor else None
         with show_progress(steps, store) as watcher:
-            scheduler.run(steps, store, watcher, executor)
+            scheduler.run(steps, store, watcher, executor, known.rests)
     for line in maintenance.other_bytes_lines(damages, store):
         typer.echo(line)
     return opened

@@ -150,6 +150,11 @@ def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:
     )
 
 
+def trained_size(step: TrainStep, sizes: Sizes) -> ModelSize:
+    """The size of the model that a training makes: of that which it starts from."""
+    return sizes.model(step.inputs.start)
+
+
 TRAIN = StepKind(
     "train",
     TrainSettings,
@@ -158,7 +163,7 @@ TRAIN = StepKind(
     on_device=True,
     processes="processes",
     cost=train_cost,
-    model=lambda step, sizes: sizes.model(step.inputs.start),
+    model=trained_size,
 )
 OBJECTIVE = StepKind(
     "objective",

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from harness.common.cost import ModelSize
 from harness.data.rewards import read_rewards
-from harness.store.step import Ref, StepKind, Work
+from harness.store.step import Ref, Sizes, Step, StepKind, Work
 from harness.store.step_record import several
 
 BY = ("reward", "last")
@@ -82,11 +83,16 @@ def link(source: Path, folder: Path) -> None:
             shutil.copy2(path, folder / path.name)
 
 
+def selected_size(step: Step, sizes: Sizes) -> ModelSize:
+    """The size of the checkpoint that is chosen."""
+    return sizes.model(step.inputs.trained)
+
+
 # Hard links take nothing.
 SELECT = StepKind(
     "select",
     SelectSettings,
     SelectInputs,
     "harness.train.select_checkpoint:run",
-    model=lambda step, sizes: sizes.model(step.inputs.trained),
+    model=selected_size,
 )

@@ -45,7 +45,7 @@ def make_teachers(runs: Path) -> None:
     plan = pipeline.make_plan(suites.load(SUITE, []), [], store, pipeline.machine(runs), None)
     sources = [c.source for c in plan.cells if c.method == TEACHER and isinstance(c.source, Step)]
     steps = planning.ordered(sources)
-    scheduler.run(steps, store, PlainProgress(len(steps)), Inline(store, threads=1))
+    scheduler.run(steps, store, PlainProgress(len(steps)), Inline(store))
 
 
 def run(root: Path, machine: dict[str, Any]) -> None:

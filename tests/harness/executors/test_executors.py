@@ -183,7 +183,7 @@ def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_
     small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]
     plan = planning.plan(suites.load(TINY, small_line), methods.registry(), Machine(), only=["SFT"])
     steps, stores = plan.steps, [Store(tmp_path / "inline"), Store(tmp_path / "store")]
-    scheduler.run(steps, stores[0], PlainProgress(len(steps)), Inline(stores[0], 1))
+    scheduler.run(steps, stores[0], PlainProgress(len(steps)), Inline(stores[0]))
     scheduler.run(steps, stores[1], PlainProgress(len(steps)), ray_of_two)
 
     assert {s.kind.name for s in steps} >= {"world", "init", "text", "train", "answers", "judgments"}
@@ -230,7 +230,7 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(
 ) -> None:
     planned = planning.plan(suites.load(TINY), methods.registry(), Machine()).steps
     asked = next(step for step in planned if step.kind.name == kind)
-    assert Resources(threads=4).of(replace(asked, context=context)) == share
+    assert Resources(cpus=4).of(replace(asked, context=context)) == share
 
 
 @pytest.mark.parametrize(
@@ -258,4 +258,4 @@ def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: RunOptions
 
 
 def test_resources_are_read_as_numbers() -> None:
-    assert read_resources(["cpus=2", "gpus=0.5", "memory=32"]) == Resources(2, 2, 0.5, 32.0)
+    assert read_resources(["cpus=2", "gpus=0.5", "memory=32"]) == Resources(2, 0.5, 32.0)

@@ -128,7 +128,9 @@ def test_a_job_may_take_three_times_its_estimate(tmp_path: Path) -> None:
         command = ["squeue", "-h", "-j", job, "-o", "%l"]
         found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
-    executor = open_executor(chosen, store, tmp_path / "logs", {}, limited=False, seconds=lambda step: 3000.0)
+    executor = open_executor(
+        chosen, store, tmp_path / "logs", {}, limited=False, foretold=Foretold(seconds=lambda step: 3000.0)
+    )
     thread = meanwhile(told, "a", ask)
     scheduler.run([step(told, "a", seconds=5)], store, PlainProgress(1), executor)
     thread.join()

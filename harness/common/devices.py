@@ -1,0 +1,43 @@
+"""The CPUs and GPUs that this process may use; without a GPU's driver nothing loads torch to ask."""
+
+import os
+from pathlib import Path
+
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of CUDA, of CUDA under Windows' Linux, of ROCm
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def gpu_count() -> int:
+    """How many GPUs this process may use."""
+    if not any(Path(driver).exists() for driver in DRIVERS):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def gpu_names() -> tuple[str, ...]:
+    """What CUDA_VISIBLE_DEVICES calls the GPUs that this process may use."""
+    count = gpu_count()
+    visible = os.environ.get(VISIBLE)
+    names = visible.split(",") if visible else [str(n) for n in range(count)]
+    return tuple(name.strip() for name in names[:count])
+
+
+def gpu_bytes() -> int:
+    """The memory of the smallest GPU."""
+    import torch
+
+    cards = [torch.cuda.get_device_properties(n) for n in range(torch.cuda.device_count())]
+    return min(int(card.total_memory) for card in cards)
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: those it is bound to, in a container at most its quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+    except OSError:
+        return bound
+    return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))

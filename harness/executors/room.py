@@ -1,0 +1,101 @@
+"""What of one machine's CPUs and GPUs steps under way hold, and what is kept for one that wants several."""
+
+import math
+from collections.abc import Sequence
+
+from harness.executors.protocol import Estimate
+from harness.executors.resources import Resources, Share
+from harness.store.step import Step
+
+FILLED = 0.9  # of a GPU's memory: what steps that share it are foretold to take
+
+
+class Reservation:
+    """Keeps what one step waits for that wants several CPUs or GPUs: until it has them, no other step takes
+    one of that sort, so that small ones do not starve it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, Share] | None = None  # the step's id
+
+    def admits(self, step: Step, asked: Share, fits: bool) -> bool:
+        """Whether a step that asks for this may begin, where it fits."""
+        if self._kept and self._kept[0] != step.id:
+            large = self._kept[1]
+            return fits and not (asked.gpus if large.gpus else not asked.gpus)
+        waits = not fits and (asked.gpus > 1 or (not asked.gpus and asked.cpus > 1))
+        self._kept = (step.id, asked) if waits else None
+        return fits
+
+
+class Room:
+    """CPUs and GPUs of this machine. `jobs`: steps at once, on GPUs where there are some; with more jobs than
+    GPUs steps share one, if the forecast `memory` (bytes of a step) says that it holds both.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        jobs: int | None = None,
+        *,
+        cpus: int,
+        gpus: Sequence[str] = (),
+        bytes_of_gpu: float = 0.0,
+        memory: Estimate | None = None,
+    ) -> None:
+        self._resources, self._memory, self._bytes = resources, memory, bytes_of_gpu
+        self._cpus = cpus if gpus or not jobs else jobs
+        self._part = min(1.0, len(gpus) / jobs) if gpus and jobs else 1.0
+        self._free_gpus = dict.fromkeys(gpus, 1.0)
+        self._held: dict[str, tuple[int, dict[str, float]]] = {}  # by step: CPUs, parts of GPUs
+        self._reservation = Reservation()
+
+    def admits(self, step: Step) -> bool:
+        """Whether a step may begin; ValueError where this machine has not what it asks for."""
+        asked = self._resources.of(step)
+        if asked.gpus > len(self._free_gpus):
+            raise ValueError(
+                f"{step.label}: asks for {asked.gpus:g} GPUs, and this machine has {len(self._free_gpus)}; "
+                "see --resources and --processes"
+            )
+        fits = self._cpus_of(asked) <= self._free_cpus() and self._placed(step, asked) is not None
+        return self._reservation.admits(step, asked, fits)
+
+    def take(self, step: Step) -> tuple[str, ...]:
+        """The GPUs of a step that may begin, which it holds until it is freed."""
+        asked = self._resources.of(step)
+        parts = self._placed(step, asked)
+        assert parts is not None, "of a step that was admitted"
+        for gpu, part in parts.items():
+            self._free_gpus[gpu] -= part
+        self._held[step.id] = self._cpus_of(asked), parts
+        return tuple(parts)
+
+    def free(self, step: Step) -> None:
+        """What a step held, it holds no more."""
+        _, parts = self._held.pop(step.id)
+        for gpu, part in parts.items():
+            self._free_gpus[gpu] += part
+
+    def _cpus_of(self, asked: Share) -> int:
+        # A step of more threads than there are CPUs has them all.
+        return min(asked.cpus, self._cpus)
+
+    def _free_cpus(self) -> int:
+        return self._cpus - sum(cpus for cpus, _ in self._held.values())
+
+    def _placed(self, step: Step, asked: Share) -> dict[str, float] | None:
+        """The GPUs for a step, and which part of each it takes; None where they are not free."""
+        if not asked.gpus:
+            return {}
+        part = self._part_of(step) if asked.gpus == 1 else min(asked.gpus, 1.0)
+        # The fullest that will do, so that whole ones stay for those that want whole ones.
+        free = sorted((left, gpu) for gpu, left in self._free_gpus.items() if left >= part - 1e-9)
+        wanted = math.ceil(asked.gpus)
+        return {gpu: part for _, gpu in free[:wanted]} if len(free) >= wanted else None
+
+    def _part_of(self, step: Step) -> float:
+        if self._part == 1.0:
+            return 1.0
+        needs = self._memory(step) if self._memory else None
+        return 1.0 if needs is None else min(1.0, max(self._part, needs / (FILLED * self._bytes)))
