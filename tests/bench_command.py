@@ -20,8 +20,17 @@ from unittest import mock
 from harness.cli.options import quiet_libraries
 from tests.paths import ROOT
 
+# Inline, since a pool's server would import again for each command what the fork server here has already;
+# tests/harness/executors/test_jobs.py runs steps as people do.
 COMMAND = (sys.executable, "-c", "from harness.cli.app import main; main()")
-ENV = {**os.environ, "CI": "true", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+ENV = {
+    **os.environ,
+    "CI": "true",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": str(ROOT),
+    "BENCH_EXECUTOR": "inline",
+}
 SECONDS = 300
 
 # What a run imports sooner or later. The fork server passes over a name that cannot be imported.

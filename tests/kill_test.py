@@ -1,14 +1,14 @@
 """Runs a small suite under random SIGKILLs, and looks whether anything was lost: `make kill-test`.
 
-    python -m tests.kill_test --inline 50 --ray 15 --seed 0
+    python -m tests.kill_test --inline 35 --jobs 15 --ray 15 --seed 0
     kill  7 inline  train-592193874bef  pretrain student  after 0.31 s
     ...
     survived 65 / lost 0
 
 A run is killed inside a step of a kind that was not killed yet, else inside a random one; the same command
 goes on until it is through. Then the rows are those of a run that nobody disturbed, byte for byte. After each
-kill: no process is left over, every artifact in sight is whole by its checksums, and none was made again. On
-Ray, workers and the process that drives them are killed by turns.
+kill: no process is left over, every artifact in sight is whole by its checksums, and none was made again. Of
+jobs and on Ray, workers and the process that drives them are killed by turns.
 
 Runs are forks of this process, which has the libraries loaded: 65 starts would take longer than all kills.
 """
@@ -38,7 +38,7 @@ AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they look for their 
 SECONDS_OF_AGENTS = 120.0
 SECONDS_A_RUN = 600.0
 CHOSEN = 0.1  # of the steps of a kind that was killed before are killed inside
-OFTEN = 2  # kills of workers in one run: Ray tries a step three times
+OFTEN = 2  # kills of workers in one run: a step is tried three times
 
 
 @dataclass
@@ -172,7 +172,7 @@ def survived(
             siege = Siege(Path(folder) / "runs", executor, known, tally)
             while not (siege.runs / "tiny" / "report.html").exists():
                 turn += 1
-                of_workers = executor == "ray" and turn % 2 == 0
+                of_workers = executor != "inline" and turn % 2 == 0
                 siege.one_run(min(OFTEN if of_workers else 1, until - tally.kills), of_workers)
             found = {name: (siege.runs / "tiny" / name).read_bytes() for name in ROWS}
             tally.lost += [f"{name} of {executor} differs" for name in ROWS if found[name] != rows[name]]
@@ -213,7 +213,8 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--inline", type=int, default=50)
+    parser.add_argument("--inline", type=int, default=35)
+    parser.add_argument("--jobs", type=int, default=15)
     parser.add_argument("--ray", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(words)
@@ -235,6 +236,7 @@ def main(words: list[str] | None = None) -> int:
     survived("inline", given.inline, known, rows, tally)
     if given.inline >= len(kinds) and (missed := kinds - set(tally.kinds)):
         tally.lost.append(f"never killed inside: {', '.join(sorted(missed))}")
+    survived("jobs", given.jobs, known, rows, tally)
     survived("ray", given.ray, known, rows, tally)
     _, alive = psutil.wait_procs(tally.agents, timeout=SECONDS_OF_AGENTS)
     tally.lost += [f"left over: {p}" for p in alive]

@@ -23,8 +23,8 @@ def open_executor(
     foretold: Foretold = NOTHING,
     preload: tuple[str, ...] = (),
 ) -> Executor:
-    """The executor of the options, for steps that need the modules of `preload`; ValueError where one is unknown
-    or what it needs is not installed.
+    """The executor of the options, for steps that need the modules of `preload`; ValueError where one is
+    unknown or what it needs is not installed.
     """
     if options.executor not in EXECUTORS:
         raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")

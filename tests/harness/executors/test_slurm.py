@@ -15,7 +15,7 @@ import pytest
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
 from harness.executors.options import RunOptions
-from harness.executors.protocol import Executor
+from harness.executors.protocol import Executor, Foretold
 from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
@@ -128,9 +128,8 @@ def test_a_job_may_take_three_times_its_estimate(tmp_path: Path) -> None:
         command = ["squeue", "-h", "-j", job, "-o", "%l"]
         found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
-    executor = open_executor(
-        chosen, store, tmp_path / "logs", {}, limited=False, foretold=Foretold(seconds=lambda step: 3000.0)
-    )
+    known = Foretold(seconds=lambda step: 3000.0)
+    executor = open_executor(chosen, store, tmp_path / "logs", {}, limited=False, foretold=known)
     thread = meanwhile(told, "a", ask)
     scheduler.run([step(told, "a", seconds=5)], store, PlainProgress(1), executor)
     thread.join()

@@ -11,8 +11,11 @@ from tests.paths import ROOT
 
 @pytest.mark.parametrize(
     "kills",
-    [("--inline", "3", "--ray", "0"), pytest.param(("--inline", "0", "--ray", "1"), marks=pytest.mark.slow)],
-    ids=["inline", "ray"],
+    [
+        ("--inline", "2", "--jobs", "2", "--ray", "0"),
+        pytest.param(("--inline", "0", "--jobs", "0", "--ray", "1"), marks=pytest.mark.slow),
+    ],
+    ids=["here", "ray"],
 )
 def test_a_suite_survives_a_few_random_kills(kills: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "tests.kill_test", *kills, "--seed", "1"]
