@@ -1,5 +1,5 @@
 """Who runs the steps of a plan: this process, Ray, or SLURM.
 
-scheduler (steps in order) -> protocol -> inline, ray, slurm -> job (one step in a worker)
+scheduler (steps in order) -> protocol -> this_machine, ray, slurm -> job (one step in a worker)
 options, factory: which one; resources: what a step asks for; endpoint_lane: judging beside generation
 """

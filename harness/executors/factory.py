@@ -1,5 +1,6 @@
 """The executor that the options of a command name."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.common import devices
@@ -8,6 +9,7 @@ from harness.endpoints.prices import Prices
 from harness.executors.options import RunOptions
 from harness.executors.protocol import NOTHING, Executor, ExecutorContext, Foretold
 from harness.executors.resources import read_resources
+from harness.store.step import Step
 from harness.store.store import Store
 
 EXECUTORS = ("jobs", "inline", "ray", "slurm")
@@ -21,10 +23,10 @@ def open_executor(
     *,
     limited: bool,
     foretold: Foretold = NOTHING,
-    preload: tuple[str, ...] = (),
+    steps: Iterable[Step] = (),
 ) -> Executor:
-    """The executor of the options, for steps that need the modules of `preload`; ValueError where one is
-    unknown or what it needs is not installed.
+    """The executor of the options, for these steps; ValueError where one is unknown or what it needs is not
+    installed.
     """
     if options.executor not in EXECUTORS:
         raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
@@ -42,9 +44,9 @@ def open_executor(
     from harness.executors.endpoint_lane import EndpointLane
 
     if options.executor == "jobs":
-        return EndpointLane(_jobs(options.jobs, context, preload), context)
+        return EndpointLane(_jobs(options.jobs, context, steps), context)
     if options.executor == "inline":
-        from harness.executors.inline import Inline
+        from harness.executors.this_machine.inline import Inline
 
         return EndpointLane(Inline(store, resources.threads), context)
     if options.executor == "ray":
@@ -56,9 +58,9 @@ def open_executor(
     return EndpointLane(Slurm(context, options.slurm or (), options.slurm_partition), context)
 
 
-def _jobs(count: int | None, context: ExecutorContext, preload: tuple[str, ...]) -> Executor:
-    from harness.executors.jobs import Jobs
-    from harness.executors.room import Room
+def _jobs(count: int | None, context: ExecutorContext, steps: Iterable[Step]) -> Executor:
+    from harness.executors.this_machine.jobs import Jobs
+    from harness.executors.this_machine.room import Room
 
     gpus = devices.gpu_names()
     room = Room(
@@ -69,4 +71,4 @@ def _jobs(count: int | None, context: ExecutorContext, preload: tuple[str, ...])
         bytes_of_gpu=devices.gpu_bytes() if gpus else 0.0,
         memory=context.foretold.memory,
     )
-    return Jobs(context, room, preload)
+    return Jobs(context, room, sorted({step.kind.run.partition(":")[0] for step in steps}))

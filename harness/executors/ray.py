@@ -14,8 +14,7 @@ import typer
 
 from harness.executors.job import RETRIES, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
-from harness.executors.resources import Share
-from harness.executors.room import Reservation
+from harness.executors.resources import Reservation, Share
 from harness.store.step import Step
 
 SECONDS_TO_ANSWER = 10.0  # of an address

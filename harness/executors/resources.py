@@ -68,6 +68,24 @@ def _devices(arguments: Sequence[str]) -> int:
     return math.prod(int(size) for size in given if size.isdigit())
 
 
+class Reservation:
+    """Keeps what one step waits for that wants several CPUs or GPUs: until it has them, no other step takes
+    one of that sort, so that small ones do not starve it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, Share] | None = None  # the step's id
+
+    def admits(self, step: Step, asked: Share, fits: bool) -> bool:
+        """Whether a step that asks for this may begin, where it fits."""
+        if self._kept and self._kept[0] != step.id:
+            large = self._kept[1]
+            return fits and not (asked.gpus if large.gpus else not asked.gpus)
+        waits = not fits and (asked.gpus > 1 or (not asked.gpus and asked.cpus > 1))
+        self._kept = (step.id, asked) if waits else None
+        return fits
+
+
 def read_resources(given: Sequence[str], rule: Callable[[Step], int] = one_thread) -> Resources:
     """Resources from "cpus=2", "gpus=0.5", "memory=32"; ValueError for anything else. `rule`: the threads of
     a step where nothing is said of cpus.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from harness.executors.inline import Inline
 from harness.executors.protocol import Executor, Outcome
+from harness.executors.this_machine.inline import Inline
 from harness.store.locks import RUN
 from harness.store.step import Step
 from harness.store.store import Store

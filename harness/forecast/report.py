@@ -11,6 +11,7 @@ from typing import NamedTuple
 from harness.common.cost import Cost
 from harness.common.text import aligned, size
 from harness.forecast.forecast import Forecast
+from harness.forecast.threads import threads
 from harness.store.provenance import reason_to_run
 from harness.store.step import Step
 from harness.store.store import Store
@@ -51,7 +52,8 @@ def plan_lines(found: Forecast, store: Store, devices: int) -> Iterator[str]:
     device, plan = found.device, found.plan
     yield f"{plan.suite.name} on {devices} x {device.name} ({size(device.memory)} each), an estimate:"
     yield from by_kind(found)
-    yield from (f"  {line}" for line in (*_sharing(found), *_schedule(found, devices), *_limits(found)))
+    told = _sharing(found), _schedule(found, devices), _threads(found), _limits(found)
+    yield from (f"  {line}" for lines in told for line in lines)
     yield from _assumed(found.costs)
     yield ""
     # Summaries first: the list of steps of a large suite is longer than a screen.
@@ -117,6 +119,14 @@ def _schedule(found: Forecast, devices: int) -> Iterator[str]:
         f"on {devices}: done in {time(plan.makespan)}, {100 * plan.used:.0f} % of the devices' time used; "
         f"the longest chain takes {time(plan.chain_seconds)}: {' > '.join(names)}{more}"
     )
+
+
+def _threads(found: Forecast) -> Iterator[str]:
+    """Of steps on CPUs; beside a GPU they compute next to nothing there."""
+    if found.sizes.machine.device == "cpu":
+        counts = Counter(threads(step, found.sizes) for step in found.plan.steps)
+        told = ", ".join(f"{n} in {steps} steps" for n, steps in sorted(counts.items()))
+        yield f"threads of a step: {told}, by the size of its models; --resources cpus=N gives each N"
 
 
 def _limits(found: Forecast) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,23 +121,12 @@ def run(
     out = runs / plan.suite.name
 
     def open_executor(missing: Sequence[Step], known: Foretold) -> Executor:
+        limited = spending.limited
         return factory.open_executor(
-            options,
-            store,
-            out / "logs",
-            table,
-            limited=spending.limited,
-            foretold=known,
-            preload=tuple(sorted({step.kind.run.partition(":")[0] for step in missing})),
+            options, store, out / "logs", table, limited=limited, foretold=known, steps=missing
         )
 
-    def foretell() -> Foretold:
-        from harness.forecast.forecast import this_device
-
-        found = forecast_of(plan, store, where, options.device or this_device(), table)
-        # Time limits of SLURM's jobs come from estimates for the device that somebody has named.
-        return found.foretold(timed=options.elsewhere is not None)
-
+    foretell = partial(_foretold, plan, store, where, options, table)
     opened = _make(plan.steps, store, spending, table, out / "logs", foretell, open_executor)
     if line := opened.summary_line():
         typer.echo(line)
@@ -211,6 +201,16 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
     told = () if options.check else data_counts.data_lines(plan.steps, store)
     for line in (*row_steps.format_lines(plan.cells), *told, *lines):
         typer.echo(line)
+
+
+def _foretold(
+    plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices
+) -> Foretold:
+    from harness.forecast.forecast import this_device
+
+    found = forecast_of(plan, store, where, options.device or this_device(), table)
+    # Time limits of SLURM's jobs come from estimates for the device that somebody has named.
+    return found.foretold(timed=options.elsewhere is not None)
 
 
 def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":

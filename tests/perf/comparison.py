@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.executors import scheduler
-from harness.executors.inline import Inline
+from harness.executors.this_machine.inline import Inline
 from harness.plan import plan as planning
 from harness.run import pipeline
 from harness.run.progress import PlainProgress

@@ -1,6 +1,6 @@
 """Run the pocket comparison with several base models and seeds, and write the tables of docs/pocket-study.md.
 
-    OMP_NUM_THREADS=1 python -m tests.pocket_study --executor ray --resources cpus=1
+    python -m tests.pocket_study
 
 takes hours on two cores, and goes on where it was stopped. Other options are those of `bench run`.
 """
@@ -51,7 +51,8 @@ def computed(runs: Path, worlds: int, seeds: int, words: list[str]) -> None:
 
 def _run(runs: Path, *settings: str, words: list[str]) -> None:
     sets = [word for setting in settings for word in ("--set", setting)]
-    subprocess.run([*COMMAND, "run", SUITE, "--runs", str(runs), *sets, *words], env=ENV, check=True)
+    env = {**ENV, "BENCH_EXECUTOR": "jobs"}
+    subprocess.run([*COMMAND, "run", SUITE, "--runs", str(runs), *sets, *words], env=env, check=True)
 
 
 def blocks(rows: Rows) -> dict[str, Iterator[str]]:

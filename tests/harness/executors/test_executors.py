@@ -14,10 +14,10 @@ import methods
 from harness.endpoints import session
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
-from harness.executors.inline import Inline
 from harness.executors.options import Machine, RunOptions
 from harness.executors.protocol import Executor
 from harness.executors.resources import Resources, Share, read_resources
+from harness.executors.this_machine.inline import Inline
 from harness.plan import plan as planning
 from harness.plan.plan import ordered
 from harness.run.progress import PlainProgress

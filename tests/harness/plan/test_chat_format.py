@@ -9,8 +9,8 @@ import pytest
 import methods
 from harness.data import chat_format
 from harness.executors import scheduler
-from harness.executors.inline import Inline
 from harness.executors.options import Machine
+from harness.executors.this_machine.inline import Inline
 from harness.plan.plan import Plan, ordered, plan
 from harness.run.progress import PlainProgress
 from harness.store.step import Step

@@ -4,28 +4,10 @@ import math
 from collections.abc import Sequence
 
 from harness.executors.protocol import Estimate
-from harness.executors.resources import Resources, Share
+from harness.executors.resources import Reservation, Resources, Share
 from harness.store.step import Step
 
 FILLED = 0.9  # of a GPU's memory: what steps that share it are foretold to take
-
-
-class Reservation:
-    """Keeps what one step waits for that wants several CPUs or GPUs: until it has them, no other step takes
-    one of that sort, so that small ones do not starve it.
-    """
-
-    def __init__(self) -> None:
-        self._kept: tuple[str, Share] | None = None  # the step's id
-
-    def admits(self, step: Step, asked: Share, fits: bool) -> bool:
-        """Whether a step that asks for this may begin, where it fits."""
-        if self._kept and self._kept[0] != step.id:
-            large = self._kept[1]
-            return fits and not (asked.gpus if large.gpus else not asked.gpus)
-        waits = not fits and (asked.gpus > 1 or (not asked.gpus and asked.cpus > 1))
-        self._kept = (step.id, asked) if waits else None
-        return fits
 
 
 class Room:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from harness.common import shutdown
 from harness.common.devices import VISIBLE
 from harness.executors.job import RETRIES, Job, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
-from harness.executors.room import Room
+from harness.executors.this_machine.room import Room
 from harness.store.step import Step
 
 
@@ -71,9 +71,9 @@ class Running:
 
 
 class Jobs:
-    """Runs as many steps at once as `room` has place for."""
+    """Runs as many steps at once as `room` has place for, which import what `preload` names."""
 
-    def __init__(self, context: ExecutorContext, room: Room, preload: tuple[str, ...] = ()) -> None:
+    def __init__(self, context: ExecutorContext, room: Room, preload: Sequence[str]) -> None:
         self._context, self._room = context, room
         self._idle: list[Worker] = []
         self._running: dict[Future[Ended], Running] = {}

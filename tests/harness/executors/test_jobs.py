@@ -1,0 +1,173 @@
+"""Steps side by side on this machine: the bytes of one process, deaths and faults that cost their own step,
+and who gets which CPUs and GPUs.
+"""
+
+import multiprocessing.forkserver
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+import methods
+from harness.executors import scheduler
+from harness.executors.factory import open_executor
+from harness.executors.options import Machine, RunOptions
+from harness.executors.protocol import Executor
+from harness.executors.resources import read_resources
+from harness.executors.this_machine.inline import Inline
+from harness.executors.this_machine.room import Room
+from harness.plan import plan as planning
+from harness.run.progress import PlainProgress
+from harness.store.step import Step
+from harness.store.store import Store
+from tests import suites
+from tests.bench_command import start
+from tests.harness.executors.executor_steps import TEXT, step
+from tests.harness.executors.test_executors import TIMED, diamond
+from tests.paths import TINY
+
+
+def jobs(count: int, store: Store, tmp_path: Path) -> Executor:
+    """Of what is preloaded the tests' own fork server has more."""
+    multiprocessing.forkserver.ensure_running()
+    return open_executor(RunOptions(jobs=count), store, tmp_path / "logs", {}, limited=False)
+
+
+def test_a_worker_that_dies_costs_its_step_alone(tmp_path: Path) -> None:
+    """b's worker dies once and is replaced; c's dies always; e has a bug; f's data is wrong; g does well."""
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    told.touch()
+    steps = [*diamond(told, b="die_once", c="die", e="bug"), step(told, "f", "wrong"), step(told, "g")]
+    with pytest.raises(ChildProcessError) as failed:
+        scheduler.run(steps, store, PlainProgress(7), jobs(2, store, tmp_path))
+
+    assert {s.label for s in steps if store.find(s)} == {"a", "b", "g"}
+    assert Counter(told.read_text().split()) == {"a": 1, "b": 2, "c": 3, "e": 1, "f": 1, "g": 1}
+    c, e = (next(s for s in steps if s.label == name) for name in "ce")
+    logs = {s.label: tmp_path / "logs" / f"text-{s.id}.log" for s in (c, e)}
+    assert f"c: its worker died 3 times; log {logs['c']}" in str(failed.value)
+    assert "last words" in logs["c"].read_text()
+    assert "e: KeyError: 'n'; log" in str(failed.value) and "executor_steps.py" in logs["e"].read_text()
+    assert "f: the data is empty" in str(failed.value)
+    assert len(list((tmp_path / "logs").iterdir())) == 3, "of b, c and e: what printed nothing leaves no log"
+    assert not list(tmp_path.glob("store/partial/*"))
+
+
+def test_one_two_and_four_jobs_make_the_bytes_of_this_process(tmp_path: Path) -> None:
+    """Of a line from the world to judgments of a trained student."""
+    small_line = ["benchmarks={rule: {data: world/test, max_tokens: 8}}"]
+    plan = planning.plan(suites.load(TINY, small_line), methods.registry(), Machine(), only=["SFT", "DCKD"])
+    assert {s.kind.name for s in plan.steps} >= {"world", "init", "train", "signals", "answers", "judgments"}
+
+    def made(name: str, executor: Callable[[Store], Executor]) -> list[dict[str, str]]:
+        store = Store(tmp_path / name)
+        scheduler.run(plan.steps, store, PlainProgress(len(plan.steps)), executor(store))
+        files = [store.record(store.make(s))["files"] for s in plan.steps]
+        return [{k: v for k, v in f.items() if k not in TIMED} for f in files]
+
+    here = made("inline", Inline)
+    for count in (1, 2, 4):
+        assert made(f"jobs-{count}", lambda store, n=count: jobs(n, store, tmp_path)) == here  # type: ignore[misc]
+
+
+def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_path: Path) -> None:
+    words = ["run", TINY, "--runs", str(tmp_path), "--only", "SFT", "--jobs", "2"]
+    words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
+    running = start(*words, folder=tmp_path, BENCH_EXECUTOR="jobs")
+    metrics: list[Path] = []
+    while not any(len(m.read_text().splitlines()) > 3 for m in metrics):
+        assert running.process.exitcode is None, running.ended()
+        time.sleep(0.01)
+        metrics = list(tmp_path.glob("store/partial/*/metrics.jsonl"))
+    below = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.terminate()
+    stopped = running.ended()
+
+    assert stopped.returncode == 75, stopped.stderr
+    assert stopped.stderr.strip() == "bench: stopped by SIGTERM; the same command goes on"
+    (state,) = tmp_path.glob("store/unfinished/*/state-*")
+    step_number = state.name.removeprefix("state-")
+    assert f"pretrain teacher: stopped after step {step_number}\n" in stopped.stdout
+    assert not list(tmp_path.glob("store/partial/*")) and not list(tmp_path.glob("store/locks/*"))
+    _, alive = psutil.wait_procs(below, timeout=10)
+    assert not alive
+
+
+def test_the_longest_chain_goes_first(tmp_path: Path) -> None:
+    told, store = tmp_path / "told", Store(tmp_path / "store")
+    a, b = step(told, "a"), step(told, "b")
+    c = step(told, "c", first=b)
+    rests = {a.id: 2.0, b.id: 5.0, c.id: 4.0}
+    scheduler.run([a, b, c], store, PlainProgress(3), Inline(store), rests)
+    assert told.read_text().split() == ["b", "c", "a"]
+
+
+def on_gpu(told: Path, name: str, processes: int = 1) -> Step:
+    made = step(told, name)
+    kind = replace(TEXT, on_device=True, processes="processes")
+    return replace(made, kind=kind, context={"device": "cuda", "processes": processes})
+
+
+def room(jobs: int | None, gpus: int, memory: dict[str, float] | None = None) -> Room:
+    names = [str(n) for n in range(gpus)]
+    known = (lambda s: memory.get(s.label)) if memory else None
+    return Room(read_resources(()), jobs, cpus=4, gpus=names, bytes_of_gpu=100.0, memory=known)
+
+
+def test_a_step_on_a_gpu_has_one_of_its_own(tmp_path: Path) -> None:
+    here = room(None, 2)
+    a, b, c = (on_gpu(tmp_path, name) for name in "abc")
+    assert here.admits(a) and here.take(a) == ("0",)
+    assert here.admits(b) and here.take(b) == ("1",)
+    assert not here.admits(c)
+    here.free(a)
+    assert here.admits(c) and here.take(c) == ("0",)
+
+
+def test_with_more_jobs_than_gpus_steps_share_one_that_holds_both(tmp_path: Path) -> None:
+    here = room(2, 1, {"a": 40.0, "b": 70.0, "c": 10.0})
+    a, b, c, d = (on_gpu(tmp_path, name) for name in "abcd")
+    assert here.admits(a) and here.take(a) == ("0",)
+    assert not here.admits(b), "40 and 70 are more than 90"
+    assert not here.admits(d), "nobody knows what it takes"
+    assert here.admits(c) and here.take(c) == ("0",)
+    assert not here.admits(c), "two jobs"
+
+
+def test_a_step_of_several_gpus_is_not_starved_by_small_ones(tmp_path: Path) -> None:
+    here = room(None, 3)
+    small = [on_gpu(tmp_path, name) for name in "abcd"]
+    large = on_gpu(tmp_path, "large", processes=3)
+    here.take(small[0])
+    here.take(small[1])
+    assert not here.admits(large)
+    assert not here.admits(small[2]), "a GPU is free, and kept"
+    assert here.admits(step(tmp_path, "files")), "what wants no GPU goes on"
+    here.free(small[0])
+    here.free(small[1])
+    assert not here.admits(small[2])
+    assert here.admits(large) and here.take(large) == ("0", "1", "2")
+    assert not here.admits(small[2])
+    here.free(large)
+    assert here.admits(small[2])
+
+
+def test_what_this_machine_has_not_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="large: asks for 3 GPUs, and this machine has 2; see --resources"):
+        room(None, 2).admits(on_gpu(tmp_path, "large", processes=3))
+
+
+def test_a_worker_sees_its_own_gpus_alone(tmp_path: Path) -> None:
+    """The variable that CUDA reads, in the worker."""
+    from harness.executors.this_machine.jobs import Worker
+
+    multiprocessing.forkserver.ensure_running()
+    worker = Worker(("3", "5"))
+    seen = worker._pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result()
+    worker.close()
+    assert seen == "3,5"
