@@ -7,6 +7,7 @@ the best alone.
 
 import csv
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ import typer
 import methods
 from harness.evaluate import registry
 from harness.executors import scheduler
+from harness.executors.this_machine.inline import Inline
+from harness.forecast.sizes import PlanSizes
+from harness.forecast.threads import threads
 from harness.plan import plan as planning
 from harness.plan.plan import chosen_methods
 from harness.results import records as collect
@@ -73,9 +77,11 @@ def _trial(
     loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]
 ) -> Trial:
     tried = with_settings(loaded, method, settings)
-    plan = planning.plan(tried, known, pipeline.machine(store.root.parent), only=[method])
+    where = pipeline.machine(store.root.parent)
+    plan = planning.plan(tried, known, where, only=[method])
     waiting = sum(not store.is_done(step) for step in plan.steps)
-    scheduler.run(plan.steps, store, PlainProgress(waiting))
+    of_models = partial(threads, sizes=PlanSizes(tried, where, store, {}))
+    scheduler.run(plan.steps, store, PlainProgress(waiting), Inline(store, of_models))
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
     score = fmean(r.value for r in rows if r.value is not None)
     typer.echo(f"{method} {settings}: rule score {score:.3f}")

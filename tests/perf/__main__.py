@@ -15,14 +15,14 @@ from typing import Any
 import psutil
 
 from tests.gpu import page as gpu_page
-from tests.perf import comparison, page, world
+from tests.perf import comparison, jobs, page, world
 from tests.perf.clock import gpu
 from tests.perf.scales import SCALES
 from tests.perf.workloads import VOCABS, WORKLOADS
 
 ROOT = Path("runs/perf")  # and below it a folder of each other scale
 PAGE = Path("docs/performance.md")
-SECTIONS = ("head", "train", "generate", "comparison")
+SECTIONS = ("head", "train", "generate", "jobs", "comparison")
 Asked = dict[str, Any]
 
 
@@ -114,7 +114,7 @@ def kept(path: Path, asked: Asked, said: dict[str, Any]) -> None:
 def main() -> int:
     ask = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
     ask.add_argument("--scale", default="cpu", choices=list(SCALES), help="what is not cpu trains alone")
-    ask.add_argument("--sections", default="head,train,generate", help=f"of {', '.join(SECTIONS)}")
+    ask.add_argument("--sections", default="head,train,generate,jobs", help=f"of {', '.join(SECTIONS)}")
     ask.add_argument("--comparison", action="store_true", help="the whole pocket comparison alone: hours")
     ask.add_argument("--only", nargs="*", choices=list(WORKLOADS), help="workloads; without: the scale's")
     ask.add_argument("--vocab", nargs="*", type=int, default=list(VOCABS))
@@ -133,8 +133,8 @@ def main() -> int:
         ask.error(f"--scale {on}: torch finds no GPU here")
     root.mkdir(parents=True, exist_ok=True)
     for section in sections:
-        if section == "comparison":
-            comparison.run(root, machine())
+        if section in ("comparison", "jobs"):
+            {"comparison": comparison, "jobs": jobs}[section].run(root, machine())
             continue
         vocabs = given.vocab if section != "generate" else given.vocab[:1]
         if section != "head" and not all(made(root, on, vocab) for vocab in vocabs):

@@ -1,13 +1,15 @@
 """docs/performance.md, from the measurements below a folder."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import inf, isfinite
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
 from tests.gpu.page import NOT_MEASURED as NOT_CHECKED
+from tests.perf import jobs
+from tests.perf.markdown import table
 from tests.perf.scales import CPU, GPU, Scale
 from tests.perf.workloads import VOCABS, WORKLOADS
 
@@ -59,11 +61,6 @@ def took(found: Measured) -> Took | None:
 
 def _mean(seconds: float | list[float]) -> float:
     return mean(seconds[1:]) if isinstance(seconds, list) else seconds
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    line = "| " + " | ".join(columns) + " |\n" + "|" + " --- |" * len(columns) + "\n"
-    return line + "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def _ratio(a: Took | None, b: Took | None) -> str:
@@ -278,7 +275,7 @@ def _versions(of: dict[str, str]) -> str:
 
 def text(root: Path, gpu_check: str = NOT_CHECKED) -> str:
     """The page; `gpu_check` is the part that tests/gpu writes."""
-    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "comparison")}
+    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "jobs", "comparison")}
     on_gpu = {s: read(root / "gpu", s) for s in ("train", "world")}
     parts = {
         "{machine}": _machine(told[s] for s in ("head", "generate", "train")),
@@ -288,6 +285,7 @@ def text(root: Path, gpu_check: str = NOT_CHECKED) -> str:
         "{growth}": _growth(told["train"]["measured"]),
         "{profile}": _profile(told["train"]["measured"]),
         "{generation}": _generation(told["generate"]["measured"]),
+        "{jobs}": jobs.tables(told["jobs"]["measured"]) or NOT_MEASURED,
         "{comparison}": _comparison(told["comparison"]),
         "{gpu check}": gpu_check,
         "{gpu}": _gpu(on_gpu["train"]),

@@ -128,6 +128,16 @@ def test_a_comparison_is_held_against_its_methods_alone(tmp_path: Path) -> None:
     assert "| the teachers' checkpoints |" not in text
 
 
+def test_two_jobs_are_held_against_one(tmp_path: Path) -> None:
+    """400 / 200 = 2; three seeds were not measured yet."""
+    one = {"seeds": "[0]", "jobs": 1, "empty": 400.0, "again": 2.0, "simulated": {"1": 390.0, "2": 195.0}}
+    told = {"measured": [one, {"seeds": "[0]", "jobs": 2, "empty": 200.0, "again": 2.1}]}
+    (tmp_path / "jobs.json").write_text(json.dumps(told))
+    text = page.text(tmp_path)
+    assert "| `[0]` | 2 | 200 | <= 220 | 2.00 | 2.1 |" in text
+    assert "| `[0]` | 390 | 195 |" in text
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_scale_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
