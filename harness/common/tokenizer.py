@@ -14,7 +14,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
         raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
-    return AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # It would be saved with the tokenizer: whether this run may use the network is no part of an artifact.
+    tokenizer.init_kwargs.pop("local_files_only", None)
+    return tokenizer
 
 
 def tokenizer_ids(tokenizer: Tokenizer) -> int:

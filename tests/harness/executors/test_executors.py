@@ -230,7 +230,7 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(
 ) -> None:
     planned = planning.plan(suites.load(TINY), methods.registry(), Machine()).steps
     asked = next(step for step in planned if step.kind.name == kind)
-    assert Resources(cpus=4).of(replace(asked, context=context)) == share
+    assert Resources(rule=lambda step: 4).of(replace(asked, context=context)) == share
 
 
 @pytest.mark.parametrize(
