@@ -27,7 +27,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from harness.common import leavings
+from harness.common import devices
 from harness.common.files import exchange, fsync
 from harness.store import integrity
 from harness.store.code_version import sources
@@ -154,7 +154,7 @@ class Store:
             run = resolve_name(step.kind.run)
             kept = self.root / KEPT / step.id
             given = from_names(step.kind.inputs, inputs)
-            with leavings.freed():
+            with devices.freed():
                 measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)

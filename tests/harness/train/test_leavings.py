@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.common.leavings import freed
+from harness.common.devices import freed
 from harness.train import step as train
 from tests.harness.train.test_checkpoints import work_of
 
