@@ -1,6 +1,7 @@
 """How much memory logits may take here: never part of an id, since it changes no bit of a result."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -54,7 +55,31 @@ def room(
     return max(0, free_bytes(device) - gradients - moments) // SHARE
 
 
+def offloaded(weights: Iterable[Tensor]) -> AbstractContextManager[None]:
+    """Inside, what is saved for a backward pass waits in the host's memory, weights aside: the same bytes."""
+    here = {_mine(w).untyped_storage().data_ptr() for w in weights}
+
+    # Not torch's save_on_cpu, which copies every weight that a layer multiplies by, and waits for each copy.
+    def pack(saved: Tensor) -> Tensor | tuple[torch.device, Tensor]:
+        if saved.untyped_storage().data_ptr() in here:
+            return saved
+        host = torch.empty_like(saved, device="cpu", pin_memory=saved.is_cuda)
+        return saved.device, host.copy_(saved, non_blocking=True)
+
+    def unpack(packed: Tensor | tuple[torch.device, Tensor]) -> Tensor:
+        if isinstance(packed, Tensor):
+            return packed
+        device, host = packed
+        return host.to(device, non_blocking=True)
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+
+
 def _bytes(weight: Tensor) -> int:
     """Bytes of a weight, or of this process's share of it."""
-    mine = weight.to_local() if isinstance(weight, DTensor) else weight
+    mine = _mine(weight)
     return mine.numel() * mine.element_size()
+
+
+def _mine(weight: Tensor) -> Tensor:
+    return weight.to_local() if isinstance(weight, DTensor) else weight

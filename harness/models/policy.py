@@ -5,14 +5,14 @@ unsynchronised.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.models import prefix_sharing
+from harness.models import memory, prefix_sharing
 from harness.models.loading import Model, body, head_of
 from harness.models.prefix_sharing import Rows, gather
 from methods.batch import Role, Statistic
@@ -77,12 +77,13 @@ class Policy(nn.Module):
 
     With `valued` a scalar head on the same hidden states, 0 at first, gives each state a value. `free` says
     how many bytes logits may take of the budget at this moment; they come last, when states and all that the
-    body keeps for its backward pass are there.
+    body keeps for its backward pass are there. `offload` has that wait in the host's memory.
     """
 
     def __init__(self, model: Model, vocab: int, budget: MemoryBudget, valued: bool = False) -> None:
         super().__init__()
         self.model, self.vocab, self.budget = model, vocab, budget
+        self.offload = False
         self.free: Callable[[Iterable[nn.Parameter]], int] | None = None  # asked with the weights
         self.value = nn.Linear(model.get_output_embeddings().weight.shape[1], 1) if valued else None
         if self.value is not None:
@@ -102,7 +103,8 @@ class Policy(nn.Module):
         device = views[0].ids.device.type
         half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         head = head_of(self.model, self.vocab).shared(half)
-        with tied(self.model, head):
+        offload = memory.offloaded(self.model.parameters()) if self.offload else nullcontext()
+        with tied(self.model, head), offload:
             states, places = self._states(views, rows)
         # Logits of all views live until the backward pass, so they share what may be kept.
         budget = replace(self.budget, keep=self._kept() // len(views))

@@ -50,10 +50,12 @@ class PreferenceStage(TrainingSpec):
 
 
 class Engine(Strict):
-    """How training runs: `checkpointing` computes layers again in the backward pass, which changes no number;
+    """How training runs: `checkpointing` computes layers again in the backward pass, `offload` keeps what it
+    needs in the host's memory; neither changes a number.
     `compile` (torch.compile) and `fused` (AdamW in one kernel) round otherwise, so they are part of an id.
     """
 
     checkpointing: bool = False
+    offload: bool = False
     compile: bool = False
     fused: bool = False

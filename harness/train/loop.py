@@ -219,6 +219,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, budget, valued)
+    plain.offload = bool(context.get("offload"))
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
     if context.get("head", "auto") == "auto":
         plain.free = partial(memory.room, accelerator.device, optimizer and optimizer.optimizer)

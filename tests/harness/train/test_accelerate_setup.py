@@ -175,6 +175,25 @@ def test_recomputed_layers_give_the_same_gradients_bit_for_bit(tmp_path: Path) -
     assert saved(True) < 0.5 * saved(False)
 
 
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_what_waits_in_the_hosts_memory_comes_back_bit_for_bit(tmp_path: Path, recomputed: bool) -> None:
+    """Of the body nothing is left on the device but weights; the head decides for itself what it keeps."""
+    given = inputs(tmp_path)
+
+    def saved(out: str, offload: bool) -> tuple[list[torch.Tensor], int]:
+        seen: list[torch.Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t) or t, lambda t: t):
+            found = gradients(given, tmp_path / out, checkpointing=recomputed, offload=offload)
+        return found, sum(t.shape[-1] in (16, 32) for t in seen if t.dim() == 3)
+
+    (kept, here), (back, left) = saved("kept", False), saved("offloaded", True)
+    assert equal(kept, back) and here > left == 0
+    weight = torch.nn.Parameter(torch.ones(3, 3))
+    with memory.offloaded([weight]):
+        node = (torch.ones(2, 3, requires_grad=True) @ weight.T).sin().grad_fn
+    assert node.next_functions[0][0]._saved_mat2.data_ptr() == weight.data_ptr()
+
+
 def test_the_fused_optimizer_learns_the_same_to_rounding(tmp_path: Path) -> None:
     given = inputs(tmp_path)
     plain, fused = (
@@ -248,6 +267,8 @@ def test_settings_that_are_not_asked_for_are_in_no_id_and_those_that_round_other
 
     assert not changed("engine.checkpointing=true")
     assert plan_of("engine.checkpointing=true")["DPO"].context["checkpointing"] is True
+    assert not changed("engine.offload=true")
+    assert plan_of("engine.offload=true")["DPO"].context["offload"] is True
     assert changed("engine.fused=true") == changed("engine.compile=true") == set(plain)
     assert changed("methods.SFT.training.lora.r=4") == {"SFT"}
     of_teacher = plan_of("pairs.tiny.teacher.dpo.lora={r: 8, targets: [q_proj, v_proj]}")
