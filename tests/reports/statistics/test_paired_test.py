@@ -268,8 +268,10 @@ def test_the_interval_of_a_difference_covers_the_truth(seeds: int, sd_seed: floa
 @pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "sd_seed"), [*SEEDS, (3, 0.03), (3, 0.3), (5, 0.03), (5, 0.3)])
 def test_the_interval_of_a_difference_covers_the_truth_95_times_in_100(seeds: int, sd_seed: float):
-    """2,000 tables know it to 0.005."""
-    assert 0.935 <= coverage(2_000, seeds, sd_seed) <= 0.965
+    """2,000 tables know it to 0.005. Two methods alone know little of what trainings vary by, and their
+    intervals hold the truth somewhat oftener.
+    """
+    assert 0.935 <= coverage(2_000, seeds, sd_seed) <= (0.965 if seeds == 1 else 0.985)
 
 
 def test_one_seed_says_nothing_of_training_which_three_do():
