@@ -99,8 +99,10 @@ class Chance:
 
     @cached_property
     def is_known(self) -> bool:
-        """Whether anything says how far two trainings lie apart."""
-        return any(v.df > 0 for v in (*self.variations.own, *self.borrowed)) and self._scale > 0
+        """Whether anything says how far two trainings lie apart: of the reference, where it alone has any."""
+        replicated = any(v.df > 0 for v in (*self.variations.own, *self.borrowed))
+        moved = not self._trained and self.variations.common.df > 0
+        return (replicated or moved) and self._scale > 0
 
     def is_unreplicated(self, method: str) -> bool:
         """Whether a trained method has a single replicate, among others with several."""
@@ -110,7 +112,9 @@ class Chance:
     @cached_property
     def trainings(self) -> TrainingVariance:
         """The posterior of each method's tau."""
-        return training_variance.fit(self.variations.own, self.borrowed, self._scale)
+        # Where only a reference is trained the grid has to reach as far as what is known of that.
+        others = self.borrowed if self._trained else (self.variations.common,)
+        return training_variance.fit(self.variations.own, others, self._scale)
 
     def of_difference(self, a: int, b: int) -> Mixture | None:
         """The chance in the difference of two methods' means, on the items that both have.
@@ -179,6 +183,10 @@ class Chance:
         """The p of each of a pair's differences, where training has no part in it that of a t test."""
         return (self.of_difference(a, b) or _mixture(self._questions(a, b), NOTHING)).quick_p(differences)
 
+    @property
+    def _trained(self) -> list[int]:
+        return [m for m in range(len(self.sample.methods)) if self._varies(m)]
+
     def _varies(self, m: int) -> bool:
         name = self.sample.methods[m]
         return name not in self.sample.fixed and name != self.sample.reference
@@ -203,9 +211,9 @@ class Chance:
     @cached_property
     def _scale(self) -> float:
         """The questions' standard error of a mean that is compared: the half of a difference's variance."""
-        trained = [m for m in range(len(self.sample.methods)) if self._varies(m)]
-        pairs = [p for p in combinations(trained, 2) if is_tested(self.sample, *p)]
-        means = [variance_of_mean(self.sample, self.sample.methods[m]) for m in trained]
+        rows = self._trained or [m for m in range(len(self.sample.methods)) if self._is_moved(m)]
+        pairs = [p for p in combinations(rows, 2) if is_tested(self.sample, *p)]
+        means = [variance_of_mean(self.sample, self.sample.methods[m]) for m in rows]
         of_seeds = [v.variance for v in self.variations.own]
         for variances in ([self._questions(*p).variance / 2 for p in pairs], means, of_seeds):
             if known := [v for v in variances if v > 0]:

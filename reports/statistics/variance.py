@@ -73,9 +73,13 @@ class _Deviations(NamedTuple):
 def variations(sample: Sample) -> Variations:
     """How each method varies over replicates, and what all vary by together."""
     own = [_deviations(sample, m) for m in range(len(sample.methods))]
-    moved = [d for d, name in zip(own, sample.methods, strict=True) if d and name != sample.reference]
+    rows = {n: d for d, n in zip(own, sample.methods, strict=True) if d and n != sample.reference}
+    moved = list(rows.values())
     if not sample.is_shared or len(moved) < 2:
-        return Variations(tuple(_variation(d) for d in own), UNKNOWN)
+        # A single model against trainings of a reference: if none of it is its own, all is the reference's.
+        alone = sample.has_trained_reference and rows.keys() <= sample.fixed
+        of_reference = _variation(moved[0]) if moved and alone else UNKNOWN
+        return Variations(tuple(_variation(d) for d in own), of_reference)
     kept = 1 - 1 / len(moved)
     replicates = sorted(set().union(*(d.values for d in moved)))
     common = {r: fmean(d.values[r] for d in moved if r in d.values) for r in replicates}

@@ -1,11 +1,11 @@
 """The notes under tables of columns: where their numbers come from, and how their intervals are drawn."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reports.records import replicates
 from reports.statistics.bootstrap import Draw
-from reports.tables.columns import EXACT, OF_ONE_RUN, ONE_SEED, TRAININGS, MeasuredColumn, heading, tasks_of
+from reports.tables.columns import EXACT, ONE_SEED, TRAININGS, MeasuredColumn, heading, tasks_of
 from reports.tables.table import Column, Row
 
 
@@ -54,9 +54,15 @@ def _interval(column: MeasuredColumn, draw: Draw) -> str:
     means = means or ","
     if column.lent_words:
         return f"{means} {TRAININGS}; {column.lent_words}"
-    alone = sorted({m for scores in column.of_datasets for m in scores.unreplicated})
-    single = f"; {OF_ONE_RUN}: {', '.join(alone)}" if alone else ""
-    return f"{means} {TRAININGS}{single}; replicates: {replicates.replicated(runs)}"
+    alone = {m: why for scores in column.of_datasets for m, why in scores.unreplicated.items()}
+    parts = [f"{means} {TRAININGS}", *unreplicated(alone), f"replicates: {replicates.replicated(runs)}"]
+    return "; ".join(parts)
+
+
+def unreplicated(rows: Mapping[str, str]) -> Iterator[str]:
+    """Rows whose training's chance is that of the others, by why."""
+    for why in sorted(set(rows.values())):
+        yield f"{why}: {', '.join(sorted(m for m in rows if rows[m] == why))}"
 
 
 def exact_notes(heads: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:

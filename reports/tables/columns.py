@@ -27,7 +27,6 @@ from reports.tables.table import Cell, Column, Source
 ONE_SEED = "conditional on this checkpoint"
 EXACT = "exact intervals (Clopper-Pearson) of right and wrong answers, and where wins or losses are few"
 TRAININGS = "over trainings and questions, the methods' variances between trainings moderated by each other"
-OF_ONE_RUN = "of one run, its training's chance taken from the others'"
 UNKNOWN_CHANCE = (
     "nothing says how far trainings lie apart: their chance is in no interval, and nothing is marked"
 )

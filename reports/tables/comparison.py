@@ -19,8 +19,8 @@ from reports.statistics import paired_test
 from reports.statistics.bootstrap import DRAW, Bootstrap, Draw, interval
 from reports.statistics.paired_test import NO_TEST, Comparison
 from reports.statistics.planning import ALPHA
-from reports.tables import columns
-from reports.tables.columns import OF_ONE_RUN, ONE_SEED, SINGLE, UNKNOWN_CHANCE, cell_notes, heading
+from reports.tables import column_notes, columns
+from reports.tables.columns import ONE_SEED, SINGLE, UNKNOWN_CHANCE, cell_notes, heading
 from reports.tables.pairwise_tests import UNEVEN, Tested, tested
 from reports.tables.table import Cell, Column, Row, Table, by_pair, check_row, title
 
@@ -152,8 +152,8 @@ def _test_notes(tests: Tested, less: Mapping[str, Comparison], baseline: str) ->
         yield f"bootstrap interval, {why}"
     elif words := tests.scores.lent.words:
         yield f"one run a method; {words}"
-    elif single := sorted(tests.scores.unreplicated):
-        yield f"{OF_ONE_RUN}: {', '.join(single)}"
+    else:
+        yield from column_notes.unreplicated(tests.scores.unreplicated)
     if less:
         family = sum(c.p is not None for c in less.values())
         adjusted = f"p adj: {_how(tests)} over {family} tests against {baseline}"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from reports.records import replicates
 from reports.records.groups import Group, Lender, Measured
 from reports.statistics.bootstrap import Item, Replicate
+from reports.statistics.variance import UNKNOWN
 from reports.tables.scores import NOTHING, Lent, Scores, scored, untrained
 from reports.tables.table import Source
 
@@ -34,13 +35,17 @@ def lend(lender: Lender, source: Source, pair: str, dataset: str) -> Lent:
         for own in tables.values()
     ]
     varied = tuple(v for scores in several for v in scores.varied)
-    if not varied:
+    common = max(
+        (s.chance.variations.common for s in several if s.values), key=lambda v: v.df, default=UNKNOWN
+    )
+    if not varied and not common.df:
         return NOTHING
     known = [own.keys() for scores in several for own in scores.runs.values()]
-    words = f"{replicates.replicated(known)}, of {len(varied)} methods"
+    whose = f"{len(varied)} methods" if varied else "the reference"
+    words = f"{replicates.replicated(known)}, of {whose}"
     return Lent(
         varied,
-        max((s.chance.variations.common for s in several if s.values), key=lambda v: v.df),
+        common,
         frozenset().union(*(s.fixed for s in several)),
         f"the chance of training is taken from run {lender.run}: {words}",
     )

@@ -22,6 +22,8 @@ from reports.statistics.sample import Sample
 from reports.statistics.variance import UNKNOWN, Variation
 from reports.tables.table import is_untrained
 
+OF_ONE_RUN = "of one run, its training's chance taken from the others'"
+ON_ONE_BASE_MODEL = "on one base model, its training's chance taken from those on several"
 Z = 1.96  # half the width of a 95 % interval, in standard errors
 
 
@@ -68,9 +70,10 @@ class Scores:
         return [v for v in self.chance.variations.own if v.df] if self.values else []
 
     @property
-    def unreplicated(self) -> list[str]:
-        """The rows of one run, whose trainings' chance is that of the others."""
-        return [m for m in self.values if self.chance.is_known and self.chance.is_unreplicated(m)]
+    def unreplicated(self) -> dict[str, str]:
+        """The rows whose trainings' chance is that of the others, and in words why."""
+        rows = [m for m in self.values if self.chance.is_known and self.chance.is_unreplicated(m)]
+        return {m: OF_ONE_RUN if len(self.runs[m]) < 2 else ON_ONE_BASE_MODEL for m in rows}
 
     def resampled(self, draw: Draw) -> Bootstrap:
         """The means, and those over resamples."""

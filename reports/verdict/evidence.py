@@ -50,14 +50,15 @@ def _verdict(
 ) -> Verdict:
     dataset, means = of[2], [c for c in shown if not c.is_summary]
     contestants = [m for m in methods if not is_teacher(m)]
-    standings, single = list[Standing](), dict[str, None]()
+    standings, single = list[Standing](), dict[str, str]()
     for column in means:
         tests = tested(column, dataset, contestants)
         # The Student alone is nobody's rival.
         if tests and not all(map(is_untrained, tests.scores.values)):
             standings.append(_standing(column, heading(column, shown).title, dataset, tests, draw))
             if not standings[-1].is_lent:
-                single |= dict.fromkeys(m for m in contestants if m in tests.scores.unreplicated)
+                found = tests.scores.unreplicated
+                single |= {m: found[m] for m in contestants if m in found}
     trained = [
         g
         for c in means
@@ -72,7 +73,7 @@ def _verdict(
         methods=tuple(m for m in contestants if not is_untrained(m)),
         standings=tuple(standings),
         replicates=replicated(of_rows.values()) if any(len(own) > 1 for own in of_rows.values()) else "",
-        single=tuple(single),
+        single=single,
         spent=tuple(_spent(standings, costs)),
         unjudged=tuple(_unjudged(means, shown, dataset, contestants)),
         untested=() if means else tuple(heading(c, shown).title for c in shown),
@@ -83,6 +84,7 @@ def _verdict(
 def _standing(column: MeasuredColumn, title: str, dataset: str, tests: Tested, draw: Draw) -> Standing:
     scores, sample = tests.scores, tests.scores.chance.sample
     is_known, gaps = scores.chance.is_known, _gaps(sample)
+    differ = any(p < ALPHA for p in tests.adjusted.values())
     places = dict(zip(sample.methods, paired_test.places(sample), strict=True))
     rows = sorted(scores.values, key=lambda m: (places[m], m))
     names = [m for m in rows if not any(gaps.get((other, m), 0.0) > sample.equal for other in rows)]
@@ -100,9 +102,10 @@ def _standing(column: MeasuredColumn, title: str, dataset: str, tests: Tested, d
         tops=tuple(Top(m, value[m], m in given) for m in names),
         above=tuple(c for claims in told.values() for c in claims),
         untold=tuple(m for m in below if m not in told),
-        apart=is_known and any(p < ALPHA for p in tests.adjusted.values()),
+        apart=is_known and differ,
         is_single=not is_known and not column.is_replicated,
         is_lent=is_known and bool(scores.lent.words),
+        of_checkpoints=differ and not is_known and column.is_replicated,
         gains=tuple(_gains(column, dataset, tests, rivals, draw)),
     )
 

@@ -6,6 +6,7 @@
 There is no claim of one run a method, and none of a number that is no mean over questions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.records.benchmarks import Unit
@@ -59,7 +60,8 @@ class Standing:
 
     `above`: those told below every top; `untold` the others. `apart`: whether any two rows are told apart.
     `is_single`: nothing says how far two trainings of a method lie apart, as each was trained once.
-    `is_lent`: another run says it.
+    `is_lent`: another run says it. `of_checkpoints`: nothing says it though some were trained several times,
+    and what tests tell apart are checkpoints.
     """
 
     title: str
@@ -71,6 +73,7 @@ class Standing:
     apart: bool
     is_single: bool
     is_lent: bool
+    of_checkpoints: bool
     gains: tuple[Gain, ...]
 
     @property
@@ -102,9 +105,9 @@ class Unjudged:
 class Verdict:
     """All of a pair on one dataset.
 
-    `replicates` in words, "" where there is one; `single` are the rows of one run whose trainings' chance is
-    that of the others; `untested` are the titles of columns that no test can compare. `is_trained`: whether
-    the run trained any of its rows.
+    `replicates` in words, "" where there is one; `single` are the rows whose trainings' chance is that of the
+    others, and in words why; `untested` are the titles of columns that no test can compare. `is_trained`:
+    whether the run trained any of its rows.
     """
 
     suite: str
@@ -113,7 +116,7 @@ class Verdict:
     methods: tuple[str, ...]
     standings: tuple[Standing, ...]
     replicates: str
-    single: tuple[str, ...]
+    single: Mapping[str, str]
     spent: tuple[Spent, ...]
     unjudged: tuple[Unjudged, ...]
     untested: tuple[str, ...]

@@ -14,11 +14,11 @@ from textwrap import TextWrapper
 
 from reports.records.benchmarks import Unit
 from reports.render import WIDTH, number
-from reports.tables.columns import OF_ONE_RUN
 from reports.tables.table import STUDENT, is_untrained
 from reports.verdict.facts import Gain, Spent, Standing, Top, Unjudged, Verdict
 
 NAMED = 3  # of a longer list of rows
+NO_CHANCE = "nothing says how far trainings lie apart"
 NO_CLAIM = "which {} is better cannot be said from one training each"
 
 
@@ -78,10 +78,13 @@ def _heads(standings: Sequence[Standing]) -> Iterator[str]:
     """Who leads where first, then who has the highest score, then where nothing is told apart."""
     leads: dict[str, list[str]] = defaultdict(list)
     highest: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    unknown: dict[tuple[str, ...], list[str]] = defaultdict(list)
     equal: dict[str, list[str]] = defaultdict(list)
     for s in standings:
         if s.leads:
             leads[s.tops[0].row].append(_on(s))
+        elif s.of_checkpoints:
+            unknown[tuple(t.row for t in s.tops)].append(_on(s) if s.tops else _plain(s.title))
         elif not s.apart:
             equal[_apart(s.rows)].append(_plain(s.title))
         elif s.tops:
@@ -93,6 +96,9 @@ def _heads(standings: Sequence[Standing]) -> Iterator[str]:
     for s in standings:
         if s.apart and not s.tops:
             yield f"On {_plain(s.title)} no row is above or beside all others, as some lack verdicts."
+    for names, on in unknown.items():
+        best = f"{_have(names)} the highest score on" if names else "On"
+        yield f"{best} {_joined(on)}{', where' if names else ''} {NO_CHANCE}."
     for rows, on in equal.items():
         yield f"On {_joined(on)} nothing tells {rows}."
 
@@ -144,8 +150,8 @@ def _replicates(verdict: Verdict, several: Sequence[Standing]) -> Iterator[str]:
     lent, own = ([s for s in several if s.is_lent == kind] for kind in (True, False))
     if own and verdict.replicates:
         yield verdict.replicates
-    if verdict.single:
-        yield f"{OF_ONE_RUN}: {_some(verdict.single)}"
+    for why in dict.fromkeys(verdict.single.values()):
+        yield f"{why}: {_some(m for m, own in verdict.single.items() if own == why)}"
     if lent:
         one = f"on {_joined(_plain(s.title) for s in lent)} one" if own else "One"
         yield f"{one} run a method, its training's chance taken from another run's"

@@ -156,6 +156,36 @@ def test_one_model_in_all_replicates_is_moved_by_the_training_of_its_reference()
     assert p_value(of, "base", "R") > 1e-4
 
 
+@pytest.mark.parametrize("bases", [("Student",), ("Student", "Teacher")])
+def test_of_one_trained_method_that_is_its_own_reference_the_seeds_are_in_the_test(bases: tuple[str, ...]):
+    """A base model wins 0.6, 0.7 and 0.8 against three trainings of R, of half a question's noise each."""
+    rng = np.random.default_rng(4)
+    runs = {m: [0.7 + d + rng.normal(0, 0.1, 50) for d in (0.0, 0.1, -0.1)] for m in bases}
+    runs["R"] = [np.full(50, 0.5)] * 3
+    of = Chance(sample(runs, reference="R", fixed=frozenset(bases)))
+    student, half = of.sample.methods.index("Student"), of.of_difference(1, 0).half_width()
+    means = [x.mean() for x in runs["Student"]]
+    assert of.is_known and half == pytest.approx(theirs.t.ppf(0.975, 2) * theirs.sem(means), rel=0.1)
+    assert of.of_mean(student).half_width() == pytest.approx(half, rel=0.05)
+    assert p_value(of, "Student", "R") > 0.05
+    # One run each of methods says nothing of their own trainings, whatever is known of the reference's.
+    single = {"A": [runs["Student"][0]]}
+    assert not Chance(sample(runs | single, reference="R", fixed=frozenset(bases))).is_known
+
+
+@pytest.mark.parametrize(("tau", "low"), [(0.0, 0.0), (0.05, 0.03), (0.6, 0.03)])
+def test_a_base_model_alone_against_a_trained_reference_is_told_from_it_in_5_of_100_tables(
+    tau: float, low: float
+):
+    """Equal on average; trainings of the reference move it by 0, 5 and 60 times the questions' error."""
+    rng, ps = np.random.default_rng(8), []
+    for _ in range(500):
+        student = [0.5 + rng.normal(0, tau) + rng.normal(0, 0.1, 100) for _ in range(3)]
+        runs = {"Student": student, "R": [np.full(100, 0.5)] * 3}
+        ps.append(p_value(Chance(sample(runs, reference="R", fixed={"Student"})), "Student", "R"))
+    assert low <= np.mean(np.array(ps) < 0.05) <= 0.08  # 3 standard errors from 5 %, at most
+
+
 def test_what_base_models_do_to_all_is_in_the_difference_from_a_row_that_none_of_them_moves():
     """The base models lift A, B and C by 0.3, 0.4 and 0.5 and leave the Student, one from outside, at 0."""
     rng = np.random.default_rng(6)

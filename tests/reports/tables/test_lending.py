@@ -237,6 +237,22 @@ def test_rows_that_are_measured_as_they_are_take_and_lend_nothing():
         build.borrowing(Rows(records=drawn(1)), "models", Rows(records=seeds))
 
 
+def test_a_reference_that_alone_is_trained_lends_what_it_does_to_base_models():
+    def wins(seeds: int, moved: float) -> list[Record]:
+        of = {"benchmark": "alpaca-eval", "metric": "win_rate", "reference": "R"}
+        rows = [r for r in drawn(seeds, tau=0.0, methods="A", **of) if r.method == "Student"]
+        rows = [
+            replace(r, value=0.5 + r.value / 10 + moved * (r.seed - 1), artifacts=("base",)) for r in rows
+        ]
+        return [*rows, *(replace(r, method="R", value=0.5, artifacts=(f"R{r.seed}",)) for r in rows)]
+
+    borrowing = build.borrowing(Rows(records=wins(1, 0.0)), "long", Rows(records=wins(3, 0.1)))
+    table = build.build(borrowing)["main"][0]
+    assert any("base models not replicated, of the reference" in note for note in table.notes)
+    cell = table.rows[0].cells[0]
+    assert cell.high - cell.low > 0.3
+
+
 def test_a_lender_without_replicates_is_refused():
     with pytest.raises(ValueError, match="short: no method of it was trained more than once"):
         build.borrowing(Rows(records=drawn(1)), "short", Rows(records=drawn(1)))

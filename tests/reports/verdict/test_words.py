@@ -105,6 +105,42 @@ def test_several_runs_of_one_column_beside_one_whose_chance_is_taken_from_anothe
     )
 
 
+def test_a_row_of_several_runs_on_one_of_several_base_models_is_not_of_one_run():
+    """Nor in the tables: of its three runs none says how far base models move it."""
+    records = scores(GROUP, seeds=3, worlds=3)
+    records = [r for r in records if r.method not in ("DPO", "SFT") or r.world_seed == 0]
+    records = [r for r in records if r.method != "SFT" or r.seed == 0]
+    one = "of one run, its training's chance taken from the others': SFT"
+    base = "on one base model, its training's chance taken from those on several: DPO"
+    (words,) = told(records)
+    assert f"; {one}; {base}.\n" in words or f"; {base}; {one}.\n" in words
+    rows = Rows(records=records)
+    for table in (build.build(rows)["main"][0], build.compared(rows, "Student")[0]):
+        notes = "; ".join(table.notes)
+        assert one in notes and base in notes
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_that_are_constant_and_unlike_are_not_said_to_be_alike(seeds: int):
+    """Nor is one said to be better: their tests are of checkpoints, whose letters differ."""
+    means = {"SFT": 3.0, "DPO": 4.0, "ADPA": 4.0}
+    records = [replace(r, value=means[r.method]) for r in scores(means, seeds)]
+    (words,) = told(records)
+    (table,) = build.compared(Rows(records=records), "SFT")
+    at = [c.title for c in table.columns].index("Group")
+    letters = {row.method: row.cells[at].value for row in table.rows}
+    assert letters == {"SFT": "b", "DPO": "a", "ADPA": "a"}
+    assert words.startswith(
+        "ADPA and DPO have the highest score on MT-Bench (4.00), where nothing says how far trainings lie "
+        "apart. 3 seeds of the last stage, base models not replicated."
+        if seeds > 1
+        else "One run a method: ADPA and DPO have the highest score on MT-Bench (4.00); which method"
+    )
+    alike = [replace(r, value=4.0) for r in records]
+    if seeds > 1:
+        assert told(alike)[0].startswith("On MT-Bench nothing tells ADPA, DPO and SFT apart. 3 seeds")
+
+
 def test_two_worlds_of_two_seeds():
     (words,) = told(scores(GROUP, seeds=2, worlds=2))
     assert words.startswith(
