@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of CUDA, of CUDA under Windows' Linux, of ROCm
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container
+CGROUP = Path("/sys/fs/cgroup")  # of a container
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -43,10 +45,21 @@ def available_cpus() -> int:
     """CPUs that this process may use: those it is bound to, in a container at most its quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = QUOTA.read_text().split()
+        quota, period = (CGROUP / "cpu.max").read_text().split()
     except OSError:
         return bound
     return bound if quota == "max" else max(1, min(bound, int(quota) // int(period)))
+
+
+def free_memory() -> int:
+    """Bytes of this machine's memory that nobody uses; in a container at most what its limit leaves."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        used = int((CGROUP / "memory.current").read_text())
+    except OSError:
+        return available
+    return available if limit == "max" else min(available, max(0, int(limit) - used))
 
 
 @contextmanager

@@ -67,6 +67,7 @@ def _jobs(count: int | None, context: ExecutorContext, steps: Iterable[Step]) ->
         context.resources,
         count,
         cpus=devices.available_cpus(),
+        free=devices.free_memory(),
         gpus=gpus,
         bytes_of_gpu=devices.gpu_bytes() if gpus else 0.0,
         memory=context.foretold.memory,

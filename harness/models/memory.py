@@ -2,20 +2,18 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from harness.common import devices
 from harness.common.suggest import nearest
 from methods.kernels.output_head import MemoryBudget
 
 HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
 SHARE = 4  # of what is free, one part in so many is for logits
 ON_GPU = 1 << 30  # bytes of whole rows of logits: few and large launches; not measured
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: torch.device) -> int:
@@ -24,13 +22,7 @@ def free_bytes(device: torch.device) -> int:
         # What torch holds without using it is there for whoever asks torch.
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = (CGROUP / "memory.max").read_text().strip()
-        used = int((CGROUP / "memory.current").read_text())
-    except OSError:
-        return available
-    return available if limit == "max" else min(available, max(0, int(limit) - used))
+    return devices.free_memory()
 
 
 def memory_budget(head: str, device: torch.device) -> MemoryBudget:

@@ -2,17 +2,27 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from harness.executors.protocol import Estimate
 from harness.executors.resources import Reservation, Resources, Share
 from harness.store.step import Step
 
-FILLED = 0.9  # of a GPU's memory: what steps that share it are foretold to take
+FILLED = 0.9  # of a memory: what steps that share it may be foretold to take
+
+
+class Held(NamedTuple):
+    """CPUs, parts of GPUs, and bytes of the machine's own memory."""
+
+    cpus: int
+    parts: dict[str, float]
+    memory: float
 
 
 class Room:
     """CPUs and GPUs of this machine. `jobs`: steps at once, on GPUs where there are some; with more jobs than
-    GPUs steps share one, if the forecast `memory` (bytes of a step) says that it holds both.
+    GPUs steps share one, if the forecast `memory` (bytes of a step) says that it holds both. So do steps on
+    CPUs the machine's own.
     """
 
     def __init__(
@@ -22,14 +32,16 @@ class Room:
         *,
         cpus: int,
         gpus: Sequence[str] = (),
+        free: float,
         bytes_of_gpu: float = 0.0,
         memory: Estimate | None = None,
     ) -> None:
-        self._resources, self._memory, self._bytes = resources, memory, bytes_of_gpu
+        self._resources, self._memory = resources, memory
+        self._bytes, self._bytes_of_gpu = free, bytes_of_gpu
         self._cpus = cpus if gpus or not jobs else jobs
         self._part = min(1.0, len(gpus) / jobs) if gpus and jobs else 1.0
         self._free_gpus = dict.fromkeys(gpus, 1.0)
-        self._held: dict[str, tuple[int, dict[str, float]]] = {}  # by step: CPUs, parts of GPUs
+        self._held: dict[str, Held] = {}  # by step
         self._reservation = Reservation()
 
     def admits(self, step: Step) -> bool:
@@ -40,7 +52,8 @@ class Room:
                 f"{step.label}: asks for {asked.gpus:g} GPUs, and this machine has {len(self._free_gpus)}; "
                 "see --resources and --processes"
             )
-        fits = self._cpus_of(asked) <= self._free_cpus() and self._placed(step, asked) is not None
+        fits = self._cpus_of(asked) <= self._cpus - sum(held.cpus for held in self._held.values())
+        fits = fits and self._has_memory(step, asked) and self._placed(step, asked) is not None
         return self._reservation.admits(step, asked, fits)
 
     def take(self, step: Step) -> tuple[str, ...]:
@@ -50,21 +63,25 @@ class Room:
         assert parts is not None, "of a step that was admitted"
         for gpu, part in parts.items():
             self._free_gpus[gpu] -= part
-        self._held[step.id] = self._cpus_of(asked), parts
+        self._held[step.id] = Held(self._cpus_of(asked), parts, 0.0 if parts else self._needs(step) or 0.0)
         return tuple(parts)
 
     def free(self, step: Step) -> None:
         """What a step held, it holds no more."""
-        _, parts = self._held.pop(step.id)
-        for gpu, part in parts.items():
+        for gpu, part in self._held.pop(step.id).parts.items():
             self._free_gpus[gpu] += part
 
     def _cpus_of(self, asked: Share) -> int:
         # A step of more threads than there are CPUs has them all.
         return min(asked.cpus, self._cpus)
 
-    def _free_cpus(self) -> int:
-        return self._cpus - sum(cpus for cpus, _ in self._held.values())
+    def _has_memory(self, step: Step, asked: Share) -> bool:
+        """Whether the machine's memory holds a step on CPUs beside the others; one alone may try."""
+        taken = sum(held.memory for held in self._held.values())
+        return bool(asked.gpus) or not taken or taken + (self._needs(step) or 0.0) <= FILLED * self._bytes
+
+    def _needs(self, step: Step) -> float | None:
+        return self._memory(step) if self._memory else None
 
     def _placed(self, step: Step, asked: Share) -> dict[str, float] | None:
         """The GPUs for a step, and which part of each it takes; None where they are not free."""
@@ -79,5 +96,5 @@ class Room:
     def _part_of(self, step: Step) -> float:
         if self._part == 1.0:
             return 1.0
-        needs = self._memory(step) if self._memory else None
-        return 1.0 if needs is None else min(1.0, max(self._part, needs / (FILLED * self._bytes)))
+        needs = self._needs(step)
+        return 1.0 if needs is None else min(1.0, max(self._part, needs / (FILLED * self._bytes_of_gpu)))

@@ -116,7 +116,7 @@ def on_gpu(told: Path, name: str, processes: int = 1) -> Step:
 def room(jobs: int | None, gpus: int, memory: dict[str, float] | None = None) -> Room:
     names = [str(n) for n in range(gpus)]
     known = (lambda s: memory.get(s.label)) if memory else None
-    return Room(read_resources(()), jobs, cpus=4, gpus=names, bytes_of_gpu=100.0, memory=known)
+    return Room(read_resources(()), jobs, cpus=4, gpus=names, free=100.0, bytes_of_gpu=100.0, memory=known)
 
 
 def test_a_step_on_a_gpu_has_one_of_its_own(tmp_path: Path) -> None:
@@ -137,6 +137,17 @@ def test_with_more_jobs_than_gpus_steps_share_one_that_holds_both(tmp_path: Path
     assert not here.admits(d), "nobody knows what it takes"
     assert here.admits(c) and here.take(c) == ("0",)
     assert not here.admits(c), "two jobs"
+
+
+def test_steps_on_cpus_begin_as_far_as_memory_holds_them(tmp_path: Path) -> None:
+    here = room(None, 0, {"a": 40.0, "b": 60.0, "c": 40.0, "huge": 1000.0})
+    a, b, c, d, huge = (step(tmp_path, name) for name in ("a", "b", "c", "d", "huge"))
+    assert here.admits(a) and here.take(a) == ()
+    assert not here.admits(b), "40 and 60 are more than 90"
+    assert here.admits(c) and here.admits(d), "nobody knows what d takes"
+    assert not here.admits(huge)
+    here.free(a)
+    assert here.admits(huge), "alone it may try"
 
 
 def test_a_step_of_several_gpus_is_not_starved_by_small_ones(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.common import devices
 from harness.models import memory
 from methods.batch import Statistic
 from methods.kernels.output_head import Head, MemoryBudget, at_ids, product
@@ -231,7 +232,7 @@ def test_logits_are_kept_where_a_share_of_the_free_memory_holds_them() -> None:
 
 
 def test_a_container_has_what_its_limit_leaves(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(devices, "CGROUP", tmp_path)
     (tmp_path / "memory.current").write_text("100\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.free_bytes(torch.device("cpu")) > 1000
