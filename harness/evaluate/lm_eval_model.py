@@ -40,8 +40,8 @@ from harness.evaluate.log_likelihoods.batches import (
     likelihood_batches,
     sharing_batches,
 )
-from harness.evaluate.log_likelihoods.halving import in_halves
 from harness.models import positions
+from harness.models.memory import in_halves
 from harness.models.worker_pool import LoadedModel, Pool
 from harness.store.append_log import AppendOnlyLog
 

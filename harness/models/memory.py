@@ -1,7 +1,10 @@
-"""How much memory logits may take here: never part of an id, since it changes no bit of a result."""
+"""How much memory logits may take here, never part of an id, since it changes no bit of a result; and batches
+that do not fit, whose halves change the last bits.
+"""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +17,30 @@ from methods.kernels.output_head import MemoryBudget
 HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
 SHARE = 4  # of what is free, one part in so many is for logits
 ON_GPU = 1 << 30  # bytes of whole rows of logits: few and large launches; not measured
+MENDS = "set dtype: bfloat16, which takes half"
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+def in_halves(
+    ask: Callable[[Sequence[Request]], list[Answer]], batch: Sequence[Request]
+) -> tuple[list[Answer], int]:
+    """What `ask` answers to a batch, and how often a part of it had to be halved to fit into memory;
+    ValueError where one request alone does not fit.
+    """
+    try:
+        return ask(batch), 0
+    except torch.OutOfMemoryError as error:
+        if len(batch) == 1:
+            told = str(error).splitlines()[0]
+            raise ValueError(f"out of memory at one request alone: {MENDS} ({told})") from None
+    # Not in `except`, where the traceback still holds what was computed.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = (len(batch) + 1) // 2
+    parts = [in_halves(ask, part) for part in (batch[:half], batch[half:])]
+    return [answer for answers, _ in parts for answer in answers], 1 + sum(halved for _, halved in parts)
 
 
 def free_bytes(device: torch.device) -> int:

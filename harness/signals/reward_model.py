@@ -11,6 +11,7 @@ the template refuses has the reward null.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +28,13 @@ from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models import positions
 from harness.models.loading import Model
+from harness.models.memory import in_halves
 from harness.models.weights import REWARD, pretrained
 from harness.store.array_file import ArrayFile
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
+
+log = logging.getLogger(__name__)
 
 FAR = 1 << 30  # tokens: no limit
 
@@ -50,6 +54,13 @@ class Input(NamedTuple):
 
     ids: list[int]
     cut: bool
+
+
+class Scores(NamedTuple):
+    """The reward of each conversation, and how often a batch was halved to fit into memory."""
+
+    rewards: list[float]
+    halved: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class RewardModel:
         return Input(self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"], True)
 
     @torch.no_grad()
-    def score(self, inputs: Sequence[Sequence[int]], tokens: int) -> list[float]:
+    def score(self, inputs: Sequence[Sequence[int]], tokens: int) -> Scores:
         """The reward of each sequence of ids, in batches of at most `tokens` padded positions."""
         # transformers reads the score at the last token that is not padding: where the model names no
         # padding, any id will do that no sequence ends with.
@@ -90,16 +101,22 @@ class RewardModel:
         pad = next(i for i in range(len(last) + 1) if i not in last) if self.pad is None else self.pad
         self.model.config.get_text_config().pad_token_id = pad
         lengths: Ints = np.array([len(ids) for ids in inputs], dtype=np.int64)
-        rewards, device = np.zeros(len(inputs)), self.model.device
-        for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
+        rewards, halved = np.zeros(len(inputs)), 0
+
+        def ask(batch: Sequence[int]) -> list[float]:
             longest = int(lengths[batch].max())
             ids = torch.tensor([[*inputs[i], *[pad] * (longest - len(inputs[i]))] for i in batch])
             mask = (torch.arange(longest) < torch.from_numpy(lengths[batch])[:, None]).long()
-            rewards[batch] = self.model(ids.to(device), mask.to(device)).logits[:, 0].float().cpu().numpy()
+            said = self.model(ids.to(self.model.device), mask.to(self.model.device)).logits[:, 0]
+            return [float(reward) for reward in said.float().cpu()]
+
+        for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
+            rewards[batch], parted = in_halves(ask, batch)
+            halved += parted
         if wrong := int(np.isnan(rewards).sum()):
             # It would lose each comparison, and be the best checkpoint or none.
             raise ValueError(f"{wrong} of {len(rewards)} rewards are NaN; are its weights sound? Try float32")
-        return [float(reward) for reward in rewards]
+        return Scores([float(reward) for reward in rewards], halved)
 
 
 def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: int = FAR) -> RewardModel:
@@ -193,7 +210,9 @@ def _written(
         # A template may refuse a role or an order of turns; that is no fault of the answer's.
         except chat.Unrenderable:
             continue  # its reward is null, and it is counted
-    scores = judge.score([scored.ids for scored in inputs.values()], work.context["tokens"])
+    scores, halved = judge.score([scored.ids for scored in inputs.values()], work.context["tokens"])
+    if halved:
+        log.warning("batches that did not fit into memory were halved, %d times; their rewards stay", halved)
     rewards = dict(zip(inputs, scores, strict=True))
     with (work.out / "rewards.jsonl").open("w") as out:
         for i, conversation in enumerate(conversations):
@@ -209,6 +228,7 @@ def _written(
         "unrenderable": len(conversations) - len(inputs),
         "specials": sum(conversation.specials > 0 for conversation in conversations),
         "tokens": read,
+        "halved": halved,
         "flops": 2 * judge.model.num_parameters(exclude_embeddings=True) * read,
     }
 

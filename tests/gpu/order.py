@@ -10,6 +10,7 @@ PARTS = {  # name -> the module and function that measures it
     "train-adpa": "tests.gpu.parts.training:adpa",
     "activations": "tests.gpu.parts.memory:activations",
     "generation": "tests.gpu.parts.generation:generation",
+    "log-likelihoods": "tests.gpu.parts.log_likelihoods:asked",
     "twice": "tests.gpu.parts.training:twice",
     "out-of-memory": "tests.gpu.parts.memory:out_of_memory",
     "live-teachers": "tests.gpu.parts.training:live_teachers",

@@ -141,6 +141,20 @@ def _generation(lines: Lines) -> str:
     return table(("", "dtype", "", "tokens/s", "ms a token step", "peak GB"), rows)
 
 
+def _log_likelihoods(lines: Lines) -> str:
+    rows = [
+        [
+            line["way"],
+            line["dtype"].removeprefix("torch."),
+            _number(line["again_s"]),
+            _number(line.get("peak_gb"), 1),
+            f"{line['nats_apart']:.1g}",
+        ]
+        for line in of(lines, "log-likelihoods")
+    ]
+    return table(("logits of", "dtype", "s a batch", "peak GB", "nats apart"), rows)
+
+
 def _attention(lines: Lines) -> str:
     rows = [
         [
@@ -212,6 +226,7 @@ TABLES: tuple[tuple[str, Callable[[Lines], str]], ...] = (
     ("Goals:", _goals),
     ("Optimizer steps:", _training),
     ("Answers:", _generation),
+    ("Log-likelihoods of 16 answers to 4 questions behind the same examples:", _log_likelihoods),
     ("Attention, forward and backward:", _attention),
     ("Against the CPU:", _agreement),
     ("Rows of a small suite:", _rows),

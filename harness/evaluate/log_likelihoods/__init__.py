@@ -1,4 +1,4 @@
 """Log-likelihoods of continuations: which are computed together, and how.
 
-batches: what shares a pass; asked_positions: the pass; halving: batches that do not fit into memory
+batches: what shares a pass; asked_positions: the pass
 """

@@ -161,10 +161,28 @@ def test_a_model_without_padding_is_read_at_the_last_token_whatever_that_is(tmp_
     inputs = [[9, 8, 7, 0], [11, 1], [5, 6, 2], [20, 21, 22, 23, 24, 3]]
     alone = [float(judge.model(torch.tensor([ids])).logits[0, 0].detach()) for ids in inputs]
 
-    assert judge.score(inputs, 10_000) == pytest.approx(alone, abs=1e-5)
-    assert judge.score([[9, 4], [8, 4, 3]], 10_000) == pytest.approx(
-        [judge.score([ids], 1)[0] for ids in ([9, 4], [8, 4, 3])], abs=1e-5
+    assert judge.score(inputs, 10_000).rewards == pytest.approx(alone, abs=1e-5)
+    assert judge.score([[9, 4], [8, 4, 3]], 10_000).rewards == pytest.approx(
+        [judge.score([ids], 1).rewards[0] for ids in ([9, 4], [8, 4, 3])], abs=1e-5
     )
+
+
+def test_a_batch_that_does_not_fit_is_scored_in_halves_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = reward_model.load(reward_folder(tmp_path / "model"), torch.float32)
+    inputs = [[9, 8, 7, 1], [11, 1], [5, 6, 2], [20, 21, 22, 23, 24, 3]]
+    whole, forward = judge.score(inputs, 10_000), judge.model.forward
+
+    def on_small_device(ids: torch.Tensor, *arguments: Any, **how: Any) -> Any:
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(ids, *arguments, **how)
+
+    monkeypatch.setattr(judge.model, "forward", on_small_device)
+    halved = judge.score(inputs, 10_000)
+    assert halved.rewards == pytest.approx(whole.rewards, abs=1e-5)
+    assert (whole.halved, halved.halved) == (0, 1)
 
 
 def test_padding_changes_nothing_for_an_encoder_that_reads_both_ways(tmp_path: Path) -> None:
@@ -185,9 +203,9 @@ def test_padding_changes_nothing_for_an_encoder_that_reads_both_ways(tmp_path: P
     judge = reward_model.load(tmp_path / "model", torch.float32)
     inputs = [judge.input(conversation(row, text)).ids for row, text in ANSWERS.items()]
 
-    alone = judge.score(inputs, 1)
+    alone = judge.score(inputs, 1).rewards
     assert statistics.stdev(alone) > 0.01
-    assert judge.score(inputs, 10_000) == pytest.approx(alone, abs=1e-5)
+    assert judge.score(inputs, 10_000).rewards == pytest.approx(alone, abs=1e-5)
 
 
 def test_what_an_answer_is_stands_beside_its_reward(tmp_path: Path) -> None:
@@ -259,7 +277,9 @@ def test_a_conversation_is_cut_where_the_frequencies_would_change_for_its_batch(
     assert [r["cut"] for r in rows] == [False, False, True, False] and measured["cut"] == 1
     judge = reward_model.load(model, torch.float32)
     read = [judge.input(conversation(row, answer)).ids for row, answer in ANSWERS.items()]
-    assert judge.score(read, 1000) == pytest.approx([judge.score([ids], 1000)[0] for ids in read], abs=1e-5)
+    assert judge.score(read, 1000).rewards == pytest.approx(
+        [judge.score([ids], 1000).rewards[0] for ids in read], abs=1e-5
+    )
 
 
 def test_a_conversation_that_the_template_refuses_has_no_reward_and_is_counted(tmp_path: Path) -> None:

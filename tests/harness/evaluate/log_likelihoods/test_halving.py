@@ -10,7 +10,7 @@ import torch
 from harness.evaluate import lm_eval_model
 from harness.evaluate.lm_eval_model import PooledLM
 from harness.evaluate.log_likelihoods import batches
-from harness.evaluate.log_likelihoods.halving import DoesNotFit, in_halves
+from harness.models.memory import in_halves
 from harness.models.worker_pool import Pool
 from tests.harness.evaluate.test_lm_eval_model import instance
 from tests.harness.models.tiny_models import tiny_folder
@@ -38,7 +38,8 @@ def test_halves_stand_in_the_order_of_the_batch() -> None:
     assert in_halves(ask, range(7)) == ([0, 1, 4, 9, 16, 25, 36], 0)
     small = room_for(2, ask)
     assert in_halves(small, list(range(7))) == ([0, 1, 4, 9, 16, 25, 36], 3)  # 7 = 4 + 3 = 2 + 2 + 2 + 1
-    with pytest.raises(DoesNotFit, match=r"one request alone .* \(CUDA out of memory. Tried .* 24.50 GiB\)"):
+    line = r"^out of memory at one request alone: set dtype: .* \(CUDA out of memory. .* 24.50 GiB\)$"
+    with pytest.raises(ValueError, match=line):
         in_halves(room_for(0, ask), [1, 2])
 
 
@@ -60,7 +61,7 @@ def test_log_likelihoods_of_halves_are_those_of_the_batch(
     told = [r.getMessage() for r in caplog.records if "does not fit into the memory" in r.getMessage()]
     assert len(told) == 1
     monkeypatch.setattr(lm_eval_model, "log_likelihoods", room_for(0, lm_eval_model.log_likelihoods))
-    with pytest.raises(ValueError, match="one request alone does not fit into the device's memory"):
+    with pytest.raises(ValueError, match="out of memory at one request alone"):
         PooledLM(Pool(folder), BATCH).loglikelihood(asked)
 
 
