@@ -123,7 +123,7 @@ def _schedule(found: Forecast, devices: int) -> Iterator[str]:
 
 def _threads(found: Forecast) -> Iterator[str]:
     """Of steps on CPUs; beside a GPU they compute next to nothing there."""
-    if found.sizes.machine.device == "cpu":
+    if found.device.name == "cpu":
         counts = Counter(threads(step, found.sizes) for step in found.plan.steps)
         told = ", ".join(f"{n} in {steps} steps" for n, steps in sorted(counts.items()))
         yield f"threads of a step: {told}, by the size of its models; --resources cpus=N gives each N"
