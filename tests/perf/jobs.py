@@ -20,8 +20,7 @@ from tests import suites
 from tests.perf.markdown import table
 
 SUITE = "pocket"
-SEEDS = ("[0]", "[0,1,2]")
-JOBS = (1, 2)
+RUNS = (("[0]", 1), ("[0]", 2), ("[0,1,2]", 2))  # seeds and jobs
 SIMULATED = (1, 2, 4, 8)
 GOALS = {("[0]", 2): 220, ("[0,1,2]", 2): 450}  # seconds, by seeds and jobs
 
@@ -36,35 +35,25 @@ class Seconds(NamedTuple):
 def run(root: Path, machine: dict[str, Any]) -> None:
     """Write jobs.json after every run."""
     told: dict[str, Any] = {"machine": machine, "suite": SUITE, "measured": []}
-    for seeds in SEEDS:
-        for jobs in JOBS:
-            with tempfile.TemporaryDirectory() as folder:
-                words = ("--set", f"seeds={seeds}", "--jobs", str(jobs), "--runs", folder)
-                took = Seconds(_seconds(*words), _seconds(*words))
-                one = {"seeds": seeds, "jobs": jobs, **took._asdict()}
-                # Steps that ran alone: side by side they share caches and memory, and take longer.
-                if jobs == 1:
-                    one["simulated"] = simulated(Path(folder), seeds)
-            told["measured"].append(one)
-            (root / "jobs.json").write_text(json.dumps(told, indent=1))
+    for seeds, jobs in RUNS:
+        with tempfile.TemporaryDirectory() as folder:
+            words = ("--set", f"seeds={seeds}", "--jobs", str(jobs), "--runs", folder)
+            took = Seconds(_seconds(*words), _seconds(*words))
+            one = {"seeds": seeds, "jobs": jobs, "simulated": simulated(Path(folder), seeds)}
+        told["measured"].append(one | took._asdict())
+        (root / "jobs.json").write_text(json.dumps(told, indent=1))
 
 
 def tables(measured: Sequence[Mapping[str, Any]]) -> str:
     """What was measured; "" where nothing was."""
-    rows, more = [], []
+    rows = []
     for m in measured:
-        seeds = f"`{m['seeds']}`"
-        alone = next(x["empty"] for x in measured if x["seeds"] == m["seeds"] and x["jobs"] == 1)
         goal = GOALS.get((m["seeds"], m["jobs"]))
-        told = f"{m['empty']:.0f}", f"<= {goal}" if goal else "-", f"{alone / m['empty']:.2f}"
-        rows.append([seeds, str(m["jobs"]), *told, f"{m['again']:.1f}"])
-        if "simulated" in m:
-            more.append([seeds, *(f"{s:.0f}" for s in m["simulated"].values())])
-    if not rows:
-        return ""
-    columns = ("seeds", "jobs", "s, empty store", "goal", "times one job", "s, nothing to do")
-    heads = ("seeds", *(f"simulated s, {n} jobs" for n in SIMULATED))
-    return f"{table(columns, rows)}\n{table(heads, more)}"
+        told = f"`{m['seeds']}`", str(m["jobs"]), f"{m['empty']:.0f}", f"<= {goal}" if goal else "-"
+        rows.append([*told, f"{m['again']:.1f}", *(f"{s:.0f}" for s in m["simulated"].values())])
+    simulated = (f"simulated, {n}" for n in SIMULATED)
+    columns = ("seeds", "jobs", "s, empty store", "goal", "s, nothing to do", *simulated)
+    return table(columns, rows) if rows else ""
 
 
 def simulated(runs: Path, seeds: str) -> dict[int, float]:

@@ -128,14 +128,14 @@ def test_a_comparison_is_held_against_its_methods_alone(tmp_path: Path) -> None:
     assert "| the teachers' checkpoints |" not in text
 
 
-def test_two_jobs_are_held_against_one(tmp_path: Path) -> None:
-    """400 / 200 = 2; three seeds were not measured yet."""
-    one = {"seeds": "[0]", "jobs": 1, "empty": 400.0, "again": 2.0, "simulated": {"1": 390.0, "2": 195.0}}
-    told = {"measured": [one, {"seeds": "[0]", "jobs": 2, "empty": 200.0, "again": 2.1}]}
+def test_what_jobs_take_stands_beside_the_goal(tmp_path: Path) -> None:
+    simulated = {"1": 390.0, "2": 195.0, "4": 110.0, "8": 90.0}
+    measured = {"seeds": "[0]", "empty": 200.0, "again": 2.1, "simulated": simulated}
+    told = {"measured": [measured | {"jobs": 1, "empty": 400.0}, measured | {"jobs": 2}]}
     (tmp_path / "jobs.json").write_text(json.dumps(told))
     text = page.text(tmp_path)
-    assert "| `[0]` | 2 | 200 | <= 220 | 2.00 | 2.1 |" in text
-    assert "| `[0]` | 390 | 195 |" in text
+    assert "| `[0]` | 1 | 400 | - | 2.1 | 390 | 195 | 110 | 90 |" in text
+    assert "| `[0]` | 2 | 200 | <= 220 | 2.1 | 390 | 195 | 110 | 90 |" in text
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
