@@ -128,7 +128,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
 
     asking = answering.Asked(tokenizer, template, how.seed)
     with answering.opened(work, work.inputs.model, how.decoder, asking) as model:
-        return _answer_all(work, answer) | model.told
+        return _answer_all(work, answer) | model.told()
 
 
 def decoded(tokenizer: "Tokenizer", ids: Sequence[int]) -> str:

@@ -13,12 +13,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from harness.models import positions
 from harness.models.decoding.choice import decoding_of, takes_cache
-from harness.models.decoding.rows import Ends, Request, row_of
+from harness.models.decoding.limit import BatchLimit, advanced
+from harness.models.decoding.rows import Ends, Request, Row, row_of
 from harness.models.loading import Model, forward_flops
 from harness.store.append_log import AppendOnlyLog, FlushTimer
 
@@ -43,15 +47,16 @@ def generate(
     batch: int,
     seed: int,
     kept: Path | None = None,
+    limit: BatchLimit | None = None,
 ) -> list[Generated]:
-    """Answer every request, in its order, with ids below `vocab`; at most `batch` are decoded at a time.
+    """Answer every request, in its order, with ids below `vocab`; at most `batch` are decoded at a time, and
+    fewer where memory has run out, which `limit` knows of the calls before.
 
     Below `kept` answers outlive a kill: what stands there is not decoded again.
     """
-    ends = Ends(frozenset(stop), vocab, positions.reads(model))
-    return all_answers(
-        requests, stop, seed, kept, lambda missing: decoded(model, missing, ends, batch=batch, seed=seed)
-    )
+    ends, limit = Ends(frozenset(stop), vocab, positions.reads(model)), limit or BatchLimit()
+    decode = partial(decoded, model, ends=ends, limit=limit, batch=batch, seed=seed)
+    return all_answers(requests, stop, seed, kept, decode)
 
 
 def all_answers(
@@ -101,7 +106,7 @@ def _key(request: Request, stop: list[int], seed: int) -> str:
 
 
 def decoded(
-    model: Model, requests: Sequence[Request], ends: Ends, *, batch: int, seed: int
+    model: Model, requests: Sequence[Request], *, ends: Ends, limit: BatchLimit, batch: int, seed: int
 ) -> Iterator[tuple[int, Generated]]:
     """The position of each request and its answer, as soon as it ends."""
     for request in requests:
@@ -109,8 +114,21 @@ def decoded(
     # Prompts of like length enter together, which leaves little to pad.
     order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
     waiting = deque(row_of(i, requests[i], seed, model.device) for i in order)
+    begun: dict[int, Row] = {}  # by position, without those whose answer has been given
     together = decoding_of(model)(model, ends)
-    while waiting or not all(row.ended for row in together.rows):
-        new = [waiting.popleft() for _ in range(min(together.free_rows(batch), len(waiting)))]
-        for row in together.admit(new) if new else together.step():
+    while waiting or begun:
+        free = together.free_rows(limit.of(batch))
+        new = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+        begun |= {row.position: row for row in new}
+        ended = advanced(together, new)
+        if ended is None:
+            limit.halve([*{row.position: row for row in (*together.rows, *new)}.values()])
+            # From their first token: what was drawn before is drawn again.
+            again = [row_of(i, requests[i], seed, model.device) for i in order if i in begun]
+            waiting.extendleft(reversed(again))
+            begun, together = {}, decoding_of(model)(model, ends)
+            torch.cuda.empty_cache()
+            continue
+        for row in ended:
+            del begun[row.position]
             yield row.position, Generated(row.ids, row.ids[-1] not in ends.stop)

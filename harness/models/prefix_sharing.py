@@ -183,6 +183,8 @@ def _differs(model: Model) -> str | None:
     rows = lay_out(sequences, [0, 0], model.device)
     try:
         shared = states(model, rows)[rows.places]
+    except torch.OutOfMemoryError:  # which says nothing of the model
+        raise
     except UNFIT as error:
         return f"{type(model).__name__} does not run over shared rows ({type(error).__name__})"
     for sequence, row_states in zip(sequences, shared, strict=True):

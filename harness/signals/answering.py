@@ -19,6 +19,7 @@ from harness.endpoints import session
 from harness.endpoints.servers import ServerSpec
 from harness.models import generation, positions, weights
 from harness.models.decoding.decoder import Decoder
+from harness.models.decoding.limit import BatchLimit
 from harness.models.decoding.rows import Ends, Request
 from harness.models.generation import Generated
 from harness.models.loading import Model, forward_flops, load
@@ -44,7 +45,7 @@ class Answering(NamedTuple):
 
     answers: Callable[[Sequence[Request]], list[Generated]]
     flops: Callable[[Sequence[Request], Sequence[Generated]], int]
-    told: dict[str, Any]
+    told: Callable[[], dict[str, Any]]
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def opened(work: Work[Any, Any], folder: Path, decoder: Decoder, asked: Asked) -
         with _served(work, folder, decoder, asked, known) as served:
             yield served
         return
-    model = load(folder, getattr(torch, decoder.dtype)).to(work.context["device"])
+    model, limit = load(folder, getattr(torch, decoder.dtype)).to(work.context["device"]), BatchLimit()
     answers = partial(
         generation.generate,
         model,
@@ -64,8 +65,9 @@ def opened(work: Work[Any, Any], folder: Path, decoder: Decoder, asked: Asked) -
         batch=work.context["batch"],
         seed=asked.seed,
         kept=work.kept,
+        limit=limit,
     )
-    yield Answering(answers, partial(generation.decoding_flops, model), {})
+    yield Answering(answers, partial(generation.decoding_flops, model), lambda: {"halved": limit.halved})
 
 
 @contextmanager
@@ -87,7 +89,8 @@ def _served(
         def answers(requests: Sequence[Request]) -> list[Generated]:
             return generation.all_answers(requests, stop, asked.seed, work.kept, server.decoded)
 
-        yield Answering(answers, partial(_flops_with_cache, model), {"vllm": server.version()})
+        told = {"vllm": server.version(), "halved": 0}  # who has room for what is the server's own affair
+        yield Answering(answers, partial(_flops_with_cache, model), lambda: told)
     finally:
         servers.stop(spec)
 

@@ -71,7 +71,7 @@ def run(work: Work[RolloutSettings, RolloutInputs[Path]]) -> dict[str, Any]:
         truncated.append(np.array([a.truncated for a in answers]))
     cut = sum(a.truncated for a in answers)
     dropped = len(answers) - counts["sequences"]
-    return {**counts, "truncated": cut, "dropped": dropped, "flops": flops, **model.told}
+    return {**counts, "truncated": cut, "dropped": dropped, "flops": flops, **model.told()}
 
 
 def _size(step: Step[RolloutSettings, RolloutInputs[Source]], part: str, sizes: Sizes) -> TextSize:

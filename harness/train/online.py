@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
+from harness.models.decoding.limit import BatchLimit
 from harness.models.decoding.rows import Request
 from harness.models.generation import decoding_flops, generate
 from harness.models.loading import Model
@@ -48,6 +49,7 @@ class Sampler:
     drawn: int = 0
     truncated: int = 0
     flops: int = 0
+    limit: BatchLimit = field(default_factory=BatchLimit)
 
     def buffers(
         self, examples: Examples, order: Iterator[list[int]], number: int = 0
@@ -76,7 +78,13 @@ class Sampler:
             for n, i in enumerate(prompt_rows)
         ]
         answers = generate(
-            self.model, requests, self.stop, vocab=self.vocab, batch=self.batch, seed=self.seed
+            self.model,
+            requests,
+            self.stop,
+            vocab=self.vocab,
+            batch=self.batch,
+            seed=self.seed,
+            limit=self.limit,
         )
         self.drawn += len(answers)
         self.truncated += sum(a.truncated for a in answers)

@@ -81,7 +81,7 @@ def run(work: TrainWork) -> dict[str, Any]:
     moving = sum(p.numel() for p in trained.parameters() if p.requires_grad)
     return {
         **measured,
-        "halved": loop.room.halved,
+        "halved": loop.room.halved + (loop.sampler.limit.halved if loop.sampler else 0),
         "parameters": {**parameters(trained), "trained": moving},
         "device": str(loop.accelerator.device),
         "processes": loop.accelerator.num_processes,
