@@ -45,8 +45,10 @@ class Machine:
     batch: int = 128  # prompts that are answered together
     head: str = "auto"  # whether logits are kept for the backward pass, see harness.models.memory
     workers: int = 1  # processes that each hold the model under measurement
-    processes: int = 1  # of a training; 0: as the accelerate config file says
+    devices: int = 0  # that a training can have: GPUs, else CPUs; 0 where nobody knows
+    processes: int = 0  # of each training, as the command line says; 0: as the suite says
     accelerate_config: str = ""  # a file, for FSDP and the like
+    shard: str = ""  # how processes share weights by that file
     checkpoint_every: str = CHECKPOINT_EVERY  # minutes, or optimizer steps of a training
     replies: str = ""  # folder of what endpoints and lm-eval's requests were answered
 
@@ -135,7 +137,8 @@ class TrainingOptions:
         int, Option(min=1, help="Padded positions of a micro-batch: less takes less memory.")
     ] = Machine.tokens
     processes: Annotated[
-        int | None, Option(min=1, help="Processes of a training; a GPU each, of all, or one on the CPU.")
+        int | None,
+        Option(min=1, help="Processes of each training, a GPU each, whatever the suite says of `devices`."),
     ] = None
     accelerate_config: Annotated[
         Path | None, Option(help="A file of `accelerate config`, to shard a training by FSDP2, say.")

@@ -24,9 +24,11 @@ from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.schema import Architecture, ChatData, Data, Suite
+from harness.suite.training import Placement
 from harness.suite.validation import inside_world
 from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
+from harness.train.placing.accelerate_file import WHOLE
 from methods.api import Method, Training
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]
@@ -152,10 +154,20 @@ class PlanContext:
         return {}
 
     def train(
-        self, label: str, method: Method, hp: Any, training: Training, seed: int, inputs: TrainInputs[Source]
+        self,
+        label: str,
+        method: Method,
+        hp: Any,
+        training: Training,
+        seed: int,
+        inputs: TrainInputs[Source],
+        where: Placement,
     ) -> TrainStep:
         """A training step."""
         engine = self.suite.engine
+        devices, shard = self._devices(where)
+        if shard and method.needs(hp).online:
+            raise ValueError(f"{label}: shard: {shard}: {WHOLE}")
         settings = replace(
             self._settings(method, hp, seed, inputs),
             training=training,
@@ -163,7 +175,19 @@ class PlanContext:
             compile=engine.compile,
             fused=engine.fused,
         )
-        return TRAIN.step(label, settings, inputs, self._context(method))
+        context = {**self._context(method), "processes": devices, "shard": shard}
+        return TRAIN.step(label, settings, inputs, context)
+
+    def _devices(self, where: Placement) -> tuple[int, str]:
+        """Over how many devices a training runs, and how they share its weights: as the command line says,
+        else as the suite does, which takes no more than there are; else one.
+        """
+        machine = self.machine
+        if machine.accelerate_config:
+            return machine.processes, machine.shard
+        wanted = machine.processes or where.devices or 1
+        devices = machine.processes or min(wanted, machine.devices or wanted)
+        return devices, where.shard if devices > 1 else ""
 
     def objective(
         self, label: str, method: Method, hp: Any, seed: int, inputs: TrainInputs[Source]

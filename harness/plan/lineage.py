@@ -22,9 +22,9 @@ from harness.plan import signal_steps
 from harness.plan.context import PlanContext
 from harness.signals.stored import SignalSettings
 from harness.store.step import Part, Source, Step
-from harness.suite.loading import configured
+from harness.suite.loading import configured, placement
 from harness.suite.schema import UNTRAINED, Architecture, ChatData, Data, Dataset, ModelPair, Student
-from harness.suite.training import TrainingSpec
+from harness.suite.training import Placement, TrainingSpec
 from harness.train.examples import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
@@ -109,7 +109,15 @@ class Lineage:
     def _stage(self, label: str, spec: TrainingSpec, start: Step, sequences: Step) -> Step:
         inputs = TrainInputs[Source](start, {"chosen": sequences})
         method = self.setting.registry["SFT"]
-        return self.setting.train(label, method, method.hparams, spec.over(STAGE), self.world_seed, inputs)
+        return self.setting.train(
+            label,
+            method,
+            method.hparams,
+            spec.over(STAGE),
+            self.world_seed,
+            inputs,
+            spec.placed(Placement()),
+        )
 
     def _sft(self, who: str, spec: TrainingSpec | None) -> Step:
         if spec is None:
@@ -149,7 +157,8 @@ class Lineage:
         # The teacher's DPO goes over the very pairs that students are trained on, as in ADPA's recipe.
         inputs = self.views(method, hp, self.teacher_ref, self.train_pairs)
         training = spec.over(method.training)
-        return self.setting.train("dpo teacher", method, hp, training, self.world_seed, inputs)
+        where = spec.placed(Placement())
+        return self.setting.train("dpo teacher", method, hp, training, self.world_seed, inputs, where)
 
     def pairs(self, source: Data, name: str) -> Step:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
@@ -270,7 +279,7 @@ class Lineage:
         """What a method's last stage starts from, and its result."""
         method = methods.get(name, self.setting.registry)
         hp, training = configured(self.setting.suite, method)
-        needs = method.needs(hp)
+        needs, where = method.needs(hp), placement(self.setting.suite, name)
         # Rounds share the epochs, so that a method with more of them is not trained longer.
         training = replace(training, epochs=training.epochs / needs.rounds)
         # DCKD of the same seed for ADPA+: seeds are of a whole row, not of its last stage alone.
@@ -279,7 +288,7 @@ class Lineage:
             start = done
             inputs = self.views(method, hp, start, self.train_pairs)
             label = name if number == 0 else f"{name} round {number + 1}"
-            step = self.setting.train(label, method, hp, training, seed, inputs)
+            step = self.setting.train(label, method, hp, training, seed, inputs, where)
             done = trained = replace(step, settings=replace(step.settings, round=number))
         # Only a selection needs held-out pairs, which a data set may lack.
         if self.setting.suite.selection is None:

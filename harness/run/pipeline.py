@@ -38,6 +38,7 @@ from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
 from harness.suite.schema import Suite
+from harness.train.placing import accelerate_file
 
 if TYPE_CHECKING:
     from harness.forecast.forecast import Forecast
@@ -46,22 +47,22 @@ if TYPE_CHECKING:
 def machine(
     runs: Path, options: RunOptions = RUN_DEFAULTS, training: TrainingOptions = TRAINING_DEFAULTS
 ) -> Machine:
-    """This machine: a GPU where there is one; a training has them all, or what the config file says. Where
-    other machines run the steps, an option names what they have, and a training has one.
+    """This machine: a GPU where there is one. A training has as many as the suite, the command line or the
+    config file says. Where other machines run the steps, an option names what they have.
     """
     config, device = training.accelerate_config, options.elsewhere
     gpus = devices.gpu_count() if device is None else int(device != "cpu")
-    if config and not config.is_file():
-        raise ValueError(f"--accelerate-config {config}: no such file; `accelerate config` writes one")
+    asked = accelerate_file.read(config) if config else None
     CheckpointInterval.parse(training.checkpoint_every)  # for its error, hours before a training
-    processes = training.processes
     return Machine(
         device="cuda" if gpus else "cpu",
         tokens=training.tokens,
         batch=options.batch,
         workers=options.workers,
-        processes=processes if processes is not None else 0 if config else max(1, gpus),
+        devices=0 if device else gpus or devices.available_cpus(),
+        processes=training.processes or (asked.processes if asked else 0),
         accelerate_config=str(config.resolve()) if config else "",
+        shard=asked.shard if asked else "",
         checkpoint_every=training.checkpoint_every,
         replies=str(runs / "store" / "replies"),
     )

@@ -26,6 +26,7 @@ from harness.signals.reward_model import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
 from harness.train.examples import TrainSettings
+from harness.train.placing import accelerate_file
 from methods.api import LoRA
 
 
@@ -113,9 +114,7 @@ def _adapters(missing: Sequence[Step]) -> None:
 def _launches(missing: Sequence[Step]) -> None:
     """Trainings can be run by the accelerate config file that is named."""
     if file := next((f for s in missing if (f := s.context.get("accelerate_config"))), None):
-        from harness.train.accelerate_setup import check_config  # a plan is made without accelerate
-
-        check_config(Path(file))
+        accelerate_file.read(Path(file))
 
 
 def _origin(step: Step) -> Step:

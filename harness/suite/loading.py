@@ -15,7 +15,7 @@ from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import Suite
-from harness.suite.training import TrainingSpec
+from harness.suite.training import Placement, TrainingSpec
 from harness.suite.validation import in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
@@ -35,7 +35,8 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     """
     given = dict(suite.methods.get(method.name) or {})
     where = f"methods.{method.name}"
-    own = validated(TrainingSpec, given.pop("training", None) or {}, f"{where}.training")
+    given.pop("training", None)
+    own = _own_training(suite, method.name)
     known = [f.name for f in fields(method.hparams)]
     for key in given:
         if key not in known:
@@ -47,6 +48,17 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     in_range(training, f"{where}.training")
     in_range(method.needs(hp), f"{where}: needs")
     return hp, training
+
+
+def placement(suite: Suite, method: str) -> Placement:
+    """Where a method's last stage is trained: as the suite says for it, else for all."""
+    return _own_training(suite, method).placed(suite.training.placed(Placement()))
+
+
+def _own_training(suite: Suite, method: str) -> TrainingSpec:
+    given = (suite.methods.get(method) or {}).get("training") or {}
+    own: TrainingSpec = validated(TrainingSpec, given, f"methods.{method}.training")
+    return own
 
 
 def grid(loaded: Suite, method: str) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """How the stages of a suite are trained: what it overrides of what was published, and how training runs."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.suite.validation import Strict
 
@@ -19,9 +19,17 @@ class LoraSpec(Strict):
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Over how many devices a training runs, None where nobody says, and whether they share its weights."""
+
+    devices: int | None = None
+    shard: Literal["", "fsdp2"] = ""
+
+
 class TrainingSpec(Strict):
     """What a suite overrides of a stage's optimisation (see methods.api.Training); the rest stays as
-    published.
+    published. `devices` and `shard` say where it runs, so they are no part of an id.
     """
 
     lr: float | None = Field(None, gt=0)
@@ -32,12 +40,26 @@ class TrainingSpec(Strict):
     weight_decay: float | None = Field(None, ge=0)
     max_grad_norm: float | None = Field(None, gt=0)
     lora: LoraSpec | None = None
+    devices: int | None = Field(None, gt=0)
+    shard: Literal["fsdp2"] | None = None
+
+    @model_validator(mode="after")
+    def _shares_among_several(self) -> "TrainingSpec":
+        if self.shard and (self.devices or 1) < 2:
+            raise ValueError(f"shard: {self.shard}: needs `devices`, 2 or more, beside it")
+        return self
+
+    def placed(self, base: Placement) -> Placement:
+        """`base`, or what is said here of devices."""
+        return Placement(self.devices, self.shard or "") if self.devices else base
 
     def over(self, base: "Training") -> "Training":
         """`base` with what is given here."""
         from methods.api import LoRA
 
-        given = self.model_dump(exclude_none=True, include=set(TrainingSpec.model_fields))
+        given = self.model_dump(
+            exclude_none=True, include=set(TrainingSpec.model_fields) - {"devices", "shard"}
+        )
         if self.lora:
             given["lora"] = LoRA(**self.lora.model_dump())
         return replace(base, **given, source="suite" if given else base.source)

@@ -5,7 +5,6 @@ asks for it (harness/train/launcher.py).
 import math
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,14 +21,9 @@ from torch.utils.checkpoint import checkpoint
 
 from harness.models import lora
 from harness.models.loading import Model
+from harness.train.placing.accelerate_file import DEEPSPEED, VERSION_1, WHOLE
 from methods.api import LoRA
 
-DEEPSPEED = (
-    "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
-    "several; name distributed_type FSDP with fsdp_version 2 in the accelerate config file"
-)
-SAME_BATCH = ("tp_size", "cp_size", "sp_size")  # of processes that share an example
-VERSION_1 = "FSDP: version 1 is not supported; set fsdp_version 2 in the accelerate config file"
 MODEL = "model."  # of the names of the policy's weights, those of the language model
 
 
@@ -53,27 +47,6 @@ def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
     return accelerator
 
 
-def check_config(file: Path) -> None:
-    """ValueError for an accelerate config file that no training can be run by."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        complaints = YAML(typ="safe").load(file.read_text())
-    except YAMLError as e:
-        raise ValueError(f"{file}: not YAML: {e}") from e
-    if not isinstance(complaints, dict) or "distributed_type" not in complaints:
-        raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
-    if complaints["distributed_type"] == "DEEPSPEED":
-        raise ValueError(DEEPSPEED)
-    sharding = complaints.get("fsdp_config") or {}
-    if complaints["distributed_type"] == "FSDP" and str(sharding.get("fsdp_version")) != "2":
-        raise ValueError(VERSION_1)
-    for name, size in (complaints.get("parallelism_config") or {}).items():
-        if name.removeprefix("parallelism_config_") in SAME_BATCH and str(size) != "1":
-            raise ValueError(f"{file}: {name}: {size}; it must be 1, as each process reads other examples")
-
-
 def _asked(question: str) -> bool:
     return os.environ.get(f"ACCELERATE_USE_{question}", "false").lower() == "true"
 
@@ -90,10 +63,7 @@ def _check(accelerator: Accelerator, online: bool) -> None:
     if kind == DistributedType.FSDP and not accelerator.is_fsdp2:
         raise ValueError(VERSION_1)
     if kind == DistributedType.FSDP and online:
-        raise ValueError(
-            "FSDP: a method that samples from the policy while it trains needs whole weights in every "
-            "process; train it with --processes and without sharding"
-        )
+        raise ValueError(f"FSDP: {WHOLE}")
 
 
 def prepared(accelerator: Accelerator, policy: nn.Module, optimizer: Any) -> tuple[Any, Any]:

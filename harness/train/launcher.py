@@ -1,7 +1,8 @@
-"""A training in processes of its own, under accelerate's launcher: DDP on N devices, or what an accelerate
-config file says.
+"""A training in processes of its own, under accelerate's launcher: DDP on N devices, FSDP2 where a suite
+says `shard`, or what an accelerate config file says.
 
     <kept>/launch/spec.json    a `Work`: settings, inputs, out, context, kept
+      fsdp2.yaml               what the launcher is told of `shard`
       log                      what launcher and processes print
       result.json              {"measured": {...}}, {"stopped": " after step 120"}, {"error": "..."}, or
                                  {"tokens": 8192}: out of memory, all start again with such micro-batches
@@ -26,6 +27,7 @@ from typing import Any
 from harness.common import shutdown, supervisor
 from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
+from harness.train.placing import accelerate_file
 
 ROOT = Path(__file__).parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -44,10 +46,8 @@ def run(work: TrainWork) -> dict[str, Any]:
 
     A ValueError of theirs is raised here; another end is one line of a ChildProcessError that names the log.
     """
-    from harness.train import accelerate_setup as processes
-
     if file := work.context.get("accelerate_config"):
-        processes.check_config(Path(file))
+        accelerate_file.read(Path(file))
     # Without a folder that outlives a kill the processes still need one to meet in.
     with tempfile.TemporaryDirectory() as spare:
         folder = (work.kept or Path(spare)).resolve() / "launch"
@@ -84,7 +84,10 @@ def _launched(work: TrainWork, context: Mapping[str, Any], folder: Path) -> int:
 
 def _command(folder: Path, context: Mapping[str, Any]) -> list[str]:
     command = [sys.executable, "-m", "accelerate.commands.launch"]
-    if file := context.get("accelerate_config"):
+    file = context.get("accelerate_config")
+    if not file and context.get("shard"):
+        file = accelerate_file.write_fsdp2(folder)
+    if file:
         command += ["--config_file", str(file)]
     else:
         command += ["--multi_gpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]

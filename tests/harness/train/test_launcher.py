@@ -106,9 +106,12 @@ def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> Tra
 
 
 @pytest.mark.slow
-def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said_by", ["a file", "the suite"])
+def test_sharded_weights_give_the_model_of_whole_ones(tmp_path: Path, said_by: str) -> None:
     """Of a student whose head is its embedding; the file has the weights put anew into an empty model."""
     one, several = work_of(tmp_path, "DPO", "one", SHORT), sharded(tmp_path, "several")
+    if said_by == "the suite":
+        several = work_of(tmp_path, "DPO", "several", SHORT, processes=2, shard="fsdp2", tokens=60)
     train.run(one)
     train.run(several)
     assert list((several.kept or tmp_path).glob("state-*/pytorch_model_fsdp_0/*.distcp")), (
