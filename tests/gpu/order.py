@@ -17,6 +17,8 @@ PARTS = {  # name -> the module and function that measures it
     "table": "tests.gpu.parts.table:table",
     "vllm": "tests.gpu.parts.generation:vllm",
     "train-kd": "tests.gpu.parts.training:kd",
+    "rows": "tests.gpu.parts.other_ways:rows",
+    "decoding": "tests.gpu.parts.other_ways:decoding",
     "compiled": "tests.gpu.parts.training:compiled",
     "trl": "tests.gpu.parts.training:trl",
 }

@@ -197,6 +197,8 @@ def _others(lines: Lines) -> str:
         "activations": ("positions", "layers", "counted_gb", "on_device_gb", "forecast_gb"),
         "table": ("after", "policies", "held_gb", "reserved_gb"),
         "twice": ("deterministic", "equal"),
+        "rows": ("way", "again_ms", "apart", "failed"),
+        "decoding": ("way", "rows", "step_ms"),
         "out-of-memory": ("ballast_gb", "terms", "with_room"),
     }
     rows = [
