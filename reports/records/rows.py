@@ -11,7 +11,6 @@ what training changed, and `counts.jsonl` what was lost on the way; all are dete
 what was measured (seconds). jsonl.py reads and writes them.
 """
 
-import math
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -20,6 +19,7 @@ from pydantic import ConfigDict, with_config
 
 from reports.statistics.bootstrap import Replicate
 
+LARGEST = 1e151  # value: sums of the squares of larger ones are no floats
 OPTIONAL = {"optional": True}  # a field's metadata: it stands in a line only where it is not its default
 
 
@@ -256,8 +256,10 @@ def _check_value(row: Record | Repeat) -> None:
         raise ValueError(
             f"value {row.value} with status {row.status!r}: a value has status 'ok', None has a reason"
         )
-    if row.value is not None and not math.isfinite(row.value):
-        raise ValueError(f"value {row.value} of {row.method} on {row.benchmark}: must be finite")
+    if row.value is not None and not abs(row.value) <= LARGEST:
+        raise ValueError(
+            f"value {row.value} of {row.method} on {row.benchmark}: must be finite, and {LARGEST:g} at most"
+        )
 
 
 RUN = ("suite", "pair", "dataset", "method", "world_seed", "seed")

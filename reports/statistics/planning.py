@@ -14,6 +14,8 @@ from math import inf, sqrt
 import numpy as np
 import scipy
 
+from reports.statistics.variance import VariancePart, added
+
 POWER, ALPHA = 0.8, 0.05
 MOST = 1_000  # replicates that are thought of
 
@@ -35,8 +37,8 @@ class Design:
     @property
     def df(self) -> float:
         """Its degrees of freedom."""
-        spread = self.questions**2 / self.questions_df + self.trainings**2 / self.trainings_df
-        return self.variance**2 / spread if spread else inf
+        parts = (self.questions, self.questions_df), (self.trainings, self.trainings_df)
+        return added([VariancePart(*part) for part in parts]).df
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ their mean over methods: with M methods v is then divided by (1 - 1/M), as are i
 it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import frexp, inf, ldexp
 from statistics import fmean, variance
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def questions_part(sample: Sample, x: Floats, present: Mask) -> VariancePart:
     sizes, spread = np.bincount(strata), np.bincount(strata, rest**2)
     scale = float(np.abs(x[present]).max()) * EXACT
     variances = np.where(spread <= scale**2 * sizes, 0.0, sample.weights**2 * spread / (sizes - 1) / sizes)
-    return _add([VariancePart(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
+    return added([VariancePart(float(v), float(n - 1)) for v, n in zip(variances, sizes, strict=True)])
 
 
 def variance_of_mean(sample: Sample, method: str) -> float:
@@ -112,9 +113,12 @@ def _deviations(sample: Sample, method: int) -> _Deviations | None:
     return _Deviations(values, float((sample.weights**2 * squares / sizes).sum()))
 
 
-def _add(parts: list[VariancePart]) -> VariancePart:
+def added(parts: Sequence[VariancePart]) -> VariancePart:
     """Satterthwaite's (1946): the sum of the variances, and its degrees of freedom."""
     total = sum(part.variance for part in parts)
     if not total:
         return VariancePart(0.0, sum(part.df for part in parts))
-    return VariancePart(total, total**2 / sum(part.variance**2 / part.df for part in parts))
+    # By a power of 2, which is exact: the squares of what is very large or small are no floats.
+    scaled = [ldexp(part.variance, -frexp(total)[1]) for part in parts]
+    spread = sum(v**2 / part.df for v, part in zip(scaled, parts, strict=True))
+    return VariancePart(total, sum(scaled) ** 2 / spread if spread else inf)

@@ -86,7 +86,8 @@ def test_an_integer_is_read_where_a_float_is_due(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("value", "status"), [(7.0, "unparsed"), (None, "ok"), (float("nan"), "ok"), (float("inf"), "ok")]
+    ("value", "status"),
+    [(7.0, "unparsed"), (None, "ok"), (float("nan"), "ok"), (float("inf"), "ok"), (-1e152, "ok")],
 )
 def test_a_record_has_a_finite_value_or_a_reason(value: float | None, status: str):
     for row in (RECORD, REPEAT):
