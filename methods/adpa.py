@@ -15,11 +15,10 @@ ADPA w/o reference teacher has A(a|s) = beta * log pi_dpo(a|s).
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Reads, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, StoredView, Terms, statistic, token_mean
 from methods.formulas import nll
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,10 @@ reference teacher. The recipe starts from DCKD's student; this entry starts wher
 from dataclasses import dataclass
 from math import log
 
-import torch
-from torch import Tensor
-
 from methods.api import Count, Method, Needs, NotNegative, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_mean, statistic
 from methods.formulas import last_token
+from methods.lazy_torch import Tensor, torch
 
 FLOOR, EDGE = log(1e-7), 1e-8
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
-from torch import Tensor
 
 from methods.batch import Batch, Role, ScoreName, Statistic, Terms, ViewName
+from methods.lazy_torch import Tensor
 
 # Numbers by what they may be, for the fields of hyper-parameters: what is out of range is refused before any
 # work. All are finite, and none is a boolean.

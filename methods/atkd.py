@@ -16,12 +16,10 @@ outside count as one.
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from methods.api import Method, Needs, Reads, Share, Support, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, statistic, token_mean
 from methods.formulas import kl
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

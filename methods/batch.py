@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
+from methods.lazy_torch import Tensor, torch
 
 Role = Literal["policy", "old", "ref", "teacher", "teacher_ref"]
 ViewName = Literal[

@@ -16,12 +16,10 @@ the student's (the name as daDPO uses it, arXiv 2506.15717); both have the formu
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, teacher_reward
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

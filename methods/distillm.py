@@ -11,11 +11,10 @@ the optimizer step, each view by its own count.
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Method, Needs, OpenShare, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import kl, mixture
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,10 @@ ln 2 without gradient wherever both agree. Its pre-training term (lm-coef) is no
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Positive, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic, token_mean
 from methods.formulas import logistic, nll
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

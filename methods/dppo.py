@@ -16,12 +16,10 @@ ours, TRL's where it has them; none are published. Reduction: token means over t
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-from torch import Tensor
-
 from methods.api import Count, Method, Needs, NotNegative, Online, Positive, Reads, Share, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, teacher_reward
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

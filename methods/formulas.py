@@ -4,12 +4,10 @@ from itertools import permutations
 from math import log, log1p
 from typing import Annotated
 
-import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Le
-from torch import Tensor
 
 from methods.batch import Chunk, View, seq_mean, seq_sum, statistic, token_mean
+from methods.lazy_torch import Tensor, torch
 
 # Of distributions: finite log-probs [..., S]
 
@@ -79,7 +77,7 @@ def last_token(view: View) -> Tensor:
 
 def logistic(margin: Tensor) -> Tensor:
     """-log sigmoid(margin)."""
-    return -F.logsigmoid(margin)
+    return -torch.nn.functional.logsigmoid(margin)
 
 
 # Of rankings

@@ -11,11 +11,10 @@ count.
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Count, Method, Needs, Online, OpenShare, Reads, Share, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import jsd, reverse_kl, teacher_kl
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

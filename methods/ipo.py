@@ -9,11 +9,10 @@ Reduction: mean over the pairs of the optimizer step.
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

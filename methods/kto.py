@@ -11,12 +11,10 @@ Reduction: mean over the 2 B responses of the optimizer step.
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

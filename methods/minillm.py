@@ -14,12 +14,10 @@ Reduction: token means over the optimizer step.
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from methods.api import Count, Method, Needs, NotNegative, Online, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, View, token_mean
 from methods.formulas import clipped_gain, nll, reverse_kl
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

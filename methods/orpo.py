@@ -9,12 +9,10 @@ every row does. Reduction: L_SFT over the step's tokens, the odds ratio a mean o
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Reads, Training, formula
 from methods.batch import Batch, Terms, View, example_mean
 from methods.formulas import logistic, mean_logps, nll
+from methods.lazy_torch import Tensor, torch
 
 SURE = -1e-6  # an average log-prob nearer to 0 has no finite odds in float32
 

@@ -18,12 +18,10 @@ PAD[release] has 1/2 KL(m || p) + 1/2 KL(m || q), F.kl_div's arguments the other
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
 from methods.api import Count, Group, Method, Needs, Positive, Reads, Several, Share, TopP, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_mean
 from methods.formulas import Ranked, jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

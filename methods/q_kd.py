@@ -14,12 +14,10 @@ Reduction: L_SFT over the step's tokens; the second term a mean over each respon
 from dataclasses import dataclass, replace
 from math import log
 
-import torch
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Positive, Reads, Share, Support, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, example_mean, seq_mean, statistic
 from methods.formulas import nll
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)

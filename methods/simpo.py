@@ -12,11 +12,10 @@ SimPO[PAD] is what PAD's trainer runs: beta 10 and ratio 0.3, whatever its confi
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import logistic, mean_logps
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

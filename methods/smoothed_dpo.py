@@ -15,11 +15,11 @@ from math import log
 from typing import Annotated
 
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Terms, example_mean
 from methods.formulas import log_ratio, logistic
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ sg stops the gradient. lp sums over the response. Reduction: mean over the pairs
 from dataclasses import dataclass
 from math import log
 
-from torch import Tensor
-
 from methods.api import Method, Needs, NotNegative, Positive, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_sum, statistic
 from methods.formulas import kl, log_ratio, logistic
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ off-policy setting, on the fixed pairs.
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic
 from methods.formulas import log_ratio, logistic
+from methods.lazy_torch import Tensor
 
 
 @dataclass(frozen=True)

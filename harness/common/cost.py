@@ -17,6 +17,7 @@ LOGITS = 3  # float32 copies of logits without a backward pass
 ID = 5  # bytes that a token takes in a set of sequences: its id and whether it is read
 ROW = 12  # bytes of a sequence: its length and its row
 CHUNK = 1024  # response tokens whose logits exist at once in a pass of a frozen model
+ON_GPU = 1 << 30  # bytes of whole rows of logits on a GPU: few and large launches; not measured
 
 
 class Unknown(Exception):

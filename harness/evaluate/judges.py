@@ -88,12 +88,10 @@ def _endpoint_identity(judge: EndpointJudge) -> dict[str, Any]:
 
 
 def _served_identity(judge: ServedJudge) -> dict[str, Any]:
-    from harness.models import loading  # imports torch, which an estimate does without
-
     # Servers of open models parse template tokens in messages; a guard costs nothing there.
     guard = True if judge.guard is None else judge.guard
     started = {"engine": judge.engine, "arguments": list(judge.arguments)}
-    who = {"model": loading.fingerprint(judge.model), "guard": guard}
+    who = {"model": weights.fingerprint(judge.model), "guard": guard}
     return judge.model_dump(include=WHO) | started | who
 
 

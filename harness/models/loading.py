@@ -1,64 +1,22 @@
-"""Models as folders: where they are, who they are, their body and their own head.
-
-A model is a local Hugging Face folder or a hub id ("name" or "name@revision"). What the harness writes is
-float32 safetensors with the tokenizer beside it.
+"""Models in memory: their body and their own head. What the harness writes is float32 safetensors with the
+tokenizer beside it.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.common import cost, hub
-from harness.common.files import sha256
-from harness.common.suggest import did_you_mean
+from harness.common import cost
 from harness.common.tokenizer import Tokenizer
 from harness.models import positions
 from harness.models.weights import pretrained
 from methods.kernels.token_statistics import Head
 
 Model = Any  # transformers.PreTrainedModel
-
-
-def fingerprint(ref: str) -> str:
-    """What a model is: a hash over the files of a local folder, or hub id and commit."""
-    folder = Path(ref)
-    if folder.is_dir():
-        return _hashed(folder)
-    if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
-        beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        hint = did_you_mean(folder.name, beside)
-        raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
-    name, _, revision = ref.partition("@")
-    return hub.resolve("model", name, revision or "main", "give a local folder with --set")
-
-
-@cache
-def _hashed(folder: Path) -> str:
-    return content_hash(folder.iterdir())
-
-
-def content_hash(files: Iterable[Path]) -> str:
-    """What the files of a model are: a hash over their contents and names, wherever they lie."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in files if p.is_file()):
-        digest.update(path.name.encode() + bytes.fromhex(sha256(path)))
-    return "sha256:" + digest.hexdigest()[:32]
-
-
-def fetch(ref: str) -> Path:
-    """The folder of a model; a hub id is downloaded into the hub's cache."""
-    if Path(ref).is_dir():
-        return Path(ref)
-    from huggingface_hub import snapshot_download
-
-    name, _, revision = ref.partition("@")
-    return Path(snapshot_download(name, revision=revision or None))
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:

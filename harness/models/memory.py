@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from harness.common import devices
+from harness.common.cost import ON_GPU
 from harness.common.suggest import nearest
 from methods.kernels.output_head import MemoryBudget
 
 HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
 SHARE = 4  # of what is free, one part in so many is for logits
-ON_GPU = 1 << 30  # bytes of whole rows of logits: few and large launches; not measured
 MENDS = "set dtype: bfloat16, which takes half"
 
 Request = TypeVar("Request")

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-import torch
-
 from harness.common import data_folder
 from harness.common.cost import Cost, ModelSize
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.models import weights
-from harness.models.loading import content_hash, fetch, save
+from harness.models.weights import content_hash, fetch
 from harness.pocket.build import World, build
 from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
@@ -96,7 +94,10 @@ def _strayed(step: Step[LinkSettings, NoInputs], folder: Path) -> str:
 
 def run_init(work: Work[InitSettings, InitInputs[Path]]) -> dict[str, Any]:
     """The step that draws a random Llama of the given sizes for the world's tokenizer."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from harness.models.loading import save
 
     size, tokenizer = work.settings, load_tokenizer(work.inputs.tokenizer)
     config = LlamaConfig(

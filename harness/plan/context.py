@@ -17,7 +17,7 @@ from harness.data.layouts import DIALOGUES, PAIRS, Layout
 from harness.data.prepare import Rows
 from harness.endpoints.servers import ARGUMENTS, ENGINE, SERVER
 from harness.executors.options import Machine
-from harness.models import loading
+from harness.models import weights
 from harness.models.prepare import LINK, WITHOUT_CACHE, WORLD
 from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
@@ -26,8 +26,7 @@ from harness.suite import extension_file
 from harness.suite.schema import Architecture, ChatData, Data, Suite
 from harness.suite.training import Placement
 from harness.suite.validation import inside_world
-from harness.train.costs import OBJECTIVE, TRAIN
-from harness.train.examples import OnlineSettings, TrainInputs, TrainSettings
+from harness.train.costs import OBJECTIVE, TRAIN, OnlineSettings, TrainInputs, TrainSettings
 from harness.train.placing.accelerate_file import WHOLE
 from methods.api import Method, Training
 
@@ -68,7 +67,7 @@ class PlanContext:
         if (inside := inside_world(path)) is not None:
             return Part(self.world(), inside) if inside else self.world()
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
-        content = loading.fingerprint(path) if kind == "model" else self._content(path)
+        content = weights.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.runtime, "path": path}
         without_cache = kind == "model" and self._type(path) in WITHOUT_CACHE
         settings = LINK.settings(kind, content, without_cache)
@@ -97,7 +96,7 @@ class PlanContext:
         """
         if base not in self._folders:
             here, files = Path(base), (*FILES, "config.json")
-            self._folders[base] = here if here.is_dir() else hub.model_files(loading.fingerprint(base), files)
+            self._folders[base] = here if here.is_dir() else hub.model_files(weights.fingerprint(base), files)
         return self._folders[base]
 
     def thinks(self, base: str | Architecture) -> bool:

@@ -20,12 +20,12 @@ from harness.data.prepare import (
 from harness.models.prepare import INIT
 from harness.plan import signal_steps
 from harness.plan.context import PlanContext
-from harness.signals.stored import SignalSettings
+from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured, placement
 from harness.suite.schema import UNTRAINED, Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import Placement, TrainingSpec
-from harness.train.examples import TrainInputs
+from harness.train.costs import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 

@@ -27,7 +27,7 @@ from harness.models.prepare import LINK
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
 from harness.plan.lineage import STUDENT, TEACHER, Lineage
-from harness.signals.stored import SignalSettings
+from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.benchmarks import ExternalModel

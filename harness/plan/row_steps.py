@@ -6,7 +6,7 @@ from typing import NamedTuple
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.measurements import Cell
 from harness.plan.shared_passes import Pass, pass_of
-from harness.signals.stored import SIGNALS
+from harness.signals.kinds import SIGNALS
 from harness.store.step import Step
 from harness.train.select_checkpoint import SELECT
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from harness.plan.signal_steps import SignalStep, head
-from harness.signals.stored import SIGNALS
+from harness.signals.kinds import SIGNALS
 from harness.store.step import Step
 
 Pass = tuple[str, str, str]  # ids of model and sequences, dtype

@@ -11,11 +11,8 @@ from dataclasses import replace
 from benchmarks.api import Sampling
 from harness.plan.context import PlanContext, TrainStep
 from harness.signals.diverse_responses import GROUP
-from harness.signals.output_head import HEAD
-from harness.signals.preference_probes import PROBES
-from harness.signals.reward_model import REWARDS
+from harness.signals.kinds import HEAD, PROBES, REWARDS, SIGNALS, SignalInputs, SignalSettings
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
-from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.train.select_checkpoint import SELECT
 from methods.api import Group, Training

@@ -6,7 +6,8 @@ from harness.common.tokenizer import check_same_tokens
 from harness.data import chat_template
 from harness.data.prepare import DIALOGUES, PAIRS
 from harness.run.data_counts import tokenizer_at
-from harness.signals.preference_probes import PROBES, opening
+from harness.signals.kinds import PROBES
+from harness.signals.preference_probes import opening
 from harness.store.step import Step
 
 ASKED, ANSWER = chat_template.PROBE[:1], chat_template.PROBE[1]["content"]

@@ -13,11 +13,8 @@ from harness.evaluate.openllm import TASKS
 from harness.models.prepare import INIT, LINK, WORLD
 from harness.results.health.overlap import OVERLAP
 from harness.signals.diverse_responses import GROUP
-from harness.signals.output_head import HEAD
-from harness.signals.preference_probes import PROBES
-from harness.signals.reward_model import REWARDS
+from harness.signals.kinds import HEAD, PROBES, REWARDS, SIGNALS
 from harness.signals.rollouts import ROLLOUTS
-from harness.signals.stored import SIGNALS
 from harness.store.step import StepKind
 from harness.train.costs import OBJECTIVE, TRAIN
 from harness.train.select_checkpoint import SELECT

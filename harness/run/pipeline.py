@@ -30,7 +30,7 @@ from harness.plan import plan as planning
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
-from harness.run import data_counts, preflight
+from harness.run import data_counts
 from harness.run.progress import show_progress
 from harness.run.results import plain, results
 from harness.store import maintenance, provenance
@@ -181,8 +181,11 @@ def _make(
     missing = [s for s in steps if not store.is_done(s)]
     limits = spending.max_cost, spending.max_calls
     with session.open_session(table, *limits, logs, store.root / "replies") as opened:
-        # Before any work: what cannot be read or asked should fail in seconds, not after hours of training.
-        preflight.check(missing)
+        if missing:
+            from harness.run import preflight  # it looks into models, so it imports torch
+
+            # Before any work: what can't be read or asked fails in seconds, not after hours of training.
+            preflight.check(missing)
         known = foretell() if missing else NOTHING
         executor = open_executor(missing, known) if missing and open_executor else None
         with show_progress(steps, store) as watcher:

@@ -22,10 +22,10 @@ from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK
 from harness.run import chat_checks
-from harness.signals.reward_model import REWARDS
+from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
-from harness.train.examples import TrainSettings
+from harness.train.costs import TrainSettings
 from harness.train.placing import accelerate_file
 from methods.api import LoRA
 

@@ -11,46 +11,26 @@ arXiv 2502.14272, Eq. 9.)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby, permutations
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from benchmarks.api import Message
-from harness.common.cost import BYTES, Cost, batches
 from harness.common.tokenizer import Tokenizer, load_tokenizer, vocabulary
 from harness.data import chat_template
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, body, forward_flops, head_of, load
 from harness.models.policy import pad
-from harness.signals.diverse_responses import GroupInputs, GroupSettings
+from harness.signals.kinds import ProbeInputs, ProbeSettings
 from harness.store.array_file import ArrayFileWriter
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
+from harness.store.step import Work
 
 LEAST = 1e-8  # a probability below this counts as this, as in PAD's released code
-
-
-@dataclass(frozen=True)
-class ProbeSettings:
-    """How the question is worded, and how many tokens of a response it shows."""
-
-    question: str
-    options: tuple[str, str]
-    max_tokens: int
-    template: str | None
-    dtype: str
-
-
-@dataclass(frozen=True)
-class ProbeInputs(Generic[Ref]):
-    model: Ref
-    group: Ref
-    pairs: Ref
 
 
 class Probe(NamedTuple):
@@ -149,37 +129,3 @@ def letter_probs(
         probs = F.softmax(head.logits(last), -1).gather(1, letters[batch].to(model.device))
         probabilities[batch] = probs.double().cpu().numpy()
     return probabilities
-
-
-def _cost(
-    step: Step[ProbeSettings, ProbeInputs[Step[GroupSettings, GroupInputs[Source]]]], sizes: Sizes
-) -> Cost:
-    """Every ordered pair of a prompt's responses, in one question each."""
-    model, group = sizes.model(step.inputs.model), sizes.sequences(step.inputs.group)
-    probes = group.sequences * (step.inputs.group.settings.keep - 1)
-    words = len(step.settings.question.split())
-    tokens = round(probes * (group.prompt + words + 2 * group.answered / max(1, group.sequences)))
-    number, most = BYTES[step.settings.dtype], sizes.limits.tokens
-    return Cost(
-        work="forward",
-        flops=model.forward_flops(tokens, probes),
-        precision=step.settings.dtype,
-        tokens=tokens,
-        sequential=batches(tokens, most),
-        layers=model.layers,
-        loads=model.parameters * number,
-        disk=4 * group.sequences,
-        memory=model.forward_memory(most, number, batches(most, tokens // probes)),
-        assumed=(*model.notes, *group.notes, "a token for each word of the probe's question"),
-    )
-
-
-PROBES = StepKind(
-    "probes",
-    ProbeSettings,
-    ProbeInputs,
-    "harness.signals.preference_probes:run",
-    2,
-    on_device=True,
-    cost=_cost,
-)

@@ -13,15 +13,14 @@ the template refuses has the reward null.
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from benchmarks.api import Message
-from harness.common.cost import BYTES, Cost, pass_cost
 from harness.common.tokenizer import Tokenizer, load_tokenizer
 from harness.data import chat_template as chat
 from harness.data.prepare import read_prompts
@@ -30,9 +29,9 @@ from harness.models import positions
 from harness.models.loading import Model
 from harness.models.memory import in_halves
 from harness.models.weights import REWARD, pretrained
+from harness.signals.kinds import RewardInputs, RewardSettings
 from harness.store.array_file import ArrayFile
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
-from harness.store.step_record import optional
+from harness.store.step import Work
 
 log = logging.getLogger(__name__)
 
@@ -147,25 +146,6 @@ def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: i
     return RewardModel(model, tokenizer, template, most, named_pad)
 
 
-@dataclass(frozen=True)
-class RewardSettings:
-    """template and max_length: in place of the reward model's own."""
-
-    dtype: str
-    template: str | None = optional()
-    max_length: int | None = optional()
-
-
-@dataclass(frozen=True)
-class RewardInputs(Generic[Ref]):
-    """tokenizer: of the responses' ids; pairs: where the prompts stand as text."""
-
-    model: Ref
-    rollouts: Ref
-    pairs: Ref
-    tokenizer: Ref
-
-
 def run(work: Work[RewardSettings, RewardInputs[Path]]) -> dict[str, Any]:
     """The step: score the responses of the sequences `rollouts` to the prompts of `pairs`, whose ids are
     those of `tokenizer`.
@@ -239,18 +219,3 @@ def _truncated(folder: Path, count: int) -> list[bool]:
         return [False] * count
     flags = ArrayFile(folder, "truncated").all().tolist()
     return flags if len(flags) == count else [False] * count  # those cut off are not among the sequences
-
-
-def _cost(step: Step[RewardSettings, RewardInputs[Source]], sizes: Sizes) -> Cost:
-    """A pass over prompts and responses, without an output head."""
-    model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.rollouts)
-    note, disk = "the reward model's tokens are the student's", 80 * text.sequences
-    whole = pass_cost(model, text, step.settings.dtype, sizes.limits.tokens, disk, (note,))
-    flops = model.forward_flops(text.tokens, 0)
-    memory = model.forward_memory(sizes.limits.tokens, BYTES[step.settings.dtype], rows=0)
-    return replace(whole, flops=flops, memory=memory)
-
-
-REWARDS = StepKind(
-    "rewards", RewardSettings, RewardInputs, "harness.signals.reward_model:run", on_device=True, cost=_cost
-)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,42 +24,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.common.cost import BYTES, CHUNK, Cost, pass_cost
+from harness.common.cost import CHUNK
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of, common_vocabulary, vocabulary_of
 from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.policy import pad
+from harness.signals.kinds import SignalInputs, SignalSettings
 from harness.store.append_log import FlushTimer
 from harness.store.array_file import ArrayFile, ArrayFileWriter, Note
 from harness.store.integrity import RECORD, drop
-from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
-from harness.store.step_record import optional
+from harness.store.step import Work
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_rest, top_ids
 
 Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence
 
 WINDOW = 256  # sequences that are sorted by length together
-Form = Literal["logps", "hidden", "topk"]
-
-
-@dataclass(frozen=True)
-class SignalSettings:
-    """k: of a top-k."""
-
-    form: Form
-    dtype: str
-    k: int | None = optional()
-
-
-@dataclass(frozen=True)
-class SignalInputs(Generic[Ref]):
-    """ids: another top-k, at whose ids this one stands."""
-
-    model: Ref
-    sequences: Ref
-    ids: Ref | None = None
-
-
 SignalWork = Work[SignalSettings, SignalInputs[Path]]
 
 
@@ -272,19 +251,3 @@ class Signals:
 
     def _spans(self, batch: list[int]) -> list[tuple[int, int]]:
         return [_span(self.sequences, i) for i in batch]
-
-
-def _cost(step: Step[SignalSettings, SignalInputs[Source]], sizes: Sizes) -> Cost:
-    """One pass of a frozen model; what is stored depends on the form."""
-    model, text = sizes.model(step.inputs.model), sizes.sequences(step.inputs.sequences)
-    settings = step.settings
-    topk = 8 + 8 * min(settings.k or 0, model.vocab)
-    token_bytes = {"logps": 4, "hidden": 4 + model.hidden * BYTES[settings.dtype], "topk": topk}
-    return pass_cost(
-        model, text, settings.dtype, sizes.limits.tokens, text.answered * token_bytes[settings.form]
-    )
-
-
-SIGNALS = StepKind(
-    "signals", SignalSettings, SignalInputs, "harness.signals.stored:run", on_device=True, cost=_cost
-)

@@ -8,16 +8,65 @@ copy (torch's `foreach` form), while activations are gone; the larger moment cou
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, NamedTuple
 
-from harness.common.cost import Cost, ModelSize, TextSize, training_flops
-from harness.models.memory import ON_GPU
+from harness.common.cost import ON_GPU, Cost, ModelSize, TextSize, training_flops
 from harness.signals.diverse_responses import GROUP
 from harness.signals.rollouts import LONGEST
-from harness.store.step import Sizes, Source, Step, StepKind
+from harness.store.step import Ref, Sizes, Source, Step, StepKind
+from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
-from harness.train.examples import PROBE, TrainInputs, TrainSettings
 from methods.api import Method, Needs, Online, Training
+
+PROBE = 32  # examples on which the terms are compared before and after
+
+
+@dataclass(frozen=True)
+class OnlineSettings:
+    """How the policy answers while it trains."""
+
+    max_tokens: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What decides the numbers of a method's loss and of its training, beside the inputs.
+
+    file: the hash of a method's own file; training: None where only the loss is measured; round: of several,
+    from 0; checkpoints: models that are kept on the way.
+    """
+
+    formula: str
+    hp: Mapping[str, Any]
+    seed: int
+    precision: Literal["no", "bf16", "fp16"]
+    online: OnlineSettings | None = field(metadata=FLATTENED)
+    teacher_dtype: str | None = optional()
+    file: str | None = optional()
+    training: Training | None = optional()
+    compile: bool = optional(False)
+    fused: bool = optional(False)
+    round: int = optional(0)
+    checkpoints: int = optional(0)
+
+
+@dataclass(frozen=True)
+class TrainInputs(Generic[Ref]):
+    """start: the model that is trained; views, by name, with scores and signals of frozen models, by view and
+    role; heads of these models, or the models themselves (live), by role; after: what a finished stage made.
+    """
+
+    start: Ref
+    views: Mapping[str, Ref] = several("view")
+    scores: Mapping[tuple[str, str], Ref] = several("scores", 2)
+    signals: Mapping[tuple[str, str], Ref] = several("signal", 2)
+    heads: Mapping[str, Ref] = several("head")
+    live: Mapping[str, Ref] = several("live")
+    after: Ref | None = None
+
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]
 

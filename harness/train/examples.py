@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Generic, Literal
 
 import numpy as np
 import torch
@@ -22,58 +21,10 @@ from harness.models.prefix_sharing import Rows
 from harness.signals.live import Frozen, Live, OldPolicy, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFile
-from harness.store.step import Ref, Work
-from harness.store.step_record import FLATTENED, optional, several
-from methods.api import Needs, Reads, Training
+from harness.store.step import Work
+from harness.train.costs import TrainInputs, TrainSettings
+from methods.api import Needs, Reads
 from methods.batch import Batch, Role, ScoreName, View, ViewName
-
-PROBE = 32  # examples on which the terms are compared before and after
-
-
-@dataclass(frozen=True)
-class OnlineSettings:
-    """How the policy answers while it trains."""
-
-    max_tokens: int
-    template: str | None
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What decides the numbers of a method's loss and of its training, beside the inputs.
-
-    file: the hash of a method's own file; training: None where only the loss is measured; round: of several,
-    from 0; checkpoints: models that are kept on the way.
-    """
-
-    formula: str
-    hp: Mapping[str, Any]
-    seed: int
-    precision: Literal["no", "bf16", "fp16"]
-    online: OnlineSettings | None = field(metadata=FLATTENED)
-    teacher_dtype: str | None = optional()
-    file: str | None = optional()
-    training: Training | None = optional()
-    compile: bool = optional(False)
-    fused: bool = optional(False)
-    round: int = optional(0)
-    checkpoints: int = optional(0)
-
-
-@dataclass(frozen=True)
-class TrainInputs(Generic[Ref]):
-    """start: the model that is trained; views, by name, with scores and signals of frozen models, by view and
-    role; heads of these models, or the models themselves (live), by role; after: what a finished stage made.
-    """
-
-    start: Ref
-    views: Mapping[str, Ref] = several("view")
-    scores: Mapping[tuple[str, str], Ref] = several("scores", 2)
-    signals: Mapping[tuple[str, str], Ref] = several("signal", 2)
-    heads: Mapping[str, Ref] = several("head")
-    live: Mapping[str, Ref] = several("live")
-    after: Ref | None = None
-
 
 TrainWork = Work[TrainSettings, TrainInputs[Path]]
 

@@ -29,8 +29,8 @@ from harness.store.integrity import checksums
 from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
-from harness.train.costs import batch_and_steps
-from harness.train.examples import PROBE, Examples, TrainWork, orders
+from harness.train.costs import PROBE, batch_and_steps
+from harness.train.examples import Examples, TrainWork, orders
 from harness.train.loop import Loop, set_up, teacher_flops
 from methods.api import Method, Training
 

@@ -26,8 +26,8 @@ from harness.forecast.sizes import PlanSizes, table
 from harness.models.loading import parameters
 from harness.plan import plan as planning
 from harness.plan.plan import Plan
+from harness.signals.kinds import SIGNALS
 from harness.signals.rollouts import ROLLOUTS
-from harness.signals.stored import SIGNALS
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.train.costs import TRAIN

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from harness.common import hub
 from harness.data import datasets
-from harness.models.loading import Model, _try, body, fingerprint, head_of, load_head, save_head
+from harness.models.loading import Model, _try, body, head_of, load_head, save_head
 from harness.models.policy import Inputs, Policy
+from harness.models.weights import fingerprint
 from methods.batch import Chunk, statistic
 from methods.formulas import teacher_kl
 from methods.kernels.token_statistics import Head, Hidden

@@ -18,7 +18,7 @@ from harness.plan.plan import ordered
 from harness.plan.row_steps import Passes, passes
 from harness.plan.shared_passes import shared
 from harness.plan.signal_steps import SignalStep
-from harness.signals.stored import SIGNALS, Form, SignalInputs, SignalSettings
+from harness.signals.kinds import SIGNALS, Form, SignalInputs, SignalSettings
 from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.store import Store
 from tests import suites

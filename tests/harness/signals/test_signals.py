@@ -13,7 +13,8 @@ from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models import loading
 from harness.signals import stored as signals
-from harness.signals.stored import SIGNALS, Signals
+from harness.signals.kinds import SIGNALS
+from harness.signals.stored import Signals
 from methods.kernels.token_statistics import Hidden, TopK
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 

@@ -17,9 +17,9 @@ from benchmarks.api import Sampling
 from harness.data import token_sequences
 from harness.models import generation
 from harness.signals import stored
+from harness.signals.kinds import SIGNALS, SignalInputs, SignalSettings
 from harness.signals.rollouts import ROLLOUTS as ROLLOUT_KIND
 from harness.signals.rollouts import RolloutInputs, RolloutSettings
-from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
 from harness.store import append_log
 from harness.store.append_log import AppendOnlyLog
 from harness.store.array_file import Note

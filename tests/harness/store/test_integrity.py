@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.common import data_folder
-from harness.models.loading import content_hash
 from harness.models.prepare import LINK, LinkSettings
+from harness.models.weights import content_hash
 from harness.store import integrity, maintenance
 from harness.store.integrity import RECORD
 from harness.store.step import NoInputs, Step

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from harness.run.kinds import KINDS
-from harness.signals.stored import SIGNALS, SignalInputs, SignalSettings
+from harness.signals.kinds import SIGNALS, SignalInputs, SignalSettings
 from harness.store.step import Ref, Step
 from harness.store.step_record import (
     FLATTENED,
@@ -21,7 +21,7 @@ from harness.store.step_record import (
     several,
     to_record,
 )
-from harness.train.examples import TrainInputs, TrainSettings
+from harness.train.costs import TrainInputs, TrainSettings
 from methods.api import Training
 from tests.goldens import planned
 

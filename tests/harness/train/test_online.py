@@ -15,8 +15,7 @@ from harness.models.loading import head_of, load
 from harness.signals.live import Frozen, Live
 from harness.signals.stored import Signals
 from harness.train import examples as data
-from harness.train.costs import TRAIN
-from harness.train.examples import TrainInputs
+from harness.train.costs import TRAIN, TrainInputs
 from harness.train.loop import Loop, set_up
 from methods.formulas import kl, teacher_kl
 from methods.kernels.token_statistics import Hidden, TopK, token_statistics

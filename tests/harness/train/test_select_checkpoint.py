@@ -13,14 +13,13 @@ from benchmarks.api import Sampling
 from harness.common.tokenizer import load_tokenizer
 from harness.models import loading
 from harness.models.prepare import LINK, LinkSettings
-from harness.signals.reward_model import REWARDS, RewardInputs, RewardSettings
+from harness.signals.kinds import REWARDS, RewardInputs, RewardSettings
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.store.step_record import from_names, from_record
 from harness.store.store import Store
 from harness.train import select_checkpoint
-from harness.train.costs import TRAIN
-from harness.train.examples import TrainInputs, TrainSettings
+from harness.train.costs import TRAIN, TrainInputs, TrainSettings
 from harness.train.select_checkpoint import SELECT, SelectInputs, SelectSettings
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
