@@ -44,6 +44,13 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         super().__init__()
         self.keys, self.values, self.is_initialized = keys, values, True
 
+    def grow(self, slots: int, columns: int) -> None:
+        """Have at least so many slots and columns."""
+        had, _, wide, _ = self.keys.shape
+        if slots > had or columns > wide:
+            size = max(slots, had), max(rounded_up(columns, GROWTH), wide)
+            self.keys, self.values = _grown(self.keys, *size), _grown(self.values, *size)
+
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """There is nothing to do: the tensors are made with the layer."""
 
@@ -76,14 +83,20 @@ class SlotCache:
         self.layers: list[SlotLayer] = []
 
     def enter(self, read: Cache, first: int) -> None:
-        """Write rows that were just read, from column 0 on, into the slots that follow `first`."""
-        columns = read.layers[0].keys.shape[2]
+        """Write rows that were just read, from column 0 on, into the slots that follow `first`; `read` is
+        emptied.
+        """
         if not self.layers:
             self.layers = [SlotLayer(of.keys[:0], of.values[:0]) for of in read.layers]
-        self._grow(first + len(read.layers[0].keys), columns)
+        # Layer by layer, so that two copies of all are never there.
         for layer, of in zip(self.layers, read.layers, strict=True):
-            layer.keys[first : first + len(of.keys), :, :columns] = of.keys
-            layer.values[first : first + len(of.keys), :, :columns] = of.values
+            rows, _, columns, _ = of.keys.shape
+            layer.grow(first + rows, columns)
+            for to, x in ((layer.keys, of.keys), (layer.values, of.values)):
+                # Who was there before may have left a nan, and what is masked is still multiplied.
+                to[first : first + rows, :, columns:] = 0
+                to[first : first + rows, :, :columns] = x
+            of.reset()
 
     def move(self, slots: Sequence[int], to: Sequence[int]) -> None:
         """Copy rows into other slots."""
@@ -93,19 +106,11 @@ class SlotCache:
 
     def reach(self, places: Tensor, columns: int) -> Cache:
         """What a model is given to read one token of each row, which stands at its place, [B]."""
-        self._grow(len(places), columns)
         reach = Reach(torch.arange(len(places), device=places.device), places, columns)
         for layer in self.layers:
+            layer.grow(len(places), columns)
             layer.reach = reach
         return Cache(layers=[*self.layers])
-
-    def _grow(self, slots: int, columns: int) -> None:
-        """Have at least so many slots and columns, layer by layer: two copies of all are never there."""
-        for layer in self.layers:
-            had, _, wide, _ = layer.keys.shape
-            if slots > had or columns > wide:
-                size = max(slots, had), max(rounded_up(columns, GROWTH), wide)
-                layer.keys, layer.values = _grown(layer.keys, *size), _grown(layer.values, *size)
 
 
 def rounded_up(n: int, block: int) -> int:
@@ -114,7 +119,7 @@ def rounded_up(n: int, block: int) -> int:
 
 
 def _grown(x: Tensor, slots: int, columns: int) -> Tensor:
-    # Zeros, since what is masked is still multiplied, and 0 * nan is nan.
+    # Zeros: what is masked is still multiplied, and 0 * nan is nan.
     grown = x.new_zeros(slots, x.shape[1], columns, x.shape[3])
     grown[: len(x), :, : x.shape[2]] = x
     return grown

@@ -39,6 +39,22 @@ def test_a_row_that_ends_leaves_the_keys_of_the_others_where_they_are() -> None:
     assert slots.cache.layers[1].keys.data_ptr() == there
 
 
+def test_what_a_row_left_behind_is_nothing_to_the_next_one() -> None:
+    """A row whose states were no numbers any more, in bfloat16 say."""
+    slots = Slots(random_model("Gemma2"), Ends(frozenset(), VOCAB, None))
+    said = []
+    for _ in range(2):
+        rows = [row(9, 5), row(4, 5)]
+        slots.admit(rows)
+        while slots.rows:
+            slots.step()
+        said.append([r.ids for r in rows])
+        for layer in slots.cache.layers:
+            layer.keys.fill_(torch.nan)
+            layer.values.fill_(torch.nan)
+    assert said[0] == said[1]
+
+
 class Columns(TorchFunctionMode):
     """How many columns attention is given at each call that reads more than it writes."""
 
@@ -84,3 +100,13 @@ def test_logits_are_those_of_one_token_a_row_whatever_the_length_of_prompts(kind
         generate(model, asked, [], vocab=97, batch=3, seed=0)
     head = torch.Size([model.get_output_embeddings().weight.shape[1]])  # its matrix, transposed
     assert max(shape.numel() for shape in made.shapes - {head}) == 3
+
+
+@pytest.mark.parametrize("kind", ["Llama", "Gemma2", "Qwen3"])
+def test_in_bfloat16_the_cache_and_the_model_are_half_and_scores_are_whole(kind: str) -> None:
+    model = random_model(kind).bfloat16()
+    assert decoding_of(model) is Slots
+    slots = Slots(model, Ends(frozenset(), VOCAB, None))
+    slots.admit([row(9, 9), row(4, 9)])
+    slots.step()
+    assert slots.cache.layers[0].keys.dtype == torch.bfloat16 and slots.scores.dtype == torch.float32
