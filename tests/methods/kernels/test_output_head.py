@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.common import devices
 from harness.models import memory
 from methods.batch import Statistic
-from methods.kernels.output_head import Head, MemoryBudget, at_ids, product
+from methods.kernels import output_head
+from methods.kernels.output_head import FLOAT, Head, MemoryBudget, at_ids, product
 from methods.kernels.token_statistics import Hidden, token_statistics
 from tests.methods.kernels.allocations import Made
 from tests.methods.kernels.memory_budgets import small_budget
@@ -238,3 +239,31 @@ def test_a_container_has_what_its_limit_leaves(tmp_path: Any, monkeypatch: pytes
     assert memory.free_bytes(torch.device("cpu")) > 1000
     (tmp_path / "memory.max").write_text("1000\n")
     assert memory.free_bytes(torch.device("cpu")) == 900
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_a_tile_begins_every_row_on_a_cache_line_and_no_bit_depends_on_it(
+    keep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """41 rows in tiles of 99 columns, which no line divides; of 290 words the last tile has less."""
+    draw = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(41, 24, generator=draw), torch.randn(300, 24, generator=draw)
+    ids, space = torch.arange(41)[:, None] + torch.arange(3), MemoryBudget(keep, tile=41 * 99 * FLOAT)
+    written: list[Tensor] = []
+
+    def writing(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+        if out is not None and a.shape[1] == 24:
+            written.append(out)
+        return product(a, b, out)
+
+    def found() -> list[Tensor]:
+        leaves = [x.clone().requires_grad_() for x in (hidden, weight)]
+        values = at_ids(leaves[0], Head(leaves[1], None, 290), ids, space)
+        return [values, *torch.autograd.grad(values.exp().sum(), leaves)]
+
+    monkeypatch.setattr(output_head, "product", writing)
+    on_lines = found()
+    assert len(written) == (3 if keep else 6)
+    assert all(z.stride(0) * FLOAT % 64 == z.data_ptr() % 64 == 0 and z.stride(1) == 1 for z in written)
+    monkeypatch.setattr(output_head, "LINE", 1)
+    assert all(map(torch.equal, on_lines, found()))
