@@ -47,7 +47,7 @@ from harness.common import supervisor as supervision
 Engine = Literal["transformers", "vllm"]
 Process = subprocess.Popen[bytes]
 ENGINE, ARGUMENTS = "engine", "arguments"  # keys of a step's endpoint: what serves it, and how it is started
-SERVER = "server"  # key of a step's context: the two, of a server that answers in place of the step's process
+SERVER = "served_by"  # key of a step's context: the two, of a server that answers in the step's place
 
 HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
