@@ -154,16 +154,16 @@ class Servers:
                 raise OSError(_failure(spec, f"died, status {running.supervisor.returncode}", running.log))
             return running.url
 
-    def failure(self, spec: ServerSpec, what: str) -> str:
-        """One line on a server of the spec that no longer does what it should, with the end of its log: how
-        it ended, where it is about to, else `what`.
-        """
-        running = self._running[spec]
+    def ended(self, spec: ServerSpec) -> str:
+        """How the server of the spec ended, where it has or is about to; "" where it is up."""
         try:
-            status = running.supervisor.wait(SECONDS_TO_STOP)
+            return f"died, status {self._running[spec].supervisor.wait(SECONDS_TO_STOP)}"
         except subprocess.TimeoutExpired:
-            return _failure(spec, what, running.log)
-        return _failure(spec, f"died, status {status}", running.log)
+            return ""
+
+    def failure(self, spec: ServerSpec, what: str) -> str:
+        """One line on what is wrong with the server of the spec, with the end of its log."""
+        return _failure(spec, what, self._running[spec].log)
 
     def stop(self, spec: ServerSpec) -> None:
         """Stop the server of the spec, if there is one, so that what it holds of the device is free."""

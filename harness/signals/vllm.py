@@ -26,6 +26,8 @@ from harness.models.generation import Generated
 
 NEVER = -100.0  # the lowest bias of a logit that vLLM takes
 SECONDS = 3600.0  # of one answer, those before it in the server's queue included
+IDLE = 2.0  # seconds after which a connection is not used again; vLLM closes it after 5
+TRIES = 3
 SHOWN = 300  # characters of what a server says
 
 
@@ -75,7 +77,7 @@ class VllmServer:
             raise ValueError(f"request {request.name}: temperature {temperature}; {allowed}")
 
     def _client(self) -> httpx2.Client:
-        limits = httpx2.Limits(max_connections=self.batch, max_keepalive_connections=self.batch)
+        limits = httpx2.Limits(max_connections=self.batch, keepalive_expiry=IDLE)
         url = self.servers.url(self.spec).removesuffix("/v1")
         return httpx2.Client(base_url=url, trust_env=False, timeout=SECONDS, limits=limits)
 
@@ -84,17 +86,23 @@ class VllmServer:
 
     def _json(self, client: httpx2.Client, method: str, path: str, body: Any = None) -> Any:
         """What it replies; OSError where it cannot, ValueError where it refuses."""
-        try:
-            response = client.request(method, path, json=body)
-            said = response.json()
-        except (httpx2.HTTPError, ValueError) as fault:
-            raise OSError(self.servers.failure(self.spec, f"no reply ({type(fault).__name__})")) from fault
+        for tries in range(1, TRIES + 1):
+            try:
+                response = client.request(method, path, json=body)
+                break
+            except httpx2.HTTPError as fault:
+                # A connection may break for no reason, and the same request has the same answer.
+                ended = self.servers.ended(self.spec)
+                if ended or tries == TRIES:
+                    what = ended or f"{type(fault).__name__}, {TRIES} times"
+                    raise OSError(self.servers.failure(self.spec, what)) from fault
         if response.status_code >= 500:
-            raise OSError(self.servers.failure(self.spec, f"status {response.status_code}"))
+            what = self.servers.ended(self.spec) or f"status {response.status_code}"
+            raise OSError(self.servers.failure(self.spec, what))
         if response.status_code != 200:
-            told = " ".join(f"{said}".split())[:SHOWN]
+            told = " ".join(response.text.split())[:SHOWN]
             raise ValueError(f"vllm serve {self.spec.model}: status {response.status_code}, {told}")
-        return said
+        return response.json()
 
     def _answer(self, client: httpx2.Client, request: Request) -> Generated:
         try:

@@ -79,7 +79,8 @@ def benchmarks_of(
         if like != name:
             _check_new(name, known, where)
         benchmark = known[like] if like == name else _renamed(known[like], name)
-        chosen[name] = Chosen(name, _noted(benchmark, checked.note()), checked)
+        told = noted(benchmark.declaration, checked.note())
+        chosen[name] = Chosen(name, replace(benchmark, declaration=told), checked)
     # The registry's order, whatever a suite lists first: a row's records have one order.
     order = [*known, *chosen]
     return Benchmarks({name: chosen[name] for name in sorted(chosen, key=order.index)})
@@ -101,12 +102,11 @@ def _check_new(name: object, known: Mapping[str, MeasuredBenchmark], where: str)
         )
 
 
-def _noted(benchmark: MeasuredBenchmark, note: str) -> MeasuredBenchmark:
-    """A benchmark whose columns say what a suite's settings of it add to their own notes."""
-    base = benchmark.declaration.presentation
+def noted(declared: Benchmark, note: str) -> Benchmark:
+    """A benchmark whose columns say what a suite adds to their own notes."""
+    base = declared.presentation
     columns = (replace(c, note=", ".join(filter(None, (c.note, note)))) for c in base.columns)
-    noted = replace(base, columns=tuple(columns))
-    return replace(benchmark, declaration=replace(benchmark.declaration, presentation=noted))
+    return replace(declared, presentation=replace(base, columns=tuple(columns)))
 
 
 def _renamed(benchmark: MeasuredBenchmark, name: str) -> MeasuredBenchmark:

@@ -17,3 +17,10 @@ class Decoder:
     engine: DecodingEngine = optional("own")
     dtype: DecodingDtype = optional("float32")
     arguments: tuple[str, ...] = optional(())
+
+    @property
+    def note(self) -> str:
+        """What tables say of it; "" of our own decoding in float32."""
+        by = f" by {self.engine}" if self.engine != "own" else ""
+        kind = f" in {self.dtype}" if self.dtype != "float32" else ""
+        return f"answers of checkpoints{by}{kind}" if by or kind else ""

@@ -11,6 +11,7 @@ from harness.executors.options import Machine
 from harness.executors.resources import Resources, Share
 from harness.forecast.forecast import cost_of, device_named
 from harness.plan.plan import Plan, plan
+from harness.results.benchmarks import benchmarks
 from harness.run import preflight
 from harness.signals.rollouts import ROLLOUTS, VLLM
 from harness.store.step import Step
@@ -61,6 +62,13 @@ def test_a_record_says_the_engine_its_dtype_and_its_arguments() -> None:
         assert from_record(step.kind.settings, record) == step.settings
     for step in answered(planned()):
         assert not {"engine", "dtype", "arguments"} & set(step.settings_record)
+
+
+def test_tables_say_what_computed_the_answers() -> None:
+    for overrides, note in (((), ""), ((SERVED, HALF), "answers of checkpoints by vllm in bfloat16")):
+        told = benchmarks(suites.load(TINY, overrides))
+        assert {c.note for c in told.get("mt-bench").columns} == {note}
+        assert {c.note for c in told.get("openllm").columns} == {""}
 
 
 @pytest.mark.parametrize(("more", "share"), [((), Share(1, 1.0, None)), ((TWO,), Share(1, 4.0, None))])

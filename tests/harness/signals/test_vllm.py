@@ -23,10 +23,11 @@ from harness.signals import rollouts
 from harness.signals.rollouts import RolloutInputs, RolloutSettings
 from harness.store.array_file import ArrayFile
 from harness.store.step import Work
+from tests.bench_command import bench
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.vllm_stand_in import ASKED, VERSION
-from tests.paths import ROOT
+from tests.paths import ROOT, TINY
 
 SCRIPT = """#!{python}
 import sys
@@ -154,6 +155,15 @@ def test_a_server_that_dies_is_one_line_and_what_it_answered_is_not_asked_again(
     assert resumed == written(model, prompts, OWN)[0]
 
 
+def test_a_request_whose_connection_breaks_is_sent_again(
+    vllm: Path, session: None, model: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.endpoints.servers.SECONDS_TO_STOP", 0.2)
+    monkeypatch.setenv("FAULT", "breaks")
+    theirs, *_ = written(model, prompts, VLLM, batch=1)
+    assert theirs == written(model, prompts, OWN)[0] and len(asked(vllm)) == 2 * len(PROMPTS)
+
+
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
@@ -210,6 +220,25 @@ def test_a_temperature_that_vllm_would_raise_is_refused(
     with pytest.raises(ValueError, match=line):
         written(model, prompts, VLLM, Sampling(0.001, 1.0, 4))
     assert not asked(vllm)
+
+
+def test_a_run_has_the_answers_of_one_without_a_server_and_trains_nothing_again(
+    vllm: Path, copied: Path
+) -> None:
+    one = ("--only", "DPO", "--set", "benchmarks={rule: {data: world/test, max_tokens: 8}}")
+    done = bench(
+        *("run", TINY, "--runs", str(copied), "--set", "generation.engine=vllm", *one),
+        PATH=os.environ["PATH"],
+    )
+    assert done.returncode == 0, done.stderr
+    by: dict[str, dict[str, str]] = {"own": {}, "vllm": {}}  # engine -> who answers what -> answers
+    for file in (copied / "store" / "answers").glob("*/RECORD.json"):
+        record = json.loads(file.read_text())
+        engine = record["settings"].pop("engine", "own")
+        asked_of = json.dumps([record["settings"], record["inputs"]], sort_keys=True)
+        by[engine][asked_of] = file.with_name("answers.jsonl").read_text()
+    assert len(by["vllm"]) == 3 and by["vllm"].items() <= by["own"].items()
+    assert "steps, 6 to do" in done.stdout  # the answers of three models, and what is read off them
 
 
 def test_answers_to_a_benchmark_are_our_own_turn_by_turn(

@@ -6,7 +6,7 @@ the environment is what goes wrong:
 
     dies N       ends itself when N requests are answered     other-prompt  reads one token of a prompt less
     no-ids       gives text alone, as versions before 0.10    padding       says a column that is no token
-    aborts       gives up each answer
+    aborts       gives up each answer                         breaks        drops every second request once
 """
 
 import argparse
@@ -89,11 +89,14 @@ def chosen(logits: Floats, temperature: float, top_p: float, draws: np.random.Ge
 class Server(ThreadingHTTPServer):
     """One model, which answers one request at a time."""
 
+    request_queue_size = 256  # connections that wait to be taken
+
     def __init__(self, given: argparse.Namespace, log: Path) -> None:
         self.model, self.name, self.log = Llama(Path(given.model)), given.model, log
         self.longest = given.max_model_len or self.model.config["max_position_embeddings"]
         self.fault, _, number = os.environ.get("FAULT", "").partition(" ")
-        self.dies_after, self.answered, self.lock = int(number or 0), 0, threading.Lock()
+        self.dies_after, self.asked, self.answered = int(number or 0), 0, 0
+        self.lock = threading.Lock()
         super().__init__((given.host, given.port), Handler)
 
     def answer(self, body: dict[str, Any]) -> tuple[list[int], str]:
@@ -147,6 +150,10 @@ class Handler(BaseHTTPRequestHandler):
                 os._exit(7)
             with server.log.open("a") as log:
                 log.write(json.dumps(body) + "\n")
+            server.asked += 1
+            if server.fault == "breaks" and server.asked % 2:
+                self.close_connection = True
+                return
             status, reply = server.reply(body)
             # Sent while the lock is held: one that dies next has sent all that it answered.
             self.send(status, reply)
