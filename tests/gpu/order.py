@@ -16,6 +16,7 @@ PARTS = {  # name -> the module and function that measures it
     "live-teachers": "tests.gpu.parts.training:live_teachers",
     "table": "tests.gpu.parts.table:table",
     "vllm": "tests.gpu.parts.generation:vllm",
+    "vllm-served": "tests.gpu.parts.served:served",
     "train-kd": "tests.gpu.parts.training:kd",
     "rows": "tests.gpu.parts.other_ways:rows",
     "decoding": "tests.gpu.parts.other_ways:decoding",

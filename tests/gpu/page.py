@@ -199,6 +199,7 @@ def _others(lines: Lines) -> str:
         "twice": ("deterministic", "equal"),
         "rows": ("way", "again_ms", "apart", "failed"),
         "decoding": ("way", "rows", "step_ms"),
+        "vllm-served": ("dtype", "tokens_s", "same_as_ours", "sampled_twice_the_same", "rows"),
         "out-of-memory": ("ballast_gb", "terms", "with_room"),
     }
     rows = [

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from harness.endpoints.servers import server_of
 from harness.executors.protocol import Estimate
 from harness.executors.resources import Reservation, Resources, Share
 from harness.store.step import Step
@@ -94,7 +95,8 @@ class Room:
         return {gpu: part for _, gpu in free[:wanted]} if len(free) >= wanted else None
 
     def _part_of(self, step: Step) -> float:
-        if self._part == 1.0:
+        # A server takes nearly all of a card, whatever its model needs.
+        if self._part == 1.0 or server_of(step.context):
             return 1.0
         needs = self._needs(step)
         return 1.0 if needs is None else min(1.0, max(self._part, needs / (FILLED * self._bytes_of_gpu)))

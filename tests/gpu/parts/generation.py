@@ -41,7 +41,7 @@ print(json.dumps({"seconds": taken, "tokens": sum(len(a.outputs[0].token_ids) fo
 
 def generation(check: Check) -> Iterator[Line]:
     """Greedy and sampled, in both dtypes; and how many greedy answers are the same in smaller batches."""
-    at, (prompts, most) = world.ready(check), _prompts(check)
+    at, (prompts, most) = world.ready(check), drawn_prompts(check)
     for dtype in (torch.float32, torch.bfloat16):
         emptied()
         model = load(at / "student", dtype).to(device())
@@ -71,7 +71,7 @@ def vllm(check: Check) -> Iterator[Line]:
     """The same greedy answers by vLLM, in a process of its own."""
     if not find_spec("vllm"):
         raise Absent("vllm is not installed")
-    at, (prompts, most) = world.ready(check), _prompts(check)
+    at, (prompts, most) = world.ready(check), drawn_prompts(check)
     for dtype in ("float32", "bfloat16"):
         asked = {"model": str(at / "student"), "dtype": dtype, "share": VLLM_SHARE}
         asked |= {"most": most, "prompts": prompts}
@@ -81,7 +81,7 @@ def vllm(check: Check) -> Iterator[Line]:
         yield {"dtype": dtype, "rows": len(prompts), **said, "tokens_s": said["tokens"] / said["seconds"]}
 
 
-def _prompts(check: Check) -> tuple[list[list[int]], int]:
+def drawn_prompts(check: Check) -> tuple[list[list[int]], int]:
     """Prompts of random tokens, and how many tokens an answer may have."""
     draw, words = random.Random(0), world.vocab(check)
     n, lengths = (SMALL_PROMPTS, SMALL_LENGTHS) if check.small else (PROMPTS, LENGTHS)

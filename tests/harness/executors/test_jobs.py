@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 import methods
+from harness.endpoints.servers import SERVER
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
 from harness.executors.options import Machine, RunOptions
@@ -127,6 +128,20 @@ def test_a_step_on_a_gpu_has_one_of_its_own(tmp_path: Path) -> None:
     assert not here.admits(c)
     here.free(a)
     assert here.admits(c) and here.take(c) == ("0",)
+
+
+@pytest.mark.parametrize("context", [{SERVER: {"engine": "vllm"}}, {"endpoint": {"engine": "vllm"}}])
+def test_a_step_that_starts_a_server_shares_its_gpu_with_no_other(
+    tmp_path: Path, context: dict[str, object]
+) -> None:
+    here = room(2, 1, {"a": 10.0, "b": 10.0})
+    a, b = (on_gpu(tmp_path, name) for name in "ab")
+    a = replace(a, context={**a.context, **context})
+    assert here.admits(a) and here.take(a) == ("0",)
+    assert not here.admits(b)
+    here.free(a)
+    assert here.admits(b) and here.take(b) == ("0",)
+    assert not here.admits(a)
 
 
 def test_with_more_jobs_than_gpus_steps_share_one_that_holds_both(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_tables_say_what_computed_the_answers() -> None:
 @pytest.mark.parametrize(("more", "share"), [((), Share(1, 1.0, None)), ((TWO,), Share(1, 4.0, None))])
 def test_a_step_with_a_server_asks_for_its_gpus(more: tuple[str, ...], share: Share) -> None:
     for step in answered(planned(SERVED, *more, device="cuda")):
-        assert Resources(threads=4).of(step) == share
+        assert Resources().of(step) == share
 
 
 def test_an_engine_that_is_not_here_ends_a_run_before_it_begins(

@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 
 class Llama:
-    """The logits of a small Llama folder whose embeddings are tied, in float32."""
+    """The logits of a small Llama folder, in float32."""
 
     def __init__(self, folder: Path) -> None:
         self.weights: dict[str, Floats] = load_file(folder / "model.safetensors")
@@ -44,19 +44,21 @@ class Llama:
             y = self.norm(f"{name}.post_attention_layernorm", x)
             gate, up = (y @ self.weights[f"{name}.mlp.{which}_proj.weight"].T for which in ("gate", "up"))
             x = x + (gate / (1 + np.exp(-gate)) * up) @ self.weights[f"{name}.mlp.down_proj.weight"].T
-        return np.asarray(self.norm("model.norm", x)[-1] @ embedding.T, np.float32)
+        head = self.weights.get("lm_head.weight", embedding)
+        return np.asarray(self.norm("model.norm", x)[-1] @ head.T, np.float32)
 
     def norm(self, name: str, x: Floats) -> Floats:
         mean = np.square(x).mean(-1, keepdims=True) + self.config["rms_norm_eps"]
         return np.asarray(x / np.sqrt(mean) * self.weights[f"{name}.weight"], np.float32)
 
     def attention(self, name: str, x: Floats) -> Floats:
-        """Causal, with as many heads of keys as of queries. x: [T, d]"""
+        """Causal; several heads of queries may share one of keys. x: [T, d]"""
         heads, tokens = self.config["num_attention_heads"], len(x)
         of = {}
         for which in "qkv":
             flat = x @ self.weights[f"{name}.{which}_proj.weight"].T
-            of[which] = flat.reshape(tokens, heads, -1).swapaxes(0, 1)  # [H, T, D]
+            split = flat.reshape(tokens, -1, self.config["head_dim"]).swapaxes(0, 1)  # [H, T, D]
+            of[which] = split.repeat(heads // len(split), 0)
         scores = self.turned(of["q"]) @ self.turned(of["k"]).swapaxes(1, 2) / np.sqrt(of["q"].shape[-1])
         scores = np.where(np.tri(tokens, dtype=bool), scores, -np.inf)
         shares = np.exp(scores - scores.max(-1, keepdims=True))
@@ -98,6 +100,9 @@ class Server(ThreadingHTTPServer):
         self.dies_after, self.asked, self.answered = int(number or 0), 0, 0
         self.lock = threading.Lock()
         super().__init__((given.host, given.port), Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of connections that their other end broke."""
 
     def answer(self, body: dict[str, Any]) -> tuple[list[int], str]:
         """The ids of an answer, and why it ends."""
@@ -184,5 +189,4 @@ def main(script: str, arguments: list[str]) -> None:
     parser.add_argument("--dtype")
     parser.add_argument("--generation-config")
     parser.add_argument("--max-model-len", type=int)
-    parser.add_argument("--tensor-parallel-size", type=int)
-    Server(parser.parse_args(arguments), log).serve_forever()
+    Server(parser.parse_known_args(arguments)[0], log).serve_forever()
