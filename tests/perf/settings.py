@@ -34,7 +34,7 @@ def prepared(folder: Path) -> dict[str, Path]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from harness.data import token_sequences
-    from harness.signals import stored
+    from harness.signals import kinds, stored
     from tests.harness.models.tiny_models import WORDS, tiny_tokenizer
 
     config = LlamaConfig(
@@ -60,7 +60,7 @@ def prepared(folder: Path) -> dict[str, Path]:
         out.mkdir()
         inputs = {"model": folder / "model", "sequences": folder / side}
         told = {"form": "logps", "dtype": "float32"}
-        stored.run(stored.SIGNALS.work(told, inputs, out, {"device": "cpu", "tokens": 4096}))
+        stored.run(kinds.SIGNALS.work(told, inputs, out, {"device": "cpu", "tokens": 4096}))
         found |= {f"view.{side}": folder / side, f"signal.{side}.ref": out}
     return found
 

@@ -84,7 +84,7 @@ def _of(name: str) -> str:
 def _said(at: Path, name: str, scale: Scale) -> float:
     """Write what a frozen model says of one side, or its head; seconds."""
     from harness.executors.options import Machine
-    from harness.signals import output_head, stored
+    from harness.signals import kinds, output_head, stored
 
     (at / name).mkdir()
     model, form = FORMS[_of(name)]
@@ -92,11 +92,11 @@ def _said(at: Path, name: str, scale: Scale) -> float:
     inputs, context = {"model": at / model}, asdict(Machine(device=scale.device))
     began = time.perf_counter()
     if name.startswith("head."):
-        output_head.run(output_head.HEAD.work({"dtype": dtype}, inputs, at / name, context))
+        output_head.run(kinds.HEAD.work({"dtype": dtype}, inputs, at / name, context))
     else:
         inputs["sequences"] = at / name.partition(".")[2]
         settings = {"form": form, "dtype": dtype}
-        stored.run(stored.SIGNALS.work(settings, inputs, at / name, context))
+        stored.run(kinds.SIGNALS.work(settings, inputs, at / name, context))
     return time.perf_counter() - began
 
 

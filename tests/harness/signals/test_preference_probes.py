@@ -15,6 +15,7 @@ from harness.data import token_sequences
 from harness.data.chat_template import encode_prompt
 from harness.models.loading import load
 from harness.signals import preference_probes
+from harness.signals.kinds import PROBES
 from harness.store.array_file import ArrayFile
 from tests.harness.models.tiny_models import TEMPLATE, tiny_folder
 
@@ -59,7 +60,7 @@ def run_in(folder: Path, **settings: Any) -> dict[str, Any]:
     (folder / "out").mkdir()
     inputs = {"model": teacher, "group": folder / "group", "pairs": folder / "pairs"}
     context = {"device": "cpu", "tokens": 64}
-    work = preference_probes.PROBES.work(SETTINGS | settings, inputs, folder / "out", context)
+    work = PROBES.work(SETTINGS | settings, inputs, folder / "out", context)
     return preference_probes.run(work)
 
 

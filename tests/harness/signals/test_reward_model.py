@@ -22,6 +22,7 @@ from transformers import (
 from benchmarks.api import Message
 from harness.data import rewards, token_sequences
 from harness.signals import reward_model
+from harness.signals.kinds import REWARDS
 from harness.store.array_file import ArrayFileWriter
 from tests.harness.models.tiny_models import tiny_folder
 
@@ -118,7 +119,7 @@ def scored(
     """The rows that a reward step writes, and what it measures."""
     out.mkdir()
     context = {"device": "cpu", "tokens": tokens}
-    work = reward_model.REWARDS.work({**SETTINGS, **settings}, inputs, out, context)
+    work = REWARDS.work({**SETTINGS, **settings}, inputs, out, context)
     measured = reward_model.run(work)
     return [json.loads(line) for line in (out / "rewards.jsonl").read_text().splitlines()], measured
 

@@ -283,3 +283,15 @@ def test_a_run_makes_a_damaged_checkpoint_again_and_has_the_numbers_of_before(co
     assert weights.read_bytes() == before
     assert "artifacts recomputed 1;" in (copied / "tiny" / "tables" / "main.md").read_text()
     assert (copied / "tiny" / "results.jsonl").read_bytes() == results
+
+
+def test_of_what_is_as_it_was_not_even_the_record_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = step("a")
+    folder, read = Store(tmp_path).make(a), list[Path]()
+    record = integrity.read_record
+    monkeypatch.setattr(integrity, "read_record", lambda folder: read.append(folder) or record(folder))
+    assert Store(tmp_path).find(a) == folder and not read
+    os.utime(folder / RECORD)
+    assert Store(tmp_path).find(a) == folder and read == [folder]

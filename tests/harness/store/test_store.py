@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,3 +129,13 @@ def test_a_step_that_runs_again_finds_what_it_kept_which_goes_with_its_publicati
     kept.mkdir()  # as a kill behind the publication leaves it
     store.sweep()
     assert not kept.exists()
+
+
+def test_what_another_process_publishes_or_removes_is_seen_at_once(tmp_path: Path) -> None:
+    ours, theirs, a = Store(tmp_path), Store(tmp_path), step("a")
+    assert ours.find(a) is None
+    folder = theirs.make(a)
+    assert ours.find(a) == folder
+    shutil.rmtree(folder)
+    assert ours.find(a) is None
+    assert theirs.make(a) == folder and ours.find(a) == folder
