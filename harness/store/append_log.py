@@ -6,7 +6,6 @@ Each process writes a file of its own and reads all of them. A row that does not
 read; rows of older versions have none.
 """
 
-import hashlib
 import json
 import os
 import socket
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from harness.store.integrity import CHECKSUM, checksum
+
 FLUSH_SECONDS = 1.0  # of work that a kill may lose, so that waits for the disk do not count
-CHECKSUM = "checksum"  # of a row, in it
+DIGITS = 32  # of a row's checksum: its first half
 
 
 class AppendOnlyLog:
@@ -59,14 +60,9 @@ class AppendOnlyLog:
             self._file.close()
 
 
-def _checksum(row: Mapping[str, Any]) -> str:
-    """The first half of the SHA-256 of a row as JSON, which is the same when it is read back."""
-    return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:32]
-
-
 def line_of(row: Mapping[str, Any]) -> str:
     """A row as JSON, with its checksum."""
-    return json.dumps({**row, CHECKSUM: _checksum(row)})
+    return json.dumps({**row, CHECKSUM: checksum(row, sort_keys=False)[:DIGITS]})
 
 
 def row_of(line: bytes) -> dict[str, Any]:
@@ -75,7 +71,7 @@ def row_of(line: bytes) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError("no row")
     known = row.pop(CHECKSUM, None)
-    if known not in (None, _checksum(row)):
+    if known not in (None, checksum(row, sort_keys=False)[:DIGITS]):
         raise ValueError("differs from its checksum")
     return row
 

@@ -65,10 +65,12 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def checksum(record: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a record says, whatever the order of its keys."""
+def checksum(record: Mapping[str, Any], sort_keys: bool = True) -> str:
+    """The SHA-256 of what a record says but for its own, whatever the order of its keys; or in their order,
+    which is that of a line when it is read back.
+    """
     told = {key: value for key, value in record.items() if key != CHECKSUM}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=sort_keys).encode()).hexdigest()
 
 
 def faults(folder: Path, verified: Path | None = None) -> list[Fault]:

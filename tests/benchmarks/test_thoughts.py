@@ -1,5 +1,7 @@
 """Text of models, as people and benchmarks read it."""
 
+import random
+import time
 from types import ModuleType
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from benchmarks.alpaca_eval import referee as alpaca_eval
 from benchmarks.mt_bench import referee as mt_bench
 from benchmarks.thoughts import thoughts_and_answer, without_thoughts
+from tests.benchmarks import thought_patterns as patterns
 
 REPLIES = [
     ("<think>[[9]]?</think>Rating: [[3]]", "Rating: [[3]]"),
@@ -81,8 +84,51 @@ def test_thoughts_of_every_mark_stand_before_an_answer_or_at_its_end(opens: str,
     assert thoughts_and_answer(f"Write `{opens}` there") == ("", f"Write `{opens}` there")
 
 
-def test_long_texts_are_read_at_once() -> None:
-    """Backtracking would take minutes."""
-    for text in ("a `b` <c> d\n" * 10_000, "<think>" * 2000, "`" * 9999 + " " * 9999, "<|channel|>" * 2000):
-        without_thoughts(text)
-        thoughts_and_answer(text)
+PIECES = [  # of marks, whole and broken, and what stands between them
+    *(part for marks in MARKS for part in marks),
+    *(
+        "<think",
+        "<think ",
+        "</think >",
+        "<|start|>assistant",
+        "<|channel|>",
+        "final",
+        "<|message|>",
+        "<|channel>",
+    ),
+    *("analysis", "assistantfinal", "Here's my thought process:", "Here is my response:"),
+    *("`", "```", " ", "\n", "a", "<", ">", "<THINK>", "<reason x=1>", "<|START_RESPONSE|>"),
+]
+
+
+def test_marks_in_any_order_are_read_as_their_patterns_say() -> None:
+    rng = random.Random(0)
+    for _ in range(2_000):
+        few = rng.sample(PIECES, rng.randint(2, 9))
+        text = "".join(rng.choices(few, k=rng.randint(1, 14)))
+        assert without_thoughts(text) == patterns.without_thoughts(text), text
+        assert thoughts_and_answer(text) == patterns.thoughts_and_answer(text), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a `b` <c> d\n" * 10_000, "`" * 9999 + " " * 9999),
+        *(mark * min(20_000, 400_000 // len(mark)) for marks in MARKS[:1] + MARKS[7:] for mark in marks),
+        *(
+            "</think>" + "<think>" * 20_000,
+            "<think " * 20_000,
+            "<think " * 20_000 + ">",
+            "`<think>`" * 20_000,
+        ),
+        *("<think></think>" * 20_000, "<think><reason>" * 10_000 + "</think>", "<|channel|>" + "a " * 20_000),
+        "[THINK]a[/THINK]<think " * 10_000 + ">",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_long_texts_are_read_at_once(text: str) -> None:
+    """Looking for an end from each of 20,000 marks would take half an hour."""
+    start = time.process_time()
+    without_thoughts(text)
+    thoughts_and_answer(text)
+    assert time.process_time() - start < 2

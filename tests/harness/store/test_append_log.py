@@ -176,6 +176,15 @@ def test_a_killed_pass_whose_arrays_were_damaged_is_told_and_computed_again(
     assert_same(alone, again)
 
 
+def test_a_line_of_an_earlier_version_is_read_and_written_alike() -> None:
+    """Replies are paid for: the bytes of their checksums stay what they are, in the order of the keys."""
+    row = {"key": "b", "a": "é"}
+    line = '{"key": "b", "a": "\\u00e9", "checksum": "b95c4879870ca78415952a55af3a07b7"}'
+    assert append_log.line_of(row) == line and append_log.row_of(line.encode()) == row
+    with pytest.raises(ValueError, match="differs from its checksum"):
+        append_log.row_of(line.replace('"b"', '"c"').encode())
+
+
 def test_short_work_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited = []
     monkeypatch.setattr(os, "fsync", waited.append)
