@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +23,13 @@ from methods.kernels.token_statistics import Signal, token_statistics
 
 @dataclass(frozen=True)
 class Inputs:
-    """A padded view: ids and mask [B, T]; signals hold one row per response token, sequence by sequence."""
+    """A padded view: ids and mask [B, T]; `at` says where the N response tokens stand among its B * T places;
+    signals hold one row for each of them, sequence by sequence.
+    """
 
     ids: Tensor
     mask: Tensor
+    at: Tensor
     signals: Mapping[Role, Signal]
     stats: Sequence[Statistic]
     values: bool = False  # whether the scalar head is asked
@@ -36,9 +40,16 @@ class Scored:
     """What the policy says of one view, each [B, T] and 0 off the mask; values where they were asked for."""
 
     mask: Tensor
+    at: Tensor  # [N] the places of the mask's tokens among B * T
     logps: Tensor
     statistics: dict[Statistic, Tensor]
     values: Tensor | None
+
+
+def sent(x: Tensor, device: torch.device | None) -> Tensor:
+    """The same on a device; a GPU fetches it while this process goes on."""
+    fetched = device is not None and device.type == "cuda" and x.device.type == "cpu"
+    return x.pin_memory().to(device, non_blocking=True) if fetched else x.to(device)
 
 
 def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Tensor:
@@ -46,12 +57,22 @@ def pad(rows: Sequence[Sequence[int]], device: torch.device | None = None) -> Te
     padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     for i, row in enumerate(rows):
         padded[i, : len(row)] = torch.tensor(row)
-    return padded.to(device)
+    return sent(padded, device)
 
 
-def spread(x: Tensor, mask: Tensor) -> Tensor:
+def places_of(masks: Sequence[Sequence[bool]], device: torch.device | None = None) -> Tensor:
+    """Where the tokens of some masks stand in their padded batch, [B, T] flattened. [N]
+
+    Counted here, since a GPU that is asked which places a mask has makes the process wait for all it does.
+    """
+    longest = max(map(len, masks))
+    found = np.concatenate([np.flatnonzero(mask) + i * longest for i, mask in enumerate(masks)])
+    return sent(torch.from_numpy(found), device)
+
+
+def spread(x: Tensor, at: Tensor, mask: Tensor) -> Tensor:
     """Numbers of response tokens, [N], at their places, 0 elsewhere. [B, T]"""
-    return torch.zeros(mask.shape, device=x.device).masked_scatter(mask, x)
+    return torch.zeros(mask.numel(), device=x.device).scatter(0, at, x).view(mask.shape)
 
 
 @contextmanager
@@ -111,14 +132,15 @@ class Policy(nn.Module):
         scored = []
         for view, place in zip(views, places, strict=True):
             # [N, d] the state that predicts a token
-            before = gather(states, place[:, : view.ids.shape[1] - 1][view.mask[:, 1:]])
-            tokens = view.ids[view.mask]
+            wide = view.ids.shape[1]
+            before = gather(states, place[view.at // wide, view.at % wide - 1])
+            tokens = view.ids.flatten()[view.at]
             logps, statistics = token_statistics(before, head, tokens, view.stats, view.signals, hp, budget)
-            placed = {s: spread(x, view.mask) for s, x in statistics.items()}
+            placed = {s: spread(x, view.at, view.mask) for s, x in statistics.items()}
             values = None
             if self.value is not None and view.values:
-                values = spread(self.value(before).squeeze(-1).float(), view.mask)
-            scored.append(Scored(view.mask, spread(logps, view.mask), placed, values))
+                values = spread(self.value(before).squeeze(-1).float(), view.at, view.mask)
+            scored.append(Scored(view.mask, view.at, spread(logps, view.at, view.mask), placed, values))
         return scored
 
     def _kept(self) -> int:
@@ -134,4 +156,5 @@ class Policy(nn.Module):
             return prefix_sharing.states(self.model, rows), torch.split(rows.places, sizes)
         ids = torch.cat([nn.functional.pad(v.ids, (0, longest - v.ids.shape[1])) for v in views])
         places = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
-        return body(self.model, ids).flatten(0, 1), torch.split(places, sizes)
+        states = body(self.model, ids, prefix_sharing.masks_of_padded(self.model, longest))
+        return states.flatten(0, 1), torch.split(places, sizes)

@@ -27,6 +27,7 @@ from torch import Tensor
 from harness.models.loading import Model, body
 
 WORTH = 0.95  # of the padded positions; above it the layout around attention costs what it saves
+PREFIX = "rows_"  # of an attention's name
 ATTENTION = ("sdpa", "eager")  # implementations whose masks are tensors of the batch's shape
 LAYERS = {"full_attention", "sliding_attention"}
 # What a foreign forward pass raises where it has no use for such a row; it is then fed padded batches.
@@ -95,6 +96,14 @@ def states(model: Model, rows: Rows) -> Tensor:
     return body(model, rows.ids, arguments)[0]
 
 
+def masks_of_padded(model: Model, longest: int) -> dict[str, Any]:
+    """The masks of a padded batch, for a model that `prepare` has agreed to: one that is given none looks
+    whether sequences are packed, for which a GPU has to end all that it does.
+    """
+    shared = model.config._attn_implementation.startswith(PREFIX)
+    return {"attention_mask": _masks(model, longest)} if shared else {}
+
+
 def causal_masks(model: Model, longest: int) -> dict[str, Tensor | None]:
     """The masks that the model makes for a batch of sequences of so many tokens, by kind of layer (one of any
     name where all are alike), [1, 1, T, T]; None for one that is causal and no more.
@@ -124,10 +133,10 @@ def _over_rows(plain: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
         modeling = inspect.getmodule(type(module))
         run = modeling.ALL_ATTENTION_FUNCTIONS.get_interface(plain, modeling.eager_attention_forward)  # type: ignore[union-attr]
         places, first = how.pop("rows_places", None), how.pop("rows_first", None)
-        if places is None:
-            return run(module, query, key, value, attention_mask, **how)  # type: ignore[no-any-return]
-        batch = (_padded(x, places) for x in (query, key, value))
         mask = attention_mask if attention_mask is not None and attention_mask.numel() else None
+        if places is None:
+            return run(module, query, key, value, mask, **how)  # type: ignore[no-any-return]
+        batch = (_padded(x, places) for x in (query, key, value))
         out = run(module, *batch, mask, **how)[0]  # [S, T, H, D]
         heads = out.shape[2:]
         return gather(out.flatten(0, 1).flatten(1), first).view(1, len(first), *heads), None
@@ -149,9 +158,9 @@ def prepare(model: Model) -> str | None:
     if reason := _unfit(model):
         return reason
     plain = model.config._attn_implementation
-    ALL_ATTENTION_FUNCTIONS.register(f"rows_{plain}", _over_rows(plain))
-    ALL_MASK_ATTENTION_FUNCTIONS.register(f"rows_{plain}", ALL_MASK_ATTENTION_FUNCTIONS[plain])
-    model.set_attn_implementation(f"rows_{plain}")
+    ALL_ATTENTION_FUNCTIONS.register(PREFIX + plain, _over_rows(plain))
+    ALL_MASK_ATTENTION_FUNCTIONS.register(PREFIX + plain, ALL_MASK_ATTENTION_FUNCTIONS[plain])
+    model.set_attn_implementation(PREFIX + plain)
     reason = _differs(model)
     if reason:
         model.set_attn_implementation(plain)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.data.token_sequences import Sequences
 from harness.models.loading import Model, body, forward_flops
-from harness.models.policy import pad
+from harness.models.policy import pad, places_of
 from harness.signals.stored import arrays_of
 from methods.kernels.token_statistics import Head, Hidden, Signal, TopK
 
@@ -73,7 +73,7 @@ class Live:
         if not self.k:
             return Hidden(states, self.frozen.head)
         arrays = arrays_of(self.frozen.head, states, tokens, min(self.k, self.frozen.head.vocab), ids)
-        return TopK(arrays["ids"].long(), arrays["top"], arrays["rest"])
+        return TopK(arrays["ids"].long(), arrays["top"], arrays["rest"], realised=True)
 
     def prefetch(self, batch: list[int]) -> None:
         """Nothing of it lies on a disk."""
@@ -81,12 +81,12 @@ class Live:
     @torch.no_grad()
     def _run(self, batch: list[int]) -> tuple[Tensor, Tensor]:
         """Final hidden states before the response tokens, [N, d], and those tokens, [N]."""
-        read = [self.sequences[i] for i in batch]
-        ids = pad([s.ids for s in read], self.frozen.model.device)
-        mask = pad([s.mask for s in read], self.frozen.model.device).bool()
+        read, device = [self.sequences[i] for i in batch], self.frozen.model.device
+        ids, at = pad([s.ids for s in read], device), places_of([s.mask for s in read], device)
         self.frozen.tokens += sum(len(s.ids) for s in read)
-        self.frozen.answered += int(mask.sum())
-        return body(self.frozen.model, ids)[:, :-1][mask[:, 1:]], ids[mask]
+        self.frozen.answered += len(at)
+        states = body(self.frozen.model, ids).flatten(0, 1)
+        return states[at - 1], ids.flatten()[at]
 
 
 class OldPolicy:

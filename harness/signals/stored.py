@@ -240,8 +240,11 @@ class Signals:
             assert self.head is not None
             states = _gather(self.arrays["hidden"], spans).to(device)
             return Hidden(states.view(torch.bfloat16) if states.dtype == torch.int16 else states, self.head)
-        stored, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
-        return TopK(stored.long(), top, rest)
+        own, top, rest = (_gather(self.arrays[name], spans).to(device) for name in ("ids", "top", "rest"))
+        own = own.long()
+        # One tensor of what is one: whoever compares two on a GPU makes the process wait.
+        same = ids is not None and torch.equal(own, ids)
+        return TopK(ids if ids is not None and same else own, top, rest, realised=True)
 
     def prefetch(self, batch: list[int]) -> None:
         """What of some sequences will be asked for soon."""

@@ -2,10 +2,9 @@
 step.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,17 @@ from torch import Tensor
 from harness.data.token_sequences import Ints, Sequences
 from harness.models import prefix_sharing
 from harness.models.loading import load_head
-from harness.models.policy import Inputs, Scored, pad, spread
+from harness.models.policy import Inputs, Scored, pad, places_of, sent, spread
 from harness.models.prefix_sharing import Rows
 from harness.signals.live import Frozen, Live, OldPolicy, SignalSource
 from harness.signals.stored import Signals
 from harness.store.array_file import ArrayFile
 from harness.store.step import Work
 from harness.train.costs import TrainInputs, TrainSettings
-from methods.api import Needs, Reads
+from harness.train.micro_batches.assembly import Assembled
+from methods.api import Needs
 from methods.batch import Batch, Role, ScoreName, View, ViewName
+from methods.kernels.token_statistics import Signal, TopK
 
 TrainWork = Work[TrainSettings, TrainInputs[Path]]
 
@@ -72,33 +73,46 @@ class Examples:
         indices: list[int] = self.indices[name][list(examples)].ravel().tolist()
         return indices
 
-    def inputs(self, examples: Sequence[int]) -> list[Inputs]:
-        """The views of some examples, padded, with what the frozen models say of them."""
-        views = []
+    def assembled(self, examples: Sequence[int]) -> Assembled:
+        """Some examples on the host: their views, padded, with what is stored of the frozen models."""
+        views, host = [], torch.device("cpu")
         for name, reads in self.needs.views.items():
             batch = self._sequences(name, examples)
             read = [self.views[name][i] for i in batch]
-            dense, stored = {}, None
+            dense: dict[Role, Signal] = {}
             # "teacher" comes before "teacher_ref", whose top-k stands at the teacher's ids.
             for role in sorted(reads.dense_roles()):
-                dense[role] = self.signals[name, role].distributions(batch, self.device, stored)
-                stored = getattr(dense[role], "ids", None) if stored is None else stored
-            ids, mask = pad([s.ids for s in read], self.device), pad([s.mask for s in read], self.device)
-            views.append(Inputs(ids, mask.bool(), dense, reads.stats, "policy" in reads.values))
+                if isinstance(source := self.signals[name, role], Signals):
+                    dense[role] = source.distributions(batch, host, next(map(_ids, dense.values()), None))
+            ids, mask = pad([s.ids for s in read]), pad([s.mask for s in read])
+            at = places_of([s.mask for s in read])
+            views.append(Inputs(ids, mask.bool(), at, dense, reads.stats, "policy" in reads.values))
+        return Assembled(views, self.rows(examples))
+
+    def inputs(self, examples: Sequence[int], given: Assembled | None = None) -> list[Inputs]:
+        """The views of some examples, with what all frozen models say of them; `given` as they are on the
+        device.
+        """
+        views = []
+        for name, view in zip(self.needs.views, (given or self.assembled(examples)).inputs, strict=True):
+            dense = dict(view.signals)
+            for role in sorted(self.needs.views[name].dense_roles() - dense.keys()):
+                ids = next(map(_ids, dense.values()), None)
+                batch = self._sequences(name, examples)
+                dense[role] = self.signals[name, role].distributions(batch, self.device, ids)
+            views.append(replace(view, signals=dense))
         return views
 
-    def read_ahead(self, steps: Iterable[list[int]]) -> Iterator[list[int]]:
-        """The same steps; while one is computed, the signals of the next are on their way from the disk."""
-        for step, following in pairwise(chain(steps, [[]])):
-            for (name, _), source in self.signals.items():
-                source.prefetch(self._sequences(name, following))
-            yield step
+    def prefetch(self, step: Sequence[int]) -> None:
+        """Have the stored signals of an optimizer step's examples read from the disk."""
+        for (name, _), source in self.signals.items():
+            source.prefetch(self._sequences(name, step))
 
     def batch(self, examples: Sequence[int], scored: Sequence[Scored], step: Sequence[int]) -> Batch:
         """What the loss sees of a micro-batch, with the counts of the whole step's examples."""
         counts, views = self.tokens(step), {}
         for (name, reads), output in zip(self.needs.views.items(), scored, strict=True):
-            view = self._stored(name, reads, output.mask, examples, counts[name][1])
+            view = self._stored(name, output.mask, output.at, examples, counts[name][1])
             policy: dict[Role, Tensor] = {"policy": output.logps} if "policy" in reads.logps else {}
             valued: dict[Role, Tensor] = {} if output.values is None else {"policy": output.values}
             views[name] = View(
@@ -113,34 +127,28 @@ class Examples:
 
     def stored(self, examples: Sequence[int]) -> Batch:
         """What is known of some examples without the policy."""
-        counts = self.tokens(examples)
-        masks = {
-            name: pad([self.views[name][i].mask for i in self._sequences(name, examples)], self.device).bool()
-            for name in self.needs.views
-        }
-        return Batch(
-            {
-                name: self._stored(name, reads, masks[name], examples, counts[name][1])
-                for name, reads in self.needs.views.items()
-            },
-            len(examples),
-        )
+        counts, views = self.tokens(examples), {}
+        for name in self.needs.views:
+            masks = [self.views[name][i].mask for i in self._sequences(name, examples)]
+            mask, at = pad(masks, self.device).bool(), places_of(masks, self.device)
+            views[name] = self._stored(name, mask, at, examples, counts[name][1])
+        return Batch(views, len(examples))
 
     def _stored(
-        self, name: ViewName, reads: Reads, mask: Tensor, examples: Sequence[int], step_tokens: int
+        self, name: ViewName, mask: Tensor, at: Tensor, examples: Sequence[int], step_tokens: int
     ) -> View:
-        batch = self._sequences(name, examples)
+        reads, batch = self.needs.views[name], self._sequences(name, examples)
         logps: dict[Role, Tensor] = {}
         for role in set(reads.logps) - {"policy"}:
             source = self.old_policy if role == "old" else self.signals[name, role]
             assert source is not None
-            logps[role] = spread(source.logps(batch).to(self.device), mask)
+            logps[role] = spread(sent(source.logps(batch), self.device), at, mask)
         values: dict[Role, Tensor] = {}
         if "old" in reads.values:
             assert self.old_policy is not None
-            values["old"] = spread(self.old_policy.values(batch).to(self.device), mask)
+            values["old"] = spread(sent(self.old_policy.values(batch), self.device), at, mask)
         scores = {
-            s: torch.tensor(self.scores[name, s][batch], dtype=torch.float32, device=self.device)
+            s: sent(torch.tensor(self.scores[name, s][batch], dtype=torch.float32), self.device)
             for s in reads.scores
         }
         return View(mask, step_tokens, {}, logps, values, scores)
@@ -174,7 +182,7 @@ class Examples:
         if self.positions(examples) == self.padded(examples):
             return None
         read = [(s, e) for name in self.needs.views for e in examples for s in self._ids(name, e)]
-        return prefix_sharing.lay_out([s for s, _ in read], [e for _, e in read], self.device)
+        return prefix_sharing.lay_out([s for s, _ in read], [e for _, e in read], torch.device("cpu"))
 
     def _in_a_row(self, example: int) -> int:
         if example not in self._counted:
@@ -229,21 +237,11 @@ def load(
     return Examples(needs, views, indices, signals, device, scores, identical=len(same))
 
 
+def _ids(signal: Signal) -> Tensor | None:
+    return signal.ids if isinstance(signal, TopK) else None
+
+
 def _identical(a: Sequences, b: Sequences) -> set[int]:
     """Rows whose sequences are the same in both."""
     tokens = {row: b[i].ids for i, row in enumerate(b.rows.tolist())}
     return {row for i, row in enumerate(a.rows.tolist()) if tokens.get(row) == a[i].ids}
-
-
-def orders(n: int, batch: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """The examples of each optimizer step: the seed alone fixes them. Every epoch is a permutation of all
-    n.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    waiting: list[int] = []
-    for _ in range(steps):
-        # Steps run over the end of an epoch, so that all have the same size.
-        while len(waiting) < batch:
-            waiting += torch.randperm(n, generator=draw).tolist()
-        yield waiting[:batch]
-        waiting = waiting[batch:]

@@ -5,10 +5,11 @@ processes add up to the same gradient. It knows no method.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from harness.suite.method_file import method_of
 from harness.train import examples as data
 from harness.train.accelerate_setup import accelerator_of, prepare, prepared
 from harness.train.examples import Examples, TrainWork
+from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import MENDS, NoRoom, Room
 from harness.train.online import Sampler
 from methods.api import Method, Online, Stats
@@ -52,6 +54,7 @@ class Loop:
     sampler: Sampler | None = None
     means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
     unshared: str | None = None  # why the model runs over padded batches only
+    ahead: Ahead = field(default_factory=Ahead)
 
     def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
         """Every process's micro-batches of an optimizer step, as many for each: all take part in every
@@ -69,7 +72,8 @@ class Loop:
     def score(self, part: Sequence[int], step: Sequence[int]) -> Batch:
         """The forward pass over one micro-batch; over some example where it is empty."""
         self.room.examples = part = list(part or step[:1])
-        scored: list[Scored] = self.policy(self.examples.inputs(part), self.hp, self.examples.rows(part))
+        given = self.ahead.take(self.examples, part)
+        scored: list[Scored] = self.policy(self.examples.inputs(part, given), self.hp, given.rows)
         return replace(self.examples.batch(part, scored, step), means=self.means)
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
@@ -116,6 +120,7 @@ class Loop:
         parts, means = self.micro_batches(step), self._means(step)
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
+            self._begin(self.ahead.following if last else parts[number], whole=last)
             # Gradients meet once a step: a sync for each micro-batch would send them as often.
             with nullcontext() if last else self.accelerator.no_sync(self.policy):
                 terms = self.loss(part, step, means)
@@ -125,6 +130,17 @@ class Loop:
             for name, value in terms.items():
                 total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
         return {name: float(self.accelerator.reduce(value)) for name, value in total.items()}
+
+    def _begin(self, examples: Sequence[int], whole: bool) -> None:
+        """Have a micro-batch assembled while a GPU computes: these examples, or the first of a whole step."""
+        if examples and self.examples.device.type == "cuda":
+            self.ahead.begin(self.examples, self.micro_batches(examples)[0] if whole else examples)
+
+    def read_ahead(self, steps: Iterable[list[int]]) -> Iterator[list[int]]:
+        """The same steps; while one is computed, the next is on its way from the disk."""
+        for step, self.ahead.following in pairwise(chain(steps, [[]])):
+            self.examples.prefetch(self.ahead.following)
+            yield step
 
     def _means(self, step: Sequence[int]) -> dict[str, Tensor]:
         return {**self.means, **self.means_of(self.method.step_stats, step)}

@@ -20,6 +20,7 @@ from harness.models.generation import decoding_flops, generate
 from harness.models.loading import Model
 from harness.signals.live import Live, OldPolicy
 from harness.train.examples import Examples
+from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import Room
 from methods.api import Online
 from methods.batch import ViewName
@@ -129,7 +130,8 @@ class Sampler:
         )
         logps, values = {}, {}
         for part in rollouts.micro_batches(range(len(rollouts)), self.room.tokens):
-            (output,) = self.policy(rollouts.inputs(part), self.hp, rollouts.rows(part))
+            given = Ahead().take(rollouts, part)
+            (output,) = self.policy(rollouts.inputs(part, given), self.hp, given.rows)
             for row, i in enumerate(part):
                 logps[i] = output.logps[row][output.mask[row]]
                 if output.values is not None:

@@ -30,8 +30,9 @@ from harness.train import launcher
 from harness.train.accelerate_setup import number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.costs import PROBE, batch_and_steps
-from harness.train.examples import Examples, TrainWork, orders
+from harness.train.examples import Examples, TrainWork
 from harness.train.loop import Loop, set_up, teacher_flops
+from harness.train.micro_batches.order import orders
 from methods.api import Method, Training
 
 LOG_EVERY = 10  # optimizer steps
@@ -129,7 +130,7 @@ def _stream(loop: Loop, size: int, steps: int, seed: int, start: int) -> Iterato
     n = len(loop.examples)
     if loop.sampler is None:
         remaining = islice(orders(n, size, steps, seed), start, None)
-        return ((loop.examples, step) for step in loop.examples.read_ahead(remaining))
+        return ((loop.examples, step) for step in loop.read_ahead(remaining))
     recipe, number = loop.sampler.recipe, start // _between(loop)
     order = orders(n, size, math.ceil(steps / recipe.passes), seed)
     # A resumed training goes on behind the buffers that were drawn before it was killed.

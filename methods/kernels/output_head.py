@@ -228,9 +228,10 @@ class _AtIds(torch.autograd.Function):
         for rows, columns, z in _tiles(factor, head, tile, fresh=keep):
             head.write_logits(factor[rows], columns, z)
             slope = head.slope(z) if keep else None
-            row, j, column = _inside(ids[rows], columns)
-            levels[rows][row, j] = z[row, column]
-            z[row, column] = -torch.inf
+            inside, column = _inside(ids[rows], columns)
+            at_ids = levels[rows, :-1]
+            at_ids.copy_(torch.where(inside, z.gather(1, column), at_ids))
+            _leave_out(z, inside, column)
             higher = torch.maximum(top[rows], z.amax(-1))
             z.sub_(higher[:, None]).exp_()
             total[rows] = total[rows] * (top[rows] - higher).exp() + z.sum(-1)
@@ -255,12 +256,14 @@ class _AtIds(torch.autograd.Function):
             if kept is None:  # recomputed, or this is a second backward pass: the first one used it up
                 head.write_logits(factor[rows], columns, z)
                 slope = head.slope(z)
+                _leave_out(z, *_inside(ids[rows], columns))
                 z.sub_(then[:, None]).exp_()
             else:
                 z = kept
             z.mul_((share[rows] * (then - top[rows]).exp())[:, None])
-            row, j, column = _inside(ids[rows], columns)
-            z[row, column] = g[rows][row, j]
+            inside, column = _inside(ids[rows], columns)
+            # What was left out is 0 by now; -0.0 is what changes no number that it is added to.
+            z.scatter_add_(1, column, torch.where(inside, g[rows, :-1], -0.0))
             sums.add(z if slope is None else z.mul_(slope), rows, columns)
         return *sums.found(), None, None, None, None
 
@@ -285,7 +288,13 @@ def _stride(columns: int, like: Tensor) -> int:
     return columns if like.is_cuda else -(-columns // LINE) * LINE
 
 
-def _inside(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
-    """The ids that fall into some columns: their row, place in the row, and column of the tile."""
-    row, j = ((ids >= columns.start) & (ids < columns.stop)).nonzero(as_tuple=True)
-    return row, j, ids[row, j] - columns.start
+def _inside(ids: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+    """Which ids fall into some columns, and the column of the tile of each; that of another is any. [N, k]"""
+    # Not as a list of those that do: a GPU that is asked how many makes the process wait for all it does.
+    inside = (ids >= columns.start) & (ids < columns.stop)
+    return inside, (ids - columns.start).clamp(0, columns.stop - columns.start - 1)
+
+
+def _leave_out(z: Tensor, inside: Tensor, column: Tensor) -> None:
+    """Put -inf at those columns that are inside, and change no other, though several may be one column."""
+    z.scatter_reduce_(1, column, torch.where(inside, -torch.inf, torch.inf), "amin")

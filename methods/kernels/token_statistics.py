@@ -28,9 +28,10 @@ class TopK:
     ids: Tensor  # [N, k] the realised token always among them
     logprobs: Tensor  # [N, k]
     rest: Tensor  # [N] log of the probability outside the ids; -inf where there is none
+    realised: bool = False  # whether that is known: a GPU that is asked makes the process wait
 
     def rows(self, at: slice) -> "TopK":
-        return TopK(self.ids[at], self.logprobs[at], self.rest[at])
+        return TopK(self.ids[at], self.logprobs[at], self.rest[at], self.realised)
 
 
 Signal = Hidden | TopK
@@ -48,7 +49,7 @@ def top_ids(logprobs: Tensor, realised: Tensor, k: int) -> Tensor:
     """
     ids = logprobs.topk(k, -1).indices
     missing = (ids != realised[:, None]).all(-1)
-    ids[missing, -1] = realised[missing]
+    ids[:, -1] = torch.where(missing, realised, ids[:, -1])
     return ids
 
 
@@ -96,11 +97,17 @@ def _columns(tokens: Tensor, stats: Sequence[Statistic], read: Mapping[Role, Sig
     """
     if not stats:
         return tokens[:, None]
-    stored = [signal.ids for signal in read.values() if isinstance(signal, TopK)]
+    stored = [signal for signal in read.values() if isinstance(signal, TopK)]
     if len(stored) < len(read) or not all(s.reads for s in stats):
         return None
-    shared = all(torch.equal(ids, stored[0]) for ids in stored[1:])
-    return stored[0] if shared and (stored[0] == tokens[:, None]).any(-1).all() else None
+    ids = stored[0].ids
+    if not all(_same(signal.ids, ids) for signal in stored[1:]):
+        return None
+    return ids if stored[0].realised or (ids == tokens[:, None]).any(-1).all() else None
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one is other or torch.equal(one, other)
 
 
 def _chunk_for(
@@ -129,7 +136,7 @@ def _at_support(
         if role not in stored:
             raise TypeError(f"{stat.name}: signals of one statistic come in one form, {role} differs")
         signal = stored[role]
-        if not torch.equal(signal.ids, first.ids):
+        if not _same(signal.ids, first.ids):
             raise ValueError(f"{stat.name}: the top-k of {role} does not stand at the ids of the others")
         at_ids = signal.logprobs.detach().float()
         found[role] = columns(at_ids, None if rest is None else signal.rest.detach().float())

@@ -240,9 +240,8 @@ def with_noise_behind(view: Inputs) -> Inputs:
     draw = torch.Generator().manual_seed(1)
     ids, mask = (torch.nn.functional.pad(t, (0, 3)) for t in (view.ids, view.mask))
     behind = mask.flip(-1).cumsum(-1).flip(-1) == 0
-    return replace(
-        view, mask=mask, ids=torch.where(behind, torch.randint(VOCAB, ids.shape, generator=draw), ids)
-    )
+    noisy = torch.where(behind, torch.randint(VOCAB, ids.shape, generator=draw), ids)
+    return replace(view, mask=mask, ids=noisy, at=mask.flatten().nonzero()[:, 0])
 
 
 @every_case

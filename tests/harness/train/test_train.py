@@ -14,7 +14,7 @@ from harness.common.tokenizer import load_tokenizer
 from harness.data import token_sequences
 from harness.train import step as train
 from harness.train.costs import TRAIN
-from harness.train.examples import orders
+from harness.train.micro_batches.order import orders
 from methods.api import Training
 from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
