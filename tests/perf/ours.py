@@ -15,6 +15,7 @@ from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from harness.train.loop import Loop, set_up
 from tests.perf import world
+from tests.perf.breakdown import kinds
 from tests.perf.clock import synchronize
 from tests.perf.scales import Scale
 from tests.perf.workloads import LR, WORKLOADS
@@ -96,11 +97,12 @@ def _work(at: Path, scale: Scale, name: str, side: str, live: Mapping[str, Path]
 
 
 def _shares(profiler: Any) -> dict[str, Any]:
-    """The head's share of a step's time, and the operations that take most of it themselves."""
+    """Of a step's time the share of the head, of each kind of operation, and of those that take most."""
     events = profiler.key_averages()
     total = sum(e.self_cpu_time_total for e in events)
     largest = sorted(events, key=lambda e: -e.self_cpu_time_total)[:SHOWN]
     return {
         "head": sum(e.cpu_time_total for e in events if e.key in HEAD) / total,
+        "kinds": kinds({e.key: e.self_cpu_time_total for e in events}),
         "operations": [[e.key, e.count, e.self_cpu_time_total / total] for e in largest],
     }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.gpu.page import NOT_MEASURED as NOT_CHECKED
 from tests.perf import jobs
+from tests.perf.breakdown import KINDS, REST
 from tests.perf.markdown import table
 from tests.perf.scales import CPU, GPU, Scale
 from tests.perf.workloads import VOCABS, WORKLOADS
@@ -178,10 +179,9 @@ def _profile(measured: Measured) -> str:
     if not found:
         return NOT_MEASURED
     found.sort(key=lambda m: (m["vocab"], CPU.workloads.index(m["name"])))
-    heads = table(
-        ("", "words", "share of the head"),
-        ([m["name"], f"{m['vocab']:,}", f"{m['profile']['head']:.0%}"] for m in found),
-    )
+    shares = [(m, [m["profile"]["head"], *m["profile"]["kinds"].values()]) for m in found]
+    rows = ([m["name"], f"{m['vocab']:,}", *(f"{share:.0%}" for share in of)] for m, of in shares)
+    heads = table(("", "words", "the head", *KINDS, REST), rows)
     m = next((m for m in found if m["name"] == "DPO"), found[0])
     rows = ([f"`{n}`", str(count), f"{share:.1%}"] for n, count, share in m["profile"]["operations"])
     return (

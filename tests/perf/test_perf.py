@@ -12,6 +12,7 @@ import torch
 
 from tests.perf import ours, page, world
 from tests.perf.__main__ import kept, main, planned
+from tests.perf.breakdown import kinds
 from tests.perf.scales import CPU, GPU, SCALES
 from tests.perf.workloads import WORKLOADS
 
@@ -119,6 +120,17 @@ def test_a_gpus_rate_is_a_share_of_its_peak(tmp_path: Path) -> None:
     assert "| 32,000 | DCKD | ours | 0.500 | 0.500 | 1 | 1.00 | 80 | 50% | 1.0 | - |" in text
 
 
+def test_a_step_is_divided_by_the_kinds_of_its_operations(tmp_path: Path) -> None:
+    """Of 10 seconds 6 are products, 1 attention, 2 exponentials and none AdamW's."""
+    seconds = {"aten::mm": 4.0, "aten::addmm_": 2.0, "aten::exp_": 1.5, "aten::amax": 0.5, "aten::mul": 1.0}
+    shares = kinds(seconds | {"aten::_scaled_dot_product_flash_attention_for_cpu": 1.0})
+    assert list(shares.values()) == pytest.approx([0.6, 0.1, 0.2, 0, 0.1])
+    told = {"profiled": True, "profile": {"head": 0.7, "kinds": shares, "operations": [["aten::mm", 9, 0.4]]}}
+    text = page.text(written(tmp_path, [trained("auto", 3, [1, 1, 1], [1.0, 0.9, 0.8]) | told]))
+    assert "| SFT | 32,000 | 70% | 60% | 10% | 20% | 0% | 10% |" in text
+    assert "| `aten::mm` | 9 | 40.0% |" in text
+
+
 def test_a_comparison_is_held_against_its_methods_alone(tmp_path: Path) -> None:
     """From an empty store (60 + 90) / 50 = 3; with the teachers nothing was measured yet."""
     told = {"suite": "pocket", "empty": {"together": 50, "SFT": 60, "DPO": 90}, "with teachers": {}}
@@ -155,4 +167,5 @@ def test_our_side_trains_the_same_whatever_is_kept(name: str, tmp_path: Path) ->
     kept, computed = (ours.run(tmp_path, CPU, name, head, profiled=True) for head in ("keep", "recompute"))
     assert kept["losses"] == computed["losses"] and len(set(kept["losses"])) == CPU.steps
     assert 0 < kept["profile"]["head"] < 1
+    assert sum(kept["profile"]["kinds"].values()) == pytest.approx(1)
     assert made["ref"] > 0 and made["teacher"] > 0
