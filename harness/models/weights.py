@@ -6,6 +6,7 @@ ValueError that names it.
 """
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,8 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     import torch
     from safetensors import SafetensorError
 
+    # cuBLAS reads it at its first product alone, and `engine.deterministic` may ask for it after that.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Of a GPU's attention kernels cuDNN's plans anew for every shape, and here most steps have their own.
     torch.backends.cuda.enable_cudnn_sdp(False)
     if (folder / "adapter_config.json").exists():

@@ -215,7 +215,8 @@ class PlanContext:
     def _context(self, method: Method) -> dict[str, Any]:
         # The entry's name is context: two entries that compute the same are one step.
         engine = self.suite.engine
-        machine = {**self.runtime, "checkpointing": engine.checkpointing, "offload": engine.offload}
+        how = engine.model_dump(include={"checkpointing", "offload", "deterministic"})
+        machine = {**self.runtime, **how}
         return {**machine, "method": method.name, "method_file": self._file_of(method)}
 
     def _file_of(self, method: Method) -> str | None:

@@ -73,11 +73,13 @@ class PreferenceStage(TrainingSpec):
 
 class Engine(Strict):
     """How training runs: `checkpointing` computes layers again in the backward pass, `offload` keeps what it
-    needs in the host's memory; neither changes a number.
+    needs in the host's memory; neither changes a number. `deterministic` has a GPU add up in one order: what
+    that gives is one of the results that a training may have without it.
     `compile` (torch.compile) and `fused` (AdamW in one kernel) round otherwise, so they are part of an id.
     """
 
     checkpointing: bool = False
     offload: bool = False
+    deterministic: bool = False
     compile: bool = False
     fused: bool = False

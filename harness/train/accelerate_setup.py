@@ -4,6 +4,8 @@ asks for it (harness/train/launcher.py).
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,7 @@ from accelerate.utils import (
 )
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.utils.checkpoint import checkpoint
 
 from harness.models import lora
@@ -44,7 +47,43 @@ def accelerator_of(precision: str, device: str, *, online: bool) -> Accelerator:
     if accelerator.distributed_type == DistributedType.MULTI_CPU and _asked("FSDP"):
         _shard_on_cpu(accelerator)
     _check(accelerator, online)
+    if accelerator.distributed_type == DistributedType.FSDP:
+        # accelerate would gather weights in 16 bits, and round what passes from layer to layer to them.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy()
     return accelerator
+
+
+@contextmanager
+def deterministic(asked: bool) -> Iterator[None]:
+    """Inside, a GPU adds up in one order each time; ValueError for what has no algorithm that does."""
+    if not asked:
+        yield
+        return
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    # This kernel only warns of its backward pass; attention goes to flash, or to plain products.
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        raise ValueError(f"engine.deterministic: {str(error).splitlines()[0]}") from error
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
+        torch.backends.cuda.enable_mem_efficient_sdp(True)
+
+
+@contextmanager
+def one_at_a_time(accelerator: Accelerator) -> Iterator[None]:
+    """Processes of one machine pass one after the other: a model that each loads is on the host once, beside
+    those that have gone on to their GPUs.
+    """
+    for turn in range(accelerator.num_processes):
+        if turn == accelerator.local_process_index:
+            yield
+        accelerator.wait_for_everyone()
 
 
 def _asked(question: str) -> bool:

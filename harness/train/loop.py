@@ -27,7 +27,7 @@ from harness.models.policy import Policy, Scored
 from harness.signals.live import Frozen, Live
 from harness.suite.method_file import method_of
 from harness.train import examples as data
-from harness.train.accelerate_setup import accelerator_of, prepare, prepared
+from harness.train.accelerate_setup import accelerator_of, one_at_a_time, prepare, prepared
 from harness.train.examples import Examples, TrainWork
 from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import MENDS, NoRoom, Room
@@ -73,7 +73,9 @@ class Loop:
         """The forward pass over one micro-batch; over some example where it is empty."""
         self.room.examples = part = list(part or step[:1])
         given = self.ahead.take(self.examples, part)
-        scored: list[Scored] = self.policy(self.examples.inputs(part, given), self.hp, given.rows)
+        # Of a sharded model accelerate leaves autocast to the caller.
+        with self.accelerator.autocast():
+            scored: list[Scored] = self.policy(self.examples.inputs(part, given), self.hp, given.rows)
         return replace(self.examples.batch(part, scored, step), means=self.means)
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
@@ -221,7 +223,11 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     needs = method.needs(hp)
     accelerator = accelerator_of(settings.precision, context["device"], online=needs.online is not None)
     # Float32 whatever the checkpoint has: bfloat16 weights would not move at a learning rate of 5e-7.
-    model, tokenizer = load(start), load_tokenizer(start)
+    tokenizer = load_tokenizer(start)
+    with one_at_a_time(accelerator):
+        model = load(start)
+        if accelerator.num_processes > 1:
+            model.to(accelerator.device)
     unshared = prefix_sharing.prepare(model)
     prepare(
         model,
@@ -239,7 +245,8 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
     if context.get("head", "auto") == "auto":
         plain.free = partial(memory.room, accelerator.device, optimizer and optimizer.optimizer)
-    frozen = _frozen(work, accelerator.device, vocab)
+    with one_at_a_time(accelerator):
+        frozen = _frozen(work, accelerator.device, vocab)
     examples = data.load(needs, work.inputs, accelerator.device, frozen, vocab)
     examples = replace(examples, share=unshared is None)
     loop = Loop(method, hp, policy, examples, accelerator, Room(context["tokens"]), unshared=unshared)

@@ -27,7 +27,7 @@ from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
 from harness.store.integrity import checksums
 from harness.train import launcher
-from harness.train.accelerate_setup import number, overflowed, weights_of
+from harness.train.accelerate_setup import deterministic, number, overflowed, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.costs import PROBE, batch_and_steps
 from harness.train.examples import Examples, TrainWork
@@ -46,6 +46,11 @@ def run(work: TrainWork) -> dict[str, Any]:
     # Several processes are the launcher's: this one waits for them and reads what they measured.
     if launcher.needs_launcher(work.context):
         return launcher.run(work)
+    with deterministic(bool(work.context.get("deterministic"))):
+        return _trained(work)
+
+
+def _trained(work: TrainWork) -> dict[str, Any]:
     settings, start = work.settings, work.inputs.start
     training = settings.training
     assert training, "of a training step"
@@ -93,6 +98,11 @@ def run_objective(work: TrainWork) -> dict[str, Any]:
     """The step that measures a method's own objective on held-out prompts: its terms over all of them, as of
     one optimizer step, under the model its last stage started from and under its result.
     """
+    with deterministic(bool(work.context.get("deterministic"))):
+        return _objective(work)
+
+
+def _objective(work: TrainWork) -> dict[str, Any]:
     assert work.inputs.after
     loop, _ = set_up(work, work.inputs.start)
     all_examples = range(len(loop.examples))

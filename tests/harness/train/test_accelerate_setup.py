@@ -1,8 +1,10 @@
 """What training runs on: adapters, recomputed layers, fused and compiled arithmetic, scaled gradients."""
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from harness.store.step import Step
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.costs import TRAIN
-from harness.train.loop import set_up
+from harness.train.loop import Loop, set_up
 from methods.api import LoRA
 from tests import suites
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
@@ -269,9 +271,50 @@ def test_settings_that_are_not_asked_for_are_in_no_id_and_those_that_round_other
     assert plan_of("engine.checkpointing=true")["DPO"].context["checkpointing"] is True
     assert not changed("engine.offload=true")
     assert plan_of("engine.offload=true")["DPO"].context["offload"] is True
+    assert not changed("engine.deterministic=true")
+    assert plan_of("engine.deterministic=true")["DPO"].context["deterministic"] is True
     assert changed("engine.fused=true") == changed("engine.compile=true") == set(plain)
     assert changed("methods.SFT.training.lora.r=4") == {"SFT"}
     of_teacher = plan_of("pairs.tiny.teacher.dpo.lora={r: 8, targets: [q_proj, v_proj]}")
     told = of_teacher["dpo teacher"].settings_record["training"]["lora"]
     assert told == {"r": 8, "alpha": 32, "targets": ["q_proj", "v_proj"]}
     assert of_teacher["sft teacher"].id == plain["sft teacher"].id
+
+
+def test_sums_in_one_order_are_asked_for_while_a_training_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU they are the same sums."""
+    given, asked = inputs(tmp_path), []
+    plain = trained(tmp_path / "plain", given, {})
+    measure = Loop.measure
+    monkeypatch.setattr(
+        Loop, "measure", lambda *a: asked.append(torch.are_deterministic_algorithms_enabled()) or measure(*a)
+    )
+    ordered = trained(tmp_path / "ordered", given, {}, deterministic=True)
+    assert asked == [True, True] and not torch.are_deterministic_algorithms_enabled()
+    assert all(torch.equal(ordered[name], weight) for name, weight in plain.items())
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # since a model was loaded
+
+
+def test_what_has_no_fixed_order_is_told_in_a_line() -> None:
+    with (
+        pytest.raises(ValueError, match=r"engine.deterministic: put_ .*determin"),
+        accelerate_setup.deterministic(True),
+    ):
+        torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2))
+    with pytest.raises(RuntimeError, match="size"), accelerate_setup.deterministic(True):
+        torch.zeros(3) + torch.zeros(2)
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_processes_load_one_after_the_other(place: int) -> None:
+    """The second of three waits once before its turn, and twice while the third has its own."""
+    waits: list[str] = []
+    three = SimpleNamespace(
+        num_processes=3, local_process_index=place, wait_for_everyone=lambda: waits.append("wait")
+    )
+    with accelerate_setup.one_at_a_time(three):  # type: ignore[arg-type]
+        waits.append("load")
+    assert waits == ["wait"] * place + ["load"] + ["wait"] * (3 - place)

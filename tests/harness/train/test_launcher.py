@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,22 @@ def sharded(folder: Path, out: str, method: str = "DPO", **training: Any) -> Tra
     return work_of(
         folder, method, out, {**SHORT, **training}, processes=0, accelerate_config=str(config), tokens=60
     )
+
+
+@pytest.mark.slow
+def test_bf16_rounds_sharded_weights_as_it_does_whole_ones(tmp_path: Path) -> None:
+    """As far as sums in another order allow, and farther from what float32 gives."""
+    works = [work_of(tmp_path, "DPO", name, SHORT) for name in ("exact", "whole")]
+    works += [sharded(tmp_path, "shards")]
+    exact, whole, shards = (
+        replace(work, settings=replace(work.settings, precision=precision))
+        for work, precision in zip(works, ("no", "bf16", "bf16"), strict=True)
+    )
+    for work in (exact, whole, shards):
+        train.run(work)
+    found = [load_file(work.out / "model.safetensors") for work in (exact, whole, shards)]
+    off = [sum(float((a[n] - found[1][n]).square().sum()) for n in a) for a in found]
+    assert off[2] < 0.1 * off[0]
 
 
 @pytest.mark.slow
