@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from reports.page import page
+from reports.records.run_folder import Rows
 from tests.reports.page import page_run
+from tests.reports.verdict.made_up import scores
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -153,6 +155,21 @@ def test_outcomes_categories_and_words_narrow_the_questions(tab, address):
     playwright.expect(tab.page.locator("#questions li")).to_have_count(1)
     assert tab.texts(ids) == ["1 · math"]
     assert "s=ONERROR" in tab.page.url
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_marks_the_second_of_a_column_is_under_its_number_alone(tab, tmp_path: Path, linked: bool):
+    """Not under the space, the interval and the footnotes that stand beside it."""
+    means = {"Student": 3.0, "SFT": 3.3, "DPO": 3.8, "ADPA": 4.5}
+    rows = Rows(records=scores(means, suite="toy", pair="pair"))
+    said = [replace(t, judge="") for t in page_run.texts(tuple(means))] if linked else []
+    (tmp_path / "report.html").write_text(page.render(rows, said, []))
+    tab.page.goto((tmp_path / "report.html").as_uri())
+    cell = tab.page.locator('[data-table="main"] td.second')
+    drawn = cell.evaluate("""cell => [cell, ...cell.querySelectorAll("*")]
+        .filter(e => getComputedStyle(e).textDecorationStyle === "double")
+        .map(e => [e.tagName, e.textContent])""")
+    assert drawn == [["A" if linked else "SPAN", "3.85"]]
 
 
 def test_an_outcome_is_over_the_verdicts_that_the_tables_count(browser, tmp_path: Path):
