@@ -28,7 +28,8 @@ class Unknown(Exception):
 class Cost:
     """What a step takes. disk and memory in bytes, usd None where no price is known.
 
-    computed: share of the FLOPs, 0-1, that is left where what sequences begin with alike is computed once;
+    computed: operations over FLOPs: less than 1 where what sequences begin with alike is computed once, more
+    where a layer is computed again; devices: how many the step takes, each of which holds `memory`;
     sequential: passes that wait for one another, each through `layers` layers and `reads` bytes of weights;
     loads: bytes of weights that come from disk first; fixed: bytes of `memory` that smaller batches keep;
     assumed: what the numbers rest on that nobody has counted; unknown: why there is no estimate, and then all
@@ -39,6 +40,7 @@ class Cost:
     flops: float = 0.0
     precision: str = "float32"
     computed: float = 1.0
+    devices: int = 1
     tokens: int = 0
     sequential: int = 0
     layers: int = 0

@@ -108,7 +108,7 @@ class RunOptions:
     device: Annotated[
         str | None,
         Option(
-            help="h200, a100, 4090 or cpu: the device of --plan's estimate, and what the machines of "
+            help="h200, h100, a100, 4090 or cpu: the device of --plan's estimate, and what the machines of "
             "--executor slurm or ray have, if that is not what this one has."
         ),
     ] = None
@@ -134,7 +134,10 @@ class TrainingOptions:
     """What a training computes on, how much at once, and how often it writes a checkpoint."""
 
     tokens: Annotated[
-        int, Option(min=1, help="Padded positions of a micro-batch: less takes less memory.")
+        int,
+        Option(
+            min=1, help="Positions of a micro-batch at most; a training has fewer where these do not fit."
+        ),
     ] = Machine.tokens
     processes: Annotated[
         int | None,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from graphlib import TopologicalSorter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.common.cost import Cost, Unknown
 from harness.common.suggest import nearest
@@ -18,15 +18,16 @@ from harness.signals.rollouts import ROLLOUTS
 from harness.store.step import Step
 
 ON_DEVICE = ("train", "forward", "decode")
+ROOM = 0.95  # of a device's memory; assumed: the rest is CUDA's own, and what lies between allocations
 
 
 class Job(NamedTuple):
-    """A step: how long it takes, what it waits for, and whether it takes a device."""
+    """A step: how long it takes, what it waits for, and how many devices it takes."""
 
     id: str
     seconds: float
     needs: tuple[str, ...]
-    on_device: bool
+    devices: int
 
 
 class Schedule(NamedTuple):
@@ -43,7 +44,9 @@ class Schedule(NamedTuple):
 def schedule(jobs: Sequence[Job], devices: int) -> Schedule:
     """Run jobs, which stand behind those they need, on so many devices. devices >= 1
 
-    List scheduling, the longest chain first: at most twice as long as the best schedule (Graham, 1969).
+    List scheduling, the longest chain first: at most twice as long as the best schedule (Graham, 1969), where
+    each takes one device. What wants more than there are takes all; while it waits for several, none is given
+    to what has a shorter chain.
     """
     rest = rests(jobs)
     by_id = {job.id: job for job in jobs}
@@ -55,19 +58,20 @@ def schedule(jobs: Sequence[Job], devices: int) -> Schedule:
     while order.is_active():
         for name in order.get_ready():
             heapq.heappush(ready, (-rest[name], name))
-        held = []  # what wants a device must not keep from starting what wants none
+        held: list[tuple[float, str]] = []  # what wants devices must not keep what wants none from starting
         while ready:
             entry = heapq.heappop(ready)
             job = by_id[entry[1]]
-            if job.on_device and not free:
+            wanted = min(job.devices, devices)
+            if wanted and (held or wanted > free):
                 held.append(entry)
                 continue
-            free -= job.on_device
-            busy += job.seconds * job.on_device
+            free -= wanted
+            busy += job.seconds * wanted
             heapq.heappush(running, (now + job.seconds, job.id))
         ready = held  # sorted, so a heap
         now, name = heapq.heappop(running)
-        free += by_id[name].on_device
+        free += min(by_id[name].devices, devices)
         order.done(name)
     used = busy / (now * devices) if now else 0.0
     return Schedule(now, used, _chain(jobs, rest), max(rest.values(), default=0.0))
@@ -129,6 +133,8 @@ class Device:
     load: float
     start: float
     text: float
+    several: float = 1.0
+    note: str = ""
 
     def seconds(self, cost: Cost) -> float:
         """Seconds of a step: what it loads, what it computes at the assumed share of the peak, and the passes
@@ -145,7 +151,8 @@ class Device:
         # Added up rather than overlapped: what is read or written beside the computing is little, and an
         # estimate that is a few percent high does no harm.
         moved = (cost.loads + cost.disk) / self.load
-        return self.start + moved + cost.flops * cost.computed / (peak * share) + waiting
+        several = cost.devices * (self.several if cost.devices > 1 else 1)
+        return self.start + moved + cost.flops * cost.computed / (peak * share * several) + waiting
 
 
 def device_named(name: str) -> Device:
@@ -153,17 +160,8 @@ def device_named(name: str) -> Device:
     known = table("devices")
     if name not in known:
         raise ValueError(f"--device {name}: {nearest(name, list(known))}")
-    return Device(name, **{key: float(value) for key, value in known[name].items()})
-
-
-def this_device() -> str:
-    """The name of this machine's device in the table: "cpu" without a GPU, "h200" for a GPU that has none."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return "cpu"
-    card = torch.cuda.get_device_name().lower()
-    return next((name for name in table("devices") if name in card), "h200")
+    rates: dict[str, Any] = {key: float(value) for key, value in known[name].items()}
+    return Device(name, **rates)
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,7 @@ class Forecast:
                 step.id,
                 self.seconds(step),
                 tuple({s.id for s in step.sources.values() if s.id in self.todo}),
-                self.costs[step.id].work in ON_DEVICE,
+                self.costs[step.id].devices if self.costs[step.id].work in ON_DEVICE else 0,
             )
             for step in self.plan.steps
             if step.id in self.todo
@@ -239,7 +237,7 @@ class Forecast:
     def too_large(self) -> list[Step]:
         """Steps to do that do not fit into the device's memory, the largest first."""
         needs = {s.id: self.costs[s.id].memory for s in self.plan.steps if s.id in self.todo}
-        found = [s for s in self.plan.steps if needs.get(s.id, 0) > self.device.memory]
+        found = [s for s in self.plan.steps if needs.get(s.id, 0) > ROOM * self.device.memory]
         return sorted(found, key=lambda s: -needs[s.id])
 
 

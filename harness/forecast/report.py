@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from harness.common.cost import Cost
 from harness.common.text import aligned, size
-from harness.forecast.forecast import Forecast
+from harness.executors.options import Machine
+from harness.forecast.forecast import ROOM, Forecast
 from harness.forecast.threads import threads
 from harness.store.provenance import reason_to_run
 from harness.store.step import Step
 from harness.store.store import Store
+from harness.train.costs import TRAIN
 
 HEAD = ("kind", "steps", "to do", "FLOPs", "time", "disk", "memory", "judging")
 LONGEST_CHAIN = 8  # steps of the chain that are named
@@ -50,9 +52,10 @@ def total(found: Forecast, steps: Iterable[Step]) -> Total:
 def plan_lines(found: Forecast, store: Store, devices: int) -> Iterator[str]:
     """The lines of a plan."""
     device, plan = found.device, found.plan
-    yield f"{plan.suite.name} on {devices} x {device.name} ({size(device.memory)} each), an estimate:"
+    note = f"; {device.note}" if device.note else ""
+    yield f"{plan.suite.name} on {devices} x {device.name} ({size(device.memory)} each{note}), an estimate:"
     yield from by_kind(found)
-    told = _sharing(found), _schedule(found, devices), _threads(found), _limits(found)
+    told = _sharing(found), _schedule(found, devices), _threads(found), _trainings(found), _limits(found)
     yield from (f"  {line}" for lines in told for line in lines)
     yield from _assumed(found.costs)
     yield ""
@@ -129,17 +132,38 @@ def _threads(found: Forecast) -> Iterator[str]:
         yield f"threads of a step: {told}, by the size of its models; --resources cpus=N gives each N"
 
 
+def _trainings(found: Forecast) -> Iterator[str]:
+    """How trainings run that do not run as they come: as the suite says, or so that they fit the device."""
+    labels: dict[str, set[str]] = {}
+    for step in found.plan.steps:
+        if step.kind == TRAIN and step.id in found.todo and (how := _runs(step, found.sizes.machine)):
+            labels.setdefault(how, set()).add(step.label)
+    for how, names in labels.items():
+        yield f"{how}: {', '.join(sorted(names))}"
+
+
+def _runs(step: Step, machine: Machine) -> str:
+    context = step.context
+    devices, shard, tokens = context["processes"], context["shard"], context["tokens"]
+    words = {
+        f"{devices} devices{', ' * bool(shard)}{shard}": devices > 1,
+        "recomputed layers": context["checkpointing"] is True,
+        f"micro-batches of {tokens:,} positions": tokens < machine.tokens,
+        "AdamW without `foreach`": not context.get("foreach", True),
+    }
+    return ", ".join(word for word, is_so in words.items() if is_so)
+
+
 def _limits(found: Forecast) -> Iterator[str]:
     if large := found.too_large:
         first, limit = large[0], found.device.memory
-        # Weights and optimizer states stay whatever the batch is, so no option helps these.
-        fixed = [s for s in large if found.costs[s.id].fixed > limit]
+        # Weights and optimizer states stay whatever the batch is.
+        fixed = [s for s in large if found.costs[s.id].fixed > ROOM * limit]
         names = ", ".join(sorted({s.label for s in fixed}))
-        never = f"; no setting makes these fit: {names}" if fixed else ""
+        never = f"; no single device holds these, several do (`devices`, `shard`): {names}" if fixed else ""
         yield (
             f"does not fit into {size(limit)}: {len(large)} steps, the largest {first.label!r} with "
-            f"{size(found.costs[first.id].memory)}; training takes less with fewer --tokens, answers with a "
-            f"smaller --batch{never}"
+            f"{size(found.costs[first.id].memory)}; answers take less with a smaller --batch{never}"
         )
     reasons = Counter(c.unknown for c in found.costs.values() if c.unknown)
     for reason, count in reasons.items():

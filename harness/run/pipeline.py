@@ -41,17 +41,21 @@ from harness.suite.schema import Suite
 from harness.train.placing import accelerate_file
 
 if TYPE_CHECKING:
-    from harness.forecast.forecast import Forecast
+    from harness.forecast.forecast import Device, Forecast
 
 
 def machine(
     runs: Path, options: RunOptions = RUN_DEFAULTS, training: TrainingOptions = TRAINING_DEFAULTS
 ) -> Machine:
     """This machine: a GPU where there is one. A training has as many as the suite, the command line or the
-    config file says. Where other machines run the steps, an option names what they have.
+    config file says. Where other machines run the steps, and of a plan, options name what there is.
     """
-    config, device = training.accelerate_config, options.elsewhere
+    config = training.accelerate_config
+    device = options.device if options.plan else options.elsewhere
     gpus = devices.gpu_count() if device is None else int(device != "cpu")
+    there = gpus or devices.available_cpus()
+    if device:
+        there = options.devices if options.plan else 0
     asked = accelerate_file.read(config) if config else None
     CheckpointInterval.parse(training.checkpoint_every)  # for its error, hours before a training
     return Machine(
@@ -59,7 +63,7 @@ def machine(
         tokens=training.tokens,
         batch=options.batch,
         workers=options.workers,
-        devices=0 if device else gpus or devices.available_cpus(),
+        devices=there,
         processes=training.processes or (asked.processes if asked else 0),
         accelerate_config=str(config.resolve()) if config else "",
         shard=asked.shard if asked else "",
@@ -109,11 +113,13 @@ def run(
     if options.plan or options.check:
         with hub.unresolved_allowed() as names:
             plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
-            print_plan(plan, store, where, options, table)
+            print_plan(fit(plan, store, where, options, table), store, where, options, table)
         if unresolved := hub.unresolved_line(names):
             typer.echo(unresolved)
         return
     plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
+    if where.device == "cuda":
+        plan = fit(plan, store, where, options, table)
     missing = sum(not store.is_done(s) for s in plan.steps)
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
     told = row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)
@@ -197,10 +203,9 @@ def _make(
 
 def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
-    from harness.forecast.forecast import this_device
     from harness.forecast.report import plan_lines, record_lines
 
-    found = forecast_of(plan, store, where, options.device or this_device(), table)
+    found = forecast_of(plan, store, where, options, table)
     lines = record_lines(found, store) if options.check else plan_lines(found, store, options.devices)
     told = () if options.check else data_counts.data_lines(plan.steps, store)
     for line in (*row_steps.format_lines(plan.cells), *told, *lines):
@@ -210,17 +215,33 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
 def _foretold(
     plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices
 ) -> Foretold:
-    from harness.forecast.forecast import this_device
-
-    found = forecast_of(plan, store, where, options.device or this_device(), table)
+    found = forecast_of(plan, store, where, options, table)
     # Time limits of SLURM's jobs come from estimates for the device that somebody has named.
     return found.foretold(timed=options.elsewhere is not None)
 
 
-def forecast_of(plan: Plan, store: Store, where: Machine, device: str, table: prices.Prices) -> "Forecast":
-    """What a plan takes on a device."""
-    from harness.forecast.forecast import device_named, forecast
+def forecast_of(
+    plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices
+) -> "Forecast":
+    """What a plan takes on the device that the options name, else on this machine's."""
+    from harness.forecast.forecast import forecast
     from harness.forecast.sizes import PlanSizes
 
-    sizes = PlanSizes(plan.suite, where, store, table)
-    return forecast(plan, sizes, device_named(device))
+    return forecast(plan, PlanSizes(plan.suite, where, store, table), _device(options))
+
+
+def fit(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> Plan:
+    """The plan with its trainings as they fit the GPUs that there are; on CPUs as it is."""
+    from harness.forecast.cards import CPU
+    from harness.forecast.fitting import fitted
+    from harness.forecast.sizes import PlanSizes
+
+    device = _device(options)
+    return plan if device.name == CPU else fitted(plan, PlanSizes(plan.suite, where, store, table), device)
+
+
+def _device(options: RunOptions) -> "Device":
+    from harness.forecast.cards import this_device
+    from harness.forecast.forecast import device_named
+
+    return device_named(options.device) if options.device else this_device()

@@ -72,13 +72,14 @@ class PreferenceStage(TrainingSpec):
 
 
 class Engine(Strict):
-    """How training runs: `checkpointing` computes layers again in the backward pass, `offload` keeps what it
-    needs in the host's memory; neither changes a number. `deterministic` has a GPU add up in one order: what
-    that gives is one of the results that a training may have without it.
+    """How training runs: `checkpointing` computes layers again in the backward pass (auto: on GPUs that would
+    not hold what they keep), `offload` keeps what it needs in the host's memory; neither changes a number.
+    `deterministic` has a GPU add up in one order: what that gives is one of the results that a training may
+    have without it.
     `compile` (torch.compile) and `fused` (AdamW in one kernel) round otherwise, so they are part of an id.
     """
 
-    checkpointing: bool = False
+    checkpointing: bool | Literal["auto"] = "auto"
     offload: bool = False
     deterministic: bool = False
     compile: bool = False

@@ -4,7 +4,7 @@ asks for it (harness/train/launcher.py).
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -170,7 +170,17 @@ def recompute_layers(model: Model) -> None:
     if not layers:
         raise ValueError(f"engine.checkpointing: {type(model).__name__} does not say which its layers are")
     for layer in layers:
-        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+        again = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+        layer.forward = partial(_without_copies, again)
+
+
+def _without_copies(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    """A forward pass after which autocast forgets its copies of weights: it would keep those of all layers,
+    which nothing reads again.
+    """
+    said = forward(*inputs, **options)
+    torch.clear_autocast_cache()
+    return said
 
 
 def overflowed(norm: float, scaler: GradScaler | None) -> bool:

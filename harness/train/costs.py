@@ -2,9 +2,6 @@
 the largest moment.
 
 They stand here and not beside the functions in train/step.py, whose libraries a plan is made without.
-
-Memory: float32 weights, gradients and AdamW's two moments are 16 bytes a parameter. Its step makes one more
-copy (torch's `foreach` form), while activations are gone; the larger moment counts.
 """
 
 import math
@@ -12,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple
 
-from harness.common.cost import ON_GPU, Cost, ModelSize, TextSize, training_flops
+from harness.common.cost import Cost, ModelSize, TextSize, training_flops
 from harness.signals.diverse_responses import GROUP
 from harness.signals.rollouts import LONGEST
 from harness.store.step import Ref, Sizes, Source, Step, StepKind
 from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
+from harness.train.placing.memory import Run, peak, states
 from methods.api import Method, Needs, Online, Training
 
 PROBE = 32  # examples on which the terms are compared before and after
@@ -70,8 +68,6 @@ class TrainInputs(Generic[Ref]):
 
 TrainStep = Step[TrainSettings, TrainInputs[Source]]
 
-STATE, STEP = 16, 20  # bytes a parameter while gradients are computed, and while they are applied
-
 
 class Shape(NamedTuple):
     """The examples of a training step: how many, sequences of one, tokens and response tokens of one."""
@@ -106,23 +102,28 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
         (drawn * text.tokens / text.sequences, drawn * text.answered / text.sequences) if text else (0.0, 0.0)
     )
     teachers = [sizes.model(source) for source in step.inputs.live.values()]
+    beside = sum(_weights(t, step) for t in teachers)
     teacher_flops = sum(t.forward_flops(tokens_read, answered) for t in teachers)
     flops = training_flops(model.body, model.head, tokens_read, answered)
     flops += model.forward_flops(*sampled) + teacher_flops
-    micro = max(1, math.ceil(size * shape.tokens / sizes.limits.tokens))
+    run = run_of(step, shape.width, sizes)
+    again = model.body * 2 * tokens_read if run.recomputed else 0.0
+    micro = max(1, math.ceil(size * shape.tokens / run.positions / run.devices))
     longest = step.settings.online.max_tokens if step.settings.online else 0
     live = ("a live teacher read on every view, at every step",) if teachers else ()
     return Cost(
         work="train",
         flops=flops,
+        computed=1 + again / flops,
+        devices=run.devices,
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
         tokens=round(tokens_read),
         sequential=3 * steps * micro + math.ceil(drawn / sizes.limits.batch) * longest,
         layers=model.layers,
-        loads=8.0 * model.parameters + sum(_weights(t, step) for t in teachers),
+        loads=8.0 * model.parameters + beside,
         disk=4.0 * model.parameters * (1 + step.settings.checkpoints),
-        memory=memory(model, shape.width, step, sizes) + sum(_weights(t, step) for t in teachers),
-        fixed=STEP * model.parameters + sum(_weights(t, step) for t in teachers),
+        memory=peak(model, run, training.lora) + beside,
+        fixed=states(model, run, training.lora) + beside,
         assumed=(*model.notes, *shape.notes, *live),
     )
 
@@ -163,19 +164,21 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
     return Shape(min(counts), width, tokens, answered, drawn, notes)
 
 
-def memory(model: ModelSize, width: int, step: TrainStep, sizes: Sizes) -> float:
-    """Bytes on the device at the peak of a training: a micro-batch holds one example at least."""
-    # One example may be longer than a micro-batch, which holds one at least.
-    positions = max(sizes.limits.tokens, width * sizes.limits.max_length)
-    half = step.settings.precision == "bf16"
-    # What a layer of a Llama keeps of a position for the backward pass: the residual stream twice in float32;
-    # normed inputs, queries, keys, values and attention's result; gate, up, their product and the activation.
-    wide = model.heads * model.head_dim + 2 * model.kv * model.head_dim
-    kept = 2 * model.hidden * 4 + (4 * model.hidden + wide + 4 * model.ffn) * (2 if half else 4)
-    # Logits and their gradient; what is kept of them beyond this share is kept where there is room.
-    logits = min(positions * model.vocab * 4 * 2, ON_GPU)
-    working = STATE * model.parameters + positions * model.layers * kept + logits
-    return float(max(working, STEP * model.parameters))
+def run_of(step: TrainStep, width: int, sizes: Sizes) -> Run:
+    """How a training runs by its context, on examples of so many sequences."""
+    context, longest = step.context, sizes.limits.max_length
+    return Run(
+        # One example may be longer than a micro-batch, which holds one at least.
+        max(context["tokens"], width * longest),
+        longest,
+        half=step.settings.precision != "no",
+        recomputed=context.get("checkpointing") is True,
+        offloaded=bool(context.get("offload")),
+        # Fused, each parameter is stepped in place.
+        foreach=context.get("foreach", True) and not step.settings.fused,
+        devices=context.get("processes") or 1,
+        sharded=bool(context.get("shard")),
+    )
 
 
 def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:

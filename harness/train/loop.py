@@ -120,11 +120,13 @@ class Loop:
     def _gradient(self, step: Sequence[int]) -> dict[str, float]:
         total: dict[str, Tensor] = {}
         parts, means = self.micro_batches(step), self._means(step)
+        sharded = self.accelerator.distributed_type == DistributedType.FSDP
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
             self._begin(self.ahead.following if last else parts[number], whole=last)
-            # Gradients meet once a step: a sync for each micro-batch would send them as often.
-            with nullcontext() if last else self.accelerator.no_sync(self.policy):
+            # Gradients meet once a step: a sync for each micro-batch would send them as often. Those of
+            # sharded weights do not wait for it, as each device would hold all of them.
+            with nullcontext() if last or sharded else self.accelerator.no_sync(self.policy):
                 terms = self.loss(part, step, means)
                 # Gradients are averaged over processes; the loss divides by the whole step already.
                 loss = torch.stack(list(terms.values())).sum() * self.accelerator.num_processes
@@ -235,7 +237,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
         settings.training.lora if settings.training else None,
         settings.seed,
         compiled=settings.compile,
-        recomputed=bool(context.get("checkpointing")),
+        recomputed=context.get("checkpointing") is True,  # "auto" is for whoever knows the device
     )
     vocab = common_vocabulary(vocabulary(tokenizer, start), *work.inputs.views.values())
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)

@@ -57,8 +57,10 @@ def _trained(work: TrainWork) -> dict[str, Any]:
 
     def adamw(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
         moving, decay = [w for w in weights if w.requires_grad], training.weight_decay
-        # None lets torch choose `foreach`, its default; False would force the slow loop.
-        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=settings.fused or None)
+        # None lets torch choose `foreach`, its default on a GPU; the loop over parameters computes the same.
+        foreach = None if work.context.get("foreach", True) else False
+        fused = settings.fused or None
+        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=fused, foreach=foreach)
 
     loop, optimizer = set_up(work, start, adamw)
     # The first examples, not random ones: two methods on one data set are probed on the same prompts.

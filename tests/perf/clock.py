@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from harness.forecast.forecast import device_named, this_device
+from harness.forecast.cards import this_device
 
 
 def synchronize() -> None:
@@ -24,5 +24,5 @@ def gpu() -> dict[str, Any] | None:
     """The GPU's name, and whose peak in bfloat16 its rate is held against; None without one."""
     if not torch.cuda.is_available():
         return None
-    device = device_named(this_device())
+    device = this_device()
     return {"name": torch.cuda.get_device_name(), "as": device.name, "flops": device.bfloat16}

@@ -8,6 +8,7 @@ What is estimated is the same on every machine: nothing is looked up, nothing is
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import methods
@@ -15,6 +16,7 @@ from harness.common import hub
 from harness.common.text import size
 from harness.endpoints import prices
 from harness.executors.options import Machine
+from harness.forecast.fitting import fitted
 from harness.forecast.forecast import ON_DEVICE, Forecast, device_named, forecast
 from harness.forecast.report import power, record_lines, time, total
 from harness.forecast.sizes import PlanSizes
@@ -27,7 +29,7 @@ from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "scale.md"
 PAIRS = ("adpa-llama", "adpa-danube-1.8b", "adpa-danube-500m", "adpa-llama2")
-SMALL = {"adpa-llama2": Machine(tokens=2048, batch=16), "smol": Machine(tokens=4096, batch=32)}
+SMALL = {"adpa-llama2": Machine(batch=16), "smol": Machine(tokens=4096, batch=32)}
 CARDS = {"smol": "4090"}
 DEVICES = (1, 8, 64)
 WORK = {
@@ -42,16 +44,18 @@ WORK = {
 
 def hours(f: Forecast, steps: Sequence[Step]) -> float:
     """Device-hours of some steps."""
-    return sum(f.seconds(s) for s in steps if f.costs[s.id].work in ON_DEVICE) / 3600
+    on_device = [s for s in steps if f.costs[s.id].work in ON_DEVICE]
+    return sum(f.seconds(s) * f.costs[s.id].devices for s in on_device) / 3600
 
 
-def found(name: str) -> Forecast:
-    """The estimate of a suite with nothing done and nothing at hand."""
-    machine = SMALL.get(name, Machine())
+def found(name: str, devices: int = 1) -> Forecast:
+    """The estimate of a suite with nothing done and nothing at hand, its trainings fitted to the devices."""
+    machine = replace(SMALL.get(name, Machine()), devices=devices)
     with hub.unresolved_allowed():
         plan = planning.plan(suites.load(name), methods.registry(), machine)
     sizes = PlanSizes(plan.suite, machine, None, prices.load())
-    return forecast(plan, sizes, device_named(CARDS.get(name, "h200")))
+    card = device_named(CARDS.get(name, "h200"))
+    return forecast(fitted(plan, sizes, card), sizes, card)
 
 
 def costs() -> Iterator[str]:
@@ -89,20 +93,24 @@ def costs() -> Iterator[str]:
         )
         yield f"| {' | '.join(map(str, (name, *counts, power(s.flops_alone), power(s.flops_run))))} |"
     yield ""
-    yield "| done in | " + " | ".join(f"{n} device{'s'[: n > 1]}" for n in DEVICES) + " | longest chain |"
+    yield (
+        "| done in | "
+        + " | ".join(f"{n} device{'s'[: n > 1]}" for n in DEVICES)
+        + " | longest chain on one |"
+    )
     yield f"| --- |{' ---: |' * len(DEVICES)} --- |"
     for name, f in estimates.items():
-        yield f"| {name} | {' | '.join(spans(f))} | {chain(f)} |"
+        yield f"| {name} | {' | '.join(spans(name))} | {chain(f)} |"
 
 
 def of(f: Forecast, part: str) -> list[Step]:
     return [s for s in f.plan.steps if WORK[part](s)]
 
 
-def spans(f: Forecast) -> Iterator[str]:
+def spans(name: str) -> Iterator[str]:
     """Makespan and use on each number of devices."""
     for n in DEVICES:
-        plan = f.on(n)
+        plan = found(name, n).on(n)
         yield f"{time(plan.makespan)}, {100 * plan.used:.0f} % used"
 
 

@@ -176,7 +176,7 @@ def test_seconds_by_hand() -> None:
 
 def test_memory_falls_with_fewer_tokens_and_a_smaller_batch() -> None:
     """What an id is made of does not change with them; a training keeps its weights, whatever they are."""
-    usual, small = Machine(), Machine(tokens=2048, batch=8)
+    usual, small = Machine(devices=1), Machine(devices=1, tokens=2048, batch=8)
     plans = [planned(name="adpa-llama", machine=m, only=("ADPA",)) for m in (usual, small)]
     assert [s.id for s in plans[0].steps] == [s.id for s in plans[1].steps]
     by_kind: dict[str, list[float]] = {}
@@ -224,9 +224,10 @@ def step_at(plan: Plan, pick: Callable[[Step], bool]) -> Step:
 
 
 def test_what_fits_no_card_at_any_setting_is_named(tmp_path: Path) -> None:
-    """13 billion parameters at 20 bytes each are 260 GB."""
-    plan = planned(name="adpa-llama2", only=("ADPA",), machine=Machine(tokens=1, batch=1))
-    found = forecast(plan, sizes_of(plan, None, Machine(tokens=1, batch=1)), device_named("h200"))
+    """13 billion parameters at 16 bytes each are 208 GB."""
+    one = Machine(devices=1, tokens=1, batch=1)
+    plan = planned(name="adpa-llama2", only=("ADPA",), machine=one)
+    found = forecast(plan, sizes_of(plan, None, one), device_named("h200"))
     (line,) = [line for line in plan_lines(found, Store(tmp_path), 8) if "does not fit" in line]
-    assert "no setting makes these fit: dpo teacher, sft teacher" in line
+    assert "no single device holds these, several do (`devices`, `shard`): dpo teacher, sft teacher" in line
     assert step_at(plan, lambda s: s.label == "sft teacher") in found.too_large

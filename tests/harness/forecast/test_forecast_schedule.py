@@ -8,7 +8,7 @@ from harness.forecast.forecast import Job, schedule
 
 
 def test_a_chain_takes_its_length_on_any_number_of_devices() -> None:
-    chain = [Job("a", 1, (), True), Job("b", 2, ("a",), True), Job("c", 3, ("b",), True)]
+    chain = [Job("a", 1, (), 1), Job("b", 2, ("a",), 1), Job("c", 3, ("b",), 1)]
     for devices in (1, 8):
         found = schedule(chain, devices)
         assert (found.makespan, found.chain, found.chain_seconds) == (6, ("a", "b", "c"), 6)
@@ -17,7 +17,7 @@ def test_a_chain_takes_its_length_on_any_number_of_devices() -> None:
 
 def test_the_longest_rest_goes_first() -> None:
     """Two devices, x (1 s) before a long y (4 s), and three jobs of 2 s: 5 s if x starts first, 6 if last."""
-    jobs = [*(Job(f"j{i}", 2, (), True) for i in range(3)), Job("x", 1, (), True), Job("y", 4, ("x",), True)]
+    jobs = [*(Job(f"j{i}", 2, (), 1) for i in range(3)), Job("x", 1, (), 1), Job("y", 4, ("x",), 1)]
     found = schedule(jobs, 2)
     assert found.makespan == 6 and found.used == 11 / 12
     assert found.chain == ("x", "y")
@@ -25,9 +25,27 @@ def test_the_longest_rest_goes_first() -> None:
 
 
 def test_what_takes_no_device_waits_for_none() -> None:
-    jobs = [Job("work", 5, (), True), *(Job(f"call{i}", 5, (), False) for i in range(9))]
+    jobs = [Job("work", 5, (), 1), *(Job(f"call{i}", 5, (), 0) for i in range(9))]
     found = schedule(jobs, 1)
     assert found.makespan == 5 and found.used == 1
+
+
+def test_what_wants_several_devices_is_not_starved() -> None:
+    """On two devices, by hand: a 1 s, b 3 s at once; then `wide` (two devices, the longest chain) waits for b
+    at 3 while c, which would fit beside b, is kept back.
+    """
+    jobs = [
+        Job("a", 1, (), 1),
+        Job("b", 3, (), 1),
+        Job("wide", 4, ("a",), 2),
+        Job("c", 3, ("a",), 1),
+        Job("call", 5, ("a",), 0),
+    ]
+    found = schedule(jobs, 2)
+    assert found.makespan == 3 + 4 + 3
+    assert found.used == (1 + 3 + 2 * 4 + 3) / (2 * 10)
+    # On one device it takes that one.
+    assert schedule(jobs, 1).makespan == 1 + 3 + 4 + 3
 
 
 def test_nothing_to_do_takes_no_time() -> None:
@@ -42,7 +60,7 @@ def test_a_schedule_keeps_the_bounds_of_every_list_schedule(seed: int) -> None:
     jobs: list[Job] = []
     for i in range(60):
         needs = tuple({f"s{draw.randrange(i)}" for _ in range(draw.randrange(3))}) if i else ()
-        jobs.append(Job(f"s{i}", draw.uniform(0.1, 5), needs, True))
+        jobs.append(Job(f"s{i}", draw.uniform(0.1, 5), needs, 1))
     load = sum(job.seconds for job in jobs)
     for devices in (1, 3, 64):
         found = schedule(jobs, devices)
