@@ -12,9 +12,10 @@ Tables are a function of the rows alone: the same rows give the same bytes.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from reports.records import jsonl
-from reports.records.groups import Lender, grouped
+from reports.records.groups import Groups, Lender, grouped
 from reports.records.run_folder import Rows
 from reports.render import MARKDOWN, to_csv, to_latex, to_markdown
 from reports.tables.ablation import ablation_tables
@@ -41,41 +42,76 @@ FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
 
 
-def build(rows: Rows) -> dict[str, list[Table]]:
+class Pair(NamedTuple):
+    """The rows of one pair, and its records in groups, which all tables share; `names` are its methods."""
+
+    name: str
+    names: list[str]
+    rows: Rows
+    groups: Groups
+
+
+class Paired(NamedTuple):
+    """A run's rows, and those of each pair."""
+
+    rows: Rows
+    pairs: list[Pair]
+
+    @property
+    def by_name(self) -> list[Pair]:
+        """The pairs in the order of their names."""
+        return sorted(self.pairs, key=lambda pair: pair.name)
+
+
+Run = Rows | Paired  # what tables are made of; those that share the pairs add up once
+
+
+def paired(run: Run) -> Paired:
+    """The rows of each pair, in the order in which they were written; what is paired stays as it is."""
+    if isinstance(run, Paired):
+        return run
+    found = []
+    for name, names in run.methods().items():
+        own = run.of_pair(name)
+        found.append(Pair(name, names, own, grouped(own.records, run.benchmarks, run.lender)))
+    return Paired(run, found)
+
+
+def build(run: Run) -> dict[str, list[Table]]:
     """Every table of a run that has something to show, by name."""
+    known = paired(run)
     built: dict[str, list[Table]] = {}
-    for pair, names in sorted(rows.methods().items()):
-        own = rows.of_pair(pair)
-        trained = {t.method for t in own.training}
-        # Grouped once, so that all tables share what is added up.
-        groups = grouped(own.records, rows.benchmarks, rows.lender)
-        main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
-        parts = {
-            "main": main,
-            "pad": pad_tables(main),
-            "ablation": ablation_tables(groups, names),
-            "comparison": comparison_tables(groups, names, _baseline(names)) if names[1:] else [],
-            "direction": direction_tables(groups, own.training, names),
-            "cost": cost_tables(own.costs, names),
-            "judging": judging_tables(own.judging, names),
-            "judge_noise": judge_noise_tables(own.repeats, groups),
-            "training": training_tables(own.training, [m for m in names if m in trained]),
-            "summaries": summary_tables(own.summaries, names, rows.benchmarks),
-            "quality": quality_tables(groups, own.costs, names, own.judging),
-        }
-        for name, tables in parts.items():
-            built.setdefault(name, []).extend(with_health(tables, own.counts, groups))
-    built["judges"] = judges(rows)
+    for pair in known.by_name:
+        for name, tables in of_pair(pair).items():
+            built.setdefault(name, []).extend(tables)
+    built["judges"] = judges(known.rows)
     return {name: tables for name, tables in built.items() if tables}
 
 
-def verdict(rows: Rows) -> list[str]:
+def of_pair(pair: Pair) -> dict[str, list[Table]]:
+    """Every table of a pair by name, those without anything to show as empty lists."""
+    _, names, own, groups = pair
+    trained = {t.method for t in own.training}
+    main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
+    parts = {
+        "main": main,
+        "pad": pad_tables(main),
+        "ablation": ablation_tables(groups, names),
+        "comparison": comparison_tables(groups, names, _baseline(names)) if names[1:] else [],
+        "direction": direction_tables(groups, own.training, names),
+        "cost": cost_tables(own.costs, names),
+        "judging": judging_tables(own.judging, names),
+        "judge_noise": judge_noise_tables(own.repeats, groups),
+        "training": training_tables(own.training, [m for m in names if m in trained]),
+        "summaries": summary_tables(own.summaries, names, own.benchmarks),
+        "quality": quality_tables(groups, own.costs, names, own.judging),
+    }
+    return {name: with_health(tables, own.counts, groups) for name, tables in parts.items()}
+
+
+def verdict(run: Run) -> list[str]:
     """What the tests of a run say in words, a paragraph for each pair and dataset."""
-    found = []
-    for pair, names in sorted(rows.methods().items()):
-        own = rows.of_pair(pair)
-        found += verdicts(own, grouped(own.records, rows.benchmarks, rows.lender), names)
-    return words.paragraphs(found)
+    return words.paragraphs([v for p in paired(run).by_name for v in verdicts(p.rows, p.groups, p.names)])
 
 
 def judges(rows: Rows) -> list[Table]:
@@ -90,25 +126,21 @@ def _baseline(methods: Sequence[str]) -> str:
     return next((m for m in (STUDENT, "SFT") if m in methods), methods[0])
 
 
-def beside(rows: Rows) -> list[Table]:
+def beside(run: Run) -> list[Table]:
     """The paper's numbers beside a run's."""
     tables = []
-    for pair, names in rows.methods().items():
-        own = rows.of_pair(pair)
-        groups = grouped(own.records, rows.benchmarks, rows.lender)
+    for _, names, own, groups in paired(run).pairs:
         tables += with_health(beside_tables(groups, names), own.counts, groups)
     return tables
 
 
 def compared(rows: Rows, baseline: str) -> list[Table]:
     """Every method against `baseline`, benchmark by benchmark; ValueError where no pair has that row."""
-    methods = rows.methods()
-    check_row(baseline, list(dict.fromkeys(m for names in methods.values() for m in names)))
+    pairs = paired(rows).pairs
+    check_row(baseline, list(dict.fromkeys(m for pair in pairs for m in pair.names)))
     tables = []
-    for pair, names in methods.items():
+    for _, names, own, groups in pairs:
         if baseline in names:
-            own = rows.of_pair(pair)
-            groups = grouped(own.records, rows.benchmarks, rows.lender)
             tables += with_health(comparison_tables(groups, names, baseline), own.counts, groups)
     return tables
 
@@ -129,9 +161,7 @@ def noise(rows: Rows, difference: float | None = None) -> list[Table]:
     in the unit that is printed, is what replicates are to find.
     """
     tables = []
-    for pair, names in rows.methods().items():
-        own = rows.of_pair(pair)
-        groups = grouped(own.records, rows.benchmarks, rows.lender)
+    for _, names, own, groups in paired(rows).pairs:
         tables += with_health(noise_tables(groups, own.repeats, names, difference), own.counts, groups)
     return tables
 

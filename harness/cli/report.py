@@ -71,11 +71,12 @@ def report(
         return
     for source, rows in _rows_of(folders, merge):
         rows = _borrowing(rows, noise_from, runs)
-        told = [] if beside or table not in (None, build.VERDICT) else build.verdict(rows)
+        paired = build.paired(rows)
+        told = [] if beside or table not in (None, build.VERDICT) else build.verdict(paired)
         _echo_verdict(told, format)
         if table == build.VERDICT:
             continue
-        tables = {PAPER: build.beside(rows)} if beside else build.build(rows)
+        tables = {PAPER: build.beside(paired)} if beside else build.build(paired)
         # Which tables there are depends on what the run measured.
         if table is not None and table not in tables:
             raise ValueError(f"{source}: no table {table!r}; {nearest(table, [*tables, build.VERDICT])}")

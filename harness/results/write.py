@@ -55,7 +55,8 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices, earlier: Sequence
     run_folder.write(rows, out)
     texts.write_steps(plan, store, out)
     texts.write(plan, store, out)
-    built, told = build.build(rows), build.verdict(rows)
+    paired = build.paired(rows)
+    built, told = build.build(paired), build.verdict(paired)
     tables = build.write_tables(built, out / "tables", told)
     # A table of an earlier run would be taken for a result of this one; files of others are theirs.
     for name in set(earlier) - set(tables):

@@ -17,11 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import build
+from reports.build import Paired
 from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
 from reports.page.table_views import TableView
 from reports.records import jsonl, run_folder, texts
-from reports.records.groups import grouped
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord, Text
 from reports.tables import main as main_table
@@ -54,7 +54,8 @@ def write(folder: Path) -> Path:
 def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = ()) -> str:
     """The page of a run's rows, and of its texts and steps where there are any."""
     methods, sets = rows.methods(), table_views.groups(said)
-    tables = _tables(rows, sets)
+    paired = build.paired(rows)
+    tables = _tables(paired, sets)
     kinds = plan_view.by_kind(made)
     # Texts are data that a script shows as text: what a model wrote never becomes markup.
     data = answer_data.data(said, methods, rows.benchmarks)
@@ -69,11 +70,11 @@ def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = (
             code=code,
             policy=policy(style, code),
             methods=list(dict.fromkeys(m for names in methods.values() for m in names)),
-            verdict=build.verdict(rows),
+            verdict=build.verdict(paired),
             first=[t for t in tables if t.name in FIRST],
             training=[t for t in tables if t.name in TRAINING],
             others=[t for t in tables if t.name not in (*FIRST, *TRAINING)],
-            results=_results(rows, tables),
+            results=_results(paired, tables),
             learning=_learning(rows),
             kinds=kinds,
             kinds_figure=figures.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
@@ -139,34 +140,33 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list
     return [(f"{n:,}", noun.removesuffix("s") if n == 1 else noun) for n, noun in counts]
 
 
-def _tables(rows: Rows, sets: Sequence[table_views.JudgmentSet]) -> list[TableView]:
+def _tables(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[TableView]:
     """Every table, pair by pair, since links need to know whose it is."""
     by_name: dict[str, list[TableView]] = {}
-    for pair in sorted(rows.methods()):
-        for name, tables in build.build(rows.of_pair(pair)).items():
-            if name == "judges":  # a judge is checked once for all pairs
-                continue
-            by_name.setdefault(name, []).extend(table_views.view(name, table, pair, sets) for table in tables)
+    for pair in run.by_name:
+        for name, tables in build.of_pair(pair).items():
+            views = (table_views.view(name, table, pair.name, sets) for table in tables)
+            by_name.setdefault(name, []).extend(views)
     return [
         *(view for views in by_name.values() for view in views),
-        *(table_views.view("judges", table, "", sets) for table in build.judges(rows)),
+        *(table_views.view("judges", table, "", sets) for table in build.judges(run.rows)),
     ]
 
 
-def _results(rows: Rows, tables: Sequence[TableView]) -> list[Section]:
+def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
     main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
     forests = [f for t in main for f in figures.forests(t)]
     # Without costs, as of a run that trained nothing, there is nothing to draw against.
     spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
     taxes, categories = [], []
-    for pair, names in sorted(rows.methods().items()):
-        own = rows.of_pair(pair)
-        categories += figures.categories(own.summaries, names, rows.benchmarks)
+    for pair, names, own, groups in run.by_name:
+        categories += figures.categories(own.summaries, names, own.benchmarks)
         if STUDENT in names:
-            groups = grouped(own.records, rows.benchmarks)
             less = main_table.difference_tables(groups, names, STUDENT)
             taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
-    ability = ", ".join(b.title for b in rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns))
+    ability = ", ".join(
+        b.title for b in run.rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns)
+    )
     sections = [
         Section("Every column with its intervals", "The dashed line is the Student.", forests),
         Section(

@@ -184,6 +184,11 @@ class Chance:
         return (self.of_difference(a, b) or _mixture(self._questions(a, b), NOTHING)).quick_p(differences)
 
     @property
+    def trained(self) -> list[str]:
+        """The methods that training gives a chance of their own."""
+        return [self.sample.methods[m] for m in self._trained]
+
+    @property
     def _trained(self) -> list[int]:
         return [m for m in range(len(self.sample.methods)) if self._varies(m)]
 

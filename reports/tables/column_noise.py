@@ -155,10 +155,13 @@ def column_noise(
 ) -> ColumnNoise | None:
     """That of the rows that this run trained; None where no two of them share questions enough."""
     every = column.scores(dataset, [m for m in methods if not is_untrained(m)])
-    trained = [m for m in every.values if m not in every.fixed and m != every.reference]
+    if not every.values:
+        return None
+    known = set(every.chance.trained)
+    trained = [m for m in every.values if m in known]
     worlds = {m: {r.world for r in every.runs[m]} for m in trained}
     whole = tuple(m for m in trained if worlds[m] == set().union(*worlds.values()))
-    together = every.reference in every.values and every.reference not in every.fixed
+    together = every.chance.sample.has_trained_reference
     rows = {m: every.runs[m] for m in whole}
     runs = runs_of(rows, every.weights, together) if len(whole) > 1 else None
     if runs is None:

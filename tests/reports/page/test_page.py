@@ -15,7 +15,7 @@ import pytest
 from reports import build
 from reports.page import label_placement, page, plan_view, scatter_figures, table_views
 from reports.page.scatter_figures import Point
-from reports.records import jsonl, run_folder, texts
+from reports.records import groups, jsonl, run_folder, texts
 from reports.records.benchmarks import DEFAULT
 from reports.records.rows import JudgeCheck
 from reports.records.run_folder import Rows
@@ -80,6 +80,18 @@ def test_the_policy_names_the_very_style_and_script_of_the_page(html):
     allowed = f"style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'"
     assert meta["content"] == f"default-src 'none'; {allowed}; base-uri 'none'"
     assert not [a for _, a in parsed.found if "style" in a or any(n.startswith("on") for n in a)]
+
+
+def test_the_tables_the_verdict_and_the_page_group_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped = []
+    monkeypatch.setattr(build, "grouped", lambda *of: grouped.append(of) or groups.grouped(*of))
+    made = build.paired(page_run.rows())
+    tables, words = build.build(made), build.verdict(made)
+    assert len(grouped) == 1
+    assert (tables, words) == (build.build(page_run.rows()), build.verdict(page_run.rows()))
+    grouped.clear()
+    page.render(page_run.rows())
+    assert len(grouped) == 1
 
 
 def test_the_verdict_stands_before_the_first_table_word_by_word(html):
