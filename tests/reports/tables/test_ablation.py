@@ -12,6 +12,7 @@ from reports.render import to_markdown
 from reports.statistics.bootstrap import Draw
 from reports.tables.ablation import SHAPES, ablation_tables
 from reports.tables.table import Cell, Table
+from tests.reports.tables.reading import cells, only
 
 QUICK = Draw(resamples=200)
 BLANK = Record(
@@ -76,16 +77,6 @@ def names(records: list[Record]) -> list[str]:
 
 def titles(tables: list[Table]) -> list[str]:
     return [t.title.removesuffix(": pocket") for t in tables]
-
-
-def only(tables: list[Table]) -> Table:
-    assert len(tables) == 1
-    return tables[0]
-
-
-def cells(table: Table, column: str) -> dict[str, Cell]:
-    (i,) = (i for i, c in enumerate(table.columns) if c.title == column)
-    return {row.method: row.cells[i] for row in table.rows}
 
 
 def test_each_block_is_judged_against_its_full_method_with_the_papers_numbers_beside():

@@ -11,7 +11,8 @@ from reports.tables.ablation import ablation_tables
 from reports.tables.comparison import comparison_tables
 from reports.tables.direction import direction_tables
 from reports.tables.main import difference_tables, main_tables
-from reports.tables.table import Cell, Table
+from reports.tables.table import Cell
+from tests.reports.tables.reading import cells, only
 
 BLANK = Record("run", "run", "data", "", 0, "mt-bench", "score", "", "", 1, "", "rule", "", 0.0)
 WIN_RATE = replace(BLANK, benchmark="alpaca-eval", metric="win_rate", reference="ADPA")
@@ -35,16 +36,6 @@ def dckd_and_adpa() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     adpa = rng.normal(6, 3, 400)
     dckd = adpa - 0.8 + rng.normal(0, 1, 400)
     return adpa, dckd, dckd <= np.sort(dckd)[79]
-
-
-def cells(table: Table, title: str) -> dict[str, Cell]:
-    (i,) = (i for i, c in enumerate(table.columns) if c.title == title)
-    return {row.method: row.cells[i] for row in table.rows}
-
-
-def only(tables: list[Table]) -> Table:
-    (table,) = tables
-    return table
 
 
 def test_the_worse_of_two_is_not_bold_though_its_mean_over_fewer_questions_is_higher():

@@ -21,7 +21,8 @@ from reports.tables import columns as slots
 from reports.tables import pairwise_tests
 from reports.tables.comparison import comparison_tables, letters, pairwise_summary
 from reports.tables.main import main_tables
-from reports.tables.table import Cell, Table
+from reports.tables.table import Cell
+from tests.reports.tables.reading import cells, only
 
 QUICK = Draw(resamples=500)
 
@@ -40,16 +41,6 @@ def noisy(means: dict[str, float], n: int = 60, seeds: int = 1, **fields) -> lis
         for s in range(seeds)
         for q in range(n)
     ]
-
-
-def cells(table: Table, head: str) -> dict[str, Cell]:
-    i = [c.title for c in table.columns].index(head)
-    return {row.method: row.cells[i] for row in table.rows}
-
-
-def only(tables: list[Table]) -> Table:
-    assert len(tables) == 1
-    return tables[0]
 
 
 def test_a_table_says_how_much_whether_really_and_in_which_group():

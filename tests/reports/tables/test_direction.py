@@ -10,6 +10,7 @@ from reports.render import to_markdown
 from reports.statistics.bootstrap import Draw
 from reports.tables.direction import direction_tables
 from reports.tables.table import Cell, Table
+from tests.reports.tables.reading import only
 
 QUICK = Draw(resamples=200)
 BLANK = Record(
@@ -26,11 +27,6 @@ def wins(method: str, *values: float, **fields) -> list[Record]:
 
 def held(method: str, before: float | None, after: float | None, **fields) -> Training:
     return replace(TRAINING, method=method, held_before=before, held_after=after, **fields)
-
-
-def only(tables: list[Table]) -> Table:
-    assert len(tables) == 1
-    return tables[0]
 
 
 def shown(table: Table, method: str) -> dict[str, Cell]:

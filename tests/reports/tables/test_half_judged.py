@@ -12,8 +12,9 @@ from reports.records.groups import grouped
 from reports.records.rows import Count, Record
 from reports.records.run_folder import Rows
 from reports.tables.health import HALF_JUDGED, NOT_COUNTED, health
-from reports.tables.table import Cell, Table
+from reports.tables.table import Table
 from tests.reports.page import page_run
+from tests.reports.tables.reading import cells
 
 BLANK = Record("run", "run", "data", "", 0, "alpaca-eval", "win_rate", "", "", 1, "", "gpt-4", "ref", 0.0)
 LOST = None
@@ -53,11 +54,6 @@ def tables(records: list[Record], benchmarks: Benchmarks = DEFAULT) -> dict[str,
     """The tables of one benchmark, by name."""
     rows = Rows(records=records, benchmarks=benchmarks)
     return {name: parts[0] for name, parts in build.build(rows).items()}
-
-
-def cells(table: Table, title: str) -> dict[str, Cell]:
-    (i,) = (i for i, c in enumerate(table.columns) if c.title == title)
-    return {row.method: row.cells[i] for row in table.rows}
 
 
 STUDENT = verdicts("Student", (1.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.5, 0.5))

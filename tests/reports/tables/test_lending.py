@@ -10,7 +10,8 @@ from reports.records.merge import merged
 from reports.records.rows import Record
 from reports.records.run_folder import Rows
 from reports.tables.columns import ONE_SEED, SINGLE
-from reports.tables.table import Cell, Table
+from reports.tables.table import Table
+from tests.reports.tables.reading import cells
 from tests.reports.verdict.made_up import paid
 
 PAID = [replace(c, suite="s", pair="p") for c in paid("ABCDEF", "d")]
@@ -42,11 +43,6 @@ def drawn(seeds: int, worlds: int = 1, tau: float = 0.3, methods: str = "ABCDEF"
 
 def compared(rows: Rows) -> Table:
     return build.compared(rows, "A")[0]
-
-
-def cells(table: Table, head: str) -> dict[str, Cell]:
-    at = [c.title for c in table.columns].index(head)
-    return {row.method: row.cells[at] for row in table.rows}
 
 
 def width(table: Table, method: str = "B") -> float:

@@ -10,6 +10,7 @@ from reports.statistics.bootstrap import Draw
 from reports.tables import columns
 from reports.tables.main import difference_tables, main_tables
 from reports.tables.table import Cell, Table
+from tests.reports.tables.reading import only
 
 QUICK = Draw(resamples=200)
 
@@ -25,11 +26,6 @@ def record(
 
 def cells(table: Table, column: int = 0) -> dict[str, Cell]:
     return {row.method: row.cells[column] for row in table.rows}
-
-
-def only(tables: list[Table]) -> Table:
-    assert len(tables) == 1
-    return tables[0]
 
 
 def test_orders_of_a_turn_are_one_value_and_questions_are_drawn_with_all_their_turns():
