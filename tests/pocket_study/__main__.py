@@ -62,7 +62,7 @@ def blocks(rows: Rows) -> dict[str, Iterator[str]]:
     shown = [c for c in columns.find(groups, groups.benchmarks) if c.source.column.best and not c.is_summary]
     return {
         "verdict": iter([build.verdict_markdown(build.verdict(rows)).rstrip()]),
-        "main": iter([to_markdown(build.build(rows, wide=False)["main"][0])]),
+        "main": iter([to_markdown(build.build(rows)["main"][0])]),
         "effects": _effects(groups, names),
         "noise": (to_markdown(t) for t in noise_tables(groups, rows.repeats, names)),
         "leaders": _leaders(shown, names),
