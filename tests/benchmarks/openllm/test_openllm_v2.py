@@ -172,7 +172,7 @@ def test_the_step_writes_ifevals_rows_and_its_score(world: World, tmp_path: Path
     again = tmp_path / "again"
     again.mkdir()
     told = run(TASKS.work(settings, {"model": world.model, "data": world.data}, again, context))
-    assert told["batches"] == {"computed": 0, "kept": 1}
+    assert told["batches"] == {"computed": 0, "kept": 1, "halved": 0}
     for name in ("results.jsonl", "details.jsonl"):
         assert (again / name).read_bytes() == (out / name).read_bytes()
 

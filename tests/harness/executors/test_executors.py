@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import submitit  # noqa: F401 - as it sets up logging it closes all handlers, absl's with a test's stderr
 
 import methods
 from harness.endpoints import session
