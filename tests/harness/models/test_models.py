@@ -86,7 +86,8 @@ def test_what_a_policy_says_is_what_the_model_says(name: str) -> None:
     states, weight = torch.randn(12, 20, generator=draw), torch.randn(VOCAB, 20, generator=draw)
     signals = {"teacher": Hidden(states, Head(weight, None, VOCAB))}
     policy = Policy(model, VOCAB, small_budget(5, VOCAB, recompute=True))
-    (said,) = policy([Inputs(ids, mask, signals, [entropy, teacher_kl])], None)
+    at = mask.flatten().nonzero()[:, 0]
+    (said,) = policy([Inputs(ids, mask, at, signals, [entropy, teacher_kl])], None)
 
     dense = model(ids).logits[:, :-1, :VOCAB].double().log_softmax(-1)[mask[:, 1:]]
     teacher = (states.double() @ weight.double().T).log_softmax(-1)
@@ -106,7 +107,7 @@ def test_padded_rows_of_a_model_are_not_trained() -> None:
     model = model_of(CONFIGS["Qwen2, tied"]())
     ids, mask = torch.arange(VOCAB - 9, VOCAB)[None], torch.tensor([[0] + [1] * 8]).bool()
     (said,) = Policy(model, VOCAB, small_budget(5, VOCAB, recompute=True))(
-        [Inputs(ids, mask, {}, [entropy])], None
+        [Inputs(ids, mask, mask.flatten().nonzero()[:, 0], {}, [entropy])], None
     )
     (said.logps.sum() + said.statistics[entropy].sum()).backward()
     gradient = model.get_output_embeddings().weight.grad

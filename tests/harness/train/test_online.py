@@ -12,6 +12,8 @@ import methods
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.models.loading import head_of, load
+from harness.signals import stored as signals
+from harness.signals.kinds import SIGNALS
 from harness.signals.live import Frozen, Live
 from harness.signals.stored import Signals
 from harness.train import examples as data
@@ -211,14 +213,11 @@ def test_the_mass_that_is_cut_is_what_the_record_tells(teacher: tuple[Path, Sequ
     told = dict(forms(folder, found, model, 4))["topk"]
     every = list(range(len(found)))
     mean = float(told.distributions(every, torch.device("cpu"), None).rest.exp().mean())
-    from harness.signals import stored as signals
-
     (folder / "again").mkdir()
     settings = {"form": "topk", "k": 4, "dtype": "float32"}
     inputs = {"model": model, "sequences": folder / "sequences"}
-    measured = signals.run(
-        signals.SIGNALS.work(settings, inputs, folder / "again", {"device": "cpu", "tokens": 64})
-    )
+    context = {"device": "cpu", "tokens": 64}
+    measured = signals.run(SIGNALS.work(settings, inputs, folder / "again", context))
     assert measured["cut_mass"] == pytest.approx(mean, rel=1e-5) and 0 < mean < 1
 
 

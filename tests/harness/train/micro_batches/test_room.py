@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -152,7 +152,8 @@ def test_a_process_that_others_wait_for_does_not_compute_its_step_anew_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = dpo(tmp_path)
-    monkeypatch.setitem(AcceleratorState._shared_state, "distributed_type", DistributedType.MULTI_GPU)
+    for state in (AcceleratorState, PartialState):
+        monkeypatch.setitem(state._shared_state, "distributed_type", DistributedType.MULTI_GPU)
     whole = loop.examples.positions(range(12))
     with Device(whole // 2), pytest.raises(NoRoom) as told:
         loop.terms(range(12))
