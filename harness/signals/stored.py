@@ -11,10 +11,12 @@ again: log-probs are copied, a top-k is the head of the hidden states. Both are 
 """
 
 import json
+import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from harness.common.cost import CHUNK
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.data.token_sequences import Sequences, batches_of, common_vocabulary, vocabulary_of
 from harness.models.loading import body, forward_flops, head_of, load, load_head
+from harness.models.memory import in_halves
 from harness.models.policy import pad
 from harness.signals.kinds import SignalInputs, SignalSettings
 from harness.store.append_log import FlushTimer
@@ -38,6 +41,7 @@ from methods.kernels.token_statistics import Head, Hidden, Signal, TopK, log_res
 
 Arrays = dict[str, NDArray[np.generic]]  # name -> rows of one sequence
 
+log = logging.getLogger(__name__)
 WINDOW = 256  # sequences that are sorted by length together
 SignalWork = Work[SignalSettings, SignalInputs[Path]]
 
@@ -73,8 +77,16 @@ def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
         "topk": {"logps": ("float32", 0), "ids": ("int32", k), "top": ("float32", k), "rest": ("float32", 0)},
     }[settings.form]
 
+    halved = 0
+
     def arrays_of_window(window: range) -> dict[int, Arrays]:
-        return _of_window(source, sequences, window, k, id_array, work.context["tokens"])
+        nonlocal halved
+        of_batch = partial(_of_batch, source, sequences, k, id_array)
+        arrays_by_sequence, parted = _of_window(of_batch, sequences, window, work.context["tokens"])
+        if parted and not halved:
+            log.warning("batches that do not fit into memory are halved; what the model says stays")
+        halved += parted
+        return arrays_by_sequence
 
     cut = _write(work, arrays, sequences, arrays_of_window)
     answered = int(sequences.response_lengths.sum())
@@ -84,6 +96,7 @@ def run(work: Work[SignalSettings, SignalInputs[Path]]) -> dict[str, Any]:
         "flops": source.flops,
         "cut_mass": cut / answered,
         "passes": int(derived_from is None),
+        "halved": halved,
     }
 
 
@@ -120,7 +133,7 @@ def _copied(source: Path, out: Path) -> dict[str, Any]:
     """The log-probs, which every form has."""
     for name in ("logps.bin", "logps.json"):
         shutil.copyfile(source / name, out / name)
-    return {**_measured(source), "cut_mass": 0.0, "passes": 0}
+    return {**_measured(source), "cut_mass": 0.0, "passes": 0, "halved": 0}
 
 
 def _measured(folder: Path) -> dict[str, Any]:
@@ -170,31 +183,42 @@ def _write(
     return cut
 
 
-@torch.no_grad()
 def _of_window(
-    source: _Source, sequences: Sequences, window: range, k: int, id_array: ArrayFile | None, tokens: int
-) -> dict[int, Arrays]:
-    """Sequence -> array name -> its rows; batches hold sequences of like length, at most `tokens` padded."""
+    of_batch: Callable[[Sequence[int]], list[Arrays]], sequences: Sequences, window: range, tokens: int
+) -> tuple[dict[int, Arrays], int]:
+    """Sequence -> array name -> its rows, and how often a batch was halved; batches hold sequences of like
+    length, at most `tokens` padded.
+    """
     # Sequences of like length share a batch, so little is padded; a window bounds what waits for its turn.
     order = sorted(window, key=lambda i: int(sequences.lengths[i]))
     arrays_by_sequence: dict[int, Arrays] = {}
+    halved = 0
     for batch in batches_of(order, sequences.lengths, tokens):
-        read = [sequences[i] for i in batch]
-        ids, mask = (
-            pad([s.ids for s in read], source.device),
-            pad([s.mask for s in read], source.device).bool(),
-        )
-        states = source.states(batch, ids, mask)
-        spans = [_span(sequences, i) for i in batch]
-        stored = None if id_array is None else _gather(id_array, spans).to(source.device)
-        arrays = arrays_of(source.head, states, ids[mask], k, stored)
-        if wrong := int(arrays["logps"].isnan().sum()):
-            raise ValueError(f"the log-probs of {wrong} tokens are NaN; are the weights sound? Try float32")
-        lengths = [int(sequences.response_lengths[i]) for i in batch]
-        split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
-        for j, i in enumerate(batch):
-            arrays_by_sequence[i] = {name: rows[j].numpy() for name, rows in split.items()}
-    return arrays_by_sequence
+        arrays, parted = in_halves(of_batch, batch)
+        arrays_by_sequence |= zip(batch, arrays, strict=True)
+        halved += parted
+    return arrays_by_sequence, halved
+
+
+@torch.no_grad()
+def _of_batch(
+    source: _Source, sequences: Sequences, k: int, id_array: ArrayFile | None, batch: Sequence[int]
+) -> list[Arrays]:
+    """Array name -> rows, of each sequence of a batch."""
+    read = [sequences[i] for i in batch]
+    ids, mask = (
+        pad([s.ids for s in read], source.device),
+        pad([s.mask for s in read], source.device).bool(),
+    )
+    states = source.states(list(batch), ids, mask)
+    spans = [_span(sequences, i) for i in batch]
+    stored = None if id_array is None else _gather(id_array, spans).to(source.device)
+    arrays = arrays_of(source.head, states, ids[mask], k, stored)
+    if wrong := int(arrays["logps"].isnan().sum()):
+        raise ValueError(f"the log-probs of {wrong} tokens are NaN; are the weights sound? Try float32")
+    lengths = [int(sequences.response_lengths[i]) for i in batch]
+    split = {name: torch.split(rows.cpu(), lengths) for name, rows in arrays.items()}
+    return [{name: rows[j].numpy() for name, rows in split.items()} for j in range(len(batch))]
 
 
 def arrays_of(head: Head, states: Tensor, tokens: Tensor, k: int, stored: Tensor | None) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from harness.models import loading
 from harness.signals import stored as signals
 from harness.signals.kinds import SIGNALS
 from harness.signals.stored import Signals
-from methods.kernels.token_statistics import Hidden, TopK
+from methods.kernels.token_statistics import Head, Hidden, TopK
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
 CONTEXT = {"device": "cpu", "tokens": 64}
@@ -50,6 +50,29 @@ def dense(model: Path, found: Sequences) -> list[torch.Tensor]:
         logits = loaded(torch.tensor([s.ids])).logits[0, :-1]
         told.append(logits[torch.tensor(s.mask[1:])].log_softmax(-1).detach())
     return told
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_read_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, model = sequence_set(tmp_path / "sequences"), tiny_folder(tmp_path / "model")
+    whole = stored(tmp_path / "whole", model, tmp_path / "sequences", form="logps")
+    compute = signals.arrays_of
+
+    def on_small_device(head: Head, states: torch.Tensor, *others: Any) -> dict[str, torch.Tensor]:
+        if len(states) > 12:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 24.50 GiB")
+        return compute(head, states, *others)
+
+    monkeypatch.setattr(signals, "arrays_of", on_small_device)
+    (tmp_path / "parts").mkdir()
+    read = {"model": model, "sequences": tmp_path / "sequences"}
+    told = {"form": "logps", "dtype": "float32"}
+    measured = signals.run(SIGNALS.work(told, read, tmp_path / "parts", CONTEXT))
+    assert measured["halved"] > 1 and len(caplog.records) == 1
+    of_parts, of_whole = (Signals(at, found, None) for at in (tmp_path / "parts", whole))
+    for i in range(len(found)):
+        torch.testing.assert_close(of_parts.logps([i]), of_whole.logps([i]))
 
 
 def test_log_probs_that_are_no_numbers_stop_the_step(tmp_path: Path) -> None:
