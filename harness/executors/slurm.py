@@ -9,7 +9,6 @@ Jobs of a command that was killed run on; the next one waits for what they are a
 
 import getpass
 import math
-import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harness.common import devices
 from harness.executors.job import Job, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.resources import key_values
@@ -79,7 +79,7 @@ class Slurm:
         begun = [s for steps in self._ready.values() for s in steps]
         begun += [s for s, _ in self._running.values()]
         cpus = sum(self._context.resources.of(s).cpus for s in (*begun, step))
-        return not self._is_local or not begun or cpus <= len(os.sched_getaffinity(0))
+        return not self._is_local or not begun or cpus <= devices.available_cpus()
 
     def begin(self, step: Step) -> None:
         """Note what the step's job asks for; `ended` submits it with those that ask for the same."""

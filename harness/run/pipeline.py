@@ -1,8 +1,7 @@
 """`bench run`, `bench eval` and `bench judge check`: make the plan, look before, run it, write its tables."""
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from harness.executors.options import (
     Spending,
     TrainingOptions,
 )
-from harness.executors.protocol import NOTHING, Executor, Foretold
+from harness.executors.protocol import Executor, Foretold
 from harness.plan import judges, row_steps
 from harness.plan import plan as planning
 from harness.plan.context import PlanContext
@@ -127,14 +126,14 @@ def run(
         typer.echo(line)
     out = runs / plan.suite.name
 
-    def open_executor(missing: Sequence[Step], known: Foretold) -> Executor:
-        limited = spending.limited
-        return factory.open_executor(
+    def open_executor(missing: Sequence[Step]) -> tuple[Executor, Mapping[str, float]]:
+        known, limited = _foretold(plan, store, where, options, table), spending.limited
+        executor = factory.open_executor(
             options, store, out / "logs", table, limited=limited, foretold=known, steps=missing
         )
+        return executor, known.rests
 
-    foretell = partial(_foretold, plan, store, where, options, table)
-    opened = _make(plan.steps, store, spending, table, out / "logs", foretell, open_executor)
+    opened = _make(plan.steps, store, spending, table, out / "logs", open_executor)
     if line := opened.summary_line():
         typer.echo(line)
     printed = results(plan, store, out, table)
@@ -177,10 +176,11 @@ def _make(
     spending: Spending,
     table: prices.Prices,
     logs: Path,
-    foretell: Callable[[], Foretold] = Foretold,
-    open_executor: Callable[[Sequence[Step], Foretold], Executor] | None = None,
+    open_executor: Callable[[Sequence[Step]], tuple[Executor, Mapping[str, float]]] | None = None,
 ) -> session.Session:
-    """Make what is missing of steps; the session says what endpoints were asked for it."""
+    """Make what is missing of steps, here, or by an executor in the order of the seconds beside it; the
+    session says what endpoints were asked for it.
+    """
     damages = store.damages(steps)
     for line in maintenance.damage_lines(damages, store):
         typer.echo(line)
@@ -192,10 +192,9 @@ def _make(
 
             # Before any work: what can't be read or asked fails in seconds, not after hours of training.
             preflight.check(missing)
-        known = foretell() if missing else NOTHING
-        executor = open_executor(missing, known) if missing and open_executor else None
+        executor, rests = open_executor(missing) if missing and open_executor else (None, {})
         with show_progress(steps, store) as watcher:
-            scheduler.run(steps, store, watcher, executor, known.rests)
+            scheduler.run(steps, store, watcher, executor, rests)
     for line in maintenance.other_bytes_lines(damages, store):
         typer.echo(line)
     return opened
