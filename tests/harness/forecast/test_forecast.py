@@ -6,14 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
 
 import methods
 from harness.common import hub
@@ -32,13 +24,9 @@ from harness.store.step import Step
 from harness.store.store import Store
 from harness.train.costs import TRAIN
 from tests import suites
+from tests.harness.models import architectures
 from tests.paths import TINY
 
-FAMILIES = {
-    "llama": (LlamaConfig, LlamaForCausalLM),
-    "mistral": (MistralConfig, MistralForCausalLM),
-    "gemma2": (Gemma2Config, Gemma2ForCausalLM),
-}
 MEASURED_KINDS = ("answers", "judgments", "openllm")
 
 
@@ -71,20 +59,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
 def test_a_models_size_is_that_of_the_model_built_from_it(name: str) -> None:
     """On no device: the parameters that harness.models.loading counts of the real architecture."""
     size = sizes_of(planned(), None).model_at(name)
-    config, model = FAMILIES[size.family]
     with torch.device("meta"):
-        built = model(
-            config(
-                vocab_size=size.vocab,
-                hidden_size=size.hidden,
-                intermediate_size=size.ffn,
-                num_hidden_layers=size.layers,
-                num_attention_heads=size.heads,
-                num_key_value_heads=size.kv,
-                head_dim=size.head_dim,
-                tie_word_embeddings=size.tied,
-            )
-        )
+        built = architectures.built(size)
     assert parameters(built) == {"body": size.body, "head": size.head}
     assert sum(p.numel() for p in built.parameters()) == size.parameters
 

@@ -14,16 +14,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
 
 from harness.common.cost import ModelSize
 from harness.models import lora, prefix_sharing
@@ -32,6 +22,7 @@ from harness.train.accelerate_setup import recompute_layers
 from harness.train.placing import memory
 from harness.train.placing.memory import Run
 from methods.api import LoRA
+from tests.harness.models import architectures
 
 VOCAB = 1000  # embeddings and head are reckoned apart
 LLAMA_1B = ModelSize("llama", 2048, 2, 8192, 32, 8, 64, VOCAB, True)
@@ -39,12 +30,6 @@ LLAMA_8B = ModelSize("llama", 4096, 2, 14336, 32, 8, 128, VOCAB, False)
 DANUBE = ModelSize("mistral", 2560, 2, 6912, 32, 8, 80, VOCAB, False)
 QWEN = ModelSize("qwen2", 1536, 2, 8960, 12, 2, 128, VOCAB, True)
 GEMMA = ModelSize("gemma2", 2304, 2, 9216, 8, 4, 256, VOCAB, True)
-MODELS: dict[str, tuple[Any, Any]] = {
-    "llama": (LlamaConfig, LlamaForCausalLM),
-    "mistral": (MistralConfig, MistralForCausalLM),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-    "gemma2": (Gemma2Config, Gemma2ForCausalLM),
-}
 B, T = 8, 500  # sequences of a micro-batch, tokens of each: no copy of a weight is as large as an activation
 N = B * T
 
@@ -72,24 +57,6 @@ class Storages(TorchDispatchMode):
         self.live -= self._bytes.pop(key)
 
 
-def built(size: ModelSize) -> nn.Module:
-    config, model = MODELS[size.family]
-    head_dim = {"head_dim": size.head_dim} if size.family != "qwen2" else {}
-    made: nn.Module = model(
-        config(
-            vocab_size=size.vocab,
-            hidden_size=size.hidden,
-            intermediate_size=size.ffn,
-            num_hidden_layers=size.layers,
-            num_attention_heads=size.heads,
-            num_key_value_heads=size.kv,
-            tie_word_embeddings=size.tied,
-            **head_dim,
-        )
-    )
-    return made.requires_grad_()
-
-
 def padded(model: Any) -> Tensor:
     return body(model, torch.zeros(B, T, dtype=torch.long))
 
@@ -113,7 +80,7 @@ def kept(size: ModelSize, run: Callable[[Any], Tensor], *, half: bool) -> int:
         return t
 
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = built(size)
+        model = architectures.built(size).requires_grad_()
         weights = {p.untyped_storage()._cdata for p in model.parameters()}
         sizes = {p.numel() * 2 for p in model.parameters() if p.dim() == 2} if half else set()
         with torch.autograd.graph.saved_tensors_hooks(seen, lambda t: t), autocast(half):
@@ -157,7 +124,7 @@ def test_the_most_that_is_alive_in_a_step_is_foretold(size: ModelSize, recompute
     """Forward and back under bfloat16; where layers are recomputed no copies of their weights are kept."""
     size = replace(size, layers=6)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = built(size)
+        model = architectures.built(size).requires_grad_()
         if recomputed:
             recompute_layers(model)  # type: ignore[arg-type]
         for p in model.parameters():
@@ -221,7 +188,7 @@ def test_adapters_are_counted_as_they_are_built() -> None:
     ):
         for targets in ("all-linear", ("q_proj", "down_proj")):
             how = LoRA(r=16, alpha=32, targets=targets)  # type: ignore[arg-type]
-            model = built(size)
+            model = architectures.built(size).requires_grad_()
             lora.add(model, how, 0)  # type: ignore[arg-type]
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
             assert memory.moving(size, how) == trained
