@@ -27,7 +27,7 @@ from harness.cli.options import (
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.store import export, store_commands
 from harness.common import shutdown
-from harness.executors.options import RunOptions, Spending, TrainingOptions
+from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
     add_completion=False,
@@ -147,6 +147,8 @@ def tune(
     suite: SuiteName = "pocket",
     only: Only = None,
     overrides: Overrides = None,
+    executor: ExecutorName = JOBS,
+    jobs: JobCount = None,
     runs: Runs = Path("runs"),
     out: Annotated[Path, typer.Option(help="The CSV file of all trials.")] = Path("tuning.csv"),
 ) -> None:
@@ -154,7 +156,8 @@ def tune(
     quiet_libraries()
     from harness.run import tuning
 
-    tuning.run(suite, only or [], overrides or [], runs, out)
+    options = RunOptions(executor=executor, jobs=jobs)
+    tuning.run(suite, only or [], overrides or [], runs, out, options)
 
 
 def main() -> None:

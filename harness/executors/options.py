@@ -67,6 +67,23 @@ class Spending:
         return self.max_cost is not None or self.max_calls is not None
 
 
+ExecutorName = Annotated[
+    str,
+    Option(
+        envvar="BENCH_EXECUTOR",
+        help="Who runs the steps: jobs (processes of this machine), inline (this process), ray or slurm; "
+        "see docs/executors.md.",
+    ),
+]
+JobCount = Annotated[
+    int | None,
+    Option(
+        min=1,
+        help="Steps at once: as many as there are GPUs, else CPUs, if absent; results do not change.",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """Who runs the steps, how many at once, or what is only printed of them."""
@@ -77,21 +94,8 @@ class RunOptions:
     batch: Annotated[int, Option(min=1, help="Answers decoded together: fewer take less memory.")] = (
         Machine.batch
     )
-    executor: Annotated[
-        str,
-        Option(
-            envvar="BENCH_EXECUTOR",
-            help="Who runs the steps: jobs (processes of this machine), inline (this process), ray or slurm; "
-            "see docs/executors.md.",
-        ),
-    ] = JOBS
-    jobs: Annotated[
-        int | None,
-        Option(
-            min=1,
-            help="Steps at once: as many as there are GPUs, else CPUs, if absent; results do not change.",
-        ),
-    ] = None
+    executor: ExecutorName = JOBS
+    jobs: JobCount = None
     ray_address: Annotated[
         str | None, Option(help="A cluster of Ray; one of this machine's own if absent.")
     ] = None

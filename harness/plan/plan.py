@@ -84,6 +84,13 @@ def plan(
     return Plan(suite, ordered(steps, shared(steps, is_done)), tuple(cells))
 
 
+def merged(plans: Sequence[Plan], is_done: Callable[[Step], bool]) -> Plan:
+    """Plans of one suite, which differ in settings of its rows, as one."""
+    steps = ordered(step for plan in plans for step in plan.steps)
+    cells = tuple(cell for plan in plans for cell in plan.cells)
+    return Plan(plans[0].suite, ordered(steps, shared(steps, is_done)), cells)
+
+
 def _check_worlds(suite: Suite, cells: Sequence[Cell]) -> None:
     """ValueError where several world seeds make the same models: they would look like runs without chance."""
     if {cell.world_seed for cell in cells} != set(suite.world_seeds):

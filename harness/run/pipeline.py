@@ -125,20 +125,33 @@ def run(
     for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
         typer.echo(line)
     out = runs / plan.suite.name
-
-    def open_executor(missing: Sequence[Step]) -> tuple[Executor, Mapping[str, float]]:
-        known, limited = _foretold(plan, store, where, options, table), spending.limited
-        executor = factory.open_executor(
-            options, store, out / "logs", table, limited=limited, foretold=known, steps=missing
-        )
-        return executor, known.rests
-
-    opened = _make(plan.steps, store, spending, table, out / "logs", open_executor)
+    opened = make(plan, store, where, options, table, spending, out / "logs")
     if line := opened.summary_line():
         typer.echo(line)
     printed = results(plan, store, out, table)
     typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
     typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
+
+
+def make(
+    plan: Plan,
+    store: Store,
+    where: Machine,
+    options: RunOptions,
+    table: prices.Prices,
+    spending: Spending,
+    logs: Path,
+) -> session.Session:
+    """Make what is missing of a plan, by the executor of the options; the session says what was asked."""
+
+    def open_executor(missing: Sequence[Step]) -> tuple[Executor, Mapping[str, float]]:
+        known, limited = _foretold(plan, store, where, options, table), spending.limited
+        executor = factory.open_executor(
+            options, store, logs, table, limited=limited, foretold=known, steps=missing
+        )
+        return executor, known.rests
+
+    return _make(plan.steps, store, spending, table, logs, open_executor)
 
 
 def check_judge(

@@ -1,13 +1,12 @@
 """An equal grid for every method, scored on validation questions: where a suite's settings come from.
 
-A suite's key `tuning` names per method the values to try; every combination is one trial. Methods are tuned
-in table order, and one that starts from another's result starts from its best. All trials are written, not
-the best alone.
+A suite's key `tuning` names per method the values to try; every combination is one trial. Trials are made
+side by side; a method that starts from another's result waits for it, and starts from its best. All trials
+are written, not the best alone.
 """
 
 import csv
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -15,16 +14,13 @@ from typing import Any, NamedTuple
 import typer
 
 import methods
+from harness.endpoints import prices
 from harness.evaluate import registry
-from harness.executors import scheduler
-from harness.executors.this_machine.inline import Inline
-from harness.forecast.sizes import PlanSizes
-from harness.forecast.threads import threads
+from harness.executors.options import NO_LIMITS, RUN_DEFAULTS, RunOptions
 from harness.plan import plan as planning
-from harness.plan.plan import chosen_methods
+from harness.plan.plan import Plan, chosen_methods
 from harness.results import records as collect
 from harness.run import pipeline
-from harness.run.progress import PlainProgress
 from harness.store.store import Store
 from harness.suite import loading
 from harness.suite.benchmarks import Benchmarks
@@ -45,7 +41,14 @@ class Trial(NamedTuple):
     truncated: int
 
 
-def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, out: Path) -> None:
+def run(
+    name: str,
+    only: Sequence[str],
+    overrides: Sequence[str],
+    runs: Path,
+    out: Path,
+    options: RunOptions = RUN_DEFAULTS,
+) -> None:
     """`bench tune`: run every trial, write the table, print the best settings as YAML."""
     loaded = loading.load(name, overrides, registry.known())
     chosen = next((c for c in loaded.benchmarks.chosen.values() if c.declaration.tuning_data), None)
@@ -59,29 +62,60 @@ def run(name: str, only: Sequence[str], overrides: Sequence[str], runs: Path, ou
     once = {name: judge.asked_once() for name, judge in loaded.judges.items()}
     loaded = loaded.model_copy(update={"benchmarks": only_this, "judges": once})
     loading.check_tuning(loaded, known)  # a value out of range is told before any trial
-    trials: list[Trial] = []
+    names = chosen_methods(loaded, only, known)
+    trials: dict[str, list[Trial]] = {}
     best: dict[str, Trial] = {}
-    for method in chosen_methods(loaded, only, known):
-        found = [_trial(loaded, known, store, method, settings) for settings in grid(loaded, method)]
-        best[method] = max(found, key=lambda t: t.score)
-        # From here on the method has its best settings, for what starts from it.
-        loaded = with_settings(loaded, method, best[method].settings)
-        trials += found
-    write(trials, best, out)
-    for method, trial in best.items():
-        typer.echo(f"  {method}: {dict(with_settings(loaded, method, trial.settings).methods[method] or {})}")
-    typer.echo(f"Written: {out}, {len(trials)} trials")
+    for group in side_by_side(names, known):
+        found = _trials(loaded, known, store, group, options)
+        trials |= found
+        for method in group:
+            best[method] = max(found[method], key=lambda t: t.score)
+            # From here on the method has its best settings, for what starts from it.
+            loaded = with_settings(loaded, method, best[method].settings)
+    tried = [trial for method in names for trial in trials[method]]
+    write(tried, best, out)
+    for method in names:
+        settings = with_settings(loaded, method, best[method].settings).methods[method] or {}
+        typer.echo(f"  {method}: {dict(settings)}")
+    typer.echo(f"Written: {out}, {len(tried)} trials")
 
 
-def _trial(
-    loaded: Suite, known: dict[str, Method], store: Store, method: str, settings: dict[str, Any]
-) -> Trial:
-    tried = with_settings(loaded, method, settings)
-    where = pipeline.machine(store.root.parent)
-    plan = planning.plan(tried, known, where, only=[method])
-    waiting = sum(not store.is_done(step) for step in plan.steps)
-    of_models = partial(threads, sizes=PlanSizes(tried, where, store, {}))
-    scheduler.run(plan.steps, store, PlainProgress(waiting), Inline(store, of_models))
+def side_by_side(names: Sequence[str], known: Mapping[str, Method]) -> list[list[str]]:
+    """The methods in groups, each in the order given: one that starts from another's result is in a later
+    group than that.
+    """
+
+    def before(name: str) -> int:
+        start = known[name].starts_from
+        return 1 + before(start) if start in known else 0
+
+    depths = {name: before(name) for name in names}
+    return [[n for n in names if depths[n] == depth] for depth in sorted(set(depths.values()))]
+
+
+def _trials(
+    loaded: Suite, known: dict[str, Method], store: Store, group: Sequence[str], options: RunOptions
+) -> dict[str, list[Trial]]:
+    """Every trial of some methods, all made at once."""
+    where, table = pipeline.machine(store.root.parent, options), prices.load(None)
+    plans = {
+        method: [
+            (settings, planning.plan(with_settings(loaded, method, settings), known, where, only=[method]))
+            for settings in grid(loaded, method)
+        ]
+        for method in group
+    }
+    whole = planning.merged([plan for tried in plans.values() for _, plan in tried], store.is_done)
+    if where.device == "cuda":
+        whole = pipeline.fit(whole, store, where, options, table)
+    pipeline.make(whole, store, where, options, table, NO_LIMITS, store.root.parent / loaded.name / "logs")
+    return {
+        method: [_trial(method, settings, plan, store) for settings, plan in tried]
+        for method, tried in plans.items()
+    }
+
+
+def _trial(method: str, settings: dict[str, Any], plan: Plan, store: Store) -> Trial:
     rows = [r for r in collect.records(plan, store) if r.method == method and r.value is not None]
     score = fmean(r.value for r in rows if r.value is not None)
     typer.echo(f"{method} {settings}: rule score {score:.3f}")
@@ -89,7 +123,7 @@ def _trial(
 
 
 def write(trials: Sequence[Trial], best: Mapping[str, Trial], out: Path) -> None:
-    """All trials as CSV, in the order they ran."""
+    """All trials as CSV."""
     with out.open("w", newline="") as f:
         table = csv.writer(f, lineterminator="\n")
         table.writerow(COLUMNS)
