@@ -113,6 +113,7 @@ ABLATIONS = (
     pad_in(3, 4),
 )
 VARIANTS = (
+    vanillakd.WITH_SFT,
     adpa_release.RELEASE,
     simpo.RELEASE,
     simpo.PAD,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import methods
 from methods import adpa, dckd, dpo, seqkd, sft, vanillakd
 from methods.batch import (
     Batch,
@@ -151,11 +152,23 @@ def kl_at(at: Chunk) -> dict[Statistic, Tensor]:
 def test_vanillakd_by_hand() -> None:
     """One token of two in the step: teacher (3/4, 1/4), policy (1/2, 1/2), the first realised; alpha = 4.
 
-    sft = ln 2 / 2;   kd = 4 (3/4 ln 3/2 + 1/4 ln 1/2) / 2
+    kd = 4 (3/4 ln 3/2 + 1/4 ln 1/2) / 2, and beside it in VanillaKD[SFT] sft = ln 2 / 2
     """
-    y_w = view([[0, 1]], 2, kl_at(HALVES), policy=[[0.9, 0.5]])
-    found = vanillakd.loss(batch(chosen=y_w), vanillakd.VanillaKD(alpha=4.0))
-    assert_terms(found, sft=log(2) / 2, kd=2 * (0.75 * log(3 / 2) + 0.25 * log(1 / 2)))
+    y_w, hp = view([[0, 1]], 2, kl_at(HALVES), policy=[[0.9, 0.5]]), vanillakd.VanillaKD(alpha=4.0)
+    kd = 2 * (0.75 * log(3 / 2) + 0.25 * log(1 / 2))
+    assert_terms(vanillakd.METHOD.loss(batch(chosen=y_w), hp), kd=kd)
+    assert_terms(vanillakd.WITH_SFT.loss(batch(chosen=y_w), hp), sft=log(2) / 2, kd=kd)
+    assert vanillakd.METHOD.hparams.alpha == 0.1  # published, with sft_on_chosen: 0
+
+
+def test_an_ablation_of_dckd_keeps_the_likelihood_that_vanillakd_lacks() -> None:
+    known = methods.registry()
+    assert known["DCKD w/o dispreferred"].formula == known["VanillaKD[SFT]"].formula
+    assert known["VanillaKD"].formula != known["VanillaKD[SFT]"].formula
+    chosen = [
+        known[name].needs(known[name].hparams).views["chosen"] for name in ("VanillaKD", "VanillaKD[SFT]")
+    ]
+    assert [reads.logps for reads in chosen] == [(), ("policy",)]  # what is not declared is not computed
 
 
 def test_dckd_by_hand() -> None:

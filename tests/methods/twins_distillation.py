@@ -27,6 +27,10 @@ def seqkd(said: Said, hp: Any) -> Terms:
 
 
 def vanillakd(said: Said, hp: Any) -> Terms:
+    return {"kd": hp.alpha * per_token(said.view("chosen"), forward)}
+
+
+def vanillakd_sft(said: Said, hp: Any) -> Terms:
     y_w = said.view("chosen")
     return {"sft": nll(y_w), "kd": hp.alpha * per_token(y_w, forward)}
 
@@ -166,7 +170,8 @@ def distillm_reverse(said: Said, hp: Any) -> Terms:
 TWINS = {
     "methods.sft.loss": sft,
     "methods.seqkd.loss": seqkd,
-    "methods.vanillakd.loss": vanillakd,
+    "methods.vanillakd.kl_loss": vanillakd,
+    "methods.vanillakd.loss": vanillakd_sft,
     "methods.dckd.loss": dckd,
     "methods.atkd.loss": atkd,
     "methods.adpa.loss": adpa,

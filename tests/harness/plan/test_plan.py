@@ -107,11 +107,11 @@ def test_a_support_of_k_reads_the_reference_teacher_at_the_teachers_ids() -> Non
     assert not [name for name in model.sources if name.startswith("head.")]
 
 
-def test_dckd_without_the_dispreferred_response_is_vanillakd_at_its_setting() -> None:
+def test_dckd_without_the_dispreferred_response_is_vanillakd_with_sft_at_its_setting() -> None:
     at = ["alpha=1.0", "training.lr=1e-3", "training.epochs=1"]
-    rows = ("VanillaKD", "DCKD w/o dispreferred")
+    rows = ("VanillaKD[SFT]", "DCKD w/o dispreferred")
     cells = {c.method: c.model.id for c in plan(*(f"methods.{row}.{x}" for row in rows for x in at)).cells}
-    assert cells["VanillaKD"] == cells["DCKD w/o dispreferred"]
+    assert cells["VanillaKD[SFT]"] == cells["DCKD w/o dispreferred"]
 
 
 def test_iterations_of_pad_sample_again_from_what_they_trained() -> None:
