@@ -24,6 +24,7 @@ from methods import (
     ipo,
     kto,
     minillm,
+    opd,
     orpo,
     pad,
     plad,
@@ -154,6 +155,8 @@ ADDITIONS = (
     minillm.METHOD,
     distillm.METHOD,
     distillm.REVERSE,
+    opd.METHOD,
+    opd.SAMPLED,
 )
 BUILT_IN: tuple[Method, ...] = (*PAPER, *ABLATIONS, *VARIANTS, *ADDITIONS)
 

@@ -102,12 +102,17 @@ def ranking_logprobs(scores: Tensor) -> Tensor:
 LARGEST_LOG_WEIGHT = 20.0  # an importance weight of 5e8, beyond which float32 sums lose all else
 
 
+def importance_weight(log_weight: Tensor) -> Tensor:
+    """w = exp(log_weight), as far as float32 sums can hold it; any shape."""
+    return log_weight.clamp(max=LARGEST_LOG_WEIGHT).exp()
+
+
 def clipped_gain(log_weight: Tensor, advantage: Tensor, clip: float) -> Tensor:
     """PPO's surrogate min( w A, clip(w, 1 - clip, 1 + clip) A ), w = exp(log_weight); any shape.
 
     Schulman et al., 2017 (arXiv 1707.06347), Eq. 7.
     """
-    weight = log_weight.clamp(max=LARGEST_LOG_WEIGHT).exp()
+    weight = importance_weight(log_weight)
     return torch.minimum(weight * advantage, weight.clamp(1 - clip, 1 + clip) * advantage)
 
 

@@ -7,10 +7,10 @@ from math import log
 import pytest
 import torch
 
-from methods import dppo, minillm
+from methods import dppo, minillm, opd
 from methods.batch import Batch
 from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, reverse_kl
-from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
+from tests.methods.test_formulas import QUARTER, assert_terms, batch, chunk, response, view
 
 L = log(2)
 
@@ -152,3 +152,27 @@ def test_minillm_by_hand() -> None:
         long=-L / 10,
         sft=L,
     )
+
+
+def test_opd_by_hand() -> None:
+    """q = (1/4, 3/4), p = (1/2, 1/2), one of two tokens in the step:  (1/4 ln 1/2 + 3/4 ln 3/2) / 2."""
+    y = response(QUARTER, 2, reverse_kl)
+    expected = (0.25 * log(1 / 2) + 0.75 * log(3 / 2)) / 2
+    assert_terms(opd.loss(batch(policy_rollout=y), opd.OPD()), kd=expected)
+
+
+@pytest.mark.parametrize("discount, expected", [(0.0, 2 - 3 / 2 + 6 + 2), (0.5, 2 + 0 + 6 + 2)])
+def test_sampled_opd_by_hand(discount: float, expected: float) -> None:
+    """In units of ln 2: p / q_old = 1, -3, 6 along one response, 2 in one of one token; w = 2, 1/2, 1 and 1.
+
+    A = 1, -3, 6 and 2 at discount 0;   A_2 = -3 + 6/2 = 0, A_1 = 1 + 0/2 at 1/2;   4 tokens
+    """
+    y = view(
+        [[1, 1, 1], [0, 1, 0]],
+        4,
+        teacher=[[1 / 2, 1 / 16, 1 / 2], [0.1, 1 / 2, 0.9]],
+        old=[[1 / 4, 1 / 2, 1 / 128], [0.9, 1 / 8, 0.1]],
+        policy=[[1 / 2, 1 / 4, 1 / 128], [0.1, 1 / 8, 0.1]],
+    )
+    found = opd.sampled_loss(batch(policy_rollout=y), opd.SampledOPD(discount=discount))
+    assert_terms(found, policy=-expected * L / 4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import atkd, distillm, dpkd, gkd, minillm, q_kd, vanillakd
+from methods import atkd, distillm, dpkd, gkd, minillm, opd, q_kd, vanillakd
 from methods.batch import Batch, Chunk, Statistic, Terms
 from methods.formulas import jsd, kl, reverse_kl, teacher_kl
 from tests.methods.test_formulas import batch, chunk, response, view
@@ -139,6 +139,15 @@ def test_minillm_on_one_token_answers_is_gkd_reverse_on_the_policys_own() -> Non
     expected = gkd.reverse_loss(batch(chosen=one, policy_rollout=one), gkd.GKD(student_share=1.0))
     assert float(found["long"]) == 0
     torch.testing.assert_close(found["single"], expected["kd_on_policy"])
+
+
+def test_opd_is_gkd_reverse_without_data() -> None:
+    """student_share = 1: values and gradients."""
+    ours, gradient = trained(opd.loss, opd.OPD(), ("policy_rollout",), reverse_kl)
+    hp = gkd.GKD(student_share=1.0)
+    theirs, its_gradient = trained(gkd.reverse_loss, hp, ("chosen", "policy_rollout"), reverse_kl)
+    torch.testing.assert_close(ours["kd"], theirs["kd_on_policy"])
+    torch.testing.assert_close(gradient, its_gradient)
 
 
 def likeliest_of_both(teacher: list[float], policy: list[float]) -> Batch:

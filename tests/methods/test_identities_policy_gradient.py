@@ -1,14 +1,15 @@
 """What clipped surrogates, advantages and rewards of a policy's own responses must agree in."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
-from methods import dppo, minillm
+from methods import dppo, minillm, opd
 from methods.batch import Batch, Role, View
-from methods.formulas import clipped_gain, generalised_advantage, reverse_kl
+from methods.formulas import clipped_gain, generalised_advantage, kl, reverse_kl
 
 MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
 PLAIN = dppo.DPPO(trace=1.0, discount=1.0, whiten=False)
@@ -130,3 +131,31 @@ def test_a_whitened_advantage_has_no_scale() -> None:
     whitened = -gradient[MASK] * MASK.sum()
     torch.testing.assert_close(whitened.mean(), torch.zeros(()).double())
     torch.testing.assert_close(whitened.var(correction=0), torch.ones(()).double())
+
+
+def two_tokens(seed: int) -> tuple[Tensor, Tensor]:
+    """Logits of a model of two tokens over V = 3: of the first, [V], and behind each first one, [V, V]."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(3, generator=draw).double(), torch.randn(3, 3, generator=draw).double()
+
+
+@pytest.mark.parametrize("discount", [0.0, 1.0])
+def test_the_gradient_of_sampled_opd_is_in_expectation_that_of_the_exact_kl(discount: float) -> None:
+    """Over all nine responses by their probability. discount 0: of the KLs at states that are given;
+    discount 1: of the KL of whole responses, states included.
+    """
+    z = tuple(x.requires_grad_() for x in two_tokens(1))
+    (q1, q2), (p1, p2) = ([x.log_softmax(-1) for x in of] for of in (z, two_tokens(2)))
+    expected = torch.zeros(()).double()
+    for a, b in product(range(3), range(3)):
+        said = {"policy": [q1[a], q2[a, b]], "teacher": [p1[a], p2[a, b]]}
+        logps: dict[Role, Tensor] = {role: torch.stack(of)[None] for role, of in said.items()}
+        logps["old"] = logps["policy"].detach()
+        y = View(torch.ones(1, 2).bool(), 2, {}, logps)
+        found = opd.sampled_loss(Batch({"policy_rollout": y}, 1), opd.SampledOPD(discount=discount))
+        expected = expected + 2 * logps["old"].sum().exp() * found["policy"]
+    first = q1.exp() if discount else q1.exp().detach()
+    exact = kl(q1, p1) + (first * kl(q2, p2)).sum()
+    ours, theirs = (torch.autograd.grad(x, z, retain_graph=True) for x in (expected, exact))
+    torch.testing.assert_close(ours, theirs)
+    assert all(float(g.abs().max()) > 1e-2 for g in theirs)

@@ -118,11 +118,27 @@ def _dppo(said: Said, hp: Any, per_token_reward: bool) -> Terms:
     return {"policy": -mean(gains), "value": hp.value_weight / 2 * mean(errors)}
 
 
+def opd(said: Said, hp: Any) -> Terms:
+    return {"kd": per_token(said.view("policy_rollout"), reverse)}
+
+
+def opd_sampled(said: Said, hp: Any) -> Terms:
+    gains = []
+    for response, old in zip(said.view("policy_rollout"), said.data.old_logps, strict=True):
+        told = [float(t.teacher[t.id]) - float(was) for t, was in zip(response, old, strict=True)]
+        for n, t in enumerate(response):
+            to_come = sum(hp.discount ** (u - n) * told[u] for u in range(n, len(told)))
+            gains.append((t.policy[t.id] - old[n].double()).exp() * to_come)
+    return {"policy": -mean(gains)}
+
+
 TWINS = {
     "methods.pad.loss": pad,
     "methods.pad.release_loss": pad_release,
     "methods.pad.vpd_loss": pad_vpd,
     "methods.minillm.loss": minillm,
+    "methods.opd.loss": opd,
+    "methods.opd.sampled_loss": opd_sampled,
     "methods.dppo.loss": lambda said, hp: _dppo(said, hp, True),
     "methods.dppo.sequence_loss": lambda said, hp: _dppo(said, hp, False),
 }
