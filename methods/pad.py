@@ -18,10 +18,11 @@ PAD[release] has 1/2 KL(m || p) + 1/2 KL(m || q), F.kl_div's arguments the other
 
 from dataclasses import dataclass, replace
 
-from methods.api import Count, Group, Method, Needs, Positive, Reads, Several, Share, TopP, Training, formula
-from methods.batch import Batch, Terms, example_mean, seq_mean
+from methods.api import Count, Group, Method, Needs, Positive, Several, Share, TopP, Training, formula
+from methods.batch import Batch, Terms, example_mean
 from methods.formulas import Ranked, jsd, kl, mean_logps, mixture, plackett_luce, ranking_logprobs
-from methods.lazy_torch import Tensor, torch
+from methods.lazy_torch import Tensor
+from methods.teacher_ranking import scored_by_teacher, teacher_scores
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,7 @@ class PAD:
 
 def scores(batch: Batch, hp: PAD) -> tuple[Tensor, Tensor]:
     """beta times the teacher's and the student's scores. [B, n] each"""
-    y, student = batch.group, mean_logps(batch.group)
-    chosen = y.scores("selection") if hp.alpha < 1 else torch.zeros_like(student)
-    likely = seq_mean(y.logps("teacher"), y) if hp.alpha > 0 else torch.zeros_like(student)
-    teacher = hp.alpha * likely + (1 - hp.alpha) * chosen
+    teacher, student = teacher_scores(batch.group, hp.alpha), mean_logps(batch.group)
     return hp.beta * teacher.view(-1, hp.responses), hp.beta * student.view(-1, hp.responses)
 
 
@@ -71,12 +69,8 @@ def vpd_loss(batch: Batch, hp: PAD) -> Terms:
 
 
 def needs(hp: PAD) -> Needs:
-    reads = Reads(
-        logps=("policy", "teacher") if hp.alpha > 0 else ("policy",),
-        scores=("selection",) if hp.alpha < 1 else (),
-    )
     group = Group(hp.samples, hp.responses, hp.temperature, hp.top_p)
-    return Needs({"group": reads}, group=group, rounds=hp.iterations)
+    return Needs({"group": scored_by_teacher(hp.alpha)}, group=group, rounds=hp.iterations)
 
 
 METHOD = Method(

@@ -26,6 +26,7 @@ from methods.api import Method, Needs
 from methods.batch import Batch, Role, ViewName
 from methods.kernels.token_statistics import Head
 from methods.pad import PAD
+from methods.pro import PRO
 from tests.methods.kernels.memory_budgets import small_budget
 
 VOCAB, ROWS = 61, 64  # tokens, and rows of the policy's embedding: three of them are padding
@@ -221,7 +222,7 @@ def supports(method: Method) -> Iterator[Any]:
     yield method.hparams
     if any(f.name == "support" for f in fields(method.hparams)):
         yield from (replace(method.hparams, support=support) for support in ("full", TOP))
-    if isinstance(method.hparams, PAD):
+    if isinstance(method.hparams, PAD | PRO):
         yield from (replace(method.hparams, alpha=alpha) for alpha in (0.4, 1.0))
 
 

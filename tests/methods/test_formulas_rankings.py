@@ -6,7 +6,7 @@ from math import log, sqrt
 import pytest
 import torch
 
-from methods import pad
+from methods import pad, pro
 from methods.batch import Batch
 from methods.formulas import plackett_luce, ranking_logprobs
 from tests.methods.test_formulas import assert_terms, batch, logs, view
@@ -108,3 +108,31 @@ def test_vpd_by_hand() -> None:
 def test_pad_ranks_no_more_than_its_samples() -> None:
     with pytest.raises(ValueError, match=r"responses is at most samples \(4\), not 5"):
         pad.PAD(responses=5, samples=4)
+
+
+def test_pro_of_two_responses_by_hand() -> None:
+    """Policy 1/4 : 1/12 a token over two tokens each, of which the teacher finds the second better by 2.
+
+    rank: -ln (1/12)^2 / ((1/12)^2 + (1/4)^2) = ln 10;   sft: 0.05 (2 - 1)^2 2 ln 12, a sum over tokens
+    and a second prompt, whose responses are as good: ln 2, and 0.05 ln 2 of the first response
+    """
+    y = view([[1, 1], [1, 1], [1, 0], [1, 0]], 6, policy=[[0.5, 0.125], [1 / 12, 1 / 12], [0.5, 1], [0.9, 1]])
+    of = batch(2, group=replace(y, sequence_scores={"selection": torch.tensor([-3.0, -1.0, -1.0, -1.0])}))
+    found = pro.loss(of, pro.PRO(responses=2, samples=2))
+    assert_terms(found, rank=(log(10) + log(2)) / 2, sft=0.05 * (2 * log(12) + log(2)) / 2)
+
+
+def test_pro_of_three_responses_by_hand() -> None:
+    """Policy 1/2, 1/3, 1/6; the teacher ranks the third first (0), then the first (-1), the second last (-3).
+
+    k = 1: gaps 1 and 3, own 3:   -ln (1/6)^3 / ((1/6)^3 + 1/2 + (1/3)^3) = ln (1 + 216 (1/2 + 1/27)) = ln 117
+    k = 2: gap 2, own 2:          -ln (1/2)^2 / ((1/2)^2 + (1/3)^2) = ln 13/9
+    sft: 0.05 (3 - 1)^2 ln 6
+    """
+    found = pro.loss(triple([-1.0, -3.0, 0.0]), pro.PRO(responses=3, samples=3))
+    assert_terms(found, rank=log(117) + log(13 / 9), sft=0.2 * log(6))
+
+
+def test_pro_ranks_no_more_than_its_samples() -> None:
+    with pytest.raises(ValueError, match=r"responses is at most samples \(4\), not 5"):
+        pro.PRO(responses=5, samples=4)

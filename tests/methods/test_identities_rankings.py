@@ -1,13 +1,13 @@
 """Where the losses over rankings must agree, and where PAD and its release differ."""
 
 from dataclasses import replace
-from math import exp, log
+from math import exp, lgamma, log
 
 import pytest
 import torch
 from torch import Tensor
 
-from methods import pad, simpo
+from methods import pad, pro, simpo
 from methods.batch import Batch, View
 from methods.formulas import jsd, plackett_luce, ranking_logprobs
 from tests.methods.test_formulas import batch, view
@@ -108,3 +108,39 @@ def test_the_released_divergence_has_no_bound_and_the_papers_is_at_most_ln_two()
         assert paper == pytest.approx(log(2) + e * log(e) + (1 - e) * log(1 - e), rel=1e-5)
         assert released == pytest.approx(-log(4 * e * (1 - e)) / 2, rel=1e-5)
         assert exp(paper) < 2 < exp(released)
+
+
+def test_pro_of_responses_that_are_one_apart_is_a_plackett_luce_contrast() -> None:
+    """Two responses whose scores differ by 1: PRO's rank term is VPD's at beta 1, value and gradient."""
+    of = group(2, torch.tensor([0.0, -1.0] * EXAMPLES).double())
+    logps = of.group.logps("policy").clone().requires_grad_()
+    of = batch(EXAMPLES, group=replace(of.group, token_logps={"policy": logps}))
+    ours = pro.loss(of, pro.PRO(responses=2, samples=2))["rank"]
+    theirs = pad.vpd_loss(of, setting(2, beta=1.0))["vpd"]
+    torch.testing.assert_close(ours, theirs)
+    (ours_gradient,), (gradient,) = (torch.autograd.grad(x, logps) for x in (ours, theirs))
+    torch.testing.assert_close(ours_gradient, gradient)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_pro_of_responses_that_are_as_good_has_no_contrast(n: int) -> None:
+    """Every temperature is infinite: ln n! whatever the policy says, and no gradient but the SFT term's."""
+    of = group(n, torch.zeros(EXAMPLES * n).double())
+    logps = of.group.logps("policy").clone().requires_grad_()
+    of = batch(EXAMPLES, group=replace(of.group, token_logps={"policy": logps}))
+    rank = pro.loss(of, pro.PRO(responses=n, samples=n))["rank"]
+    assert float(rank.detach()) == pytest.approx(lgamma(n + 1))
+    assert not torch.autograd.grad(rank, logps)[0].any()
+
+
+def test_the_order_in_which_pro_finds_its_responses_does_not_matter() -> None:
+    of, hp = group(4), pro.PRO(sft_weight=0.3)
+    turned = torch.arange(EXAMPLES * 4).view(-1, 4).roll(1, -1).flatten()
+    y = of.group
+    other = View(
+        y.mask[turned],
+        y.step_tokens,
+        token_logps={"policy": y.logps("policy")[turned]},
+        sequence_scores={"selection": y.scores("selection")[turned]},
+    )
+    torch.testing.assert_close(pro.loss(batch(EXAMPLES, group=other), hp), pro.loss(of, hp))

@@ -20,8 +20,8 @@ def ranking(scores: list[Tensor], order: tuple[int, ...]) -> Tensor:
     return p
 
 
-def scored(said: Said, hp: Any) -> list[tuple[list[Tensor], list[Tensor]]]:
-    """beta times the teacher's and the student's scores of each example's responses."""
+def judged(said: Said, hp: Any) -> list[list[tuple[Tensor, Response]]]:
+    """Each example's responses behind the teacher's scores of them."""
     n = hp.responses
     group = said.view("group", n)
     copies = len(said.data.selection) // (len(group) // n)
@@ -29,12 +29,21 @@ def scored(said: Said, hp: Any) -> list[tuple[list[Tensor], list[Tensor]]]:
     for e in range(len(group) // n):
         own = group[e * n : (e + 1) * n]
         told = [said.data.selection[e * copies + i].double() for i in range(n)]
-        teacher = [
-            hp.beta * (hp.alpha * lp(y, "teacher") / len(y) + (1 - hp.alpha) * s)
-            for y, s in zip(own, told, strict=True)
-        ]
-        found.append((teacher, [hp.beta * lp(y, "policy") / len(y) for y in own]))
+        found.append(
+            [
+                (hp.alpha * lp(y, "teacher") / len(y) + (1 - hp.alpha) * s, y)
+                for y, s in zip(own, told, strict=True)
+            ]
+        )
     return found
+
+
+def scored(said: Said, hp: Any) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """beta times the teacher's and the student's scores of each example's responses."""
+    return [
+        ([hp.beta * score for score, _ in own], [hp.beta * lp(y, "policy") / len(y) for _, y in own])
+        for own in judged(said, hp)
+    ]
 
 
 def distributions(said: Said, hp: Any) -> list[tuple[list[Tensor], list[Tensor]]]:
@@ -64,6 +73,21 @@ def pad_vpd(said: Said, hp: Any) -> Terms:
         best_first = tuple(sorted(range(hp.responses), key=lambda i, t=teacher: -float(t[i])))
         every.append(-ranking(student, best_first).log())
     return {"vpd": mean(every)}
+
+
+def pro(said: Said, hp: Any) -> Terms:
+    ranks, best = [], []
+    for own in judged(said, hp):
+        ranked = sorted(own, key=lambda pair: -float(pair[0]))
+        total = torch.zeros((), dtype=torch.float64)
+        for k in range(len(ranked) - 1):
+            reward, y = ranked[k]
+            behind = [(reward - r, lp(z, "policy") / len(z)) for r, z in ranked[k + 1 :]]
+            first = (max(gap for gap, _ in behind) * lp(y, "policy") / len(y)).exp()
+            total = total - (first / (first + sum((gap * s).exp() for gap, s in behind))).log()
+        ranks.append(total)
+        best.append(-lp(ranked[0][1], "policy"))
+    return {"rank": mean(ranks), "sft": hp.sft_weight * (hp.responses - 1) ** 2 * mean(best)}
 
 
 # Policy gradients
@@ -136,6 +160,7 @@ TWINS = {
     "methods.pad.loss": pad,
     "methods.pad.release_loss": pad_release,
     "methods.pad.vpd_loss": pad_vpd,
+    "methods.pro.loss": pro,
     "methods.minillm.loss": minillm,
     "methods.opd.loss": opd,
     "methods.opd.sampled_loss": opd_sampled,
