@@ -14,6 +14,7 @@ from methods import (
     adpa,
     adpa_release,
     atkd,
+    dadpo,
     dckd,
     ddpo,
     distillm,
@@ -157,6 +158,7 @@ ADDITIONS = (
     minillm.METHOD,
     distillm.METHOD,
     distillm.REVERSE,
+    dadpo.METHOD,
     opd.METHOD,
     opd.SAMPLED,
 )

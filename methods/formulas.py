@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from methods.batch import Chunk, View, seq_mean, seq_sum, statistic, token_mean
+from methods.batch import Chunk, Role, View, seq_mean, seq_sum, statistic, token_mean
 from methods.lazy_torch import Tensor, torch
 
 # Of distributions: finite log-probs [..., S]
@@ -57,9 +57,11 @@ def mean_logps(view: View) -> Tensor:
     return seq_mean(view.logps("policy"), view)
 
 
-def log_ratio(view: View) -> Tensor:
-    """lp_theta(y) - lp_ref(y): log-probs summed over the response, policy against the student's start. [B]"""
-    return seq_sum(view.logps("policy") - view.logps("ref"), view)
+def log_ratio(view: View, to: Role = "ref") -> Tensor:
+    """lp_theta(y) - lp_ref(y): log-probs summed over the response, policy against the student's start, or
+    another model. [B]
+    """
+    return seq_sum(view.logps("policy") - view.logps(to), view)
 
 
 def teacher_reward(view: View) -> Tensor:

@@ -6,7 +6,7 @@ from math import log, sqrt
 import pytest
 import torch
 
-from methods import ddpo, dpkd, dpo, ipo, kto, orpo, plad, simpo, smoothed_dpo, tdpo, wpo
+from methods import dadpo, ddpo, dpkd, dpo, ipo, kto, orpo, plad, simpo, smoothed_dpo, tdpo, wpo
 from methods.batch import Batch, View
 from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
@@ -235,3 +235,14 @@ def test_only_the_dispreferred_divergence_of_tdpo_has_a_gradient() -> None:
     of_w, of_l = torch.autograd.grad(found, [d_w, d_l], allow_unused=True)
     assert of_w is None
     torch.testing.assert_close(of_l, torch.tensor([[2 / 5]]))
+
+
+def test_dadpo_by_hand() -> None:
+    """In units of ln 2: lp_theta is over ref by 2 on y_T and by -1 on y_S, over the teacher by -1 and by 1.
+
+    beta_ref = 1/2, beta_teacher = 1/4:  m = 1 - 1/4 and -1/2 + 1/4;   L = -ln sigmoid(ln 2) = ln 3/2, halved
+    """
+    y_t = view([[1, 1]], 2, policy=[[1 / 2, 1 / 4]], ref=[[1 / 4, 1 / 8]], teacher=[[1 / 2, 1 / 2]])
+    y_s = view([[0, 1]], 1, policy=[[0.9, 1 / 4]], ref=[[0.1, 1 / 2]], teacher=[[0.2, 1 / 8]])
+    sampled = batch(2, teacher_rollout=y_t, student_rollout=y_s)
+    assert_terms(dadpo.loss(sampled, dadpo.DaDPO(beta_ref=0.5, beta_teacher=0.25)), dadpo=log(3 / 2) / 2)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, wpo
+from methods import dadpo, ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, wpo
 from methods.api import Method
 from methods.batch import Batch, Role, Terms, View
 from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
@@ -241,3 +241,36 @@ def test_ipo_of_means_is_ipo_on_answers_of_one_token_and_asks_for_more_on_others
         pair, hp = batch(chosen=y_w, rejected=y_l), ipo.IPO(beta=0.5)
         assert_terms(ipo.loss(pair, hp), ipo=(2 * n * log(2) - 1) ** 2)
         assert_terms(ipo.mean_loss(pair, hp), ipo=(2 * log(2) - 1) ** 2)
+
+
+def sampled_pairs() -> Batch:
+    views = pairs().views
+    return replace(pairs(), views={"teacher_rollout": views["chosen"], "student_rollout": views["rejected"]})
+
+
+def dpo_on_samples(beta: float) -> dpo.DPO:
+    return dpo.DPO(beta=beta, preferred="teacher_rollout", dispreferred="student_rollout")
+
+
+def test_dadpo_without_the_teachers_distribution_is_dpo_on_samples() -> None:
+    """beta_teacher = 0 is DDPO[teacher_vs_student]."""
+    ours = trained(dadpo.loss, dadpo.DaDPO(beta_ref=0.3, beta_teacher=0.0), sampled_pairs())
+    assert_one_loss(ours, trained(dpo.loss, dpo_on_samples(0.3), sampled_pairs()))
+
+
+def test_dadpo_with_a_teacher_that_is_the_reference_is_dpo_of_both_betas() -> None:
+    of = sampled_pairs()
+    of = replace(of, views={name: saying(y, teacher=y.logps("ref")) for name, y in of.views.items()})
+    ours = trained(dadpo.loss, dadpo.DaDPO(beta_ref=0.3, beta_teacher=0.2), of)
+    assert_one_loss(ours, trained(dpo.loss, dpo_on_samples(0.5), of))
+
+
+def test_the_margin_of_dadpo_is_the_reward_at_the_optimum_of_its_two_constraints() -> None:
+    """pi ~ ref^(b1 / b) teacher^(b2 / b) exp(r / b), over seven answers of one token."""
+    draw, hp = torch.Generator().manual_seed(0), dadpo.DaDPO(beta_ref=0.3, beta_teacher=0.2)
+    ref, teacher = (torch.randn(VOCAB, generator=draw).double().log_softmax(-1) for _ in range(2))
+    reward = torch.randn(VOCAB, generator=draw).double()
+    policy = ((0.3 * ref + 0.2 * teacher + reward) / 0.5).log_softmax(-1)
+    logps = {"policy": policy[:, None], "ref": ref[:, None], "teacher": teacher[:, None]}
+    found = dadpo.reward(View(torch.ones(VOCAB, 1).bool(), VOCAB, {}, logps), hp)
+    torch.testing.assert_close(found - found[0], reward - reward[0])

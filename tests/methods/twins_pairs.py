@@ -101,6 +101,17 @@ def dpkd(said: Said, hp: Any) -> Terms:
     return {"dpkd": mean(every), "sft": hp.sft_weight * nll(said.view("chosen"))}
 
 
+def dadpo(said: Said, hp: Any) -> Terms:
+    total = hp.beta_ref + hp.beta_teacher
+
+    def logit(y: Response) -> Tensor:
+        anchors = hp.beta_ref * lp(y, "ref") + hp.beta_teacher * lp(y, "teacher")
+        return total * lp(y, "policy") - anchors
+
+    pairs = zip(said.view("teacher_rollout"), said.view("student_rollout"), strict=True)
+    return {"dadpo": mean([softplus(logit(s) - logit(t)) for t, s in pairs])}
+
+
 def kto(said: Said, hp: Any) -> Terms:
     z0 = max(0.0, float(mean([ratio(y) for y in said.view("mismatched")]).detach()))
     desirable = [1 - 1 / (1 + (-hp.beta * (ratio(y) - z0)).exp()) for y in said.view("chosen")]
@@ -157,6 +168,7 @@ TWINS = {
     "methods.ddpo.unscaled_loss": ddpo_unscaled,
     "methods.dpkd.loss": dpkd,
     "methods.dpkd.token_loss": dpkd_token,
+    "methods.dadpo.loss": dadpo,
     "methods.kto.loss": kto,
     "methods.orpo.loss": orpo,
     "methods.tdpo.loss": tdpo,
