@@ -107,7 +107,7 @@ class LoRA:
 
 @dataclass(frozen=True)
 class Training:
-    """How a stage is optimised (AdamW): `epochs` passes over its examples; `source` says whose numbers."""
+    """How a stage is optimised: `epochs` passes over its examples; `source` says whose numbers."""
 
     lr: Positive
     epochs: Positive = 1.0
@@ -118,6 +118,8 @@ class Training:
     max_grad_norm: Positive = 1.0
     source: str = field(default="ours", metadata={"recorded": False})  # no part of an id
     lora: LoRA | None = field(default=None, metadata={"optional": True})  # None: all weights are trained
+    # 8bit: AdamW whose two moments are kept in 8 bits, in blocks with a scale each (arXiv 2110.02861).
+    optimizer: Literal["adamw", "adamw8bit"] = field(default="adamw", metadata={"optional": True})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from harness.forecast.forecast import ROOM, Device
 from harness.forecast.sizes import PlanSizes
 from harness.plan.plan import Plan, ordered
 from harness.store.step import Step
-from harness.train.costs import TRAIN
+from harness.train.costs import TRAIN, has_foreach
 
 SMALL = 4096  # positions of a micro-batch that fill a card; fewer only where recomputed layers do not help
 LEAST = 512
@@ -46,7 +46,7 @@ def _ways(step: Step, sizes: PlanSizes) -> Iterator[Mapping[str, Any]]:
     """Contexts to try, from the fastest to the smallest."""
     for devices in _devices(step, sizes):
         for smaller in _smaller(step):
-            for foreach in (True, False):
+            for foreach in (True, False) if has_foreach(step.settings) else (True,):
                 yield {**devices, **smaller, **({} if foreach else {"foreach": False})}
 
 

@@ -150,6 +150,7 @@ def _runs(step: Step, machine: Machine) -> str:
         "recomputed layers": context["checkpointing"] is True,
         f"micro-batches of {tokens:,} positions": tokens < machine.tokens,
         "AdamW without `foreach`": not context.get("foreach", True),
+        "AdamW in 8 bits": step.settings.training.optimizer == "adamw8bit",
     }
     return ", ".join(word for word, is_so in words.items() if is_so)
 

@@ -63,15 +63,20 @@ def memory_budget(head: str, device: torch.device) -> MemoryBudget:
 
 
 def room(
-    device: torch.device, optimizer: torch.optim.Optimizer | None, weights: Iterable[nn.Parameter]
+    device: torch.device,
+    optimizer: torch.optim.Optimizer | None,
+    weights: Iterable[nn.Parameter],
+    moments: float = 8.0,
 ) -> int:
     """Bytes that logits may take of what is free now, beside what is still to come of this process's part of
-    a training: the gradients that are not there yet, and AdamW's two moments before its first step.
+    a training: the gradients that are not there yet, and before its first step AdamW's two moments, of which
+    a parameter has so many bytes.
     """
     moving = [w for w in weights if w.requires_grad] if optimizer else []
     gradients = sum(_bytes(w) for w in moving if w.grad is None)
-    moments = 0 if optimizer is None or optimizer.state else 2 * sum(map(_bytes, moving))
-    return max(0, free_bytes(device) - gradients - moments) // SHARE
+    begun = optimizer is None or bool(optimizer.state)
+    states = 0 if begun else round(moments * sum(_mine(w).numel() for w in moving))
+    return max(0, free_bytes(device) - gradients - states) // SHARE
 
 
 def offloaded(weights: Iterable[Tensor]) -> AbstractContextManager[None]:

@@ -164,6 +164,8 @@ class PlanContext:
     ) -> TrainStep:
         """A training step."""
         engine = self.suite.engine
+        if engine.fused and training.optimizer != "adamw":
+            raise ValueError(f"{label}: optimizer: {training.optimizer}: engine.fused is of adamw alone")
         devices, shard = self._devices(where)
         if shard and method.needs(hp).online:
             raise ValueError(f"{label}: shard: {shard}: {WHOLE}")

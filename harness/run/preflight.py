@@ -6,6 +6,7 @@ Every fault is one ValueError line. Endpoints are asked one word; nothing else i
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def check(missing: Sequence[Step]) -> None:
     _folders(missing)
     _servers(missing)
     _adapters(missing)
+    _optimizers(missing)
     _launches(missing)
     chat_checks.check(missing)
     # Endpoints last, since they are the only ones that cost something.
@@ -109,6 +111,16 @@ def _adapters(missing: Sequence[Step]) -> None:
                 lora.check(AutoConfig.from_pretrained(folder), training.lora)
         except ValueError as fault:
             raise ValueError(f"{step.label}: {fault}") from fault
+
+
+def _optimizers(missing: Sequence[Step]) -> None:
+    """What the optimizers of trainings are made of is installed."""
+    for step in missing:
+        training = step.settings.training if isinstance(step.settings, TrainSettings) else None
+        if training and training.optimizer == "adamw8bit" and find_spec("torchao") is None:
+            raise ValueError(
+                f"{step.label}: optimizer: adamw8bit: needs torchao; pip install 'prefbench[8bit]'"
+            )
 
 
 def _launches(missing: Sequence[Step]) -> None:

@@ -40,6 +40,7 @@ class TrainingSpec(Strict):
     weight_decay: float | None = Field(None, ge=0)
     max_grad_norm: float | None = Field(None, gt=0)
     lora: LoraSpec | None = None
+    optimizer: Literal["adamw", "adamw8bit"] | None = None
     devices: int | None = Field(None, gt=0)
     shard: Literal["fsdp2"] | None = None
 

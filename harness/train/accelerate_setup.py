@@ -2,9 +2,10 @@
 asks for it (harness/train/launcher.py).
 """
 
+import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from harness.models import lora
 from harness.models.loading import Model
 from harness.train.placing.accelerate_file import DEEPSPEED, VERSION_1, WHOLE
-from methods.api import LoRA
+from methods.api import LoRA, Training
 
 MODEL = "model."  # of the names of the policy's weights, those of the language model
 
@@ -128,6 +129,33 @@ def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]
     # A tied embedding is saved once, as transformers saves it.
     names = [name for name in state if name.startswith(MODEL) and name not in tied]
     return {name.removeprefix(MODEL): state[name] for name in names}
+
+
+def optimizer_of(
+    training: Training, weights: Iterable[nn.Parameter], *, fused: bool, foreach: bool
+) -> torch.optim.Optimizer:
+    """The optimizer of what moves."""
+    moving = [w for w in weights if w.requires_grad]
+    lr, decay = training.lr, training.weight_decay
+    if training.optimizer == "adamw8bit":
+        logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of kernels that are not for this card
+        from torchao.optim import AdamW8bit  # an extra, and its import takes seconds
+
+        optimizer: torch.optim.Optimizer = AdamW8bit(moving, lr=lr, weight_decay=decay)
+        return optimizer
+    # None lets torch choose `foreach`, its default on a GPU; the loop over parameters computes the same.
+    return torch.optim.AdamW(
+        moving, lr=lr, weight_decay=decay, fused=fused or None, foreach=None if foreach else False
+    )
+
+
+def step_of(optimizer: Any, training: Training, device: torch.device) -> None:
+    """One step. On a CPU torchao's is not compiled, which would take a C++ compiler half a minute."""
+    if training.optimizer == "adamw" or device.type != "cpu":
+        optimizer.step()
+        return
+    with torch.compiler.set_stance("force_eager"):
+        optimizer.step()
 
 
 def number(x: Tensor) -> float:

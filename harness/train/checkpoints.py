@@ -95,6 +95,7 @@ class Checkpoints:
     def __init__(self, work: TrainWork, loop: Loop, schedule: Any, between: int) -> None:
         self._state = State(Progress(), schedule)
         self._folder, self._loop, self._between = work.kept, loop, between
+        self._optimizer = work.settings.training.optimizer if work.settings.training else ""
         self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))
         self._written, self._saved = time.monotonic(), 0
         self.models: dict[str, dict[str, str]] = {}  # the checksums of each that was kept on the way
@@ -143,6 +144,9 @@ class Checkpoints:
         reduced = accelerator.reduce(torch.tensor(flags, dtype=torch.int64, device=accelerator.device))
         return tuple(bool(n) for n in reduced.tolist())
 
+    def _sharding(self) -> str:
+        return sharding(self._loop.accelerator, self._optimizer)
+
     def _save(self, folder: Path) -> None:
         accelerator, step, new = self._loop.accelerator, self.progress.step, folder / "writing"
         if accelerator.is_main_process:
@@ -156,7 +160,7 @@ class Checkpoints:
             raise OSError(errno.EIO, f"a checkpoint could not be written: {e}", str(new)) from e
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            how = {"sharding": sharding(accelerator), "files": checksums(new), "models": self.models}
+            how = {"sharding": self._sharding(), "files": checksums(new), "models": self.models}
             (new / HOW).write_text(line_of(how))
             publish(new, folder / f"state-{step}")
             for old in states(folder)[:-1]:
@@ -173,7 +177,7 @@ class Checkpoints:
         if not saved:
             return
         how = row_of((saved[-1] / HOW).read_bytes())
-        was, now = how["sharding"], sharding(accelerator)
+        was, now = how["sharding"], self._sharding()
         if was != now:
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
@@ -189,9 +193,15 @@ class Checkpoints:
         self._saved, self.models = self.progress.step, how.get("models", {})
 
 
-def sharding(accelerator: Accelerator) -> str:
-    """What a checkpoint's files depend on beside the model; either is read by any number of processes."""
-    return "sharded weights" if accelerator.distributed_type == DistributedType.FSDP else "whole weights"
+def sharding(accelerator: Accelerator, optimizer: str) -> str:
+    """What a checkpoint's files depend on beside the model. Any number of processes reads them, but for
+    sharded moments in 8 bits: of how many numbers a shard is says whether it has its moments in blocks.
+    """
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return "whole weights"
+    if optimizer == "adamw":
+        return "sharded weights"
+    return f"weights and moments in 8 bits, sharded over {accelerator.num_processes} processes"
 
 
 def counted(loop: Loop) -> dict[str, list[int]]:

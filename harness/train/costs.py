@@ -122,8 +122,8 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
         layers=model.layers,
         loads=8.0 * model.parameters + beside,
         disk=4.0 * model.parameters * (1 + step.settings.checkpoints),
-        memory=peak(model, run, training.lora) + beside,
-        fixed=states(model, run, training.lora) + beside,
+        memory=peak(model, run, training) + beside,
+        fixed=states(model, run, training) + beside,
         assumed=(*model.notes, *shape.notes, *live),
     )
 
@@ -174,11 +174,15 @@ def run_of(step: TrainStep, width: int, sizes: Sizes) -> Run:
         half=step.settings.precision != "no",
         recomputed=context.get("checkpointing") is True,
         offloaded=bool(context.get("offload")),
-        # Fused, each parameter is stepped in place.
-        foreach=context.get("foreach", True) and not step.settings.fused,
+        foreach=context.get("foreach", True) and has_foreach(step.settings),
         devices=context.get("processes") or 1,
         sharded=bool(context.get("shard")),
     )
+
+
+def has_foreach(settings: TrainSettings) -> bool:
+    """Whether AdamW has a form for all parameters at once: fused, and in 8 bits, it goes one by one."""
+    return not settings.fused and settings.training is not None and settings.training.optimizer == "adamw"
 
 
 def objective_cost(step: TrainStep, sizes: Sizes) -> Cost:

@@ -32,6 +32,7 @@ from harness.train.examples import Examples, TrainWork
 from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import MENDS, NoRoom, Room
 from harness.train.online import Sampler
+from harness.train.placing.memory import MOMENTS
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
 
@@ -246,7 +247,9 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     plain.offload = bool(context.get("offload"))
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
     if context.get("head", "auto") == "auto":
-        plain.free = partial(memory.room, accelerator.device, optimizer and optimizer.optimizer)
+        moments = MOMENTS[settings.training.optimizer] if settings.training else 0.0
+        own = optimizer and optimizer.optimizer
+        plain.free = partial(memory.room, accelerator.device, own, moments=moments)
     with one_at_a_time(accelerator):
         frozen = _frozen(work, accelerator.device, vocab)
     examples = data.load(needs, work.inputs, accelerator.device, frozen, vocab)

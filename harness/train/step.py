@@ -27,7 +27,14 @@ from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
 from harness.store.integrity import checksums
 from harness.train import launcher
-from harness.train.accelerate_setup import deterministic, number, overflowed, weights_of
+from harness.train.accelerate_setup import (
+    deterministic,
+    number,
+    optimizer_of,
+    overflowed,
+    step_of,
+    weights_of,
+)
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.costs import PROBE, batch_and_steps
 from harness.train.examples import Examples, TrainWork
@@ -55,14 +62,11 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     training = settings.training
     assert training, "of a training step"
 
-    def adamw(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        moving, decay = [w for w in weights if w.requires_grad], training.weight_decay
-        # None lets torch choose `foreach`, its default on a GPU; the loop over parameters computes the same.
-        foreach = None if work.context.get("foreach", True) else False
-        fused = settings.fused or None
-        return torch.optim.AdamW(moving, lr=training.lr, weight_decay=decay, fused=fused, foreach=foreach)
+    def optimized(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        foreach = work.context.get("foreach", True)
+        return optimizer_of(training, weights, fused=settings.fused, foreach=foreach)
 
-    loop, optimizer = set_up(work, start, adamw)
+    loop, optimizer = set_up(work, start, optimized)
     # The first examples, not random ones: two methods on one data set are probed on the same prompts.
     probe = list(range(min(PROBE, len(loop.examples))))
     terms_before, watched_before = loop.measure(probe)
@@ -209,8 +213,8 @@ def _optimize(
                 raise ValueError(
                     f"{loop.method.name}: step {progress.step}: loss {terms}, gradient norm {norm}; lower lr?"
                 )
-            rate = schedule.get_last_lr()[0]
-            optimizer.step()
+            rate = float(schedule.get_last_lr()[0])  # a tensor of an optimizer in 8 bits
+            step_of(optimizer, training, loop.accelerator.device)
             schedule.step()
             # Before the gradient is dropped and after the weights moved: the model of this very step.
             if progress.step in checkpoint_names:

@@ -1,22 +1,26 @@
 """Bytes that a training takes of each of its devices at the largest of its moments.
 
-    states        float32 weights, gradients and AdamW's two moments: 16 bytes a parameter that moves, 4 of
-                  one that does not
+    states        float32 weights, gradients and AdamW's two moments: 16 bytes a parameter that moves, 10 with
+                  moments in 8 bits, 4 of one that does not
     saved         what the layers keep of a micro-batch for the backward pass
     copies        of weights in half precision, which the backward pass reads as well
     step          AdamW on top of the states, while nothing is saved: `foreach` makes one more copy of what
-                  moves, one parameter after the other two of the largest
+                  moves, one parameter after the other two of the largest; of 8 bits this is assumed
 
 What is saved is counted, not measured: transformers' layers under autocast on fake tensors, by the storages
 that autograd keeps (tests/harness/train/test_memory.py counts anew).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.common.cost import NORMS, ON_GPU, ModelSize
-from methods.api import LoRA
+from methods.api import LoRA, Training
 
-MOVING, FROZEN = 16, 4  # bytes of a parameter's states
+WEIGHT, GRADIENT = 4, 4  # bytes of a parameter
+BLOCK, TABLE = 256, 1024  # numbers with one scale, and bytes of what codes stand for, of moments in 8 bits
+MOMENTS = {"adamw": 8.0, "adamw8bit": 2 * (1 + 4 / BLOCK)}  # bytes of a parameter
+SMALLEST = 4096  # numbers of a tensor that has its moments in 8 bits
 STREAMS = 7  # float32 copies of the residual stream beside what is saved, in the backward pass of a layer
 GATHERED = 2  # layers whose whole weights and gradients a sharded training has at once
 
@@ -68,37 +72,58 @@ def activations(model: ModelSize, run: Run) -> float:
 
 def moving(model: ModelSize, lora: LoRA | None) -> float:
     """Parameters that are trained."""
+    return float(sum(count * size for count, size in _tensors(model, lora)))
+
+
+def _tensors(model: ModelSize, lora: LoRA | None) -> Iterator[tuple[int, int]]:
+    """What is trained: how many tensors of which size."""
+    linear = _linear_layers(model)
     if lora is None:
-        return float(model.parameters)
-    sides = sides_of_layers(model)
-    chosen = sides if lora.targets == "all-linear" else {n: s for n, s in sides.items() if n in lora.targets}
-    return float(model.layers * lora.r * sum(chosen.values()))
+        yield from ((model.layers, ins * outs) for ins, outs in linear.values())
+        yield NORMS.get(model.family, 2) * model.layers + 1, model.hidden
+        yield 1 if model.tied else 2, model.head
+        return
+    names = linear if lora.targets == "all-linear" else [n for n in linear if n in lora.targets]
+    yield from ((model.layers, lora.r * side) for name in names for side in linear[name])
 
 
-def sides_of_layers(model: ModelSize) -> dict[str, int]:
-    """Inputs plus outputs of each linear layer of a block, by its name in transformers."""
+def _linear_layers(model: ModelSize) -> dict[str, tuple[int, int]]:
+    """Inputs and outputs of each linear layer of a block, by its name in transformers."""
     h, f, heads, kv = model.hidden, model.ffn, model.heads * model.head_dim, model.kv * model.head_dim
-    attention = {"q_proj": h + heads, "k_proj": h + kv, "v_proj": h + kv, "o_proj": heads + h}
-    return attention | {"gate_proj": h + f, "up_proj": h + f, "down_proj": f + h}
+    attention = {"q_proj": (h, heads), "k_proj": (h, kv), "v_proj": (h, kv), "o_proj": (heads, h)}
+    return attention | {"gate_proj": (h, f), "up_proj": (h, f), "down_proj": (f, h)}
 
 
-def states(model: ModelSize, run: Run, lora: LoRA | None = None) -> float:
+def _moments(model: ModelSize, training: Training, shards: int) -> float:
+    """Bytes of AdamW's two moments of what is trained, of one share of as many."""
+
+    def bytes_of(size: float) -> float:
+        if training.optimizer == "adamw" or size < SMALLEST or size % BLOCK:
+            return MOMENTS["adamw"] * size
+        return MOMENTS[training.optimizer] * size + 2 * TABLE
+
+    return sum(count * bytes_of(size / shards) for count, size in _tensors(model, training.lora))
+
+
+def states(model: ModelSize, run: Run, training: Training) -> float:
     """Bytes of weights, gradients and AdamW's moments on one device, whatever a micro-batch is."""
-    trained = moving(model, lora)
-    frozen = FROZEN * (model.parameters if lora else 0.0)
-    whole = MOVING * trained + frozen
+    trained, shards = moving(model, training.lora), run.devices if run.sharded else 1
+    moments = _moments(model, training, shards)
+    frozen = WEIGHT * (model.parameters if training.lora else 0.0)
+    whole = (WEIGHT + GRADIENT) * trained + frozen
     if run.devices == 1:
-        return whole
+        return whole + moments
     if not run.sharded:
-        return whole + 4 * trained  # buckets in which gradients are sent
+        return whole + moments + GRADIENT * trained  # buffers in which gradients are sent
     layer = (model.body - model.hidden) / model.layers
     embeddings = model.parameters - model.body  # gathered for the whole pass
-    return whole / run.devices + 8 * (GATHERED * layer + embeddings)
+    gathered = (WEIGHT + GRADIENT) * (GATHERED * layer + embeddings)
+    return whole / run.devices + moments + gathered
 
 
-def peak(model: ModelSize, run: Run, lora: LoRA | None = None) -> float:
+def peak(model: ModelSize, run: Run, training: Training) -> float:
     """Bytes of the largest moment on one device."""
-    trained, shards = moving(model, lora), run.devices if run.sharded else 1
+    trained, shards = moving(model, training.lora), run.devices if run.sharded else 1
     # Of two temporaries for each parameter that is stepped; an embedding is the largest.
     step = 4 * trained if run.foreach else 8 * min(model.head, trained)
-    return states(model, run, lora) + max(activations(model, run), step / shards)
+    return states(model, run, training) + max(activations(model, run), step / shards)

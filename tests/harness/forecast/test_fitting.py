@@ -69,6 +69,27 @@ def test_what_no_card_holds_is_sharded_over_as_few_as_do() -> None:
     assert "sft teacher" in {s.label for s in f.too_large}
 
 
+EIGHT_BIT = ("pairs.{}.teacher.sft.optimizer=adamw8bit", "pairs.{}.teacher.dpo.optimizer=adamw8bit")
+
+
+def test_in_8_bits_two_cards_of_80_gb_hold_the_8b_teacher_and_one_h200_that_of_13b(tmp_path: Path) -> None:
+    """10.03 bytes a parameter: 81 GB of 8 billion, half of that on each of two; 131 GB of 13 billion."""
+    alone = [f"pairs.llama.teacher.{s}.{key}=" for s in ("sft", "dpo") for key in ("shard", "devices")]
+    eight_bit = [key.format("llama") for key in EIGHT_BIT]
+    f = found(*alone, *eight_bit, card="h100", machine=Machine(devices=8))
+    assert how(f, "dpo teacher") == (2, "fsdp2", 16384, True, True)
+    assert TRAIN not in {s.kind for s in f.too_large}
+    f = found(*eight_bit)
+    assert how(f, "dpo teacher")[:2] == (1, "") and not f.too_large
+
+    large = found(*(key.format("llama2") for key in EIGHT_BIT), name="adpa-llama2")
+    assert how(large, "dpo teacher") == (1, "", 4096, True, True)
+    assert TRAIN not in {s.kind for s in large.too_large}
+    lines = [line.strip() for line in plan_lines(large, Store(tmp_path), 1)]
+    told = "recomputed layers, micro-batches of 4,096 positions, AdamW in 8 bits"
+    assert f"{told}: dpo teacher, sft teacher" in lines
+
+
 def test_eight_devices_share_the_teachers_stages_as_the_preset_says() -> None:
     f = found(machine=Machine(devices=8))
     assert how(f, "sft teacher")[:2] == (8, "fsdp2") and not f.too_large

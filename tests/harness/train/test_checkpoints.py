@@ -93,8 +93,8 @@ def killed_after(work: TrainWork, steps: int, wait: float) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
-def undisturbed(folder: Path, method: str) -> TrainWork:
-    work = work_of(folder, method, "undisturbed", checkpoint_every="1000")
+def undisturbed(folder: Path, method: str, training: dict[str, Any] | None = None) -> TrainWork:
+    work = work_of(folder, method, "undisturbed", training, checkpoint_every="1000")
     process = forked(run, work)
     process.join()
     assert process.exitcode == 0 and not states(work.kept or folder)

@@ -6,6 +6,7 @@ types as CUDA's.
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -14,16 +15,19 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torchao.optim.subclass_8bit import OptimState8bit
 
 from harness.common.cost import ModelSize
 from harness.models import lora, prefix_sharing
 from harness.models.loading import body
-from harness.train.accelerate_setup import recompute_layers
+from harness.train.accelerate_setup import optimizer_of, recompute_layers, step_of
 from harness.train.placing import memory
 from harness.train.placing.memory import Run
-from methods.api import LoRA
+from methods.api import LoRA, Training
 from tests.harness.models import architectures
 
+WHOLE = Training(lr=1e-3)
+EIGHT_BIT = Training(lr=1e-3, optimizer="adamw8bit")
 VOCAB = 1000  # embeddings and head are reckoned apart
 LLAMA_1B = ModelSize("llama", 2048, 2, 8192, 32, 8, 64, VOCAB, True)
 LLAMA_8B = ModelSize("llama", 4096, 2, 14336, 32, 8, 128, VOCAB, False)
@@ -156,13 +160,44 @@ def test_states_by_hand() -> None:
     size = replace(LLAMA_8B, layers=32, vocab=128256)
     weights = size.parameters
     run = Run(1, 1, half=True, recomputed=True, foreach=False)
-    assert memory.states(size, run) == 16 * weights
-    assert memory.peak(size, run._replace(foreach=True)) == 20 * weights
-    assert memory.peak(size, run) == 16 * weights + 8 * size.head
-    assert memory.states(size, run._replace(devices=2)) == 20 * weights
+    assert memory.states(size, run, WHOLE) == 16 * weights
+    assert memory.peak(size, run._replace(foreach=True), WHOLE) == 20 * weights
+    assert memory.peak(size, run, WHOLE) == 16 * weights + 8 * size.head
+    assert memory.states(size, run._replace(devices=2), WHOLE) == 20 * weights
     layer, embeddings = (size.body - 4096) / 32, 2 * size.head
     gathered = 8 * (2 * layer + embeddings)
-    assert memory.states(size, run._replace(devices=8, sharded=True)) == 2 * weights + gathered
+    assert memory.states(size, run._replace(devices=8, sharded=True), WHOLE) == 2 * weights + gathered
+
+
+@pytest.mark.parametrize("training", [EIGHT_BIT, replace(EIGHT_BIT, lora=LoRA(r=16, alpha=32))])
+def test_moments_in_8_bits_are_counted_as_torchao_makes_them(training: Training) -> None:
+    """Norms of 96 numbers keep float32; codes, scales and tables of all others are counted."""
+    size = ModelSize("llama", 96, 2, 256, 3, 1, 32, VOCAB, False)
+    model = architectures.built(size).requires_grad_(training.lora is None)
+    if training.lora:
+        lora.add(model, training.lora, 0)  # type: ignore[arg-type]
+    optimizer = optimizer_of(training, model.parameters(), fused=False, foreach=True)
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight) if weight.requires_grad else None
+    step_of(optimizer, training, torch.device("cpu"))
+
+    kept = [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    parts = [[m.codes, m.scale, m.qmap] if type(m) is OptimState8bit else [m] for m in kept]
+    counted = sum(part.untyped_storage().nbytes() for part in chain(*parts))
+    trained = memory.moving(size, training.lora)
+    frozen = 4 * size.parameters if training.lora else 0
+    assert {type(m) is OptimState8bit for m in kept} == {True, False}
+    assert memory.states(size, Run(1, 1), training) == counted + 8 * trained + frozen
+
+
+def test_an_8b_teacher_in_8_bits_by_hand() -> None:
+    """Two moments of 1 + 4 / 256 bytes: 10.03 bytes a parameter in place of 16; of sharded ones a half."""
+    size = replace(LLAMA_8B, layers=32, vocab=128256)
+    run = Run(1, 1, half=True, recomputed=True, foreach=False)
+    assert memory.states(size, run, EIGHT_BIT) == pytest.approx(10.03125 * size.parameters, rel=1e-4)
+    two = run._replace(devices=2, sharded=True)
+    spared = memory.states(size, two, WHOLE) - memory.states(size, two, EIGHT_BIT)
+    assert spared == pytest.approx(5.96875 * size.parameters / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -192,4 +227,5 @@ def test_adapters_are_counted_as_they_are_built() -> None:
             lora.add(model, how, 0)  # type: ignore[arg-type]
             trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
             assert memory.moving(size, how) == trained
-            assert memory.states(size, Run(1, 1), how) == 16 * trained + 4 * size.parameters
+            adapted = replace(WHOLE, lora=how)
+            assert memory.states(size, Run(1, 1), adapted) == 16 * trained + 4 * size.parameters

@@ -46,10 +46,10 @@ def preferences(folder: Path, count: int = 12) -> dict[str, Path]:
     return {f"view.{side}": folder / side for side in ("chosen", "rejected")}
 
 
-def inputs(folder: Path, reference_seed: int = 0) -> dict[str, Path]:
+def inputs(folder: Path, reference_seed: int = 0, hidden: int = 16) -> dict[str, Path]:
     """What a DPO step reads; another seed makes a reference that is not the start."""
-    start = tiny_folder(folder / "start")
-    reference = tiny_folder(folder / "reference", seed=reference_seed)
+    start = tiny_folder(folder / "start", hidden=hidden)
+    reference = tiny_folder(folder / "reference", hidden=hidden, seed=reference_seed)
     found = {"start": start, **preferences(folder)}
     for side in ("chosen", "rejected"):
         found[f"signal.{side}.ref"] = stored(folder / f"ref_{side}", reference, folder / side, form="logps")
