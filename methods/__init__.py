@@ -41,23 +41,35 @@ from methods import (
 )
 from methods.api import Method, Training
 from methods.batch import StoredView
+from methods.sources import ADPA_TABLES
 
 
 def adpa_on(states: StoredView) -> Method:
     """ADPA with the advantage on other states, as in the paper's appendix E."""
     hp = adpa.ADPA(states=states)
-    return replace(adpa.METHOD, name=f"ADPA[{states}]", hparams=hp, kind="ablation")
+    sources = {**adpa.METHOD.sources, "states": "paper: ADPA, Appendix E", "teacher_rollout": "ours: greedy"}
+    return replace(adpa.METHOD, name=f"ADPA[{states}]", sources=sources, hparams=hp, kind="ablation")
 
 
 def adpa_over(k: int) -> Method:
     """ADPA over the teacher's top k; the paper's k is 50."""
-    return replace(adpa.METHOD, name=f"ADPA[top-{k}]", hparams=adpa.ADPA(support=k), kind="ablation")
+    sources = {**adpa.METHOD.sources, "support": "paper: ADPA, Sec. 4.1" if k == 50 else "ours"}
+    hp = adpa.ADPA(support=k)
+    return replace(adpa.METHOD, name=f"ADPA[top-{k}]", sources=sources, hparams=hp, kind="ablation")
 
 
 def pad_in(iterations: int, responses: int) -> Method:
     """PAD's decomposing strategy, iterations x responses."""
     hp = pad.PAD(iterations=iterations, responses=responses, samples=responses + 1)
-    return replace(pad.METHOD, name=f"PAD[{iterations}x{responses}]", hparams=hp, kind="ablation")
+    shape = f"{iterations}x{responses}"
+    numbers = dict.fromkeys(("iterations", "responses"), f"paper: PAD, {shape}")
+    sources = {**pad.METHOD.sources, **numbers, "samples": "ours: one more than kept"}
+    return replace(pad.METHOD, name=f"PAD[{shape}]", sources=sources, hparams=hp, kind="ablation")
+
+
+def in_adpa_tables(method: Method) -> Method:
+    """A method with what ADPA's tables share, where it names no other source of that."""
+    return replace(method, sources={**ADPA_TABLES, **method.sources})
 
 
 PAPER = tuple(
@@ -109,6 +121,7 @@ ABLATIONS = (
         pad.METHOD,
         name="PAD[likelihood]",
         about="Teacher scores from length-averaged log-probs alone.",
+        sources={**pad.METHOD.sources, "alpha": "paper: PAD, ablation"},
         hparams=pad.PAD(alpha=1.0),
         kind="ablation",
     ),
@@ -117,7 +130,7 @@ ABLATIONS = (
 )
 VARIANTS = (
     vanillakd.WITH_SFT,
-    adpa_release.RELEASE,
+    in_adpa_tables(adpa_release.RELEASE),
     simpo.RELEASE,
     simpo.PAD,
     ddpo.UNSCALED,
@@ -126,8 +139,11 @@ VARIANTS = (
         name="DDPO[zephyr]",
         paper="Tunstall et al., 2023 (arXiv 2310.16944)",
         about="Zephyr's dDPO: DPO on pairs labelled by AI feedback, at Zephyr's setting.",
+        sources={**dpo.METHOD.sources, "beta": "paper: Zephyr, Sec. 4.2"},
         hparams=dpo.DPO(beta=0.1),
-        training=Training(lr=5e-7, epochs=3, batch_size=32, schedule="linear", source="Zephyr, Sec. 4.2"),
+        training=Training(
+            lr=5e-7, epochs=3, batch_size=32, schedule="linear", source="paper: Zephyr, Sec. 4.2"
+        ),
         kind="variant",
     ),
     replace(
@@ -135,13 +151,31 @@ VARIANTS = (
         name="DDPO[teacher_vs_student]",
         paper="the name as in daDPO, 2025 (arXiv 2506.15717)",
         about="DPO with the teacher's response preferred to the frozen student's.",
+        sources={
+            **dpo.METHOD.sources,
+            "beta": "ours",
+            **dict.fromkeys(("preferred", "dispreferred"), "other: daDPO, the name"),
+            **dict.fromkeys(("teacher_rollout", "student_rollout"), "ours: greedy"),
+        },
         hparams=dpo.DPO(beta=0.1, preferred="teacher_rollout", dispreferred="student_rollout"),
         training=Training(lr=5e-7),
         kind="variant",
     ),
     dpkd.TOKEN,
-    pad.VPD,
-    pad.RELEASE,
+    replace(
+        pad.METHOD,
+        name="PAD[VPD]",
+        sources={**pad.METHOD.sources, "loss": "paper: PAD, VPD"},
+        loss=pad.vpd_loss,
+        kind="variant",
+    ),
+    replace(
+        pad.METHOD,
+        name="PAD[release]",
+        sources={**pad.METHOD.sources, "loss": "release: PAD, simpo_trainer.py"},
+        loss=pad.release_loss,
+        kind="variant",
+    ),
 )
 ADDITIONS = (
     smoothed_dpo.CDPO,
@@ -162,7 +196,11 @@ ADDITIONS = (
     opd.METHOD,
     opd.SAMPLED,
 )
-BUILT_IN: tuple[Method, ...] = (*PAPER, *ABLATIONS, *VARIANTS, *ADDITIONS)
+BUILT_IN: tuple[Method, ...] = (
+    *map(in_adpa_tables, (*PAPER, *ABLATIONS)),
+    *VARIANTS,
+    *ADDITIONS,
+)
 
 
 def registry(extra: Sequence[Method] = ()) -> dict[str, Method]:

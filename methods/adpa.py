@@ -70,13 +70,21 @@ METHOD = Method(
     name="ADPA",
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927)",
     hparams=ADPA(),
-    training=Training(lr=5e-7, epochs=3, batch_size=128, source="ADPA release, student_adpa.yaml"),
+    training=Training(lr=5e-7, epochs=3, batch_size=128, source="release: ADPA, student_adpa.yaml"),
+    sources={
+        "loss": "paper: ADPA, Eq. 9-10",
+        "gamma_beta": "ours",
+        "support": "ours: all of V, not 50",
+        "states": "paper: ADPA, Algorithm 1",
+        "student_rollout": "release: ADPA, vllm_generate.py, greedy",
+    },
     needs=needs,
     loss=loss,
 )
 WITHOUT_REFERENCE = replace(
     METHOD,
     name="ADPA w/o reference teacher",
+    sources={**METHOD.sources, "loss": "paper: ADPA, Table 2"},
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
     about="The log-probs of pi_dpo in place of the advantage: a reverse cross-entropy.",
     needs=lambda hp: needs(hp, expected_logprob),

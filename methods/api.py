@@ -107,7 +107,9 @@ class LoRA:
 
 @dataclass(frozen=True)
 class Training:
-    """How a stage is optimised: `epochs` passes over its examples; `source` says whose numbers."""
+    """How a stage is optimised: `epochs` passes over its examples; `source` says whose numbers that
+    are which no entry's `sources` name.
+    """
 
     lr: Positive
     epochs: Positive = 1.0
@@ -127,6 +129,8 @@ class Method:
     """One entry of the registry.
 
     kind: a row of the papers' tables, an ablation of one, another reading of a formula, or an addition.
+    sources: whose each part and number is, by its name (methods/sources.py): the loss, hyper-parameters,
+        views that are sampled, and what of the training is not `training.source`'s. No part of an id.
     about: what this entry is, where the docstring of its formula's file is of several.
     starts_from: "Student", or the entry whose result the last stage starts from and, where it reads a
         `student_rollout`, samples with.
@@ -148,6 +152,7 @@ class Method:
     loss: Callable[[Batch, Any], Terms]
     kind: Kind = "addition"
     about: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
     starts_from: str = "Student"
     roles: Mapping[Role, Role] = field(default_factory=dict)
     step_stats: Stats | None = None

@@ -47,6 +47,12 @@ METHOD = Method(
     name="daDPO",
     paper="Zhang et al., Findings of ACL 2025 (arXiv 2506.15717)",
     hparams=DaDPO(),
+    sources={
+        "loss": "paper: daDPO, Eq. 10, as quoted",
+        **dict.fromkeys(("beta_ref", "beta_teacher"), "ours"),
+        "starts_from": "ours: the paper has SFT on y_T",
+        **dict.fromkeys(("teacher_rollout", "student_rollout"), "ours: greedy"),
+    },
     training=Training(lr=5e-7),
     needs=lambda hp: Needs({"teacher_rollout": READS, "student_rollout": READS}, distinct=True),
     loss=loss,

@@ -39,7 +39,12 @@ METHOD = Method(
     name="DCKD",
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927)",
     hparams=DCKD(),
-    training=Training(lr=5e-7, epochs=3, batch_size=128, source="ADPA release, student_dckd.yaml"),
+    sources={
+        "loss": "paper: ADPA, Sec. 3.2",
+        "alpha": "release: ADPA, student_dckd.yaml",
+        "support": "ours: all of V, not 50",
+    },
+    training=Training(lr=5e-7, epochs=3, batch_size=128, source="release: ADPA, student_dckd.yaml"),
     needs=lambda hp: Needs(
         {"chosen": Reads((teacher_kl,), ("policy",)), "rejected": Reads((teacher_kl,))}, hp.support
     ),
@@ -48,6 +53,7 @@ METHOD = Method(
 WITHOUT_DPO_TEACHER = replace(
     METHOD,
     name="DCKD w/o DPO teacher",
+    sources={**METHOD.sources, "loss": "paper: ADPA, Table 2"},
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
     about="The SFT teacher pi_ref in both KLs, in place of pi_dpo.",
     roles={"teacher": "teacher_ref"},

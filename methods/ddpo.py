@@ -62,6 +62,7 @@ METHOD = Method(
     paper="Fisch et al., TMLR 2025 (arXiv 2405.19316)",
     hparams=DDPO(),
     training=Training(lr=5e-7),
+    sources={"loss": "paper: Fisch, Eq. 7; the scale is ours", "beta": "ours", "reward_scale": "ours"},
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
     set_stats=squared_margin,
@@ -69,6 +70,7 @@ METHOD = Method(
 UNSCALED = replace(
     METHOD,
     name="DDPO[unscaled]",
+    sources={**METHOD.sources, "loss": "paper: Fisch, Eq. 7"},
     about="The regression on the reward as it is.",
     loss=unscaled_loss,
     set_stats=None,

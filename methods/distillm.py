@@ -60,6 +60,12 @@ METHOD = Method(
     paper="Ko et al., ICML 2024 (arXiv 2402.03898)",
     hparams=DistiLLM(),
     training=Training(lr=5e-7),
+    sources={
+        "loss": "paper: DistiLLM, Eq. 5-6",
+        "skew": "paper: DistiLLM",
+        "student_share": "ours",
+        "student_rollout": "ours: greedy, no buffer",
+    },
     needs=lambda hp: Needs({"chosen": Reads((skew_kl,)), "student_rollout": Reads((skew_kl,))}),
     loss=loss,
 )

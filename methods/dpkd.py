@@ -74,6 +74,13 @@ METHOD = Method(
     paper="Li et al., 2024 (arXiv 2406.19774)",
     hparams=DPKD(),
     training=Training(lr=5e-7),
+    sources={
+        "loss": "paper: DPKD; the SFT term is ours",
+        "beta": "ours",
+        "sft_weight": "ours",
+        "teacher_rollout": "ours: greedy",
+        "student_rollout": "ours: greedy",
+    },
     needs=lambda hp: Needs(
         {"teacher_rollout": SAMPLED, "student_rollout": SAMPLED, "chosen": LABELLED}, distinct=True
     ),
@@ -82,9 +89,17 @@ METHOD = Method(
 TOKEN = replace(
     METHOD,
     name="DPKD[token]",
+    sources={
+        "loss": "release: LMOps dpkd, main.py",
+        "beta": "release: LMOps dpkd, --dpo-beta",
+        "kd_ratio": "release: LMOps dpkd, --kd-ratio",
+        "warmup": "ours",
+        "schedule": "ours",
+        "weight_decay": "ours",
+    },
     about="The objective of the authors' code, per token.",
     hparams=TokenDPKD(),
-    training=Training(lr=5e-4, epochs=30, batch_size=8, source="LMOps dpkd, GPT-2 base"),
+    training=Training(lr=5e-4, epochs=30, batch_size=8, source="release: LMOps dpkd, GPT-2 base"),
     needs=lambda hp: Needs({"chosen": Reads((likeliest,), ("policy",))}),
     loss=token_loss,
     kind="variant",

@@ -67,12 +67,20 @@ METHOD = Method(
     paper="Agarwal et al., ICLR 2024 (arXiv 2306.13649)",
     hparams=GKD(),
     training=Training(lr=5e-7),
+    sources={
+        "loss": "paper: GKD, Eq. 4",
+        "student_share": "paper: GKD, mixed data",
+        "b": "paper: GKD",
+        "batches": "paper: GKD, Algorithm 1",
+        "policy_rollout": "paper: GKD, temperature 1",
+    },
     needs=lambda hp: _needs(hp, teacher_jsd),
     loss=jsd_loss,
 )
 FORWARD = replace(
     METHOD,
     name="GKD[forward]",
+    sources={**METHOD.sources, "loss": "paper: GKD, forward KL"},
     about="Forward KL in place of the JSD.",
     needs=lambda hp: _needs(hp, teacher_kl),
     loss=forward_loss,
@@ -80,6 +88,7 @@ FORWARD = replace(
 REVERSE = replace(
     METHOD,
     name="GKD[reverse]",
+    sources={**METHOD.sources, "loss": "paper: GKD, reverse KL"},
     about="Reverse KL in place of the JSD.",
     needs=lambda hp: _needs(hp, reverse_kl),
     loss=reverse_loss,

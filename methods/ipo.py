@@ -44,8 +44,15 @@ METHOD = Method(
     paper="Azar et al., AISTATS 2024 (arXiv 2310.12036)",
     hparams=IPO(),
     training=Training(lr=5e-7),
+    sources={"loss": "paper: IPO, Eq. 17", "beta": "ours"},
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
     at_start=lambda hp: {"ipo": 1 / (2 * hp.beta) ** 2},
 )
-MEAN = replace(METHOD, name="IPO[mean]", about="Log-probs averaged over the response.", loss=mean_loss)
+MEAN = replace(
+    METHOD,
+    name="IPO[mean]",
+    about="Log-probs averaged over the response.",
+    sources={**METHOD.sources, "loss": "other: TRL, ADPA release"},
+    loss=mean_loss,
+)

@@ -55,7 +55,16 @@ METHOD = Method(
     name="MiniLLM",
     paper="Gu et al., ICLR 2024 (arXiv 2306.08543)",
     hparams=MiniLLM(),
-    training=Training(lr=5e-6, source="MiniLLM release, lr; the rest is ours"),
+    training=Training(lr=5e-6),
+    sources={
+        "loss": "paper: MiniLLM, Sec. 2.2",
+        "clip": "release: MiniLLM",
+        "sft_weight": "release: MiniLLM, --lm-coef",
+        "batches": "ours",
+        "passes": "release: MiniLLM, --ppo-epochs",
+        "policy_rollout": "ours: no teacher mixed in",
+        "lr": "release: MiniLLM",
+    },
     needs=lambda hp: Needs(
         {
             "policy_rollout": Reads((reverse_kl,), ("policy", "old", "teacher")),

@@ -59,6 +59,11 @@ METHOD = Method(
     name="OPD",
     paper="Qwen3, 2025 (arXiv 2505.09388); Thinking Machines, 2025 (thinkingmachines.ai/blog)",
     hparams=OPD(),
+    sources={
+        "loss": "paper: Qwen3, Sec. 4.5",
+        "batches": "paper: Thinking Machines",
+        "policy_rollout": "release: tinker-cookbook",
+    },
     training=Training(lr=5e-7),
     needs=lambda hp: Needs({"policy_rollout": Reads((reverse_kl,))}, online=Online(hp.batches)),
     loss=loss,
@@ -67,6 +72,11 @@ SAMPLED = replace(
     METHOD,
     name="OPD[sampled]",
     about="The KL estimated at the sampled tokens, by policy gradient.",
+    sources={
+        **METHOD.sources,
+        "loss": "release: tinker-cookbook",
+        "discount": "release: tinker-cookbook",
+    },
     hparams=SampledOPD(),
     needs=lambda hp: Needs(
         {"policy_rollout": Reads(logps=("policy", "old", "teacher"))}, online=Online(hp.batches)

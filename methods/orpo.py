@@ -43,7 +43,13 @@ METHOD = Method(
     name="ORPO",
     paper="Hong et al., EMNLP 2024 (arXiv 2403.07691)",
     hparams=ORPO(),
-    training=Training(lr=8e-6, source="ORPO paper, lr; the rest is ours"),
+    training=Training(lr=8e-6),
+    sources={
+        "loss": "paper: ORPO, Eq. 6-7",
+        "weight": "paper: ORPO",
+        "lr": "paper: ORPO",
+        "starts_from": "ours: the paper has a base model",
+    },
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
 )

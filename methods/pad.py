@@ -16,7 +16,7 @@ PAD[release] has 1/2 KL(m || p) + 1/2 KL(m || q), F.kl_div's arguments the other
 (That code also mixes m over a micro-batch; no entry does.) alpha = 0 is its configuration's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from methods.api import Count, Group, Method, Needs, Positive, Several, Share, TopP, Training, formula
 from methods.batch import Batch, Terms, example_mean
@@ -77,9 +77,21 @@ METHOD = Method(
     name="PAD",
     paper="Gu et al., Findings of ACL 2025 (arXiv 2502.14272)",
     hparams=PAD(),
-    training=Training(lr=8e-7, epochs=1, batch_size=128, source="PAD release, Gemma-2 recipe"),
+    sources={
+        "loss": "paper: PAD, Eq. 7-12",
+        "beta": "release: PAD, gemma-2-2b-it-pd.yaml",
+        "alpha": "release: PAD, gemma-2-2b-it-pd.yaml",
+        "responses": "release: PAD, pipeline_n4_gemma.sh",
+        "samples": "release: PAD, sampling.sh",
+        "temperature": "release: PAD, sampling.sh",
+        "top_p": "release: PAD, sampling.sh",
+        "iterations": "paper: PAD, Sec. 4.4",
+        "data": "paper: PAD, Sec. 4.1",
+        "starts_from": "paper: PAD, Sec. 4.1",
+        "selection": "release: PAD, the last checkpoint",
+        "evaluation": "release: PAD, README",
+    },
+    training=Training(lr=8e-7, epochs=1, batch_size=128, source="release: PAD, gemma-2-2b-it-pd.yaml"),
     needs=needs,
     loss=loss,
 )
-VPD = replace(METHOD, name="PAD[VPD]", loss=vpd_loss, kind="variant")
-RELEASE = replace(METHOD, name="PAD[release]", loss=release_loss, kind="variant")

@@ -41,6 +41,13 @@ METHOD = Method(
     paper="Zhang et al., Findings of ACL 2024 (arXiv 2406.02886)",
     hparams=PLaD(),
     training=Training(lr=5e-7),
+    sources={
+        "loss": "paper: PLaD; the SFT term is ours",
+        "delta": "ours",
+        "sft_weight": "ours",
+        "teacher_rollout": "ours: greedy",
+        "student_rollout": "ours: greedy",
+    },
     needs=lambda hp: Needs({"teacher_rollout": READS, "student_rollout": READS}, distinct=True),
     loss=loss,
 )

@@ -72,6 +72,13 @@ METHOD = Method(
     name="PRO",
     paper="Song et al., AAAI 2024 (arXiv 2306.17492)",
     hparams=PRO(),
+    sources={
+        "loss": "paper: PRO, Eq. 7-9",
+        "sft_weight": "paper: PRO",
+        "alpha": "ours: as PAD's",
+        **dict.fromkeys(("responses", "samples", "temperature", "top_p"), "ours: as PAD's"),
+        "max_grad_norm": "ours",
+    },
     training=Training(
         lr=5e-6,
         epochs=2,
@@ -79,7 +86,7 @@ METHOD = Method(
         warmup=0.0,
         schedule="constant",
         weight_decay=1e-2,
-        source="PRO release, train_hh.sh, ds_config.yaml and AdamW's default",
+        source="release: PRO, train_hh.sh, ds_config.yaml",
     ),
     needs=needs,
     loss=loss,

@@ -28,7 +28,8 @@ METHOD = Method(
     paper="Kim and Rush, EMNLP 2016 (arXiv 1606.07947)",
     hparams=SeqKD(),
     # Not published for the ADPA table: SFT's setting on the teacher's responses.
-    training=Training(lr=2e-5, epochs=3),
+    training=Training(lr=2e-5, epochs=3, source="ours: as SFT's"),
+    sources={"loss": "paper: Kim and Rush, Eq. 9", "teacher_rollout": "ours: greedy, not a beam"},
     needs=lambda hp: Needs({"teacher_rollout": Reads(logps=("policy",))}),
     loss=loss,
 )

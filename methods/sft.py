@@ -27,7 +27,8 @@ METHOD = Method(
     paper="row SFT of Gao et al., ICLR 2025 (arXiv 2502.17927): the chosen responses after the SFT stage",
     hparams=SFT(),
     # The ADPA release gives 2e-5 for SFT on Deita; for this row nothing was published.
-    training=Training(lr=2e-5, epochs=3, source="ADPA release, student_sft_init.yaml"),
+    training=Training(lr=2e-5, epochs=3, source="ours: as student_sft_init.yaml"),
+    sources={"loss": "paper: ADPA, L_SFT"},
     needs=lambda hp: Needs({"chosen": Reads(logps=("policy",))}),
     loss=loss,
 )

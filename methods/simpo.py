@@ -57,7 +57,12 @@ METHOD = Method(
     name="SimPO",
     paper="Meng et al., NeurIPS 2024 (arXiv 2405.14734)",
     hparams=SimPO(),
-    training=Training(lr=6e-7, epochs=1, batch_size=128, source="SimPO README, Llama-3-Base"),
+    training=Training(lr=6e-7, epochs=1, batch_size=128, source="release: SimPO README"),
+    sources={
+        "loss": "paper: SimPO, Eq. 6",
+        "beta": "release: SimPO README, Llama-3-Base",
+        "margin": "release: SimPO README, Llama-3-Base",
+    },
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
 )
@@ -66,6 +71,11 @@ RELEASE = replace(
     name="SimPO[release]",
     about="The margin as the authors' trainer writes it.",
     hparams=SimPORelease(),
+    sources={
+        "loss": "release: SimPO, simpo_trainer.py",
+        "beta": "release: SimPO README, Llama-3-Base",
+        "ratio": "release: SimPO README, Llama-3-Base",
+    },
     loss=release_loss,
     kind="variant",
 )
@@ -74,5 +84,10 @@ PAD = replace(
     name="SimPO[PAD]",
     about="The SimPO baseline of PAD's trainer.",
     hparams=SimPORelease(beta=10.0, ratio=0.3),
-    training=Training(lr=8e-7, source="PAD release, simpo_trainer.py"),
+    sources={
+        "loss": "other: PAD release, its trainer",
+        "beta": "other: PAD release",
+        "ratio": "other: PAD release, simpo_trainer.py",
+    },
+    training=Training(lr=8e-7, source="other: PAD release, simpo.log"),
 )

@@ -54,7 +54,8 @@ CDPO = Method(
     name="cDPO",
     paper="Mitchell, 2023 (ericmitchell.ai/cdpo.pdf)",
     hparams=SmoothedDPO(),
-    training=Training(lr=5e-7, source="DPO's, ADPA release, teacher_dpo.yaml"),
+    training=Training(lr=5e-7, source="ours: as DPO's"),
+    sources={"loss": "paper: Mitchell, 2023", "beta": "ours: as DPO's", "eps": "ours"},
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=cdpo_loss,
     at_start=lambda hp: {"cdpo": log(2)},
@@ -62,6 +63,7 @@ CDPO = Method(
 RDPO = replace(
     CDPO,
     name="rDPO",
+    sources={**CDPO.sources, "loss": "paper: Chowdhury, Eq. 12"},
     paper="Chowdhury et al., ICML 2024 (arXiv 2403.00409)",
     loss=rdpo_loss,
     at_start=lambda hp: {"rdpo": log(2)},

@@ -45,6 +45,7 @@ METHOD = Method(
     paper="Zeng et al., ICML 2024 (arXiv 2404.11999)",
     hparams=TDPO(),
     training=Training(lr=5e-7),
+    sources={"loss": "paper: TDPO, Eq. 17", "beta": "paper: TDPO", "alpha": "paper: TDPO"},
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
     at_start=lambda hp: {"tdpo": log(2)},

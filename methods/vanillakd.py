@@ -47,7 +47,12 @@ METHOD = Method(
     paper="Hinton et al., 2015 (arXiv 1503.02531)",
     about="The KL alone, as in its one published recipe.",
     hparams=VanillaKD(),
-    training=Training(lr=5e-7, epochs=1, source="TVKD fork of the ADPA release, vanilakd.yaml"),
+    sources={
+        "loss": "paper: Hinton et al.",
+        "alpha": "other: TVKD fork, vanilakd.yaml",
+        "support": "paper: Hinton et al.",
+    },
+    training=Training(lr=5e-7, epochs=1, source="other: TVKD fork, vanilakd.yaml"),
     needs=lambda hp: Needs({"chosen": Reads((teacher_kl,))}, hp.support),
     loss=kl_loss,
 )
@@ -55,6 +60,7 @@ WITH_SFT = replace(
     METHOD,
     name="VanillaKD[SFT]",
     about="VanillaKD's KL beside the likelihood of the preferred response.",
+    sources={**METHOD.sources, "loss": "paper: Hinton; the SFT term is ours"},
     needs=lambda hp: Needs({"chosen": Reads((teacher_kl,), ("policy",))}, hp.support),
     loss=loss,
     kind="variant",
@@ -62,8 +68,13 @@ WITH_SFT = replace(
 DCKD_WITHOUT_DISPREFERRED = replace(
     WITH_SFT,
     name="DCKD w/o dispreferred",
+    sources={
+        "loss": "paper: ADPA, Table 2",
+        "alpha": "release: ADPA, student_dckd.yaml",
+        "support": "ours: all of V, not 50",
+    },
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 2",
     about="DCKD without its KL on the dispreferred response: VanillaKD[SFT]'s loss at DCKD's setting.",
-    training=Training(lr=5e-7, epochs=3, source="ADPA release, student_dckd.yaml"),
+    training=Training(lr=5e-7, epochs=3, source="release: ADPA, student_dckd.yaml"),
     kind="ablation",
 )

@@ -50,7 +50,8 @@ METHOD = Method(
     name="WPO",
     paper="Zhou et al., EMNLP 2024 (arXiv 2406.11827)",
     hparams=WPO(),
-    training=Training(lr=5e-7, epochs=1, batch_size=128, source="WPO release, training_configs/mistral.yaml"),
+    sources={"loss": "paper: WPO, Eq. 5", "beta": "release: WPO, mistral.yaml"},
+    training=Training(lr=5e-7, epochs=1, batch_size=128, source="release: WPO, mistral.yaml"),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
 )

@@ -134,12 +134,27 @@ def suites(
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
     method_file: MethodFile = None,
+    sources: Annotated[
+        bool, typer.Option(help="Only the numbers that are ours: no paper or code has them.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Every part and number with its source, as JSON.")
+    ] = False,
     write: Annotated[Path | None, typer.Option(help="Write a page for each method into this folder.")] = None,
 ) -> None:
     """List the methods with their cost and what they read, or show one in full."""
     from harness.cli import method_pages
 
-    method_pages.show_methods(name, method_file, write)
+    forms: dict[str, method_pages.Form] = {}
+    if sources:
+        forms["--sources"] = "sources"
+    if as_json:
+        forms["--json"] = "json"
+    if write:
+        forms["--write"] = write
+    if len(forms) > 1:
+        raise ValueError(f"{' and '.join(forms)}: one of them")
+    method_pages.show_methods(name, method_file, next(iter(forms.values()), None))
 
 
 @app.command()

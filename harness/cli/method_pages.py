@@ -5,6 +5,7 @@ docs/methods/README.md  the list that `bench methods` prints, with links
 """
 
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -18,8 +19,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import methods
 from harness.common.text import aligned, slug
 from harness.suite import method_file as extension
+from methods import sources
 from methods.api import Method, Reads
 
+Form = Literal["sources", "json"] | Path | None  # a path: pages, written into that folder
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,
@@ -72,9 +75,34 @@ def page(method: Method) -> str:
         allowed=allowed,
         # LoRA is a suite's to switch on; no method has a default of its own.
         training={k: v for k, v in asdict(method.training).items() if k not in ("source", "lora")},
+        card=sources.card(method),
     )
     # Parts that a method lacks leave blank lines; guards against each would make the template hard to read.
     return re.sub("\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def our_numbers(known: Iterable[Method]) -> str:
+    """Every number that no paper or code stands behind, a line each: method, setting, value, why."""
+    rows = [("method", "setting", "value", "why")]
+    for method in known:
+        ours = [row for row in sources.numbers(method) if row.whose in ("ours", sources.NOT_SAID)]
+        rows += [(method.name, row.setting, str(row.value), row.where) for row in ours]
+    return "\n".join(aligned(rows))
+
+
+def as_json(known: Iterable[Method]) -> str:
+    """Methods with their cards, as a JSON list."""
+    found = [
+        {
+            "name": m.name,
+            "kind": m.kind,
+            "paper": m.paper,
+            "cost": cost(m),
+            "card": [row._asdict() for row in sources.card(m)],
+        }
+        for m in known
+    ]
+    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def allowed(settings: object) -> dict[str, str]:
@@ -129,12 +157,16 @@ def write(known: Iterable[Method], folder: Path) -> int:
     return len(rows)
 
 
-def show_methods(name: str | None, method_file: str | None, folder: Path | None) -> None:
+def show_methods(name: str | None, method_file: str | None, form: Form) -> None:
     """`bench methods`."""
     known = methods.registry(extension.methods_in(method_file))
-    if folder:
-        typer.echo(f"Written: {write(known.values(), folder)} pages below {folder}")
-    elif name is not None:
-        typer.echo(page(methods.get(name, known)))
-    else:
-        typer.echo(listing(known.values()))
+    asked = known.values() if name is None else [methods.get(name, known)]
+    match form:
+        case "json":
+            typer.echo(as_json(asked))
+        case "sources":
+            typer.echo(our_numbers(asked))
+        case Path():
+            typer.echo(f"Written: {write(known.values(), form)} pages below {form}")
+        case None:
+            typer.echo(listing(asked) if name is None else page(*asked))

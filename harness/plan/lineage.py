@@ -29,7 +29,7 @@ from harness.train.costs import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
-STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="ADPA release, student_sft_init.yaml")
+STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="release: ADPA, student_sft_init.yaml")
 TEACHER, STUDENT = UNTRAINED
 
 

@@ -1,5 +1,6 @@
 """The page of each method: made from the method, and in docs/methods as the code says it."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import methods
 from harness.cli import method_pages
+from methods import sources
 from tests.bench_command import bench
 from tests.paths import ROOT
 
@@ -53,8 +55,49 @@ def test_a_page_holds_the_settings_and_their_source(method: methods.Method) -> N
     page = method_pages.page(method)
     for field in fields(method.hparams):
         assert f"| {field.name} | {getattr(method.hparams, field.name)} |" in page
-    assert f"(source: {method.training.source})" in page and f"| lr | {method.training.lr} |" in page
+    assert f"| lr | {method.training.lr} |" in page
     assert method.starts_from in page and method.about in page
+
+
+@pytest.mark.parametrize("method", methods.BUILT_IN, ids=lambda m: m.name)
+def test_the_card_of_a_page_fits_a_terminal_of_80_columns(method: methods.Method) -> None:
+    card = method_pages.page(method).split("\n## Sources\n")[1].splitlines()
+    assert [line for line in card if len(line) > 80] == []
+    assert sum(line.startswith("| ") for line in card) == len(sources.card(method)) + 2
+
+
+def test_the_command_says_whose_every_number_of_adpa_is() -> None:
+    shown = bench("methods", "ADPA").stdout
+    assert "| loss | gamma_beta | 0.1 | ours |" in shown
+    assert "| schedule | lr | 5e-07 | release: ADPA, student_adpa.yaml |" in shown
+    assert "| selection | selection | the suite's | release: ADPA, valid_with_rm |" in shown
+
+
+def test_the_command_lists_the_numbers_that_are_ours_in_80_columns() -> None:
+    lines = bench("methods", "--sources").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    told = [line.split() for line in lines]
+    assert ["ADPA", "gamma_beta", "0.1"] in told and ["KTO", "epochs", "1.0"] in told
+    assert ["Q-softmax", "KD", "batch_size", "128", "as", "ADPA's"] in told
+    assert not any(words[:2] in (["ADPA", "lr"], ["KTO", "lr"]) for words in told)
+
+
+def test_the_command_gives_every_card_as_json() -> None:
+    known = json.loads(bench("methods", "--json").stdout)
+    assert [m["name"] for m in known] == [m.name for m in methods.BUILT_IN]
+    [adpa] = json.loads(bench("methods", "ADPA", "--json").stdout)
+    assert adpa["card"][1] == {
+        "part": "loss",
+        "setting": "gamma_beta",
+        "value": 0.1,
+        "whose": "ours",
+        "where": "",
+    }
+
+
+def test_two_forms_at_once_are_refused() -> None:
+    refused = bench("methods", "--json", "--sources")
+    assert refused.returncode == 2 and "--sources and --json: one of them" in refused.stderr
 
 
 def test_the_command_prints_a_page_and_writes_all_of_them(tmp_path: Path) -> None:
