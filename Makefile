@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all kill-test check parity perf gpu-check gpu-wheels install clean
+.PHONY: run test test-all kill-test fuzz check parity perf gpu-check gpu-wheels install clean
 
 run: install
 	$(BIN)/bench run
@@ -20,6 +20,10 @@ test-all: install
 # A small suite under 65 random SIGKILLs, inline and on Ray: nothing may be lost. Some 15 minutes.
 kill-test: install
 	$(BIN)/python -m tests.kill_test
+
+# Every bad input of tests/fuzz/corpus/ as a command of its own: each ends in one line and exit code 2.
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
 check: install
 	$(BIN)/ruff check .

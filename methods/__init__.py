@@ -203,6 +203,9 @@ BUILT_IN: tuple[Method, ...] = (
 )
 
 
+SHOWN = 80  # characters of a name that is none
+
+
 def registry(extra: Sequence[Method] = ()) -> dict[str, Method]:
     """Name -> method: the built-in ones in table order, then entry points, then `extra`; a name twice is an
     error.
@@ -217,7 +220,9 @@ def registry(extra: Sequence[Method] = ()) -> dict[str, Method]:
 def get(name: str, known: Mapping[str, Method]) -> Method:
     """The method of that name; ValueError with the nearest name where there is none."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no method {name!r}{hint} Known: {', '.join(known)}")
+        alike = {other.lower(): other for other in reversed(list(known))}
+        near = difflib.get_close_matches(name[:SHOWN].lower(), alike, n=1, cutoff=0.4)
+        hint = f"did you mean {alike[near[0]]!r}? " if near else ""
+        given = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+        raise ValueError(f"no method {given}; {hint}`bench methods` lists all {len(known)}")
     return known[name]

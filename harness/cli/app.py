@@ -27,6 +27,7 @@ from harness.cli.options import (
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.store import export, store_commands
 from harness.common import shutdown
+from harness.common.text import cut
 from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ for command in (report, compare, show, audit, export):
     app.command()(command)
 app.command(name="eval")(evaluate)
 
+LINE = 290  # characters of a fault's line
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -196,5 +198,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> int:
     # One line, whatever a library has put into its message: logs of schedulers are read by lines.
-    typer.echo(f"bench: {' '.join(message.split())}", err=True)
+    typer.echo(f"bench: {cut(' '.join(message.split()), LINE)}", err=True)
     return code

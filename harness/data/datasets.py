@@ -21,7 +21,16 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from harness.common import hub
 from harness.common.files import files_below, sha256
 from harness.common.suggest import did_you_mean
-from harness.data.layouts import DIALOGUES, PAIRS, Dialogue, Dropped, Layout, Pair
+from harness.data.layouts import (
+    AUTO,
+    DIALOGUES,
+    PAIRS,
+    Dialogue,
+    Dropped,
+    Layout,
+    Pair,
+    known_layout,
+)
 
 T = TypeVar("T")
 
@@ -92,10 +101,8 @@ def describe(loaded: Loaded[T]) -> str:
 def layout_of(source: Source, columns: Sequence[str], layouts: Sequence[Layout[T]]) -> Layout[T]:
     """The layout that is named, or else the first whose columns are all there."""
     by_name = {layout.name: layout for layout in layouts}
-    if source.layout not in ("auto", *by_name):
-        hint = did_you_mean(source.layout, by_name)
-        raise ValueError(f"no layout {source.layout!r}{hint}; known: auto, {', '.join(by_name)}")
-    allowed = layouts if source.layout == "auto" else [by_name[source.layout]]
+    known_layout(layouts, source.layout)
+    allowed = layouts if source.layout == AUTO else [by_name[source.layout]]
     for layout in allowed:
         if set(layout.columns) <= set(columns):
             return layout

@@ -16,6 +16,8 @@ from itertools import groupby
 from typing import Generic, TypeVar
 
 from benchmarks.api import Message
+from harness.common.suggest import did_you_mean
+from harness.common.text import cut
 from harness.data.turns import (
     HH_MARKER,
     SYSTEM,
@@ -33,6 +35,7 @@ from harness.data.turns import (
 )
 
 T = TypeVar("T")
+AUTO = "auto"  # the first layout whose columns are there
 HELPSTEER_MARKER = re.compile(r"<extra_id_1>(User|Assistant)\n")
 
 
@@ -242,3 +245,12 @@ DIALOGUES: tuple[Layout[Dialogue], ...] = (
     Layout("sharegpt", ("conversations",), row_by_row(lambda row: dialogue(conversation(row))), SYSTEM[1:]),
     Layout("alpaca", ("instruction", "output"), row_by_row(alpaca_dialogue), (*SYSTEM[1:], "history")),
 )
+
+
+def known_layout(layouts: Sequence[Layout[T]], name: str) -> str:
+    """The name, of one of these layouts or AUTO; ValueError with the nearest one for another."""
+    names = [AUTO, *(layout.name for layout in layouts)]
+    if name not in names:
+        hint = did_you_mean(name, names)
+        raise ValueError(f"no layout {cut(repr(name))}{hint}; known: {', '.join(names)}")
+    return name

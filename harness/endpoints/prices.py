@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+
+from harness.common.input import yaml_text
 
 # NaN would pass every comparison with a limit.
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -45,15 +45,11 @@ def load(path: Path | None = None) -> dict[str, Price]:
 
 def _read(path: Path) -> dict[str, Price]:
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        raw = yaml_text.read(path, "price file")
         return TypeAdapter(dict[str, Price]).validate_python({} if raw is None else raw)
-    except OSError as e:
-        raise ValueError(f"no price file {path} ({e.strerror})") from None
     except ValidationError as e:
         first = e.errors()[0]
         wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-    except (YAMLError, UnicodeDecodeError) as e:
-        wrong = " ".join(str(e).split())[:200]
     wanted = "must map a model to {input: USD, output: USD} per million tokens"
     raise ValueError(f"{path}: {wanted} ({wrong})")
 

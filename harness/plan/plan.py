@@ -21,10 +21,8 @@ from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
 from harness.store.step import Step
 from harness.suite.loading import check_tuning, configured
-from harness.suite.schema import Suite
+from harness.suite.schema import AS_THEY_ARE, Suite
 from methods.api import Method
-
-AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,12 @@ def ordered(targets: Iterable[Step], instead: Mapping[str, Step] | None = None) 
 
 def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:
     """The suite's methods in registry order, or those of `only`; an unknown name is a ValueError."""
-    for name in (*suite.methods, *only):
-        methods.get(name, registry)
+    for place, names in (("methods", suite.methods), ("--only", only)):
+        for name in names:
+            try:
+                methods.get(name, registry)
+            except ValueError as fault:
+                raise ValueError(f"{place}: {fault}") from None
     # Registry order, so that tables have one order of rows whatever a suite lists first.
     chosen = set(only) or set(suite.methods)
     return [name for name in registry if name in chosen]

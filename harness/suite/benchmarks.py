@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from benchmarks.declaration import Benchmark, JudgedSettings
 from harness.common.suggest import nearest
+from harness.common.text import cut
 from harness.endpoints.wire import MAX_REFUSED
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, validated
@@ -66,15 +67,18 @@ def benchmarks_of(
     for name, given in raw.items():
         if given is None:
             continue
-        key = f"benchmarks.{name}"
+        key = f"benchmarks.{cut(name)}"
         if not isinstance(given, Mapping):
-            raise ValueError(f"{where}: {key}: given {given!r}; settings, or {{}} for the benchmark's own")
+            raise ValueError(
+                f"{where}: {key}: given {cut(repr(given))}; settings, or {{}} for the benchmark's own"
+            )
         settings = dict(given)
         # Without `like` a benchmark is like itself, so one line serves both.
         like = settings.pop(LIKE, name)
         if not isinstance(like, str) or like not in known:
             like_key = f"{key}.{LIKE}" if LIKE in given else key
-            raise ValueError(f"{where}: {like_key}: no benchmark {like!r}; {nearest(str(like), list(known))}")
+            fault = f"no benchmark {cut(repr(like))}; {nearest(str(like), list(known))}"
+            raise ValueError(f"{where}: {like_key}: {fault}")
         checked = validated(known[like].declaration.settings, settings, where, key)
         if like != name:
             _check_new(name, known, where)

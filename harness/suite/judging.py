@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from benchmarks.api import Decoding, Message, Sampling
 from benchmarks.declaration import Benchmark
 from harness.common.suggest import nearest
+from harness.common.text import cut
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.suite.validation import validated
@@ -147,14 +148,13 @@ def judges_of(
     """The key `judges` of a suite; without a word an entry is of the first kind that is known."""
     chosen = {}
     for name, given in raw.items():
-        key = f"judges.{name}"
+        key = f"judges.{cut(name)}"
         if not isinstance(given, Mapping):
-            raise ValueError(f"{where}: {key}: given {given!r}; the settings of a judge")
+            raise ValueError(f"{where}: {key}: given {cut(repr(given))}; the settings of a judge")
         settings = dict(given)
         kind = settings.pop(KIND, next(iter(known)))
         if not isinstance(kind, str) or kind not in known:
-            raise ValueError(
-                f"{where}: {key}.{KIND}: no such judge {kind!r}; {nearest(str(kind), list(known))}"
-            )
+            fault = f"no such judge {cut(repr(kind))}; {nearest(str(kind), list(known))}"
+            raise ValueError(f"{where}: {key}.{KIND}: {fault}")
         chosen[name] = ChosenJudge(name, known[kind], validated(known[kind].settings, settings, where, key))
     return chosen

@@ -7,10 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from harness.common.input import yaml_text
 from harness.common.suggest import nearest
+from harness.common.text import cut
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
@@ -20,6 +19,9 @@ from harness.suite.validation import in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Training
+
+
+LONGEST_CHAIN = 20  # of suites that extend one another
 
 
 class Known(NamedTuple):
@@ -40,9 +42,9 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     known = [f.name for f in fields(method.hparams)]
     for key in given:
         if key not in known:
-            raise ValueError(f"{where}.{key}: unknown; {nearest(key, [*known, 'training'])}")
+            raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, 'training'])}")
     # A whole dataclass, not only what was given: __post_init__ checks values against each other.
-    hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, where)
+    hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, "", where)
     training = own.over(suite.training.over(method.training))
     # What a method's file says itself is in range too; it stays as it is, since ids are made of it.
     in_range(training, f"{where}.training")
@@ -57,7 +59,7 @@ def placement(suite: Suite, method: str) -> Placement:
 
 def _own_training(suite: Suite, method: str) -> TrainingSpec:
     given = (suite.methods.get(method) or {}).get("training") or {}
-    own: TrainingSpec = validated(TrainingSpec, given, f"methods.{method}.training")
+    own: TrainingSpec = validated(TrainingSpec, given, "", f"methods.{method}.training")
     return own
 
 
@@ -81,7 +83,8 @@ def check_tuning(suite: Suite, registry: Mapping[str, "Method"]) -> None:
     """ValueError where a method that is to be tuned, a setting or a value of it cannot be."""
     for name in suite.tuning:
         if name not in registry:
-            raise ValueError(f"tuning.{name}: no method {name!r}; {nearest(name, list(registry))}")
+            fault = f"no method {cut(repr(name))}; {nearest(name, list(registry))}"
+            raise ValueError(f"tuning.{cut(name)}: {fault}")
         for settings in grid(suite, name):
             try:
                 configured(with_settings(suite, name, settings), registry[name])
@@ -99,7 +102,9 @@ def suite_file(name: str) -> Path:
         if f.name.endswith(".yaml")
     }
     if name not in shipped:
-        raise ValueError(f"no suite {name!r}; {nearest(name, sorted(shipped))}, or a path that ends in .yaml")
+        raise ValueError(
+            f"no suite {cut(repr(name))}; {nearest(name, sorted(shipped))}, or a path that ends in .yaml"
+        )
     return shipped[name]
 
 
@@ -119,7 +124,7 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     parts = dict(raw)
     judge_of: dict[str, str] = {}  # of each benchmark
     if "benchmarks" in parts:
-        given = validated(dict[Any, Any], parts["benchmarks"], where, "benchmarks")
+        given = validated(dict[str, Any], parts["benchmarks"], where, "benchmarks")
         parts["benchmarks"] = benchmarks = benchmarks_of(given, known.benchmarks, where)
         judge_of = {name: settings.judge for name, settings in benchmarks.judged().items()}
     if isinstance(given := parts.get("judges", {}), Mapping):
@@ -130,7 +135,8 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
         for name, judge in judge_of.items():
             if judge not in nameable:
                 key = f"benchmarks.{name}.judge"
-                raise ValueError(f"{where}: {key}: no judge {judge!r}; {nearest(judge, list(nameable))}")
+                fault = f"no judge {cut(repr(judge))}; {nearest(judge, list(nameable))}"
+                raise ValueError(f"{where}: {key}: {fault}")
         used = set(judge_of.values()) | set(given)
         entries = {name: entry for name, entry in nameable.items() if name in used}
         parts["judges"] = judges_of(entries, known.judges, where)
@@ -153,11 +159,20 @@ def _check_world_paths(tree: Any, where: str, key: str = "") -> None:
 def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """The keys of a suite file, over those of the suite that it extends."""
     raw = _raw(path)
-    if path in extending:
+    # By where a path leads: a/../a.yaml is a.yaml.
+    if path.resolve() in [other.resolve() for other in extending]:
         raise ValueError(f"{extending[-1]}: extends {path}, which extends it")
+    if len(extending) >= LONGEST_CHAIN:
+        raise ValueError(f"{extending[0]}: extends a suite that extends another, {LONGEST_CHAIN} times")
     if "extends" not in raw:
         return raw
-    base = base_file(path, str(raw.pop("extends")))
+    name = raw.pop("extends")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}: extends: given {cut(repr(name))}; the name or path of one suite")
+    try:
+        base = base_file(path, name)
+    except ValueError as fault:
+        raise ValueError(f"{path}: extends: {fault}") from None
     return _merged(_extended(base, (*extending, path)), raw)
 
 
@@ -168,26 +183,10 @@ def base_file(path: Path, name: str) -> Path:
 
 def _raw(path: Path) -> dict[str, Any]:
     """The keys of a suite file."""
-    if not path.is_file():
-        raise ValueError(f"no suite file {path}")
-    raw = _yaml(path.read_text(), str(path))
+    raw = yaml_text.read(path, "suite file")
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: a suite is a mapping of keys")
     return raw
-
-
-def _yaml(text: str, where: str) -> Any:
-    """What YAML 1.2 says: 5e-7 is a number, `no` is a word. ValueError, with its line, where it is none."""
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except ValueError as e:  # of what looks like a number or a date and is none
-        raise ValueError(f"{where}: {str(e).splitlines()[0]}") from e
-    except YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ValueError(
-            f"{where}{line}: not YAML: {getattr(e, 'problem', None) or str(e).splitlines()[0]}"
-        ) from e
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -202,15 +201,19 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def override(raw: dict[str, Any], given: str) -> None:
     """Set one key of a suite, "a.b=value"."""
-    key, equals, value = given.partition("=")
-    if not equals or not key:
-        raise ValueError(
-            f"--set {given}: must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
-        )
-    *parents, last = key.split(".")
+    key, _, value = given.partition("=")
+    *parents, last = names = key.split(".")
+    if "=" not in given or not all(names) or len(names) > yaml_text.DEEPEST:
+        example = "methods.ADPA.gamma_beta=0.2"
+        raise ValueError(f"--set {cut(given)}: must be key=value, the key with dots, such as {example}")
+    if key == "extends":
+        raise ValueError(f"--set {cut(given)}: a suite file says what it extends")
     for name in parents:
         # `null` and absent keys alike: `--set` may open a section that the file does not have.
         if not isinstance(raw.get(name), dict):
             raw[name] = {}
         raw = raw[name]
-    raw[last] = _yaml(value, f"--set {key}") if value else None
+    try:
+        raw[last] = yaml_text.parse(value, f"--set {cut(key)}") if value else None
+    except ValueError as fault:
+        raise ValueError(f"{fault}; given {cut(value, 40)}; text may need quotes of its own") from None

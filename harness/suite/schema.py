@@ -5,12 +5,15 @@ suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
 from harness.common.suggest import nearest
+from harness.common.text import cut
 from harness.data.fitted import DROP, TooLong
+from harness.data.layouts import AUTO, DIALOGUES, PAIRS, known_layout
 from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
@@ -23,10 +26,19 @@ Seed = Annotated[int, Field(ge=0)]
 
 def _each_once(given: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(given)) < len(given):
-        raise ValueError(f"given {list(given)}; each seed is a row of its own, so none stands there twice")
+        raise ValueError(
+            f"given {cut(repr(list(given)))}; each seed is a row of its own, so none stands there twice"
+        )
     return given
 
 
+def _tried_once(given: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(given)) < len(given):
+        raise ValueError(f"given {cut(repr(list(given)))}; each value is tried once")
+    return given
+
+
+Tried = Annotated[tuple[float, ...], AfterValidator(_tried_once)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
 MOST_SEEDS = 1_000
 
@@ -90,7 +102,7 @@ class Data(Strict):
     path: str
     split: str = "train"
     revision: str | None = None
-    layout: str = "auto"
+    layout: Annotated[str, AfterValidator(partial(known_layout, PAIRS))] = AUTO
     limit: int | None = Field(None, gt=0)
     skip: int = Field(0, ge=0)
 
@@ -98,6 +110,7 @@ class Data(Strict):
 class ChatData(Data):
     """Dialogues for the SFT stages; packed into sequences of `max_length` or one by one."""
 
+    layout: Annotated[str, AfterValidator(partial(known_layout, DIALOGUES))] = AUTO
     pack: bool = False
     loss_on: Literal["responses", "all"] = "responses"
 
@@ -218,9 +231,7 @@ class Suite(Strict):
     selection: Selection | None = None
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     benchmarks: InstanceOf[Benchmarks]
-    tuning: dict[str, dict[str, tuple[float, ...]]] = Field(
-        default_factory=dict
-    )  # method -> setting -> values
+    tuning: dict[str, dict[str, Tried]] = Field(default_factory=dict)  # method -> setting -> values
 
     @model_validator(mode="after")
     def _has_rows(self) -> "Suite":
@@ -233,11 +244,26 @@ class Suite(Strict):
         return self
 
     @model_validator(mode="after")
+    def _rows_have_names_of_their_own(self) -> "Suite":
+        if AS_THEY_ARE in self.pairs:
+            raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
+        # As files of answers and exports are named, on file systems that know no upper case too.
+        files = {_file(name): name for name in (*UNTRAINED, *self.methods)}
+        for name in self.models:
+            if name == OTHERS:
+                raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
+            if (other := files.get(_file(name))) is not None:
+                raise ValueError(f"models.{name}: there is a row {other}, whose files have the same names")
+            files[_file(name)] = name
+        return self
+
+    @model_validator(mode="after")
     def _seeds_are_of_rows(self) -> "Suite":
         rows = [*self.methods, *UNTRAINED, *self.models]
         for name in self.seeds if isinstance(self.seeds, dict) else ():
             if name not in (*rows, OTHERS):
-                raise ValueError(f"seeds.{name}: no row {name!r}; {nearest(name, [*rows, OTHERS])}")
+                known = nearest(name, [*rows, OTHERS])
+                raise ValueError(f"seeds.{cut(name)}: no row {cut(repr(name))}; {known}")
         return self
 
     def seeds_of(self, row: str) -> tuple[int, ...]:
@@ -254,6 +280,11 @@ class Suite(Strict):
 
 
 UNTRAINED = ("Teacher", "Student")  # rows of models before any method
+AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
+
+
+def _file(row: str) -> str:
+    return row.replace("/", "_").lower()
 
 
 def row_count(suite: Suite) -> int:

@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -17,12 +17,13 @@ from pydantic import (
     ValidationError,
 )
 
+from harness.common.input.keys import keys_at
 from harness.common.suggest import did_you_mean, nearest
-from harness.pocket.build import World
+from harness.common.text import cut
 
 MISSING = ("missing", "missing_argument")  # pydantic's words
 OURS = "value_error"  # of a fault that a check of this tree found
-SHOWN = 80  # characters of a value that a fault repeats
+ROOM = 200  # characters of faults in one line, beside the file
 LARGEST = 2**63 - 1  # what indices, seeds and JSON's readers bear
 
 
@@ -38,9 +39,8 @@ WORLD = "world"  # begins a path inside the generated world
 
 def _name(given: str) -> str:
     if not given.strip("./ ") or not given.isprintable() or len(given.encode()) > LONGEST:
-        raise ValueError(
-            f"given {given!r}; a name is printable, of 1 to {LONGEST} bytes, and not only dots and slashes"
-        )
+        allowed = f"a name is printable, of 1 to {LONGEST} bytes, and not only dots and slashes"
+        raise ValueError(f"given {cut(repr(given))}; {allowed}")
     return given
 
 
@@ -56,9 +56,8 @@ def inside_world(path: str) -> str | None:
     if first != WORLD:
         return None
     if PurePosixPath(inside).is_absolute() or ".." in PurePosixPath(inside).parts:
-        raise ValueError(
-            f"given {path!r}; {WORLD}/... lies in the generated world: name a file outside without {WORLD}/"
-        )
+        lies = f"{WORLD}/... lies in the generated world: name a file outside without {WORLD}/"
+        raise ValueError(f"given {cut(repr(path))}; {lies}")
     return inside
 
 
@@ -73,20 +72,22 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
 
     `key` says where `raw` stands in what is checked.
     """
+    begin = f"{where}: " if where else ""
     try:
         made = _adapter(model).validate_python(raw)
     except PydanticUserError as e:  # of a dataclass of the user's own
-        raise ValueError(f"{where}: {model.__name__}: {e.message.split('. ')[0]}") from e
+        at = f"{key}: " if key else ""
+        raise ValueError(f"{begin}{at}{model.__name__}: {e.message.split('. ')[0]}") from e
     except ValidationError as e:
-        known, faults = _known_keys(model), dict[str, str]()
-        for error in e.errors():
-            path, fault = _path(error, raw, key), _explain(error, known)
+        faults = dict[str, str]()
+        for error in e.errors(include_url=False):
+            path, fault = _path(error, raw, key), _explain(error, model)
             # Of the members of a union each says what it would have taken; what one of ours says is enough.
             first = path not in faults or error["type"] == OURS
             faults[path] = fault if first else f"{faults[path]}, or: {fault}"
-        raise ValueError(f"{where}: {_line(faults)}") from None
+        raise ValueError(f"{begin}{_line(faults)}") from None
     if faults := dict(_no_numbers(raw, made, key)):
-        raise ValueError(f"{where}: {_line(faults)}")
+        raise ValueError(f"{begin}{_line(faults)}")
     return made
 
 
@@ -99,12 +100,18 @@ def in_range(declared: Any, where: str) -> None:
 
 
 def _line(faults: Mapping[str, str]) -> str:
-    """The first three faults, by path, in one line, whatever a key holds; a fault inside a value stands for
-    those of the value.
+    """The first faults, by path, as far as a line has room, whatever a key holds; a fault inside a value
+    stands for those of the value.
     """
     outer = {path for path in faults for other in faults if other.startswith(f"{path}.")}
-    told = {path if path.isprintable() else repr(path): faults[path] for path in faults if path not in outer}
-    return "; ".join([f"{path}: {fault}" if path else fault for path, fault in told.items()][:3])
+    told = [
+        f"{cut(path) if path.isprintable() else repr(path)}: {cut(fault, ROOM)}" if path else cut(fault, ROOM)
+        for path, fault in faults.items()
+        if path not in outer
+    ]
+    room = [n for n in range(1, len(told) + 1) if n == 1 or len("; ".join(told[:n])) <= ROOM]
+    more = len(told) - room[-1]
+    return "; ".join(told[: room[-1]]) + (f"; and {more} more" if more else "")
 
 
 def _path(error: Any, raw: Any, key: str) -> str:
@@ -117,14 +124,10 @@ def _path(error: Any, raw: Any, key: str) -> str:
     return ".".join([*names, str(error["loc"][-1])] if error["type"] in MISSING else names)
 
 
-def _explain(error: Any, known: list[str]) -> str:
+def _explain(error: Any, model: Any) -> str:
     """What is wrong with one value, what was given, and what is allowed."""
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        name = str(error["loc"][-1])
-        elsewhere = name in known  # the keys of all parts
-        return "unknown key" + (
-            " here; a suite has it elsewhere" if elsewhere else f"; {nearest(name, known)}"
-        )
+        return f"unknown key; {nearest(str(error['loc'][-1]), keys_at(model, error['loc'][:-1]))}"
     if error["type"] in MISSING:
         return "missing"
     if error["type"] == OURS:  # which says what was given
@@ -136,8 +139,7 @@ def _explain(error: Any, known: list[str]) -> str:
 
 
 def _given(value: object) -> str:
-    text = repr(value)
-    return f"given {text if len(text) <= SHOWN else text[:SHOWN] + '...'}"
+    return f"given {cut(repr(value))}"
 
 
 def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -156,16 +158,3 @@ def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:
             yield path, f"{_given(raw)}; input should be a number of 64 bits"
         elif isinstance(made, float) and not math.isfinite(made):
             yield path, f"{_given(raw)}; input should be a finite number"
-
-
-def _known_keys(model: Any) -> list[str]:
-    """The keys of a registered model; for a suite, every key that some part of one knows."""
-    if isinstance(model, type) and issubclass(model, BaseModel) and not issubclass(model, Strict):
-        types = {t for f in model.model_fields.values() for t in (f.annotation, *get_args(f.annotation))}
-        inside = [fields(t) for t in types if isinstance(t, type) and is_dataclass(t)]
-        return sorted({*model.model_fields, *(f.name for own in inside for f in own)})
-    parts: list[type[Strict]] = [Strict]
-    for part in parts:
-        parts += part.__subclasses__()
-    keys = {name for part in parts for name in part.model_fields}
-    return sorted(keys | {field.name for field in fields(World)})

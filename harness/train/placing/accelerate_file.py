@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from harness.common.input import yaml_text
 
 DEEPSPEED = (
     "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
@@ -45,10 +44,7 @@ def read(file: Path) -> Asked:
     """What a file asks for; ValueError for one that no training can be run by."""
     if not file.is_file():
         raise ValueError(f"--accelerate-config {file}: no such file; `accelerate config` writes one")
-    try:
-        found: Any = YAML(typ="safe", pure=True).load(file.read_text())
-    except YAMLError as e:
-        raise ValueError(f"{file}: not YAML: {' '.join(str(e).split())}") from e
+    found: Any = yaml_text.read(file, "accelerate config file")
     if not isinstance(found, dict) or "distributed_type" not in found:
         raise ValueError(f"{file}: no distributed_type; `accelerate config` writes such a file")
     kind, sharding = found["distributed_type"], found.get("fsdp_config") or {}

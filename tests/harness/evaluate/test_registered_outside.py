@@ -171,7 +171,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, source: str, mess
         ),
         ("  mine: {like: [mt-bench]}", "benchmarks.mine.like: no benchmark ['mt-bench']"),
         ("  my.own: {like: mt-bench}", "benchmarks.my.own: given 'my.own'"),
-        ("  3: {like: mt-bench}", "benchmarks.3: given 3; input should be a valid string"),
+        ("  3: {like: mt-bench}", "benchmarks: the key 3 is no text; put it in quotes"),
         ("  openllm: {like: mt-bench}", "benchmarks.openllm.like: openllm is a benchmark itself"),
         ("  objective: {rate: 1}", "benchmarks.objective.rate: unknown key; known: none"),
         ("  - mt-bench", "benchmarks: given ['mt-bench']; input should be a valid dictionary"),

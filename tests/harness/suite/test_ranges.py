@@ -123,7 +123,7 @@ def test_a_range_of_its_own(name: str, given: dict[str, float], allowed: dict[st
     """Half of the labels cannot be wrong, and PAD ranks two to six of its samples."""
     method = methods.registry()[name]
     loading.configured(suites.load(TINY).model_copy(update={"methods": {name: allowed}}), method)
-    with pytest.raises(ValueError, match=f"methods.{name}: {next(iter(given))}: given"):
+    with pytest.raises(ValueError, match=f"methods.{name}.{next(iter(given))}: given"):
         loading.configured(suites.load(TINY).model_copy(update={"methods": {name: given}}), method)
 
 
@@ -143,7 +143,7 @@ def test_a_hyper_parameter_out_of_range_is_one_line_with_its_key(method: Method,
             told = suite.model_copy(update={"methods": {method.name: {name: value}}})
             with pytest.raises(ValueError, match=f"{name}: given") as e:
                 loading.configured(told, method)
-            assert str(e.value).startswith(f"methods.{method.name}: ") and "\n" not in str(e.value)
+            assert str(e.value).startswith(f"methods.{method.name}.{name}: ") and "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_hyper_parameter_out_of_range_is_one_line_with_its_key(method: Method,
         ("world.pairs=0", "world.pairs: given 0; input should be greater than or equal to 1"),
         ("world.animals=99", "world.animals: given 99; input should be less than or equal to 28"),
         ("world.questions=12", "world.questions: given 12; input should be a multiple of 8"),
-        ("max_length=" + "9" * 90, "max_length: given " + "9" * 80 + "...; input should be a number of 64"),
+        ("max_length=" + "9" * 90, "max_length: given 99999999999999999999999999999999999999999999999999"),
         ("benchmarks.mt-bench.limit=true", "benchmarks.mt-bench.limit: given True; input should be a number"),
         ("tuning.DPO.beta=[true]", "tuning.DPO.beta.0: given True; input should be a number"),
     ],
@@ -185,7 +185,7 @@ def test_a_union_says_what_each_of_its_members_would_have_taken() -> None:
     with pytest.raises(ValueError) as e:
         loading.configured(suite, methods.registry()["DCKD"])
     assert str(e.value) == (
-        "methods.DCKD: support: given 0; input should be greater than or equal to 1, or: "
+        "methods.DCKD.support: given 0; input should be greater than or equal to 1, or: "
         "given 0; input should be 'full'"
     )
 
@@ -193,7 +193,7 @@ def test_a_union_says_what_each_of_its_members_would_have_taken() -> None:
 def test_a_number_that_python_will_not_read_is_told_with_its_file(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(f"name: x\nseeds: [{'9' * 5000}]\n")
-    with pytest.raises(ValueError, match=r"x\.yaml: Exceeds the limit \(4300 digits\)"):
+    with pytest.raises(ValueError, match=r"x\.yaml:2: not YAML: 999.*: Exceeds the limit"):
         suites.load(str(path))
 
 
@@ -229,9 +229,9 @@ def own(folder: Path, lr: str = "1e-3") -> Method:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"beta": 0}, "methods.Own: beta: given 0; input should be greater than 0"),
-        ({"free": True}, "methods.Own: free: given True; input should be a number"),
-        ({"free": "nan"}, "methods.Own: free: given 'nan'; input should be a finite number"),
+        ({"beta": 0}, "methods.Own.beta: given 0; input should be greater than 0"),
+        ({"free": True}, "methods.Own.free: given True; input should be a number"),
+        ({"free": "nan"}, "methods.Own.free: given 'nan'; input should be a finite number"),
         ({"rounds": -1}, "methods.Own: needs: rounds: given -1; input should be greater than or equal to 1"),
     ],
 )
@@ -254,7 +254,7 @@ def test_types_of_a_method_of_ones_own_may_be_written_as_text(tmp_path: Path) ->
     path = tmp_path / "own.py"
     path.write_text("from __future__ import annotations\n" + OWN.replace("LR", "1e-3"))
     (method,) = methods_in(str(path))
-    with pytest.raises(ValueError, match=r"methods\.Own: beta: given -1; input should be greater than 0"):
+    with pytest.raises(ValueError, match=r"methods\.Own\.beta: given -1; input should be greater than 0"):
         loading.configured(with_own(suites.load(TINY), {"beta": -1}), method)
 
 
@@ -273,7 +273,7 @@ def test_what_a_file_publishes_is_in_range_too(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_looked_through_before_its_first_trial(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"methods\.DPO: beta: given -1"):
+    with pytest.raises(ValueError, match=r"methods\.DPO\.beta: given -1"):
         tuning.run("pocket", ["DPO"], ["tuning.DPO={beta: [0.1, -1]}"], tmp_path, tmp_path / "trials.csv")
     assert not list(tmp_path.iterdir())
 
@@ -281,9 +281,9 @@ def test_a_grid_is_looked_through_before_its_first_trial(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("{DPO: {beta: [0.1, -1]}}", "tuning.DPO, {'beta': -1.0}: methods.DPO: beta: given -1"),
-        ("{DPO: {lr: [0]}}", "tuning.DPO, {'lr': 0.0}: methods.DPO.training: lr: given 0"),
-        ("{DPO: {bta: [1]}}", "tuning.DPO, {'bta': 1.0}: methods.DPO.bta: unknown; did you mean 'beta'"),
+        ("{DPO: {beta: [0.1, -1]}}", "tuning.DPO, {'beta': -1.0}: methods.DPO.beta: given -1"),
+        ("{DPO: {lr: [0]}}", "tuning.DPO, {'lr': 0.0}: methods.DPO.training.lr: given 0"),
+        ("{DPO: {bta: [1]}}", "tuning.DPO, {'bta': 1.0}: methods.DPO.bta: unknown key; did you mean 'beta'"),
         ("{DPOO: {beta: [1]}}", "tuning.DPOO: no method 'DPOO'; did you mean 'DPO'"),
     ],
 )

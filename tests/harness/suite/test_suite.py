@@ -21,7 +21,7 @@ from tests.paths import TINY
         ("trainin.lr=1", "trainin: unknown key; did you mean 'training'?"),
         ("pairs.tiny.teachr.base=x", "pairs.tiny.teachr: unknown key; did you mean 'teacher'?"),
         ("world.animls=8", "world.animls: unknown key; did you mean 'animals'?"),
-        ("generation.max_length=8", "generation.max_length: unknown key here; a suite has it elsewhere"),
+        ("generation.max_length=8", "generation.max_length: unknown key; did you mean 'max_tokens'?"),
         ("generation.engine=vlm", "generation.engine: given 'vlm'; input should be 'own' or 'vllm'; did you"),
         ("generation.engine=vlm", "; did you mean 'vllm'?"),
         ("generation.arguments=[--x]", "generation: arguments: given ['--x']; only engine: vllm has them"),
@@ -60,10 +60,10 @@ def test_a_fault_in_a_suite_is_one_line_that_names_key_value_and_remedy(override
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"bta": 1}, "methods.DPO.bta: unknown; did you mean 'beta'?"),
-        ({"beta": "big"}, "methods.DPO: beta: given 'big'; input should be a valid number"),
-        ({"training": {"lr": "fast"}}, "methods.DPO.training: lr: given 'fast'"),
-        ({"training": {"lrr": 1}}, "methods.DPO.training: lrr: unknown key; did you mean 'lr'?"),
+        ({"bta": 1}, "methods.DPO.bta: unknown key; did you mean 'beta'?"),
+        ({"beta": "big"}, "methods.DPO.beta: given 'big'; input should be a valid number"),
+        ({"training": {"lr": "fast"}}, "methods.DPO.training.lr: given 'fast'"),
+        ({"training": {"lrr": 1}}, "methods.DPO.training.lrr: unknown key; did you mean 'lr'?"),
     ],
 )
 def test_a_fault_in_a_methods_settings_is_one_line(settings: dict[str, object], message: str) -> None:

@@ -1,0 +1,132 @@
+"""A case as a command, and what is wrong with how it ended."""
+
+import copy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from tests import bench_command
+from tests.fuzz.cases import HEAD, Case, Ending, expanded
+from tests.fuzz.makers import MAKERS
+from tests.paths import TINY
+
+LONGEST = 300  # characters of a line
+SECONDS = 60  # until a command hangs
+PLAN = ("run", "suite.yaml", "--plan")
+SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(TINY))
+
+
+class Ended(NamedTuple):
+    """How a command ended: -9 as its code says that it was killed, as it did not end by itself."""
+
+    code: int
+    out: str
+    err: str
+    worked: bool  # whether a step was made
+
+
+class Judged(NamedTuple):
+    """How a case ended: None as it should, else the kind of fault, and what shows it."""
+
+    ending: Ending | None
+    shown: str
+
+
+def run(case: Case, folder: Path) -> Ended:
+    """Run a case in a folder of its own, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _lay_out(case, folder)
+    words = expanded(case.words) or (*PLAN, *(f"--set={given}" for given in expanded(case.set)))
+    command = _forked if not case.process else _started
+    code, out, err = command(words, folder, {"BENCH_RUNS": "runs", **case.env})
+    return Ended(code, out, err, any((folder / "runs" / "store").rglob("record.json")))
+
+
+def judged(case: Case, ended: Ended) -> Judged:
+    """What is wrong with an end: the worst of it."""
+    lines = ended.err.strip().splitlines()
+    line = lines[-1] if lines else ""
+    missing = [word for word in expanded(list(case.said)) if word not in ended.err + ended.out]
+    found: Ending | None = None
+    if ended.code == -9:
+        found = "hang"
+    elif "Traceback" in ended.err:
+        found = "traceback"
+    elif ended.code < 0 or "Aborted" in ended.err:
+        found = "abort"
+    elif case.code == 0:
+        found = "code" if ended.code else "silent" if missing else None
+    elif ended.code == 0 or (ended.worked and case.code == 2):
+        found = "nonsense"
+    elif not line:
+        found = "silent"
+    elif ended.code != case.code:
+        found = "code"
+    elif len(line) >= LONGEST or len(lines) > 1:
+        found = "long"
+    elif missing:
+        found = "no key"
+    return Judged(found, f"exit {ended.code}; lacks {missing}; {len(line)}: {line[:400]}" if found else "")
+
+
+def _lay_out(case: Case, folder: Path) -> None:
+    """The files of a case."""
+    text = expanded(case.text) if case.text is not None else None
+    if text is not None:
+        (folder / "suite.yaml").write_bytes(text.encode(case.encoding))
+    else:
+        with (folder / "suite.yaml").open("w") as file:
+            YAML(typ="safe", pure=True).dump(_changed(expanded(case.suite)), file)
+    for name, content in expanded(case.files).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content.replace("HEAD\n", HEAD, 1) if path.suffix == ".py" else content)
+    for name in case.make:
+        MAKERS[name](folder)
+
+
+def _changed(keys: dict[str, Any]) -> dict[str, Any]:
+    """The tiny suite with other values at keys with dots."""
+    suite = copy.deepcopy(SHIPPED)
+    for key, value in keys.items():
+        *parents, last = key.split(".")
+        part = suite
+        for name in parents:
+            part = part.setdefault(name, {})
+        if value is None:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    return suite
+
+
+def _forked(words: tuple[str, ...], folder: Path, env: dict[str, str]) -> tuple[int, str, str]:
+    """In a process forked from one that has imported the libraries."""
+    running = bench_command.start(*words, folder=folder, cwd=folder, **env)
+    running.process.join(SECONDS)
+    if running.process.exitcode is None:
+        running.process.kill()
+        running.process.join()
+    code = running.process.exitcode
+    assert code is not None
+    return code, running.out.read_text(errors="replace"), running.err.read_text(errors="replace")
+
+
+def _started(words: tuple[str, ...], folder: Path, env: dict[str, str]) -> tuple[int, str, str]:
+    """In a process from nothing."""
+    command = (sys.executable, *bench_command.COMMAND[1:], *words)
+    surroundings = {**bench_command.ENV, **env}
+    process = subprocess.Popen(
+        command, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        out, err = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+    return process.returncode, out, err
