@@ -274,7 +274,7 @@ def step_of(
     step = [i for part in parts for i in part]
     with torch.no_grad():
         whole = batch_of(policy, examples, step, hp, step)
-    means = means_of(method, hp, whole, examples.stored(EVERYTHING))
+    means = means_of(method, hp, whole, examples.stored(range(len(examples))))
     for part in parts:
         found = method.loss(batch_of(policy, examples, part, hp, step, means), hp)
         torch.stack(list(found.values())).sum().backward()
@@ -290,8 +290,8 @@ def rounding(hp: Any) -> float:
 
 
 def gradient_of(policy: torch.nn.Module) -> Gradient:
-    """The gradient that stands at the parameters, which every one of them must have."""
-    return {name: p.grad.clone() for name, p in policy.named_parameters()}
+    """The gradient that stands at the parameters, which every one that is trained must have."""
+    return {name: p.grad.clone() for name, p in policy.named_parameters() if p.requires_grad}
 
 
 def assert_same_gradient(ours: Gradient, theirs: Gradient, tolerance: float) -> None:

@@ -28,7 +28,7 @@ def same(at: World) -> Iterator[Compared]:
     yield _compared("GKD", GKD(student_share=0.25, b=0.3), 0.3, at)
     hp = GKD(student_share=0.0, b=0.5)
     for name, b in {"GKD": 0.5, **LIMITS}.items():
-        source = f"_chunked_divergence_loss, beta {b}"
+        source = f"`_chunked_divergence_loss`, beta {b}"
         reading = "what DistillationTrainer calls, on our hidden states"
         yield Compared(name, _setting(name, hp), source, ours(name, hp, at), _chunked(at, b), reading)
 

@@ -1,5 +1,6 @@
 """What was compared with what, and how far the two are apart."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from rich.text import Text
 from torch import Tensor
 
 TOLERANCE = 1e-5
+TEXTS = 4  # columns before the numbers
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Compared:
 
     method: str
     setting: str  # hyper-parameters of ours
-    source: str  # TRL's class and what of it
+    source: str  # TRL's class and what of it, or the authors' repository
     ours: Result
     theirs: Result
     reading: str = ""  # what has to be the same on both sides for the two to be one formula
@@ -55,28 +57,54 @@ class Compared:
         return within and self.largest > TOLERANCE
 
 
-def table(title: str, compared: Sequence[Compared], judged: bool) -> Table:
-    """One row a comparison; `judged` ones say whether they are within the tolerance."""
-    found = Table(title=Text(title), title_justify="left")
-    for name in ("method", "setting", "TRL", "reading"):
-        found.add_column(name, overflow="fold")
-    names = ("loss", "|d loss|", "max |grad|", "max |d grad|", *(("tolerance", "ok") if judged else ()))
-    for name in names:
-        found.add_column(name, justify="right", no_wrap=True)
-    for c in compared:
-        numbers = [f"{c.ours.loss:.4f}", f"{c.loss_apart:.1e}", f"{c.largest:.2f}", f"{c.gradient_apart:.1e}"]
-        verdict = [f"{TOLERANCE:.0e}", "yes" if c.ok else "NO"] if judged else []
-        found.add_row(
-            *(Text(cell) for cell in (c.method, c.setting, c.source, c.reading, *numbers, *verdict))
-        )
-    return found
+@dataclass(frozen=True)
+class Part:
+    """Comparisons of one kind of source, under a heading of docs/parity.md."""
+
+    heading: str
+    source: str  # whose code the column of sources names
+    compared: Sequence[Compared]
+    judged: bool  # whether each has to be within the tolerance
+
+    def columns(self) -> list[str]:
+        numbers = ["loss", "loss apart", "largest gradient", "gradient apart"]
+        return ["method", "setting", self.source, "reading", *numbers, *(["tolerance", "ok"] * self.judged)]
+
+    def rows(self) -> list[list[str]]:
+        """One row a comparison."""
+        return [_row(c) + [f"{TOLERANCE:.0e}", "yes" if c.ok else "NO"] * self.judged for c in self.compared]
 
 
-def show(versions: str, same: Sequence[Compared], differing: Sequence[Compared]) -> None:
-    """Print both tables, as wide as they are."""
+def _row(c: Compared) -> list[str]:
+    numbers = [f"{c.ours.loss:.4f}", f"{c.loss_apart:.1e}", f"{c.largest:.2g}", f"{c.gradient_apart:.1e}"]
+    return [c.method, c.setting, c.source, c.reading, *numbers]
+
+
+def show(parts: Sequence[Part]) -> None:
+    """Print all tables, as wide as they are."""
     console = Console(width=200, highlight=False)
-    console.print(table(f"Same formula: {versions}", same, judged=True))
-    title = "Other readings, not judged: where TRL computes something else"
-    console.print(table(title, differing, judged=False))
-    wrong = sum(not c.ok for c in same)
-    console.print(f"{len(same) - wrong} of {len(same)} within {TOLERANCE:.0e}")
+    for part in parts:
+        found = Table(title=Text(part.heading), title_justify="left")
+        for i, name in enumerate(part.columns()):
+            number = i >= TEXTS
+            found.add_column(name, overflow="fold", justify="right" if number else "left", no_wrap=number)
+        for row in part.rows():
+            found.add_row(*map(Text, row))
+        console.print(found)
+    judged = [c for part in parts if part.judged for c in part.compared]
+    console.print(f"{sum(c.ok for c in judged)} of {len(judged)} within {TOLERANCE:.0e}")
+
+
+def markdown(part: Part) -> str:
+    """The table as docs/parity.md has it."""
+    columns = part.columns()
+    rule = ["---:" if i >= TEXTS and name != "ok" else "---" for i, name in enumerate(columns)]
+    return "".join("| " + " | ".join(row) + " |\n" for row in (columns, rule, *part.rows()))
+
+
+def put(page: str, part: Part) -> str:
+    """The page with the part's table in the place of the first one under its heading."""
+    before, heading, after = page.partition(f"## {part.heading}\n")
+    assert heading, f"no heading {part.heading!r}"
+    table = re.compile(r"(^\|.*\n)+", re.MULTILINE)
+    return before + heading + table.sub(lambda _: markdown(part), after, count=1)

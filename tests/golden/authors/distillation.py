@@ -1,0 +1,220 @@
+"""Losses on a teacher's distributions, as their authors' functions say them of logits and labels."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.golden.authors.code import functions
+from tests.golden.authors.pairs import Files
+from tests.golden.authors.tensors import VOCAB, Tensors
+
+TRAINER, MARGIN = "scripts/run_distill_dpo.py", "utils/merge_logits_adpa_dataset.py"
+COMPRESS = "utils/compress_logits.py"
+Compressed = list[dict[str, Any]]
+
+
+def jsd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Its `lam` is the student's share of the mixture."""
+    return _mixed(files, at, hp, "js_distance", "policy_rollout", lam=1 - hp["b"])
+
+
+def reverse_kl(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _mixed(files, at, hp, "reverse_kl", "policy_rollout")
+
+
+def skewed_forward(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Theirs is a cross-entropy; less the teacher's entropy, which no gradient knows of, it is the KL."""
+    share, y = hp["student_share"], "student_rollout"
+    entropy = (1 - share) * _teacher_entropy(at, "chosen") + share * _teacher_entropy(at, y)
+    return _mixed(files, at, hp, "skewed_forward_kl", y, lam=hp["skew"]) - entropy
+
+
+def _teacher_entropy(at: Tensors, view: str) -> Tensor:
+    """Of its next token, mean over the tokens of all answers."""
+    rows = torch.cat(_of_answers(at, "teacher", view))
+    return torch.distributions.Categorical(logits=rows).entropy().mean()
+
+
+def skewed_reverse(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _mixed(files, at, hp, "skewed_reverse_kl", "student_rollout", lam=hp["skew"])
+
+
+def _mixed(files: Files, at: Tensors, hp: dict[str, Any], name: str, rollout: str, **setting: Any) -> Tensor:
+    """A divergence on `chosen` and on rollouts, by their shares: the expectation of a draw between them."""
+    divergence = vars(functions(files["distillm/losses.py"], name))[name]
+    share = hp["student_share"]
+
+    def of(view: str) -> Tensor:
+        logits, teacher = (at.logits(role, view)[:, :-1] for role in ("policy", "teacher"))
+        return divergence(logits, teacher, {"label": at.labels(view)[:, 1:]}, **setting)
+
+    return (1 - share) * of("chosen") + share * of(rollout)
+
+
+def dpkd_token(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Its preference term alone, kd_ratio 1."""
+    authors = functions(files["dpkd/main.py"], "get_distil_loss", "find_non_repeating_lengths")
+    args = SimpleNamespace(
+        seqKD_DPO=True,
+        reference_free=False,
+        ipo=False,
+        DPOP=False,
+        simpo=False,
+        label_smoothing=0.0,
+        dpo_beta=hp["beta"],
+    )
+
+    class Teacher:
+        def eval(self) -> None: ...
+
+        def __call__(self, use_cache: bool) -> SimpleNamespace:
+            return SimpleNamespace(logits=at.logits("teacher", "chosen")[:, :-1])
+
+    labels, logits = {"label": at.labels("chosen")[:, 1:]}, at.logits("policy", "chosen")[:, :-1]
+    return authors.get_distil_loss(args, None, None, Teacher(), {}, labels, logits)
+
+
+def sft(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _released(files, at, sft_on_chosen=1.0)
+
+
+def dckd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Over all of V, with the end of turn in the teacher's terms."""
+    authors = functions(files[COMPRESS], "compress_probs")
+    said = {
+        f"teacher_{view}_probs": [
+            authors.compress_probs(logits, top_k=VOCAB) for logits in _of_answers(at, "teacher", view)
+        ]
+        for view in ("chosen", "rejected")
+    }
+    weights = {"chosen_distil_weight": hp["alpha"], "rejected_distil_weight": hp["alpha"]}
+    return _released(files, at, said, sft_on_chosen=1.0, distillation_weight=1.0, **weights)
+
+
+def adpa_release(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Micro-batches of one, without the end of turn in the advantage."""
+
+    def of(one: Tensors) -> Tensor:
+        said = {"rejected_margin_logp_every": [_margins(files, one, hp["k"])[:-1]]}
+        return _released(files, one, said, "student_rollout", sft_on_chosen=1.0, adpa_weight=hp["weight"])
+
+    return _mean(of, at)
+
+
+def q_argmax(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _of_advantage(files, at, hp, sampled=False)
+
+
+def q_softmax(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _of_advantage(files, at, hp, sampled=True)
+
+
+def _of_advantage(files: Files, at: Tensors, hp: dict[str, Any], sampled: bool) -> Tensor:
+    """Their target of a plausible advantage, in their KL; micro-batches of one."""
+    authors = functions(
+        files[COMPRESS], "recover_margin_cd", "compress_probs", "softmax", random=_NoPadding()
+    )
+
+    def of(one: Tensors) -> Tensor:
+        (logits,), k = _of_answers(one, "teacher", "student_rollout"), VOCAB
+        targets = authors.recover_margin_cd(
+            [authors.compress_probs(logits, top_k=k)],
+            one.logits("policy", "student_rollout"),
+            [_margins(files, one, k)],
+            threshold_p=hp["min_prob"],
+            do_sample=sampled,
+            mini_vocab_size=k,
+        )
+        if not sampled:  # one token in place of a list
+            targets = [[{**t, "indices": [t["indices"]], "values": [t["values"]]} for t in targets[0]]]
+        of_views = {"teacher_rejected_probs": targets}
+        weights = {"distillation_weight": hp["gamma"], "rejected_distil_weight": 1.0}
+        return _released(files, one, of_views, "student_rollout", **weights)
+
+    return _mean(of, at) + _released(files, at, sft_on_chosen=1.0)
+
+
+class _NoPadding:
+    """Tokens outside a target are padded with probability 0; which ones they are changes nothing."""
+
+    def sample(self, tokens: list[int], count: int) -> list[int]:
+        return sorted(tokens)[:count]
+
+
+def _mean(of: Callable[[Tensors], Tensor], at: Tensors) -> Tensor:
+    return torch.stack([of(at.one(i)) for i in at.examples]).mean()
+
+
+def _of_answers(at: Tensors, role: str, view: str) -> list[Tensor]:
+    """Logits before the tokens of each answer, [n, V] each."""
+    lengths = [len(answer) for _, answer in at.sequences(view)]
+    return [row[:n].detach() for row, n in zip(at.before(role, view), lengths, strict=True)]
+
+
+def _margins(files: Files, at: Tensors, k: int) -> Compressed:
+    """The released advantage of one response's tokens, of each teacher's k likeliest."""
+    authors = functions(files[COMPRESS], "compress_probs")
+    (aligned,), (ref,) = (
+        [authors.compress_probs(logits, top_k=k) for logits in _of_answers(at, role, "student_rollout")]
+        for role in ("teacher", "teacher_ref")
+    )
+    margin = functions(files[MARGIN], "get_margin_logp_token").get_margin_logp_token
+    return [margin(a, b) for a, b in zip(aligned, ref, strict=True)]
+
+
+def _released(
+    files: Files, at: Tensors, said: dict[str, Any] | None = None, second: str = "rejected", **weights: float
+) -> Tensor:
+    """What the released trainer computes under some weights; `second` is the view it calls rejected."""
+    names = ("get_batch_loss_metrics", "concatenated_forward", "concatenated_inputs", "get_kl_loss")
+    authors = functions(
+        files[TRAINER],
+        *(f"DistillTrainer.{name}" for name in (*names, "get_reverse_ce")),
+        load_input_and_target_probs_fast=functions(
+            files[COMPRESS], "load_input_and_target_probs_fast"
+        ).load_input_and_target_probs_fast,
+        pad_to_length=_pad_to_length,
+    )
+    off = dict.fromkeys(("sft_on_chosen", "dpo_weight", "kl_penalty_weight", "distillation_weight"), 0.0)
+    off |= dict.fromkeys(("chosen_distil_weight", "rejected_distil_weight", "adpa_weight"), 0.0)
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(
+            **{**off, **weights, "adpa_importance_sampling": False, "dpo_length_normalization": False}
+        ),
+        padding_value=0,
+        aux_loss_enabled=False,
+        use_weighting=False,
+        loss_type="sigmoid",
+        concatenated_inputs=authors.concatenated_inputs,
+        get_kl_loss=authors.get_kl_loss,
+        get_reverse_ce=authors.get_reverse_ce,
+    )
+    trainer.concatenated_forward = lambda *of: authors.concatenated_forward(trainer, *of)
+    batch = dict(said or {})
+    for name, view in (("chosen", "chosen"), ("rejected", second)):
+        ids = at.ids(view)
+        batch |= {f"{name}_input_ids": ids, f"{name}_labels": at.labels(view)}
+        batch[f"{name}_attention_mask"] = (ids != 0).long()
+    batch |= {"prompt_input_ids": at.ids("chosen")[:, :1], "prompt_attention_mask": at.ids("chosen")[:, :1]}
+
+    def model(input_ids: Tensor, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(logits=at.model("policy", input_ids))
+
+    return authors.get_batch_loss_metrics(trainer, model, batch)[0]
+
+
+def _pad_to_length(ids: Tensor, length: int, pad_value: int) -> Tensor:
+    return torch.nn.functional.pad(ids, (0, length - ids.shape[1]), value=pad_value)
+
+
+def atkd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    names = ("atkd", "get_tckd_nckd", "_get_gt_mask", "_get_other_mask", "cat_mask")
+    authors = functions(files["distill/distill_trainer.py"], *(f"DistillTrainer.{name}" for name in names))
+    trainer = SimpleNamespace(setting="", alpha=hp["share"])
+    for name in names[1:]:
+        vars(trainer)[name] = lambda *of, name=name: vars(authors)[name](trainer, *of)
+    logits = (at.logits(role, "chosen") for role in ("policy", "teacher"))
+    return authors.atkd(trainer, *logits, at.ids("chosen"), 1.0, 1.0, at.labels("chosen") == -100)
