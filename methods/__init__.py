@@ -36,6 +36,7 @@ from methods import (
     simpo,
     smoothed_dpo,
     tdpo,
+    tvkd,
     vanillakd,
     wpo,
 )
@@ -186,6 +187,8 @@ ADDITIONS = (
     orpo.METHOD,
     tdpo.METHOD,
     pro.METHOD,
+    tvkd.METHOD,
+    tvkd.ENTROPY,
     gkd.METHOD,
     gkd.FORWARD,
     gkd.REVERSE,

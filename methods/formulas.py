@@ -69,6 +69,11 @@ def teacher_reward(view: View) -> Tensor:
     return seq_sum(view.logps("teacher") - view.logps("teacher_ref"), view)
 
 
+def first_token(view: View) -> Tensor:
+    """True at each response's first token. [B, T]"""
+    return view.mask & (view.mask.cumsum(-1) == 1)
+
+
 def last_token(view: View) -> Tensor:
     """True at each response's last token. [B, T]"""
     return view.mask & (view.mask.flip(-1).cumsum(-1).flip(-1) == 1)

@@ -6,7 +6,7 @@ from math import log, sqrt
 import pytest
 import torch
 
-from methods import dadpo, ddpo, dpkd, dpo, ipo, kto, orpo, plad, simpo, smoothed_dpo, tdpo, wpo
+from methods import dadpo, ddpo, dpkd, dpo, ipo, kto, orpo, plad, simpo, smoothed_dpo, tdpo, tvkd, wpo
 from methods.batch import Batch, View
 from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
@@ -246,3 +246,31 @@ def test_dadpo_by_hand() -> None:
     y_s = view([[0, 1]], 1, policy=[[0.9, 1 / 4]], ref=[[0.1, 1 / 2]], teacher=[[0.2, 1 / 8]])
     sampled = batch(2, teacher_rollout=y_t, student_rollout=y_s)
     assert_terms(dadpo.loss(sampled, dadpo.DaDPO(beta_ref=0.5, beta_teacher=0.25)), dadpo=log(3 / 2) / 2)
+
+
+def test_tvkd_by_hand() -> None:
+    """y_w: policy 1/2, 1/4, teacher (9/10, 1/10), (1/2, 1/2);  y_l: one token, policy 1/8.
+
+    alpha = 1/2, tau = 1:  V(s_2) = ln 2 (1/2)^1/2 = 1/2 ln 2;   alpha = 1, tau = 2:  2 ln 2 (1/2)^1/2 = ln 2
+    R(y_w) = -3 ln 2 - V(s_2), R(y_l) = -3 ln 2:  L = ln(1 + 2^1/2), ln 3 and, at gamma 1/2, ln(1 + 2^1/2)
+    """
+    w = chunk(policy=[[0.5, 0.5], [0.25, 0.75]], teacher=[[0.9, 0.1], [0.5, 0.5]])
+    r = chunk(policy=[[0.125, 0.875]], teacher=[[0.3, 0.7]])
+    for hp, expected in (
+        (tvkd.TVKD(alpha=0.5), log(1 + sqrt(2))),
+        (tvkd.TVKD(alpha=1.0, tau=2.0), log(3)),
+        (tvkd.TVKD(alpha=1.0, tau=2.0, gamma=0.5), log(1 + sqrt(2))),
+    ):
+        pair = (response(at, n, tvkd.teacher_value, hp=hp) for at, n in ((w, 2), (r, 1)))
+        assert_terms(
+            tvkd.loss(batch(**dict(zip(("chosen", "rejected"), pair, strict=True))), hp), tvkd=expected
+        )
+
+
+def test_tvkd_with_the_students_entropy_by_hand() -> None:
+    """y_w: policy (1/2, 1/2) twice, V(s_2) = ln 2;  y_l: one token of 1/8:  L = ln 2, at gamma 1/2 less."""
+    y_w = response(chunk(policy=[[0.5, 0.5], [0.5, 0.5]]), 2, tvkd.entropy)
+    y_l = response(chunk(policy=[[0.125, 0.875]]), 1, tvkd.entropy)
+    pair = batch(chosen=y_w, rejected=y_l)
+    assert_terms(tvkd.entropy_loss(pair, tvkd.EntropyTVKD()), tvkd=log(2))
+    assert_terms(tvkd.entropy_loss(pair, tvkd.EntropyTVKD(gamma=0.5)), tvkd=log(1 + sqrt(0.5)))

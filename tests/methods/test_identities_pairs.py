@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import dadpo, ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, wpo
+from methods import dadpo, ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, tvkd, wpo
 from methods.api import Method
-from methods.batch import Batch, Role, Terms, View
+from methods.batch import Batch, Role, Terms, View, seq_sum
+from methods.formulas import logistic
 from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
@@ -20,13 +21,13 @@ AT_START = [m for m in registry().values() if m.at_start]
 
 
 def view_of(seed: int, mask: Tensor = MASK) -> View:
-    """Uneven responses of four models, and what WPO and TDPO read of their distributions, in float64."""
+    """Uneven responses of four models, in float64, and what WPO, TDPO and TVKD[entropy] read of them."""
     draw = torch.Generator().manual_seed(seed)
     roles: tuple[Role, ...] = ("policy", "ref", "teacher", "teacher_ref")
     z = {role: torch.randn(STATES, VOCAB, generator=draw).double() for role in roles}
     at = chunk(policy=[[1.0]] * STATES)
     at = replace(at, logprobs={role: x.log_softmax(-1) for role, x in z.items()})
-    row = response(at, int(mask.sum()), wpo.log_expected_prob, tdpo.ref_kl)
+    row = response(at, int(mask.sum()), wpo.log_expected_prob, tdpo.ref_kl, tvkd.entropy)
     return View(
         mask,
         int(mask.sum()),
@@ -274,3 +275,45 @@ def test_the_margin_of_dadpo_is_the_reward_at_the_optimum_of_its_two_constraints
     logps = {"policy": policy[:, None], "ref": ref[:, None], "teacher": teacher[:, None]}
     found = dadpo.reward(View(torch.ones(VOCAB, 1).bool(), VOCAB, {}, logps), hp)
     torch.testing.assert_close(found - found[0], reward - reward[0])
+
+
+def valued(value: float) -> Batch:
+    """Pairs whose teacher's value is the same in every state."""
+    values = {tvkd.teacher_value: torch.full(MASK.shape, value).double()}
+    return replace(pairs(), views={n: replace(y, statistics=values) for n, y in pairs().views.items()})
+
+
+def test_tvkd_whose_teacher_values_nothing_is_a_pair_loss_without_a_reference() -> None:
+    """V = 0: DPO at beta 1 against a reference that finds all responses alike."""
+    alike = {n: saying(y, ref=torch.zeros_like(y.logps("ref"))) for n, y in pairs().views.items()}
+    theirs = trained(dpo.loss, dpo.DPO(beta=1.0), replace(pairs(), views=alike))
+    assert_one_loss(trained(tvkd.loss, tvkd.TVKD(), valued(0.0)), theirs)
+
+
+def test_the_teachers_value_is_nothing_at_alpha_tau_and_a_constant_where_it_knows_nothing() -> None:
+    """sum_a pi(a) = 1;  of four tokens alike tau ln 4 (1/4)^(alpha / tau) = (tau - alpha) ln 4."""
+    at = chunk(policy=[[0.25] * 4] * 2, teacher=[[0.7, 0.1, 0.1, 0.1], [0.25] * 4])
+    for tau in (0.5, 1.0, 2.0):
+        found = tvkd.teacher_value.of(at, tvkd.TVKD(alpha=tau, tau=tau))
+        torch.testing.assert_close(found, torch.zeros(2), rtol=0, atol=1e-6)
+        half = tvkd.teacher_value.of(at, tvkd.TVKD(alpha=tau / 2, tau=tau))
+        assert float(half[1]) == pytest.approx(tau / 2 * log(4), rel=1e-5)
+        assert float(half[0]) < float(half[1])
+
+
+def test_a_constant_value_of_tvkd_asks_more_of_the_longer_response() -> None:
+    """R falls by V for each token but the first."""
+    of, hp = valued(0.3), tvkd.TVKD(gamma=0.5)
+    longer = (of.chosen.mask.sum(-1) - of.rejected.mask.sum(-1)).double()
+    plain = (seq_sum(of.chosen.logps("policy"), of.chosen), seq_sum(of.rejected.logps("policy"), of.rejected))
+    expected = logistic(plain[0] - plain[1] - 0.5 * 0.3 * longer).mean()
+    assert longer.abs().sum() > 0
+    torch.testing.assert_close(tvkd.loss(of, hp)["tvkd"], expected)
+
+
+def test_no_value_of_tvkd_stands_behind_an_answer_of_one_token() -> None:
+    """Both entries are SimPO at beta 1 without a margin."""
+    mask = MASK & (MASK.cumsum(-1) == 1)
+    of = Batch({"chosen": view_of(1, mask), "rejected": view_of(2, mask)}, len(MASK))
+    theirs = trained(simpo.loss, simpo.SimPO(beta=1.0, margin=0.0), of)
+    assert_one_loss(trained(tvkd.entropy_loss, tvkd.EntropyTVKD(), of), theirs)

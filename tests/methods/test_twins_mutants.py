@@ -87,6 +87,7 @@ def with_logps(role: Any, of: Callable[[View], Tensor]) -> Callable[[View], View
 
 
 WATCHED = {"share_clipped"}  # told in tables, read by no loss
+FROZEN = {"teacher_value"}  # a function of the teacher alone
 
 
 def of_views(case: Case) -> Iterator[tuple[str, str, Callable[[View], View]]]:
@@ -95,7 +96,7 @@ def of_views(case: Case) -> Iterator[tuple[str, str, Callable[[View], View]]]:
         yield "mask one early", name, shifted
         yield "last token left out", name, without_last
         for stat in reads.stats:
-            if stat.name not in WATCHED and case.parts[0].views[name].statistics[stat].requires_grad:
+            if stat.name not in WATCHED | FROZEN and case.parts[0].views[name].statistics[stat].requires_grad:
                 yield f"{stat.name} without gradient", name, without_gradient(stat)
         for role in reads.logps:
             yield f"no log-probs of {role}", name, with_logps(role, lambda v: torch.zeros_like(v.mask * 1.0))

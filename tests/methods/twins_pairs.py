@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tests.methods.twins import Response, Said, Terms, lp, mean, nll, per_token, softplus
+from tests.methods.twins import Response, Said, Terms, Token, buckets, lp, mean, nll, per_token, softplus
 
 
 def ratio(y: Response) -> Tensor:
@@ -144,6 +144,28 @@ def tdpo(said: Said, hp: Any) -> Terms:
     return {"tdpo": mean(every)}
 
 
+def shaped(y: Response, gamma: float, value: Any) -> Tensor:
+    """Log-probs, each with the value of the state that its token leads to; none behind the last."""
+    values = [value(t) for t in y[1:]] + [0.0]
+    return sum(t.policy[t.id] - gamma * v for t, v in zip(y, values, strict=True))
+
+
+def tvkd(said: Said, hp: Any) -> Terms:
+    def value(t: Token) -> Tensor:
+        return hp.tau * sum(p ** (hp.alpha / hp.tau) for p in buckets(t, t.teacher)).log()
+
+    gap = [shaped(w, hp.gamma, value) - shaped(r, hp.gamma, value) for w, r in pairs(said)]
+    return {"tvkd": mean([softplus(-g) for g in gap])}
+
+
+def tvkd_entropy(said: Said, hp: Any) -> Terms:
+    def value(t: Token) -> Tensor:
+        return sum(-p.exp() * p for p in t.policy)
+
+    gap = [shaped(w, hp.gamma, value) - shaped(r, hp.gamma, value) for w, r in pairs(said)]
+    return {"tvkd": mean([softplus(-g) for g in gap])}
+
+
 def dpkd_token(said: Said, hp: Any) -> Terms:
     def preferred(t: Any) -> Tensor:
         a_t, a_s = int(t.teacher.argmax()), int(t.policy.argmax())
@@ -172,4 +194,6 @@ TWINS = {
     "methods.kto.loss": kto,
     "methods.orpo.loss": orpo,
     "methods.tdpo.loss": tdpo,
+    "methods.tvkd.loss": tvkd,
+    "methods.tvkd.entropy_loss": tvkd_entropy,
 }
