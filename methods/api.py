@@ -70,12 +70,19 @@ class Group:
 @dataclass(frozen=True)
 class Online:
     """How the view `policy_rollout` is made: rollouts of `batches` optimizer steps' prompts at a time, which
-    are gone through `passes` times before the policy is sampled again.
+    are gone through `passes` times before the policy is sampled again. Epochs count prompts: each is answered
+    once an epoch, and `passes` multiply the optimizer steps.
+
+    value_lr: the learning rate of the linear head, on the policy's last hidden states, that state values come
+        from; None where none are read. value_alone: the share of the optimizer steps, the first ones, that
+        train it alone.
     """
 
     batches: Count = 1
     passes: Count = 1
     temperature: Positive = 1.0
+    value_lr: Positive | None = None
+    value_alone: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,12 @@ class Needs:
     group: Group | None = None
     online: Online | None = None
     rounds: Count = 1
+
+    def __post_init__(self) -> None:
+        if any(reads.values for reads in self.views.values()) and (
+            self.online is None or self.online.value_lr is None
+        ):
+            raise ValueError("needs: state values are read, so `online` must say their `value_lr`")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@
         + value_weight / 2 * mean_t max( (V - G_t)^2, (V_old + clip(V - V_old, +- value_clip) - G_t)^2 )
     w_t = pi_theta(y_t|s_t) / pi_old(y_t|s_t),   G_t = A_t + V_old(s_t)
 
-y is drawn from the policy; pi_old, V_old are policy and value as they were then, pi_0 the student's start. V
-is a scalar head on the policy's hidden states, 0 at first. With `whiten` the first term's A_t has mean 0 and
-variance 1 over the step. PPO (arXiv 1707.06347, Eq. 7, 9), GAE (arXiv 1506.02438, Eq. 16) and their settings:
-ours, TRL's where it has them; none are published. Reduction: token means over the optimizer step.
+y is drawn from the policy; pi_old, V_old: policy and value as they were then; pi_0: the student's start; V: a
+linear head on the policy's states, 0 at first. `whiten`: the first term's A_t has mean 0 and variance 1 over
+the step. PPO: arXiv 1707.06347, Eq. 7, 9; GAE: arXiv 1506.02438, Eq. 16. Reduction: token means of the step.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from methods.lazy_torch import Tensor, torch
 
 @dataclass(frozen=True)
 class DPPO:
-    """The formula's letters by their names; batches, passes: api.Online."""
+    """The formula's letters by their names; batches, passes, value_lr, value_alone: api.Online."""
 
     beta: Positive = 1.0
     discount: Share = 1.0
@@ -36,6 +35,8 @@ class DPPO:
     whiten: bool = True
     batches: Count = 1
     passes: Count = 4
+    value_lr: Positive = 1e-3
+    value_alone: Share = 0.1
 
 
 def advantage(y: View, hp: DPPO, per_token: bool) -> Tensor:
@@ -57,8 +58,7 @@ def loss(batch: Batch, hp: DPPO, per_token: bool = True) -> Terms:
 
 
 def moments(batch: Batch, hp: DPPO, per_token: bool = True) -> dict[str, tuple[Tensor, Tensor]]:
-    y = batch.policy_rollout
-    a, count = advantage(y, hp, per_token), y.mask.sum()
+    a, count = advantage(batch.policy_rollout, hp, per_token), batch.policy_rollout.mask.sum()
     return {"mean": (a.sum(), count), "squared": ((a**2).sum(), count)}
 
 
@@ -73,32 +73,34 @@ def reward(batch: Batch, hp: DPPO) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 READS = Reads(logps=("policy", "old", "ref", "teacher", "teacher_ref"), values=("policy", "old"))
-
 TOKEN = Method(
     name="DPPO[token]",
     paper="Gao et al., ICLR 2025 (arXiv 2502.17927), Table 3",
     hparams=DPPO(),
-    training=Training(lr=5e-7),
+    training=Training(lr=5e-7, epochs=3, batch_size=128, source="ours: as ADPA's"),
     sources={
         "loss": "paper: PPO, Eq. 7, 9; GAE, Eq. 16",
-        "beta": "ours",
-        "discount": "other: TRL, PPOConfig",
-        "trace": "other: TRL, PPOConfig",
-        "clip": "other: TRL, PPOConfig",
-        "value_clip": "other: TRL, PPOConfig",
-        "value_weight": "other: TRL, PPOConfig",
-        "kl": "other: TRL, PPOConfig",
-        "passes": "other: TRL, PPOConfig",
-        "whiten": "other: TRL, PPOTrainer",
-        "batches": "ours",
-        "policy_rollout": "ours: temperature 1",
+        "beta": "ours: not in the paper",
+        **dict.fromkeys(
+            ("discount", "trace", "clip", "value_clip", "value_weight", "kl", "batches", "passes"),
+            "other: TRL 0.19, PPOConfig",
+        ),
+        "whiten": "other: TRL 0.19, PPOTrainer",
+        "value_lr": "ours: open-instruct 2e-5",
+        "value_alone": "ours: OpenRLHF can, too",
+        "policy_rollout": "ours: temperature 1 (TRL 0.7)",
+        "epochs": "other: TRL 0.19, 3 of the prompts",
     },
-    needs=lambda hp: Needs({"policy_rollout": READS}, online=Online(hp.batches, hp.passes)),
+    needs=lambda hp: Needs(
+        {"policy_rollout": READS},
+        online=Online(hp.batches, hp.passes, value_lr=hp.value_lr, value_alone=hp.value_alone),
+    ),
     loss=loss,
     kind="ablation",
     step_stats=moments,
     watch=reward,
     maximises="reward",
 )
-AT_END = partial(moments, per_token=False)
-SEQUENCE = replace(TOKEN, name="DPPO[sequence]", loss=sequence_loss, step_stats=AT_END)
+END = partial(moments, per_token=False)
+AT_END = replace(TOKEN, name="DPPO[sequence]", hparams=DPPO(trace=1.0), loss=sequence_loss, step_stats=END)
+SEQUENCE = replace(AT_END, sources={**TOKEN.sources, "trace": "other: open-instruct, ppo_fast.py, lam"})

@@ -200,13 +200,14 @@ class PlanContext:
     def _settings(self, method: Method, hp: Any, seed: int, inputs: TrainInputs[Source]) -> TrainSettings:
         """What decides the numbers of a method's loss, beside its inputs."""
         suite = self.suite
-        online = OnlineSettings(suite.generation.max_tokens, suite.chat_template)
+        recipe = method.needs(hp).online
+        drawn = suite.generation.max_tokens, suite.chat_template
         return TrainSettings(
             formula=method.formula,
             hp=asdict(hp),
             seed=seed,
             precision=suite.precision,
-            online=online if method.needs(hp).online else None,
+            online=OnlineSettings(*drawn, recipe.passes) if recipe else None,
             # Stored signals have a dtype of their own; only live models are read in the suite's.
             teacher_dtype=suite.teacher_dtype if inputs.live else None,
             file=extension_file.digest(self.method_file)

@@ -5,7 +5,7 @@ asks for it (harness/train/launcher.py).
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from accelerate.utils import (
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.optim.optimizer import ParamsT
 from torch.utils.checkpoint import checkpoint
 
 from harness.models import lora
@@ -131,11 +132,8 @@ def weights_of(accelerator: Accelerator, policy: nn.Module) -> dict[str, Tensor]
     return {name.removeprefix(MODEL): state[name] for name in names}
 
 
-def optimizer_of(
-    training: Training, weights: Iterable[nn.Parameter], *, fused: bool, foreach: bool
-) -> torch.optim.Optimizer:
+def optimizer_of(training: Training, moving: ParamsT, *, fused: bool, foreach: bool) -> torch.optim.Optimizer:
     """The optimizer of what moves."""
-    moving = [w for w in weights if w.requires_grad]
     lr, decay = training.lr, training.weight_decay
     if training.optimizer == "adamw8bit":
         logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of kernels that are not for this card

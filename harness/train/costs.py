@@ -16,17 +16,18 @@ from harness.store.step import Ref, Sizes, Source, Step, StepKind
 from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
 from harness.train.placing.memory import Run, peak, states
-from methods.api import Method, Needs, Online, Training
+from methods.api import Method, Needs, Training
 
 PROBE = 32  # examples on which the terms are compared before and after
 
 
 @dataclass(frozen=True)
 class OnlineSettings:
-    """How the policy answers while it trains."""
+    """How the policy answers while it trains; passes: how many optimizer steps learn from each answer."""
 
     max_tokens: int
     template: str | None
+    passes: int = optional(1)
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,14 @@ class Shape(NamedTuple):
     notes: tuple[str, ...]
 
 
-def batch_and_steps(training: Training, examples: int) -> tuple[int, int]:
-    """The batch size, which cannot be larger than the set, and the number of optimizer steps."""
+def batch_and_steps(settings: TrainSettings, examples: int) -> tuple[int, int]:
+    """The batch size, which cannot be larger than the set, and the number of optimizer steps: epochs count
+    prompts, so passes over what was drawn add to them.
+    """
+    training, passes = settings.training, settings.online.passes if settings.online else 1
+    assert training, "of a training step"
     size = min(training.batch_size, examples)
-    return size, max(1, round(training.epochs * examples / size))
+    return size, passes * max(1, round(training.epochs * examples / size))
 
 
 def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
@@ -94,10 +99,10 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     needs = _needs(step, method)
     shape, training = shape_of(step, needs, sizes), step.settings.training
     assert training, "of a training step"
-    size, steps = batch_and_steps(training, shape.examples)
+    size, steps = batch_and_steps(step.settings, shape.examples)
     tokens_read, answered = steps * size * shape.tokens, steps * size * shape.answered
-    drawn = _drawn(needs.online, steps, size, shape) if needs.online else 0.0
-    text = shape.drawn
+    online, text = step.settings.online, shape.drawn
+    drawn = steps // online.passes * size if online else 0  # each prompt once an epoch
     sampled = (
         (drawn * text.tokens / text.sequences, drawn * text.answered / text.sequences) if text else (0.0, 0.0)
     )
@@ -109,7 +114,8 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
     run = run_of(step, shape.width, sizes)
     again = model.body * 2 * tokens_read if run.recomputed else 0.0
     micro = max(1, math.ceil(size * shape.tokens / run.positions / run.devices))
-    longest = step.settings.online.max_tokens if step.settings.online else 0
+    # The probe is answered before and after.
+    longest, answers = (online.max_tokens, drawn + 2 * min(PROBE, shape.examples)) if online else (0, 0)
     live = ("a live teacher read on every view, at every step",) if teachers else ()
     return Cost(
         work="train",
@@ -118,7 +124,7 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
         devices=run.devices,
         precision="bfloat16" if step.settings.precision == "bf16" else "float32",
         tokens=round(tokens_read),
-        sequential=3 * steps * micro + math.ceil(drawn / sizes.limits.batch) * longest,
+        sequential=3 * steps * micro + math.ceil(answers / sizes.limits.batch) * longest,
         layers=model.layers,
         loads=8.0 * model.parameters + beside,
         disk=4.0 * model.parameters * (1 + step.settings.checkpoints),
@@ -130,11 +136,6 @@ def train_cost(step: TrainStep, sizes: Sizes) -> Cost:
 
 def _weights(teacher: ModelSize, step: TrainStep) -> float:
     return teacher.parameters * (2.0 if step.settings.teacher_dtype == "bfloat16" else 4.0)
-
-
-def _drawn(online: Online, steps: int, size: int, shape: Shape) -> float:
-    """Prompts that the policy answers: a buffer for each `passes` steps, and the probe before and after."""
-    return math.ceil(steps / online.passes) * size + 2 * min(PROBE, shape.examples)
 
 
 def _method(step: TrainStep) -> Method:

@@ -217,8 +217,8 @@ class Loop:
 
 
 def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, Any]:
-    """The loop of a step's settings and inputs, on the model of the folder `start`; `optimized` makes an
-    optimizer of its parameters, which is returned as accelerate wrapped it.
+    """The loop of a step's settings and inputs, on the model of the folder `start`; `optimized` makes the
+    optimizer, which is returned as accelerate wrapped it.
     """
     settings, context = work.settings, work.context
     method = method_of(context["method"], context["method_file"])
@@ -245,7 +245,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     valued = any("policy" in reads.values for reads in needs.views.values())
     plain = Policy(model, vocab, budget, valued)
     plain.offload = bool(context.get("offload"))
-    policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain.parameters()))
+    policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain, needs.online))
     if context.get("head", "auto") == "auto":
         moments = MOMENTS[settings.training.optimizer] if settings.training else 0.0
         own = optimizer and optimizer.optimizer
@@ -256,6 +256,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     examples = replace(examples, share=unshared is None)
     loop = Loop(method, hp, policy, examples, accelerator, Room(context["tokens"]), unshared=unshared)
     if needs.online and settings.online:
+        assert settings.online.passes == needs.online.passes
         stop = chat_template.end_ids(tokenizer, model.generation_config, template=settings.online.template)
         loop = replace(loop, sampler=_sampler(work, needs.online, loop, stop))
     return loop.with_set_means(), optimizer

@@ -30,7 +30,7 @@ VIEW: ViewName = "policy_rollout"
 
 @dataclass
 class Sampler:
-    """Answers an example's prompt with the policy as it is; counts what it drew.
+    """Answers an example's prompt with the policy as it is; counts what it drew to learn from.
 
     `policy` is the module that accelerate wrapped around `model`; buffers live below `folder` while they are
     used.
@@ -59,7 +59,8 @@ class Sampler:
         `batches` steps at a time, gone through `passes` times. The first buffer is the one of that number.
         """
         while steps := list(islice(order, self.recipe.batches)):
-            with self.draw(examples, [e for step in steps for e in step], str(number)) as buffer:
+            picked = [e for step in steps for e in step]
+            with self.draw(examples, picked, str(number), counted=True) as buffer:
                 for _ in range(self.recipe.passes):
                     first = 0
                     for step in steps:
@@ -68,9 +69,11 @@ class Sampler:
             number += 1
 
     @contextmanager
-    def draw(self, examples: Examples, picked: Sequence[int], name: str) -> Iterator[Examples]:
+    def draw(
+        self, examples: Examples, picked: Sequence[int], name: str, *, counted: bool = False
+    ) -> Iterator[Examples]:
         """Some examples with the policy's own answers as policy_rollout; `name` tells one draw's noise from
-        another's.
+        another's, and those that only measure are not `counted`.
         """
         prompts, prompt_rows = examples.views[VIEW], examples.indices[VIEW][list(picked), 0].tolist()
         sampling = Sampling(self.recipe.temperature, 1.0, self.max_tokens)
@@ -87,9 +90,10 @@ class Sampler:
             seed=self.seed,
             limit=self.limit,
         )
-        self.drawn += len(answers)
-        self.truncated += sum(a.truncated for a in answers)
-        self.flops += decoding_flops(self.model, requests, answers)
+        if counted:
+            self.drawn += len(answers)
+            self.truncated += sum(a.truncated for a in answers)
+            self.flops += decoding_flops(self.model, requests, answers)
         with tempfile.TemporaryDirectory(dir=self.folder) as below:
             rows = (
                 token_sequences.response(n, request.prompt, answer.ids)

@@ -19,28 +19,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import get_scheduler
 
 from harness.common import shutdown
 from harness.common.tokenizer import load_tokenizer
 from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
+from harness.models.policy import Policy
 from harness.store.integrity import checksums
 from harness.train import launcher
-from harness.train.accelerate_setup import (
-    deterministic,
-    number,
-    optimizer_of,
-    overflowed,
-    step_of,
-    weights_of,
-)
+from harness.train.accelerate_setup import deterministic, optimizer_of, overflowed, step_of, weights_of
 from harness.train.checkpoints import Checkpoints, Progress, publish
 from harness.train.costs import PROBE, batch_and_steps
 from harness.train.examples import Examples, TrainWork
 from harness.train.loop import Loop, set_up, teacher_flops
 from harness.train.micro_batches.order import orders
-from methods.api import Method, Training
+from harness.train.optimizing import value_head
+from methods.api import Method, Online, Training
 
 LOG_EVERY = 10  # optimizer steps
 START_TOLERANCE = {"no": 1e-3, "fp16": 1e-2, "bf16": 5e-2}  # of what must hold before the first step
@@ -62,9 +56,9 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     training = settings.training
     assert training, "of a training step"
 
-    def optimized(weights: Iterator[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        foreach = work.context.get("foreach", True)
-        return optimizer_of(training, weights, fused=settings.fused, foreach=foreach)
+    def optimized(policy: Policy, recipe: Online | None) -> torch.optim.Optimizer:
+        foreach, moving = work.context.get("foreach", True), value_head.groups(policy, recipe)
+        return optimizer_of(training, moving, fused=settings.fused, foreach=foreach)
 
     loop, optimizer = set_up(work, start, optimized)
     # The first examples, not random ones: two methods on one data set are probed on the same prompts.
@@ -148,7 +142,7 @@ def _stream(loop: Loop, size: int, steps: int, seed: int, start: int) -> Iterato
         remaining = islice(orders(n, size, steps, seed), start, None)
         return ((loop.examples, step) for step in loop.read_ahead(remaining))
     recipe, number = loop.sampler.recipe, start // _between(loop)
-    order = orders(n, size, math.ceil(steps / recipe.passes), seed)
+    order = orders(n, size, steps // recipe.passes, seed)
     # A resumed training goes on behind the buffers that were drawn before it was killed.
     remaining = islice(order, number * recipe.batches, None)
     return islice(loop.sampler.buffers(loop.examples, remaining, number), steps - start)
@@ -195,9 +189,10 @@ def _optimize(
 ) -> dict[str, Any]:
     """All optimizer steps; one line of metrics per LOG_EVERY of them. Returns what was processed."""
     n = len(loop.examples)
-    size, steps = batch_and_steps(training, n)
+    size, steps = batch_and_steps(work.settings, n)
     checkpoint_names = {step: str(k) for k, step in enumerate(marks(steps, work.settings.checkpoints), 1)}
-    schedule = get_scheduler(training.schedule, optimizer, round(training.warmup * steps), steps)
+    recipe = loop.examples.needs.online
+    schedule = value_head.schedule(training, recipe, optimizer, steps)
     with shutdown.deferred():
         checkpoints = Checkpoints(work, loop, schedule, _between(loop))
         progress = checkpoints.progress
@@ -205,7 +200,9 @@ def _optimize(
             progress.step += 1
             current = replace(loop, examples=examples)
             terms = current.gradient(step)
-            norm = number(loop.accelerator.clip_grad_norm_(loop.policy.parameters(), training.max_grad_norm))
+            if progress.step <= value_head.steps_alone(recipe, steps):
+                value_head.drop_gradient(loop.accelerator.unwrap_model(loop.policy))
+            norm = value_head.clipped(loop.accelerator, loop.policy, training.max_grad_norm)
             overflow = overflowed(norm, loop.accelerator.scaler)
             progress.skipped += overflow
             # An overflowed float16 step is skipped by the scaler and is no fault; NaN in the loss is.

@@ -113,6 +113,8 @@ NOT_IN_THE_LOSS = {
     "iterations",
     "batches",
     "passes",
+    "value_lr",
+    "value_alone",
     "support",
     "responses",
 }

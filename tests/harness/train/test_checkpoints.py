@@ -52,7 +52,9 @@ def work_of(
         "view.mismatched": given["view.rejected"],
         "signal.mismatched.ref": given["signal.rejected.ref"],
     }
+    passes = METHODS[method].get("passes", 1)
     training = {**TRAINING, **(training or {})}
+    training["epochs"] /= passes  # of prompts, each of which makes as many steps
     settings = {**SETTINGS, "training": training, "checkpoints": 3}
     settings["hp"] = METHODS[method]
     if method in ("DPPO[token]", "GKD"):
@@ -62,7 +64,7 @@ def work_of(
                 tiny_folder(path, hidden=24, seed=seed)
         given = {k: v for k, v in given.items() if not k.startswith("signal.")}
         given |= {**live, "live.ref": folder / "start", "view.policy_rollout": folder / "chosen"}
-        settings = {**ONLINE, **settings}
+        settings = {**ONLINE, **settings, "passes": passes}
     where = folder / out / "out"
     where.mkdir(parents=True, exist_ok=True)
     told = {**CONTEXT, "batch": 4, "checkpoint_every": "2", **context, "method": method}

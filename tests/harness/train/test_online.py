@@ -18,6 +18,7 @@ from harness.signals.live import Frozen, Live
 from harness.signals.stored import Signals
 from harness.train import examples as data
 from harness.train.costs import TRAIN, TrainInputs
+from harness.train.examples import TrainWork
 from harness.train.loop import Loop, set_up
 from methods.formulas import kl, teacher_kl
 from methods.kernels.token_statistics import Hidden, TopK, token_statistics
@@ -38,8 +39,9 @@ SETTINGS: dict[str, Any] = {
 CONTEXT = {"device": "cpu", "tokens": 64, "batch": 4, "method_file": None}
 
 
-def loop_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> Loop:
-    """A loop of an online method on ten prompts, with teachers of their own."""
+def work_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> TrainWork:
+    """An online method on ten prompts, with teachers of their own."""
+    folder.mkdir(exist_ok=True)
     inputs = {"start": tiny_folder(folder / "start"), "live.ref": folder / "start"}
     for seed, role in enumerate(("teacher", "teacher_ref"), 1):
         inputs[f"live.{role}"] = tiny_folder(folder / role, hidden=24, seed=seed)
@@ -51,8 +53,14 @@ def loop_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> Loop:
     token_sequences.write(folder / "prompts", rows)
     inputs["view.policy_rollout"] = inputs["view.chosen"] = folder / "prompts"
     (folder / "out").mkdir()
-    context = {**CONTEXT, "method": method}
-    work = TRAIN.work({**SETTINGS, "hp": hp}, inputs, folder / "out", context)
+    entry = methods.registry()[method]
+    recipe = entry.needs(type(entry.hparams)(**hp)).online
+    settings = {**SETTINGS, "hp": hp, "passes": recipe.passes}
+    return TRAIN.work(settings, inputs, folder / "out", {**CONTEXT, "method": method})
+
+
+def loop_of(folder: Path, method: str = "DPPO[token]", **hp: Any) -> Loop:
+    work = work_of(folder, method, **hp)
     return set_up(work, work.inputs.start)[0]
 
 
@@ -77,7 +85,8 @@ def test_a_buffer_is_gone_through_as_often_as_asked_and_then_drawn_again(tmp_pat
     assert [step for _, step, _ in seen] == [[0, 1], [2, 3, 4]] * 3 + [[0, 1], [2]] * 3
     assert [of for _, _, of in seen][:2] == [lengths[0:2], lengths[2:5]]
     assert [of for _, _, of in seen][6:8] == [lengths[5:7], lengths[7:8]]
-    assert loop.sampler.drawn == 8
+    with loop.sampler.draw(loop.examples, [0, 1], "measure"):
+        assert loop.sampler.drawn == 8, "what only measures is none to learn from"
     assert not list((tmp_path / "out").iterdir()), "a buffer was left behind"
 
 

@@ -1,0 +1,1 @@
+"""What an optimizer moves, how fast, and when."""
