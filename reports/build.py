@@ -11,6 +11,8 @@ Tables are a function of the rows alone: the same rows give the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +53,9 @@ class Pair(NamedTuple):
     groups: Groups
 
 
-class Paired(NamedTuple):
-    """A run's rows, and those of each pair."""
+@dataclass(frozen=True)
+class Paired:
+    """A run's rows, and those of each pair; what they add up to is added up once, whoever asks."""
 
     rows: Rows
     pairs: list[Pair]
@@ -61,6 +64,16 @@ class Paired(NamedTuple):
     def by_name(self) -> list[Pair]:
         """The pairs in the order of their names."""
         return sorted(self.pairs, key=lambda pair: pair.name)
+
+    @cached_property
+    def tables(self) -> list[tuple[str, dict[str, list[Table]]]]:
+        """Each pair's name and tables by name, those without anything to show as empty lists."""
+        return [(pair.name, _of_pair(pair)) for pair in self.by_name]
+
+    @cached_property
+    def verdict(self) -> list[str]:
+        """What the tests say in words, a paragraph for each pair and dataset."""
+        return words.paragraphs([v for p in self.by_name for v in verdicts(p.rows, p.groups, p.names)])
 
 
 Run = Rows | Paired  # what tables are made of; those that share the pairs add up once
@@ -81,15 +94,14 @@ def build(run: Run) -> dict[str, list[Table]]:
     """Every table of a run that has something to show, by name."""
     known = paired(run)
     built: dict[str, list[Table]] = {}
-    for pair in known.by_name:
-        for name, tables in of_pair(pair).items():
+    for _, of_pair in known.tables:
+        for name, tables in of_pair.items():
             built.setdefault(name, []).extend(tables)
     built["judges"] = judges(known.rows)
     return {name: tables for name, tables in built.items() if tables}
 
 
-def of_pair(pair: Pair) -> dict[str, list[Table]]:
-    """Every table of a pair by name, those without anything to show as empty lists."""
+def _of_pair(pair: Pair) -> dict[str, list[Table]]:
     _, names, own, groups = pair
     trained = {t.method for t in own.training}
     main = main_tables(groups, names, summaries=own.summaries, checks=own.checks)
@@ -111,7 +123,7 @@ def of_pair(pair: Pair) -> dict[str, list[Table]]:
 
 def verdict(run: Run) -> list[str]:
     """What the tests of a run say in words, a paragraph for each pair and dataset."""
-    return words.paragraphs([v for p in paired(run).by_name for v in verdicts(p.rows, p.groups, p.names)])
+    return paired(run).verdict
 
 
 def judges(rows: Rows) -> list[Table]:

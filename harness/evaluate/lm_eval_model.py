@@ -236,7 +236,7 @@ def answer(loaded: LoadedModel, item: tuple[Kind, Sequence[Any]], batch_size: in
         return list(engine.generate_until([SimpleNamespace(args=a) for a in requests], disable_tqdm=True))
 
     with _silent():
-        return in_halves(ask, batch)
+        return in_halves(ask, batch, "dtype")
 
 
 def fingerprint(folder: Path) -> str:

@@ -17,29 +17,29 @@ from methods.kernels.output_head import MemoryBudget
 
 HEADS = ("auto", "keep", "recompute")  # whether logits are kept for the backward pass
 SHARE = 4  # of what is free, one part in so many is for logits
-MENDS = "set dtype: bfloat16, which takes half"
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
 def in_halves(
-    ask: Callable[[Sequence[Request]], list[Answer]], batch: Sequence[Request]
+    ask: Callable[[Sequence[Request]], list[Answer]], batch: Sequence[Request], key: str
 ) -> tuple[list[Answer], int]:
     """What `ask` answers to a batch, and how often a part of it had to be halved to fit into memory;
-    ValueError where one request alone does not fit.
+    ValueError where one request alone does not fit, with the suite's key of the model's dtype.
     """
     try:
         return ask(batch), 0
     except torch.OutOfMemoryError as error:
         if len(batch) == 1:
             told = str(error).splitlines()[0]
-            raise ValueError(f"out of memory at one request alone: {MENDS} ({told})") from None
+            mends = f"set {key}: bfloat16, which takes half"
+            raise ValueError(f"out of memory at one request alone: {mends} ({told})") from None
     # Not in `except`, where the traceback still holds what was computed.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = (len(batch) + 1) // 2
-    parts = [in_halves(ask, part) for part in (batch[:half], batch[half:])]
+    parts = [in_halves(ask, part, key) for part in (batch[:half], batch[half:])]
     return [answer for answers, _ in parts for answer in answers], 1 + sum(halved for _, halved in parts)
 
 

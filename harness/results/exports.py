@@ -4,7 +4,7 @@ exports/mt-bench/...    exports/alpaca-eval-2/...    as each benchmark's `export
 exports/manifest.json   what is there (manifest.py)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from benchmarks.declaration import JudgedAnswers
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.results import manifest
-from harness.results.judging import JudgedRow, file_name, judged_rows
+from harness.results.judging import JudgedRow, file_name
 from harness.results.manifest import ExportedRow
 from harness.results.records import folders_of
 from harness.store.store import Store
@@ -30,14 +30,14 @@ class RowKey(NamedTuple):
     seed: int
 
 
-def write(plan: Plan, store: Store, out: Path) -> None:
-    """Write every export that the plan's benchmarks have into `out`, and take away what an earlier one wrote
-    and this one does not: a tool that reads a whole folder would count it.
+def write(plan: Plan, store: Store, rows: Sequence[tuple[JudgedRow, JudgedAnswers]], out: Path) -> None:
+    """Write every export that the plan's benchmarks have into `out`, `rows` of judgments among them, and take
+    away what an earlier one wrote and this one does not: a tool that reads a whole folder would count it.
     """
     earlier = manifest.read(out)
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".exports") as aside:
-        rows = list(_write(plan, store, Path(aside)))
+        exported = list(_write(plan, store, rows, Path(aside)))
         files = manifest.checksums(Path(aside))
         stale = {n: digest for n, digest in (earlier.files if earlier else {}).items() if n not in files}
         there = manifest.checksums(out) if stale else {}
@@ -48,17 +48,18 @@ def write(plan: Plan, store: Store, out: Path) -> None:
         for name in files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(aside) / name).replace(out / name)
-    manifest.write(rows, files, out)
+    manifest.write(exported, files, out)
 
 
-def _write(plan: Plan, store: Store, out: Path) -> Iterator[ExportedRow]:
+def _write(
+    plan: Plan, store: Store, rows: Sequence[tuple[JudgedRow, JudgedAnswers]], out: Path
+) -> Iterator[ExportedRow]:
     names = _row_names(plan)
     for name, chosen in plan.suite.benchmarks.chosen.items():
-        judged = [row for row in judged_rows(plan) if row.chosen.name == name]
+        judged = [(row, _named(row, of, names)) for row, of in rows if row.chosen.name == name]
         if judged and (export := chosen.declaration.export):
-            read = [_read(row, store, names) for row in judged]
-            export(out / name, read)
-            yield from (_judged_row(row, found) for row, found in zip(judged, read, strict=True))
+            export(out / name, [of for _, of in judged])
+            yield from (_judged_row(row, of) for row, of in judged)
         cells = [cell for cell in plan.cells if name in cell.measures]
         if cells and chosen.benchmark.export is not no_export:
             chosen.benchmark.export(out / name, {names[_key(c)]: folders_of(c, name, store) for c in cells})
@@ -81,14 +82,13 @@ def _measured_row(cell: Cell, chosen: Chosen, name: str) -> ExportedRow:
     return ExportedRow(chosen.name, like, name, "", "", **_key(cell)._asdict(), judge="", reference="")
 
 
-def _read(row: JudgedRow, store: Store, names: Mapping[RowKey, str]) -> JudgedAnswers:
+def _named(row: JudgedRow, judged: JudgedAnswers, names: Mapping[RowKey, str]) -> JudgedAnswers:
     """A row's judgments under the export's names, of itself and of the row that it is compared with."""
-    judged = row.read(store, names[_key(row.cell)])
     own = _key(row.cell)._replace(method=row.reference)
     alike = [key for key in names if key[:3] == own[:3]]
     # A model that no world seed had a part in, or no seed, may be there once for all of them.
     near = min(alike, key=lambda k: (k.world_seed != own.world_seed) + (k.seed != own.seed), default=own)
-    return judged._replace(reference=names.get(near, row.reference))
+    return judged._replace(row=names[_key(row.cell)], reference=names.get(near, row.reference))
 
 
 def _row_names(plan: Plan) -> dict[RowKey, str]:

@@ -1,8 +1,11 @@
 """What the judges' steps add up to, and what they took."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.api import Answer
 from benchmarks.declaration import JudgedAnswers
 from harness.common.files import read_json_lines
 from harness.common.text import slug
@@ -17,6 +20,7 @@ from harness.store.store import Store
 from harness.suite.measurement import Chosen
 from reports.records.rows import Judging, Summary
 
+ReadAnswers = Callable[[Path], dict[str, Answer]]
 SPENT = Usage._fields
 COUNTS = ("judgments", "unparsed", "guarded", *SPENT)
 
@@ -35,23 +39,23 @@ class JudgedRow(NamedTuple):
         """The fields that name a row of judging."""
         return benchmark_key(self.cell, self.chosen, self.reference)
 
-    def read(self, store: Store, row: str) -> JudgedAnswers:
-        """What was asked, answered and judged; `row` is what the row is called in an export."""
+    def read(self, store: Store, read_answers: ReadAnswers = questions.read_answers) -> JudgedAnswers:
+        """What was asked, answered and judged."""
         folders = {name: folder_of(store, source) for name, source in self.step.named_inputs.items()}
         loaded, benchmark = questions.load(
             self.chosen.declaration, folders["data"], self.step.settings.options
         )
         judge = file_name(self.chosen.settings.judged_by())
         return JudgedAnswers(
-            row,
+            self.cell.method,
             judge,
             self.reference,
             slug(judge),
             slug(self.reference),
             loaded,
             benchmark,
-            questions.read_answers(folders["answers"]),
-            questions.read_answers(folders["reference"]) if "reference" in folders else {},
+            read_answers(folders["answers"]),
+            read_answers(folders["reference"]) if "reference" in folders else {},
             read_json_lines(folder_of(store, self.step) / "judgments.jsonl"),
             folders["data"],
         )
@@ -70,6 +74,14 @@ def judged_rows(plan: Plan) -> Iterator[JudgedRow]:
                 chosen = plan.suite.benchmarks.chosen[name]
                 again = steps.get(key.replace(JUDGMENTS, REPEATS, 1))
                 yield JudgedRow(cell, chosen, key.partition(".")[2], steps[key], again)
+
+
+def read_rows(plan: Plan, store: Store) -> list[tuple[JudgedRow, JudgedAnswers]]:
+    """Every step of judgments with all that is in it; answers that several rows are compared with are read
+    once.
+    """
+    read_answers = cache(questions.read_answers)
+    return [(row, row.read(store, read_answers)) for row in judged_rows(plan)]
 
 
 def summaries(plan: Plan, store: Store) -> list[Summary]:

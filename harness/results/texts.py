@@ -1,14 +1,15 @@
 """What a finished plan's models and judges wrote, and its steps, as rows for the report page."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.api import Answer, Question
+from benchmarks.declaration import JudgedAnswers
 from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
-from harness.results.judging import JudgedRow, judged_rows
+from harness.results.judging import JudgedRow
 from harness.results.records import folder_of
 from harness.store.provenance import dotted_settings
 from harness.store.step import Step
@@ -17,23 +18,22 @@ from reports.records import jsonl
 from reports.records.texts import StepRecord, Text
 
 
-def write(plan: Plan, store: Store, out: Path) -> None:
-    """Write `texts.jsonl` of a finished plan into `out`."""
-    jsonl.write(texts(plan, store), out / "texts.jsonl")
+def write(rows: Iterable[tuple[JudgedRow, JudgedAnswers]], out: Path) -> list[Text]:
+    """Write `texts.jsonl` of a finished plan's judgments into `out`; returns what is in it."""
+    found = [text for row, judged in rows for text in _texts(row, judged)]
+    jsonl.write(found, out / "texts.jsonl")
+    return found
 
 
-def write_steps(plan: Plan, store: Store, out: Path) -> bool:
-    """Write `steps.jsonl` of a finished plan into `out`; returns whether it is another now."""
-    return jsonl.write(steps(plan, store), out / "steps.jsonl")
+def write_steps(plan: Plan, store: Store, out: Path) -> list[StepRecord]:
+    """Write `steps.jsonl` of a finished plan into `out`; returns what is in it."""
+    found = steps(plan, store)
+    jsonl.write(found, out / "steps.jsonl")
+    return found
 
 
-def texts(plan: Plan, store: Store) -> list[Text]:
-    """Every judgment of every row, with what was asked, answered and replied; those settled by a rule too."""
-    return [text for row in judged_rows(plan) for text in _texts(row, store)]
-
-
-def _texts(row: JudgedRow, store: Store) -> Iterator[Text]:
-    judged = row.read(store, row.cell.method)
+def _texts(row: JudgedRow, judged: JudgedAnswers) -> Iterator[Text]:
+    """Every judgment of a row, with what was asked, answered and replied; those settled by a rule too."""
     by_id = {q.id: q for q in judged.questions}
     key = {name: value for name, value in row.key.items() if name != "suite"}
     for judgment in judged.judgments:

@@ -53,16 +53,16 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices, earlier: Sequence
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
     run_folder.write(rows, out)
-    texts.write_steps(plan, store, out)
-    texts.write(plan, store, out)
+    judged = judging.read_rows(plan, store)
+    made, said = texts.write_steps(plan, store, out), texts.write(judged, out)
     paired = build.paired(rows)
     built, told = build.build(paired), build.verdict(paired)
     tables = build.write_tables(built, out / "tables", told)
     # A table of an earlier run would be taken for a result of this one; files of others are theirs.
     for name in set(earlier) - set(tables):
         (out / "tables" / name).unlink(missing_ok=True)
-    exports.write(plan, store, out / "exports")
-    page.write(out)
+    exports.write(plan, store, judged, out / "exports")
+    page.write_of(paired, said, made, out)
     shown = [to_terminal(t, styled=True) for name in built if name not in build.WIDE for t in built[name]]
     printed = words.to_terminal(told) + "".join(f"{table}\n" for table in shown)
     return Written(printed, _written(out, tables), tables)

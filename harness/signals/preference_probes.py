@@ -10,6 +10,7 @@ block, a channel) stands at the end of the question, so that the letter is what 
 arXiv 2502.14272, Eq. 9.)
 """
 
+import logging
 from collections.abc import Sequence
 from itertools import groupby, permutations
 from pathlib import Path
@@ -25,11 +26,13 @@ from harness.data import chat_template
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models.loading import Model, body, forward_flops, head_of, load
+from harness.models.memory import in_halves
 from harness.models.policy import pad
 from harness.signals.kinds import ProbeInputs, ProbeSettings
 from harness.store.array_file import ArrayFileWriter
 from harness.store.step import Work
 
+log = logging.getLogger(__name__)
 LEAST = 1e-8  # a probability below this counts as this, as in PAD's released code
 
 
@@ -74,7 +77,9 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
             ids = chat_template.encode_prompt(tokenizer, messages, template=template)
             probes.append(Probe([*ids, *opens.ids], i, j, opens.letters))
     vocab = vocabulary(tokenizer, work.inputs.model)
-    chosen = letter_probs(model, vocab, probes, work.context["tokens"])
+    chosen, halved = letter_probs(model, vocab, probes, work.context["tokens"])
+    if halved:
+        log.warning("batches that did not fit into memory were halved, %d times; the scores stay", halved)
 
     wins = np.zeros((2, len(group)))
     for probe, (a, b) in zip(probes, chosen, strict=True):
@@ -86,6 +91,7 @@ def run(work: Work[ProbeSettings, ProbeInputs[Path]]) -> dict[str, Any]:
         "probes": len(probes),
         "cut": cut,
         "letter_mass": float(chosen.sum(-1).mean()),
+        "halved": halved,
         "flops": forward_flops(model, sum(len(p.ids) for p in probes), len(probes)),
     }
 
@@ -118,14 +124,22 @@ def opening(
 @torch.no_grad()
 def letter_probs(
     model: Model, vocab: int, probes: list[Probe], tokens: int
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Probability of each of a probe's letters as the next token after it. [n, 2]"""
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], int]:
+    """Probability of each of a probe's letters as the next token after it, [n, 2]; and how often a batch was
+    halved to fit into memory.
+    """
     lengths: Ints = np.array([len(p.ids) for p in probes])
     letters = torch.tensor([p.letters for p in probes])
-    head, probabilities = head_of(model, vocab), np.zeros(letters.shape)
-    for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
+    head, probabilities, halved = head_of(model, vocab), np.zeros(letters.shape), 0
+
+    def ask(batch: Sequence[int]) -> list[list[float]]:
         states = body(model, pad([probes[i].ids for i in batch], model.device))
         last = states[torch.arange(len(batch)), torch.tensor(lengths[batch]) - 1]
         probs = F.softmax(head.logits(last), -1).gather(1, letters[batch].to(model.device))
-        probabilities[batch] = probs.double().cpu().numpy()
-    return probabilities
+        said: list[list[float]] = probs.double().cpu().tolist()
+        return said
+
+    for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
+        probabilities[batch], parted = in_halves(ask, batch, "teacher_dtype")
+        halved += parted
+    return probabilities, halved

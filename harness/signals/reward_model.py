@@ -110,7 +110,7 @@ class RewardModel:
             return [float(reward) for reward in said.float().cpu()]
 
         for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
-            rewards[batch], parted = in_halves(ask, batch)
+            rewards[batch], parted = in_halves(ask, batch, "dtype")
             halved += parted
         if wrong := int(np.isnan(rewards).sum()):
             # It would lose each comparison, and be the best checkpoint or none.

@@ -194,7 +194,7 @@ def _of_window(
     arrays_by_sequence: dict[int, Arrays] = {}
     halved = 0
     for batch in batches_of(order, sequences.lengths, tokens):
-        arrays, parted = in_halves(of_batch, batch)
+        arrays, parted = in_halves(of_batch, batch, "teacher_dtype")
         arrays_by_sequence |= zip(batch, arrays, strict=True)
         halved += parted
     return arrays_by_sequence, halved

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import build
-from reports.build import Paired
+from reports.build import Paired, Run
 from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
 from reports.page.table_views import TableView
@@ -45,16 +45,21 @@ class Section(NamedTuple):
 def write(folder: Path) -> Path:
     """Write the page of a run's folder into it; ValueError where the folder is no run."""
     made, said = texts.read_steps(folder / "steps.jsonl"), texts.read_texts(folder / "texts.jsonl")
-    page = render(run_folder.read(folder), said, made)
+    return write_of(run_folder.read(folder), said, made, folder)
+
+
+def write_of(run: Run, said: Sequence[Text], made: Sequence[StepRecord], folder: Path) -> Path:
+    """Write the page of what a run's folder holds into it."""
     path = folder / NAME
-    jsonl.replace(path, page)
+    jsonl.replace(path, render(run, said, made))
     return path
 
 
-def render(rows: Rows, said: Sequence[Text] = (), made: Sequence[StepRecord] = ()) -> str:
+def render(run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = ()) -> str:
     """The page of a run's rows, and of its texts and steps where there are any."""
+    paired = build.paired(run)
+    rows = paired.rows
     methods, sets = rows.methods(), table_views.groups(said)
-    paired = build.paired(rows)
     tables = _tables(paired, sets)
     kinds = plan_view.by_kind(made)
     # Texts are data that a script shows as text: what a model wrote never becomes markup.
@@ -143,9 +148,9 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list
 def _tables(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[TableView]:
     """Every table, pair by pair, since links need to know whose it is."""
     by_name: dict[str, list[TableView]] = {}
-    for pair in run.by_name:
-        for name, tables in build.of_pair(pair).items():
-            views = (table_views.view(name, table, pair.name, sets) for table in tables)
+    for pair, of_pair in run.tables:
+        for name, tables in of_pair.items():
+            views = (table_views.view(name, table, pair, sets) for table in tables)
             by_name.setdefault(name, []).extend(views)
     return [
         *(view for views in by_name.values() for view in views),

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.json_files import json_lines
 from harness.evaluate import registry
-from harness.results import exports, manifest
+from harness.results import exports, judging, manifest
 from harness.results.records import records
 from harness.run import pipeline
 from harness.store.store import Store
@@ -57,7 +57,7 @@ def out(tmp_path: Path, overrides: list[str]) -> Path:
     plan = pipeline.make_plan(suite, [], store, pipeline.machine(tmp_path), None)
     for step in plan.steps:
         store.make(step)
-    exports.write(plan, store, tmp_path / "exports")
+    exports.write(plan, store, judging.read_rows(plan, store), tmp_path / "exports")
     assert {r.value for r in records(plan, store) if r.method == "copy"} == {0.5}
     return tmp_path / "exports"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan.plan import Plan
+from harness.results import judging
 from harness.results import records as collect
 from harness.results import texts as collect_texts
 from harness.run import pipeline
@@ -39,14 +40,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
     return plan, store
 
 
+def texts_of(plan: Plan, store: Store, folder: Path) -> list[Text]:
+    return collect_texts.write(judging.read_rows(plan, store), folder)
+
+
 def of(found: list[Text], method: str, benchmark: str) -> list[Text]:
     return [t for t in found if (t.method, t.benchmark) == (method, benchmark)]
 
 
-def test_every_record_of_a_judgment_has_its_text(finished):
+def test_every_record_of_a_judgment_has_its_text(finished, tmp_path: Path):
     """The same verdicts as results.jsonl, one by one, with the words that they are about."""
     plan, store = finished
-    found = collect_texts.texts(plan, store)
+    found = texts_of(plan, store, tmp_path)
     records = collect.records(plan, store)
     names = ("method", "benchmark", "metric", "judge", "question", "turn", "order", "value")
     ours, theirs = ({(*(getattr(r, n) for n in names), r.status) for r in of} for of in (found, records))
@@ -55,26 +60,26 @@ def test_every_record_of_a_judgment_has_its_text(finished):
     assert all(t.reply for t in found if t.value is not None and t.method != t.reference)
 
 
-def test_a_turn_has_its_own_question_and_answer(finished):
+def test_a_turn_has_its_own_question_and_answer(finished, tmp_path: Path):
     """A control that copies says what it was asked, so each turn's answer is that turn's question."""
-    found = of(collect_texts.texts(*finished), "copy", "mt-bench")
+    found = of(texts_of(*finished, tmp_path), "copy", "mt-bench")
     assert {t.turn for t in found} == {1, 2} and all(t.answer == t.asked for t in found)
     assert all(t.reference_answer not in ("", t.answer) for t in found)  # the world's own answers
 
 
-def test_a_comparison_has_the_answer_of_its_reference(finished):
-    found = of(collect_texts.texts(*finished), "constant", "alpaca-eval")
+def test_a_comparison_has_the_answer_of_its_reference(finished, tmp_path: Path):
+    found = of(texts_of(*finished, tmp_path), "constant", "alpaca-eval")
     assert {t.order for t in found} == {"ab", "ba"} and {t.reference for t in found} == {"copy"}
     assert all(t.reference_answer == t.asked and t.answer != t.asked for t in found)
 
 
 def test_a_run_has_a_row_for_each_step_with_its_inputs(finished, tmp_path: Path):
     plan, store = finished
-    collect_texts.write(plan, store, tmp_path)
-    collect_texts.write_steps(plan, store, tmp_path)
+    said, told = texts_of(plan, store, tmp_path), collect_texts.write_steps(plan, store, tmp_path)
     made = rows.read_steps(tmp_path / "steps.jsonl")
+    assert made == told
     assert [m.id for m in made] == [s.id for s in plan.steps]
     known = {m.id: m for m in made}
     judged = next(m for m in made if m.label.startswith("alpaca-eval judgments of constant"))
     assert known[dict(judged.inputs)["reference"]].kind == "answers"
-    assert rows.read_texts(tmp_path / "texts.jsonl") == collect_texts.texts(plan, store)
+    assert rows.read_texts(tmp_path / "texts.jsonl") == said

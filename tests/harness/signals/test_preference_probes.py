@@ -16,8 +16,9 @@ from harness.data.chat_template import encode_prompt
 from harness.models.loading import load
 from harness.signals import preference_probes
 from harness.signals.kinds import PROBES
+from harness.signals.preference_probes import Probe
 from harness.store.array_file import ArrayFile
-from tests.harness.models.tiny_models import TEMPLATE, tiny_folder
+from tests.harness.models.tiny_models import TEMPLATE, VOCAB, tiny_folder
 
 ANSWERS = {0: ["a b", "c", "d e f"], 3: ["g", "h h h h", "i j"]}
 SETTINGS = {
@@ -106,6 +107,32 @@ def test_a_score_is_the_log_of_the_mean_choice_over_both_orders(
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert measured["probes"] == 12
     assert measured["letter_mass"] == pytest.approx(sum(masses) / len(masses), rel=1e-4)
+
+
+def test_a_batch_that_does_not_fit_is_asked_in_halves_and_counted(
+    asked: tuple[Path, str | None, str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twelve questions a device has room for two at once; for none the line names the suite's key."""
+    model = load(asked[0] / "teacher")
+    probes = [Probe([5, 6, 7, 8 + n], 0, 1, [9, 10]) for n in range(12)]
+    whole, compute = preference_probes.letter_probs(model, VOCAB, probes, 1000), preference_probes.body
+
+    def room_for(most: int) -> None:
+        def on_small_device(model: Any, inputs: torch.Tensor) -> Any:
+            if len(inputs) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 24.50 GiB")
+            return compute(model, inputs)
+
+        monkeypatch.setattr(preference_probes, "body", on_small_device)
+
+    room_for(2)
+    found = preference_probes.letter_probs(model, VOCAB, probes, 1000)
+    np.testing.assert_allclose(found[0], whole[0], rtol=1e-5)
+    assert (whole[1], found[1]) == (0, 7)  # 12 = 6 + 6, each 3 + 3, each 2 + 1
+    assert asked[3]["halved"] == 0
+    room_for(0)
+    with pytest.raises(ValueError, match="one request alone: set teacher_dtype: bfloat16, which takes half"):
+        preference_probes.letter_probs(model, VOCAB, probes, 1000)
 
 
 def test_a_response_over_the_limit_is_cut_and_counted(

@@ -82,12 +82,17 @@ def test_the_policy_names_the_very_style_and_script_of_the_page(html):
     assert not [a for _, a in parsed.found if "style" in a or any(n.startswith("on") for n in a)]
 
 
-def test_the_tables_the_verdict_and_the_page_group_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    grouped = []
+def test_the_tables_the_verdict_and_the_page_add_a_run_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped, compared, weighed = [], [], []
     monkeypatch.setattr(build, "grouped", lambda *of: grouped.append(of) or groups.grouped(*of))
+    compare, weigh = build.comparison_tables, build.verdicts
+    monkeypatch.setattr(build, "comparison_tables", lambda *of: compared.append(of) or compare(*of))
+    monkeypatch.setattr(build, "verdicts", lambda *of: weighed.append(of) or weigh(*of))
     made = build.paired(page_run.rows())
     tables, words = build.build(made), build.verdict(made)
-    assert len(grouped) == 1
+    html = page.render(made)
+    assert (len(grouped), len(compared), len(weighed)) == (1, 1, 1)
+    assert html == page.render(page_run.rows())
     assert (tables, words) == (build.build(page_run.rows()), build.verdict(page_run.rows()))
     grouped.clear()
     page.render(page_run.rows())

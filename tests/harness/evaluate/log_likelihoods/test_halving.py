@@ -35,12 +35,15 @@ def test_halves_stand_in_the_order_of_the_batch() -> None:
     def ask(batch: Sequence[int]) -> list[int]:
         return [n * n for n in batch]
 
-    assert in_halves(ask, range(7)) == ([0, 1, 4, 9, 16, 25, 36], 0)
+    assert in_halves(ask, range(7), "dtype") == ([0, 1, 4, 9, 16, 25, 36], 0)
     small = room_for(2, ask)
-    assert in_halves(small, list(range(7))) == ([0, 1, 4, 9, 16, 25, 36], 3)  # 7 = 4 + 3 = 2 + 2 + 2 + 1
-    line = r"^out of memory at one request alone: set dtype: .* \(CUDA out of memory. .* 24.50 GiB\)$"
+    assert in_halves(small, list(range(7)), "dtype") == (
+        [0, 1, 4, 9, 16, 25, 36],
+        3,
+    )  # 7 = 4 + 3 = 2 + 2 + 2 + 1
+    line = r"^out of memory at one request alone: set teacher_dtype: .* \(CUDA out of memory. .* 24.50 GiB\)$"
     with pytest.raises(ValueError, match=line):
-        in_halves(room_for(0, ask), [1, 2])
+        in_halves(room_for(0, ask), [1, 2], "teacher_dtype")
 
 
 def test_log_likelihoods_of_halves_are_those_of_the_batch(
