@@ -155,6 +155,7 @@ class Method:
     watch: the same over a fixed probe, for the tables; `limits` names what such a mean should not pass.
     maximises: the watched mean that the method raises, where its loss is a surrogate that says nothing.
     at_start: `hp -> {term: value}` that must hold before the first step, where the policy is the reference.
+    start_stats: the same where it depends on the examples: means over a fixed probe, as `watch`.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Method:
     limits: Mapping[str, float] = field(default_factory=dict)
     maximises: str = ""
     at_start: Callable[[Any], dict[str, float]] | None = None
+    start_stats: Stats | None = None
 
     @property
     def formula(self) -> str:

@@ -40,9 +40,13 @@ def _regression(batch: Batch, hp: DDPO, scale: Tensor | float) -> Terms:
     return {"ddpo": example_mean((scale * reward_margin(batch) - hp.beta * margin) ** 2, batch)}
 
 
+def _scale(batch: Batch, hp: DDPO) -> Tensor:
+    return hp.reward_scale / batch.means["squared_margin"].sqrt()
+
+
 @formula("methods.ddpo.loss")
 def loss(batch: Batch, hp: DDPO) -> Terms:
-    return _regression(batch, hp, hp.reward_scale / batch.means["squared_margin"].sqrt())
+    return _regression(batch, hp, _scale(batch, hp))
 
 
 @formula("methods.ddpo.unscaled_loss")
@@ -53,6 +57,12 @@ def unscaled_loss(batch: Batch, hp: DDPO) -> Terms:
 def squared_margin(batch: Batch, hp: DDPO) -> dict[str, tuple[Tensor, Tensor]]:
     margin = reward_margin(batch)
     return {"squared_margin": ((margin**2).sum(), torch.tensor(len(margin), device=margin.device))}
+
+
+def _start(batch: Batch, scale: Tensor | float) -> dict[str, tuple[Tensor, Tensor]]:
+    """The mean square of the label, where h = 0."""
+    squared = (scale * reward_margin(batch)) ** 2
+    return {"ddpo": (squared.sum(), torch.ones_like(squared).sum())}
 
 
 READS = Reads(logps=("policy", "ref", "teacher", "teacher_ref"))
@@ -66,6 +76,7 @@ METHOD = Method(
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
     set_stats=squared_margin,
+    start_stats=lambda batch, hp: _start(batch, _scale(batch, hp)),
 )
 UNSCALED = replace(
     METHOD,
@@ -74,5 +85,6 @@ UNSCALED = replace(
     about="The regression on the reward as it is.",
     loss=unscaled_loss,
     set_stats=None,
+    start_stats=lambda batch, hp: _start(batch, hp.reward_scale),
     kind="variant",
 )

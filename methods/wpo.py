@@ -11,11 +11,12 @@ off-policy setting, on the fixed pairs.
 """
 
 from dataclasses import dataclass
+from math import log
 
 from methods.api import Method, Needs, Positive, Reads, Training, formula
 from methods.batch import Batch, Chunk, Terms, View, example_mean, seq_mean, statistic
 from methods.formulas import log_ratio, logistic
-from methods.lazy_torch import Tensor
+from methods.lazy_torch import Tensor, torch
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,22 @@ def log_weight(view: View) -> Tensor:
     return seq_mean(view.logps("policy") - view[log_expected_prob], view)
 
 
+def weight(batch: Batch) -> Tensor:
+    """W of each pair, no gradient. [B]"""
+    return (log_weight(batch.chosen) + log_weight(batch.rejected)).clamp(max=0).exp().detach()
+
+
 @formula("methods.wpo.loss")
 def loss(batch: Batch, hp: WPO) -> Terms:
     y_w, y_l = batch.chosen, batch.rejected
-    weight = (log_weight(y_w) + log_weight(y_l)).clamp(max=0).exp().detach()  # [B]
     margin = log_ratio(y_w) - log_ratio(y_l)
-    return {"wpo": example_mean(weight * logistic(hp.beta * margin), batch)}
+    return {"wpo": example_mean(weight(batch) * logistic(hp.beta * margin), batch)}
+
+
+def start(batch: Batch, hp: WPO) -> dict[str, tuple[Tensor, Tensor]]:
+    """ln 2 times the mean weight, where h = 0."""
+    of_pairs = log(2) * weight(batch)
+    return {"wpo": (of_pairs.sum(), torch.ones_like(of_pairs).sum())}
 
 
 READS = Reads((log_expected_prob,), ("policy", "ref"))
@@ -54,4 +65,5 @@ METHOD = Method(
     training=Training(lr=5e-7, epochs=1, batch_size=128, source="release: WPO, mistral.yaml"),
     needs=lambda hp: Needs({"chosen": READS, "rejected": READS}),
     loss=loss,
+    start_stats=start,
 )

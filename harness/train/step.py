@@ -11,7 +11,7 @@ alone fixes which examples form a step.
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from harness.train.examples import Examples, TrainWork
 from harness.train.loop import Loop, set_up, teacher_flops
 from harness.train.micro_batches.order import orders
 from harness.train.optimizing import value_head
-from methods.api import Method, Online, Training
+from methods.api import Online, Training
 
 LOG_EVERY = 10  # optimizer steps
 START_TOLERANCE = {"no": 1e-3, "fp16": 1e-2, "bf16": 5e-2}  # of what must hold before the first step
@@ -65,7 +65,7 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     probe = list(range(min(PROBE, len(loop.examples))))
     terms_before, watched_before = loop.measure(probe)
     # Where the policy is its own reference the loss is known; another value means a wrong reference.
-    _check_start(loop.method, loop.hp, terms_before, START_TOLERANCE[settings.precision])
+    _check_start(loop, probe, terms_before, START_TOLERANCE[settings.precision])
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     terms_after, watched_after = loop.measure(probe)
     trained, weights = _model(loop), _weights(loop)
@@ -117,9 +117,11 @@ def _objective(work: TrainWork) -> dict[str, Any]:
     return {"examples": len(all_examples), "identical": loop.examples.identical, "halved": halved}
 
 
-def _check_start(method: Method, hp: Any, terms: dict[str, float], tolerance: float) -> None:
-    """ValueError where a value that must hold at the start does not."""
-    expected = method.at_start(hp) if method.at_start else {}
+def _check_start(loop: Loop, probe: Sequence[int], terms: dict[str, float], tolerance: float) -> None:
+    """ValueError where a value that must hold of the probe at the start does not."""
+    method = loop.method
+    expected = dict(method.at_start(loop.hp)) if method.at_start else {}
+    expected |= {name: float(x) for name, x in loop.means_of(method.start_stats, probe).items()}
     for name, value in expected.items():
         if not math.isclose(terms[name], value, rel_tol=tolerance, abs_tol=tolerance):
             raise ValueError(

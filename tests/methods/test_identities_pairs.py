@@ -1,6 +1,6 @@
 """Where the losses that compare two responses must agree, and where two readings of one formula differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import log
 from typing import Any
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from methods import dadpo, ddpo, dpkd, dpo, ipo, registry, simpo, smoothed_dpo, tdpo, tvkd, wpo
-from methods.api import Method
+from methods.api import Method, Stats
 from methods.batch import Batch, Role, Terms, View, seq_sum
 from methods.formulas import logistic
 from tests.methods.test_formulas import assert_terms, batch, chunk, response, view
 
 MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
 STATES, VOCAB = MASK.numel(), 7
-AT_START = [m for m in registry().values() if m.at_start]
+AT_START = [m for m in registry().values() if m.at_start or m.start_stats]
 
 
 def view_of(seed: int, mask: Tensor = MASK) -> View:
@@ -152,30 +152,43 @@ def test_cdpo_is_dpo_of_labels_that_are_wrong_at_times() -> None:
 
 @pytest.mark.parametrize("method", AT_START, ids=lambda m: m.name)
 def test_where_the_policy_is_the_reference_a_loss_is_what_it_says(method: Method) -> None:
-    """at_start, at settings that are not the defaults; elsewhere the loss is something else."""
+    """At settings that are not the defaults; elsewhere the loss is something else."""
     hp = replace(method.hparams, beta=0.7)
     if method.name == "KTO":
         hp = replace(hp, desirable=1.2, undesirable=0.4)
     views = {name: view_of(seed) for seed, name in enumerate(method.needs(hp).views)}
     away = Batch(views, len(MASK))
     start = {
-        name: replace(saying(y, ref=y.logps("policy")), statistics={tdpo.ref_kl: torch.zeros(MASK.shape)})
+        name: replace(
+            saying(y, ref=y.logps("policy")),
+            statistics={**y.statistics, tdpo.ref_kl: torch.zeros(MASK.shape)},
+        )
         for name, y in views.items()
     }
 
-    def terms(of: Batch) -> dict[str, float]:
-        stats = method.step_stats(of, hp) if method.step_stats else {}
-        found = method.loss(replace(of, means={name: a / n for name, (a, n) in stats.items()}), hp)
+    def terms(of: Batch) -> tuple[dict[str, float], dict[str, float]]:
+        """Those of the loss, and what they must be."""
+        of = replace(of, means=means(of, method.step_stats) | means(of, method.set_stats))
+        expected = method.at_start(hp) if method.at_start else means(of, method.start_stats)
+        return as_floats(method.loss(of, hp)), as_floats(expected)
+
+    def as_floats(found: Mapping[str, Tensor | float]) -> dict[str, float]:
         return {name: float(x) for name, x in found.items()}
 
-    assert terms(replace(away, views=start)) == pytest.approx(method.at_start(hp), rel=1e-6)
-    assert terms(away) != pytest.approx(method.at_start(hp), rel=1e-3)
+    def means(of: Batch, stats: Stats | None) -> dict[str, Tensor]:
+        return {name: a / n for name, (a, n) in stats(of, hp).items()} if stats else {}
+
+    found, expected = terms(replace(away, views=start))
+    assert found == pytest.approx(expected, rel=1e-6)
+    found, expected = terms(away)
+    assert found != pytest.approx(expected, rel=1e-3)
 
 
 def test_what_losses_say_where_the_policy_is_the_reference() -> None:
     """ln 2 where -ln sigmoid(0) is all, (1 / (2 beta))^2, and half of lambda / 2 per response of a pair."""
-    said = {m.name: m.at_start(m.hparams) for m in AT_START}
+    said = {m.name: m.at_start(m.hparams) for m in AT_START if m.at_start}
     assert set(said) >= {"DPO", "cDPO", "rDPO", "TDPO", "IPO", "IPO[mean]", "KTO"}
+    assert {m.name for m in AT_START if m.start_stats} >= {"WPO", "DDPO", "DDPO[unscaled]"}
     for name in ("DPO", "cDPO", "rDPO", "TDPO"):
         assert list(said[name].values()) == pytest.approx([log(2)])
     assert said["IPO"] == said["IPO[mean]"] == pytest.approx({"ipo": 25.0})

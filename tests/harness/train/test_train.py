@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,31 @@ def test_checkpoints_are_float32_and_what_changed_is_told(tmp_path: Path) -> Non
 def test_a_reference_that_is_not_the_start_is_refused_before_the_first_step(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"before the first step dpo is .* and must be 0\.693147"):
         trained(tmp_path / "out", inputs(tmp_path, reference_seed=1), {})
+
+
+@pytest.mark.parametrize("name, term", [("WPO", "wpo"), ("DDPO", "ddpo"), ("DDPO[unscaled]", "ddpo")])
+def test_a_loss_whose_start_depends_on_the_examples_finds_a_wrong_reference_too(
+    name: str, term: str, tmp_path: Path
+) -> None:
+    """With the right one the training ends; the micro-batches are of a few examples."""
+    hp = {"beta": 0.5}
+
+    def given(folder: Path, reference_seed: int) -> dict[str, Path]:
+        folder.mkdir()
+        found = inputs(folder, reference_seed)
+        for role, seed in (("teacher", 2), ("teacher_ref", 3)):
+            model = tiny_folder(folder / role, seed=seed)
+            for side in ("chosen", "rejected") if term == "ddpo" else ():
+                found[f"signal.{side}.{role}"] = stored(
+                    folder / f"{role}_{side}", model, folder / side, form="logps"
+                )
+        return found
+
+    trained(tmp_path / "out", given(tmp_path / "right", 0), {"hp": hp}, method=name, tokens=40)
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(name)}: before the first step {term} is .* and must be"
+    ):
+        trained(tmp_path / "none", given(tmp_path / "wrong", 1), {"hp": hp}, method=name, tokens=40)
 
 
 def test_a_loss_that_is_not_finite_stops_the_step_with_its_number(tmp_path: Path) -> None:
