@@ -19,6 +19,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from benchmarks.api import Message
+from harness.data import template_sandbox
+from harness.data.template_sandbox import Unrenderable
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -56,10 +58,6 @@ class Refused:
     """A row that the chat template cannot carry, and why."""
 
     reason: str
-
-
-class Unrenderable(ValueError):
-    """The template refuses these messages, or writes an answer otherwise than it stands in them."""
 
 
 @dataclass(frozen=True)
@@ -108,20 +106,7 @@ def render(
 
 def written(chat: Chat, messages: Sequence[Message], add_generation_prompt: bool) -> str:
     """The messages as the chat's template writes them, on a day that never changes."""
-    from jinja2.exceptions import TemplateError, TemplateSyntaxError
-
-    try:
-        text = chat.tokenizer.apply_chat_template(
-            list(messages),
-            chat_template=chat.template,
-            add_generation_prompt=add_generation_prompt,
-            tokenize=False,
-        )
-    except TemplateSyntaxError as error:
-        raise ValueError(f"the chat template is broken at line {error.lineno}: {error.message}") from error
-    except (TemplateError, TypeError) as error:
-        raise Unrenderable(f"the chat template refuses: {error}") from error
-    return str(text)
+    return template_sandbox.run(chat.tokenizer, chat.template, messages, add_generation_prompt)
 
 
 def encode_prompt(tokenizer: "Tokenizer", prompt: Sequence[Message], *, template: str | None) -> list[int]:

@@ -15,8 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from harness.common.tokenizer import Tokenizer
 from harness.data import chat_template, token_sequences
-from harness.data.chat_template import Encoded, Marked, Refused, Unrenderable
+from harness.data.chat_template import Encoded, Marked, Refused
 from harness.data.layouts import Dialogue, Pair
+from harness.data.template_sandbox import Unrenderable
 from harness.data.token_sequences import Sequence
 
 TooLong = Literal["drop", "truncate_response", "truncate_prompt"]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from benchmarks.api import Message
 from harness.common.tokenizer import check_same_tokens
-from harness.data import chat_template
+from harness.data import chat_template, template_sandbox
 from harness.data.prepare import DIALOGUES, PAIRS
 from harness.run.data_counts import tokenizer_at
 from harness.signals.kinds import PROBES
@@ -11,6 +12,7 @@ from harness.signals.preference_probes import opening
 from harness.store.step import Step
 
 ASKED, ANSWER = chat_template.PROBE[:1], chat_template.PROBE[1]["content"]
+QUESTION: tuple[Message, ...] = ({"role": "user", "content": chat_template.STAND_IN},)
 
 
 def check(missing: Sequence[Step]) -> None:
@@ -19,20 +21,29 @@ def check(missing: Sequence[Step]) -> None:
     """
     for step in missing:
         if step.kind in (DIALOGUES, PAIRS) and (student := tokenizer_at(step.inputs.tokenizer)):
-            _check_carries(chat_template.chat_of(student, step.settings.template))
+            given = step.settings.template
+            _check_carries(chat_template.chat_of(student, given), given is not None)
             if step.kind == PAIRS and (teacher := tokenizer_at(step.inputs.teacher)):
                 check_same_tokens(student, teacher, (step.context["student"], step.context["teacher"]))
         if step.kind == PROBES and (student := tokenizer_at(step.inputs.pairs.inputs.tokenizer)):
             opening(student, ASKED, step.settings.options, step.settings.template)
 
 
-def _check_carries(chat: chat_template.Chat) -> None:
-    """ValueError where a template carries not even a short answer: it would refuse all rows."""
+def _check_carries(chat: chat_template.Chat, given: bool) -> None:
+    """ValueError where a template carries no question or not even a short answer: it would refuse all rows.
+    Whether the suite has `given` it says whose template it is.
+    """
+    name = "chat_template" if given else chat.tokenizer.name_or_path or "the tokenizer"
+    mends = "mend it" if given else "give the suite a `chat_template` that writes answers as it asks for them"
     try:
-        chat_template.answer_turn(chat, ASKED, ANSWER)
-    except chat_template.Unrenderable as fault:
-        name = chat.tokenizer.name_or_path or "the tokenizer"
-        raise ValueError(
-            f"{name}: {fault}, so it refuses every row (one that asks with <think> and answers without it "
-            "does); give one in the suite that writes answers as it asks for them (`chat_template:`)"
-        ) from fault
+        with template_sandbox.little_memory():
+            asked = chat_template.written(chat, QUESTION, True)
+            if not asked.strip():
+                raise template_sandbox.Unrenderable("the chat template writes nothing")
+            if chat_template.STAND_IN not in asked:
+                raise template_sandbox.Unrenderable("the chat template does not write the question")
+            chat_template.answer_turn(chat, ASKED, ANSWER)
+    except template_sandbox.Unrenderable as fault:
+        raise ValueError(f"{name}: {fault}, so it refuses every row; {mends}") from fault
+    except ValueError as fault:
+        raise ValueError(f"{name}: {fault}; {mends}") from fault

@@ -23,6 +23,7 @@ import torch
 from benchmarks.api import Message
 from harness.common.tokenizer import Tokenizer, load_tokenizer
 from harness.data import chat_template as chat
+from harness.data import template_sandbox
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
 from harness.models import positions
@@ -86,7 +87,7 @@ class RewardModel:
         text = self.text(messages)
         ids: list[int] = self.tokenizer(text)["input_ids"]
         if max(ids) >= self.model.config.get_text_config().vocab_size:
-            raise chat.Unrenderable("a token that the reward model has no embedding of")
+            raise template_sandbox.Unrenderable("a token that the reward model has no embedding of")
         if len(ids) <= self.limit:
             return Input(ids, False)
         return Input(self.tokenizer(text, truncation=True, max_length=self.limit)["input_ids"], True)
@@ -188,7 +189,7 @@ def _written(
         try:
             inputs[i] = judge.input(conversation.messages)
         # A template may refuse a role or an order of turns; that is no fault of the answer's.
-        except chat.Unrenderable:
+        except template_sandbox.Unrenderable:
             continue  # its reward is null, and it is counted
     scores, halved = judge.score([scored.ids for scored in inputs.values()], work.context["tokens"])
     if halved:

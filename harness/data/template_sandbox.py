@@ -1,0 +1,104 @@
+"""The one place that runs a chat template: in transformers' sandbox, for seconds, its faults as lines."""
+
+import resource
+import signal
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from benchmarks.api import Message
+from harness.common.text import cut
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
+SECONDS = 5  # of one dialogue; real templates take a thousandth of one
+ROOM = 2**30  # bytes that a short dialogue may take where memory is limited
+STATM = Path("/proc/self/statm")  # Linux's: pages of this process
+FILE = "<template>"  # as jinja calls a template in a traceback
+# What the sandbox's arithmetic, filters and Python's own limits raise; a SyntaxError is of loops too deep.
+FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, ValueError)
+
+
+class Unrenderable(ValueError):
+    """The template refuses these messages, or writes an answer otherwise than it stands in them."""
+
+
+class _TooLong(BaseException):
+    """No template can catch it, nor what stands between it and us."""
+
+
+def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask: bool) -> str:
+    """The messages as a template writes them, with its generation prompt where it is to `ask`; a ValueError
+    that is not `Unrenderable` is of all messages.
+    """
+    from jinja2.exceptions import TemplateError, TemplateSyntaxError
+
+    try:
+        with _in_time():
+            text = tokenizer.apply_chat_template(
+                list(messages), chat_template=template, add_generation_prompt=ask, tokenize=False
+            )
+    except _TooLong:
+        raise ValueError(f"the chat template did not end within {SECONDS} seconds") from None
+    except TemplateSyntaxError as error:
+        words = cut(str(error.message), 120)
+        raise ValueError(f"the chat template is broken at line {error.lineno}: {words}") from error
+    except (TemplateError, TypeError) as error:
+        raise Unrenderable(f"the chat template refuses: {cut(str(error), 120)}") from error
+    except FAULTS as error:
+        raise Unrenderable(f"the chat template refuses{_line(error)}: {_words(error)}") from error
+    return str(text)
+
+
+def _words(error: BaseException) -> str:
+    return cut(f"{type(error).__name__}: {error}".removesuffix(": "), 120)
+
+
+def _line(error: BaseException) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
+    return f" at line {lines[-1]}" if lines else ""
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """What is not done in time ends; in the main thread, which alone hears signals. A plan's templates are
+    tried there before others run them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """A template that makes gigabytes of a word gets a MemoryError here; for a process that does nothing
+    else, as all of it is held to the limit.
+    """
+    if not STATM.is_file():  # other systems say otherwise what a process has
+        yield
+        return
+    pages = int(STATM.read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = pages * resource.getpagesize() + ROOM
+    if before[1] == resource.RLIM_INFINITY or most < before[1]:
+        resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
