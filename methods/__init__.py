@@ -16,6 +16,7 @@ from methods import (
     atkd,
     dadpo,
     dckd,
+    dckd_release,
     ddpo,
     distillm,
     dpkd,
@@ -131,7 +132,17 @@ ABLATIONS = (
 )
 VARIANTS = (
     vanillakd.WITH_SFT,
+    in_adpa_tables(dckd_release.RELEASE),
     in_adpa_tables(adpa_release.RELEASE),
+    in_adpa_tables(
+        replace(
+            adpa_release.RELEASE,
+            name="ADPA+[release]",
+            about="student_adpa.yaml: from, and with responses of, the student that DCKD[release] trained.",
+            sources={**adpa_release.RELEASE.sources, "starts_from": "release: ADPA, student_adpa.yaml"},
+            starts_from="DCKD[release]",
+        )
+    ),
     simpo.RELEASE,
     simpo.PAD,
     ddpo.UNSCALED,

@@ -12,7 +12,8 @@ K_t holds the k likeliest tokens of pi_dpo at s_t. Differences from the paper's 
 - means are over each sequence, then over sequences.
 
 Not reproduced: LLaMA's second BOS, fp16 teachers, the README's command that takes the student for the
-reference teacher. The recipe starts from DCKD's student; this entry starts where ADPA does.
+reference teacher. The one released recipe, student_adpa.yaml, starts from and samples with the student of its
+DCKD stage: that is ADPA+[release]. ADPA[release] starts where ADPA does.
 """
 
 from dataclasses import dataclass

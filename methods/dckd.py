@@ -5,7 +5,8 @@
 
 The student imitates the aligned teacher on the dispreferred prefix too; it does not push that response down.
 Reduction: token means over the optimizer step, each view by its own count (the paper writes sums over t, the
-released code takes token means).
+released code takes token means). In the released code the end of turn has no teacher term, but counts: n - 1
+of n tokens' KL (DCKD[release], methods/dckd_release.py, with an example in numbers).
 """
 
 from dataclasses import dataclass, replace

@@ -11,26 +11,20 @@ from typing import Any
 import methods
 from benchmarks.api import Sampling
 from harness.data.chat_format import TOKENIZER, Format, differences, format_of_world
-from harness.data.prepare import (
-    DIALOGUES,
-    MISMATCHED,
-    PAIRS,
-    TEXT,
-)
+from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
 from harness.models.prepare import INIT
 from harness.plan import signal_steps
 from harness.plan.context import PlanContext
 from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured, placement
-from harness.suite.schema import UNTRAINED, Architecture, ChatData, Data, Dataset, ModelPair, Student
+from harness.suite.schema import STUDENT, TEACHER, Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import Placement, TrainingSpec
 from harness.train.costs import TrainInputs
 from methods.api import Method, Needs, Training
 from methods.batch import Role, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="release: ADPA, student_sft_init.yaml")
-TEACHER, STUDENT = UNTRAINED
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,14 @@ from harness.evaluate.questions import JUDGMENTS
 from harness.models.prepare import LINK
 from harness.plan import judges, signal_steps
 from harness.plan.context import PlanContext
-from harness.plan.lineage import STUDENT, TEACHER, Lineage
+from harness.plan.lineage import Lineage
 from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite import extension_file
 from harness.suite.benchmarks import ExternalModel
 from harness.suite.loading import configured
 from harness.suite.measurement import Chosen, Measures, NotRun
+from harness.suite.schema import STUDENT, TEACHER
 from harness.train.select_checkpoint import SELECT
 
 NO_JUDGE = {"kind": "none"}  # the benchmark's own rule reads the answers

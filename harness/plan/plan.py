@@ -16,12 +16,12 @@ from benchmarks.declaration import ComparedSettings
 from harness.executors.options import Machine
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints
-from harness.plan.lineage import STUDENT, TEACHER, Lineage
+from harness.plan.lineage import Lineage
 from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
 from harness.store.step import Step
-from harness.suite.loading import check_tuning, configured
-from harness.suite.schema import AS_THEY_ARE, Suite
+from harness.suite.loading import check_tuning, configured, with_starts
+from harness.suite.schema import AS_THEY_ARE, STUDENT, TEACHER, Suite
 from methods.api import Method
 
 
@@ -47,8 +47,9 @@ def plan(
     """All steps and rows of a suite. `is_done` says what the store holds: a reference run that is not
     among the rows is used where its answers are there.
     """
-    setting = PlanContext(suite, registry, machine, method_file, endpoints or Endpoints())
     names = chosen_methods(suite, only, registry)
+    registry = with_starts(suite, registry)
+    setting = PlanContext(suite, registry, machine, method_file, endpoints or Endpoints())
     for name in names:
         # A fault in the settings of a row must show before anything runs, whichever row it is.
         configured(suite, registry[name])

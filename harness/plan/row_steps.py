@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.measurements import Cell
 from harness.plan.shared_passes import Pass, pass_of
 from harness.signals.kinds import SIGNALS
 from harness.store.step import Step
+from harness.suite.schema import STUDENT, TEACHER
 from harness.train.select_checkpoint import SELECT
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from benchmarks.api import Answer, Question
 from benchmarks.declaration import JudgedAnswers
-from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
 from harness.results.judging import JudgedRow
@@ -14,6 +13,7 @@ from harness.results.records import folder_of
 from harness.store.provenance import dotted_settings
 from harness.store.step import Step
 from harness.store.store import Store
+from harness.suite.schema import STUDENT, TEACHER
 from reports.records import jsonl
 from reports.records.texts import StepRecord, Text
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 
-from harness.plan.lineage import STUDENT, TEACHER
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
 from harness.results.records import folder_of, folders_of, row_key
 from harness.store.step import Step
 from harness.store.store import Store
+from harness.suite.schema import STUDENT, TEACHER
 from methods.api import Method
 from reports.records.rows import Training
 

@@ -54,7 +54,7 @@ def run(
     chosen = next((c for c in loaded.benchmarks.chosen.values() if c.declaration.tuning_data), None)
     if not loaded.tuning or chosen is None:
         raise ValueError(f"{name}: has no key `tuning`, or no benchmark to tune on, such as `rule`")
-    known, store = methods.registry(), Store(runs / "store")
+    known, store = loading.with_starts(loaded, methods.registry()), Store(runs / "store")
     # On validation questions: settings that were chosen on the test questions would be fitted to them.
     asked = chosen.settings.model_copy(update={"data": chosen.declaration.tuning_data})
     only_this = Benchmarks({chosen.name: chosen._replace(settings=asked)})

@@ -1,7 +1,7 @@
 """Suites from files: what extends what, `--set` over it, and a method's settings in one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from harness.common.text import cut
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
-from harness.suite.schema import Suite
+from harness.suite.schema import STUDENT, Suite
 from harness.suite.training import Placement, TrainingSpec
 from harness.suite.validation import in_range, inside_world, validated
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate nee
 
 
 LONGEST_CHAIN = 20  # of suites that extend one another
+RECIPE = ("training", "starts_from")  # what a suite says of a method beside its hyper-parameters
 
 
 class Known(NamedTuple):
@@ -35,14 +36,14 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     """A method's hyper-parameters and optimisation: published, then the suite's for all, then the suite's
     for it.
     """
-    given = dict(suite.methods.get(method.name) or {})
+    stated = suite.methods.get(method.name) or {}
+    given = {key: value for key, value in stated.items() if key not in RECIPE}
     where = f"methods.{method.name}"
-    given.pop("training", None)
     own = _own_training(suite, method.name)
     known = [f.name for f in fields(method.hparams)]
     for key in given:
         if key not in known:
-            raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, 'training'])}")
+            raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, *RECIPE])}")
     # A whole dataclass, not only what was given: __post_init__ checks values against each other.
     hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, "", where)
     training = own.over(suite.training.over(method.training))
@@ -55,6 +56,30 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
 def placement(suite: Suite, method: str) -> Placement:
     """Where a method's last stage is trained: as the suite says for it, else for all."""
     return _own_training(suite, method).placed(suite.training.placed(Placement()))
+
+
+def with_starts(suite: Suite, registry: Mapping[str, "Method"]) -> dict[str, "Method"]:
+    """The registry with what each last stage starts from as the suite says; ValueError for a start that is no
+    entry, or that starts from the method itself.
+    """
+    known = dict(registry)
+    for name, given in suite.methods.items():
+        if name not in registry or (given or {}).get("starts_from") is None:
+            continue
+        where = f"methods.{name}.starts_from"
+        start = validated(str, (given or {})["starts_from"], "", where)
+        if start not in (allowed := [STUDENT, *registry]):
+            raise ValueError(f"{where}: given {cut(start)!r}; {nearest(start, allowed)}")
+        known[name] = replace(registry[name], starts_from=start)
+    for name in suite.methods:
+        way = [name]
+        while name in known and (start := known[way[-1]].starts_from) in known:
+            if start in way:
+                circle = " from ".join([*way[way.index(start) :], start])
+                where = f"methods.{start}.starts_from"
+                raise ValueError(f"{where}: a circle, {circle}; one starts from {STUDENT}")
+            way.append(start)
+    return known
 
 
 def _own_training(suite: Suite, method: str) -> TrainingSpec:

@@ -279,7 +279,7 @@ class Suite(Strict):
         return [(seed, row) for seed in seeds for row in rows if seed in self.seeds_of(row)]
 
 
-UNTRAINED = ("Teacher", "Student")  # rows of models before any method
+UNTRAINED = TEACHER, STUDENT = "Teacher", "Student"  # rows of models before any method
 AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 

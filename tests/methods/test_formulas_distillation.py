@@ -6,9 +6,9 @@ from math import log
 import pytest
 import torch
 
-from methods import atkd, distillm, dpkd, gkd
+from methods import atkd, dckd, dckd_release, distillm, dpkd, gkd
 from methods.api import Method
-from methods.formulas import jsd, mixture
+from methods.formulas import jsd, mixture, teacher_kl
 from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
 
 # p = (3/4, 1/4), q = (1/2, 1/2) is HALVES;  p = (1/2, 1/2), q = (1/4, 3/4) is QUARTER
@@ -143,3 +143,50 @@ def test_dpkd_per_token_has_no_gradient_where_the_likeliest_tokens_agree() -> No
     (gradient,) = torch.autograd.grad(found.sum(), z)
     expected = torch.tensor([[-1 / 3, 1 / 3, 0.0], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_released_kl_is_over_the_listed_tokens_and_the_rest() -> None:
+    """p = (1/2, 1/4, 1/8, 1/8) lists two tokens, q = (1/4, 1/2, 1/16, 3/16):  the rest is 1/4 in both.
+
+    1/2 ln 2 + 1/4 ln 1/2 = 1/4 ln 2, wherever the realised token is
+    """
+    at = chunk(teacher=[[0.5, 0.25, 0.125, 0.125]], policy=[[0.25, 0.5, 0.0625, 0.1875]])
+    found = dckd_release.listed_kl.of(at, dckd_release.DCKDRelease(k=2))
+    torch.testing.assert_close(found, torch.tensor([0.25 * log(2)]))
+
+
+def test_no_policy_probability_is_below_a_ten_millionth_in_the_released_kl() -> None:
+    """p = (1, 0), q = (1e-9, 1):  ln 1 / 1e-7, and a rest and a second token of 1e-8 that say nothing."""
+    at = chunk(teacher=[[1.0, 1e-30]], policy=[[1e-9, 1.0]])
+    found = dckd_release.listed_kl.of(at, dckd_release.DCKDRelease(k=1))
+    torch.testing.assert_close(found, torch.tensor([7 * log(10)]), rtol=1e-5, atol=0)
+
+
+def test_dckd_as_released_by_hand() -> None:
+    """Two examples: KLs of y_w 1/2, 1/4, 1/8, and of its end alone 1/8; of y_l 1 and 3, and 3; alpha = 1/2.
+
+    The last token of each adds nothing and counts:  kd_w = 1/2 ((1/2 + 1/4) / 3 + 0) / 2 = 1/16
+    kd_l = 1/2 (1 / 2 + 0) / 2 = 1/8;   sft = ((ln 2 + ln 4 + ln 8) / 3 + ln 8) / 2 = 5/2 ln 2
+    """
+    kl = dckd_release.listed_kl
+    of_w, of_l = (
+        torch.tensor([[9.0, 0.5, 0.25, 0.125], [0.125, 9, 9, 9]]),
+        torch.tensor([[9.0, 1, 3], [9, 3, 9]]),
+    )
+    y_w = view([[0, 1, 1, 1], [1, 0, 0, 0]], 4, {kl: of_w}, policy=[[0.9, 0.5, 0.25, 0.125], [0.125] * 4])
+    y_l = view([[0, 1, 1], [0, 1, 0]], 3, {kl: of_l})
+    found = dckd_release.loss(batch(2, chosen=y_w, rejected=y_l), dckd_release.DCKDRelease(alpha=0.5))
+    assert_terms(found, sft=5 / 2 * log(2), kd_chosen=1 / 16, kd_rejected=1 / 8)
+
+
+def test_what_the_end_of_turn_makes_of_a_kl_is_what_the_page_says() -> None:
+    """One token and its end, each as HALVES:  0.131 in DCKD, 0.065 in its release."""
+    at = chunk(teacher=[[0.75, 0.25]] * 2, policy=[[0.5, 0.5]] * 2)
+    kl, hp = dckd_release.listed_kl, dckd_release.DCKDRelease(alpha=1.0)
+    paper_y, release_y = (
+        replace(response(at, 2, stat, hp=hp), token_logps={"policy": torch.zeros(at.teacher.shape)})
+        for stat in (teacher_kl, kl)
+    )
+    paper = dckd.loss(batch(chosen=paper_y, rejected=paper_y), dckd.DCKD(alpha=1.0))["kd_chosen"]
+    release = dckd_release.loss(batch(1, chosen=release_y, rejected=release_y), hp)["kd_chosen"]
+    assert f"{float(paper):.3f} in DCKD and {float(release):.3f} here" in (dckd_release.__doc__ or "")

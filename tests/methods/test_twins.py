@@ -15,6 +15,7 @@ import torch
 import methods
 from methods.adpa_release import ADPARelease
 from methods.api import Method
+from methods.dckd_release import DCKDRelease
 from tests.methods.synthetic import (
     ANSWERS,
     EVERYTHING,
@@ -41,7 +42,7 @@ def strong(method: Method) -> Iterator[Any]:
         weights = {name: WEIGHT for name in ("beta", "gamma_beta", "kl") if name in vars(hp)}
         if "alpha" in vars(hp) and "responses" not in vars(hp):
             weights["alpha"] = WEIGHT
-        if isinstance(hp, ADPARelease):
+        if isinstance(hp, ADPARelease | DCKDRelease):
             weights["k"] = TOP
         if vars(hp).get("support") == 50:
             continue  # 50 of 61 ids leave little out; TOP is tested

@@ -82,6 +82,19 @@ def adpa_without_reference(said: Said, hp: Any) -> Terms:
     return {"sft": nll(said.view("chosen")), "advantage": -per_token(said.view(hp.states), gain)}
 
 
+def dckd_release(said: Said, hp: Any) -> Terms:
+    def listed(t: Token) -> Tensor:
+        ids = sorted(range(VOCAB), key=lambda a: -float(t.teacher[a]))[: hp.k]
+        p, q = ([of[a].exp() for a in ids] for of in (t.teacher, t.policy))
+        return kl([*p, 1 - sum(p)], [*q, 1 - sum(q)])
+
+    def distilled(name: str) -> Tensor:
+        return hp.alpha * mean([sum(map(listed, y[:-1])) / len(y) for y in said.view(name)])
+
+    nlls = [mean([-t.policy[t.id] for t in y]) for y in said.view("chosen")]
+    return {"sft": mean(nlls), "kd_chosen": distilled("chosen"), "kd_rejected": distilled("rejected")}
+
+
 def adpa_release(said: Said, hp: Any) -> Terms:
     def gain(t: Token) -> Tensor:
         teacher, ref = t.teacher.exp(), t.teacher_ref.exp()
@@ -173,6 +186,7 @@ TWINS = {
     "methods.vanillakd.kl_loss": vanillakd,
     "methods.vanillakd.loss": vanillakd_sft,
     "methods.dckd.loss": dckd,
+    "methods.dckd_release.loss": dckd_release,
     "methods.atkd.loss": atkd,
     "methods.adpa.loss": adpa,
     "methods.adpa.loss_without_reference": adpa_without_reference,
