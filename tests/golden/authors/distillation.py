@@ -81,17 +81,50 @@ def sft(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
     return _released(files, at, sft_on_chosen=1.0)
 
 
-def dckd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+def vanillakd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
     """Over all of V, with the end of turn in the teacher's terms."""
+    return _released(
+        files, at, _teacher_probs(files, at), distillation_weight=1.0, chosen_distil_weight=hp["alpha"]
+    )
+
+
+def dckd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """As `vanillakd`, of both answers."""
+    weights = {"chosen_distil_weight": hp["alpha"], "rejected_distil_weight": hp["alpha"]}
+    said = _teacher_probs(files, at)
+    return _released(files, at, said, sft_on_chosen=1.0, distillation_weight=1.0, **weights)
+
+
+def tvkd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Over all of V, with the end of turn in the rewards; the setting of its recipe, TVKD.yaml."""
+    weights = {
+        "qadapter_alpha": hp["alpha"],
+        "qadapter_alpha_tilde": hp["tau"],
+        "qadapter_gamma": hp["gamma"],
+    }
+    return _shaped(files, at, "sum", **weights)
+
+
+def tvkd_entropy(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _shaped(files, at, "entropy", qadapter_alpha_tilde=1.0, qadapter_gamma=hp["gamma"])
+
+
+def _shaped(files: Files, at: Tensors, value: str, **weights: Any) -> Tensor:
+    on = {"distillation_weight": 1.0, "qadapter_distil_weight": 1.0}
+    kind = {"qadapter_loss_type": "dpo", "qadapter_softvalue_type": value}
+    helper = functions(files[TRAINER], "get_compressed_labels").get_compressed_labels
+    names = {"get_compressed_labels": helper}
+    return _released(files, at, _teacher_probs(files, at), names=names, **on, **kind, **weights)
+
+
+def _teacher_probs(files: Files, at: Tensors) -> dict[str, list[Compressed]]:
     authors = functions(files[COMPRESS], "compress_probs")
-    said = {
+    return {
         f"teacher_{view}_probs": [
             authors.compress_probs(logits, top_k=VOCAB) for logits in _of_answers(at, "teacher", view)
         ]
         for view in ("chosen", "rejected")
     }
-    weights = {"chosen_distil_weight": hp["alpha"], "rejected_distil_weight": hp["alpha"]}
-    return _released(files, at, said, sft_on_chosen=1.0, distillation_weight=1.0, **weights)
 
 
 def adpa_release(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
@@ -165,25 +198,33 @@ def _margins(files: Files, at: Tensors, k: int) -> Compressed:
     return [margin(a, b) for a, b in zip(aligned, ref, strict=True)]
 
 
+class _Off(SimpleNamespace):
+    """Settings of which those that are not named are 0."""
+
+    def __getattr__(self, name: str) -> float:
+        return 0.0
+
+
 def _released(
-    files: Files, at: Tensors, said: dict[str, Any] | None = None, second: str = "rejected", **weights: float
+    files: Files,
+    at: Tensors,
+    said: dict[str, Any] | None = None,
+    second: str = "rejected",
+    names: dict[str, Any] | None = None,
+    **weights: Any,
 ) -> Tensor:
     """What the released trainer computes under some weights; `second` is the view it calls rejected."""
-    names = ("get_batch_loss_metrics", "concatenated_forward", "concatenated_inputs", "get_kl_loss")
+    methods = ("get_batch_loss_metrics", "concatenated_forward", "concatenated_inputs", "get_kl_loss")
+    load = functions(files[COMPRESS], "load_input_and_target_probs_fast").load_input_and_target_probs_fast
     authors = functions(
         files[TRAINER],
-        *(f"DistillTrainer.{name}" for name in (*names, "get_reverse_ce")),
-        load_input_and_target_probs_fast=functions(
-            files[COMPRESS], "load_input_and_target_probs_fast"
-        ).load_input_and_target_probs_fast,
+        *(f"DistillTrainer.{name}" for name in (*methods, "get_reverse_ce")),
+        load_input_and_target_probs_fast=load,
         pad_to_length=_pad_to_length,
+        **(names or {}),
     )
-    off = dict.fromkeys(("sft_on_chosen", "dpo_weight", "kl_penalty_weight", "distillation_weight"), 0.0)
-    off |= dict.fromkeys(("chosen_distil_weight", "rejected_distil_weight", "adpa_weight"), 0.0)
     trainer = SimpleNamespace(
-        args=SimpleNamespace(
-            **{**off, **weights, "adpa_importance_sampling": False, "dpo_length_normalization": False}
-        ),
+        args=_Off(**weights),
         padding_value=0,
         aux_loss_enabled=False,
         use_weighting=False,
@@ -195,8 +236,10 @@ def _released(
     trainer.concatenated_forward = lambda *of: authors.concatenated_forward(trainer, *of)
     batch = dict(said or {})
     for name, view in (("chosen", "chosen"), ("rejected", second)):
-        ids = at.ids(view)
-        batch |= {f"{name}_input_ids": ids, f"{name}_labels": at.labels(view)}
+        # Padding behind every answer: what TVKD has there is then the same on both sides.
+        ids = _pad_to_length(at.ids(view), at.ids(view).shape[1] + 1, 0)
+        labels = _pad_to_length(at.labels(view), ids.shape[1], -100)
+        batch |= {f"{name}_input_ids": ids, f"{name}_labels": labels}
         batch[f"{name}_attention_mask"] = (ids != 0).long()
     batch |= {"prompt_input_ids": at.ids("chosen")[:, :1], "prompt_attention_mask": at.ids("chosen")[:, :1]}
 

@@ -23,6 +23,7 @@ Loss = Callable[[Mapping[str, str], Tensors, dict[str, Any]], Tensor]
 LOSSES: dict[str, dict[str, Loss]] = {  # file of numbers -> entry of the registry -> what the authors say
     "adpa": {
         "SFT": distillation.sft,
+        "VanillaKD": distillation.vanillakd,
         "DCKD": distillation.dckd,
         "ADPA[release]": distillation.adpa_release,
         "Q-argmax KD": distillation.q_argmax,
@@ -42,8 +43,10 @@ LOSSES: dict[str, dict[str, Loss]] = {  # file of numbers -> entry of the regist
     "openrlhf": {"DPPO[token]": sampled.ppo, "DPPO[sequence]": sampled.ppo_sequence},
     "orpo": {"ORPO": pairs.orpo},
     "pad": {"PAD[release]": sampled.pad_ppd, "PAD[VPD]": sampled.pad_vpd},
+    "pro": {"PRO": sampled.pro},
     "simpo": {"SimPO[release]": pairs.simpo},
     "tdpo": {"TDPO": pairs.tdpo},
+    "tvkd": {"TVKD": distillation.tvkd, "TVKD[entropy]": distillation.tvkd_entropy},
     "wpo": {"WPO": pairs.wpo},
 }
 

@@ -41,6 +41,37 @@ def _rankings(files: Files, at: Tensors, hp: dict[str, Any], loss_type: str) -> 
     return torch.stack(losses).mean()
 
 
+def pro(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Given masks that end a token earlier: theirs counts the padding behind a response as a token of it."""
+    args, found = SimpleNamespace(sft_weight=hp["sft_weight"]), []
+    authors = functions(files["PRO/train/utils/process_manager.py"], "ProcessManager.compute_loss", args=args)
+    best_first = torch.tensor(at.data["selection"]).view(-1, GROUP)[at.examples].sort(-1, descending=True)
+
+    def ranked(x: Tensor) -> Tensor:
+        x = x.view(len(at.examples), GROUP, -1)
+        return x.gather(1, best_first.indices[..., None].expand_as(x))
+
+    ids, labels = ranked(at.ids("group")), ranked(at.labels("group"))
+    prompt = (labels == -100) & (ids != 0)
+    inner = torch.nn.functional.pad(ids[..., 1:] != 0, (0, 1))  # without the last token
+    batch = {
+        "labels": ids,
+        "input_ids": ids,
+        "attention_mask": inner.long(),
+        "prefix_mask": torch.nn.functional.pad(prompt[..., 1:], (0, 1)).long(),  # one less than the prompt
+        "rewards": best_first.values,
+        "sft_index": torch.zeros(len(ids), dtype=torch.long),
+    }
+
+    def model(input_ids: Tensor, **_: Any) -> SimpleNamespace:
+        logits = at.model("policy", input_ids)
+        return SimpleNamespace(logits=logits, hidden_states=[logits])
+
+    manager = SimpleNamespace(accelerator=SimpleNamespace(backward=found.append))
+    authors.compute_loss(manager, model, batch, [[] for _ in range(GROUP)])
+    return found[0]
+
+
 def minillm(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
     """The paper's form: not whitened, undiscounted, with the rewards of the tokens behind alone."""
     names = ("get_entropy", "get_log_probs", "get_x_entropy")
