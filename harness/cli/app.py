@@ -25,6 +25,7 @@ from harness.cli.options import (
     show_estimate,
 )
 from harness.cli.report import compare, folder_of, report, show
+from harness.cli.run_list import list_runs
 from harness.cli.store import export, store_commands
 from harness.common import shutdown
 from harness.common.text import cut
@@ -44,6 +45,7 @@ app.add_typer(store_commands, name="store")
 for command in (report, compare, show, audit, export):
     app.command()(command)
 app.command(name="eval")(evaluate)
+app.command(name="runs")(list_runs)
 
 LINE = 290  # characters of a fault's line
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
@@ -77,24 +79,33 @@ def run(
     method_file: MethodFile = None,
     benchmark_file: BenchmarkFile = None,
     judge_file: JudgeFile = None,
+    name: Annotated[
+        str | None, typer.Option(help="The name of the results' folder; the suite's and what --set changes.")
+    ] = None,
 ) -> None:
     """Compute what is missing of a suite, then print and write its tables.
 
-    Safe to stop and start again: finished steps are never done twice.
+    Safe to stop and start again: finished steps are never done twice, and rows of the same settings that
+    the folder holds stay there.
     """
     quiet_libraries()
     # Heavy imports stand inside the commands, so that --help answers at once.
     from harness.evaluate import registry
     from harness.suite import loading as suites
 
-    loaded = suites.load(suite, overrides or [], registry.known(benchmark_file, judge_file))
+    given, known = overrides or [], registry.known(benchmark_file, judge_file)
+    loaded = suites.load(suite, [*given, *([f"name={name}"] if name else [])], known)
     if options.estimate:
         show_estimate(loaded, spending.prices)
         return
-    from harness.run import pipeline
+    from harness.run import earlier_rows, pipeline, run_names
 
+    changed = run_names.changed(loaded, given, lambda others: suites.load(suite, others, known))
+    if not name:
+        loaded = loaded.model_copy(update={"name": run_names.run_name(loaded.name, changed)})
+    settings = earlier_rows.Settings(suite, changed, method_file)
     gc.freeze()  # torch's modules stay to the end: no collection need look at them
-    pipeline.run(loaded, runs, options, spending, training, only=only or [], method_file=method_file)
+    pipeline.run(loaded, runs, options, spending, training, only=only or [], settings=settings)
 
 
 @app.command()

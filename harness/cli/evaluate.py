@@ -70,9 +70,13 @@ def evaluate(
     if options.estimate:
         show_estimate(suite, spending.prices)
         return
-    from harness.run import pipeline
+    from harness.run import earlier_rows, pipeline
 
-    pipeline.run(suite, runs, options, spending)
+    measured = earlier_rows.measured_by(suite)
+    if not name:
+        suite = suite.model_copy(update={"name": earlier_rows.free_name(suite.name, measured, runs)})
+    settings = earlier_rows.Settings("bench eval", overrides or [], measured=measured)
+    pipeline.run(suite, runs, options, spending, settings=settings)
 
 
 @judge_commands.command()

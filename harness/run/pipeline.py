@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,15 @@ from harness.plan import plan as planning
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
-from harness.run import data_counts
+from harness.run import data_counts, earlier_rows
+from harness.run.earlier_rows import Settings
 from harness.run.progress import show_progress
 from harness.run.results import plain, results
 from harness.store import maintenance, provenance
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
-from harness.suite.schema import Suite
+from harness.suite.schema import UNTRAINED, Suite
 from harness.train.placing import accelerate_file
 
 if TYPE_CHECKING:
@@ -81,18 +83,29 @@ def make_plan(
     reuse: bool = False,
 ) -> Plan:
     """The plan of a suite, with the methods of a file; what is to be told of its endpoints is printed."""
+    endpoints = Endpoints(lambda: asked_before(store), reuse)
+    made = _planned(loaded, only, store, where, method_file, endpoints)
+    for note in dict.fromkeys(endpoints.notes):  # seeds share an endpoint
+        typer.echo(note)
+    return made
+
+
+def _planned(
+    loaded: Suite,
+    only: Sequence[str],
+    store: Store,
+    where: Machine,
+    method_file: str | None,
+    endpoints: Endpoints,
+) -> Plan:
     own = extension.methods_in(method_file)
     known = methods.registry(own)
     if own and not only:  # with --only a method of the file is named like any other
         rows = {**dict.fromkeys(m.name for m in own), **loaded.methods}
         loaded = loaded.model_copy(update={"methods": rows})
-    endpoints = Endpoints(lambda: asked_before(store), reuse)
-    made = planning.plan(
+    return planning.plan(
         loaded, known, where, only=only, method_file=method_file, is_done=store.is_done, endpoints=endpoints
     )
-    for note in dict.fromkeys(endpoints.notes):  # seeds share an endpoint
-        typer.echo(note)
-    return made
 
 
 def run(
@@ -103,9 +116,11 @@ def run(
     training: TrainingOptions = TRAINING_DEFAULTS,
     *,
     only: Sequence[str] = (),
-    method_file: str | None = None,
+    settings: Settings | None = None,
 ) -> None:
-    """`bench run` and `bench eval`."""
+    """`bench run` and `bench eval`; `settings` is what was asked for, as the run's folder keeps it."""
+    settings = settings or Settings(loaded.name)
+    method_file = settings.method_file
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
     # What is only printed may hold names that nobody here can look up, so that it needs no network.
@@ -132,9 +147,30 @@ def run(
     opened = make(plan, store, where, options, table, spending, out / "logs")
     if line := opened.summary_line():
         typer.echo(line)
+    plan = _with_earlier_rows(plan, settings, store, where, out)
     printed = results(plan, store, out, table)
     typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
     typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
+
+
+def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Machine, out: Path) -> Plan:
+    """The plan with the rows that the folder holds already, which is kept there and said."""
+    before = earlier_rows.read(out)
+    method_file = settings.method_file or (before.method_file if before else None)
+
+    def plan_of(wider: Suite, names: Sequence[str]) -> Plan:
+        own = settings.method_file if set(names) <= {*wider.methods} else method_file
+        return _planned(wider, names, store, where, own, Endpoints(lambda: asked_before(store), True))
+
+    found, kept, left = earlier_rows.with_earlier_rows(plan, before, store.is_done, plan_of)
+    if kept:
+        typer.echo(f"Rows of earlier runs of these settings stay in the tables: {', '.join(kept)}")
+    if left:
+        typer.echo(f"Rows no more in {out}, of other settings or not in the store: {', '.join(left)}")
+    models = {n: m.model_dump(mode="json") for n, m in found.suite.models.items()}
+    rows = [n for n in dict.fromkeys(c.method for c in found.cells) if n not in (*UNTRAINED, *models)]
+    replace(settings, method_file=method_file, methods=rows, models=models).write(out)
+    return found
 
 
 def make(

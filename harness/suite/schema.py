@@ -198,7 +198,7 @@ def _is_no_store(given: str) -> str:
 
 
 # A run's folder below --runs.
-RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._-]+$"), AfterValidator(_is_no_store)]
+RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._+=,-]+$"), AfterValidator(_is_no_store)]
 
 
 class Suite(Strict):

@@ -78,6 +78,7 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "view": ["--help"],
         "show": ["--help"],
         "suites": [],
+        "runs": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry
     done = bench(*words[1:], *dry, cwd=desk, BENCH_RUNS=str(desk / "runs"))

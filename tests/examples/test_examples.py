@@ -28,8 +28,17 @@ def test_the_suite_runs_on_models_and_data_of_ones_own(tmp_path: Path) -> None:
     pairs = [{"prompt": f"{v} {w}", "chosen": "x y", "rejected": "z"} for v in "abcd" for w in "efgh"]
     for name in ("pairs", "validation"):
         write_rows(tmp_path / "data" / f"{name}.jsonl", pairs)
-    few = ("--set", "generation.max_tokens=8", "--set", "benchmarks.teacher-reward.max_tokens=8")
-    done = bench("run", str(EXAMPLES / "own_suite.yaml"), *few, "--runs", "runs", cwd=tmp_path)
+    few = (
+        "--name",
+        "own",
+        "--set",
+        "generation.max_tokens=8",
+        "--set",
+        "benchmarks.teacher-reward.max_tokens=8",
+    )
+    done = bench(
+        "run", str(EXAMPLES / "own_suite.yaml"), *few, "--runs", "runs", "--name", "own", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     for row in ("Teacher", "Student", "SFT", "DPO", "DCKD", "ADPA"):
         assert f"| {row} |" in table(tmp_path / "runs", "own")
@@ -48,7 +57,7 @@ def test_the_benchmark_gets_a_column(copied: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "questions" / "keywords.jsonl", asked)
     words = ("--benchmark-file", str(EXAMPLES / "own_benchmark.py"), "--only", "DPO")
     setting = f"benchmarks.keywords={{data: {tmp_path / 'questions'}, max_tokens: 8}}"
-    done = bench("run", TINY, "--runs", str(copied), *words, "--set", setting)
+    done = bench("run", TINY, "--runs", str(copied), *words, "--name", "tiny", "--set", setting)
     assert done.returncode == 0, done.stderr
     assert "| Keywords (%) (n=2) |" in table(copied)
     rows = [json.loads(line) for line in (copied / "tiny" / "results.jsonl").read_text().splitlines()]
@@ -57,7 +66,7 @@ def test_the_benchmark_gets_a_column(copied: Path, tmp_path: Path) -> None:
 
 
 def test_the_judge_judges(copied: Path) -> None:
-    words = ("--judge-file", str(EXAMPLES / "own_judge.py"), "--only", "DPO")
+    words = ("--judge-file", str(EXAMPLES / "own_judge.py"), "--only", "DPO", "--name", "tiny")
     done = bench("run", TINY, "--runs", str(copied), *words, "--set", "benchmarks.mt-bench.judge=politeness")
     assert done.returncode == 0, done.stderr
     assert "MT-Bench: judge politeness" in table(copied)

@@ -44,7 +44,7 @@ PLUS = {
 def computed(runs: Path, worlds: int, seeds: int, words: list[str]) -> None:
     """Every step that is missing."""
     of_seeds = f"seeds={list(range(seeds))}"
-    _run(runs, f"world_seeds={list(range(worlds))}", of_seeds, words=words)
+    _run(runs, f"name={SUITE}", f"world_seeds={list(range(worlds))}", of_seeds, words=words)
     for name, setting in PLUS.items():
         _run(runs, f"name={name}", of_seeds, setting, words=["--only", "ADPA+", *words])
 

@@ -40,7 +40,7 @@ def renamed(records: list[Record], repeat: int) -> list[Record]:
 def test_a_method_is_told_from_itself_as_often_as_by_chance(tmp_path: Path) -> None:
     """200 trainings of SFT with seeds of their own, five as A against five as B, 20 times: some minutes."""
     words = [word for setting in SETTINGS for word in ("--set", setting)]
-    words = ["run", TINY, "--runs", str(tmp_path), "--only", "SFT", *words]
+    words = ["run", TINY, "--runs", str(tmp_path), "--only", "SFT", "--name", "tiny", *words]
     subprocess.run([*COMMAND, *words], cwd=ROOT, env=ENV, check=True, capture_output=True)
     rows = run_folder.read(tmp_path / "tiny")
     own = [r for r in rows.records if r.method == "SFT"]

@@ -72,7 +72,7 @@ def test_a_fresh_run_gives_the_same_bytes(tiny_run: Path, tmp_path: Path) -> Non
 
 
 def test_another_seed_gives_other_bytes(tiny_run: Path, copied: Path) -> None:
-    only = ("--only", "DCKD", "--set", "benchmarks={implicit-reward: {}}")
+    only = ("--only", "DCKD", "--set", "benchmarks={implicit-reward: {}}", "--name", "tiny")
     assert bench("run", TINY, "--runs", str(copied), *only).returncode == 0
     before = written(copied)["training.jsonl"]
     assert bench("run", TINY, "--runs", str(copied), *only, "--set", "seeds=[1]").returncode == 0

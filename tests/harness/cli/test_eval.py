@@ -217,6 +217,28 @@ def test_a_killed_eval_goes_on_and_asks_nothing_twice(
     assert len(judge.prompts()) - asked <= calls - kept
 
 
+def test_evaluations_of_a_model_leave_each_other_where_they_are(
+    world: Path, judge: Running, tmp_path: Path
+) -> None:
+    """Other models by the same benchmarks join the rows, other benchmarks or settings are another run."""
+    both = [w for w in words(world, judge, tmp_path, "openllm") if w != "--name=e"]
+    alone = [w for w in both if w != str(world / "theirs")]
+
+    def measured(name: str) -> set[str]:
+        lines = (tmp_path / name / "results.jsonl").read_text().splitlines()
+        return {json.loads(line)["method"] for line in lines}
+
+    for command, folder, rows_there in (
+        (alone, "eval-ours", {"ours"}),
+        (both, "eval-ours", {"ours", "theirs"}),
+        ([*alone, "--limit=5"], "eval-ours-2", {"ours"}),
+        (alone, "eval-ours", {"ours", "theirs"}),
+    ):
+        done = bench(*command)
+        assert done.returncode == 0, done.stderr
+        assert measured(folder) == rows_there
+
+
 def test_an_endpoint_is_a_model_too(world: Path, judge: Running, tmp_path: Path) -> None:
     said = words(world, judge, tmp_path, "mt-bench,alpaca-eval")
     said[1] = f"served={judge.url}#gpt-x"

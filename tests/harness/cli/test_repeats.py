@@ -62,7 +62,7 @@ def suite(judge: Running, tmp_path: Path) -> Path:
 
 def words(suite: Path, repeats: str = "", runs: str = "runs") -> list[str]:
     again = [f"--set=judges.noisy.repeats={repeats}"] if repeats else []
-    return ["run", str(suite), *again, f"--runs={suite.parent / runs}"]
+    return ["run", str(suite), *again, f"--runs={suite.parent / runs}", "--name=again"]
 
 
 def rows(runs: Path, name: str) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ ALL = [Replicate(world, seed) for world in (0, 1) for seed in (0, 1)]
 
 def run(runs: Path, *overrides: str) -> "CompletedProcess[str]":
     sets = [word for given in (*SMALLER, *overrides) for word in ("--set", given)]
-    return bench("run", TINY, "--runs", str(runs), "--only", "ADPA", *sets)
+    return bench("run", TINY, "--runs", str(runs), "--name", "tiny", "--only", "ADPA", *sets)
 
 
 @pytest.fixture(scope="module")

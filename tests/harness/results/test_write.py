@@ -16,7 +16,7 @@ def test_files_of_others_below_the_tables_stay_and_tables_that_are_no_more_go(co
 
     named = ("mt-bench", "alpaca-eval", "rule", "openllm")
     fewer = [word for name in named for word in ("--set", f"benchmarks.{name}=null")]
-    done = bench("run", TINY, "--runs", str(copied), *fewer)
+    done = bench("run", TINY, "--runs", str(copied), *fewer, "--name", "tiny")
 
     assert done.returncode == 0, done.stderr
     assert not list(tables.glob("summaries.*")) and (tables / "main.md").exists()

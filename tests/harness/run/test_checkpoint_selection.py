@@ -15,7 +15,7 @@ def test_the_checkpoint_that_a_reward_model_likes_best_is_the_row(tmp_path: Path
     model = reward_folder(tmp_path / "rm")
     selection = f"selection={{every: 0.25, model: {model}, max_tokens: 8}}"
     settings = (*ONLY, "--set", selection, "--set", f"benchmarks.reward.model={model}")
-    done = bench("run", TINY, *settings, "--runs", str(tmp_path / "runs"))
+    done = bench("run", TINY, *settings, "--runs", str(tmp_path / "runs"), "--name", "tiny")
     assert done.returncode == 0, done.stderr
 
     (path,) = (tmp_path / "runs" / "store" / "select").glob("dckd-*/selection.json")

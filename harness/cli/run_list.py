@@ -1,0 +1,57 @@
+"""`bench runs`: the runs below a folder, of which suites they are, and what was set otherwise in each."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Runs
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run's folder: its suite, what `--set` changed, how many rows, and when it was written."""
+
+    run: str
+    suite: str
+    set: list[str]
+    method_file: str | None
+    rows: int
+    written: str
+
+
+def listed(runs: Path) -> list[ListedRun]:
+    """The runs below a folder, in the order of their names."""
+    return [_listed(path.parent) for path in sorted(runs.glob("*/results.jsonl"))]
+
+
+def _listed(folder: Path) -> ListedRun:
+    from harness.run import earlier_rows
+
+    known = earlier_rows.read(folder) or earlier_rows.Settings("-")
+    with (folder / "results.jsonl").open(encoding="utf-8") as lines:
+        rows = {(r.get("pair"), r.get("dataset"), r["method"]) for r in map(json.loads, lines)}
+    written = datetime.fromtimestamp((folder / "results.jsonl").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    return ListedRun(folder.name, known.suite, list(known.set), known.method_file, len(rows), written)
+
+
+def list_runs(
+    runs: Runs = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the runs with their suite, the settings that differ from it, and how many rows they have."""
+    found = listed(runs)
+    if as_json:
+        typer.echo(json.dumps([asdict(run) for run in found], indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Run", "Suite", "Set otherwise", "Rows", "Written")
+    for run in found:
+        own = [f"--method-file {run.method_file}"] if run.method_file else []
+        table.add_row(run.run, run.suite, "\n".join([*run.set, *own]) or "-", str(run.rows), run.written)
+    Console().print(table)

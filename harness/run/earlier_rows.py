@@ -1,0 +1,107 @@
+"""The rows that a run's folder holds already: those of the same settings stay in its tables.
+
+settings.json   {"suite": "pocket", "set": ["methods.DCKD.alpha=0.5"], "method_file": null,
+                 "methods": ["DCKD"], "models": {}, "measured": "3f9c..."}
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from harness.plan.plan import Plan, ordered
+from harness.store.step import Step
+from harness.suite.benchmarks import ExternalModel
+from harness.suite.schema import UNTRAINED, Suite
+from reports.records import jsonl
+
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run's folder is of: a suite and what `--set` changed of it, a method file, and its rows.
+
+    `models` are the specifications of rows that are measured as they are; `measured` is a hash of by what.
+    """
+
+    suite: str
+    set: Sequence[str] = ()
+    method_file: str | None = None
+    methods: Sequence[str] = ()
+    models: Mapping[str, Any] = field(default_factory=dict)
+    measured: str = ""
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        jsonl.replace(folder / SETTINGS, json.dumps(asdict(self), indent=1))
+
+
+def read(folder: Path) -> Settings | None:
+    """The settings of a run's folder; None where it has none, or none that can be read."""
+    try:
+        return Settings(**json.loads((folder / SETTINGS).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def measured_by(suite: Suite) -> str:
+    """A hash of all that a suite measures its rows by."""
+    judges = [(name, judge.kind.name, repr(judge.settings)) for name, judge in suite.judges.items()]
+    chosen = [(name, repr(one.settings)) for name, one in suite.benchmarks.chosen.items()]
+    rest = suite.model_dump(mode="json", exclude={"name", "models", "engine", "judges", "benchmarks"})
+    return hashlib.sha256(json.dumps([judges, chosen, rest]).encode()).hexdigest()
+
+
+def free_name(name: str, measured: str, runs: Path) -> str:
+    """The name, or the first of name-2, name-3, ... whose folder is not of something else."""
+    for number in count(1):
+        tried = name if number == 1 else f"{name}-{number}"
+        found = read(runs / tried)
+        if found.measured == measured if found else not (runs / tried / "results.jsonl").is_file():
+            return tried
+    raise AssertionError("count never ends")
+
+
+def with_earlier_rows(
+    plan: Plan,
+    before: Settings | None,
+    is_done: Callable[[Step], bool],
+    plan_of: Callable[[Suite, Sequence[str]], Plan],
+) -> tuple[Plan, list[str], list[str]]:
+    """A finished plan and the rows that were there before it, the names of these, and of those that are left
+    out: their settings are others now, or what they are made of is gone. `plan_of` plans a suite's methods.
+    """
+    suite, here = plan.suite, {cell.method for cell in plan.cells}
+    if before is None or not (lacking := [n for n in (*before.methods, *before.models) if n not in here]):
+        return plan, [], []
+    whole = None
+    # A method of a file that is no more, or a folder, takes no other row with it.
+    for names in (lacking, [n for n in lacking if n in suite.methods]):
+        try:
+            whole = _wider(plan, before, names, plan_of)
+            break
+        except ValueError:
+            continue
+    kept = [n for n in names if whole and all(is_done(s) for s in _steps(whole, n))]
+    left = [n for n in lacking if n not in kept]
+    return _wider(plan, before, kept, plan_of) if kept else plan, kept, left
+
+
+def _wider(
+    plan: Plan, before: Settings, names: Sequence[str], plan_of: Callable[[Suite, Sequence[str]], Plan]
+) -> Plan:
+    models = {n: ExternalModel.model_validate(m) for n, m in before.models.items() if n in names}
+    suite = plan.suite.model_copy(update={"models": models | plan.suite.models})
+    rows = dict.fromkeys([*(cell.method for cell in plan.cells), *names])
+    return plan_of(suite, [m for m in rows if m not in (*UNTRAINED, *suite.models)])
+
+
+def _steps(plan: Plan, method: str) -> Sequence[Step]:
+    """All that the rows of a name are made of."""
+    cells = [cell for cell in plan.cells if cell.method == method]
+    sources = [cell.source for cell in cells if isinstance(cell.source, Step)]
+    return ordered([*sources, *(s for cell in cells for m in cell.measures.values() for s in m.values())])
