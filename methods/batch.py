@@ -136,6 +136,9 @@ class Batch:
     views: Mapping[ViewName, View]
     step_examples: int  # examples in the WHOLE optimizer step
     means: Mapping[str, Tensor] = field(default_factory=dict)  # of `step_stats` and `set_stats`: sum / count
+    progress: float = (
+        0.0  # share of the stage's optimizer steps that are done; 0 where a loss is only measured
+    )
 
     @property
     def chosen(self) -> View:

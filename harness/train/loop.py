@@ -54,6 +54,7 @@ class Loop:
     room: Room  # computed positions of a micro-batch
     sampler: Sampler | None = None
     means: Mapping[str, Tensor] = field(default_factory=dict)  # what the method's `set_stats` declares
+    progress: float = 0.0  # share of the optimizer steps that are done
     unshared: str | None = None  # why the model runs over padded batches only
     ahead: Ahead = field(default_factory=Ahead)
 
@@ -77,7 +78,7 @@ class Loop:
         # Of a sharded model accelerate leaves autocast to the caller.
         with self.accelerator.autocast():
             scored: list[Scored] = self.policy(self.examples.inputs(part, given), self.hp, given.rows)
-        return replace(self.examples.batch(part, scored, step), means=self.means)
+        return replace(self.examples.batch(part, scored, step), means=self.means, progress=self.progress)
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
         """The loss terms of one micro-batch; 0 for an empty one, which has a gradient all the same."""

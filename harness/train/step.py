@@ -199,8 +199,8 @@ def _optimize(
         checkpoints = Checkpoints(work, loop, schedule, _between(loop))
         progress = checkpoints.progress
         for examples, step in _stream(loop, size, steps, seed, progress.step):
+            current = replace(loop, examples=examples, progress=progress.step / steps)
             progress.step += 1
-            current = replace(loop, examples=examples)
             terms = current.gradient(step)
             if progress.step <= value_head.steps_alone(recipe, steps):
                 value_head.drop_gradient(loop.accelerator.unwrap_model(loop.policy))

@@ -35,6 +35,7 @@ ANSWERS = [1, 6, 2, 5, 3, 1, 4, 2]  # response tokens of the eight examples, tur
 EVERYTHING = list(range(len(ANSWERS)))
 LIKELY = (0, 2, 5)  # sequences whose answer is the policy's likeliest
 GROUP = 4  # sequences of an example in the view `group`
+PROGRESS = 0.125  # of the training
 TOP = 7  # support of the top-k cases
 NOISE = (
     0.3  # of what the policy was when it drew its rollouts, beyond the clips of 0.2 about half of the time
@@ -262,7 +263,7 @@ def batch_of(
 ) -> Batch:
     """What a loss sees of some examples of an optimizer step."""
     scored = policy(examples.inputs(part), hp, examples.rows(part))
-    return replace(examples.batch(part, scored, step), means=means or {})
+    return replace(examples.batch(part, scored, step), means=means or {}, progress=PROGRESS)
 
 
 def step_of(

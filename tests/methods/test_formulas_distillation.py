@@ -6,7 +6,7 @@ from math import log
 import pytest
 import torch
 
-from methods import atkd, dckd, dckd_release, distillm, dpkd, gkd
+from methods import atkd, dckd, dckd_release, distillm, distillm2, dpkd, gkd
 from methods.api import Method
 from methods.formulas import jsd, mixture, teacher_kl
 from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
@@ -61,6 +61,26 @@ def test_distillm_by_hand(method: Method, expected: tuple[float, float]) -> None
     y_w, y_hat = response(HALVES, 2, divergence, hp=hp), response(QUARTER, 5, divergence, hp=hp)
     found = method.loss(batch(chosen=y_w, student_rollout=y_hat), hp)
     assert_terms(found, kd=0.75 * expected[0] / 2, kd_rollout=0.25 * expected[1] / 5)
+
+
+def test_distillm_2_by_hand() -> None:
+    """a = 1/4: skew forward on a token of y_T, skew reverse on two of y_S, of which one has no divergence.
+
+    b = 1 at the start and rises by 1/2 until the middle: 1 1/4 at a quarter, 1 1/2 from the middle on
+    """
+    hp = distillm2.DistiLLM2(skew=0.25)
+    same = chunk(teacher=[[0.5, 0.5], [0.25, 0.75]], policy=[[0.25, 0.75], [0.25, 0.75]])
+    y_t = response(HALVES, 9, distillm2.skew_kl, hp=hp)
+    y_s = response(same, 9, distillm2.skew_reverse_kl, hp=hp)
+    for progress, b in ((0.0, 1.0), (0.25, 1.25), (0.5, 1.5), (0.9, 1.5)):
+        of = replace(batch(2, teacher_rollout=y_t, student_rollout=y_s), progress=progress)
+        found = distillm2.loss(of, hp)
+        assert_terms(found, kd_teacher=(2 - b) * TO_QUARTER[0] / 2, kd_student=b * SKEW_REVERSE[1] / 2 / 2)
+        assert_terms(
+            distillm2.loss(of, replace(hp, rise=0.0)),
+            kd_teacher=TO_QUARTER[0] / 2,
+            kd_student=SKEW_REVERSE[1] / 2 / 2,
+        )
 
 
 def test_the_target_and_the_others_of_atkd_by_hand() -> None:

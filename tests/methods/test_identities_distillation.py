@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import atkd, distillm, dpkd, gkd, minillm, opd, q_kd, vanillakd
+from methods import atkd, distillm, distillm2, dpkd, gkd, minillm, opd, q_kd, vanillakd
 from methods.batch import Batch, Chunk, Statistic, Terms
 from methods.formulas import jsd, kl, reverse_kl, teacher_kl
 from tests.methods.test_formulas import batch, chunk, response, view
@@ -105,6 +105,21 @@ def test_a_generalised_jsd_is_made_of_two_skew_divergences(share: float) -> None
     reverse = distillm.skew_reverse_kl.of(at, distillm.DistiLLM(skew=1 - share))
     found = gkd.teacher_jsd.of(at, gkd.GKD(b=share))
     torch.testing.assert_close(found, share * forward + (1 - share) * reverse)
+
+
+def test_distillm_2_has_the_divergences_of_distillm_and_another_gradient_of_the_reverse_one() -> None:
+    """With r = log q - log m and a mixture m that does not move, d/dz_k = q_k (r_k - sum_a q_a r_a)."""
+    at, ours, theirs = states(), distillm2.DistiLLM2(skew=0.3), distillm.DistiLLM(skew=0.3)
+    torch.testing.assert_close(distillm2.skew_kl.of(at, ours), distillm.skew_kl.of(at, theirs))
+    z = at.policy.clone().requires_grad_()
+    moving = replace(at, logprobs={**at.logprobs, "policy": z.log_softmax(-1)})
+    found, other = distillm2.skew_reverse_kl.of(moving, ours), distillm.skew_reverse_kl.of(moving, theirs)
+    torch.testing.assert_close(found, other)
+    (gradient,), (full,) = (torch.autograd.grad(x.sum(), z, retain_graph=True) for x in (found, other))
+    q, m = at.policy.exp(), 0.3 * at.policy.exp() + 0.7 * at.teacher.exp()
+    r = at.policy - m.log()
+    torch.testing.assert_close(gradient, q * (r - (q * r).sum(-1, keepdim=True)))
+    assert (gradient - full).abs().max() > 0.01
 
 
 def test_a_generalised_jsd_has_both_kls_as_its_limits() -> None:

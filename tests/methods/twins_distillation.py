@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.methods.synthetic import VOCAB
+from tests.methods.synthetic import PROGRESS, VOCAB
 from tests.methods.twins import Said, Terms, Token, buckets, kl, mean, nll, per_token
 
 
@@ -180,6 +180,23 @@ def distillm_reverse(said: Said, hp: Any) -> Terms:
     return _distillm(said, hp, skewed)
 
 
+def distillm2(said: Said, hp: Any) -> Terms:
+    def over(view: str, divergence: Any) -> Tensor:
+        return mean([mean([divergence(t.teacher.exp(), t.policy.exp()) for t in y]) for y in said.view(view)])
+
+    def forward(p: Tensor, q: Tensor) -> Tensor:
+        return kl(p, hp.skew * p + (1 - hp.skew) * q)
+
+    def reverse(p: Tensor, q: Tensor) -> Tensor:
+        return kl(q, (1 - hp.skew) * p + hp.skew * q.detach())
+
+    b = 1 + hp.rise * min(1.0, PROGRESS / 0.5)
+    return {
+        "kd_teacher": (2 - b) * over("teacher_rollout", forward),
+        "kd_student": b * over("student_rollout", reverse),
+    }
+
+
 TWINS = {
     "methods.sft.loss": sft,
     "methods.seqkd.loss": seqkd,
@@ -198,4 +215,5 @@ TWINS = {
     "methods.gkd.reverse_loss": lambda said, hp: _gkd(said, hp, reverse),
     "methods.distillm.loss": distillm,
     "methods.distillm.reverse_loss": distillm_reverse,
+    "methods.distillm2.loss": distillm2,
 }

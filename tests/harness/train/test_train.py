@@ -132,6 +132,47 @@ def test_a_loss_that_is_not_finite_stops_the_step_with_its_number(tmp_path: Path
         trained(tmp_path / "out", inputs(tmp_path), {"training": {"lr": 1e30, "epochs": 3, "batch_size": 6}})
 
 
+PROGRESS = """
+from dataclasses import dataclass
+
+from methods.api import Method, Needs, Reads, Training
+from methods.batch import example_mean, seq_mean
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+def loss(batch, hp):
+    score = example_mean(seq_mean(batch.chosen.logps("policy"), batch.chosen), batch)
+    return {"progress": batch.progress + 0 * score}
+
+
+METHOD = Method(
+    "Progress", "none", Nothing(), Training(1e-3), lambda hp: Needs({"chosen": Reads((), ("policy",))}), loss
+)
+"""
+
+
+def test_a_loss_knows_how_much_of_the_training_is_done(tmp_path: Path) -> None:
+    """20 steps: 9 of them before the tenth and 19 before the last."""
+    out, file = tmp_path / "out", tmp_path / "progress.py"
+    file.write_text(PROGRESS)
+    training = {"lr": 1e-3, "epochs": 10, "batch_size": 6}
+    told = {"formula": "progress.loss", "hp": {}, "training": training}
+    trained(
+        out,
+        preferences(tmp_path) | {"start": tiny_folder(tmp_path / "start", hidden=16)},
+        told,
+        method="Progress",
+        method_file=str(file),
+    )
+    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    found = {line["step"]: line["progress"] for line in lines}
+    assert found == pytest.approx({10: 9 / 20, 20: 19 / 20})
+
+
 def test_a_batch_larger_than_the_set_is_told_as_what_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
