@@ -29,7 +29,7 @@ def test_a_loss_is_what_its_authors_code_says_of_the_same_logits(
 
 def test_numbers_from_outside_cover_more_than_two_dozen_formulas() -> None:
     registry = methods.registry()
-    assert len({registry[case["formula"]].formula for _, case in CASES}) >= 28
+    assert len({registry[case["formula"]].formula for _, case in CASES}) >= 29
 
 
 def test_what_makes_the_numbers_imports_nothing_of_this_project() -> None:
@@ -62,6 +62,26 @@ def helper(x):
     assert torch.equal(found.loss(SimpleNamespace(beta=2), x), 2 * (x + 1))
     with pytest.raises(LookupError, match=r"Trainer\.los "):
         code.functions(source, "Trainer.los")
+
+
+def test_a_part_of_a_function_is_taken_out_of_it() -> None:
+    source = """
+class Trainer:
+    def fit(self):
+        for batch in self.loader():
+            x = unknown(batch)
+            with self.room:
+                y = 2 * z
+                if kind == "a":
+                    loss = y + 1
+                else:
+                    loss = y
+                loss = loss * 3
+                self.step(loss)
+"""
+    assert code.lines(source, "Trainer.fit", "y", "loss", z=5, kind="a") == 33
+    with pytest.raises(LookupError, match="assigns y and x"):
+        code.lines(source, "Trainer.fit", "y", "x")
 
 
 def test_a_file_that_is_not_the_authors_makes_no_numbers(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.golden.authors.code import functions
-from tests.golden.authors.pairs import Files
+from tests.golden.authors.code import functions, lines
+from tests.golden.authors.pairs import CPU, Files
 from tests.golden.authors.tensors import VOCAB, Tensors
 
 TRAINER, MARGIN = "scripts/run_distill_dpo.py", "utils/merge_logits_adpa_dataset.py"
@@ -117,14 +117,25 @@ def _shaped(files: Files, at: Tensors, value: str, **weights: Any) -> Tensor:
     return _released(files, at, _teacher_probs(files, at), names=names, **on, **kind, **weights)
 
 
-def _teacher_probs(files: Files, at: Tensors) -> dict[str, list[Compressed]]:
+def _teacher_probs(files: Files, at: Tensors, k: int = VOCAB) -> dict[str, list[Compressed]]:
     authors = functions(files[COMPRESS], "compress_probs")
     return {
         f"teacher_{view}_probs": [
-            authors.compress_probs(logits, top_k=VOCAB) for logits in _of_answers(at, "teacher", view)
+            authors.compress_probs(logits, top_k=k) for logits in _of_answers(at, "teacher", view)
         ]
         for view in ("chosen", "rejected")
     }
+
+
+def dckd_release(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Micro-batches of one, without the end of turn in the teacher's terms."""
+    weights = {"chosen_distil_weight": hp["alpha"], "rejected_distil_weight": hp["alpha"]}
+
+    def of(one: Tensors) -> Tensor:
+        said = {view: [rows[0][:-1]] for view, rows in _teacher_probs(files, one, hp["k"]).items()}
+        return _released(files, one, said, sft_on_chosen=1.0, distillation_weight=1.0, **weights)
+
+    return _mean(of, at)
 
 
 def adpa_release(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
@@ -261,3 +272,55 @@ def atkd(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
         vars(trainer)[name] = lambda *of, name=name: vars(authors)[name](trainer, *of)
     logits = (at.logits(role, "chosen") for role in ("policy", "teacher"))
     return authors.atkd(trainer, *logits, at.ids("chosen"), 1.0, 1.0, at.labels("chosen") == -100)
+
+
+def distillm2(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """An eighth of the training is done."""
+    names = ("get_batch_logps", "kd_loss")
+    authors = functions(files["src/distillm_trainer.py"], *(f"DistiLLMTrainer.{name}" for name in names))
+    said = {}
+    for view in ("teacher_rollout", "student_rollout"):
+        said[view] = authors.get_batch_logps(
+            at.logits("policy", view),
+            at.logits("teacher", view),
+            at.labels(view),
+            average_log_prob=True,
+            loss_type="distillm_v2",
+            base_alpha_1=hp["skew"],
+            base_alpha_2=hp["skew"],
+        )
+    trainer = SimpleNamespace(
+        accelerator=CPU,
+        loss_type="distillm_v2",
+        gradual_beta=hp["rise"] > 0,
+        state=SimpleNamespace(global_step=1, max_steps=8),
+    )
+    of_teacher, of_student = said.values()
+    return authors.kd_loss(trainer, None, None, None, None, of_teacher[2], of_student[3]).mean()
+
+
+def align_distil(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _token_rewards(files, at, hp["states"], "aligndistil", hp["beta"], hp["reach"] / 2)
+
+
+def align_distil_theorem(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    return _token_rewards(files, at, hp["states"], "theorem1", hp["weight"], 1.0)
+
+
+def _token_rewards(files: Files, at: Tensors, view: str, kind: str, beta: float, beta2: float) -> Tensor:
+    """The lines of its training loop that make a loss of logits; `beta2` as it is called there."""
+    tokens, mask = at.answers(view)
+    settings = {"beta": beta, "beta2": beta2, "reward_boost_type": kind}
+    return lines(
+        files["OpenRLHF/openrlhf/trainer/aligndistil_trainer.py"],
+        "AlignDistilTrainer.fit",
+        "stu_probs",
+        "rlhf_loss",
+        args=SimpleNamespace(**settings, kd_temperature=1.0, reward_len_norm=True),
+        student_logits=at.before("policy", view),
+        teacher_logits=at.before("teacher", view).detach(),
+        reference_logits=at.before("teacher_ref", view).detach(),
+        mask=mask,
+        label_ids=tokens,
+        init_reward=-100,
+    )

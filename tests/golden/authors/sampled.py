@@ -74,30 +74,55 @@ def pro(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
 
 def minillm(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
     """The paper's form: not whitened, undiscounted, with the rewards of the tokens behind alone."""
-    names = ("get_entropy", "get_log_probs", "get_x_entropy")
-    helpers = functions(files["minillm/minillm/utils.py"], *names)
+    _, mask = at.answers(Y)
+    rewards = at.logps("teacher", Y) - at.logps("old", Y)
+    behind = [torch.nn.functional.pad(x[:, 1:], (0, 1)) for x in (rewards, mask)]
+    return _reinforced(files, at, hp["clip"], 1.0, False, *behind)
+
+
+def minillm_release(files: Files, at: Tensors, hp: dict[str, Any]) -> Tensor:
+    """Whitened as in its several processes; rewards beyond the clip are cut as its sampler cuts them."""
+    _, mask = at.answers(Y)
+    rewards = (at.logps("teacher", Y) - at.logps("old", Y)) / hp["reward_scale"]
+    rewards = rewards.clamp(-hp["reward_clip"], hp["reward_clip"])
+    found = _reinforced(files, at, hp["clip"], hp["discount"], True, rewards, mask)
+    return found + hp["lm_weight"] * _of_corpus(files, at, hp["kd_share"])
+
+
+def _of_corpus(files: Files, at: Tensors, share: float) -> Tensor:
+    """Its second part is a cross-entropy; less the teacher's entropy it is the KL."""
+    authors = functions(files["minillm/minillm/losses.py"], "Loss.pt_loss")
+    logits, teacher = (at.logits(role, "chosen")[:, :-1] for role in ("policy", "teacher"))
+    trainer = SimpleNamespace(teacher_model=lambda **how: SimpleNamespace(logits=teacher))
+    loss = SimpleNamespace(trainer=trainer, args=SimpleNamespace(model_parallel=False, kd_ratio=share))
+    labels = at.labels("chosen")[:, 1:]
+    entropy = torch.distributions.Categorical(logits=teacher[labels != -100].detach()).entropy().mean()
+    return authors.pt_loss(loss, ({}, {"label": labels}), logits)[0] - share * entropy
+
+
+def _reinforced(
+    files: Files, at: Tensors, clip: float, gamma: float, whitened: bool, rewards: Tensor, counted: Tensor
+) -> Tensor:
+    """Its reverse KL of each step and its policy gradient; `counted` are the tokens of a reward's mean."""
+    several = SimpleNamespace(
+        is_initialized=lambda: True, all_reduce=lambda x, op: None, ReduceOp=SimpleNamespace(SUM=None)
+    )
+    names = ("get_entropy", "get_log_probs", "get_x_entropy", "whiten", "get_global_statistics")
+    helpers = functions(files["minillm/minillm/utils.py"], *names, dist=several)
     methods = ("_get_advantages_and_returns", "_pg_loss", "_reg_loss")
     authors = functions(
         files["minillm/minillm/losses.py"], *(f"Loss.{name}" for name in methods), **vars(helpers)
     )
     tokens, mask = at.answers(Y)
-    teacher = at.before("teacher", Y)
+    teacher, old = at.before("teacher", Y), at.logps("old", Y)
     loss = SimpleNamespace(
-        args=SimpleNamespace(gamma=1.0, cliprange=hp["clip"], model_parallel=False),
+        args=SimpleNamespace(gamma=gamma, cliprange=clip, model_parallel=False),
         trainer=SimpleNamespace(compute_logits_and_log_probs=lambda *of, **how: teacher),
     )
     logits, no = at.before("policy", Y), torch.zeros_like(teacher, dtype=torch.bool)
     logprobs = helpers.get_log_probs(logits, tokens, mask, no)
-    old = at.logps("old", Y)
-    rewards, behind = ((at.logps("teacher", Y) - old)[:, 1:], mask[:, 1:])
-    nothing = torch.zeros(len(mask), 1)
-    gain = authors._get_advantages_and_returns(
-        loss,
-        torch.cat([rewards, nothing], -1),
-        mask.shape[1],
-        torch.cat([behind, nothing], -1),
-        use_whitening=False,
-    )
+    wide = mask.shape[1]
+    gain = authors._get_advantages_and_returns(loss, rewards, wide, counted, use_whitening=whitened)
     step = authors._reg_loss(loss, None, None, mask, logits, no, {})
     return step + authors._pg_loss(loss, logprobs, old, gain, mask, torch.ones(1))
 
