@@ -116,7 +116,12 @@ class RunOptions:
             "--executor slurm or ray have, if that is not what this one has."
         ),
     ] = None
-    devices: Annotated[int, Option(min=1, help="With --plan: on so many devices at once.")] = 1
+    devices: Annotated[
+        int | None,
+        Option(
+            min=1, help="With --plan: on so many devices at once; if absent as many as would be used here."
+        ),
+    ] = None
     check: Annotated[
         bool, Option("--check", help="Print estimates against what finished steps recorded.")
     ] = False

@@ -4,10 +4,21 @@ import math
 from dataclasses import replace
 
 from harness.common import devices
+from harness.executors.options import JOBS, RunOptions
 from harness.forecast.forecast import Device, device_named
 from harness.forecast.sizes import table
 
 CPU = "cpu"
+
+
+def planned(options: RunOptions) -> int:
+    """How many devices a plan is scheduled on: as the command line says, else as many as steps would run on
+    at once here; one where it is another machine that runs them.
+    """
+    here = options.device is None and options.executor == JOBS
+    if options.devices or not here:
+        return options.devices or 1
+    return devices.gpu_count() or options.jobs or devices.available_cpus()
 
 
 def this_device() -> Device:

@@ -196,6 +196,13 @@ class Forecast:
             rests=rests(self._jobs),
         )
 
+    def _devices(self, step: Step) -> int:
+        """Devices that a step takes; on CPUs one a thread."""
+        cost = self.costs[step.id]
+        if cost.work not in ON_DEVICE:
+            return 0
+        return max(cost.devices, threads(step, self.sizes)) if self.device.name == "cpu" else cost.devices
+
     @cached_property
     def _jobs(self) -> list[Job]:
         return [
@@ -203,7 +210,7 @@ class Forecast:
                 step.id,
                 self.seconds(step),
                 tuple({s.id for s in step.sources.values() if s.id in self.todo}),
-                self.costs[step.id].devices if self.costs[step.id].work in ON_DEVICE else 0,
+                self._devices(step),
             )
             for step in self.plan.steps
             if step.id in self.todo

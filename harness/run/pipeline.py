@@ -56,7 +56,7 @@ def machine(
     gpus = devices.gpu_count() if device is None else int(device != "cpu")
     there = gpus or devices.available_cpus()
     if device:
-        there = options.devices if options.plan else 0
+        there = (options.devices or 1) if options.plan else 0
     asked = accelerate_file.read(config) if config else None
     CheckpointInterval.parse(training.checkpoint_every)  # for its error, hours before a training
     return Machine(
@@ -255,12 +255,13 @@ def _make(
 
 def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
+    from harness.forecast.cards import planned
     from harness.forecast.report import plan_lines, record_lines
 
     found = forecast_of(plan, store, where, options, table)
-    lines = record_lines(found, store) if options.check else plan_lines(found, store, options.devices)
+    shown = record_lines(found, store) if options.check else plan_lines(found, store, planned(options))
     told = () if options.check else data_counts.data_lines(plan.steps, store)
-    for line in (*row_steps.format_lines(plan.cells), *told, *lines):
+    for line in (*row_steps.format_lines(plan.cells), *told, *shown):
         typer.echo(line)
 
 

@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from harness.forecast.forecast import Job, schedule
+import methods
+from harness.endpoints import prices
+from harness.executors.options import Machine, RunOptions
+from harness.forecast import cards
+from harness.forecast.forecast import Job, device_named, forecast, schedule
+from harness.forecast.sizes import PlanSizes
+from harness.plan import plan as planning
+from tests import suites
+from tests.paths import TINY
 
 
 def test_a_chain_takes_its_length_on_any_number_of_devices() -> None:
@@ -68,3 +76,38 @@ def test_a_schedule_keeps_the_bounds_of_every_list_schedule(seed: int) -> None:
         assert found.makespan <= found.chain_seconds + load / devices + 1e-9
         assert found.used * devices * found.makespan == pytest.approx(load)
     assert schedule(jobs, 1).makespan == pytest.approx(load)
+
+
+@pytest.mark.parametrize(
+    ("options", "devices"),
+    [
+        (RunOptions(), 3),
+        (RunOptions(jobs=2), 2),
+        (RunOptions(devices=8), 8),
+        (RunOptions(executor="inline"), 1),
+        (RunOptions(device="h200"), 1),
+        (RunOptions(executor="slurm", device="h200", devices=4), 4),
+    ],
+)
+def test_a_plan_is_of_what_would_run(
+    options: RunOptions, devices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine of three CPUs, and then of two GPUs, of which the steps have one each."""
+    monkeypatch.setattr(cards.devices, "available_cpus", lambda: 3)
+    monkeypatch.setattr(cards.devices, "gpu_count", lambda: 0)
+    assert cards.planned(options) == devices
+    monkeypatch.setattr(cards.devices, "gpu_count", lambda: 2)
+    there = options.devices is None and options.device is None and options.executor == "jobs"
+    assert cards.planned(options) == (2 if there else devices)
+
+
+def test_a_step_of_four_threads_takes_four_cpus_of_a_plan() -> None:
+    """Two models of 50 million parameters and more on four CPUs wait for one another; on GPUs they do not."""
+    large = "{hidden: 1024, layers: 6, heads: 8, ffn: 4096}"
+    suite = suites.load(TINY, [f"pairs.tiny.{who}.base={large}" for who in ("teacher", "student")])
+    plan = planning.plan(suite, methods.registry(), Machine(), only=["SFT"])
+    sizes = PlanSizes(plan.suite, Machine(), None, prices.load())
+    one, four = (forecast(plan, sizes, device_named("cpu")).on(n).makespan for n in (1, 4))
+    assert one == four
+    one, four = (forecast(plan, sizes, device_named("h100")).on(n).makespan for n in (1, 4))
+    assert four < one
