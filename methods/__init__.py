@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from methods import (
     adpa,
     adpa_release,
+    align_distil,
     atkd,
     dadpo,
     dckd,
@@ -209,6 +210,9 @@ ADDITIONS = (
     distillm.REVERSE,
     distillm2.METHOD,
     distillm2.RELEASE,
+    align_distil.METHOD,
+    align_distil.OFF_POLICY,
+    align_distil.THEOREM,
     dadpo.METHOD,
     opd.METHOD,
     opd.SAMPLED,

@@ -148,7 +148,7 @@ class Method:
     starts_from: "Student", or the entry whose result the last stage starts from and, where it reads a
         `student_rollout`, samples with.
     roles: puts another model into a role, {"teacher": "teacher_ref"} for an ablation without the aligned
-        teacher.
+        teacher. "reverse_teacher" is the SFT teacher after its DPO with chosen and rejected exchanged.
     step_stats: `(batch, hp) -> {name: (sum, count)}` over the whole optimizer step, computed without gradient
         before its first backward pass; a loss finds sum / count in `batch.means`.
     set_stats: the same over the whole training set, once, from what is stored alone (no policy).
@@ -168,7 +168,7 @@ class Method:
     about: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     starts_from: str = "Student"
-    roles: Mapping[Role, Role] = field(default_factory=dict)
+    roles: Mapping[Role, Role | Literal["reverse_teacher"]] = field(default_factory=dict)
     step_stats: Stats | None = None
     set_stats: Stats | None = None
     watch: Stats | None = None

@@ -224,7 +224,7 @@ class Forecast:
         for cell in self.plan.cells:
             if cell.lineage and isinstance(cell.source, Step):
                 alone += ordered([cell.source])
-                teachers |= {cell.lineage.teacher.id, cell.lineage.teacher_ref.id}
+                teachers |= cell.lineage.teachers
         together = list({step.id: step for step in alone}.values())
 
         def responses(steps: list[Step]) -> int:

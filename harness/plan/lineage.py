@@ -15,14 +15,13 @@ from harness.data.prepare import DIALOGUES, MISMATCHED, PAIRS, TEXT
 from harness.models.prepare import INIT
 from harness.plan import signal_steps
 from harness.plan.context import PlanContext
-from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured, placement
 from harness.suite.schema import STUDENT, TEACHER, Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import Placement, TrainingSpec
 from harness.train.costs import TrainInputs
 from methods.api import Method, Needs, Training
-from methods.batch import Role, ViewName
+from methods.batch import StoredView, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="release: ADPA, student_sft_init.yaml")
 
@@ -143,16 +142,30 @@ class Lineage:
     @cached_property
     def teacher(self) -> Step:
         """The aligned teacher, pi_dpo; the SFT teacher itself where the suite has no DPO stage."""
+        return self._dpo("dpo teacher") if self.models.teacher.dpo else self.teacher_ref
+
+    @cached_property
+    def reverse_teacher(self) -> Step:
+        """The SFT teacher after the same DPO with chosen and rejected exchanged."""
+        return self._dpo("reverse dpo teacher", preferred="rejected", dispreferred="chosen")
+
+    @cached_property
+    def teachers(self) -> set[str]:
+        """The ids of all models of the teacher's size that a row may read."""
+        reverse = [self.reverse_teacher] if self.models.teacher.dpo else []
+        return {model.id for model in (self.teacher, self.teacher_ref, *reverse)}
+
+    def _dpo(self, label: str, **views: StoredView) -> Step:
+        """The SFT teacher after its DPO stage."""
         spec = self.models.teacher.dpo
         if spec is None:
-            return self.teacher_ref
+            raise ValueError(f"pairs.{self.pair}.teacher.dpo: missing; a method reads the {label}")
         method = self.setting.registry["DPO"]
-        hp = type(method.hparams)(beta=spec.beta)
+        hp = replace(method.hparams, beta=spec.beta, **views)
         # The teacher's DPO goes over the very pairs that students are trained on, as in ADPA's recipe.
         inputs = self.views(method, hp, self.teacher_ref, self.train_pairs)
-        training = spec.over(method.training)
-        where = spec.placed(Placement())
-        return self.setting.train("dpo teacher", method, hp, training, self.world_seed, inputs, where)
+        training, where = spec.over(method.training), spec.placed(Placement())
+        return self.setting.train(label, method, hp, training, self.world_seed, inputs, where)
 
     def pairs(self, source: Data, name: str) -> Step:
         """The preferences as token sequences, in folders `chosen` and `rejected`."""
@@ -207,7 +220,7 @@ class Lineage:
                 if view == "policy_rollout" or suite.signals == "live":
                     live[role] = model
                     continue
-                form = self._form(role, role in reads.dense_roles(), needs)
+                form = signal_steps.form(suite, role, role in reads.dense_roles(), needs)
                 signal = signal_steps.signals(setting, model, name, sequences, form, ids)
                 if form.form == "hidden":
                     heads[role] = signal_steps.head(model, form.dtype)
@@ -215,16 +228,6 @@ class Lineage:
                     ids = ids or signal
                 stored[view, role] = signal
         return TrainInputs(start, views, scores, stored, heads, live)
-
-    def _form(self, role: Role, dense: bool, needs: Needs) -> SignalSettings:
-        """What is stored of a role's signals: whole distributions where a statistic reads them."""
-        # The reference is where the policy starts, and must say the very same at the first step (`at_start`).
-        dtype = "float32" if role == "ref" else self.setting.suite.teacher_dtype
-        if not dense:
-            return SignalSettings("logps", dtype)
-        if needs.support == "full":
-            return SignalSettings("hidden", dtype)
-        return SignalSettings("topk", dtype, needs.support)
 
     def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Source:
         suite, chosen = self.setting.suite, Part(pairs, "chosen")
@@ -254,9 +257,11 @@ class Lineage:
             self.setting, model, prompts, drop=drop, sampling=sampling, seed=self.world_seed
         )
 
-    def _model(self, role: Role, start: Step) -> Step:
+    def _model(self, role: str, start: Step) -> Step:
         if role == "teacher":
             return self.teacher
+        if role == "reverse_teacher":
+            return self.reverse_teacher
         return self.teacher_ref if role == "teacher_ref" else start
 
     def result(self, name: str, seed: int) -> Step:

@@ -35,10 +35,9 @@ def own_stages(cell: Cell) -> list[Step]:
 
 def teacher_passes(cell: Cell) -> dict[Pass, Step]:
     """The passes of teacher-size models that a row's own stages need, each as one of its forms."""
-    teachers = {cell.trained.teacher.id, cell.trained.teacher_ref.id}
     # Passes of the student's size cost little beside its training and are no teacher passes.
     signals = [s for s in own_stages(cell) if s.kind == SIGNALS]
-    return {pass_of(s): s for s in signals if s.sources["model"].id in teachers}
+    return {pass_of(s): s for s in signals if s.sources["model"].id in cell.trained.teachers}
 
 
 class Passes(NamedTuple):

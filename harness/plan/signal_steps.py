@@ -14,8 +14,10 @@ from harness.signals.diverse_responses import GROUP
 from harness.signals.kinds import HEAD, PROBES, REWARDS, SIGNALS, SignalInputs, SignalSettings
 from harness.signals.rollouts import ROLLOUTS, RolloutInputs, RolloutSettings
 from harness.store.step import Part, Source, Step
+from harness.suite.schema import Suite
 from harness.train.select_checkpoint import SELECT
-from methods.api import Group, Training
+from methods.api import Group, Needs, Training
+from methods.batch import Role
 
 SignalStep = Step[SignalSettings, SignalInputs[Source]]
 
@@ -61,6 +63,17 @@ def preference_probes(setting: PlanContext, teacher: Step, group: Step, pairs: S
     )
     label = f"probes of {teacher.label} on {group.label}"
     return PROBES.step(label, settings, PROBES.inputs(teacher, group, pairs), setting.runtime)
+
+
+def form(suite: Suite, role: Role, dense: bool, needs: Needs) -> SignalSettings:
+    """What is stored of a role's signals: whole distributions where a statistic reads them."""
+    # The reference is where the policy starts, and must say the very same at the first step (`at_start`).
+    dtype = "float32" if role == "ref" else suite.teacher_dtype
+    if not dense:
+        return SignalSettings("logps", dtype)
+    if needs.support == "full":
+        return SignalSettings("hidden", dtype)
+    return SignalSettings("topk", dtype, needs.support)
 
 
 def signals(

@@ -20,8 +20,7 @@ def _cost(cell: Cell, store: Store) -> Cost:
     lineage = cell.trained
     own, passes = own_stages(cell), teacher_passes(cell)
     # What a teacher computes beside its passes over data, such as rollouts, is its own cost as well.
-    teachers = {lineage.teacher.id, lineage.teacher_ref.id}
-    by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in teachers]
+    by_teacher = [s for s in own if "model" in s.sources and s.sources["model"].id in lineage.teachers]
     of_teacher = [*passes.values(), *(s for s in by_teacher if s.kind.name != "signals")]
     trained = [s for s in own if s.kind.name == "train"]
     known = {s.id: store.record(folder_of(store, s)) for s in own}

@@ -6,7 +6,7 @@ from math import log
 import pytest
 import torch
 
-from methods import atkd, dckd, dckd_release, distillm, distillm2, dpkd, gkd
+from methods import align_distil, atkd, dckd, dckd_release, distillm, distillm2, dpkd, gkd
 from methods.api import Method
 from methods.formulas import jsd, mixture, teacher_kl
 from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
@@ -210,3 +210,38 @@ def test_what_the_end_of_turn_makes_of_a_kl_is_what_the_page_says() -> None:
     paper = dckd.loss(batch(chosen=paper_y, rejected=paper_y), dckd.DCKD(alpha=1.0))["kd_chosen"]
     release = dckd_release.loss(batch(1, chosen=release_y, rejected=release_y), hp)["kd_chosen"]
     assert f"{float(paper):.3f} in DCKD and {float(release):.3f} here" in (dckd_release.__doc__ or "")
+
+
+OPPOSITE = chunk(policy=[[0.5, 0.5]], teacher=[[0.75, 0.25]], teacher_ref=[[0.25, 0.75]])
+
+
+def test_align_distil_by_hand() -> None:
+    """p_dpo = (3/4, 1/4), p_rev = (1/4, 3/4):  TVD = 1/2, and a = 1 at a reach of 1.998; beta = 1/2.
+
+    p* ~ (3/4 3, 1/4 1/3) ~ (27/28, 1/28);   KL(q || p*) = 1/2 ln 14/27 + 1/2 ln 14;   of 4 responses
+    """
+    hp = align_distil.AlignDistil(beta=0.5, reach=1.998)
+    y = response(OPPOSITE, 1, align_distil.adaptive_kl, hp=hp)
+    expected = 0.5 * (0.5 * log(14 / 27) + 0.5 * log(14)) / 4
+    assert_terms(align_distil.loss(batch(4, policy_rollout=y), hp), kd=expected)
+
+
+def test_align_distil_extrapolates_further_where_the_models_differ_more() -> None:
+    """A second token with p_dpo = p_rev = q:  a = 0.001 and no KL, in the mean of its own response."""
+    both = chunk(
+        policy=[[0.5, 0.5], [0.5, 0.5]],
+        teacher=[[0.75, 0.25], [0.5, 0.5]],
+        teacher_ref=[[0.25, 0.75], [0.5, 0.5]],
+    )
+    hp = align_distil.AlignDistil(beta=0.5, reach=1.998, states="chosen")
+    y_w = response(both, 2, align_distil.adaptive_kl, hp=hp)
+    expected = 0.5 * (0.5 * log(14 / 27) + 0.5 * log(14)) / 2
+    assert_terms(align_distil.loss(batch(chosen=y_w), hp), kd=expected)
+
+
+def test_align_distil_by_its_theorem_by_hand() -> None:
+    """weight = 2:  p* ~ ((3/4)^2 / (1/4), (1/4)^2 / (3/4)) ~ (27/28, 1/28), the same target."""
+    hp = align_distil.Theorem(weight=2.0)
+    y = response(OPPOSITE, 1, align_distil.mixed_kl, hp=hp)
+    found = align_distil.theorem_loss(batch(policy_rollout=y), hp)
+    assert_terms(found, kd=0.5 * log(14 / 27) + 0.5 * log(14))

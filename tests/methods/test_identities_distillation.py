@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import atkd, distillm, distillm2, dpkd, gkd, minillm, opd, q_kd, vanillakd
+from methods import align_distil, atkd, distillm, distillm2, dpkd, gkd, minillm, opd, q_kd, vanillakd
 from methods.batch import Batch, Chunk, Statistic, Terms
 from methods.formulas import jsd, kl, reverse_kl, teacher_kl
 from tests.methods.test_formulas import batch, chunk, response, view
@@ -163,6 +163,43 @@ def test_opd_is_gkd_reverse_without_data() -> None:
     theirs, its_gradient = trained(gkd.reverse_loss, hp, ("chosen", "policy_rollout"), reverse_kl)
     torch.testing.assert_close(ours["kd"], theirs["kd_on_policy"])
     torch.testing.assert_close(gradient, its_gradient)
+
+
+def gradient_at(stat: Callable[[Chunk], Tensor]) -> Tensor:
+    """Of a number per state to the policy's logits."""
+    z = states().policy.clone().requires_grad_()
+    at = replace(states(), logprobs={**states().logprobs, "policy": z.log_softmax(-1)})
+    return torch.autograd.grad(stat(at).sum(), z)[0]
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_a_kl_to_the_mixture_is_dpos_reward_under_a_kl_to_the_reference(weight: float) -> None:
+    """Theorem 1 of AlignDistil, at a state: the gradient of KL(q || ref) - weight * E_q[log dpo / ref]."""
+
+    def constrained(at: Chunk) -> Tensor:
+        gain = (at.policy.exp() * (at.teacher - at.teacher_ref)).sum(-1)
+        return kl(at.policy, at.teacher_ref) - weight * gain
+
+    found = gradient_at(lambda at: align_distil.mixed_kl.of(at, align_distil.Theorem(weight=weight)))
+    torch.testing.assert_close(found, gradient_at(constrained))
+    assert found.abs().max() > 1e-2
+
+
+def test_a_mixture_of_the_dpo_model_alone_is_that_of_opd() -> None:
+    at = states()
+    found = align_distil.mixed_kl.of(at, align_distil.Theorem(weight=1.0))
+    torch.testing.assert_close(found, reverse_kl.of(at, None))
+
+
+def test_align_distil_where_both_models_are_one_is_the_kl_to_it() -> None:
+    """a = 0.001 and z* = z_dpo; elsewhere the target is that of Theorem 1 with the weight 1 + a."""
+    at, hp = states(), align_distil.AlignDistil(beta=0.1, reach=5.0)
+    same = replace(at, logprobs={**at.logprobs, "teacher_ref": at.teacher})
+    torch.testing.assert_close(align_distil.adaptive_kl.of(same, hp), 100 * reverse_kl.of(at, None))
+    distance = (at.teacher.exp() - at.teacher_ref.exp()).clamp(min=0).sum(-1)  # TVD, as a sum of gains
+    for i, a in enumerate((5 * distance + 0.001).tolist()):
+        mixed = align_distil.mixed_kl.of(at, align_distil.Theorem(weight=1 + a))
+        torch.testing.assert_close(align_distil.adaptive_kl.of(at, hp)[i], 0.1 / a * mixed[i])
 
 
 def likeliest_of_both(teacher: list[float], policy: list[float]) -> Batch:

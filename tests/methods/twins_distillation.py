@@ -197,6 +197,24 @@ def distillm2(said: Said, hp: Any) -> Terms:
     }
 
 
+def align_distil(said: Said, hp: Any) -> Terms:
+    def weighted(t: Token) -> Tensor:
+        p, r = t.teacher.exp(), t.teacher_ref.exp()
+        a = hp.reach * sum(abs(float(x) - float(y)) for x, y in zip(p, r, strict=True)) / 2 + 0.001
+        extrapolated = p * (p / r) ** a
+        return hp.beta / a * kl(t.policy.exp(), extrapolated / extrapolated.sum())
+
+    return {"kd": mean([per_token([y], weighted) for y in said.view(hp.states)])}
+
+
+def align_distil_theorem(said: Said, hp: Any) -> Terms:
+    def mixed(t: Token) -> Tensor:
+        target = t.teacher.exp() ** hp.weight / t.teacher_ref.exp() ** (hp.weight - 1)
+        return kl(t.policy.exp(), target / target.sum())
+
+    return {"kd": mean([per_token([y], mixed) for y in said.view(hp.states)])}
+
+
 TWINS = {
     "methods.sft.loss": sft,
     "methods.seqkd.loss": seqkd,
@@ -208,6 +226,8 @@ TWINS = {
     "methods.adpa.loss": adpa,
     "methods.adpa.loss_without_reference": adpa_without_reference,
     "methods.adpa_release.loss": adpa_release,
+    "methods.align_distil.loss": align_distil,
+    "methods.align_distil.theorem_loss": align_distil_theorem,
     "methods.q_kd.argmax_loss": q_argmax,
     "methods.q_kd.softmax_loss": q_softmax,
     "methods.gkd.jsd_loss": gkd,

@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import methods
 from harness.data.prepare import PAIRS
 from harness.executors.options import Machine
 from harness.plan import plan as planning
+from harness.plan import row_steps
 from harness.plan.context import PlanContext
 from harness.plan.plan import Plan
 from harness.store.provenance import reason_to_run
@@ -87,6 +90,33 @@ def test_another_model_in_a_role_is_another_computation() -> None:
 
     assert cells["DCKD"].id != cells["DCKD w/o DPO teacher"].id
     assert "sft teacher" in cells["DCKD w/o DPO teacher"].sources["signal.chosen.teacher"].label
+
+
+def test_the_reverse_teacher_is_trained_where_a_method_reads_it_and_nowhere_else() -> None:
+    """Of the SFT teacher, by the DPO that made the teacher, with chosen and rejected exchanged."""
+    p = plan('methods={"AlignDistil[off-policy]": {}, ADPA: {}}')
+    (reverse,), (teacher,) = (
+        [s for s in p.steps if s.label == label] for label in ("reverse dpo teacher", "dpo teacher")
+    )
+    settings, its = reverse.settings, teacher.settings
+    assert (its.hp["preferred"], its.hp["dispreferred"]) == ("chosen", "rejected")
+    assert settings.hp == {**its.hp, "preferred": "rejected", "dispreferred": "chosen"}
+    assert settings.training == its.training and settings.formula == its.formula
+    assert {s.id for s in reverse.sources.values()} == {s.id for s in teacher.sources.values()}
+    signals = {s.label: s for s in p.steps if s.kind.name == "signals"}
+    read = signals["hidden of reverse dpo teacher on train chosen"]
+    (row,) = (c for c in p.cells if c.method == "AlignDistil[off-policy]")
+    (other,) = (c for c in p.cells if c.method == "ADPA")
+    assert read.id in {s.id for s in row_steps.own_stages(row)} and reverse in row_steps.own_stages(row)
+    assert reverse not in row_steps.own_stages(other)
+    assert len(row_steps.teacher_passes(row)) == 2, "both models over the chosen responses"
+    assert "reverse dpo teacher" not in labels(plan(), "train")
+
+
+def test_a_method_that_reads_the_reverse_teacher_wants_a_dpo_stage() -> None:
+    without = "pairs.tiny.teacher.dpo=null"
+    with pytest.raises(ValueError, match=r"pairs.tiny.teacher.dpo: missing; .* reverse dpo teacher"):
+        plan("methods={AlignDistil: {}}", "benchmarks={mt-bench: {data: world/test/mt_bench}}", without)
 
 
 def test_only_brings_in_what_a_method_needs_and_says_what_is_missing() -> None:
