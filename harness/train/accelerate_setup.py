@@ -2,7 +2,6 @@
 asks for it (harness/train/launcher.py).
 """
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -136,7 +135,6 @@ def optimizer_of(training: Training, moving: ParamsT, *, fused: bool, foreach: b
     """The optimizer of what moves."""
     lr, decay = training.lr, training.weight_decay
     if training.optimizer == "adamw8bit":
-        logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of kernels that are not for this card
         from torchao.optim import AdamW8bit  # an extra, and its import takes seconds
 
         optimizer: torch.optim.Optimizer = AdamW8bit(moving, lr=lr, weight_decay=decay)
