@@ -1,3 +1,5 @@
+"""The engine that runs a comparison."""
+
 import logging
 
 # transformers imports torchao where it is installed, which tells at each start what this machine lacks.
