@@ -28,6 +28,7 @@ from methods import (
     ipo,
     kto,
     minillm,
+    minillm_release,
     opd,
     orpo,
     pad,
@@ -190,6 +191,7 @@ VARIANTS = (
         loss=pad.release_loss,
         kind="variant",
     ),
+    minillm_release.RELEASE,
 )
 ADDITIONS = (
     smoothed_dpo.CDPO,

@@ -7,9 +7,16 @@ from math import log
 import pytest
 import torch
 
-from methods import dppo, minillm, opd
+from methods import dppo, minillm, minillm_release, opd
 from methods.batch import Batch
-from methods.formulas import clipped_error, clipped_gain, generalised_advantage, last_token, reverse_kl
+from methods.formulas import (
+    clipped_error,
+    clipped_gain,
+    generalised_advantage,
+    last_token,
+    reverse_kl,
+    teacher_kl,
+)
 from tests.methods.test_formulas import QUARTER, assert_terms, batch, chunk, response, view
 
 L = log(2)
@@ -176,3 +183,27 @@ def test_sampled_opd_by_hand(discount: float, expected: float) -> None:
     )
     found = opd.sampled_loss(batch(policy_rollout=y), opd.SampledOPD(discount=discount))
     assert_terms(found, policy=-expected * L / 4)
+
+
+def test_the_release_of_minillm_by_hand() -> None:
+    """In units of L = ln 2.  p / q_old = 4, 1/2:   r = 4, -2, clipped 3, -2;   R = (3 - 2/2) / 2, -2 = 1, -2
+
+    mean -1/2, square 5/2, variance 9/4:   A = 1, -1;   w = 2, 1/2:   gain = 5/4, -3/4;   long = -1/4
+    single = [1/4 ln 1/2 + 3/4 ln 3/2] / 2;   sft = 1/2 3/4 ln 4;   kd = 1/2 1/4 [1/2 ln 2 + 1/2 ln 2/3]
+    """
+    hp = minillm_release.MiniLLMRelease(0.25, 0.5, 0.5, 3 * L, 0.5, 0.25)
+    unsure, sure = [0.5, 0.5], [0.25, 0.75]
+    y = response(chunk(policy=[sure, sure], teacher=[unsure, sure]), 2, reverse_kl)
+    y = replace(y, token_logps={**y.token_logps, "old": torch.tensor([[1 / 8, 1 / 2]]).log()})
+    y_w = response(chunk(policy=[sure], teacher=[unsure]), 1, teacher_kl)
+    step = batch(policy_rollout=y, chosen=y_w)
+    told = {name: (float(a), int(n)) for name, (a, n) in minillm_release.moments(step, hp).items()}
+    assert told == {"mean": (pytest.approx(-L), 2), "squared": (pytest.approx(5 * L**2), 2)}
+    step = replace(step, means={"mean": torch.tensor(-L / 2), "squared": torch.tensor(5 / 2 * L**2)})
+    assert_terms(
+        minillm_release.loss(step, hp),
+        single=(0.25 * log(0.5) + 0.75 * log(1.5)) / 2,
+        long=-1 / 4,
+        sft=3 / 4 * L,
+        kd=(0.5 * log(2) + 0.5 * log(2 / 3)) / 8,
+    )

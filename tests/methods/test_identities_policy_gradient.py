@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from methods import dppo, minillm, opd
+from methods import dppo, minillm, minillm_release, opd
+from methods.api import Method
 from methods.batch import Batch, Role, View
 from methods.formulas import clipped_gain, generalised_advantage, kl, reverse_kl
+from tests.methods.synthetic import EVERYTHING, policy_for, step_of, world, written
 
 MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
 PLAIN = dppo.DPPO(trace=1.0, discount=1.0, whiten=False)
@@ -159,3 +162,36 @@ def test_the_gradient_of_sampled_opd_is_in_expectation_that_of_the_exact_kl(disc
     ours, theirs = (torch.autograd.grad(x, z, retain_graph=True) for x in (expected, exact))
     torch.testing.assert_close(ours, theirs)
     assert all(float(g.abs().max()) > 1e-2 for g in theirs)
+
+
+def whole_gradient(method: Method, hp: object, folder: Path, term: str = "") -> Tensor:
+    """The gradient of all parameters on the tests' world, of one term where it is named, as a vector."""
+    loss = method.loss
+    if term:
+        method = replace(method, loss=lambda batch, hp: {term: loss(batch, hp)[term]})
+    examples = written(world(), folder, method.needs(hp))
+    _, gradient = step_of(method, hp, policy_for(method, hp), examples, [EVERYTHING])
+    return torch.cat([g.double().flatten() for g in gradient.values()])
+
+
+@pytest.mark.parametrize("term, expected", [("single", 1.0), ("long", 0.41), ("", 0.62)])
+def test_how_far_the_release_of_minillm_is_from_the_papers_form(
+    tmp_path: Path, term: str, expected: float
+) -> None:
+    """The cosine of their gradients, as the docstring has it."""
+    paper, release = (
+        whole_gradient(method, method.hparams, tmp_path / method.name, term)
+        for method in (minillm.METHOD, minillm_release.RELEASE)
+    )
+    assert float(torch.cosine_similarity(paper, release, dim=0)) == pytest.approx(expected, abs=5e-3)
+
+
+def test_a_scale_of_whitened_rewards_acts_through_the_clip_alone(tmp_path: Path) -> None:
+    method, hp = minillm_release.RELEASE, minillm_release.MiniLLMRelease()
+    one, tenfold = (
+        whole_gradient(method, replace(hp, reward_scale=scale, reward_clip=1e9), tmp_path / str(scale))
+        for scale in (0.5, 5.0)
+    )
+    clipped = whole_gradient(method, replace(hp, reward_clip=1.0), tmp_path / "clipped")
+    torch.testing.assert_close(one, tenfold, rtol=1e-5, atol=1e-6)
+    assert (one - clipped).norm() > 0.05 * one.norm()

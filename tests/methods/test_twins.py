@@ -42,6 +42,8 @@ def strong(method: Method) -> Iterator[Any]:
         weights = {name: WEIGHT for name in ("beta", "gamma_beta", "kl") if name in vars(hp)}
         if "alpha" in vars(hp) and "responses" not in vars(hp):
             weights["alpha"] = WEIGHT
+        if "reward_clip" in vars(hp):
+            weights["reward_clip"] = 2.0  # between the rewards
         if isinstance(hp, ADPARelease | DCKDRelease):
             weights["k"] = TOP
         if vars(hp).get("support") == 50:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.methods.twins import Response, Said, Terms, lp, mean, nll, per_token
-from tests.methods.twins_distillation import reverse
+from tests.methods.twins_distillation import forward, reverse
 
 # Rankings
 
@@ -114,6 +114,30 @@ def minillm(said: Said, hp: Any) -> Terms:
     }
 
 
+def minillm_release(said: Said, hp: Any) -> Terms:
+    """Rewards, their discounted means to the end and what whitens them, as sums over lists."""
+    y, y_w = said.view("policy_rollout"), said.view("chosen")
+    found, weights = [], []
+    for i, response in enumerate(y):
+        rewards = []
+        for n, t in enumerate(response):
+            reward = (float(t.teacher[t.id]) - float(said.data.old_logps[i][n])) / hp.reward_scale
+            rewards.append(min(max(reward, -hp.reward_clip), hp.reward_clip))
+            weights.append((t.policy[t.id] - said.data.old_logps[i][n].double()).exp())
+        for n in range(len(rewards)):
+            later = [hp.discount**k * reward for k, reward in enumerate(rewards[n:])]
+            found.append(sum(later) / len(later))
+    centre = sum(found) / len(found)
+    variance = sum((gain - centre) ** 2 for gain in found) / len(found)
+    whitened = [(gain - centre) / (variance + 1e-8) ** 0.5 for gain in found]
+    return {
+        "single": per_token(y, reverse),
+        "long": -mean([surrogate(w, a, hp.clip) for w, a in zip(weights, whitened, strict=True)]),
+        "sft": hp.lm_weight * (1 - hp.kd_share) * nll(y_w),
+        "kd": hp.lm_weight * hp.kd_share * per_token(y_w, forward),
+    }
+
+
 def advantages(y: Response, hp: Any, per_token_reward: bool) -> list[float]:
     """The double sum of the formula, not its recursion."""
     rewards = [float(t.teacher[t.id] - t.teacher_ref[t.id]) for t in y]
@@ -162,6 +186,7 @@ TWINS = {
     "methods.pad.vpd_loss": pad_vpd,
     "methods.pro.loss": pro,
     "methods.minillm.loss": minillm,
+    "methods.minillm_release.loss": minillm_release,
     "methods.opd.loss": opd,
     "methods.opd.sampled_loss": opd_sampled,
     "methods.dppo.loss": lambda said, hp: _dppo(said, hp, True),
