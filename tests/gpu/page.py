@@ -195,6 +195,10 @@ def _rows(lines: Lines) -> str:
 def _others(lines: Lines) -> str:
     told = {
         "activations": ("positions", "layers", "counted_gb", "on_device_gb", "forecast_gb"),
+        "peak": ("positions", "foretold_gb", "peak_gb"),
+        "syncs": ("micro_batches", "terms", "syncs"),
+        "foreach": ("ok",),
+        "offload": ("offload", "step_s", "peak_gb"),
         "table": ("after", "policies", "held_gb", "reserved_gb"),
         "twice": ("deterministic", "equal"),
         "rows": ("way", "again_ms", "apart", "failed"),

@@ -14,7 +14,7 @@ from tests.gpu.order import PARTS
 from tests.gpu.parts.table import compared
 from tests.paths import ROOT
 
-OF_A_GPU = {"out-of-memory", "compiled", "vllm", "vllm-served", "trl"}  # or of what is not installed
+OF_A_GPU = {"out-of-memory", "syncs", "compiled", "vllm", "vllm-served", "trl"}  # or of what is not installed
 
 
 def own(*names: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness.executors.options import Machine
+from harness.models.policy import Policy
 from harness.suite.method_file import method_of
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
@@ -58,8 +59,8 @@ def prepared(
     """
     work = _work(at, scale, name, side, live)
 
-    def adamw(weights: Any) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
+    def adamw(policy: Policy, _: Any) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(policy.parameters(), lr=LR, weight_decay=0.0, fused=True)
 
     return set_up(work, work.inputs.start, adamw)
 

@@ -86,8 +86,8 @@ def serve(folder: Path, name: str) -> None:
     context |= {"method_file": None, "checkpointing": asked.get("checkpointing", False)}
     work = TRAIN.work(settings, {n: Path(p) for n, p in given.items()}, folder, context)
 
-    def adamw(weights: Any) -> torch.optim.Optimizer:
-        moving = [w for w in weights if w.requires_grad]
+    def adamw(policy: Any, _: Any) -> torch.optim.Optimizer:
+        moving = [w for w in policy.parameters() if w.requires_grad]
         return torch.optim.AdamW(moving, lr=1e-5, fused=asked.get("fused"))
 
     loop, optimizer = set_up(work, work.inputs.start, adamw)
