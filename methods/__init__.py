@@ -22,6 +22,7 @@ from methods import (
     distillm,
     distillm2,
     dpkd,
+    dpkd_token,
     dpo,
     dppo,
     gkd,
@@ -176,7 +177,7 @@ VARIANTS = (
         training=Training(lr=5e-7),
         kind="variant",
     ),
-    dpkd.TOKEN,
+    dpkd_token.METHOD,
     replace(
         pad.METHOD,
         name="PAD[VPD]",

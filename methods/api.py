@@ -121,7 +121,8 @@ class LoRA:
 @dataclass(frozen=True)
 class Training:
     """How a stage is optimised: `epochs` passes over its examples; `source` says whose numbers that
-    are which no entry's `sources` name.
+    are which no entry's `sources` name. A cosine goes through so many `cycles`: half of one falls to 0, 0.75
+    rise again to half of `lr`, as torch's CosineAnnealingLR does behind its T_max.
     """
 
     lr: Positive
@@ -135,6 +136,11 @@ class Training:
     lora: LoRA | None = field(default=None, metadata={"optional": True})  # None: all weights are trained
     # 8bit: AdamW whose two moments are kept in 8 bits, in blocks with a scale each (arXiv 2110.02861).
     optimizer: Literal["adamw", "adamw8bit"] = field(default="adamw", metadata={"optional": True})
+    cycles: Positive = field(default=0.5, metadata={"optional": True})
+
+    def __post_init__(self) -> None:
+        if self.cycles != 0.5 and self.schedule != "cosine":
+            raise ValueError(f"cycles: {self.cycles:g} is of schedule cosine, not {self.schedule}")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class TrainingSpec(Strict):
     max_grad_norm: float | None = Field(None, gt=0)
     lora: LoraSpec | None = None
     optimizer: Literal["adamw", "adamw8bit"] | None = None
+    cycles: float | None = Field(None, gt=0)
     devices: int | None = Field(None, gt=0)
     shard: Literal["fsdp2"] | None = None
 
@@ -63,6 +64,9 @@ class TrainingSpec(Strict):
         )
         if self.lora:
             given["lora"] = LoRA(**self.lora.model_dump())
+        # Who names a schedule means that one, and not a published recipe's cycles of another.
+        if self.schedule and self.cycles is None:
+            given["cycles"] = 0.5
         return replace(base, **given, source="suite" if given else base.source)
 
 

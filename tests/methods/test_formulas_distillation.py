@@ -6,7 +6,7 @@ from math import log
 import pytest
 import torch
 
-from methods import align_distil, atkd, dckd, dckd_release, distillm, distillm2, dpkd, gkd
+from methods import align_distil, atkd, dckd, dckd_release, distillm, distillm2, dpkd_token, gkd
 from methods.api import Method
 from methods.formulas import jsd, mixture, teacher_kl
 from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
@@ -149,8 +149,8 @@ def test_dpkd_per_token_by_hand() -> None:
     h_1 = (ln 1/4 - ln 1/2) - (ln 1/2 - ln 1/4) = -ln 4, L_1 = ln 5;   h_2 = 0, L_2 = ln 2
     sft = 3/4 (ln 4 + ln 4/3) / 2;   dpkd = 1/4 (ln 5 + ln 2) / 2
     """
-    hp = dpkd.TokenDPKD(beta=1.0, kd_ratio=0.25)
-    found = dpkd.token_loss(batch(chosen=response(TWO_TOKENS, 2, dpkd.likeliest, hp=hp)), hp)
+    hp = dpkd_token.TokenDPKD(beta=1.0, kd_ratio=0.25)
+    found = dpkd_token.loss(batch(chosen=response(TWO_TOKENS, 2, dpkd_token.likeliest, hp=hp)), hp)
     assert_terms(found, sft=3 / 8 * (log(4) + log(4 / 3)), dpkd=(log(5) + log(2)) / 8)
 
 
@@ -158,7 +158,7 @@ def test_dpkd_per_token_has_no_gradient_where_the_likeliest_tokens_agree() -> No
     """beta = 1/2, h_1 = -ln 4: dL / dz = -1/2 sigmoid(ln 2) (e_0 - e_1) = (-1/3, 1/3, 0), and nothing."""
     z = TWO_TOKENS.policy.clone().requires_grad_()
     at = replace(TWO_TOKENS, logprobs={"teacher": TWO_TOKENS.teacher, "policy": z.log_softmax(-1)})
-    found = dpkd.likeliest.of(at, dpkd.TokenDPKD(beta=0.5))
+    found = dpkd_token.likeliest.of(at, dpkd_token.TokenDPKD(beta=0.5))
     torch.testing.assert_close(found[1].detach(), torch.tensor(log(2)))
     (gradient,) = torch.autograd.grad(found.sum(), z)
     expected = torch.tensor([[-1 / 3, 1 / 3, 0.0], [0.0, 0.0, 0.0]])

@@ -9,7 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods import align_distil, atkd, distillm, distillm2, dpkd, gkd, minillm, opd, q_kd, vanillakd
+from methods import (
+    align_distil,
+    atkd,
+    distillm,
+    distillm2,
+    dpkd,
+    dpkd_token,
+    gkd,
+    minillm,
+    opd,
+    q_kd,
+    vanillakd,
+)
 from methods.batch import Batch, Chunk, Statistic, Terms
 from methods.formulas import jsd, kl, reverse_kl, teacher_kl
 from tests.methods.test_formulas import batch, chunk, response, view
@@ -206,7 +218,7 @@ def likeliest_of_both(teacher: list[float], policy: list[float]) -> Batch:
     """One state, its likeliest tokens a_T and a_S as the responses of teacher and student, and y_w at it."""
     at = chunk(teacher=[teacher], policy=[policy])
     t, s = (replace(at, realised=at.logprobs[role].argmax(-1)) for role in ("teacher", "policy"))
-    y_w = response(at, 1, dpkd.likeliest, hp=dpkd.TokenDPKD(beta=0.7))
+    y_w = response(at, 1, dpkd_token.likeliest, hp=dpkd_token.TokenDPKD(beta=0.7))
     return batch(teacher_rollout=response(t, 1), student_rollout=response(s, 1), chosen=y_w)
 
 
@@ -214,7 +226,7 @@ def test_both_readings_of_dpkd_are_one_where_the_responses_are_the_likeliest_tok
     """Responses of one token that both models would say first, and nothing but the preference term."""
     both = likeliest_of_both([0.5, 0.3, 0.2], [0.2, 0.35, 0.45])
     sequence = dpkd.loss(both, dpkd.DPKD(beta=0.7))["dpkd"]
-    token = dpkd.token_loss(both, dpkd.TokenDPKD(beta=0.7, kd_ratio=1.0))["dpkd"]
+    token = dpkd_token.loss(both, dpkd_token.TokenDPKD(beta=0.7, kd_ratio=1.0))["dpkd"]
     torch.testing.assert_close(sequence, token)
     assert float(token) > log(2)
 
@@ -225,11 +237,11 @@ def test_both_readings_of_dpkd_differ_elsewhere() -> None:
     token: ln 2, whatever was sampled;  sequence: policy / teacher is 2 on y_T and 1/2 on y_S, ln 5/4
     """
     at = chunk(teacher=[[0.2, 0.8]], policy=[[0.1, 0.9]])
-    y_w = response(at, 1, dpkd.likeliest, hp=dpkd.TokenDPKD(beta=1.0))
+    y_w = response(at, 1, dpkd_token.likeliest, hp=dpkd_token.TokenDPKD(beta=1.0))
     y_t = view([[1, 1]], 2, policy=[[0.5, 0.5]], teacher=[[0.25, 0.25]])
     y_s = view([[1, 1]], 2, policy=[[0.25, 0.25]], teacher=[[0.5, 0.5]])
     sampled = batch(teacher_rollout=y_t, student_rollout=y_s, chosen=y_w)
     sequence = dpkd.loss(sampled, dpkd.DPKD(beta=1.0))["dpkd"]
-    token = dpkd.token_loss(sampled, dpkd.TokenDPKD(beta=1.0, kd_ratio=1.0))["dpkd"]
+    token = dpkd_token.loss(sampled, dpkd_token.TokenDPKD(beta=1.0, kd_ratio=1.0))["dpkd"]
     assert exp(float(sequence)) == pytest.approx(5 / 4, rel=1e-6)
     assert exp(float(token)) == pytest.approx(2, rel=1e-6)

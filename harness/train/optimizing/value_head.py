@@ -47,7 +47,8 @@ def schedule(training: Training, recipe: Online | None, optimizer: Any, steps: i
 
 
 def _of(training: Training, optimizer: Any, warmup: float, steps: int) -> LambdaLR:
-    found: LambdaLR = get_scheduler(training.schedule, optimizer, round(warmup * steps), steps)
+    waves = {"num_cycles": training.cycles} if training.schedule == "cosine" else None
+    found: LambdaLR = get_scheduler(training.schedule, optimizer, round(warmup * steps), steps, waves)
     return found
 
 
