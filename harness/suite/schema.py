@@ -248,7 +248,7 @@ class Suite(Strict):
         if AS_THEY_ARE in self.pairs:
             raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
         # As files of answers and exports are named, on file systems that know no upper case too.
-        files = {_file(name): name for name in (*UNTRAINED, *self.methods)}
+        files = {_file(name): name for name in (*(UNTRAINED if self.pairs else ()), *self.methods)}
         for name in self.models:
             if name == OTHERS:
                 raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
