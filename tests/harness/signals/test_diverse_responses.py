@@ -58,3 +58,11 @@ def test_a_prompt_with_too_few_different_responses_is_dropped_and_counted(tmp_pa
 def test_no_group_at_all_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no prompt has 2 different responses"):
         grouped(tmp_path, {0: [[1], [1]]}, keep=2)
+
+
+def test_pads_released_choice_is_another_where_its_page_says_so() -> None:
+    """That code begins with the first text and counts characters: of 0, 1, 2 it keeps 0 and the farther."""
+    texts = ["a b c", "d", "a b c d e f"]
+    words = [[ord(word) for word in text.split()] for text in texts]
+    from_first = [edit_distance([ord(c) for c in texts[0]], [ord(c) for c in text]) for text in texts]
+    assert from_first == [0, 5, 6] and most_different(words, 2) == [1, 2]
