@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from harness.cli.audit import audit
 from harness.cli.evaluate import data_commands, evaluate, judge_commands
@@ -27,7 +28,7 @@ from harness.cli.options import (
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
 from harness.cli.store import export, store_commands
-from harness.common import shutdown
+from harness.common import devices, shutdown
 from harness.common.text import cut
 from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
 
@@ -189,22 +190,28 @@ def tune(
 
 
 def main() -> None:
-    """Entry point: one clear line and exit code 2 for what the person at the keyboard can mend."""
+    """Entry point. Exit codes: 0 done; 2 yours to mend, and nothing was begun or what was done stays; 1 the
+    world's (a disk, a network, a row that failed); 75 stopped, the same command goes on; 130 Ctrl-C.
+    """
     shutdown.listen()
+    if ranks := devices.by_itself():
+        typer.echo(f"bench: {ranks}: not heeded, as a training here starts its own processes", err=True)
     try:
-        app()
+        code = app(standalone_mode=False)  # else typer draws a box around a wrong option, and many lines
     except shutdown.Terminated as e:
-        sys.exit(_fail(e.message, shutdown.REQUEUE))
+        code = _fail(e.message, shutdown.REQUEUE)
+    except TyperException as e:
+        # Of a command without arguments there is nothing to say: its help has been printed.
+        code = _fail(e.format_message(), 2) if e.format_message().strip() else 2
     except ValueError as e:
-        sys.exit(_fail(str(e), 2))
+        code = _fail(str(e), 2)
     except OSError as e:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
-        sys.exit(_fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1))
-    except SystemExit as e:  # what typer makes of Ctrl-C, without a word
-        if e.code == INTERRUPTED:
-            _fail("stopped; the same command goes on where it was", INTERRUPTED)
-        raise
+        code = _fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1)
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+        _fail("stopped; the same command goes on where it was", INTERRUPTED)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int) -> int:

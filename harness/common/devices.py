@@ -90,3 +90,16 @@ def freed() -> Iterator[None]:
             torch.cuda.empty_cache()
         if glibc:
             glibc.malloc_trim(0)
+
+
+RANKS = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "PMI_RANK", "PMI_SIZE"),  # torch's, and MPICH's
+    *(f"{mpi}_COMM_WORLD_{of}" for mpi in ("OMPI", "MV2") for of in ("RANK", "SIZE", "LOCAL_RANK")),
+)
+
+
+def by_itself() -> str:
+    """Make this process one by itself, whatever a cluster's launcher has left in its environment: accelerate
+    would wait for others that never come. Returns which variables went; the launcher here sets its own.
+    """
+    return ", ".join(name for name in RANKS if os.environ.pop(name, None) is not None)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.common import devices
 from harness.endpoints import session
 from harness.endpoints.prices import Prices
 from harness.executors.protocol import ExecutorContext, Outcome
@@ -40,6 +41,7 @@ def job(step: Step, context: ExecutorContext, log: Path | None = None) -> Job:
 
 def run_job(given: Job) -> Outcome:
     """Make a step here, with a session of its own; a fault that is told by a line is told in the outcome."""
+    devices.by_itself()  # a job's scheduler may have started it as one of several
     os.chdir(given.folder)  # relative paths of a suite mean the folder of the command, not of the worker
     store = Store(given.store)
     with _kept(given.log) if given.log else nullcontext():

@@ -128,7 +128,7 @@ def run(
         with hub.unresolved_allowed() as names:
             plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
             if loaded.chat_template is not None:
-                from harness.run import chat_checks  # it opens tokenizers
+                from harness.run.checks import chat_checks  # it opens tokenizers
 
                 chat_checks.check([step for step in plan.steps if not store.is_done(step)])
             print_plan(fit(plan, store, where, options, table), store, where, options, table)

@@ -22,7 +22,7 @@ from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK
-from harness.run import chat_checks
+from harness.run.checks import chat_checks, method_checks
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
@@ -53,6 +53,7 @@ def check(missing: Sequence[Step]) -> None:
     _optimizers(missing)
     _launches(missing)
     chat_checks.check(missing)
+    method_checks.check(missing)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
 

@@ -13,7 +13,7 @@ from harness.common.text import cut
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
-from harness.suite.schema import STUDENT, Suite
+from harness.suite.schema import STUDENT, UNTRAINED, Suite
 from harness.suite.training import Placement, TrainingSpec
 from harness.suite.validation import in_range, inside_world, validated
 
@@ -71,9 +71,12 @@ def with_starts(suite: Suite, registry: Mapping[str, "Method"]) -> dict[str, "Me
         if start not in (allowed := [STUDENT, *registry]):
             raise ValueError(f"{where}: given {cut(start)!r}; {nearest(start, allowed)}")
         known[name] = replace(registry[name], starts_from=start)
-    for name in suite.methods:
+    for name in known:  # --only may name any of them
         way = [name]
-        while name in known and (start := known[way[-1]].starts_from) in known:
+        while (start := known[way[-1]].starts_from) not in UNTRAINED:
+            if start not in known:
+                where = f"methods.{way[-1]}.starts_from"
+                raise ValueError(f"{where}: given {cut(repr(start))}; {nearest(start, [STUDENT, *known])}")
             if start in way:
                 circle = " from ".join([*way[way.index(start) :], start])
                 where = f"methods.{start}.starts_from"

@@ -1,19 +1,106 @@
-"""Methods from outside the tree: the file named by `--method-file`."""
+"""Methods from outside the tree: the file named by `--method-file`, whose code is called here alone."""
+
+from collections.abc import Callable
+from dataclasses import is_dataclass, replace
+from functools import wraps
+from typing import Any
 
 import methods
-from harness.suite.extension_file import defined_in
-from harness.suite.validation import Name, validated
-from methods.api import Method
+from harness.common.text import cut
+from harness.suite.extension_file import defined_in, told
+from harness.suite.schema import OTHERS, UNTRAINED
+from harness.suite.validation import Name, in_range, validated
+from methods.api import Method, Needs, Stats, Training, formula
+from methods.batch import Batch, Terms
+from methods.lazy_torch import torch
 
 
 def methods_in(path: str | None) -> tuple[Method, ...]:
     """Every `Method` that a Python file defines at its top level; none without a file."""
     own = defined_in(path, (Method, Method), "Method (METHOD = Method(...))")
+    taken = {method.name for method in methods.registry().values()}
     for method in own:
-        validated(Name, method.name, str(path), "name of a method")
-    return own
+        _check(method, str(path))
+        if method.name in taken:
+            raise ValueError(f"{path}: there is a method {method.name!r} already; choose another name")
+        taken.add(method.name)
+    return tuple(_guarded(method, str(path)) for method in own)
 
 
 def method_of(name: str, path: str | None) -> Method:
     """The method of that name, of the registry or of the file."""
     return methods.get(name, methods.registry(methods_in(path)))
+
+
+def _check(method: Method, path: str) -> None:
+    """ValueError for a part that is of another type than `Method` says, or that no loop could call."""
+    name = method.name
+    validated(Name, name, path, "name of a method")
+    if name.lower() in (*map(str.lower, UNTRAINED), OTHERS):
+        raise ValueError(f"{path}: name: given {name!r}; tables have a row of that name, choose another one")
+    validated(Method, vars(method), path, name)
+    if not isinstance(method.training, Training):
+        raise ValueError(f"{path}: {name}.training: given {method.training!r}; a Training(...)")
+    if not is_dataclass(method.hparams) or isinstance(method.hparams, type):
+        given = f"given {cut(repr(method.hparams))}; an instance of a frozen dataclass"
+        raise ValueError(f"{path}: {name}.hparams: {given}")
+    needs = _called(method.needs, path, f"{name}'s needs")(method.hparams)
+    if not isinstance(needs, Needs):
+        raise ValueError(f"{path}: {name}.needs: it returns {cut(repr(needs))}; a Needs(...)")
+    in_range(needs, f"{path}: {name}.needs")
+    for view, reads in needs.views.items():
+        in_range(reads, f"{path}: {name}.needs.{view}")
+    if not needs.views:
+        raise ValueError(f"{path}: {name}.needs: it names no view, so there is nothing to learn from")
+    for named, part, made in (("group", "group", needs.group), ("policy_rollout", "online", needs.online)):
+        if (named in needs.views) != (made is not None):
+            raise ValueError(f"{path}: {name}.needs: the view {named} and `{part}` go together")
+
+
+def _guarded(method: Method, path: str) -> Method:
+    """The method with functions whose faults are lines."""
+    name = method.name
+
+    def stats(of: Stats | None, what: str) -> Stats | None:
+        return of and _called(of, path, f"{name}'s {what}")
+
+    loss = formula(method.formula)(_checked(_called(method.loss, path, f"{name}'s loss"), f"{path}: {name}"))
+    return replace(
+        method,
+        loss=loss,
+        needs=_called(method.needs, path, f"{name}'s needs"),
+        step_stats=stats(method.step_stats, "step_stats"),
+        set_stats=stats(method.set_stats, "set_stats"),
+        watch=stats(method.watch, "watch"),
+        at_start=method.at_start and _called(method.at_start, path, f"{name}'s at_start"),
+    )
+
+
+def _called(of: Callable[..., Any], path: str, what: str) -> Callable[..., Any]:
+    @wraps(of)
+    def guarded(*given: Any) -> Any:
+        with told(path, what):
+            return of(*given)
+
+    return guarded
+
+
+def _checked(loss: Callable[[Batch, Any], Terms], where: str) -> Callable[[Batch, Any], Terms]:
+    @wraps(loss)
+    def checked(batch: Batch, hp: Any) -> Terms:
+        terms = loss(batch, hp)
+        if not isinstance(terms, dict) or not terms:
+            given = "nothing" if terms is None or terms == {} else type(terms).__name__
+            allowed = "it returns scalar tensors by name, such as {'dpo': ...}"
+            raise ValueError(f"{where}'s loss returns {given}; {allowed}")
+        for name, value in terms.items():
+            if not isinstance(name, str):
+                raise ValueError(f"{where}'s loss: the name {name!r} of a term is no text")
+            if not isinstance(value, torch.Tensor) or value.shape:
+                shape = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+                raise ValueError(f"{where}'s loss: the term {name!r} is no scalar tensor but {shape}")
+        if torch.is_grad_enabled() and not any(value.requires_grad for value in terms.values()):
+            raise ValueError(f"{where}'s loss has no gradient: nothing of it comes from the policy")
+        return terms
+
+    return checked

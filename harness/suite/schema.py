@@ -247,8 +247,9 @@ class Suite(Strict):
     def _rows_have_names_of_their_own(self) -> "Suite":
         if AS_THEY_ARE in self.pairs:
             raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
-        # As files of answers and exports are named, on file systems that know no upper case too.
-        files = {_file(name): name for name in (*(UNTRAINED if self.pairs else ()), *self.methods)}
+        # As files of answers and exports are named.
+        trained = (*UNTRAINED, *self.methods) if self.pairs else ()
+        files = {_file(name): name for name in trained}
         for name in self.models:
             if name == OTHERS:
                 raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
@@ -284,7 +285,7 @@ AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 
 def _file(row: str) -> str:
-    return row.replace("/", "_").lower()
+    return row.replace("/", "_")
 
 
 def row_count(suite: Suite) -> int:

@@ -8,6 +8,7 @@ What is given, all of it optional:
     text     the whole suite file instead, in `encoding` (utf-8)
     set      what --set is given, one by one
     files    name -> content of files beside it; HEAD in a .py stands for tests/fuzz/method_head.txt
+    method   what stands behind tests/fuzz/method_head.txt in m.py, which --method-file names; it runs SFT too
     make     names of tests/fuzz/makers.py, which make what a line of text can't
     words    the command instead of `run suite.yaml --plan`
     env      environment variables
@@ -49,6 +50,7 @@ class Case(BaseModel):
     text: str | None = None
     encoding: str = "utf-8"
     set: tuple[str, ...] = ()
+    method: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
     make: tuple[str, ...] = ()
     words: tuple[str, ...] = ()

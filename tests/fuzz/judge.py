@@ -15,8 +15,15 @@ from tests.fuzz.makers import MAKERS
 from tests.paths import TINY
 
 LONGEST = 300  # characters of a line
-SECONDS = 60  # until a command hangs
+SECONDS = 180  # until a command hangs
 PLAN = ("run", "suite.yaml", "--plan")
+METHOD = (
+    *PLAN[:-1],
+    "--method-file",
+    "m.py",
+    "--set=methods={SFT: {}}",
+    "--set=benchmarks={rule: {data: world/test}}",
+)
 SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(TINY))
 
 
@@ -41,7 +48,8 @@ def run(case: Case, folder: Path) -> Ended:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     _lay_out(case, folder)
-    words = expanded(case.words) or (*PLAN, *(f"--set={given}" for given in expanded(case.set)))
+    plan = PLAN if case.method is None else METHOD
+    words = expanded(case.words) or (*plan, *(f"--set={given}" for given in expanded(case.set)))
     command = _forked if not case.process else _started
     code, out, err = command(words, folder, {"BENCH_RUNS": "runs", **case.env})
     return Ended(code, out, err, any((folder / "runs" / "store").rglob("record.json")))
@@ -82,6 +90,8 @@ def _lay_out(case: Case, folder: Path) -> None:
     else:
         with (folder / "suite.yaml").open("w") as file:
             YAML(typ="safe", pure=True).dump(_changed(expanded(case.suite)), file)
+    if case.method is not None:
+        (folder / "m.py").write_text(HEAD + expanded(case.method))
     for name, content in expanded(case.files).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,118 @@
+"""Losses of a --method-file on a made-up batch, before any work: what raises there would after hours."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.store.step import Step
+from harness.suite.extension_file import told
+from harness.suite.method_file import method_of
+from harness.train.costs import TrainSettings
+from methods.api import Method, Needs, Reads
+from methods.batch import Batch, Chunk, Role, Statistic, View
+
+EXAMPLES, TOKENS, VOCAB = 2, 5, 11
+
+
+def check(missing: Sequence[Step]) -> None:
+    """ValueError for a loss that raises, returns what is no loss, is NaN or has no gradient."""
+    tried: set[tuple[str, str]] = set()
+    for step in missing:
+        settings, file = step.settings, step.context.get("method_file")
+        if not isinstance(settings, TrainSettings) or settings.file is None:
+            continue
+        name = step.context["method"]
+        if (name, repr(settings.hp)) not in tried:
+            tried.add((name, repr(settings.hp)))
+            method = method_of(name, file)
+            _try(method, type(method.hparams)(**settings.hp), str(file))
+
+
+def _try(method: Method, hp: Any, path: str) -> None:
+    """One optimizer step of a batch of random numbers."""
+    weights = torch.randn(EXAMPLES, TOKENS, VOCAB, generator=_generator(), requires_grad=True)
+    batch = _batch(method.needs(hp), hp, weights, path)
+    means = dict[str, Tensor]()
+    with torch.no_grad():
+        of_batches = {"set_stats": method.set_stats, "step_stats": method.step_stats, "watch": method.watch}
+        for what, stats in of_batches.items():
+            with told(path, f"{method.name}'s {what}"):
+                means |= {n: a / b for n, (a, b) in stats(batch, hp).items()} if stats else {}
+    terms = method.loss(replace(batch, means=means), hp)
+    expected = method.at_start(hp) if method.at_start else {}
+    if not expected.keys() <= terms.keys():
+        raise ValueError(f"{path}: {method.name}'s at_start names {[*expected]}; its terms: {[*terms]}")
+    loss = torch.stack([value.float() for value in terms.values()]).sum()
+    if loss.isnan():
+        told_terms = {name: value.item() for name, value in terms.items()}
+        raise ValueError(f"{path}: {method.name}'s loss is NaN on a made-up batch: {told_terms}")
+    with told(path, f"{method.name}'s backward pass"):
+        torch.autograd.backward(loss)
+    if weights.grad is None:
+        raise ValueError(f"{path}: {method.name}'s loss has no gradient: nothing of it comes from the policy")
+    if weights.grad.isnan().any():
+        raise ValueError(f"{path}: {method.name}'s loss has a gradient of NaN on a made-up batch")
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def _batch(needs: Needs, hp: Any, weights: Tensor, path: str) -> Batch:
+    """What a loss declares, of random distributions; examples of 5 and 2 tokens."""
+    draw = _generator()
+    views = {}
+    for name, reads in needs.views.items():
+        rows = EXAMPLES * (needs.group.keep if name == "group" and needs.group else 1)
+        logits = weights.repeat(rows // EXAMPLES, 1, 1) + torch.randn(rows, TOKENS, VOCAB, generator=draw)
+        views[name] = _view(reads, needs, hp, logits.log_softmax(-1), draw, path)
+    return Batch(views, EXAMPLES, {})
+
+
+def _view(reads: Reads, needs: Needs, hp: Any, policy: Tensor, draw: torch.Generator, path: str) -> View:
+    rows = len(policy)
+    mask = torch.tensor([[True] * TOKENS, [True] * 2 + [False] * (TOKENS - 2)]).repeat(rows // EXAMPLES, 1)
+    said = {role: _distribution(role, policy, draw) for role in _roles(reads)}
+    ids = torch.randint(VOCAB, (rows, TOKENS), generator=draw)
+    statistics = {}
+    for stat in reads.stats:
+        with told(path, f"the statistic {stat.name}"):
+            values = stat.of(_chunk(stat, needs, said, ids, mask), hp)
+            if list(values.shape) != [int(mask.sum())]:
+                raise ValueError(f"it has the shape {list(values.shape)}; one number per response token")
+            statistics[stat] = policy.new_zeros(rows, TOKENS).masked_scatter(mask, values)
+    logps = {role: said[role].gather(-1, ids[..., None])[..., 0] for role in reads.logps}
+    states = {
+        role: policy.mean(-1) if role == "policy" else policy.detach().mean(-1) for role in reads.values
+    }
+    scores = {name: -torch.rand(rows, generator=draw) for name in reads.scores}
+    return View(mask, int(mask.sum()), statistics, logps, states, scores)
+
+
+def _roles(reads: Reads) -> Iterator[Role]:
+    yield from {"policy", *reads.logps, *(role for stat in reads.stats for role in stat.reads)}
+
+
+def _distribution(role: Role, policy: Tensor, draw: torch.Generator) -> Tensor:
+    """Log-probs of a model, [rows, TOKENS, VOCAB]; frozen models differ from the policy a little."""
+    if role == "policy":
+        return policy
+    return (policy.detach() + torch.randn(policy.shape, generator=draw) / 4).log_softmax(-1)
+
+
+def _chunk(stat: Statistic, needs: Needs, said: Mapping[Role, Tensor], ids: Tensor, mask: Tensor) -> Chunk:
+    """The response tokens of a view over the support that a statistic has, its rest behind it."""
+    roles: tuple[Role, ...] = ("policy", *stat.reads)
+    rows = {role: said[role][mask] for role in roles}
+    if needs.support == "full" or not stat.reads:
+        return Chunk(ids[mask], rows)
+    k = min(needs.support, VOCAB - 1)
+    if stat.rest:
+        behind = {role: row[:, k:].logsumexp(-1, keepdim=True) for role, row in rows.items()}
+        return Chunk(
+            ids[mask] % k, {role: torch.cat([row[:, :k], behind[role]], -1) for role, row in rows.items()}
+        )
+    return Chunk(ids[mask] % k, {role: row[:, :k] for role, row in rows.items()})
