@@ -214,7 +214,15 @@ ADDITIONS = (
     distillm2.METHOD,
     distillm2.RELEASE,
     align_distil.METHOD,
-    align_distil.OFF_POLICY,
+    replace(
+        align_distil.METHOD,
+        name="AlignDistil[off-policy]",
+        hparams=align_distil.AlignDistil(reach=20.0, states="chosen"),
+        sources={
+            **align_distil.METHOD.sources,
+            "reach": "release: train_scripts, off policy, twice their beta2",
+        },
+    ),
     align_distil.THEOREM,
     dadpo.METHOD,
     opd.METHOD,

@@ -88,7 +88,6 @@ METHOD = Method(
     loss=loss,
     roles={"teacher_ref": "reverse_teacher"},
 )
-OFF_POLICY = replace(METHOD, name="AlignDistil[off-policy]", hparams=AlignDistil(reach=20.0, states="chosen"))
 THEOREM = replace(
     METHOD,
     name="AlignDistil[theorem 1]",

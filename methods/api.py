@@ -68,6 +68,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Rollouts:
+    """How the views `teacher_rollout` and `student_rollout` are made: `samples` responses to each prompt,
+    each of which makes an example, at a temperature (0: greedy) and top_p.
+    """
+
+    temperature: NotNegative = 0.0
+    top_p: TopP = 1.0
+    samples: Count = 1
+
+    def __post_init__(self) -> None:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples: given {self.samples}; greedy responses (temperature 0) to a prompt are all alike"
+            )
+
+
+@dataclass(frozen=True)
 class Online:
     """How the view `policy_rollout` is made: rollouts of `batches` optimizer steps' prompts at a time, which
     are gone through `passes` times before the policy is sampled again. Epochs count prompts: each is answered
@@ -98,6 +115,7 @@ class Needs:
     views: Mapping[ViewName, Reads]
     support: Support = "full"
     distinct: bool = False
+    rollouts: Rollouts = Rollouts()
     group: Group | None = None
     online: Online | None = None
     rounds: Count = 1

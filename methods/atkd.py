@@ -10,6 +10,8 @@ The easy tokens are the half (rounded down) of each response that the teacher is
 rest (the authors' code: strictly below the median, one less where n is even); DKD is not multiplied by Unc.
 Each mean is over the step's tokens of its own group. The authors' code splits at the median of a micro-batch,
 which makes the loss depend on how a step is cut; here it is of each sequence, as in the ADPA authors' helper.
+Of 4 tokens to which the teacher gives 0.9, 0.8, 0.6 and 0.4, and two others 2/3 and 1/3 of the rest, a
+uniform policy has a loss of 0.120 here, with two easy tokens, and 0.221 with the authors' one.
 Teacher and data of the ADPA table are not published: the DPO teacher on y_w. Over a top-k support the tokens
 outside count as one.
 """

@@ -5,13 +5,14 @@
     DistiLLM[SRKL]  D = KL( q || (1 - a) p + a q )      skew reverse KL
 
 y_hat is the frozen student's response: the paper reuses its student's outputs from a buffer, by a share that
-a validation loss adapts; here they are sampled once and the share is a setting. Reduction: token means over
+a validation loss adapts; here they are sampled once, at temperature 1 as in its release (jongwooko/distillm,
+train_0.1B_1.5B.sh: do-sample, top-k 0, top-p 1), and the share is a setting. Reduction: token means over
 the optimizer step, each view by its own count.
 """
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, OpenShare, Reads, Share, Training, formula
+from methods.api import Method, Needs, OpenShare, Reads, Rollouts, Share, Training, formula
 from methods.batch import Batch, Chunk, Statistic, Terms, statistic, token_mean
 from methods.formulas import kl, mixture
 from methods.lazy_torch import Tensor
@@ -55,6 +56,11 @@ def reverse_loss(batch: Batch, hp: DistiLLM) -> Terms:
     return _terms(batch, hp, skew_reverse_kl)
 
 
+def _needs(divergence: Statistic) -> Needs:
+    reads = Reads((divergence,))
+    return Needs({"chosen": reads, "student_rollout": reads}, rollouts=Rollouts(temperature=1.0))
+
+
 METHOD = Method(
     name="DistiLLM",
     paper="Ko et al., ICML 2024 (arXiv 2402.03898)",
@@ -64,17 +70,15 @@ METHOD = Method(
         "loss": "paper: DistiLLM, Eq. 5-6",
         "skew": "paper: DistiLLM",
         "student_share": "ours",
-        "student_rollout": "ours: greedy, no buffer",
+        "student_rollout": "release: DistiLLM, but no buffer",
     },
-    needs=lambda hp: Needs({"chosen": Reads((skew_kl,)), "student_rollout": Reads((skew_kl,))}),
+    needs=lambda hp: _needs(skew_kl),
     loss=loss,
 )
 REVERSE = replace(
     METHOD,
     name="DistiLLM[SRKL]",
     about="The skew reverse KL.",
-    needs=lambda hp: Needs(
-        {"chosen": Reads((skew_reverse_kl,)), "student_rollout": Reads((skew_reverse_kl,))}
-    ),
+    needs=lambda hp: _needs(skew_reverse_kl),
     loss=reverse_loss,
 )

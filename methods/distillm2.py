@@ -11,12 +11,12 @@ sg. The curriculum, a weight of the student's responses that grows over the firs
 equations could not be verified) in the code's form, `gradual_beta`, off there: DistiLLM-2[release], rise = 0.
 No entry has its `update_alpha`, off as well: an a for each response, between 0.01 and 0.1 by how far p and q
 are apart on it, where a statistic of ours sees single tokens. Held-out losses have b = 1. The release trains
-adapters (`lora: {r: 16, alpha: 128}` at lr 5e-5) on responses drawn at temperature 0.8, top_p 0.95.
+adapters (`lora: {r: 16, alpha: 128}` at lr 5e-5); its responses are drawn at temperature 0.8, top_p 0.95.
 """
 
 from dataclasses import dataclass, replace
 
-from methods.api import Method, Needs, OpenShare, Reads, Share, Training, formula
+from methods.api import Method, Needs, OpenShare, Reads, Rollouts, Share, Training, formula
 from methods.batch import Batch, Chunk, Terms, example_mean, seq_mean, statistic
 from methods.formulas import kl, mixture
 from methods.lazy_torch import Tensor
@@ -57,13 +57,15 @@ METHOD = Method(
     hparams=DistiLLM2(),
     sources={
         "loss": "release: distillm_trainer.py",
-        **dict.fromkeys(("skew", "rise"), "release: distillm_trainer.py"),
-        **dict.fromkeys(("teacher_rollout", "student_rollout"), "ours: greedy"),
+        "skew": "release: distillm_trainer.py",
+        "rise": "release: distillm_trainer.py, gradual_beta",
+        **dict.fromkeys(("teacher_rollout", "student_rollout"), "release: generate/"),
         "lr": "ours: of all weights",
     },
     training=Training(lr=5e-7, epochs=1, batch_size=32, source="release: qwen2.5-1.5b yaml"),
     needs=lambda hp: Needs(
-        {"teacher_rollout": Reads((skew_kl,)), "student_rollout": Reads((skew_reverse_kl,))}
+        {"teacher_rollout": Reads((skew_kl,)), "student_rollout": Reads((skew_reverse_kl,))},
+        rollouts=Rollouts(temperature=0.8, top_p=0.95),
     ),
     loss=loss,
 )
@@ -72,4 +74,5 @@ RELEASE = replace(
     name="DistiLLM-2[release]",
     about="Without the curriculum, as the release ships.",
     hparams=DistiLLM2(rise=0.0),
+    sources={**METHOD.sources, "rise": "release: qwen2.5-1.5b yaml"},
 )

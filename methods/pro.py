@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from methods.api import Group, Method, Needs, NotNegative, Positive, Several, Share, TopP, Training, formula
 from methods.batch import Batch, Terms, example_mean, seq_sum
-from methods.formulas import mean_logps
+from methods.formulas import Ranked, mean_logps
 from methods.lazy_torch import Tensor, torch
 from methods.teacher_ranking import scored_by_teacher, teacher_scores
 
@@ -32,7 +32,7 @@ class PRO:
 
     sft_weight: NotNegative = 0.05
     alpha: Share = 0.0
-    responses: Several = 4
+    responses: Ranked = 4
     samples: Several = 5
     temperature: Positive = 1.0
     top_p: TopP = 0.95

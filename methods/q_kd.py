@@ -8,6 +8,9 @@ s_t runs over y_hat, the frozen student's response. Among tokens that no teacher
 largest value is one of those: of the support (the teacher's k likeliest tokens and the realised one) min_prob
 keeps the tokens that pi_dpo gives at least that probability, at least the likeliest. Softmax and KL are over
 the tokens kept. beta and k are not published; min_prob is that of the released helper recover_margin_cd.
+Where no token has 0.1, that helper asks for 0.01, then for 0.001; here the likeliest alone is kept. With 0.09
+for one of 16 tokens, 0.91 / 15 for each other, and a uniform reference and policy, the KL of Q-softmax
+is 2.773 here (one token) and 0.006 there (all of them); the argmax is over all of them there, too.
 Reduction: L_SFT over the step's tokens; the second term a mean over each response, then over responses.
 """
 

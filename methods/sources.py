@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple, get_args
 
-from methods.api import Method
+from methods.api import Method, Rollouts
 from methods.batch import ViewName
 
 WHOSE = ("paper", "release", "other", "ours")
@@ -73,7 +73,9 @@ def _rows(method: Method) -> Iterator[Sourced]:
     yield _row(method, "data", "starts_from", method.starts_from)
     for view in SAMPLED:
         if view in needs.views:
-            yield _row(method, "data", view, "sampled")
+            yield _row(
+                method, "data", view, "sampled" if view == "policy_rollout" else _drawn(needs.rollouts)
+            )
     for name, value in _settings(method.hparams):
         if name in OF_DATA:
             yield _row(method, "data", name, value)
@@ -81,6 +83,12 @@ def _rows(method: Method) -> Iterator[Sourced]:
         yield _row(method, "schedule", name, value, method.training.source)
     for part in ("selection", "evaluation"):
         yield _row(method, part, part, "the suite's")
+
+
+def _drawn(how: Rollouts) -> str:
+    several = f"{how.samples} of a prompt, " if how.samples > 1 else ""
+    nucleus = f", top_p {how.top_p}" if how.top_p < 1 else ""
+    return several + (f"temperature {how.temperature}{nucleus}" if how.temperature else "greedy")
 
 
 def _row(method: Method, part: str, setting: str, value: Any, default: str = NOT_SAID) -> Sourced:

@@ -16,11 +16,11 @@ from harness.models.prepare import INIT
 from harness.plan import signal_steps
 from harness.plan.context import PlanContext
 from harness.store.step import Part, Source, Step
-from harness.suite.loading import configured, placement
+from harness.suite.loading import configured, placement, rollouts_of
 from harness.suite.schema import STUDENT, TEACHER, Architecture, ChatData, Data, Dataset, ModelPair, Student
 from harness.suite.training import Placement, TrainingSpec
 from harness.train.costs import TrainInputs
-from methods.api import Method, Needs, Training
+from methods.api import Method, Needs, Rollouts, Training
 from methods.batch import StoredView, ViewName
 
 STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="release: ADPA, student_sft_init.yaml")
@@ -205,7 +205,9 @@ class Lineage:
         heads: dict[str, Source] = {}
         live: dict[str, Source] = {}
         for view, reads in needs.views.items():
-            sequences = views[view] = self._sequences(view, start, pairs, needs)
+            sequences = views[view] = self._sequences(
+                view, start, pairs, needs, rollouts_of(suite, method, needs)
+            )
             if reads.scores:
                 assert isinstance(sequences, Step)
                 probes = signal_steps.preference_probes(setting, self.teacher, sequences, pairs)
@@ -229,9 +231,9 @@ class Lineage:
                 stored[view, role] = signal
         return TrainInputs(start, views, scores, stored, heads, live)
 
-    def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs) -> Source:
+    def _sequences(self, view: ViewName, start: Step, pairs: Step, needs: Needs, drawn: Rollouts) -> Source:
         suite, chosen = self.setting.suite, Part(pairs, "chosen")
-        sampling = Sampling(suite.generation.temperature, 1.0, suite.generation.max_tokens)
+        sampling = Sampling(drawn.temperature, drawn.top_p, suite.generation.max_tokens)
         match view:
             case "chosen" | "rejected":
                 return Part(pairs, view)
@@ -240,9 +242,9 @@ class Lineage:
                 return MISMATCHED.step(f"mismatched {pairs.label}", settings, MISMATCHED.inputs(pairs))
             case "teacher_rollout":
                 # A student that learns from a cut response learns not to stop.
-                return self.rollouts(self.teacher, chosen, sampling, drop=True)
+                return self.rollouts(self.teacher, chosen, sampling, drawn.samples, drop=True)
             case "student_rollout":
-                return self.rollouts(start, chosen, sampling)
+                return self.rollouts(start, chosen, sampling, drawn.samples)
             case "policy_rollout":
                 return chosen  # the prompts; the training step answers them
             case "group":
@@ -251,10 +253,10 @@ class Lineage:
                     self.setting, start, chosen, needs.group, self.world_seed
                 )
 
-    def rollouts(self, model: Step, prompts: Part, sampling: Sampling, drop: bool = False) -> Step:
-        """A response of a model to each prompt of a set of sequences."""
+    def rollouts(self, model: Step, prompts: Part, how: Sampling, n: int = 1, drop: bool = False) -> Step:
+        """`n` responses of a model to each prompt of a set of sequences."""
         return signal_steps.rollouts(
-            self.setting, model, prompts, drop=drop, sampling=sampling, seed=self.world_seed
+            self.setting, model, prompts, drop=drop, sampling=how, seed=self.world_seed, samples=n
         )
 
     def _model(self, role: str, start: Step) -> Step:

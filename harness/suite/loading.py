@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.common.input import yaml_text
 from harness.common.suggest import nearest
 from harness.common.text import cut
+from harness.models.decoding.decoder import LEAST_TEMPERATURE
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import STUDENT, UNTRAINED, Suite
-from harness.suite.training import Placement, TrainingSpec
+from harness.suite.training import Placement, RolloutsSpec, TrainingSpec
 from harness.suite.validation import in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
-    from methods.api import Method, Training
+    from methods.api import Method, Needs, Rollouts, Training
 
 
 LONGEST_CHAIN = 20  # of suites that extend one another
-RECIPE = ("training", "starts_from")  # what a suite says of a method beside its hyper-parameters
+RECIPE = ("training", "starts_from", "rollouts")  # what a suite says of a method beside its hyper-parameters
 
 
 class Known(NamedTuple):
@@ -50,7 +51,29 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     # What a method's file says itself is in range too; it stays as it is, since ids are made of it.
     in_range(training, f"{where}.training")
     in_range(method.needs(hp), f"{where}: needs")
+    rollouts_of(suite, method, method.needs(hp))
     return hp, training
+
+
+def rollouts_of(suite: Suite, method: "Method", needs: "Needs") -> "Rollouts":
+    """How a method's rollouts are sampled: as its recipe says, then the suite for all, then the suite for
+    it.
+    """
+    where = f"methods.{method.name}.rollouts"
+    given = (suite.methods.get(method.name) or {}).get("rollouts") or {}
+    own: RolloutsSpec = validated(RolloutsSpec, given, "", where)
+    read = needs.views.keys() & {"teacher_rollout", "student_rollout"}
+    if given and not read:
+        raise ValueError(
+            f"{where}: {method.name} reads {', '.join(needs.views)}, and no rollouts made before"
+        )
+    for_all = suite.generation.model_dump(include={"temperature"}, exclude_none=True)
+    settings = {**asdict(needs.rollouts), **for_all, **own.model_dump(exclude_none=True)}
+    made: Rollouts = validated(type(needs.rollouts), settings, "", where)
+    if read and suite.generation.engine == "vllm" and 0 < made.temperature < LEAST_TEMPERATURE:
+        allowed = f"engine: vllm takes 0, or {LEAST_TEMPERATURE} and more"
+        raise ValueError(f"{where}.temperature: given {made.temperature}; {allowed}")
+    return made
 
 
 def placement(suite: Suite, method: str) -> Placement:

@@ -130,7 +130,7 @@ class Generation(Strict):
     """
 
     max_tokens: int = Field(512, gt=0)
-    temperature: float = Field(0.0, ge=0)
+    temperature: float | None = Field(None, ge=0)  # None: as each method's recipe says
     engine: DecodingEngine = "own"
     dtype: DecodingDtype = "float32"
     arguments: tuple[str, ...] = ()
@@ -144,7 +144,7 @@ class Generation(Strict):
     def _said_to_the_engine(self) -> "Generation":
         if self.arguments and self.engine != "vllm":
             raise ValueError(f"arguments: given {list(self.arguments)}; only engine: vllm has them")
-        if self.engine == "vllm" and 0 < self.temperature < LEAST_TEMPERATURE:
+        if self.engine == "vllm" and 0 < (self.temperature or 0) < LEAST_TEMPERATURE:
             allowed = f"engine: vllm takes 0, or {LEAST_TEMPERATURE} and more"
             raise ValueError(f"temperature: given {self.temperature}; {allowed}")
         return self

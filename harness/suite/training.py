@@ -70,6 +70,14 @@ class TrainingSpec(Strict):
         return replace(base, **given, source="suite" if given else base.source)
 
 
+class RolloutsSpec(Strict):
+    """What a suite overrides of how a method's rollouts are sampled (see methods.api.Rollouts)."""
+
+    temperature: float | None = Field(None, ge=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    samples: int | None = Field(None, gt=0)
+
+
 class PreferenceStage(TrainingSpec):
     """The DPO stage of a teacher."""
 

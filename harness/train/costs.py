@@ -7,11 +7,11 @@ They stand here and not beside the functions in train/step.py, whose libraries a
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeGuard
 
 from harness.common.cost import Cost, ModelSize, TextSize, training_flops
 from harness.signals.diverse_responses import GROUP
-from harness.signals.rollouts import LONGEST
+from harness.signals.rollouts import LONGEST, ROLLOUTS, RolloutSettings
 from harness.store.step import Ref, Sizes, Source, Step, StepKind
 from harness.store.step_record import FLATTENED, optional, several
 from harness.suite.method_file import method_of
@@ -151,6 +151,8 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
     """The examples of a training step: those that every view holds."""
     counts, tokens, answered, width, drawn = [], 0.0, 0.0, 0, None
     notes: tuple[str, ...] = ()
+    several = [s.settings.samples for s in step.inputs.views.values() if _is_rollouts(s)]
+    copies = min(several, default=1)  # examples of a prompt
     for view in needs.views:
         source = step.inputs.views[view]
         text = sizes.sequences(source)
@@ -158,11 +160,15 @@ def shape_of(step: TrainStep, needs: Needs, sizes: Sizes) -> Shape:
             n, most = text.sequences, step.settings.online.max_tokens
             text = drawn = TextSize(n, round(n * (text.prompt + most)), n * most, (*text.notes, LONGEST))
         per_example = source.settings.keep if isinstance(source, Step) and source.kind == GROUP else 1
-        counts.append(text.sequences // per_example)
+        counts.append(text.sequences // per_example * (1 if _is_rollouts(source) else copies))
         tokens += per_example * text.tokens / text.sequences
         answered += per_example * text.answered / text.sequences
         width, notes = width + per_example, (*notes, *text.notes)
     return Shape(min(counts), width, tokens, answered, drawn, notes)
+
+
+def _is_rollouts(source: Source) -> TypeGuard[Step[RolloutSettings, Any]]:
+    return isinstance(source, Step) and source.kind == ROLLOUTS
 
 
 def run_of(step: TrainStep, width: int, sizes: Sizes) -> Run:

@@ -27,6 +27,7 @@ from methods.api import Needs
 from methods.batch import Batch, Role, ScoreName, View, ViewName
 from methods.kernels.token_statistics import Signal, TopK
 
+SAMPLED: tuple[ViewName, ...] = ("teacher_rollout", "student_rollout")  # before the training
 TrainWork = Work[TrainSettings, TrainInputs[Path]]
 
 
@@ -206,12 +207,10 @@ def load(
     answers.
     """
     views = {name: Sequences(inputs.views[name]) for name in needs.views}
-    # An example must have all of its views: a prompt whose rollout was dropped is left out of the others.
-    shared = set.intersection(*(set(v.rows.tolist()) for v in views.values()))
-    same = (
-        _identical(views["teacher_rollout"], views["student_rollout"]) & shared if needs.distinct else set()
-    )
-    if not shared - same:
+    indices = _indices(views)
+    same = _identical(views, indices) if needs.distinct else set()
+    usable = [e for e in range(len(next(iter(indices.values())))) if e not in same]
+    if not usable:
         raise ValueError(
             f"no example has all of the views {', '.join(views)}: everything was dropped on the way"
         )
@@ -225,10 +224,7 @@ def load(
                 signals[name, role] = Live(frozen[role], views[name], k)
             else:
                 signals[name, role] = Signals(stored, views[name], heads.get(role))
-    indices, usable = {}, shared - same
-    for name, v in views.items():
-        picked = [i for i, row in enumerate(v.rows.tolist()) if row in usable]
-        indices[name] = np.array(picked).reshape(len(usable), -1)
+    indices = {name: of[usable] for name, of in indices.items()}
     scores = {
         (name, s): ArrayFile(inputs.scores[name, s], "scores").all()
         for name, reads in needs.views.items()
@@ -241,7 +237,26 @@ def _ids(signal: Signal) -> Tensor | None:
     return signal.ids if isinstance(signal, TopK) else None
 
 
-def _identical(a: Sequences, b: Sequences) -> set[int]:
-    """Rows whose sequences are the same in both."""
-    tokens = {row: b[i].ids for i, row in enumerate(b.rows.tolist())}
-    return {row for i, row in enumerate(a.rows.tolist()) if tokens.get(row) == a[i].ids}
+def _indices(views: Mapping[ViewName, Sequences]) -> dict[ViewName, Ints]:
+    """The indices of each example's sequences in every view, [n, 1], of a group [n, g]: an example for each
+    of several rollouts to a prompt, whose other sequences stand there each time.
+    """
+    by_row: dict[ViewName, dict[int, list[int]]] = {name: {} for name in views}
+    for name, v in views.items():
+        for i, row in enumerate(v.rows.tolist()):
+            by_row[name].setdefault(row, []).append(i)
+    found: dict[ViewName, list[list[int]]] = {name: [] for name in views}
+    # An example must have all of its views: a prompt whose rollout was dropped is left out of the others.
+    for row in (row for row in next(iter(by_row.values())) if all(row in of for of in by_row.values())):
+        own = {name: of[row] for name, of in by_row.items()}
+        for n in range(min((len(own[name]) for name in SAMPLED if name in own), default=1)):
+            for name, of in own.items():
+                found[name].append([of[n]] if name in SAMPLED else of)
+    return {name: np.array(of, dtype=np.int64) for name, of in found.items()}
+
+
+def _identical(views: Mapping[ViewName, Sequences], indices: Mapping[ViewName, Ints]) -> set[int]:
+    """Examples whose teacher and student rollouts are the same."""
+    both = zip(*(indices[name][:, 0].tolist() for name in SAMPLED), strict=True)
+    teacher, student = (views[name] for name in SAMPLED)
+    return {e for e, (t, s) in enumerate(both) if teacher[t].ids == student[s].ids}

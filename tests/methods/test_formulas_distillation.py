@@ -6,7 +6,7 @@ from math import log
 import pytest
 import torch
 
-from methods import align_distil, atkd, dckd, dckd_release, distillm, distillm2, dpkd_token, gkd
+from methods import align_distil, atkd, dckd, dckd_release, distillm, distillm2, dpkd_token, gkd, q_kd
 from methods.api import Method
 from methods.formulas import jsd, mixture, teacher_kl
 from tests.methods.test_formulas import HALVES, QUARTER, assert_terms, batch, chunk, response, view
@@ -245,3 +245,27 @@ def test_align_distil_by_its_theorem_by_hand() -> None:
     y = response(OPPOSITE, 1, align_distil.mixed_kl, hp=hp)
     found = align_distil.theorem_loss(batch(policy_rollout=y), hp)
     assert_terms(found, kd=0.5 * log(14 / 27) + 0.5 * log(14))
+
+
+def test_what_an_even_length_makes_of_atkd_is_what_its_page_says() -> None:
+    """Two easy tokens of four, or the authors' one, which is strictly below the lower median."""
+    given = [[g, (1 - g) * 2 / 3, (1 - g) / 3] for g in (0.9, 0.8, 0.6, 0.4)]
+    at = chunk(teacher=given, policy=[[1 / 3] * 3] * 4)
+    y = response(at, 4, atkd.target_kl, atkd.other_kl)
+    found = atkd.loss(batch(means={"easy": 0.5}, chosen=y), atkd.ATKD())
+    target, other = (y.statistics[s][0] for s in (atkd.target_kl, atkd.other_kl))
+    unsure = 1 - at.teacher[:, 0].exp()
+    hard = unsure >= unsure.median()
+    assert hard.sum() == 3
+    authors = 0.2 * other[~hard].mean() + 0.8 * (target + other)[hard].mean()
+    told = f"{float(sum(found.values())):.3f} here, with two easy tokens, and {float(authors):.3f}"
+    assert told in (atkd.__doc__ or "")
+
+
+def test_what_relaxing_the_least_probability_makes_is_what_the_page_says() -> None:
+    """No token has 0.1: the likeliest alone, ln 16, or all that have the 0.01 of the released helper."""
+    uniform = [[1 / 16] * 16]
+    at = chunk(teacher=[[0.09] + [0.91 / 15] * 15], policy=uniform, teacher_ref=uniform)
+    here, there = (float(q_kd.softmax_kl.of(at, q_kd.QKD(min_prob=least))) for least in (0.1, 0.01))
+    text = " ".join((q_kd.__doc__ or "").split())
+    assert f"is {here:.3f} here (one token) and {there:.3f} there" in text

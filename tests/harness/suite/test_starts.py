@@ -47,7 +47,7 @@ def test_a_start_that_no_row_names_is_trained_for_it() -> None:
         (["methods.ADPA.starts_from=DCKDD"], "methods.ADPA.starts_from: given 'DCKDD'; did you mean 'DCKD'?"),
         (["methods.ADPA.starts_from=Teacher"], "methods.ADPA.starts_from: given 'Teacher'"),
         (["methods.ADPA.starts_from=[DCKD]"], "methods.ADPA.starts_from: given ['DCKD']; input should be"),
-        (["methods.ADPA.start_from=DCKD"], "methods.ADPA.start_from: unknown; did you mean 'starts_from'?"),
+        (["methods.ADPA.start_from=DCKD"], "ADPA.start_from: unknown key; did you mean 'starts_from'?"),
         (["methods.ADPA.starts_from=ADPA"], "methods.ADPA.starts_from: a circle, ADPA from ADPA;"),
         (["methods.DCKD.starts_from=ADPA+"], "a circle, DCKD from ADPA+ from DCKD; one starts from Student"),
         (
