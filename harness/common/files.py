@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,18 @@ def exchange(one: Path, other: Path) -> None:
     other.rename(aside)
     one.rename(other)
     aside.rename(one)
+
+
+def private(folder: Path) -> Path:
+    """A folder that this user alone can read and write, made where it is not there; ValueError where it is
+    somebody else's, who could change what lies in it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise ValueError(f"{folder}: not a folder of this user's own, so nothing is run from it; remove it")
+    folder.chmod(0o700)
+    return folder
 
 
 def fsync(path: Path) -> None:

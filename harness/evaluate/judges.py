@@ -195,8 +195,11 @@ def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark
             f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of {names} "
             f"needs; serve it with vllm, or choose another judge"
         )
+    if not (folder := Path(where["model"])).is_dir():
+        return
+    weights.refuse_pickled(folder)
     # vllm refuses a folder that lacks a weight; transformers makes one up.
-    if where[ENGINE] == "transformers" and (folder := Path(where["model"])).is_dir():
+    if where[ENGINE] == "transformers":
         weights.check(folder)
 
 

@@ -30,7 +30,7 @@ from lm_eval.models.utils import Collator, normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.common.files import sha256
-from harness.common.tokenizer import load_tokenizer, vocabulary
+from harness.common.tokenizer import load_config, load_tokenizer, vocabulary
 from harness.data import chat_template as chat
 from harness.evaluate.log_likelihoods.asked_positions import log_likelihoods
 from harness.evaluate.log_likelihoods.batches import (
@@ -72,13 +72,11 @@ class PooledLM(HFLM):  # type: ignore[misc]
         template: str | None = None,
         chatting: bool = False,
     ) -> None:
-        from transformers import AutoConfig
-
         tokenizer = load_tokenizer(pool.folder)
         if chatting:
             tokenizer.chat_template = chat.chat_of(tokenizer, template).template
         # HFLM wants a model for its config alone: the weights live in the pool's processes.
-        shell = SimpleNamespace(config=AutoConfig.from_pretrained(pool.folder), device=torch.device("cpu"))
+        shell = SimpleNamespace(config=load_config(pool.folder), device=torch.device("cpu"))
         longest = positions.limit(shell.config)
         with _silent():
             super().__init__(pretrained=shell, tokenizer=tokenizer, batch_size=batch_size, max_length=longest)

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from harness.common import devices
+from harness.common.files import private
 from harness.executors.job import Job, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.resources import key_values
@@ -61,9 +62,9 @@ class Slurm:
         self._is_local = cluster == "local"
         self._between = float(options.pop("look", BETWEEN_QUEUES))
         self._context = context
-        self._jobs: Callable[[], Any] = partial(
-            submitit.AutoExecutor, folder=context.logs.resolve() / "slurm", cluster=cluster
-        )
+        # Jobs and their results are pickles, which run what they say: nobody else may write there.
+        folder = private(context.logs.resolve() / f"slurm-{getpass.getuser()}")
+        self._jobs: Callable[[], Any] = partial(submitit.AutoExecutor, folder=folder, cluster=cluster)
         self._always = _parameters(options, partition)
         try:
             self._jobs().update_parameters(**self._always)

@@ -34,7 +34,7 @@ def check(config: Config, lora: LoRA) -> None:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):  # names alone are looked at
-        _inject(AutoModelForCausalLM.from_config(config), lora)
+        _inject(AutoModelForCausalLM.from_config(config, trust_remote_code=False), lora)
 
 
 def _inject(model: Model, lora: LoRA) -> None:

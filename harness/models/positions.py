@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from harness.common.tokenizer import load_config
+
 FREQUENCIES = "inv_freq"  # what transformers calls them, with the kind of layer before it where there are two
 FAR = 1 << 22  # a position that no sequence has
 SPARE = 2  # rows of a table that stand for no position, as OPT's and BART's have
@@ -56,11 +58,11 @@ def reads(model: Any) -> int | None:
 
 def check_length(folder: Path, longest: int) -> None:
     """ValueError where sequences of up to so many tokens are too long for the model of a folder."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(folder)
+    config = load_config(folder)
     with torch.device("meta"):  # names and shapes alone are looked at
-        rows = table(AutoModelForCausalLM.from_config(config))
+        rows = table(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
     if rows is not None and longest > rows:
         raise ValueError(f"max_length: {longest}; {folder} has {rows} positions, so {rows} is the most")
     most = limit(config)

@@ -15,6 +15,7 @@ from harness.pocket.build import World, build
 from harness.store.step import NoInputs, Ref, Sizes, Source, Step, StepKind, Work
 from harness.store.step_record import optional
 
+TRUSTED = "pickled_weights"  # of a link's context: whether weights may be pickles
 # Types of models that the trial of generation finds to take no cache of keys and values.
 WITHOUT_CACHE = frozenset(
     {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "zamba2", "minimax"}
@@ -69,9 +70,14 @@ def run_link(work: Work[LinkSettings, NoInputs]) -> dict[str, Any]:
         return {"source": str(source)}
     # Both fail here rather than after hours.
     load_tokenizer(source)
-    weights.check(source)
+    trusted = bool(work.context.get(TRUSTED))
+    weights.check(source, trusted=trusted)
+    pickles = weights.pickled(source) if trusted else []
+    if pickles:
+        weights.converted(source, work.out)
     for path in sorted(source.iterdir()):
-        (work.out / path.name).symlink_to(path.resolve())
+        if path not in pickles and path.name != f"{weights.PICKLED}{weights.INDEX}":
+            (work.out / path.name).symlink_to(path.resolve())
     return {"source": str(source)}
 
 

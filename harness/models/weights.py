@@ -6,16 +6,21 @@ ValueError that names it.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from harness.common import hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
+from harness.common.tokenizer import load_config, without_code
 
+SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"  # and what is behind an INDEX of either
+INDEX = ".index.json"
 REWARD = "ForSequenceClassification"
 SHOWN = 3  # names of a list in a message
 
@@ -56,9 +61,47 @@ def fetch(ref: str) -> Path:
     return Path(snapshot_download(name, revision=revision or None))
 
 
-def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
+def pickled(folder: Path) -> list[Path]:
+    """The files of pickles that hold a folder's weights; none where safetensors do."""
+    if (folder / SAFE).exists() or (folder / f"{SAFE}{INDEX}").exists():
+        return []
+    return sorted(folder.glob("*.bin")) if any(folder.glob(f"{PICKLED}*")) else []
+
+
+def refuse_pickled(folder: Path) -> None:
+    """ValueError for weights that are pickles: reading one may run what its author wrote into it."""
+    if found := pickled(folder):
+        raise ValueError(
+            f"{folder}: its weights are pickles ({found[0].name}), which can hold code; have them as "
+            "safetensors, or say `pickled_weights: true` in the suite if you trust whoever made them"
+        )
+
+
+def converted(folder: Path, out: Path) -> None:
+    """Write the pickled weights of a folder as safetensors; torch reads tensors alone, and no code."""
+    import torch
+    from safetensors.torch import save_file
+
+    placed: dict[str, str] = {}
+    files = [path for path in pickled(folder) if path.name.startswith(Path(PICKLED).stem)]
+    for path in files:
+        try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise ValueError(f"{path}: holds more than tensors, which is not read") from error
+        name = path.name.replace(Path(PICKLED).stem, Path(SAFE).stem).replace(".bin", ".safetensors")
+        # Cloned: matrices that are tied share their memory, which no file of safetensors can say.
+        save_file({key: tensor.clone().contiguous() for key, tensor in tensors.items()}, out / name)
+        placed |= dict.fromkeys(tensors, name)
+    if len(files) > 1:
+        index = {"metadata": {}, "weight_map": placed}
+        (out / f"{SAFE}{INDEX}").write_text(json.dumps(index))
+
+
+def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how: Any) -> Any:
     """The model of a folder by one of transformers' Auto classes, in eval mode; ValueError unless its files
-    hold the weights that its config.json speaks of, those and no others.
+    hold the weights that its config.json speaks of, those and no others, as safetensors. `trusted` takes
+    pickles as well.
     """
     import torch
     from safetensors import SafetensorError
@@ -69,10 +112,14 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     torch.backends.cuda.enable_cudnn_sdp(False)
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{folder} holds an adapter; merge it into its base model (peft: merge_and_unload)")
+    if not trusted:
+        refuse_pickled(folder)
+    how["use_safetensors"] = None if trusted else True
     try:
-        model, told = architecture.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, **how
-        )
+        with without_code(folder) as safely:
+            model, told = architecture.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **how, **safely
+            )
     except (SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{folder}: its weights cannot be read: {error}") from error
     except OSError as error:
@@ -81,6 +128,8 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
         raise ValueError(f"{folder}: {error}") from error
     except ImportError as error:  # of a quantized model, whose library is not here
         raise ValueError(f"{folder}: {error}") from error
+    except UnpicklingError as error:
+        raise ValueError(f"{folder}: its weights hold more than tensors, which is not read") from error
     except RuntimeError as error:
         # Of matrices that are one in the model, such as those of experts, some are not there.
         raise ValueError(f"{folder}: its weights cannot be put together: {error}") from error
@@ -91,20 +140,20 @@ def pretrained(architecture: Any, folder: Path, **how: Any) -> Any:
     return model.eval()
 
 
-def check(folder: Path, scores: bool | None = None) -> None:
+def check(folder: Path, scores: bool | None = None, *, trusted: bool = False) -> None:
     """ValueError where the weights of a local folder are not those of its config.json; names and shapes alone
     are read. `scores`: whether it is a reward model, None: as config.json says.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     try:
-        architectures = AutoConfig.from_pretrained(folder).architectures or ()
+        architectures = load_config(folder).architectures or ()
     except OSError as error:
         raise ValueError(f"{folder}: {error}") from error
     if scores is None:
         scores = any(REWARD in name for name in architectures)
     architecture = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
-    pretrained(architecture, folder, device_map="meta")
+    pretrained(architecture, folder, trusted=trusted, device_map="meta")
 
 
 def _faults(told: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from harness.data.prepare import Rows
 from harness.endpoints.servers import ARGUMENTS, ENGINE, SERVER
 from harness.executors.options import Machine
 from harness.models import weights
-from harness.models.prepare import LINK, WITHOUT_CACHE, WORLD
+from harness.models.prepare import LINK, TRUSTED, WITHOUT_CACHE, WORLD
 from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
@@ -69,6 +69,8 @@ class PlanContext:
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
         content = weights.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.runtime, "path": path}
+        if kind == "model" and self.suite.pickled_weights:
+            context[TRUSTED] = True
         without_cache = kind == "model" and self._type(path) in WITHOUT_CACHE
         settings = LINK.settings(kind, content, without_cache)
         step = LINK.step(label, settings, NoInputs(), context, name=kind)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.declaration import Benchmark
+from harness.common.tokenizer import load_config
 from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DialogueSettings, PairSettings
 from harness.endpoints.servers import ENGINE, program_of, server_of
@@ -21,7 +22,7 @@ from harness.evaluate.judges import OPENAI
 from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
-from harness.models.prepare import INIT, LINK
+from harness.models.prepare import INIT, LINK, TRUSTED
 from harness.run.checks import chat_checks, method_checks
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
@@ -73,14 +74,14 @@ def _models(step: Step) -> list[Path]:
 def _folders(missing: Sequence[Step]) -> None:
     """Local models have all weights of what they are read as, and take sequences as long as is asked."""
     found = dict.fromkeys(
-        (folder, step.kind == REWARDS and name == "model")
+        (folder, step.kind == REWARDS and name == "model", bool(source.context.get(TRUSTED)))
         for step in missing
         for name, source in step.sources.items()
         if source.kind == LINK
         for folder in _models(source)
     )
-    for folder, scores in found:
-        weights.check(folder, scores)
+    for folder, scores, trusted in found:
+        weights.check(folder, scores, trusted=trusted)
     for step in missing:
         if isinstance(step.settings, DialogueSettings | PairSettings):
             for folder in _models(step):
@@ -103,13 +104,13 @@ def _adapters(missing: Sequence[Step]) -> None:
         if training is None or training.lora is None or (origin.id, training.lora) in asked:
             continue
         asked.add((origin.id, training.lora))
-        from transformers import AutoConfig, LlamaConfig  # seconds, and few runs have adapters
+        from transformers import LlamaConfig  # seconds, and few runs have adapters
 
         try:
             if origin.kind == INIT:
                 lora.check(LlamaConfig(num_hidden_layers=1), training.lora)  # it draws Llamas alone
             for folder in _models(origin):
-                lora.check(AutoConfig.from_pretrained(folder), training.lora)
+                lora.check(load_config(folder), training.lora)
         except ValueError as fault:
             raise ValueError(f"{step.label}: {fault}") from fault
 

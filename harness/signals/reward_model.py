@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.api import Message
-from harness.common.tokenizer import Tokenizer, load_tokenizer
+from harness.common.tokenizer import Tokenizer, load_config, load_tokenizer
 from harness.data import chat_template as chat
 from harness.data import template_sandbox
 from harness.data.prepare import read_prompts
@@ -124,9 +124,9 @@ def load(folder: Path, dtype: torch.dtype, template: str | None = None, limit: i
 
     It reads at most `limit` tokens, and never more than it has positions that depend on nothing.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
-    config, tokenizer = AutoConfig.from_pretrained(folder), load_tokenizer(folder)
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
     architectures = ", ".join(config.architectures or ["nothing"])
     if REWARD not in architectures or config.num_labels != 1:
         labels = f" with {config.num_labels} labels" if REWARD in architectures else ""

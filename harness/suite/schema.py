@@ -222,6 +222,7 @@ class Suite(Strict):
     pairs: dict[Name, ModelPair] = Field(default_factory=dict)
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     models: dict[Name, ExternalModel] = Field(default_factory=dict)
+    pickled_weights: bool = False  # whether models from outside may have `.bin` weights
     judges: dict[Name, InstanceOf[ChosenJudge]] = Field(default_factory=dict)
     generation: Generation = Generation()
     probe: Probe = Probe()

@@ -1,18 +1,18 @@
 """A training's checkpoint: all that a killed run needs to go on as if it had not been.
 
-    <kept>/state-120/        accelerate's own: weights (safetensors), optimizer, RNG of every process
-      custom_checkpoint_0.pkl    schedule, counters, metrics so far (`State.state_dict`)
-      how.json                   {"sharding": ..., "files": {name: checksum}, "models": {"1": {...}}}
+    <kept>/state-120/        weights, optimizer and generators of random numbers, as safetensors and JSON
+                             (optimizing/state_files.py), with schedule, counters and metrics so far (`told`)
+      how.json               {"format": 2, "sharding": ..., "files": {name: checksum}, "models": {"1": {...}}}
     <kept>/models/1          the models that settings ask for on the way, each a whole folder
 
 The examples of a step are a function of the seed and its number, and a buffer of an online method one of the
 policy at its start, so neither is stored: such a training is checkpointed between two buffers. A checkpoint
 is written aside, forced to the disk, then renamed; the one before is removed after that. One that does not
-match its checksums, or whose models do not, is dropped; one of older versions has none.
+match its checksums, or whose models do not, is dropped; so is one of an older version, which would run what
+its pickles say.
 """
 
 import errno
-import logging
 import shutil
 import sys
 import time
@@ -34,9 +34,11 @@ from harness.store.append_log import line_of, row_of
 from harness.store.integrity import checksums, differing, drop
 from harness.train.examples import TrainWork
 from harness.train.loop import Loop
+from harness.train.optimizing import state_files
 
-logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)  # it warns of tied weights at each save
 METRICS, HOW = "metrics.jsonl", "how.json"
+FORMAT = 2  # of what a checkpoint holds; 1 was accelerate's own, pickles among it
+OLDER = "is of an older version and holds pickles, which are not read"
 
 
 @dataclass
@@ -66,34 +68,15 @@ class Progress:
             self.padding += max(0, positions - tokens)  # a shared row has none
 
 
-@dataclass
-class State:
-    """What accelerate does not know of, for it to store. It holds no loop: accelerate keeps this object, so
-    that the loop, which has accelerate, would stay in memory with its model.
-    """
-
-    progress: Progress
-    schedule: Any
-    counted: Mapping[str, list[int]] = field(default_factory=dict)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What is stored."""
-        return {**vars(self), "progress": asdict(self.progress), "schedule": self.schedule.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` said."""
-        self.progress, self.counted = Progress(**state["progress"]), state["counted"]
-        self.schedule.load_state_dict(state["schedule"])
-
-
 class Checkpoints:
     """The checkpoints of one training, of which the last is kept; without a folder there are none.
 
     `between` is how many optimizer steps lie between two at which one can be written.
     """
 
-    def __init__(self, work: TrainWork, loop: Loop, schedule: Any, between: int) -> None:
-        self._state = State(Progress(), schedule)
+    def __init__(self, work: TrainWork, loop: Loop, schedule: Any, optimizer: Any, between: int) -> None:
+        self.progress = Progress()  # how far the training is
+        self._schedule, self._optimized = schedule, optimizer.optimizer
         self._folder, self._loop, self._between = work.kept, loop, between
         self._optimizer = work.settings.training.optimizer if work.settings.training else ""
         self._every = CheckpointInterval.parse(work.context.get("checkpoint_every", CHECKPOINT_EVERY))
@@ -103,11 +86,6 @@ class Checkpoints:
             self._load(self._folder)
         self._metrics = work.out / METRICS
         self._write("w", "".join(self.progress.metrics))
-
-    @property
-    def progress(self) -> Progress:
-        """How far the training is."""
-        return self._state.progress
 
     def log(self, line: str) -> None:
         """Append a line to the metrics."""
@@ -153,23 +131,34 @@ class Checkpoints:
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        self._state.counted = counted(self._loop)
+        told = self._told(counted(self._loop))
+        policy = accelerator.unwrap_model(self._loop.policy)
         try:
-            accelerator.save_state(str(new))
+            state_files.save(new, accelerator.process_index, policy, self._optimized, told)
         except (RuntimeError, SafetensorError) as e:  # what torch and safetensors make of a full disk
             raise OSError(errno.EIO, f"a checkpoint could not be written: {e}", str(new)) from e
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            how = {"sharding": self._sharding(), "files": checksums(new), "models": self.models}
+            how = {"format": FORMAT, "sharding": self._sharding()}
+            how |= {"files": checksums(new), "models": self.models}
             (new / HOW).write_text(line_of(how))
             publish(new, folder / f"state-{step}")
             for old in states(folder)[:-1]:
                 shutil.rmtree(old)
         self._written, self._saved = time.monotonic(), step
 
+    def _told(self, counts: Mapping[str, list[int]]) -> dict[str, Any]:
+        """What a checkpoint holds beside weights, optimizer and generators."""
+        scaler = self._loop.accelerator.scaler
+        return {
+            "progress": asdict(self.progress),
+            "counted": counts,
+            "schedule": self._schedule.state_dict(),
+            "scaler": scaler.state_dict() if scaler else {},
+        }
+
     def _load(self, folder: Path) -> None:
         accelerator = self._loop.accelerator
-        accelerator.register_for_checkpointing(self._state)
         if accelerator.is_main_process:
             drop_damaged(folder)
         accelerator.wait_for_everyone()
@@ -178,15 +167,21 @@ class Checkpoints:
             return
         how = row_of((saved[-1] / HOW).read_bytes())
         was, now = how["sharding"], self._sharding()
-        if was != now:
+        if was != now or how.get("format") != FORMAT:
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
-                print(f"bench: {saved[-1]} holds {was}, not {now}; training starts again", file=sys.stderr)
+                why = f"holds {was}, not {now}" if was != now else OLDER
+                print(f"bench: {saved[-1]} {why}; training starts again", file=sys.stderr)
                 for old in saved:
                     shutil.rmtree(old)
             return
-        accelerator.load_state(str(saved[-1]))
-        recount(self._loop, self._state.counted)
+        policy = accelerator.unwrap_model(self._loop.policy)
+        told = state_files.load(saved[-1], accelerator.process_index, policy, self._optimized)
+        self.progress = Progress(**told["progress"])
+        self._schedule.load_state_dict(told["schedule"])
+        if accelerator.scaler:
+            accelerator.scaler.load_state_dict(told["scaler"])
+        recount(self._loop, told["counted"])
         if self.progress.halved:  # the same micro-batches to the same bytes
             room = self._loop.room
             room.tokens, room.halved = min(room.tokens, self.progress.room), self.progress.halved

@@ -196,7 +196,7 @@ def _optimize(
     recipe = loop.examples.needs.online
     schedule = value_head.schedule(training, recipe, optimizer, steps)
     with shutdown.deferred():
-        checkpoints = Checkpoints(work, loop, schedule, _between(loop))
+        checkpoints = Checkpoints(work, loop, schedule, optimizer, _between(loop))
         progress = checkpoints.progress
         for examples, step in _stream(loop, size, steps, seed, progress.step):
             current = replace(loop, examples=examples, progress=progress.step / steps)

@@ -56,6 +56,30 @@ def ray_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exec
     executor.close()
 
 
+def test_jobs_of_slurm_lie_where_their_user_alone_writes(tmp_path: Path) -> None:
+    """They are pickles: whoever can change one has his code run by whoever reads it."""
+    logs, store = tmp_path / "logs", Store(tmp_path / "store")
+    local(store, tmp_path).close()
+    (folder,) = logs.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    local(store, tmp_path).close()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=rf"^{folder}: not a folder of this user's own"):
+        local(store, tmp_path)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a folder away")
+def test_jobs_are_not_put_into_the_folder_of_another_user(tmp_path: Path) -> None:
+    local(Store(tmp_path / "store"), tmp_path).close()
+    (folder,) = (tmp_path / "logs").iterdir()
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(ValueError, match=rf"^{folder}: not a folder of this user's own"):
+        local(Store(tmp_path / "store"), tmp_path)
+
+
 def test_steps_run_in_the_order_of_the_plan_where_one_at_a_time_runs(tmp_path: Path) -> None:
     told, store = tmp_path / "told", Store(tmp_path / "store")
     steps = diamond(told)

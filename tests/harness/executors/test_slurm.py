@@ -114,7 +114,7 @@ def test_steps_that_are_ready_together_are_one_array(tmp_path: Path) -> None:
     scheduler.run(steps, store, PlainProgress(5), jobs_of(store, tmp_path))
 
     assert all(map(store.find, steps))
-    logs = sorted(path.name for path in (tmp_path / "logs" / "slurm").glob("*_log.out"))
+    logs = sorted(path.name for path in tmp_path.glob("logs/slurm-*/*_log.out"))
     jobs = {name.partition("_")[0] for name in logs}
     assert len(logs) == 5 and len(jobs) == 3, logs  # a and e, b and c, d
 

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from harness.common.files import sha256
 from harness.executors.options import CheckpointInterval
-from harness.store.integrity import DROPPED
+from harness.store.append_log import line_of, row_of
+from harness.store.integrity import DROPPED, checksums
 from harness.train import checkpoints
 from harness.train import step as train
-from harness.train.checkpoints import states
+from harness.train.checkpoints import HOW, states
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
 from tests.bench_command import forked, start
@@ -172,10 +175,10 @@ def test_a_damaged_checkpoint_is_told_and_the_training_goes_on_at_the_one_before
         shutil.rmtree(older)
 
     damages: dict[str, Callable[[Path], None]] = {
-        "state-{}/model.safetensors": flip,
-        "state-{}/optimizer.bin": truncate,
-        "state-{}/custom_checkpoint_0.pkl": flip,
-        "state-{}/random_states_0.pkl": Path.unlink,
+        "state-{}/weights-0.safetensors": flip,
+        "state-{}/optimizer-0.safetensors": truncate,
+        "state-{}/state-0.json": flip,
+        "state-{}/random-0.safetensors": Path.unlink,
         "state-{}/how.json": flip,
         "models/1/model.safetensors": flip,
     }
@@ -194,7 +197,7 @@ def test_a_damaged_checkpoint_is_told_and_the_training_goes_on_at_the_one_before
 
     shutil.rmtree(work.kept)
     shutil.copytree(tmp_path / "whole", work.kept)
-    flip(states(work.kept)[-1] / "model.safetensors")
+    flip(states(work.kept)[-1] / "weights-0.safetensors")
     shutil.copytree(tmp_path / "former", work.kept / former.name)
     process = forked(run, work)
     process.join()
@@ -203,13 +206,59 @@ def test_a_damaged_checkpoint_is_told_and_the_training_goes_on_at_the_one_before
     same(undisturbed(tmp_path, "DPO"), work)
 
 
-def test_a_checkpoint_of_a_version_without_checksums_is_gone_on_from(tmp_path: Path) -> None:
-    work = work_of(tmp_path, "DPO", "old")
+class Code:
+    """What a pickle runs where it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_pickles_of_an_older_version_are_told_and_not_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], checked: bool
+) -> None:
+    """A store that others write to: the state of accelerate, whose files run code, with right checksums."""
+    work, marker = work_of(tmp_path, "DPO", "old"), tmp_path / "marker"
     killed_after(work, 10, 0.0)
     assert work.kept
-    (states(work.kept)[-1] / "how.json").write_text('{"sharding": "whole weights"}')
-    checkpoints.drop_damaged(work.kept)
-    assert last(work.kept) >= 10
+    state = states(work.kept)[-1]
+    for name in ("custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl", "scheduler.bin"):
+        torch.save(Code(marker), state / name)
+    (state / HOW).unlink()
+    how: dict[str, Any] = {"sharding": "whole weights"}
+    if checked:
+        how |= {"files": checksums(state), "models": {}}
+    (state / HOW).write_text(line_of(how))
+    run(work)
+    assert not marker.exists()
+    assert f"{state} is of an older version and holds pickles, which are not read" in capfd.readouterr().err
+    same(undisturbed(tmp_path, "DPO"), work)
+
+
+@pytest.mark.parametrize("damage", ["pickle", "names", "shapes"])
+def test_a_checkpoint_that_is_not_of_the_training_is_one_line(tmp_path: Path, damage: str) -> None:
+    """Whoever can write to a store can write the right checksums as well."""
+    work, marker = work_of(tmp_path, "DPO", "altered"), tmp_path / "marker"
+    killed_after(work, 10, 0.0)
+    assert work.kept
+    state = states(work.kept)[-1]
+    weights = state / "weights-0.safetensors"
+    if damage == "pickle":
+        torch.save(Code(marker), weights)
+    else:
+        name, tensor = next(iter(load_file(weights).items()))
+        save_file({name: tensor[:1]} if damage == "shapes" else {"other": tensor}, weights)
+    how = row_of((state / HOW).read_bytes())
+    how["files"] = {name: sha256(state / name) for name in how["files"]}
+    (state / HOW).write_text(line_of(how))
+    with pytest.raises(
+        ValueError, match=rf"^{state}: not the state of this training \([^\n]*remove the folder"
+    ):
+        train.run(work)
+    assert not marker.exists()
 
 
 def limited(work: TrainWork) -> None:
