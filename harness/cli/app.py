@@ -27,13 +27,13 @@ from harness.cli.options import (
 )
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
+from harness.cli.start.doctor import doctor
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
 from harness.common.text import cut
 from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     # A traceback is for developers; what a person can mend is one line, see main().
     pretty_exceptions_enable=False,
@@ -43,7 +43,7 @@ app = typer.Typer(
 app.add_typer(judge_commands, name="judge")
 app.add_typer(data_commands, name="data")
 app.add_typer(store_commands, name="store")
-for command in (report, compare, show, audit, export):
+for command in (report, compare, show, audit, export, doctor):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.command(name="runs")(list_runs)

@@ -110,6 +110,21 @@ def resolve(kind: Kind, repo: str, revision: str, remedy: str) -> str:
         return _unresolved_name(repo, ValueError(f"{fault}; {remedy}"))
 
 
+def silence() -> str:
+    """Why the hub gives no answer here; "" where it does."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    if constants.HF_HUB_OFFLINE:
+        return "not asked (HF_HUB_OFFLINE)"
+    try:
+        _within(TIMEOUT, lambda: str(get_session().head(constants.ENDPOINT, timeout=TIMEOUT)))
+    except (HTTPError, OSError) as error:
+        return f"gives no answer ({type(error).__name__})"
+    return ""
+
+
 def model_files(ref: str, patterns: Sequence[str]) -> Path | None:
     """A folder with the files of a model ("org/name@commit") that have such names; None where neither cache
     nor hub has them.
