@@ -17,6 +17,22 @@ LOOK = 1.0  # seconds between two looks at steps that another run is at
 TOLD = 3  # faults that the last line names
 
 
+class StepsFailed(Exception):
+    """Steps that failed in other processes, when all that do not stand on them are made. `lost`: why, by the
+    id of each that failed or stands on one that did.
+    """
+
+    lost: Mapping[str, str]
+
+
+class MendableFailed(StepsFailed, ValueError):
+    """All by what a person can mend."""
+
+
+class OthersFailed(StepsFailed, ChildProcessError):
+    """Some by what nobody can tell."""
+
+
 class Watcher(Protocol):
     """Is told what runs; several steps may at once."""
 
@@ -66,7 +82,7 @@ class _Running:
         self.waiting = {s.id: s for s in steps if not store.is_done(s)}
         self.running: dict[str, Step] = {}
         self.faults: list[Outcome] = []
-        self.lost: set[str] = set()  # ids of steps that failed or stand on one that did
+        self.lost: dict[str, str] = {}  # why, by ids of steps that failed or stand on one that did
 
     def to_the_end(self) -> None:
         """Begin what is ready and wait for what ends, until nothing is left."""
@@ -102,8 +118,8 @@ class _Running:
         """The waiting steps whose inputs are done, in their order."""
         for step in list(self.waiting.values()):
             sources = {s.id for s in step.sources.values()}
-            if sources & self.lost:
-                self.lost.add(step.id)
+            if lost := sources & self.lost.keys():
+                self.lost[step.id] = self.lost[min(lost)]
                 del self.waiting[step.id]
             elif not any(i in self.waiting or i in self.running for i in sources):
                 yield step
@@ -112,16 +128,19 @@ class _Running:
         step = self.running.pop(outcome.step.id)
         if outcome.fault:
             self.faults.append(outcome)
-            self.lost.add(step.id)
+            self.lost[step.id] = outcome.fault
             self.watcher.failed(step, outcome.fault)
         elif outcome.made:
             self.watcher.end(step, outcome.seconds)
         else:
             self.waiting[step.id] = step
 
-    def _fault(self) -> Exception:
+    def _fault(self) -> StepsFailed:
         told = "; ".join(f"{o.step.label}: {o.fault}" for o in self.faults[:TOLD])
         more = f"; and {len(self.faults) - TOLD} more" if len(self.faults) > TOLD else ""
         stand = len(self.lost) - len(self.faults)
         line = f"{len(self.faults)} failed: {told}{more}; {stand} stand on them; all others are done"
-        return ValueError(line) if all(o.mendable for o in self.faults) else ChildProcessError(line)
+        mendable = all(outcome.mendable for outcome in self.faults)
+        failed = MendableFailed(line) if mendable else OthersFailed(line)
+        failed.lost = self.lost
+        return failed

@@ -1,5 +1,6 @@
 """Judges as parts of a plan: what of a judge is identity, and where it is asked."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.judge_check.declaration import DATA_SET as GOLD
@@ -13,7 +14,7 @@ from harness.plan.context import PlanContext
 from harness.store.step import Source, Step
 from harness.suite import extension_file
 from harness.suite.judging import Repeats
-from harness.suite.measurement import Chosen, Measures, Row
+from harness.suite.measurement import Chosen, Measures, NotRun, Row
 from harness.suite.schema import Suite
 
 
@@ -48,8 +49,12 @@ def check_step(
     return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.reads), context)
 
 
-def measures(suite: Suite, chosen: Chosen, row: Row) -> Measures:
-    """The steps that measure a row, and one more for each of judgments that the suite has repeated."""
+def measures(suite: Suite, chosen: Chosen, row: Row, failed: Mapping[str, str]) -> Measures:
+    """The steps that measure a row, and one more for each of judgments that the suite has repeated. `failed`:
+    why a benchmark, or with "" every one, could not be measured.
+    """
+    if why := failed.get("") or failed.get(chosen.name):
+        raise NotRun(f"failed: {why}")
     steps = chosen.benchmark.steps(row, chosen)
     judge = suite.judges.get(chosen.settings.judged_by())
     repeats: Repeats | None = judge.settings.repeats if judge else None

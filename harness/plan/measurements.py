@@ -1,7 +1,7 @@
 """The rows of a plan, and the steps that measure each, benchmark by benchmark."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -45,7 +45,7 @@ class Cell:
 
     `world_seed` drove all before its last stage. `source` is a checkpoint, or what answers without one;
     `lineage` is None for a row that was not trained here; `rows` are the names of all rows, and `done` says
-    what the store holds.
+    what the store holds. `failed`: what left a benchmark, or with "" the whole row, without a number.
     """
 
     pair: str
@@ -58,6 +58,7 @@ class Cell:
     lineage: Lineage | None
     rows: frozenset[str]
     done: Callable[[Step], bool]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _found(self) -> Mapping[str, Measures | NotRun]:
@@ -65,7 +66,7 @@ class Cell:
         by_benchmark: dict[str, Measures | NotRun] = {}
         for name, chosen in self.setting.suite.benchmarks.chosen.items():
             try:
-                by_benchmark[name] = judges.measures(self.setting.suite, chosen, self)
+                by_benchmark[name] = judges.measures(self.setting.suite, chosen, self, self.failed)
             except NotRun as reason:
                 by_benchmark[name] = reason
         return by_benchmark
@@ -199,8 +200,8 @@ class Cell:
         label = f"{chosen.name} of {self.method}"
         if judge := chosen.settings.judged_by():
             parts = judges.judge_parts(self.setting, judge)
-            compared_with = f" against {against}" if against else ""
-            label = f"{chosen.name} judgments of {self.method}{compared_with} by {judge}"
+            against = against and f" against {against}"
+            label = f"{chosen.name} judgments of {self.method}{against} by {judge}"
         settings = JudgmentSettings(chosen.declaration.name, parts.settings, _options(chosen, judging=True))
         inputs = JudgmentInputs[Source](answers, self._data(chosen), parts.reads, compared)
         context = {**self.setting.runtime, **parts.context, **_context(chosen)}

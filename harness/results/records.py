@@ -33,7 +33,7 @@ def records(plan: Plan, store: Store) -> list[Record]:
         # One record without a value, so that a table can say why instead of leaving the method out.
         for (name, reference), reason in cell.missing.items():
             nothing = Value(benchmarks[name].declaration.metric, "", None, reference=reference)
-            status = f"not run: {reason}"
+            status = reason if reason.startswith("failed: ") else f"not run: {reason}"
             rows.append(_record(cell, benchmarks[name], nothing, references[name], status, ()))
     return rows
 

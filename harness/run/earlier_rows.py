@@ -6,8 +6,8 @@ settings.json   {"suite": "pocket", "set": ["methods.DCKD.alpha=0.5"], "method_f
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,12 @@ class Settings:
     methods: Sequence[str] = ()
     models: Mapping[str, Any] = field(default_factory=dict)
     measured: str = ""
+
+    def of_rows(self, plan: Plan, method_file: str | None) -> "Settings":
+        """The same with the rows of a plan, some of which may be of a method file."""
+        models = {name: model.model_dump(mode="json") for name, model in plan.suite.models.items()}
+        rows = [n for n in dict.fromkeys(c.method for c in plan.cells) if n not in (*UNTRAINED, *models)]
+        return replace(self, method_file=method_file, methods=rows, models=models)
 
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +95,14 @@ def with_earlier_rows(
     kept = [n for n in names if whole and all(is_done(s) for s in _steps(whole, n))]
     left = [n for n in lacking if n not in kept]
     return _wider(plan, before, kept, plan_of) if kept else plan, kept, left
+
+
+def lines(kept: Sequence[str], left: Sequence[str], folder: Path) -> Iterator[str]:
+    """What is to be told of rows that stay in a folder, and of those that do not."""
+    if kept:
+        yield f"Rows of earlier runs of these settings stay in the tables: {', '.join(kept)}"
+    if left:
+        yield f"Rows no more in {folder}, of other settings or not in the store: {', '.join(left)}"
 
 
 def _wider(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,14 @@ from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
 from harness.run import data_counts, earlier_rows
 from harness.run.earlier_rows import Settings
+from harness.run.failed_rows import without_failed
 from harness.run.progress import show_progress
-from harness.run.results import plain, results
+from harness.run.results import show_results
 from harness.store import maintenance, provenance
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import method_file as extension
-from harness.suite.schema import UNTRAINED, Suite
+from harness.suite.schema import Suite
 from harness.train.placing import accelerate_file
 
 if TYPE_CHECKING:
@@ -144,13 +144,16 @@ def run(
     for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
         typer.echo(line)
     out = runs / plan.suite.name
-    opened = make(plan, store, where, options, table, spending, out / "logs")
+    try:
+        opened = make(plan, store, where, options, table, spending, out / "logs")
+    except scheduler.StepsFailed as failed:
+        whole = _with_earlier_rows(plan, settings, store, where, out)
+        if made := without_failed(whole, failed.lost, store.is_done):
+            show_results(made, store, out, table)
+        raise
     if line := opened.summary_line():
         typer.echo(line)
-    plan = _with_earlier_rows(plan, settings, store, where, out)
-    printed = results(plan, store, out, table)
-    typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
-    typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
+    show_results(_with_earlier_rows(plan, settings, store, where, out), store, out, table)
 
 
 def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Machine, out: Path) -> Plan:
@@ -163,13 +166,9 @@ def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Mach
         return _planned(wider, names, store, where, own, Endpoints(lambda: asked_before(store), True))
 
     found, kept, left = earlier_rows.with_earlier_rows(plan, before, store.is_done, plan_of)
-    if kept:
-        typer.echo(f"Rows of earlier runs of these settings stay in the tables: {', '.join(kept)}")
-    if left:
-        typer.echo(f"Rows no more in {out}, of other settings or not in the store: {', '.join(left)}")
-    models = {n: m.model_dump(mode="json") for n, m in found.suite.models.items()}
-    rows = [n for n in dict.fromkeys(c.method for c in found.cells) if n not in (*UNTRAINED, *models)]
-    replace(settings, method_file=method_file, methods=rows, models=models).write(out)
+    for line in earlier_rows.lines(kept, left, out):
+        typer.echo(line)
+    settings.of_rows(found, method_file).write(out)
     return found
 
 

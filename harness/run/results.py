@@ -12,11 +12,14 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from harness.endpoints.prices import Prices
 from harness.evaluate.judge_check import JUDGE_CHECK
@@ -65,6 +68,13 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> str:
     told = {"of": made_of if same else "", "files": files, "tables": written.tables}
     jsonl.replace(stamp, json.dumps(told))
     return written.printed
+
+
+def show_results(plan: Plan, store: Store, out: Path, prices: Prices) -> None:
+    """Write a plan's results into `out`, print them, and say where they are."""
+    printed = results(plan, store, out, prices)
+    typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
+    typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
 
 
 def _are_there(out: Path, files: dict[str, list[int]]) -> bool:

@@ -94,7 +94,7 @@ def _by_data(plan: Plan) -> dict[tuple[str, str], list[Cell]]:
 
 def _targets(cells: Sequence[Cell]) -> Iterator[Step]:
     for cell in cells:
-        if isinstance(cell.source, Step):
+        if isinstance(cell.source, Step) and "" not in cell.failed:
             yield cell.source
         for steps in cell.measures.values():
             yield from steps.values()

@@ -1,0 +1,42 @@
+"""A method that fails in training costs its own row, which says why; all others are in the tables."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench_command import bench
+from tests.paths import ROOT, TINY
+
+FAULTS = {
+    "raises": ('    raise RuntimeError("a batch too many")\n', "a batch too many"),
+    "NaN": ('    return {"dpo": y_w.logps("policy").sum() * float("nan")}\n', "nan"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_row_whose_training_failed_says_why_beside_the_others(
+    copied: Path, tmp_path: Path, fault: str
+) -> None:
+    line, why = FAULTS[fault]
+    text = (ROOT / "methods" / "dpo.py").read_text().replace('name="DPO"', 'name="Fails"')
+    start = text.index("def loss(")
+    end = text.index("\n\n\n", start)
+    # The made-up batch before any work has two examples.
+    loss = (
+        "def loss(batch, hp):\n    y_w = batch.chosen\n    if len(y_w.mask) > 2:\n    "
+        f'{line}    return {{"dpo": -y_w.logps("policy").mean()}}'
+    )
+    own = tmp_path / "fails.py"
+    own.write_text(text[:start] + loss + text[end:])
+    words = ("run", TINY, "--runs", str(copied), "--method-file", str(own), "--jobs", "2")
+    done = bench(*words, BENCH_EXECUTOR="jobs")
+
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and why in done.stderr.lower()
+    table = (copied / "tiny" / "tables" / "main.md").read_text()
+    assert "| ADPA+ |" in table and "| Fails |" in table and "failed: " in table
+    records = [json.loads(r) for r in (copied / "tiny" / "results.jsonl").read_text().splitlines()]
+    failed = [r for r in records if r["method"] == "Fails"]
+    assert failed and all(r["value"] is None and r["status"].startswith("failed: ") for r in failed)
+    assert any(r["method"] == "DPO" and r["status"] == "ok" for r in records)
