@@ -10,6 +10,7 @@ Aloha! ...
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from reports import escapes
 from reports.records.replicates import among
 from reports.records.texts import Text
 
@@ -29,7 +30,8 @@ def shown(texts: Iterable[Text], methods: Sequence[str], benchmark: str, questio
     sets: dict[tuple[str, ...], list[Text]] = {}
     for t in asked:
         sets.setdefault((t.pair, t.dataset, t.judge, t.reference), []).append(t)
-    return "\n".join(line for _, asked in sorted(sets.items()) for line in _set(asked, methods))
+    lines = (line for _, asked in sorted(sets.items()) for line in _set(asked, methods))
+    return escapes.visible("\n".join(lines))
 
 
 def _set(verdicts: Sequence[Text], methods: Sequence[str]) -> list[str]:

@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from reports import escapes
 from reports.records import jsonl
 from reports.records.groups import Groups, Lender, grouped
 from reports.records.run_folder import Rows
-from reports.render import MARKDOWN, to_csv, to_latex, to_markdown
+from reports.render import to_csv, to_latex, to_markdown
 from reports.tables.ablation import ablation_tables
 from reports.tables.benchmark_summaries import summary_tables
 from reports.tables.beside_paper import beside_tables
@@ -193,5 +194,5 @@ def write_tables(tables: Mapping[str, Sequence[Table]], folder: Path, told: Sequ
 
 def verdict_markdown(told: Sequence[str]) -> str:
     """A verdict's lines as paragraphs of Markdown, which knows no lines."""
-    lines = (line for paragraph in told for line in paragraph.splitlines())
-    return "\n\n".join(line.translate(MARKDOWN) for line in lines) + "\n"
+    lines = (line for paragraph in told for line in paragraph.split("\n"))
+    return "\n\n".join(map(escapes.markdown, lines)) + "\n"

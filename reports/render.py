@@ -10,6 +10,7 @@ Cells that a test marks (pairwise_tests.py) are bold (best) or underlined (secon
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from textwrap import wrap
 from typing import NamedTuple
@@ -19,9 +20,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from reports import escapes
 from reports.records.benchmarks import Unit
 from reports.tables.table import Cell, Mark, Table
 
+NEGATIVE = re.compile(r"-\d[\d,]*\.?\d*(e-?\d+)?")
 MISSING = "-"  # there is no result; a zero is a result
 WIDTH = 80  # columns of a terminal
 HEAD = 10  # columns of a head above stacked cells: as wide as most intervals
@@ -38,14 +41,6 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     "p": lambda x: f"{x:.3f}" if x >= 0.001 else "<0.001",
     "rank": lambda x: f"{x:.1f}",
 }
-MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
-LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}  # a "[" after "\\" would be its argument
-)
-
-
 # The same three marks in each format; CSV, which programs read, has none.
 MARKED_MARKDOWN: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
 MARKED_LATEX: dict[Mark, str] = {"": "", "best": r"\textbf", "second": r"\underline"}
@@ -77,19 +72,19 @@ def to_markdown(table: Table) -> str:
     page = shown(table)
 
     def cell(t: CellText) -> str:
-        value = MARKED_MARKDOWN[t.stands].format(t.value.translate(MARKDOWN))
+        value = MARKED_MARKDOWN[t.stands].format(escapes.markdown(t.value))
         marks = f"<sup>{t.marks}</sup>" if t.marks else ""
         return " ".join(filter(None, (value, t.interval, t.n))) + marks
 
-    heads = [h.translate(MARKDOWN) for h in (*page.labels, *page.heads)]
+    heads = [escapes.markdown(h) for h in (*page.labels, *page.heads)]
     lines = [heads, ["---"] * len(page.labels) + ["---:"] * len(page.heads)]
     for labels, cells in page.rows:
-        lines.append([label.translate(MARKDOWN) for label in labels] + [cell(t) for t in cells])
+        lines.append([escapes.markdown(label) for label in labels] + [cell(t) for t in cells])
     body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
-    notes = [f"- {note.translate(MARKDOWN)}\n" for note in page.notes]
-    numbered = [f"- <sup>{i}</sup> {note.translate(MARKDOWN)}\n" for i, note in enumerate(page.footnotes, 1)]
-    return f"### {table.title.translate(MARKDOWN)}\n\n{body}\n{''.join(notes + numbered)}".rstrip("\n") + "\n"
+    notes = [f"- {escapes.markdown(note)}\n" for note in page.notes]
+    numbered = [f"- <sup>{i}</sup> {escapes.markdown(note)}\n" for i, note in enumerate(page.footnotes, 1)]
+    return f"### {escapes.markdown(table.title)}\n\n{body}\n{''.join(notes + numbered)}".rstrip("\n") + "\n"
 
 
 def to_latex(table: Table) -> str:
@@ -97,7 +92,7 @@ def to_latex(table: Table) -> str:
     page = shown(table)
 
     def number(text: str) -> str:
-        return f"${text}$" if text.startswith("-") and text != MISSING else text.translate(LATEX)
+        return f"${text}$" if NEGATIVE.fullmatch(text) else escapes.latex(text)
 
     def cell(t: CellText) -> str:
         command = MARKED_LATEX[t.stands]
@@ -106,18 +101,18 @@ def to_latex(table: Table) -> str:
         marks = f"$^{{{t.marks}}}$" if t.marks else ""
         return value + (rf" {{\scriptsize ${small}$}}" if small else "") + marks
 
-    lines = [[h.translate(LATEX) for h in (*page.labels, *page.heads)]]
+    lines = [[escapes.latex(h) for h in (*page.labels, *page.heads)]]
     for labels, cells in page.rows:
-        lines.append([label.translate(LATEX) for label in labels] + [cell(t) for t in cells])
+        lines.append([escapes.latex(label) for label in labels] + [cell(t) for t in cells])
     head, *body = (f"{' & '.join(line)} \\\\" for line in lines)
 
-    numbered = [f"$^{{{i}}}$ {note.translate(LATEX)}" for i, note in enumerate(page.footnotes, 1)]
-    notes = [note.translate(LATEX) for note in page.notes] + numbered
+    numbered = [f"$^{{{i}}}$ {escapes.latex(note)}" for i, note in enumerate(page.footnotes, 1)]
+    notes = [escapes.latex(note) for note in page.notes] + numbered
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{table.title.translate(LATEX)}}}",
+            rf"\caption{{{escapes.latex(table.title)}}}",
             rf"\begin{{tabular}}{{{'l' * len(page.labels)}{'r' * len(page.heads)}}}",
             r"\toprule",
             head,
@@ -139,9 +134,17 @@ def to_csv(table: Table) -> str:
     writer.writerow(("dataset", "method", "column", "value", "low", "high", "n", "note"))
     for row in table.rows:
         for column, c in zip(table.columns, row.cells, strict=True):
-            writer.writerow(
-                (row.dataset, row.method, column.name, c.value, c.low, c.high, c.n or "", "; ".join(c.notes))
+            texts = (
+                row.dataset,
+                row.method,
+                column.name,
+                c.value,
+                c.low,
+                c.high,
+                c.n or "",
+                "; ".join(c.notes),
             )
+            writer.writerow(map(escapes.csv_cell, texts))
     return out.getvalue()
 
 
@@ -169,7 +172,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
         blocks = [_rich(page, block, stacked=True) for block in _blocks(page, columns, width, console)]
 
     with console.capture() as capture:
-        console.print(table.title, markup=False, style="bold")
+        console.print(escapes.row(table.title), markup=False, style="bold")
         for block in blocks:
             console.print(block)
             console.print()
@@ -217,17 +220,17 @@ def _width(block: RichTable, console: Console) -> int:
 
 
 def shown(table: Table) -> TableTexts:
-    """A table's texts, the same for every format."""
+    """A table's texts, the same for every format; what would act in a terminal acts in none."""
     several = len({row.dataset for row in table.rows}) > 1
     counts = [{row.cells[i].n for row in table.rows} - {0} for i in range(len(table.columns))]
     heads = [
-        f"{column.title} (n={_n(*count)})" if len(count) == 1 else column.title
+        escapes.row(f"{column.title} (n={_n(*count)})" if len(count) == 1 else column.title)
         for column, count in zip(table.columns, counts, strict=True)
     ]
     footnotes: dict[str, int] = {}
     rows: list[tuple[list[str], list[CellText]]] = []
     for row in table.rows:
-        rows.append(([row.dataset] * several + [row.method], []))
+        rows.append(([escapes.row(name) for name in [row.dataset] * several + [row.method]], []))
         for i, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             marks = ",".join(str(footnotes.setdefault(note, len(footnotes) + 1)) for note in cell.notes)
             # A count that all cells of a column share stands in its head.
@@ -235,15 +238,14 @@ def shown(table: Table) -> TableTexts:
             rows[-1][1].append(
                 CellText(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
             )
-    return TableTexts(
-        ["Dataset"] * several + [table.rows_are], heads, rows, list(table.notes), list(footnotes)
-    )
+    notes, numbered = ([escapes.row(note) for note in told] for told in (table.notes, footnotes))
+    return TableTexts(["Dataset"] * several + [table.rows_are], heads, rows, notes, numbered)
 
 
 def _shown(cell: Cell, unit: Unit) -> str:
     if cell.value is None:
         return MISSING
-    return cell.value if isinstance(cell.value, str) else number(cell.value, unit)
+    return escapes.row(cell.value) if isinstance(cell.value, str) else number(cell.value, unit)
 
 
 def _interval(cell: Cell, unit: Unit) -> str:

@@ -30,7 +30,7 @@ from harness.cli.run_list import list_runs
 from harness.cli.start.doctor import doctor
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
-from harness.common.text import cut
+from harness.common.text import cut, printed, without_credentials
 from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
@@ -131,7 +131,8 @@ def why(
     from harness.store import provenance
     from harness.store.store import Store
 
-    typer.echo("\n".join(provenance.artifact_differences(one, two, Store(runs / "store"))))
+    lines = provenance.artifact_differences(one, two, Store(runs / "store"))
+    typer.echo(printed("\n".join(lines)))
 
 
 @app.command()
@@ -216,5 +217,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> int:
     # One line, whatever a library has put into its message: logs of schedulers are read by lines.
-    typer.echo(f"bench: {cut(' '.join(message.split()), LINE)}", err=True)
+    typer.echo(f"bench: {cut(without_credentials(' '.join(message.split())), LINE)}", err=True)
     return code

@@ -8,6 +8,7 @@ import typer
 
 from harness.cli.options import BenchmarkFile, RunName, Runs, quiet_libraries
 from harness.cli.report import folder_of
+from harness.common.text import printed
 
 
 def audit(
@@ -34,6 +35,6 @@ def audit(
         raise ValueError(f"--python {python}: no such file")
     found = auditing.audit(folder_of(run, runs), known, tools)
     for line in auditing.text(found):
-        typer.echo(line)
+        typer.echo(printed(line))
     if not found.holds:
         raise typer.Exit(1)

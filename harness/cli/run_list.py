@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Runs
+from harness.common.text import printed
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ def list_runs(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("Run", "Suite", "Set otherwise", "Rows", "Written")
     for run in found:
         own = [f"--method-file {run.method_file}"] if run.method_file else []
-        table.add_row(run.run, run.suite, "\n".join([*run.set, *own]) or "-", str(run.rows), run.written)
+        told = run.run, run.suite, "\n".join([*run.set, *own]) or "-", str(run.rows), run.written
+        table.add_row(*(Text(printed(text)) for text in told))
     Console().print(table)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import BenchmarkFile, JudgeFile, MethodFile, Runs, quiet_libraries
+from harness.common.text import printed
 
 if TYPE_CHECKING:
     from harness.suite.loading import Known
@@ -20,7 +21,7 @@ def list_(runs: Runs = Path("runs")) -> None:
     from harness.store import maintenance
     from harness.store.store import Store
 
-    typer.echo(maintenance.listing(Store(runs / "store"), versions()))
+    typer.echo(printed(maintenance.listing(Store(runs / "store"), versions())))
 
 
 @store_commands.command()
@@ -33,7 +34,7 @@ def verify(runs: Runs = Path("runs")) -> None:
     found = 0
     for line in maintenance.damaged(store):
         found += 1
-        typer.echo(line)
+        typer.echo(printed(line))
     typer.echo(f"{len(maintenance.artifacts(store))} artifacts checked, {found} damages")
     if found:
         raise typer.Exit(1)
@@ -61,7 +62,8 @@ def gc(
     # Nothing goes without --yes: an artifact may be days of computing.
     unneeded = maintenance.unreferenced(store, _needed(keep, runs, known, method_file) if keep else None)
     for folder in unneeded:
-        typer.echo(f"{'removed' if yes else 'would remove'}  {maintenance.folder_line(folder, store)}")
+        did = "removed" if yes else "would remove"
+        typer.echo(printed(f"{did}  {maintenance.folder_line(folder, store)}"))
     if yes:
         maintenance.remove(store, unneeded)
     typer.echo(f"{len(unneeded)} folders {'removed' if yes else 'to remove; --yes removes them'}")

@@ -13,7 +13,9 @@ HOST = "127.0.0.1"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers `/` and `/report.html` with the page as it now lies on disk; other paths are not there."""
+    """Answers `/` and `/report.html` with the page as it now lies on disk, to whoever asks for this very
+    address; other paths are not there.
+    """
 
     def __init__(self, page: Path, *of_server: object) -> None:
         self.page = page
@@ -26,6 +28,11 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, with_body: bool) -> None:
+        # A page of elsewhere whose name leads to this machine would read this one as its own.
+        _, port = self.connection.getsockname()
+        if self.headers["Host"] not in {f"{name}:{port}" for name in (HOST, "localhost")}:
+            self.send_error(421)
+            return
         # http.server's own handler would serve the whole folder, logs included.
         if self.path.partition("?")[0] not in ("/", f"/{NAME}") or not self.page.is_file():
             self.send_error(404)

@@ -1,7 +1,13 @@
 """Text for people and for file names."""
 
+import re
 from collections.abc import Collection, Sequence
 
+from reports import escapes
+
+# Of a URL: what stands before the host, and what is called like a key in its query.
+CREDENTIALS = re.compile(r"(?<=//)[^/\s\"'?#]*@")
+KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]*(?:key|token|secret|password|sig|auth)[\w-]*=)[^&#\s\"'<>]+")
 SHOWN = 80  # characters of a value that a fault repeats
 
 
@@ -10,6 +16,16 @@ def cut(text: str, most: int = SHOWN) -> str:
     text = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     end = most // 3
     return text if len(text) <= most else f"{text[: most - end - 3]}...{text[-end:]}"
+
+
+def without_credentials(text: str) -> str:
+    """A text without the user, password and keys of the URLs in it."""
+    return KEYS.sub(r"\1...", CREDENTIALS.sub("", text))
+
+
+def printed(text: str) -> str:
+    """A text as it is printed: no credentials, and what a terminal would obey stands as its escape."""
+    return escapes.visible(without_credentials(text))
 
 
 def slug(label: str) -> str:

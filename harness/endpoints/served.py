@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.endpoints.wire import Endpoint, is_local, key_of, without_credentials
+from harness.common.text import without_credentials
+from harness.endpoints.wire import Endpoint, is_local, key_of
 
 SECONDS = 5.0  # until an endpoint counts as silent
 TRIES = 2

@@ -4,7 +4,6 @@ import asyncio
 import json
 import math
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from benchmarks.api import FILTERED, REFUSED, Message
+from harness.common.text import without_credentials
 from harness.endpoints import context_limit
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
@@ -27,13 +27,8 @@ FILTERS = ("content-filter", "safety", "recitation", "sensitive", "blocklist", "
 CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")  # beside "length"
 BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
 MAX_REFUSED = 0.05  # of what a step asks
-CREDENTIALS = re.compile("//[^/]*@")
+HIDDEN, NO_KEY = "<the key>", "none"
 LOCAL = ("127.0.0.1", "localhost", "::1")
-
-
-def without_credentials(url: str) -> str:
-    """A URL in messages, which may be kept in logs."""
-    return CREDENTIALS.sub("//", url)
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ def is_local(endpoint: Endpoint) -> bool:
 
 def key_of(endpoint: Endpoint) -> str:
     """The key in the environment; one that is local needs none. ValueError: no key, or no such."""
-    key = os.environ.get(endpoint.api_key_env, "").strip() or ("none" if is_local(endpoint) else "")
+    key = os.environ.get(endpoint.api_key_env, "").strip() or (NO_KEY if is_local(endpoint) else "")
     if not key:
         raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
     if not (key.isascii() and key.isprintable()):
@@ -153,7 +148,7 @@ async def attempt(
             raw = await client.post(
                 "/chat/completions", cast_to=httpx2.Response, body=_request(endpoint, call)
             )
-        body = _body(raw.text)
+        body = _without(client.api_key, _body(raw.text))
         used = _used(body)
         return _given(call, body, used or (0, 0), round(time.monotonic() - began, 4), number)
     except openai.APIStatusError as e:
@@ -203,6 +198,17 @@ def _body(text: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Failed("malformed replies")
     return body
+
+
+def _without(key: str, value: Any) -> Any:
+    """What a server said, without the key that it was sent, which would be kept, shown and judged."""
+    if key == NO_KEY:
+        return value
+    if isinstance(value, str):
+        return value.replace(key, HIDDEN)
+    if isinstance(value, dict):
+        return {_without(key, name): _without(key, one) for name, one in value.items()}
+    return [_without(key, one) for one in value] if isinstance(value, list) else value
 
 
 def _used(body: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -273,7 +279,7 @@ def _of_status(endpoint: Endpoint, error: "APIStatusError", key: str) -> Excepti
     if status in (401, 403):  # their message may quote parts of the key
         read = f"the key is read from {endpoint.api_key_env}"
         return ValueError(f"{endpoint.where}: status {status}, wrong key or no access; {read}")
-    said = " ".join(str(error.message).split()).replace(key, "<the key>")[:200]
+    said = " ".join(str(error.message).split()).replace(key, HIDDEN)[:200]
     return ValueError(f"{endpoint.where}: status {status}, {said}")
 
 

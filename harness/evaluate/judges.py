@@ -22,6 +22,7 @@ from harness.endpoints.servers import ARGUMENTS, ENGINE, ServerSpec, request_ext
 from harness.endpoints.wire import MAX_REFUSED
 from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
+from harness.suite.validation import Variable
 
 OFFICIAL = "https://api.openai.com/v1"
 WHERE = {
@@ -52,7 +53,7 @@ class EndpointJudge(JudgeSettings):
 
     model: str
     base_url: str = OFFICIAL
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: Variable = "OPENAI_API_KEY"
     seed: int | None = Field(None, ge=0)
     guard: bool | None = None
     max_tokens: int | None = Field(None, gt=0)

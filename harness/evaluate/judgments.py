@@ -42,9 +42,21 @@ from harness.store.step_record import FLATTENED
 
 # Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
 # A server that parses them would let an answer end its own turn and go on as the judge.
-TEMPLATE_TOKEN = re.compile(
-    r"<\|[a-z0-9_]+\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+# What chat templates write between texts, in any case; a family that is not there is a line. The first are
+# of ChatML, Llama 3, Cohere, Phi, and with full-width signs of DeepSeek; then those of Llama 2, T5, GLM,
+# InternLM, Mistral, BERT, EXAONE, Gemma, MiniMax, Nemotron and Baichuan, and Seed.
+TEMPLATE_TOKENS = (
+    r"[<\uff1c][|\uff5c][^\s|\uff5c<>]{1,64}[|\uff5c][>\uff1e]",
+    r"</?s>|<(?:bos|eos|pad|unk|mask|sep|cls|sop|eop|eoh|eoa|eod)>",
+    r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|THINK|IMG)\]|<</?SYS>>",
+    r"\[(?:gMASK|sMASK|MASK|BOS|EOS|CLS|SEP|PAD|UNK)\]",
+    r"\[\|[a-z0-9_]{1,64}\|\]",
+    r"<(?:start|end)_of_(?:turn|image|audio)>|<\|turn>|<turn\|>",
+    r"<(?:beginning|begin|end)_of_sentence>|\]~[a-z]\]|\[e~\[",
+    r"<(?:extra_id|special|reserved|unused|tokens_unused|reserved_token)_?\d{1,6}>",
+    r"<seed:[a-z_]{1,64}>",
 )
+TEMPLATE_TOKEN = re.compile("|".join(TEMPLATE_TOKENS), re.IGNORECASE)
 
 
 TRIED = 8  # replies, before the rest is asked for

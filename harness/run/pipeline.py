@@ -10,6 +10,7 @@ import typer
 import methods
 from harness.common import devices, hub
 from harness.common.suggest import nearest
+from harness.common.text import printed
 from harness.endpoints import prices, session
 from harness.evaluate import registry
 from harness.executors import factory, scheduler
@@ -86,7 +87,7 @@ def make_plan(
     endpoints = Endpoints(lambda: asked_before(store), reuse)
     made = _planned(loaded, only, store, where, method_file, endpoints)
     for note in dict.fromkeys(endpoints.notes):  # seeds share an endpoint
-        typer.echo(note)
+        typer.echo(printed(note))
     return made
 
 
@@ -142,7 +143,7 @@ def run(
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
     told = row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)
     for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
-        typer.echo(line)
+        typer.echo(printed(line))
     out = runs / plan.suite.name
     try:
         opened = make(plan, store, where, options, table, spending, out / "logs")
@@ -152,7 +153,7 @@ def run(
             show_results(made, store, out, table)
         raise
     if line := opened.summary_line():
-        typer.echo(line)
+        typer.echo(printed(line))
     show_results(_with_earlier_rows(plan, settings, store, where, out), store, out, table)
 
 
@@ -235,7 +236,7 @@ def _make(
     """
     damages = store.damages(steps)
     for line in maintenance.damage_lines(damages, store):
-        typer.echo(line)
+        typer.echo(printed(line))
     missing = [s for s in steps if not store.is_done(s)]
     limits = spending.max_cost, spending.max_calls
     with session.open_session(table, *limits, logs, store.root / "replies") as opened:
@@ -248,7 +249,7 @@ def _make(
         with show_progress(steps, store) as watcher:
             scheduler.run(steps, store, watcher, executor, rests)
     for line in maintenance.other_bytes_lines(damages, store):
-        typer.echo(line)
+        typer.echo(printed(line))
     return opened
 
 
@@ -261,7 +262,7 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
     shown = record_lines(found, store) if options.check else plan_lines(found, store, planned(options))
     told = () if options.check else data_counts.data_lines(plan.steps, store)
     for line in (*row_steps.format_lines(plan.cells), *told, *shown):
-        typer.echo(line)
+        typer.echo(printed(line))
 
 
 def _foretold(

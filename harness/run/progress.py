@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from harness.common.text import printed
 from harness.executors.scheduler import Watcher
 from harness.store.step import Step
 from harness.store.store import Store
@@ -45,7 +46,7 @@ class PlainProgress:
 
     def _print(self, step: Step, how: str) -> None:
         self.done += 1
-        print(f"[{self.done}/{self.total}] {step.label}  {how}", flush=True)
+        print(printed(f"[{self.done}/{self.total}] {step.label}  {how}"), flush=True)
 
 
 class LiveProgress:
@@ -86,7 +87,7 @@ class LiveProgress:
     def failed(self, step: Step, fault: str) -> None:
         """Print the fault above the bars; the step stays undone."""
         self.running.pop(step.id, None)
-        self.live.console.print(f"FAILED {step.label}: {fault}", markup=False)
+        self.live.console.print(printed(f"FAILED {step.label}: {fault}"), markup=False)
 
     def view(self) -> "Group":
         """The picture of this moment."""
@@ -97,7 +98,7 @@ class LiveProgress:
             since = [began for step, began in self.running.values() if step.kind.name == kind]
             seconds = f"{time.perf_counter() - min(since):.0f} s" if since else ""
             self.bars.update(task, seconds=seconds)
-        labels = [step.label for step, _ in self.running.values()]
+        labels = [printed(step.label) for step, _ in self.running.values()]
         more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
         return Group(self.bars, Text(f"{', '.join(labels[:NAMED])}{more}; {self._time_left()}"))
 

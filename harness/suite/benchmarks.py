@@ -11,7 +11,7 @@ from harness.common.suggest import nearest
 from harness.common.text import cut
 from harness.endpoints.wire import MAX_REFUSED
 from harness.suite.measurement import Chosen, MeasuredBenchmark
-from harness.suite.validation import Strict, validated
+from harness.suite.validation import Strict, Variable, validated
 from reports.records import benchmarks as shown
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
@@ -29,7 +29,7 @@ class ExternalModel(Strict):
     path: str | None = None
     url: str | None = None
     model: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: Variable = "OPENAI_API_KEY"
     max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
     answers: str | None = None
     control: Control | None = None

@@ -1,6 +1,7 @@
 """Settings from outside, checked: a fault is one line with its key, what was given and what is allowed."""
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
@@ -59,6 +60,19 @@ def inside_world(path: str) -> str | None:
         lies = f"{WORLD}/... lies in the generated world: name a file outside without {WORLD}/"
         raise ValueError(f"given {cut(repr(path))}; {lies}")
     return inside
+
+
+def _variable(given: str) -> str:
+    """The name of a variable of the environment; what may be a key in its place is not repeated."""
+    plain = re.fullmatch("[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", given) and len(max(given.split("_"), key=len)) < LONG
+    if not (plain or given in os.environ):
+        allowed = "the name of an environment variable, such as OPENAI_API_KEY, and never a key itself"
+        raise ValueError(f"given something else, which is not shown; {allowed}")
+    return given
+
+
+LONG = 20  # characters of a word that no variable has in its name
+Variable = Annotated[str, AfterValidator(_variable)]
 
 
 @cache

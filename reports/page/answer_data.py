@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from reports import escapes
 from reports.page.table_views import JudgmentSet
 from reports.records.benchmarks import DEFAULT, Benchmark, Benchmarks
 from reports.records.replicates import among
@@ -29,9 +30,9 @@ class Data(NamedTuple):
 
 
 def script(value: Any) -> Markup:
-    """JSON for a `<script type="application/json">`: no "<" is left that could end it."""
+    """JSON for a `<script type="application/json">`."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))
+    return escapes.in_script(text)
 
 
 def data(

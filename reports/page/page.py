@@ -16,7 +16,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import build
+from reports import build, escapes
 from reports.build import Paired, Run
 from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
 from reports.page.figures import Figure
@@ -118,6 +118,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=escapes.html,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -98,4 +98,4 @@ def link(
     s = max(own, key=lambda s: (s.judge == source.judge, s.reference == source.reference))
     beside = {"a": method} | ({"b": baseline} if baseline not in ("", method) else {})
     asked = {"bench": s.benchmark, "judge": s.judge, "ref": s.reference, "data": dataset, "pair": pair}
-    return "#" + urlencode({k: v for k, v in asked.items() if v} | beside)
+    return "#" + urlencode({k: v for k, v in asked.items() if v} | beside, errors="replace")

@@ -11,6 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from reports import escapes
+
 Spec = dict[str, Any]
 VERSION = "5.21"
 WIDTH = 340  # px: a phone's
@@ -46,7 +48,7 @@ def svg(spec: Spec, width: int = WIDTH) -> Markup:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "config": CONFIG,
     } | spec
-    drawn = vl_convert.vegalite_to_svg(whole, vl_version=VERSION)
+    drawn = vl_convert.vegalite_to_svg(escapes.drawn(whole), vl_version=VERSION)
     assert 'id="' not in drawn, "ids count up from drawing to drawing: they clash, and no page is made twice"
     return Markup(drawn)
 

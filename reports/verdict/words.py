@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import TextWrapper
 
+from reports import escapes
 from reports.records.benchmarks import Unit
 from reports.render import WIDTH, number
 from reports.tables.table import STUDENT, is_untrained
@@ -39,7 +40,9 @@ def paragraphs(verdicts: Sequence[Verdict]) -> list[str]:
 def to_terminal(told: Iterable[str], width: int = WIDTH) -> str:
     """Paragraphs with an empty line after each; what is left of a line that is too long is set in."""
     wrap = TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "".join("".join(f"{wrap.fill(line)}\n" for line in p.splitlines()) + "\n" for p in told)
+    return "".join(
+        "".join(f"{wrap.fill(escapes.row(line))}\n" for line in p.split("\n")) + "\n" for p in told
+    )
 
 
 def _lines(verdict: Verdict) -> Iterator[list[str]]:

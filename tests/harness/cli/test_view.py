@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,21 @@ def test_the_page_and_nothing_else_is_served_until_ctrl_c(served: tuple[subproce
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", ""])
+def test_a_page_of_elsewhere_cannot_read_it_under_a_name_of_its_own(
+    served: tuple[subprocess.Popen[str], str], name: str
+) -> None:
+    """DNS rebinding: a name of the attacker's leads to 127.0.0.1, and the browser sends that name."""
+    _, address = served
+    port = urllib.parse.urlsplit(address).port
+    asked = urllib.request.Request(address, headers={"Host": name.format(port=port)})
+    with pytest.raises(urllib.error.HTTPError, match="421"):
+        urllib.request.urlopen(asked)
+    here = urllib.request.Request(address, headers={"Host": f"localhost:{port}"})
+    with urllib.request.urlopen(here) as reply:
+        assert reply.read().decode() == PAGE
 
 
 def test_a_run_without_a_page_is_one_line_that_says_how_to_write_it(run: Path) -> None:
