@@ -6,7 +6,7 @@ It reads off the prompt which benchmark asks, and gives a verdict of the benchma
 prompt alone. Of its models `mute` gives no log-probs, `marked` writes " m" for "m", `chatty` begins with no
 name at all, `narrow` has a context of 200 tokens, a word each, which it refuses to pass as vLLM does, `moody`
 gives no answer to some prompts, `thinker` thinks aloud, `noisy` draws its verdict anew for each seed of a
-request, and `cut` and `quoting` judge as they are called.
+request, `echo` repeats the key that it was sent, and `cut` and `quoting` judge as they are called.
 Every request is a line of LOG before it is answered.
 REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a real judge once said to it.
 """
@@ -127,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         drawn_from = f"{prompt}{body.get('seed')}" if model == "noisy" else prompt
         text = in_its_way(model, reply_to(drawn_from))
+        if model == "echo":
+            text = f"You sent {self.headers['Authorization']}."
         mark = " " if model == "marked" else ""
         logprobs = {mark + t: -0.1 if t == text else -2.5 for t in ("m", "M")}
         if model == "chatty":

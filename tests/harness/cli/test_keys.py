@@ -1,0 +1,78 @@
+"""A key is sent to its server, and is in nothing that a command prints, keeps or writes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.common.text import printed
+from tests.bench_command import bench
+from tests.harness.endpoints import judging_server
+from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
+
+SUITE = """
+name: e
+models: {{echo: {{url: "{url}", model: echo, api_key_env: {env}}}}}
+benchmarks: {{gsm8k-cot: {{data: "{data}", max_tokens: 4}}}}
+"""
+SECRET = "sk-proj-Ab3dE5gH1jKl"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    yield from judging_server.running(tmp_path_factory.mktemp("server") / "log.jsonl")
+
+
+def run(folder: Path, *words: str, url: str, env: str = KEY_ENV) -> Any:
+    data = folder / "gsm8k-cot"
+    data.mkdir(exist_ok=True)
+    (data / "gsm8k_test.jsonl").write_text(json.dumps({"question": "a b", "answer": "c\n#### 1"}) + "\n")
+    (folder / "e.yaml").write_text(SUITE.format(url=url, env=env, data=data))
+    return bench("run", str(folder / "e.yaml"), "--runs", str(folder / "runs"), *words, **{KEY_ENV: KEY})
+
+
+def test_a_key_that_the_server_echoes_is_nowhere(tmp_path: Path, server: Running) -> None:
+    done = run(tmp_path, url=server.url)
+    assert done.returncode == 0, done.stderr
+    shown = bench(
+        *("show", "e", "--runs", str(tmp_path / "runs"), "--methods", "echo"),
+        *("--benchmark", "gsm8k-cot", "--question", "1"),
+    )
+    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert len(files) > 10 and any("<the key>" in path.read_text(errors="replace") for path in files)
+    for told in (done.stdout, done.stderr, shown.stdout, shown.stderr):
+        assert KEY not in told
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("given", [SECRET, "sk-ant-api03-x", "AIzaSyA1b2C3d4E5f6G7h8I9j0", "A" * 24, "a b"])
+def test_a_key_in_the_place_of_its_name_is_refused_and_not_repeated(tmp_path: Path, given: str) -> None:
+    done = run(tmp_path, url="http://127.0.0.1:9/v1", env=given)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "api_key_env: given something else, which is not shown" in done.stderr
+    assert given not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://user:{SECRET}@127.0.0.1:9/v1",
+        f"http://127.0.0.1:9/v1?key={SECRET}",
+        f"http://user:{SECRET}@127.0.0.1:9/v1?api_key={SECRET}",
+        f"http://user:{SECRET}@[bad/v1",
+    ],
+)
+def test_credentials_of_a_url_are_not_printed(tmp_path: Path, url: str) -> None:
+    done = run(tmp_path, url=url)
+    assert done.returncode == 2 and SECRET not in done.stdout + done.stderr
+    typed = bench("eval", url, "--bench", "gsm8k-cot", "--runs", str(tmp_path))
+    assert typed.returncode == 2 and SECRET not in typed.stdout + typed.stderr
+
+
+def test_of_a_text_only_credentials_are_taken_out() -> None:
+    text = "see https://a:b@host:1/v1?model=x&api_key=c&top=1#d and mail me@here, x=key=1, path//to@home"
+    assert printed(text) == (
+        "see https://host:1/v1?model=x&api_key=...&top=1#d and mail me@here, x=key=1, path//home"
+    )
