@@ -44,7 +44,7 @@ def evaluation_suite(
         rows[reference], arguments = row, arguments._replace(reference=reference)
     if controls:
         rows |= {f"control: {kind}": {"control": kind} for kind in get_args(Control)}
-    declarations = [(b, _declared(b, known)) for b in benchmarks]
+    declarations = [(b, declared_of(b, known)) for b in benchmarks]
     served = [n for n, row in rows.items() if "url" in row]
     if served and (scored := [name for name, declared in declarations if declared.likelihoods]):
         raise ValueError(
@@ -53,8 +53,8 @@ def evaluation_suite(
     raw: dict[str, Any] = {
         "name": name or f"eval-{next(iter(rows), 'nothing').replace(':', '-')}",
         "models": rows,
-        "benchmarks": {name: _settings(declared, arguments) for name, declared in declarations},
-        "judges": {arguments.judge.name: _judge(arguments.judge, known)} if arguments.judge else {},
+        "benchmarks": {name: settings_of(declared, arguments) for name, declared in declarations},
+        "judges": {arguments.judge.name: judge_entry(arguments.judge, known)} if arguments.judge else {},
     }
     for assignment in overrides:
         loading.override(raw, assignment)
@@ -64,7 +64,9 @@ def evaluation_suite(
 def judge_suite(judge: JudgeArguments, known: Known) -> Suite:
     """A suite of nothing but a judge, to check it."""
     raw = {"name": "judges", "models": {"none": {"control": "empty"}}, "benchmarks": {}}
-    return loading.suite_of(raw | {"judges": {judge.name: _judge(judge, known)}}, known, "bench judge check")
+    return loading.suite_of(
+        raw | {"judges": {judge.name: judge_entry(judge, known)}}, known, "bench judge check"
+    )
 
 
 def _row(typed: str) -> tuple[str, dict[str, Any]]:
@@ -79,7 +81,7 @@ def _row(typed: str) -> tuple[str, dict[str, Any]]:
     return given_name or Path(location.partition("@")[0]).name, {"path": location}
 
 
-def _judge(typed: JudgeArguments, known: Known) -> dict[str, Any]:
+def judge_entry(typed: JudgeArguments, known: Known) -> dict[str, Any]:
     """The entry of a suite's judges; the kinds are asked from the last, which the user may have added."""
     for name, kind in reversed(list(known.judges.items())):
         settings = kind.typed(typed) if kind.typed else {} if typed.model == name else None
@@ -88,14 +90,14 @@ def _judge(typed: JudgeArguments, known: Known) -> dict[str, Any]:
     raise AssertionError("an endpoint takes any words")
 
 
-def _declared(name: str, known: Known) -> Benchmark:
+def declared_of(name: str, known: Known) -> Benchmark:
     offered = {n: b.declaration for n, b in known.benchmarks.items() if b.declaration.any_model}
     if name not in offered:
         raise ValueError(f"--bench {name}: no such benchmark; {nearest(name, list(offered))}")
     return offered[name]
 
 
-def _settings(declared: Benchmark, arguments: BenchmarkArguments) -> dict[str, Any]:
+def settings_of(declared: Benchmark, arguments: BenchmarkArguments) -> dict[str, Any]:
     """What a suite would say of a benchmark, from the words of the command line."""
     settings, data = dict(declared.defaults), _paths(arguments.data)
     if declared.name in data:

@@ -80,6 +80,7 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "suites": [],
         "runs": [],
         "doctor": [],
+        "init": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry
     done = bench(*words[1:], *dry, cwd=desk, BENCH_RUNS=str(desk / "runs"))
