@@ -29,6 +29,7 @@ from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
 from harness.cli.start.doctor import doctor
 from harness.cli.start.init import init
+from harness.cli.start.new import new_benchmark, new_method
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
 from harness.common.text import cut, printed, without_credentials
@@ -44,7 +45,7 @@ app = typer.Typer(
 app.add_typer(judge_commands, name="judge")
 app.add_typer(data_commands, name="data")
 app.add_typer(store_commands, name="store")
-for command in (report, compare, show, audit, export, doctor, init):
+for command in (report, compare, show, audit, export, doctor, init, new_method, new_benchmark):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.command(name="runs")(list_runs)

@@ -81,6 +81,8 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "runs": [],
         "doctor": [],
         "init": [],
+        "new-method": [],
+        "new-benchmark": [],
     }[words[1]]
     dry = [] if "--estimate" in words else dry
     done = bench(*words[1:], *dry, cwd=desk, BENCH_RUNS=str(desk / "runs"))

@@ -47,9 +47,9 @@ def split_of(given: Given) -> Split:
         raise ValueError(f"{given.preference}: one usable pair, and none to hold out; give --validation")
     some = max(LEAST_HELD_OUT, min(MOST_HELD_OUT, int(HELD_OUT * len(rows))))
     count = min(some, len(rows) // 2)
-    train: dict[str, Any] = {"path": given.preference, "skip": count}
-    held_out: dict[str, Any] = {"path": given.preference, "limit": count}
-    return Split(train, held_out, rows[:count], _shared(rows[count:], rows[:count]))
+    rest, first = {"skip": count}, {"limit": count}
+    path = {"path": given.preference}
+    return Split(path | rest, path | first, rows[:count], _shared(rows[count:], rows[:count]))
 
 
 def _shared(train: Sequence[Pair], held_out: Sequence[Pair]) -> int:
