@@ -179,25 +179,33 @@ def folder_line(folder: Path, store: Store) -> str:
     return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size) or '0 B'}"
 
 
-def export(name: str, runs: Path, to: Path) -> Path:
-    """Copy a trained model to a folder of its own, as transformers reads it. `name` is a label, the name or
-    the beginning of the id of an artifact, or RUN/METHOD. Returns the artifact; ValueError in one line.
+def model(name: str, runs: Path) -> Path:
+    """The artifact of a trained model, whole. `name` is a label, the name or the beginning of the id of an
+    artifact, or RUN/METHOD; ValueError in one line.
     """
-    if to.exists():
-        raise ValueError(f"{to}: exists; name a folder that does not")
     store = Store(runs / "store")
     found = _named(name, runs, [a for a in artifacts(store) if (a.folder / "config.json").exists()])
     if damage := store.damage(found.folder):
         raise ValueError(f"{found.folder}: {damage}; the run that made it makes it again")
+    return found.folder
+
+
+def export(name: str, runs: Path, to: Path) -> Path:
+    """Copy a trained model to a folder of its own, as transformers reads it. Returns the artifact; ValueError
+    in one line.
+    """
+    if to.exists():
+        raise ValueError(f"{to}: exists; name a folder that does not")
+    folder = model(name, runs)
     aside = to.with_name(f"{to.name}.partial-{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    for path in sorted(found.folder.iterdir()):
+    for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in NOT_OF_THE_MODEL and path.suffix != ".jsonl":
             # Copies rather than links: the store may be cleared, or lie on another disk.
             shutil.copyfile(path, aside / path.name)
     aside.rename(to)
-    return found.folder
+    return folder
 
 
 def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:

@@ -81,6 +81,7 @@ def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
         "runs": [],
         "doctor": [],
         "init": [],
+        "chat": ["--help"],
         "new-method": [],
         "new-benchmark": [],
     }[words[1]]

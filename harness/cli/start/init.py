@@ -30,7 +30,10 @@ def init(
     bench: Annotated[str, typer.Option(help="Further benchmarks, with commas between.")] = "",
     methods: Annotated[str, typer.Option(help="Methods with commas between.")] = METHODS,
     chat_template: Annotated[
-        Path | None, typer.Option(help="A file with a chat template, for models without one.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="A file with a chat template, for models without one."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The suite's file.")] = Path("my_suite.yaml"),
 ) -> None:
