@@ -9,7 +9,7 @@ import pytest
 from tests.bench_command import ENV, bench
 
 
-def tested(folder: Path, *files: str) -> str:
+def run_pytest(folder: Path, *files: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=folder, env=ENV, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -20,7 +20,7 @@ def test_the_files_pass_their_own_tests_at_once(tmp_path: Path) -> None:
     for kind, name in (("method", "My-Hinge"), ("benchmark", "house-words")):
         done = bench(f"new-{kind}", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    assert "4 passed" in tested(tmp_path, "test_my_hinge.py", "test_house_words.py")
+    assert "4 passed" in run_pytest(tmp_path, "test_my_hinge.py", "test_house_words.py")
     listed = bench("methods", "My-Hinge", "--method-file", "my_hinge.py", cwd=tmp_path)
     assert listed.returncode == 0 and "delta" in listed.stdout
 
