@@ -23,7 +23,6 @@ from harness.cli.options import (
     SuiteName,
     gathered,
     quiet_libraries,
-    show_estimate,
 )
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
@@ -99,9 +98,6 @@ def run(
 
     given, known = overrides or [], registry.known(benchmark_file, judge_file)
     loaded = suites.load(suite, [*given, *([f"name={name}"] if name else [])], known)
-    if options.estimate:
-        show_estimate(loaded, spending.prices)
-        return
     from harness.run import earlier_rows, pipeline, run_names
 
     changed = run_names.changed(loaded, given, lambda others: suites.load(suite, others, known))
@@ -126,7 +122,7 @@ def view(
 
 @app.command()
 def why(
-    one: Annotated[str, typer.Argument(help="An artifact: its id, or its folder's name.")],
+    one: Annotated[str, typer.Argument(help="An artifact: its id, label or folder's name, or RUN/METHOD.")],
     two: Annotated[str, typer.Argument(help="Another one.")],
     runs: Runs = Path("runs"),
 ) -> None:

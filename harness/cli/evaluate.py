@@ -14,7 +14,6 @@ from harness.cli.options import (
     Runs,
     gathered,
     quiet_libraries,
-    show_estimate,
 )
 from harness.executors.options import RunOptions, Spending
 
@@ -67,9 +66,6 @@ def evaluate(
         name=name,
         overrides=overrides or [],
     )
-    if options.estimate:
-        show_estimate(suite, spending.prices)
-        return
     from harness.run import earlier_rows, pipeline
 
     measured = earlier_rows.measured_by(suite)

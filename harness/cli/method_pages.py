@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import methods
+from harness.common.suggest import meant
 from harness.common.text import aligned, slug
 from harness.suite import method_file as extension
 from methods import sources
@@ -160,7 +161,7 @@ def write(known: Iterable[Method], folder: Path) -> int:
 def show_methods(name: str | None, method_file: str | None, form: Form) -> None:
     """`bench methods`."""
     known = methods.registry(extension.methods_in(method_file))
-    asked = known.values() if name is None else [methods.get(name, known)]
+    asked = known.values() if name is None else [methods.get(meant(name, known), known)]
     match form:
         case "json":
             typer.echo(as_json(asked))

@@ -12,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from harness.suite.judging import JudgeArguments
-    from harness.suite.schema import Suite
 
 SuiteName = Annotated[str, typer.Argument(help="A suite by name, or a path that ends in .yaml.")]
 Overrides = Annotated[
@@ -20,7 +19,8 @@ Overrides = Annotated[
     typer.Option("--set", help="Override one key of the suite, such as methods.ADPA.gamma_beta=0.2."),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", "-o", help="Run these methods, with all that they need.")
+    list[str] | None,
+    typer.Option("--only", "-o", help="Run these methods (DPO,ADPA), with all that they need."),
 ]
 RunName = Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")]
 Runs = Annotated[
@@ -73,12 +73,6 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
         [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     )
     return flat
-
-
-def show_estimate(suite: "Suite", prices: Path | None) -> None:
-    from harness.forecast import judging_estimate
-
-    judging_estimate.show(suite, prices)
 
 
 def quiet_libraries() -> None:

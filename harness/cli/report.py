@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import RunName, Runs
-from harness.common.suggest import nearest
+from harness.common.suggest import meant, nearest
 
 if TYPE_CHECKING:
     from reports.records.run_folder import Rows
@@ -77,6 +77,7 @@ def report(
         if table == build.VERDICT:
             continue
         tables = {PAPER: build.beside(paired)} if beside else build.build(paired)
+        table = table and meant(table, tables)
         # Which tables there are depends on what the run measured.
         if table is not None and table not in tables:
             raise ValueError(f"{source}: no table {table!r}; {nearest(table, [*tables, build.VERDICT])}")
@@ -114,6 +115,8 @@ def compare(
     if noise and noise_from is not None:
         raise ValueError("--noise is of the run's own replicates; --noise-from is for --baseline")
     rows = _borrowing(run_folder.read(folder_of(run, runs)), noise_from, runs)
+    if baseline is not None:
+        baseline = meant(baseline, {name for names in rows.methods().values() for name in names})
     tables = build.compared(rows, baseline) if baseline is not None else build.noise(rows, difference)
     _echo(tables, format)
 
@@ -133,7 +136,9 @@ def show(
     said = texts.read_texts(folder / "texts.jsonl")
     if not said:
         raise ValueError(f"{folder}: no answers, it has no texts.jsonl")
-    typer.echo(shown(said, methods.split(","), benchmark, question))
+    rows = {text.method for text in said}
+    named = [meant(method.strip(), rows) for method in methods.split(",")]
+    typer.echo(shown(said, named, benchmark, question))
 
 
 def _rows_of(folders: list[Path], merge: bool) -> "list[tuple[str, Rows]]":

@@ -32,6 +32,7 @@ class Cost:
     where a layer is computed again; devices: how many the step takes, each of which holds `memory`;
     sequential: passes that wait for one another, each through `layers` layers and `reads` bytes of weights;
     loads: bytes of weights that come from disk first; fixed: bytes of `memory` that smaller batches keep;
+    calls: of an endpoint, which read `prompt_tokens` and write `completion_tokens`;
     assumed: what the numbers rest on that nobody has counted; unknown: why there is no estimate, and then all
     numbers are 0.
     """
@@ -50,6 +51,8 @@ class Cost:
     memory: float = 0.0
     fixed: float = 0.0
     calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     usd: float | None = 0.0
     assumed: tuple[str, ...] = ()
     unknown: str = ""

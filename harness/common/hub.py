@@ -125,6 +125,16 @@ def silence() -> str:
     return ""
 
 
+def is_cached(kind: Kind, repo: str) -> bool:
+    """Whether the local cache knows a repository."""
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return bool(_cached(kind, repo, "main"))
+    except HFValidationError:
+        return False
+
+
 def model_files(ref: str, patterns: Sequence[str]) -> Path | None:
     """A folder with the files of a model ("org/name@commit") that have such names; None where neither cache
     nor hub has them.

@@ -17,6 +17,12 @@ def did_you_mean(given: str, known: Iterable[str], purpose: str = "") -> str:
     return f"; did you mean {alike[near[0]]!r}{purpose}?" if near else ""
 
 
+def meant(given: str, known: Iterable[str]) -> str:
+    """The known name that was given in other case; what was given, where that is known or means several."""
+    alike = {name for name in known if name.lower() == given.lower()}
+    return next(iter(alike)) if given not in alike and len(alike) == 1 else given
+
+
 def nearest(given: str, known: Sequence[str]) -> str:
     """The known name most like what was given, or all of them, as far as a line has room."""
     listed = cut(", ".join(known), LISTED) or "none"

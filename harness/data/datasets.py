@@ -131,10 +131,12 @@ def local_path(source: Source) -> Path | None:
     path = Path(source.path).expanduser()
     # A hub id has one slash at most, and none of these suffixes.
     looks_local = source.path.startswith(("/", ".", "~")) or source.path.count("/") > 1 or builder_of(path)
-    if not path.exists() and not looks_local:
-        return None
     if not path.exists():
         siblings = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
+        # Of a name in a folder that is here, a hub id is what has a revision, or was read before.
+        of_hub = source.revision is not None or hub.is_cached("dataset", source.path)
+        if not looks_local and (of_hub or not siblings or "/" not in source.path):
+            return None
         raise ValueError(f"no file {source.path}{did_you_mean(path.name, siblings)}")
     if source.revision is not None:
         raise ValueError(f"{source.path} is local, so it has no revision {source.revision!r}")

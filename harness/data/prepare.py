@@ -231,7 +231,8 @@ def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[
         typical, note = sizes.typical("world"), WORLD
     else:
         path = str(step.context["path"])
-        typical = sizes.typical("data").get(path) or {}
+        pairs = isinstance(step.settings, PairSettings)
+        typical = sizes.data(path, rows.split, rows.layout, pairs)
         count, note = typical.get("rows", {}).get(rows.split), f"tokens a row of {path}"
     if count is None or not typical:
         raise Unknown(f"rows of {step.context.get('path', rows.path)}")

@@ -28,6 +28,7 @@ class Ledger:
         self.spent = self.unknown = 0.0  # USD
         self.usage: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()  # by reason
+        self.unpriced: set[str] = set()  # models that were asked, of whom no price is known
         self._under_way: list[float] = []  # USD at most, of each
 
     def free(self, model: str) -> None:
@@ -39,7 +40,12 @@ class Ledger:
         again = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retries.items()))
         unknown = f" and up to {self.unknown:.2f} in requests that broke off" if self.unknown else ""
         tokens = f"{self.usage['prompt_tokens']:,} tokens in, {self.usage['completion_tokens']:,} out"
-        spent = f"{self.calls} calls ({self.kept} kept from before), {tokens}, {self.spent:.2f} USD{unknown}"
+        money = f"{self.spent:.2f} USD{unknown}"
+        if self.unpriced:
+            models = ", ".join(sorted(self.unpriced))
+            lacking = f"no price of {models} is known (--prices FILE)"
+            money = f"{money} and what has no price: {lacking}" if self.spent or self.unknown else lacking
+        spent = f"{self.calls} calls ({self.kept} kept from before), {tokens}, {money}"
         context = f"; max_tokens lowered to what the context leaves: {self.lowered}" if self.lowered else ""
         return f"{spent}; failed on the way: {again or 'none'}{context}"
 
@@ -73,6 +79,8 @@ class Ledger:
                 f"and the next could cost {most:.2f}; {KEPT}"
             )
         self.calls += 1
+        if model not in self.prices:
+            self.unpriced.add(model)
         # At the most it can cost until it ends: a limit must hold even if every call under way is dear.
         self._under_way.append(most)
         return most

@@ -273,6 +273,8 @@ def row_of(
 
 
 def _cost(step: Step[JudgmentSettings, JudgmentInputs[Source]], sizes: JudgingSizes) -> Cost:
+    if step.input_ids["answers"] == step.input_ids.get("reference"):
+        return Cost("judge")  # a benchmark settles equal answers itself
     return judging_cost(step.settings.benchmark, step.settings.judge, step.context, sizes)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -164,13 +164,18 @@ def judging_cost(
     if judge is None or judge.kind.endpoint is None:
         return Cost(work="judge")
     usage = judge_usage(chosen, repeats)
-    note = f"tokens of judging {chosen.declaration.name}: typical ones"
+    cost = Cost(
+        "judge",
+        calls=usage.calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+    )
     if judge.kind.served:
         note = f"the time of {judge_of_step['model']}, which is served here, is not in the estimate"
-        return Cost(work="judge", calls=usage.calls, assumed=(note,))
+        return replace(cost, assumed=(note,))
     usd = judge.kind.usd(judge.settings, sizes.prices, usage)
-    disk = 4.0 * usage.completion_tokens
-    return Cost(work="judge", calls=usage.calls, usd=usd, disk=disk, assumed=(note,))
+    note = f"tokens of judging {chosen.declaration.name}: typical ones"
+    return replace(cost, usd=usd, disk=4.0 * usage.completion_tokens, assumed=(note,))
 
 
 def _number_of_questions(chosen: Chosen) -> int | None:

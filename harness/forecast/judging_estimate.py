@@ -1,67 +1,77 @@
-"""What judging a suite would cost, before anything is spent. It imports neither models nor torch.
+"""What judging a plan would cost, as its steps reckon it, were nothing of it there yet.
 
 | Benchmark | Judge | Rows | Calls | Tokens in | Tokens out | USD |
 """
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.declaration import ComparedSettings
-from harness.endpoints import prices
-from harness.endpoints.prices import Prices, Usage
-from harness.evaluate import questions
-from harness.suite.schema import Suite, row_count
+from harness.common.cost import Cost
+from harness.evaluate.judge_noise.repeats import REPEATS
+from harness.evaluate.judgments import JUDGMENTS
+from harness.forecast.forecast import Forecast
+from harness.forecast.report import money, usd_of
+from harness.store.step import Step
 
 
 class Line(NamedTuple):
-    """What one benchmark takes of one judge, for first verdicts or for repeats; usd is None where no price is
-    known.
-    """
+    """What one benchmark takes of one judge, for first verdicts or for repeats."""
 
     benchmark: str
     judge: str
     rows: int
-    usage: Usage
-    usd: float | None
+    costs: list[Cost]
+
+    @property
+    def usd(self) -> float | None:
+        """None where no price is known."""
+        return usd_of(self.costs)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Calls, tokens in, tokens out."""
+        calls, tokens_in, tokens_out = (
+            sum(getattr(cost, name) for cost in self.costs)
+            for name in ("calls", "prompt_tokens", "completion_tokens")
+        )
+        return calls, tokens_in, tokens_out
 
 
-def lines(suite: Suite, table: Prices) -> list[Line]:
-    """A line for each benchmark that an endpoint judges, and one for its repeats, as if nothing of it were
-    there yet.
-    """
-    found = []
-    for name, chosen in suite.benchmarks.chosen.items():
-        spec = chosen.settings
-        judge = suite.judges.get(spec.judged_by())
-        if not chosen.declaration.judged or judge is None or judge.kind.endpoint is None:
-            continue
-        # Every reference is a comparison of its own.
-        times = len(spec.reference) if isinstance(spec, ComparedSettings) else 1
-        repeats = judge.settings.repeats
-        for what, again in ((name, None), *([(f"{name}, again", repeats)] if repeats else [])):
-            usage = Usage(*(n * times * row_count(suite) for n in questions.judge_usage(chosen, again)))
-            cost = judge.kind.usd(judge.settings, table, usage)
-            found.append(Line(what, spec.judge, row_count(suite), usage, cost))
-    return found
+def lines(found: Forecast) -> list[Line]:
+    """A line for each benchmark that an endpoint judges, and one for its repeats."""
+    chosen, judges = found.plan.suite.benchmarks.chosen, found.plan.suite.judges
+    groups: dict[tuple[str, bool], list[Step]] = {}
+    for step in found.plan.steps:
+        if step.kind in (JUDGMENTS, REPEATS):
+            first = step.settings.judgments if step.kind == REPEATS else step.settings
+            name = step.context.get("benchmark_name", first.benchmark)
+            groups.setdefault((name, step.kind == REPEATS), []).append(step)
+    asked = []
+    for (name, again), steps in sorted(groups.items(), key=lambda g: (list(chosen).index(g[0][0]), g[0][1])):
+        judge = judges.get(chosen[name].settings.judged_by())
+        if judge is not None and judge.kind.endpoint is not None:
+            rows = len({step.inputs.answers.id for step in steps})
+            what = f"{name}, again" if again else name
+            asked.append(Line(what, judge.name, rows, [found.costs[step.id] for step in steps]))
+    return asked
 
 
-def show(suite: Suite, file: Path | None) -> None:
+def show(found: Forecast) -> None:
     """Print the estimate."""
     from rich.console import Console
     from rich.table import Table
 
-    found = lines(suite, prices.load(file))
-    table = Table("Benchmark", "Judge", title=f"Judging {suite.name}: an estimate")
+    asked = lines(found)
+    table = Table("Benchmark", "Judge", title=f"Judging {found.plan.suite.name}: an estimate")
     for head in ("Rows", "Calls", "Tokens in", "Tokens out", "USD"):
         table.add_column(head, justify="right")
-    for line in found:
-        counts = (f"{n:,}" for n in (line.rows, *line.usage))
-        table.add_row(line.benchmark, line.judge, *counts, _money(line.usd))
-    # Lines without a price are left out of the sum, and named below the table.
-    known = [line.usd for line in found if line.usd is not None]
-    total = [sum(line.usage[n] for line in found) for n in range(3)]
+    for line in asked:
+        table.add_row(
+            line.benchmark, line.judge, *(f"{n:,}" for n in (line.rows, *line.counts)), money(line.usd)
+        )
+    total = Line("total", "", 0, [cost for line in asked for cost in line.costs])
     table.add_section()
-    table.add_row("total", "", "", *(f"{n:,}" for n in total), _money(sum(known) if known else None))
+    table.add_row(total.benchmark, "", "", *(f"{n:,}" for n in total.counts), money(total.usd))
     console = Console()
     console.print(table)
     console.print(
@@ -69,11 +79,12 @@ def show(suite: Suite, file: Path | None) -> None:
         "more. What the store holds already costs nothing.",
         highlight=False,
     )
-    for judge in sorted({line.judge for line in found if line.usd is None}):
-        _, kind, settings = suite.judges[judge]
+    for told in _unpriced(found, asked):
+        console.print(told)
+
+
+def _unpriced(found: Forecast, asked: list[Line]) -> Iterator[str]:
+    for judge in sorted({line.judge for line in asked if line.usd is None}):
+        _, kind, settings = found.plan.suite.judges[judge]
         model = kind.identity(settings).get("model", judge)
-        console.print(f"No price of {model} is known: give one with --prices FILE.")
-
-
-def _money(usd: float | None) -> str:
-    return "-" if usd is None else f"{usd:,.2f}"
+        yield f"No price of {model} is known, so there is no sum: give one with --prices FILE."

@@ -37,16 +37,25 @@ def total(found: Forecast, steps: Iterable[Step]) -> Total:
     """Sums over some steps."""
     steps = list(steps)
     costs = [found.costs[s.id] for s in steps]
-    usd = [c.usd for c in costs]
     return Total(
         sum(c.flops for c in costs),
         sum(found.seconds(s) for s in steps),
         sum(c.disk for c in costs),
         max((c.memory for c in costs), default=0.0),
-        # One price that is missing makes the sum unknown rather than too small.
-        None if None in usd else sum(u for u in usd if u is not None),
+        usd_of(costs),
         any(c.assumed or c.unknown for c in costs),
     )
+
+
+def usd_of(costs: Iterable[Cost]) -> float | None:
+    """Their sum; one price that is missing makes it unknown rather than too small."""
+    usd = [c.usd for c in costs]
+    return None if None in usd else sum(u for u in usd if u is not None)
+
+
+def money(usd: float | None) -> str:
+    """USD to the cent, "-" where no price is known."""
+    return "-" if usd is None else f"{usd:,.2f}"
 
 
 def plan_lines(found: Forecast, store: Store, devices: int) -> Iterator[str]:
@@ -82,7 +91,7 @@ def by_kind(found: Forecast) -> list[str]:
 
 def _cells(x: Total) -> tuple[str, ...]:
     about = "~" if x.assumed else ""
-    usd = "-" if x.usd is None else f"USD {x.usd:,.0f}" if x.usd else ""
+    usd = "" if x.usd == 0 else "-" if x.usd is None else f"USD {money(x.usd)}"
     numbers = (power(x.flops), time(x.seconds), size(x.disk), size(x.memory))
     return (*(f"{about}{n}" if n else "" for n in numbers), usd)
 

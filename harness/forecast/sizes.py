@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from harness.common.cost import ModelSize, RunLimits, TextSize, Unknown
 from harness.endpoints.prices import Prices
 from harness.executors.options import Machine
+from harness.forecast import local_data
 from harness.pocket.build import World
 from harness.store.step import Part, Source
 from harness.store.store import Store
@@ -50,8 +51,12 @@ class PlanSizes:
         return self.suite.world
 
     def typical(self, name: str) -> Mapping[str, Any]:
-        """What is assumed of "data", the "world", "questions" or "tasks" (texts.yaml)."""
+        """What is assumed of the "world", "questions" or "tasks" (texts.yaml)."""
         return dict(table("texts")[name])
+
+    def data(self, path: str, split: str, layout: str, pairs: bool) -> Mapping[str, Any]:
+        """The rows of a hub id that texts.yaml knows, or of a local file."""
+        return table("texts")["data"].get(path) or local_data.typical(path, split, layout, pairs)
 
     def model_at(self, path: str) -> ModelSize:
         """The size of a local folder or of a hub id ("org/name", "org/name@revision")."""

@@ -17,6 +17,7 @@ from typing import Any
 from harness.common import hub
 from harness.common.files import sha256
 from harness.common.suggest import did_you_mean
+from harness.common.text import cut
 from harness.common.tokenizer import load_config, without_code
 
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"  # and what is behind an INDEX of either
@@ -30,11 +31,14 @@ def fingerprint(ref: str) -> str:
     folder = Path(ref)
     if folder.is_dir():
         return _hashed(folder)
-    if folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1:
-        beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        hint = did_you_mean(folder.name, beside)
-        raise ValueError(f"no folder {ref}{hint} (a local folder, or a hub id such as org/name@revision)")
+    beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
     name, _, revision = ref.partition("@")
+    missing = folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1
+    # A name in a folder that is here is one of its folders, unless a hub id has been read by it before.
+    if missing or (beside and not revision and not hub.is_cached("model", name)):
+        hint = did_you_mean(folder.name, beside)
+        allowed = "a local folder, or a hub id such as org/name@revision"
+        raise ValueError(f"no folder {cut(ref)}{hint} ({allowed})")
     return hub.resolve("model", name, revision or "main", "give a local folder with --set")
 
 

@@ -13,6 +13,7 @@ from itertools import product
 
 import methods
 from benchmarks.declaration import ComparedSettings
+from harness.common.suggest import meant
 from harness.executors.options import Machine
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints
@@ -142,13 +143,22 @@ def ordered(targets: Iterable[Step], instead: Mapping[str, Step] | None = None) 
 
 
 def chosen_methods(suite: Suite, only: Sequence[str], registry: Mapping[str, Method]) -> list[str]:
-    """The suite's methods in registry order, or those of `only`; an unknown name is a ValueError."""
-    for place, names in (("methods", suite.methods), ("--only", only)):
+    """The suite's methods in registry order, or those of `only`, in any case and with commas between; an
+    unknown name is a ValueError.
+    """
+    wanted = [meant(name, registry) for given in only for name in _split(given, registry)]
+    for place, names in (("methods", suite.methods), ("--only", wanted)):
         for name in names:
             try:
                 methods.get(name, registry)
             except ValueError as fault:
                 raise ValueError(f"{place}: {fault}") from None
     # Registry order, so that tables have one order of rows whatever a suite lists first.
-    chosen = set(only) or set(suite.methods)
+    chosen = set(wanted) or set(suite.methods)
     return [name for name in registry if name in chosen]
+
+
+def _split(given: str, registry: Mapping[str, Method]) -> list[str]:
+    """A,B as A and B, where it is no name itself."""
+    parts = [part.strip() for part in given.split(",") if part.strip()]
+    return [given] if given in registry or not parts else parts

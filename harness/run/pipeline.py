@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -25,6 +24,9 @@ from harness.executors.options import (
     TrainingOptions,
 )
 from harness.executors.protocol import Executor, Foretold
+from harness.forecast import judging_estimate, planned
+from harness.forecast.cards import planned as devices_of
+from harness.forecast.report import plan_lines, record_lines
 from harness.plan import judges, row_steps
 from harness.plan import plan as planning
 from harness.plan.context import PlanContext
@@ -41,9 +43,6 @@ from harness.store.store import Store
 from harness.suite import method_file as extension
 from harness.suite.schema import Suite
 from harness.train.placing import accelerate_file
-
-if TYPE_CHECKING:
-    from harness.forecast.forecast import Device, Forecast
 
 
 def machine(
@@ -125,20 +124,24 @@ def run(
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
     # What is only printed may hold names that nobody here can look up, so that it needs no network.
-    if options.plan or options.check:
+    if options.plan or options.check or options.estimate:
         with hub.unresolved_allowed() as names:
             plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
-            if loaded.chat_template is not None:
+            if loaded.chat_template is not None and not options.estimate:
                 from harness.run.checks import chat_checks  # it opens tokenizers
 
                 chat_checks.check([step for step in plan.steps if not store.is_done(step)])
-            print_plan(fit(plan, store, where, options, table), store, where, options, table)
-        if unresolved := hub.unresolved_line(names):
+            if options.estimate:
+                judging_estimate.show(planned.forecast_of(plan, store, where, options, table))
+            else:
+                plan = planned.fit(plan, store, where, options, table)
+                print_plan(plan, store, where, options, table)
+        if not options.estimate and (unresolved := hub.unresolved_line(names)):
             typer.echo(unresolved)
         return
     plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
     if where.device == "cuda":
-        plan = fit(plan, store, where, options, table)
+        plan = planned.fit(plan, store, where, options, table)
     missing = sum(not store.is_done(s) for s in plan.steps)
     typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
     told = row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)
@@ -255,11 +258,8 @@ def _make(
 
 def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:
     """Print what a plan takes, and every step: done, or why it would run."""
-    from harness.forecast.cards import planned
-    from harness.forecast.report import plan_lines, record_lines
-
-    found = forecast_of(plan, store, where, options, table)
-    shown = record_lines(found, store) if options.check else plan_lines(found, store, planned(options))
+    found = planned.forecast_of(plan, store, where, options, table)
+    shown = record_lines(found, store) if options.check else plan_lines(found, store, devices_of(options))
     told = () if options.check else data_counts.data_lines(plan.steps, store)
     for line in (*row_steps.format_lines(plan.cells), *told, *shown):
         typer.echo(printed(line))
@@ -268,33 +268,6 @@ def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, ta
 def _foretold(
     plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices
 ) -> Foretold:
-    found = forecast_of(plan, store, where, options, table)
+    found = planned.forecast_of(plan, store, where, options, table)
     # Time limits of SLURM's jobs come from estimates for the device that somebody has named.
     return found.foretold(timed=options.elsewhere is not None)
-
-
-def forecast_of(
-    plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices
-) -> "Forecast":
-    """What a plan takes on the device that the options name, else on this machine's."""
-    from harness.forecast.forecast import forecast
-    from harness.forecast.sizes import PlanSizes
-
-    return forecast(plan, PlanSizes(plan.suite, where, store, table), _device(options))
-
-
-def fit(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> Plan:
-    """The plan with its trainings as they fit the GPUs that there are; on CPUs as it is."""
-    from harness.forecast.cards import CPU
-    from harness.forecast.fitting import fitted
-    from harness.forecast.sizes import PlanSizes
-
-    device = _device(options)
-    return plan if device.name == CPU else fitted(plan, PlanSizes(plan.suite, where, store, table), device)
-
-
-def _device(options: RunOptions) -> "Device":
-    from harness.forecast.cards import this_device
-    from harness.forecast.forecast import device_named
-
-    return device_named(options.device) if options.device else this_device()

@@ -17,6 +17,7 @@ import methods
 from harness.endpoints import prices
 from harness.evaluate import registry
 from harness.executors.options import NO_LIMITS, RUN_DEFAULTS, RunOptions
+from harness.forecast import planned
 from harness.plan import plan as planning
 from harness.plan.plan import Plan, chosen_methods
 from harness.results import records as collect
@@ -107,7 +108,7 @@ def _trials(
     }
     whole = planning.merged([plan for tried in plans.values() for _, plan in tried], store.is_done)
     if where.device == "cuda":
-        whole = pipeline.fit(whole, store, where, options, table)
+        whole = planned.fit(whole, store, where, options, table)
     pipeline.make(whole, store, where, options, table, NO_LIMITS, store.root.parent / loaded.name / "logs")
     return {
         method: [_trial(method, settings, plan, store) for settings, plan in tried]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.files import read_json_lines
-from harness.common.suggest import nearest
+from harness.common.suggest import meant, nearest
 from harness.common.text import aligned, size
 from harness.store.integrity import RECORD, faults, read_record
 from harness.store.locks import RUN
@@ -20,6 +21,8 @@ from harness.store.store import BEGUN, DAMAGED, KEPT, PARTIAL, VERIFIED, Store
 
 NO_SUITES = ("judge-check",)  # kinds that belong to a judge rather than to a suite
 ASIDE = (PARTIAL, KEPT, DAMAGED)  # folders of what is no artifact
+PLANNED = re.compile(rf"([a-z-]+-)?[0-9a-f]{{{ID}}}")  # a step as a plan prints it
+BEGINNING = re.compile(r"[a-z-]+-[0-9a-f]{4,}")  # of such a one
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
 
 
@@ -33,6 +36,10 @@ class Artifact:
     @property
     def id(self) -> str:
         return self.folder.name.rpartition("-")[2]
+
+    @property
+    def kind(self) -> str:
+        return self.folder.parent.name
 
     @property
     def label(self) -> str:
@@ -184,7 +191,8 @@ def model(name: str, runs: Path) -> Path:
     artifact, or RUN/METHOD; ValueError in one line.
     """
     store = Store(runs / "store")
-    found = _named(name, runs, [a for a in artifacts(store) if (a.folder / "config.json").exists()])
+    models = [a for a in artifacts(store) if (a.folder / "config.json").exists()]
+    found = named(name, runs, models, "trained model")
     if damage := store.damage(found.folder):
         raise ValueError(f"{found.folder}: {damage}; the run that made it makes it again")
     return found.folder
@@ -208,26 +216,40 @@ def export(name: str, runs: Path, to: Path) -> Path:
     return folder
 
 
-def _named(name: str, runs: Path, known: Sequence[Artifact]) -> Artifact:
+def named(name: str, runs: Path, known: Sequence[Artifact], what: str = "artifact") -> Artifact:
+    """The one artifact that is meant: by its folder's name, with or without its kind's, KIND-ID as a plan
+    prints it, its id or four digits of it, its label, or RUN/METHOD; ValueError where none or several are.
+    """
+    found = [a for a in known if name in (a.folder.name, f"{a.kind}/{a.folder.name}")]
     run, _, method = name.rpartition("/")
-    if run:
-        rows = runs / run / "steps.jsonl"
-        if not rows.is_file():
-            have = [p.parent.name for p in sorted(runs.glob("*/steps.jsonl"))]
-            raise ValueError(f"{name}: no finished run {run} in {runs}; {nearest(run, have)}")
-        of_run = {row["id"] for row in read_json_lines(rows)}
-        known, name = [a for a in known if a.id in of_run], method
-    found = [a for a in known if name in (a.label, a.folder.name, a.folder.name.rpartition("-")[0])]
+    if run and not found:
+        known, name = _of_run(run, runs, known, name), method
+    name = meant(name, [a.label for a in known])
+    found = found or [a for a in known if name in (a.label, a.folder.name.rpartition("-")[0])]
     # A label wins over an id that happens to begin alike; three digits are too few to mean one.
+    found = found or [a for a in known if BEGINNING.fullmatch(name) and f"{a.kind}-{a.id}".startswith(name)]
     found = found or [a for a in known if len(name) > 3 and a.id.startswith(name)]
+    if not found and PLANNED.fullmatch(name):
+        why = "it is not made yet, and --plan says why it would run"
+        raise ValueError(f"no {what} {name!r} in {runs / 'store'}: {why}")
     if not found:
-        labels = sorted({a.label for a in known})
-        raise ValueError(f"no trained model {name!r}; {nearest(name, labels)}")
+        names = dict.fromkeys([*sorted(a.label for a in known), *(a.folder.name for a in known)])
+        raise ValueError(f"no {what} {name!r}; {nearest(name, list(names))}")
     if len(found) > 1:
         raise ValueError(
             f"{name}: there are {len(found)}, name one: {', '.join(a.folder.name for a in found)}"
         )
     return found[0]
+
+
+def _of_run(run: str, runs: Path, known: Sequence[Artifact], name: str) -> list[Artifact]:
+    """The artifacts of a finished run."""
+    rows = runs / run / "steps.jsonl"
+    if not rows.is_file():
+        have = [p.parent.name for p in sorted(runs.glob("*/steps.jsonl"))]
+        raise ValueError(f"{name}: no finished run {run} in {runs}; {nearest(run, have)}")
+    of_run = {row["id"] for row in read_json_lines(rows)}
+    return [a for a in known if a.id in of_run]
 
 
 def _undone(store: Store) -> list[Path]:

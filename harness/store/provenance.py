@@ -4,13 +4,12 @@ Code is not in an id: a change of meaning bumps a step's version. A source that 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.common.suggest import nearest
 from harness.store.code_version import recorded_digest, sources
-from harness.store.maintenance import folders
-from harness.store.step import ID, Step
+from harness.store.maintenance import Artifact, artifacts, named
+from harness.store.step import Step
 from harness.store.store import Store
 
 Record = Mapping[str, Any]
@@ -36,21 +35,18 @@ def changed_code_line(steps: Iterable[Step], store: Store) -> str:
 def artifact_differences(one: str, two: str, store: Store) -> list[str]:
     """Lines on what two artifacts differ in, and, indented below an input, in what that differs.
 
-    They are named by their ids or folders' names; ValueError for a name that none or several have.
+    ValueError for a name (maintenance.named) that none or several have.
     """
-    a, b = _named(one, store), _named(two, store)
+    known = artifacts(store)
+    a, b = _named(one, known, store), _named(two, known, store)
     if a["id"] == b["id"]:
         return [f"{one} and {two} are one artifact"]
-    by_id = {folder.name[-ID:]: folder for folder in folders(store)}
+    by_id = {artifact.id: artifact.folder for artifact in known}
     return list(_differences(a, b, lambda i: store.record(by_id[i]) if i in by_id else None, set(), ""))
 
 
-def _named(name: str, store: Store) -> Record:
-    known = folders(store)
-    found = [f for f in known if name in (f.name, f"{f.parent.name}/{f.name}", f.name[-ID:])]
-    if len(found) != 1:
-        raise ValueError(f"no artifact {name!r} in {store.root}; {nearest(name, [f.name for f in known])}")
-    return store.record(found[0])
+def _named(name: str, known: Sequence[Artifact], store: Store) -> Record:
+    return store.record(named(name, store.root.parent, known).folder)
 
 
 def _differences(

@@ -63,7 +63,10 @@ class Sizes(Protocol):
         """The sizes of the generated world."""
 
     def typical(self, name: str) -> Mapping[str, Any]:
-        """What is assumed of data, the world, questions or tasks, where nothing of it is at hand."""
+        """What is assumed of the world, questions or tasks, where nothing of it is at hand."""
+
+    def data(self, path: str, split: str, layout: str, pairs: bool) -> Mapping[str, Any]:
+        """How many rows a source of data has, and their parts' mean tokens; empty where nobody knows."""
 
     def model_at(self, path: str) -> ModelSize:
         """The model of a local folder or a hub id."""

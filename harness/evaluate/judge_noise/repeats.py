@@ -50,6 +50,8 @@ def run(work: Work[RepeatSettings, JudgmentInputs[Path]]) -> dict[str, Any]:
 
 
 def _cost(step: Step[RepeatSettings, JudgmentInputs[Source]], sizes: JudgingSizes) -> Cost:
+    if step.input_ids["answers"] == step.input_ids.get("reference"):
+        return Cost("judge")
     first = step.settings.judgments
     return judging_cost(first.benchmark, first.judge, step.context, sizes, step.settings.repeats)
 

@@ -118,7 +118,8 @@ def test_a_clone_of_mt_bench_gets_all_that_the_original_gets(tmp_path: Path, by_
 def test_a_clone_is_planned_and_estimated_as_the_original(tmp_path: Path) -> None:
     (tmp_path / "clone.py").write_text(CLONE)
     file = ("--benchmark-file", str(tmp_path / "clone.py"))
-    both = "  mt-bench: {data: nowhere, judge: g}\n  clone: {data: nowhere, judge: g}\n"
+    (empty := tmp_path / "no-questions").mkdir()
+    both = f"  mt-bench: {{data: {empty}, judge: g}}\n  clone: {{data: {empty}, judge: g}}\n"
     told = run(tmp_path, both, "--estimate", *file, judges="judges: {g: {model: gpt-4}}\n")
     lines = {
         name: line.split(name)[1]

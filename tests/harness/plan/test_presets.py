@@ -18,6 +18,8 @@ from harness.common import hub
 from harness.endpoints import prices
 from harness.executors.options import Machine
 from harness.forecast import judging_estimate
+from harness.forecast.forecast import device_named, forecast
+from harness.forecast.sizes import PlanSizes
 from harness.plan.plan import Plan, plan
 from harness.store.step import Step
 from harness.suite import loading
@@ -144,10 +146,16 @@ def test_the_small_teacher_of_smol_gives_adpa_both_its_models(offline: None) -> 
 
 
 def test_an_estimate_needs_neither_network_nor_data(tmp_path: Path) -> None:
-    """17 rows on two data sets: 160 calls each for MT-Bench, 805 for AlpacaEval."""
+    """17 rows on two data sets, one Student of both: 160 calls each for MT-Bench, and 805 for AlpacaEval but
+    for the reference itself. The plan says the same sum.
+    """
     told = bench("run", "adpa-llama", "--estimate", HF_HUB_OFFLINE="1", BENCH_DATA=str(tmp_path))
     assert told.returncode == 0, told.stderr
-    assert "5,440" in told.stdout and "27,370" in told.stdout and "No price" not in told.stdout
+    assert f"{160 * 33:,}" in told.stdout and f"{805 * 32:,}" in told.stdout and "No price" not in told.stdout
+    (total,) = [line for line in told.stdout.splitlines() if "total" in line]
+    plan = bench("run", "adpa-llama", "--plan", HF_HUB_OFFLINE="1", BENCH_DATA=str(tmp_path)).stdout
+    (whole,) = [line for line in plan.splitlines() if line.startswith("  all ")]
+    assert whole.endswith(" USD 215.67") and "215.67" in total
 
 
 def test_a_plan_is_printed_whole_without_network_cache_or_data_and_says_what_it_could_not_look_up(
@@ -173,7 +181,10 @@ def test_a_plan_is_printed_whole_without_network_cache_or_data_and_says_what_it_
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_judge_of_a_preset_has_a_price(name: str) -> None:
-    assert all(line.usd for line in judging_estimate.lines(suites.load(name), prices.load(None)))
+    with hub.unresolved_allowed():
+        found = plan(suites.load(name), methods.registry(), Machine())
+    sizes = PlanSizes(found.suite, Machine(), None, prices.load(None))
+    assert all(line.usd for line in judging_estimate.lines(forecast(found, sizes, device_named("h200"))))
 
 
 def test_the_list_of_suites_has_each_with_its_size_and_what_it_is() -> None:
