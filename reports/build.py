@@ -42,7 +42,6 @@ from reports.verdict.evidence import verdicts
 
 VERDICT = "verdict"  # of which there are words alone
 FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
-WIDE = ("comparison", "summaries")  # every test and every number of every benchmark: for files, not to print
 
 
 class Pair(NamedTuple):

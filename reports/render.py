@@ -60,6 +60,7 @@ class CellText(NamedTuple):
 class TableTexts(NamedTuple):
     """A table as shown: the dataset is a label only where there are several."""
 
+    title: str
     labels: list[str]
     heads: list[str]
     rows: list[tuple[list[str], list[CellText]]]
@@ -148,12 +149,12 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
+def to_terminal(table: Table | TableTexts, width: int = WIDTH, styled: bool = False) -> str:
     """Intervals beside their values where all columns fit so, else beneath; then blocks of columns that fit.
 
     `styled` adds the escape codes that make the best bold and underline the second.
     """
-    page = shown(table)
+    page = table if isinstance(table, TableTexts) else shown(table)
     console = Console(
         file=io.StringIO(),
         width=10_000,  # we choose what fits; rich must not wrap numbers
@@ -172,7 +173,7 @@ def to_terminal(table: Table, width: int = WIDTH, styled: bool = False) -> str:
         blocks = [_rich(page, block, stacked=True) for block in _blocks(page, columns, width, console)]
 
     with console.capture() as capture:
-        console.print(escapes.row(table.title), markup=False, style="bold")
+        console.print(escapes.row(page.title), markup=False, style="bold")
         for block in blocks:
             console.print(block)
             console.print()
@@ -239,7 +240,8 @@ def shown(table: Table) -> TableTexts:
                 CellText(_shown(cell, column.unit), _interval(cell, column.unit), n, marks, cell.mark)
             )
     notes, numbered = ([escapes.row(note) for note in told] for told in (table.notes, footnotes))
-    return TableTexts(["Dataset"] * several + [table.rows_are], heads, rows, notes, numbered)
+    labels = ["Dataset"] * several + [table.rows_are]
+    return TableTexts(table.title, labels, heads, rows, notes, numbered)
 
 
 def _shown(cell: Cell, unit: Unit) -> str:

@@ -15,8 +15,10 @@ from harness.cli.options import RunName, Runs
 from harness.common.suggest import meant, nearest
 
 if TYPE_CHECKING:
+    from reports.build import Paired
     from reports.records.run_folder import Rows
     from reports.tables.table import Table
+    from reports.terminal import FirstScreen
 
 NoiseFrom = Annotated[
     str | None,
@@ -39,7 +41,10 @@ def report(
     run: Annotated[list[str], typer.Argument(help="Runs by name below --runs, or their folders.")],
     table: Annotated[
         str | None,
-        typer.Option(help="One table: main, cost, training, ...; or verdict: the words."),
+        typer.Option(
+            help="One table: main, cost, training, ...; verdict: the words; all: everything. Absent: the "
+            "verdict and the main table."
+        ),
     ] = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv, tex, or html: the page.")] = TERMINAL,
     beside: Annotated[
@@ -49,10 +54,13 @@ def report(
         bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
     ] = False,
     noise_from: NoiseFrom = None,
+    registry_order: Annotated[
+        bool, typer.Option("--registry-order", help="Rows as `bench methods` lists them, not the best first.")
+    ] = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Print the tables of finished runs again, from their rows alone."""
-    from reports import build
+    """Print the verdict and tables of finished runs again, from their rows alone."""
+    from reports import build, terminal
     from reports.page import page
 
     _check_format(format, HTML)
@@ -70,18 +78,31 @@ def report(
             typer.echo(f"Written: {page.write(folder)}")
         return
     for source, rows in _rows_of(folders, merge):
-        rows = _borrowing(rows, noise_from, runs)
-        paired = build.paired(rows)
-        told = [] if beside or table not in (None, build.VERDICT) else build.verdict(paired)
-        _echo_verdict(told, format)
-        if table == build.VERDICT:
-            continue
-        tables = {PAPER: build.beside(paired)} if beside else build.build(paired)
-        table = table and meant(table, tables)
+        paired = build.paired(_borrowing(rows, noise_from, runs))
+        if beside:
+            _echo(build.beside(paired), format)
+        elif table is None and format == TERMINAL:
+            _echo_screen(terminal.first_screen(paired.verdict, build.build(paired)), source, registry_order)
+        else:
+            _echo_parts(paired, table or terminal.MAIN, source, format, registry_order)
+
+
+def _echo_parts(paired: "Paired", table: str, source: str, format: str, registry_order: bool) -> None:
+    """Print the table of that name, the verdict, or all."""
+    from reports import build, terminal
+
+    if table in (terminal.ALL, build.VERDICT):
+        _echo_verdict(paired.verdict, format)
+    if table == build.VERDICT:
+        return
+    tables = build.build(paired)
+    wanted = list(tables) if table == terminal.ALL else [meant(table, tables)]
+    for name in wanted:
         # Which tables there are depends on what the run measured.
-        if table is not None and table not in tables:
-            raise ValueError(f"{source}: no table {table!r}; {nearest(table, [*tables, build.VERDICT])}")
-        _echo([t for name, parts in tables.items() if table in (None, name) for t in parts], format)
+        if name not in tables:
+            known = [*tables, build.VERDICT, terminal.ALL]
+            raise ValueError(f"{source}: no table {name!r}; {nearest(name, known)}")
+        _echo(_ordered(tables[name], format, registry_order), format)
 
 
 def compare(
@@ -174,13 +195,29 @@ def _check_format(format: str, *others: str) -> None:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
 
 
+def _ordered(tables: "Sequence[Table]", format: str, registry_order: bool) -> "Sequence[Table]":
+    """A terminal has the best row first; files have the registry's order, so that they can be compared."""
+    from reports.terminal import best_first
+
+    sorted_here = format == TERMINAL and not registry_order
+    return [best_first(table) for table in tables] if sorted_here else tables
+
+
+def _echo_screen(screen: "FirstScreen", folder: str, registry: bool) -> None:
+    from reports import terminal
+
+    styled, width = sys.stdout.isatty(), terminal.terminal_width()
+    typer.echo(terminal.text(screen, Path(folder), width, styled=styled, registry=registry), nl=False)
+
+
 def _echo_verdict(told: Sequence[str], format: str) -> None:
     """Print what the tables say in words; other programs read the tables alone."""
     from reports import build
+    from reports.terminal import terminal_width
     from reports.verdict import words
 
     if told and format == TERMINAL:
-        typer.echo(words.to_terminal(told), nl=False)
+        typer.echo(words.to_terminal(told, terminal_width()), nl=False)
     elif told and format == "md":
         typer.echo(build.verdict_markdown(told))
 
@@ -188,7 +225,8 @@ def _echo_verdict(told: Sequence[str], format: str) -> None:
 def _echo(tables: "Sequence[Table]", format: str) -> None:
     from reports import build
     from reports.render import to_terminal
+    from reports.terminal import terminal_width
 
+    width, styled = terminal_width(), sys.stdout.isatty()
     for part in tables:
-        styled = sys.stdout.isatty()
-        typer.echo(to_terminal(part, styled=styled) if format == TERMINAL else build.FORMATS[format](part))
+        typer.echo(to_terminal(part, width, styled) if format == TERMINAL else build.FORMATS[format](part))

@@ -128,6 +128,9 @@ class RunOptions:
     estimate: Annotated[
         bool, Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
     ] = False
+    registry_order: Annotated[
+        bool, Option("--registry-order", help="Print the table's rows as `bench methods` lists them.")
+    ] = False
     reuse: Annotated[
         bool, Option("--reuse", help="Take endpoints for those that answered by their models' names before.")
     ] = False

@@ -23,16 +23,15 @@ from reports import build
 from reports.page import page
 from reports.records import run_folder
 from reports.records.run_folder import Rows
-from reports.render import to_terminal
-from reports.verdict import words
+from reports.terminal import FirstScreen, first_screen
 
 
 class Written(NamedTuple):
-    """A run's verdict and tables as a terminal shows them, the wide ones left out, and the files that were
-    written, those of tables by their names in `tables/` too.
+    """What a terminal shows of a run first, and the files that were written, those of tables by their names
+    in `tables/` too.
     """
 
-    printed: str
+    screen: FirstScreen
     files: list[str]
     tables: list[str]
 
@@ -63,9 +62,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices, earlier: Sequence
         (out / "tables" / name).unlink(missing_ok=True)
     exports.write(plan, store, judged, out / "exports")
     page.write_of(paired, said, made, out)
-    shown = [to_terminal(t, styled=True) for name in built if name not in build.WIDE for t in built[name]]
-    printed = words.to_terminal(told) + "".join(f"{table}\n" for table in shown)
-    return Written(printed, _written(out, tables), tables)
+    return Written(first_screen(told, built), _written(out, tables), tables)
 
 
 def _written(out: Path, tables: Sequence[str]) -> list[str]:

@@ -43,6 +43,7 @@ from harness.store.store import Store
 from harness.suite import method_file as extension
 from harness.suite.schema import Suite
 from harness.train.placing import accelerate_file
+from reports import terminal
 
 
 def machine(
@@ -153,11 +154,12 @@ def run(
     except scheduler.StepsFailed as failed:
         whole = _with_earlier_rows(plan, settings, store, where, out)
         if made := without_failed(whole, failed.lost, store.is_done):
-            show_results(made, store, out, table)
+            show_results(made, store, out, table, options.registry_order)
         raise
     if line := opened.summary_line():
         typer.echo(printed(line))
-    show_results(_with_earlier_rows(plan, settings, store, where, out), store, out, table)
+    shown = _with_earlier_rows(plan, settings, store, where, out)
+    show_results(shown, store, out, table, options.registry_order)
 
 
 def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Machine, out: Path) -> Plan:
@@ -222,7 +224,7 @@ def check_judge(
     steps = planning.ordered([step])
     _make(steps, store, spending, table, runs / loaded.name / "logs")
     for quality in judge_tables(judge_checks.judge_checks(loaded, setting, store)):
-        typer.echo(to_terminal(quality, styled=sys.stdout.isatty()))
+        typer.echo(to_terminal(quality, terminal.terminal_width(), sys.stdout.isatty()))
     typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
 
 

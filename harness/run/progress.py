@@ -68,7 +68,8 @@ class LiveProgress:
             self.seconds[kind] = [float(r["seconds"]) for r in store.records(kind)]
         self.running: dict[str, tuple[Step, float]] = {}  # by id, with when it began
         # Of the callable, not of the bars: `seconds` and the caption change between two events too.
-        self.live = Live(get_renderable=self.view, refresh_per_second=4)
+        # Transient: the answer stands at the end, and not the last bars.
+        self.live = Live(get_renderable=self.view, refresh_per_second=4, transient=True)
 
     def begin(self, step: Step) -> None:
         """Show the step as running."""

@@ -1,7 +1,7 @@
 """The results of a finished plan: written, or where all that they are made of is as it was, shown again.
 
     written.json   {"of": "3f9c...", "files": {"report.html": [21005325, 1764...], ...}, "tables": [...]}
-    printed.txt    what was printed, with a terminal's codes
+    screen.json    what a terminal shows first
 
 They are a function of the suite, the steps and their artifacts, prices, checks of judges and the code: `of`
 is a hash of these. A rerun without work reads no artifact and draws nothing, so it imports no library for
@@ -11,7 +11,6 @@ that.
 import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
@@ -31,29 +30,25 @@ from harness.store.integrity import RECORD
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import extension_file
+from reports import terminal
 from reports.records import jsonl
+from reports.terminal import FirstScreen
 
-STAMP, PRINTED = "written.json", "printed.txt"
+STAMP, SCREEN = "written.json", "screen.json"
 SOURCES = ("harness", "methods", "benchmarks", "reports")
 PLUGINS = ("bench.methods", "bench.benchmarks", "bench.judges")
 SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
-STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 
-def plain(printed: str) -> str:
-    """What was printed, without a terminal's codes and the blanks that they stood behind."""
-    return "\n".join(line.rstrip() for line in STYLE.sub("", printed).split("\n"))
-
-
-def results(plan: Plan, store: Store, out: Path, prices: Prices) -> str:
-    """Write a finished plan's rows, tables, exports and page into `out`, if they are not there; returns its
-    verdict and tables as a terminal shows them.
+def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
+    """Write a finished plan's rows, tables, exports and page into `out`, if they are not there; returns what
+    a terminal shows first.
     """
     stamp, overlaps = out / STAMP, overlap_steps(plan)
     known = json.loads(stamp.read_text()) if stamp.is_file() else {}
     made_of = _made_of(plan, overlaps, store, prices)
     if known.get("of") == made_of and all(map(store.is_done, overlaps)) and _are_there(out, known["files"]):
-        return (out / PRINTED).read_text(encoding="utf-8")
+        return terminal.loaded((out / SCREEN).read_text(encoding="utf-8"))
     from harness.results import write  # it draws tables, for which it imports much
 
     # Is of nothing before the first file changes: a folder of which a kill left half must not look whole.
@@ -61,20 +56,19 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> str:
     out.mkdir(parents=True, exist_ok=True)
     jsonl.replace(stamp, json.dumps({"of": "", "files": {}, "tables": earlier}))
     written = write.write(plan, store, out, prices, earlier)
-    jsonl.replace(out / PRINTED, written.printed)
+    jsonl.replace(out / SCREEN, terminal.dumped(written.screen))
     # An artifact may have been made again, by another process, after it was read.
     same = made_of == _made_of(plan, overlaps, store, prices)
-    files = {name: _state(out / name) for name in (*written.files, PRINTED)}
+    files = {name: _state(out / name) for name in (*written.files, SCREEN)}
     told = {"of": made_of if same else "", "files": files, "tables": written.tables}
     jsonl.replace(stamp, json.dumps(told))
-    return written.printed
+    return written.screen
 
 
-def show_results(plan: Plan, store: Store, out: Path, prices: Prices) -> None:
-    """Write a plan's results into `out`, print them, and say where they are."""
-    printed = results(plan, store, out, prices)
-    typer.echo(printed if sys.stdout.isatty() else plain(printed), nl=False)
-    typer.echo(f"Written: {out}/: report.html, results.jsonl and other rows, tables/, exports/")
+def show_results(plan: Plan, store: Store, out: Path, prices: Prices, registry: bool) -> None:
+    """Write a plan's results into `out`, and print what a terminal shows first of them."""
+    screen, width = results(plan, store, out, prices), terminal.terminal_width()
+    typer.echo(terminal.text(screen, out, width, styled=sys.stdout.isatty(), registry=registry), nl=False)
 
 
 def _are_there(out: Path, files: dict[str, list[int]]) -> bool:

@@ -26,14 +26,48 @@ def test_a_table_is_the_one_that_the_run_wrote(runs: Path, format: str) -> None:
     assert done.stdout.strip() == (runs / "tiny" / "tables" / f"main.{format}").read_text().strip()
 
 
-def test_every_table_of_several_runs_is_printed(runs: Path) -> None:
-    done = bench("report", str(runs / "tiny"), "tiny", "--runs", str(runs))
+def test_the_verdict_the_main_table_and_where_the_rest_is_are_what_a_run_printed(runs: Path) -> None:
+    """The best row of the first column first; each other table by its name, and all of them."""
+    done = bench("report", "tiny", "--runs", str(runs))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Results: tiny") == 2 and done.stdout.count("Data quality: tiny") == 2
+    assert done.stdout.startswith("One run a method: ") and "Data quality" not in done.stdout
+    *table, last = done.stdout.splitlines()
+    assert max(map(len, table)) <= 80
+    assert (
+        last.startswith(f"More: {runs}/tiny/report.html, ") and " quality, " in last and last.endswith(" all")
+    )
+    whole = bench("report", "tiny", "--table", "all", "--runs", str(runs)).stdout
+    assert (
+        whole.startswith("One run a method: ") and "Results: tiny" in whole and "Data quality: tiny" in whole
+    )
+    one = bench("report", "tiny", "--table", "Quality", "--runs", str(runs)).stdout
+    assert one.startswith("Data quality: tiny") and "Results" not in one
+
+
+def test_rows_stand_best_first_in_the_terminal_and_as_registered_by_the_flag(
+    runs: Path, tmp_path: Path
+) -> None:
+    """The last two methods are given the highest ratings."""
+    shutil.copytree(runs / "tiny", tmp_path / "tiny")
+    rows = [json.loads(line) for line in (runs / "tiny" / "results.jsonl").read_text().splitlines()]
+    for row in rows:
+        if row["benchmark"] == "mt-bench" and row["value"] is not None:
+            row["value"] = {"ADPA+": 9.0, "ADPA": 8.0}.get(row["method"], 2.0)
+    (tmp_path / "tiny" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def order(*words: str) -> list[str]:
+        printed = bench("report", "tiny", *words, "--runs", str(tmp_path)).stdout.split("Results: tiny")[1]
+        first = [line.split()[0] for line in printed.splitlines() if line.split()]
+        return [name for name in first if name in registry][: len(registry)]
+
+    registry = ["Teacher", "Student", "SFT", "DPO", "DCKD", "ADPA", "ADPA+"]
+    assert order() == order("--table", "main") == ["ADPA+", "ADPA", *registry[:-2]]
+    assert order("--registry-order") == registry
 
 
 def test_run_report_file_and_page_say_the_same_words_first(copied: Path) -> None:
     ran, told = bench("run", TINY, "--runs", str(copied)), bench("report", "tiny", "--runs", str(copied))
+    assert ran.stdout.endswith(told.stdout)
     words = bench("report", "tiny", "--runs", str(copied), "--table", "verdict").stdout
     assert words.startswith("One run a method: ") and max(map(len, words.splitlines())) <= 80
     assert told.stdout.startswith(words)

@@ -51,3 +51,9 @@ def test_lines_number_every_way_a_step_can_end(capsys: pytest.CaptureFixture[str
     lines.failed(STEPS[2], "no disk")
     told = capsys.readouterr().out.splitlines()
     assert told == ["[1/3] A  1.2 s", "[2/3] B  by another run", "[3/3] C  FAILED: no disk"]
+
+
+def test_nothing_of_the_bars_is_left_when_all_is_done(tmp_path: Path) -> None:
+    """What a terminal shows at the end is what was printed, since the view is taken away."""
+    live = LiveProgress(STEPS, STEPS, Store(tmp_path))
+    assert live.live.transient

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.results import PRINTED, STAMP, code_hash, plain
+from harness.run.results import SCREEN, STAMP, code_hash
+from reports import terminal
 from tests.bench_command import COMMAND, ENV, bench
 from tests.paths import TINY
 
@@ -30,8 +31,9 @@ def test_a_rerun_without_work_prints_the_same_and_writes_nothing(copied: Path) -
 
     assert again.stdout == first.stdout and "Results: tiny" in again.stdout
     assert written(copied) == before
-    styled = (copied / "tiny" / PRINTED).read_text()
-    assert "\x1b[1m" in styled and plain(styled) in again.stdout
+    screen = terminal.loaded((copied / "tiny" / SCREEN).read_text())
+    assert terminal.text(screen, copied / "tiny") in again.stdout
+    assert "\x1b[1m" in terminal.text(screen, copied / "tiny", styled=True)
 
 
 def edit_a_table_and_delete_an_export(runs: Path) -> None:
