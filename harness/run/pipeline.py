@@ -124,21 +124,8 @@ def run(
     method_file = settings.method_file
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
-    # What is only printed may hold names that nobody here can look up, so that it needs no network.
     if options.plan or options.check or options.estimate:
-        with hub.unresolved_allowed() as names:
-            plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
-            if loaded.chat_template is not None and not options.estimate:
-                from harness.run.checks import chat_checks  # it opens tokenizers
-
-                chat_checks.check([step for step in plan.steps if not store.is_done(step)])
-            if options.estimate:
-                judging_estimate.show(planned.forecast_of(plan, store, where, options, table))
-            else:
-                plan = planned.fit(plan, store, where, options, table)
-                print_plan(plan, store, where, options, table)
-        if not options.estimate and (unresolved := hub.unresolved_line(names)):
-            typer.echo(unresolved)
+        _show_plan(loaded, only, store, where, options, table, method_file)
         return
     plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
     if where.device == "cuda":
@@ -160,6 +147,32 @@ def run(
         typer.echo(printed(line))
     shown = _with_earlier_rows(plan, settings, store, where, out)
     show_results(shown, store, out, table, options.registry_order)
+
+
+def _show_plan(
+    loaded: Suite,
+    only: Sequence[str],
+    store: Store,
+    where: Machine,
+    options: RunOptions,
+    table: prices.Prices,
+    method_file: str | None,
+) -> None:
+    """Print a suite's plan, or what judging it would cost."""
+    # What is only printed may hold names that nobody here can look up, so that it needs no network.
+    with hub.unresolved_allowed() as names:
+        plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
+        if loaded.chat_template is not None and not options.estimate:
+            from harness.run.checks import chat_checks  # it opens tokenizers
+
+            chat_checks.check([step for step in plan.steps if not store.is_done(step)])
+        if options.estimate:
+            judging_estimate.show(planned.forecast_of(plan, store, where, options, table))
+        else:
+            plan = planned.fit(plan, store, where, options, table)
+            print_plan(plan, store, where, options, table)
+    if not options.estimate and (unresolved := hub.unresolved_line(names)):
+        typer.echo(unresolved)
 
 
 def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Machine, out: Path) -> Plan:
