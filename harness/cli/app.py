@@ -101,7 +101,7 @@ def run(
     from harness.run import earlier_rows, pipeline, run_names
 
     changed = run_names.changed(loaded, given, lambda others: suites.load(suite, others, known))
-    if not name:
+    if not name and not any(setting.startswith("name=") for setting in given):
         loaded = loaded.model_copy(update={"name": run_names.run_name(loaded.name, changed)})
     settings = earlier_rows.Settings(suite, changed, method_file)
     gc.freeze()  # torch's modules stay to the end: no collection need look at them

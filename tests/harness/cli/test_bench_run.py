@@ -75,7 +75,8 @@ def test_another_seed_gives_other_bytes(tiny_run: Path, copied: Path) -> None:
     only = ("--only", "DCKD", "--set", "benchmarks={implicit-reward: {}}", "--name", "tiny")
     assert bench("run", TINY, "--runs", str(copied), *only).returncode == 0
     before = written(copied)["training.jsonl"]
-    assert bench("run", TINY, "--runs", str(copied), *only, "--set", "seeds=[1]").returncode == 0
+    named = ("--set", "seeds=[1]", "--set", "name=tiny")  # another way to say --name
+    assert bench("run", TINY, "--runs", str(copied), *only[:-2], *named).returncode == 0
     assert written(copied)["training.jsonl"] != before
 
 
