@@ -1,36 +1,18 @@
 """Configs and tokenizers of model folders, and whether two are the same. No folder's own code is run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SHOWN = 100  # characters of a list of files
+from harness.common.input import model_files
+
 Tokenizer = Any  # transformers.PreTrainedTokenizerBase
-
-
-@contextmanager
-def without_code(folder: Path) -> Iterator[dict[str, bool]]:
-    """What transformers is told inside, so that it asks nobody whether to run a folder's code; ValueError
-    for a folder that cannot be read without.
-    """
-    try:
-        yield {"trust_remote_code": False}
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        names = sorted(path.name for path in folder.glob("*.py")) or ["of another repository"]
-        told = f"it needs code of its own ({', '.join(names)[:SHOWN]}), which is never run"
-        raise ValueError(
-            f"{folder}: {told}; give a model of an architecture that transformers has"
-        ) from error
 
 
 def load_config(folder: Path) -> Any:
     """The config of a model folder."""
     from transformers import AutoConfig
 
-    with without_code(folder) as told:
+    with model_files.reading(folder, model_files.CONFIG) as told:
         return AutoConfig.from_pretrained(folder, **told)
 
 
@@ -42,7 +24,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
         raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
-    with without_code(folder) as told:
+    with model_files.reading(folder, model_files.TOKENIZER) as told:
         tokenizer = AutoTokenizer.from_pretrained(folder, **told)
     # It would be saved with the tokenizer: whether this run may use the network is no part of an artifact.
     tokenizer.init_kwargs.pop("local_files_only", None)

@@ -9,7 +9,6 @@ differs there is no such step.
 """
 
 import fnmatch
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Generic
 
 from benchmarks.thoughts import MARK
 from harness.common.cost import ModelSize
+from harness.common.input import model_files
 from harness.common.tokenizer import check_same_tokens, load_tokenizer
 from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
@@ -84,10 +84,7 @@ def differences(ours: Format, theirs: Format) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
+    return model_files.mapping(path) if path.is_file() else {}
 
 
 def _template(folder: Path, about: Mapping[str, Any]) -> str | None:

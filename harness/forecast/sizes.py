@@ -16,6 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from harness.common.cost import ModelSize, RunLimits, TextSize, Unknown
+from harness.common.input import model_files
 from harness.endpoints.prices import Prices
 from harness.executors.options import Machine
 from harness.forecast import local_data
@@ -62,7 +63,10 @@ class PlanSizes:
         """The size of a local folder or of a hub id ("org/name", "org/name@revision")."""
         config = Path(path) / "config.json"
         if config.is_file():
-            return of_config(json.loads(config.read_text()))
+            try:
+                return of_config(model_files.mapping(config))
+            except (LookupError, TypeError, ArithmeticError) as error:  # names of other families, or a fault
+                raise Unknown(f"size of {path}") from error
         # By name alone: another revision of a model may have other weights, but not another size.
         known = table("models").get(path.partition("@")[0])
         if known is None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from harness.common.input import model_files
 from harness.common.tokenizer import load_config
 
 FREQUENCIES = "inv_freq"  # what transformers calls them, with the kind of layer before it where there are two
@@ -61,8 +62,9 @@ def check_length(folder: Path, longest: int) -> None:
     from transformers import AutoModelForCausalLM
 
     config = load_config(folder)
-    with torch.device("meta"):  # names and shapes alone are looked at
-        rows = table(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+    # Names and shapes alone are looked at.
+    with model_files.reading(folder, model_files.CONFIG) as safely, torch.device("meta"):
+        rows = table(AutoModelForCausalLM.from_config(config, **safely))
     if rows is not None and longest > rows:
         raise ValueError(f"max_length: {longest}; {folder} has {rows} positions, so {rows} is the most")
     most = limit(config)

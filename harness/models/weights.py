@@ -16,14 +16,17 @@ from typing import Any
 
 from harness.common import hub
 from harness.common.files import sha256
-from harness.common.suggest import did_you_mean
+from harness.common.input import model_files
+from harness.common.suggest import did_you_mean, nearest
 from harness.common.text import cut
-from harness.common.tokenizer import load_config, without_code
+from harness.common.tokenizer import load_config
 
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"  # and what is behind an INDEX of either
 INDEX = ".index.json"
+GENERATION = "generation_config.json"
 REWARD = "ForSequenceClassification"
 SHOWN = 3  # names of a list in a message
+WORDS = 120  # characters of a library's words
 
 
 def fingerprint(ref: str) -> str:
@@ -108,35 +111,23 @@ def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how:
     pickles as well.
     """
     import torch
-    from safetensors import SafetensorError
 
     # cuBLAS reads it at its first product alone, and `engine.deterministic` may ask for it after that.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Of a GPU's attention kernels cuDNN's plans anew for every shape, and here most steps have their own.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    if (folder / "adapter_config.json").exists():
-        raise ValueError(f"{folder} holds an adapter; merge it into its base model (peft: merge_and_unload)")
+    model_files.refuse_adapter(folder)
     if not trusted:
         refuse_pickled(folder)
+    check_files(folder)
     how["use_safetensors"] = None if trusted else True
-    try:
-        with without_code(folder) as safely:
+    with model_files.reading(folder, model_files.CONFIG) as safely:
+        try:
             model, told = architecture.from_pretrained(
                 folder, output_loading_info=True, ignore_mismatched_sizes=True, **how, **safely
             )
-    except (SafetensorError, FileNotFoundError) as error:
-        raise ValueError(f"{folder}: its weights cannot be read: {error}") from error
-    except OSError as error:
-        if error.errno is not None:  # the machine's fault; transformers' own have no number
-            raise
-        raise ValueError(f"{folder}: {error}") from error
-    except ImportError as error:  # of a quantized model, whose library is not here
-        raise ValueError(f"{folder}: {error}") from error
-    except UnpicklingError as error:
-        raise ValueError(f"{folder}: its weights hold more than tensors, which is not read") from error
-    except RuntimeError as error:
-        # Of matrices that are one in the model, such as those of experts, some are not there.
-        raise ValueError(f"{folder}: its weights cannot be put together: {error}") from error
+        except UnpicklingError as error:
+            raise ValueError(f"{folder}: its weights hold more than tensors, which is not read") from error
     told["unexpected_keys"] = {name for name in told["unexpected_keys"] if not _is_mask(model, name)}
     if faults := _faults(told) or _untied(model):
         name = type(model).__name__
@@ -150,14 +141,101 @@ def check(folder: Path, scores: bool | None = None, *, trusted: bool = False) ->
     """
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    try:
-        architectures = load_config(folder).architectures or ()
-    except OSError as error:
-        raise ValueError(f"{folder}: {error}") from error
+    model_files.check(folder)
+    config = load_config(folder)
+    _check_quantization(folder / model_files.CONFIG)
+    architectures = config.architectures or ()
     if scores is None:
         scores = any(REWARD in name for name in architectures)
     architecture = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
     pretrained(architecture, folder, trusted=trusted, device_map="meta")
+
+
+def _check_quantization(path: Path) -> None:
+    """ValueError for a kind of quantization that transformers does not know: it would take the numbers as
+    they are.
+    """
+    how = model_files.mapping(path).get("quantization_config")
+    if how is None:
+        return
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    kind, known = str(how.get("quant_method")), sorted(AUTO_QUANTIZATION_CONFIG_MAPPING)
+    if kind not in known and kind != "bitsandbytes":  # of which transformers has two
+        raise ValueError(
+            f"{path}: quantization_config.quant_method: given {cut(kind)}; {nearest(kind, known)}"
+        )
+
+
+def generation_config(folder: Path) -> Any:
+    """What ends an answer of a folder's model, as transformers reads it beside the weights."""
+    from transformers import GenerationConfig
+
+    file = folder / GENERATION
+    with model_files.reading(folder, GENERATION if file.exists() else model_files.CONFIG):
+        if file.exists():
+            return GenerationConfig.from_pretrained(folder)
+        return GenerationConfig.from_model_config(load_config(folder))
+
+
+def safetensors(folder: Path) -> list[Path]:
+    """The files of a folder's weights, none where it has no safetensors; ValueError for an index that names
+    none of the folder's.
+    """
+    index = folder / f"{SAFE}{INDEX}"
+    if (folder / SAFE).exists() or not index.exists():
+        return [folder / SAFE] if (folder / SAFE).exists() else []
+    about = model_files.mapping(index)
+    placed = about.get("weight_map")
+    if not isinstance(placed, dict) or not isinstance(about.setdefault("metadata", {}), dict):
+        raise ValueError(f"{index}: its weight_map and metadata are mappings, of which one is none")
+    names = set(placed.values())
+    if other := [name for name in names if not isinstance(name, str) or Path(name).name != name]:
+        raise ValueError(f"{index}: given {cut(repr(other[0]))}; the name of a file beside it")
+    return [folder / name for name in sorted(names)]
+
+
+def check_files(folder: Path) -> None:
+    """ValueError for a file of weights that is not there, cut off, or none of safetensors."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in safetensors(folder):
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except FileNotFoundError as error:
+            raise ValueError(f"{path}: its weights cannot be read: no such file") from error
+        except (SafetensorError, OSError) as error:
+            words = cut(str(error), WORDS)
+            raise ValueError(f"{path}: its weights cannot be read: {words}; copy it again") from error
+
+
+def check_values(folder: Path) -> None:
+    """ValueError for weights that are not finite, or whole numbers where a model's are none."""
+    import torch
+    from safetensors import safe_open
+
+    quantized = model_files.mapping(folder / model_files.CONFIG).get("quantization_config") is not None
+    for path in safetensors(folder):
+        with safe_open(path, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                weight = opened.get_tensor(name)
+                if not weight.is_floating_point():
+                    if name.endswith(".weight") and not quantized:
+                        kind = str(weight.dtype).removeprefix("torch.")
+                        raise ValueError(f"{path}: {name} holds {kind}, not floating-point numbers")
+                elif weight.element_size() > 1 and not _finite(weight):
+                    bad = int((~torch.isfinite(weight)).sum())
+                    raise ValueError(
+                        f"{path}: {name}: {bad:,} of {weight.numel():,} numbers are NaN or infinite"
+                    )
+
+
+def _finite(weight: Any) -> bool:
+    """Whether all numbers are: their sum is then, but where it has no room, as float32 has for nearly all."""
+    import torch
+
+    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(torch.isfinite(weight).all())
 
 
 def _faults(told: Mapping[str, Any]) -> str:

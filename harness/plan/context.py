@@ -2,7 +2,6 @@
 are.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 
 import methods
 from harness.common import data_folder, hub
+from harness.common.input import model_files
 from harness.data import datasets
 from harness.data.chat_format import FILES, Format, format_of, thinks
 from harness.data.layouts import DIALOGUES, PAIRS, Layout
@@ -88,7 +88,7 @@ class PlanContext:
         """The type of a model from outside, "" where its config.json is not to be had."""
         folder = self._small_files(base)
         try:
-            return str(json.loads((folder / "config.json").read_text())["model_type"]) if folder else ""
+            return str(model_files.mapping(folder / "config.json")["model_type"]) if folder else ""
         except (OSError, ValueError, KeyError, TypeError):
             return ""  # whoever loads it says what is wrong
 

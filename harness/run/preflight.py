@@ -82,6 +82,10 @@ def _folders(missing: Sequence[Step]) -> None:
     )
     for folder, scores, trusted in found:
         weights.check(folder, scores, trusted=trusted)
+    # What the store links to already has been looked at: its id holds a hash of the files.
+    for step in missing:
+        for folder in _models(step) if step.kind == LINK else ():
+            weights.check_values(folder)
     for step in missing:
         if isinstance(step.settings, DialogueSettings | PairSettings):
             for folder in _models(step):

@@ -9,7 +9,9 @@ What is given, all of it optional:
     set      what --set is given, one by one
     files    name -> content of files beside it; HEAD in a .py stands for tests/fuzz/method_head.txt
     method   what stands behind tests/fuzz/method_head.txt in m.py, which --method-file names; it runs SFT too
-    make     names of tests/fuzz/makers.py, which make what a line of text can't
+    make     names of tests/fuzz/makers.py, which make what a line of text can't, before `files`
+    keys     JSON file -> keys with other values in it; null takes a key away
+    kept     file -> how many of its first bytes are kept; as many as it lacks are cut where it is negative
     words    the command instead of `run suite.yaml --plan`
     env      environment variables
     process  true: a process from nothing, not one forked from a process that has imported the libraries
@@ -53,6 +55,8 @@ class Case(BaseModel):
     method: str | None = None
     files: dict[str, str] = Field(default_factory=dict)
     make: tuple[str, ...] = ()
+    keys: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    kept: dict[str, int] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
     process: bool = False

@@ -1,6 +1,7 @@
 """A case as a command, and what is wrong with how it ended."""
 
 import copy
+import json
 import shutil
 import subprocess
 import sys
@@ -92,12 +93,19 @@ def _lay_out(case: Case, folder: Path) -> None:
             YAML(typ="safe", pure=True).dump(_changed(expanded(case.suite)), file)
     if case.method is not None:
         (folder / "m.py").write_text(HEAD + expanded(case.method))
+    for name in case.make:
+        MAKERS[name](folder)
     for name, content in expanded(case.files).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content.replace("HEAD\n", HEAD, 1) if path.suffix == ".py" else content)
-    for name in case.make:
-        MAKERS[name](folder)
+    for name, keys in expanded(case.keys).items():
+        about = json.loads((folder / name).read_text()) | keys
+        (folder / name).write_text(
+            json.dumps({key: value for key, value in about.items() if value is not None})
+        )
+    for name, kept in case.kept.items():
+        (folder / name).write_bytes((folder / name).read_bytes()[:kept])
 
 
 def _changed(keys: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Whether models can be spoken to as a plan has it, before any work and where their tokenizers lie here."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.api import Message
-from harness.common.tokenizer import check_same_tokens
+from harness.common.input import model_files
+from harness.common.tokenizer import Tokenizer, check_same_tokens, load_config
 from harness.data import chat_template, template_sandbox
 from harness.data.prepare import DIALOGUES, PAIRS
-from harness.run.data_counts import tokenizer_at
+from harness.models import weights
+from harness.run.data_counts import folder_at, tokenizer_at
 from harness.signals.kinds import PROBES
 from harness.signals.preference_probes import opening
-from harness.store.step import Step
+from harness.store.step import Source, Step
 
 ASKED, ANSWER = chat_template.PROBE[:1], chat_template.PROBE[1]["content"]
 QUESTION: tuple[Message, ...] = ({"role": "user", "content": chat_template.STAND_IN},)
@@ -23,6 +26,7 @@ def check(missing: Sequence[Step]) -> None:
         if step.kind in (DIALOGUES, PAIRS) and (student := tokenizer_at(step.inputs.tokenizer)):
             given = step.settings.template
             _check_carries(chat_template.chat_of(student, given), given is not None)
+            _check_ends(step.inputs.tokenizer, student, given)
             if step.kind == PAIRS and (teacher := tokenizer_at(step.inputs.teacher)):
                 check_same_tokens(student, teacher, (step.context["student"], step.context["teacher"]))
         if step.kind == PROBES and (student := tokenizer_at(step.inputs.pairs.inputs.tokenizer)):
@@ -47,3 +51,30 @@ def _check_carries(chat: chat_template.Chat, given: bool) -> None:
         raise ValueError(f"{name}: {fault}, so it refuses every row; {mends}") from fault
     except ValueError as fault:
         raise ValueError(f"{name}: {fault}; {mends}") from fault
+
+
+def _check_ends(model: Source, tokenizer: Tokenizer, template: str | None) -> None:
+    """ValueError where text has no tokens, or nothing ends an answer that the model could say."""
+    name = tokenizer.name_or_path or "the tokenizer"
+    with model_files.reading(Path(name), model_files.TOKENIZER):
+        ids = chat_template.ids_of(tokenizer, [ANSWER])[0]
+    if not ids:
+        raise ValueError(f"{name}: its tokenizer has no tokens for {ANSWER!r}, so it would drop all text")
+    if not (folder := folder_at(model)):
+        return
+    config = weights.generation_config(folder)
+    ends = chat_template.end_ids(tokenizer, config, template=template)
+    if not ends:
+        told = (
+            "tokenizer_config.json (eos_token), generation_config.json (eos_token_id) nor the chat template"
+        )
+        raise ValueError(f"{folder}: no end-of-text token: neither {told} has one")
+    rows = int(load_config(folder).get_text_config().vocab_size)
+    # One that the tokenizer does not have does no harm beside one that the model can say.
+    first = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else min(ends)
+    if first >= rows:
+        token = tokenizer.convert_ids_to_tokens(first)
+        raise ValueError(
+            f"{folder}: answers end with {token or 'a token'} (id {first}), and the model has embeddings "
+            f"of {rows} ids alone; name another as eos_token"
+        )

@@ -118,14 +118,14 @@ def test_shards_are_read_as_one_and_each_must_be_whole(tmp_path: Path) -> None:
             look(folder)
     files[1].unlink()
     for look in (loading.load, weights.check):
-        with pytest.raises(ValueError, match=f"shards: its weights cannot be read: .*{files[1].name}"):
+        with pytest.raises(ValueError, match=f"shards/{files[1].name}: its weights cannot be read"):
             look(folder)
 
 
 def test_a_file_that_is_cut_off_or_not_there_is_one_line(tmp_path: Path) -> None:
     file = tiny_folder(tmp_path / "m") / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    for told in ("m: its weights cannot be read: ", r"m: Error no file named model\.safetensors"):
+    for told in (r"m/model\.safetensors: its weights cannot be read: ", r"no file named model\.safetensors"):
         for look in (loading.load, weights.check):
             with pytest.raises(ValueError, match=told):
                 look(tmp_path / "m")

@@ -1,0 +1,108 @@
+"""The files of a model's folder: what a library raises over them is one line that names the file.
+
+    m/config.json: num_hidden_layers: given 0; a whole number from 1 to 10,000
+
+A library that reads a broken file raises what it happens to stumble over, so the file is looked for after it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.common import shutdown
+from harness.common.text import cut
+
+CONFIG, ADAPTER, TOKENIZER = "config.json", "adapter_config.json", "tokenizer.json"
+READ = (CONFIG, "generation_config.json", "tokenizer_config.json", TOKENIZER, "special_tokens_map.json")
+SIZES = {  # of a config, and the most of each: a library takes hours to build what nobody has
+    "num_hidden_layers": 10_000,
+    "num_attention_heads": 1 << 20,
+    "num_key_value_heads": 1 << 20,
+    "head_dim": 1 << 20,
+    "hidden_size": 1 << 24,
+    "vocab_size": 1 << 31,
+    "max_position_embeddings": 1 << 40,
+}
+WORDS, SHOWN = 160, 100  # characters of a library's words, and of a list of files
+OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every command imports it
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """The JSON of a file, which is a mapping; ValueError for anything else."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path}: not JSON that is read: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    if not isinstance(given, dict):
+        raise ValueError(f"{path}: given {cut(repr(given))}; a mapping in braces")
+    return given
+
+
+def check(folder: Path) -> None:
+    """ValueError where a model cannot be read from a folder's files: broken ones, or impossible sizes."""
+    if not (folder / CONFIG).is_file():
+        if (folder / ADAPTER).exists():
+            refuse_adapter(folder)
+        raise ValueError(f"{folder}: no file {CONFIG} there, which a model's folder has")
+    for name in READ:
+        if (folder / name).exists():
+            about = mapping(folder / name)
+            if name == CONFIG:
+                _check_config(folder / name, about)
+
+
+def refuse_adapter(folder: Path) -> None:
+    """ValueError for a folder that holds an adapter."""
+    if (folder / ADAPTER).exists():
+        raise ValueError(f"{folder} holds an adapter; merge it into its base model (peft: merge_and_unload)")
+
+
+def _check_config(path: Path, about: Mapping[str, Any]) -> None:
+    if not isinstance(kind := about.get("model_type"), str):
+        raise ValueError(f"{path}: model_type: given {cut(repr(kind))}; a name, such as llama")
+    if not isinstance(how := about.get("quantization_config", {}), Mapping | None):
+        raise ValueError(f"{path}: quantization_config: given {cut(repr(how))}; a mapping")
+    if not isinstance(names := about.get("architectures", []), list | None):
+        raise ValueError(f"{path}: architectures: given {cut(repr(names))}; a list of names")
+    text = about.get("text_config", about)
+    for name, most in SIZES.items():
+        size = text.get(name) if isinstance(text, Mapping) else None
+        if isinstance(size, int) and not 0 < size <= most:
+            raise ValueError(f"{path}: {name}: given {size}; a whole number from 1 to {most:,}")
+
+
+@contextmanager
+def reading(folder: Path, name: str) -> Iterator[dict[str, bool]]:
+    """What transformers is told inside, so that it asks nobody whether to run a folder's code. Whatever it
+    raises over a folder is a ValueError: of the file that is broken, else of `name`.
+    """
+    try:
+        yield {"trust_remote_code": False}
+    except shutdown.Terminated:
+        raise
+    except Exception as error:
+        machine = (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and not isinstance(error, FileNotFoundError)
+        )
+        if machine or isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY:
+            raise
+        if "trust_remote_code" in str(error):
+            names = sorted(path.name for path in folder.glob("*.py")) or ["of another repository"]
+            told = f"it needs code of its own ({', '.join(names)[:SHOWN]}), which is never run"
+            raise ValueError(
+                f"{folder}: {told}; give a model of an architecture that transformers has"
+            ) from error
+        if isinstance(error, ValueError) and str(error).startswith(f"{folder}: "):
+            raise  # told already
+        check(folder)
+        words = " ".join(str(error).split())
+        kind = "" if isinstance(error, ValueError | OSError | ImportError) else f"{type(error).__name__}: "
+        raise ValueError(f"{folder / name}: {cut(kind + words, WORDS)}") from error
