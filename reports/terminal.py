@@ -56,13 +56,19 @@ def _place(row: Row) -> tuple[bool, float]:
 
 
 def text(
-    screen: FirstScreen, folder: Path, width: int = WIDTH, *, styled: bool = False, registry: bool = False
+    screen: FirstScreen,
+    folders: Sequence[Path],
+    width: int = WIDTH,
+    *,
+    styled: bool = False,
+    registry: bool = False,
 ) -> str:
-    """The screen as text; `folder` is the run's, of which the last line says what it holds."""
+    """The screen as text; `folders` are the runs', of which the last line says what they hold."""
     tables = screen.as_registered if registry else screen.best_first
     parts = [f"{to_terminal(table, width, styled)}\n" for table in tables]
+    files = "".join(f"{folder}/report.html, results.jsonl, tables/; " for folder in folders)
     names = ", ".join([*screen.others, ALL])
-    rest = f"More: {folder}/report.html, results.jsonl, tables/; bench report {folder} --table NAME: {names}"
+    rest = f"More: {files}bench report {' '.join(map(str, folders))} --table NAME: {names}"
     return words.to_terminal(screen.told, width) + "".join(parts) + f"{rest}\n"
 
 

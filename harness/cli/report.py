@@ -4,7 +4,7 @@ No model library is imported, and what draws tables only where they are drawn: `
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,8 @@ NoiseFrom = Annotated[
     str | None,
     typer.Option(help="A run with several seeds: the chance of training of one that has a single one."),
 ]
-TERMINAL, HTML, PAPER = "terminal", "html", "paper"
+TERMINAL, HTML, JSON, PAPER = "terminal", "html", "json", "paper"
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the same as --format json.")]
 
 
 def folder_of(name: str, runs: Path) -> Path:
@@ -50,50 +51,46 @@ def report(
     beside: Annotated[
         str | None, typer.Option(help="`paper`: the published numbers beside ours, and nothing else.")
     ] = None,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Runs as one: what both hold once, what differs by run.")
-    ] = False,
     noise_from: NoiseFrom = None,
     registry_order: Annotated[
         bool, typer.Option("--registry-order", help="Rows as `bench methods` lists them, not the best first.")
     ] = False,
+    as_json: AsJson = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Print the verdict and tables of finished runs again, from their rows alone."""
+    """Print the verdict and tables of a finished run again, or of several as one, from their rows alone."""
     from reports import build, terminal
     from reports.page import page
 
-    _check_format(format, HTML)
-    if table == build.VERDICT and format not in (TERMINAL, "md", HTML):
+    format = _checked_format(JSON if as_json else format, JSON, HTML)
+    if table == build.VERDICT and format not in (TERMINAL, "md", JSON, HTML):
         raise ValueError(f"--table {table} --format {format}: words are printed as {TERMINAL} or md")
     if beside not in (None, PAPER):
         raise ValueError(f"--beside {beside}: known: {PAPER}")
     folders = [folder_of(name, runs) for name in run]
     if format == HTML:
-        if merge:
-            raise ValueError("--merge makes tables; a page is of one run")
         if noise_from is not None:
             raise ValueError("--noise-from is for tables; a page is of its run alone")
         for folder in folders:
             typer.echo(f"Written: {page.write(folder)}")
         return
-    for source, rows in _rows_of(folders, merge):
-        paired = build.paired(_borrowing(rows, noise_from, runs))
-        if beside:
-            _echo(build.beside(paired), format)
-        elif table is None and format == TERMINAL:
-            _echo_screen(terminal.first_screen(paired.verdict, build.build(paired)), source, registry_order)
-        else:
-            _echo_parts(paired, table or terminal.MAIN, source, format, registry_order)
+    paired = build.paired(_borrowing(_rows_of(folders), noise_from, runs))
+    source = ", ".join(map(str, folders))
+    if beside:
+        _echo({PAPER: build.beside(paired)}, format)
+    elif table is None and format == TERMINAL:
+        _echo_screen(terminal.first_screen(paired.verdict, build.build(paired)), folders, registry_order)
+    else:
+        _echo_parts(paired, table or terminal.MAIN, source, format, registry_order)
 
 
 def _echo_parts(paired: "Paired", table: str, source: str, format: str, registry_order: bool) -> None:
     """Print the table of that name, the verdict, or all."""
     from reports import build, terminal
 
-    if table in (terminal.ALL, build.VERDICT):
-        _echo_verdict(paired.verdict, format)
+    told = paired.verdict if table in (terminal.ALL, build.VERDICT) or format == JSON else []
     if table == build.VERDICT:
+        _echo({}, format, told)
         return
     tables = build.build(paired)
     wanted = list(tables) if table == terminal.ALL else [meant(table, tables)]
@@ -102,11 +99,11 @@ def _echo_parts(paired: "Paired", table: str, source: str, format: str, registry
         if name not in tables:
             known = [*tables, build.VERDICT, terminal.ALL]
             raise ValueError(f"{source}: no table {name!r}; {nearest(name, known)}")
-        _echo(_ordered(tables[name], format, registry_order), format)
+    _echo({name: _ordered(tables[name], format, registry_order) for name in wanted}, format, told)
 
 
 def compare(
-    run: RunName,
+    run: Annotated[list[str], typer.Argument(help="A run; or RUN:METHOD of several, first the baseline.")],
     baseline: Annotated[
         str | None, typer.Option(help="The method that all others are compared with.")
     ] = None,
@@ -121,25 +118,32 @@ def compare(
         ),
     ] = None,
     noise_from: NoiseFrom = None,
-    format: Annotated[str, typer.Option(help="terminal, md, csv or tex.")] = TERMINAL,
+    format: Annotated[str, typer.Option(help="terminal, md, csv, tex or json.")] = TERMINAL,
+    as_json: AsJson = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Compare every method with one of them: difference, interval, p, adjusted p, rank, groups, power."""
     from reports import build
-    from reports.records import run_folder
 
-    _check_format(format)
+    format = _checked_format(JSON if as_json else format, JSON)
+    if ":" in run[0]:
+        if noise or baseline is not None:
+            raise ValueError(f"compare {' '.join(run)}: the first is the baseline; no --baseline, no --noise")
+        rows, baseline = _across(run, runs)
+        _echo({"comparison": build.compared(_borrowing(rows, noise_from, runs), baseline)}, format)
+        return
     if noise == (baseline is not None):
         raise ValueError("compare wants one of --baseline METHOD and --noise")
     if difference is not None and not (noise and 0 < difference < inf):
         raise ValueError(f"--difference {difference}: allowed: a number over 0, with --noise")
     if noise and noise_from is not None:
         raise ValueError("--noise is of the run's own replicates; --noise-from is for --baseline")
-    rows = _borrowing(run_folder.read(folder_of(run, runs)), noise_from, runs)
+    rows = _borrowing(_rows_of([folder_of(name, runs) for name in run]), noise_from, runs)
     if baseline is not None:
         baseline = meant(baseline, {name for names in rows.methods().values() for name in names})
-    tables = build.compared(rows, baseline) if baseline is not None else build.noise(rows, difference)
-    _echo(tables, format)
+        _echo({"comparison": build.compared(rows, baseline)}, format)
+    else:
+        _echo({"noise": build.noise(rows, difference)}, format)
 
 
 def show(
@@ -162,19 +166,29 @@ def show(
     typer.echo(shown(said, named, benchmark, question))
 
 
-def _rows_of(folders: list[Path], merge: bool) -> "list[tuple[str, Rows]]":
-    """The rows of each folder, or those of all as one run, and what to call them."""
-    from reports.records import run_folder
-    from reports.records.merge import merged
+def _rows_of(folders: list[Path]) -> "Rows":
+    """The rows of a folder, or those of several as one run; ValueError where they cannot be compared."""
+    from reports.records import across, run_folder
 
-    rows_of = [(folder, run_folder.read(folder)) for folder in folders]
-    if not merge:
-        return [(str(folder), rows) for folder, rows in rows_of]
+    if len(folders) == 1:
+        return run_folder.read(folders[0])
     # Merged rows are told apart by the names of their runs.
-    by_run = {folder.name: rows for folder, rows in rows_of}
-    if len(by_run) < max(2, len(folders)):
-        raise ValueError("--merge wants several runs, each by another name")
-    return [("merged", merged(by_run))]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"{', '.join(map(str, folders))}: runs in one table have names of their own")
+    return across.together(folders)
+
+
+def _across(typed: Sequence[str], runs: Path) -> "tuple[Rows, str]":
+    """The rows that RUN:METHOD name, and what the first is called."""
+    from reports.records import across
+
+    chosen = []
+    for words in typed:
+        run, _, method = words.partition(":")
+        if not method:
+            raise ValueError(f"compare {words}: must be RUN:METHOD, as {typed[0]}")
+        chosen.append((folder_of(run, runs), method.strip()))
+    return across.chosen(chosen)
 
 
 def _borrowing(rows: "Rows", noise_from: str | None, runs: Path) -> "Rows":
@@ -187,12 +201,13 @@ def _borrowing(rows: "Rows", noise_from: str | None, runs: Path) -> "Rows":
     return build.borrowing(rows, folder.name, run_folder.read(folder))
 
 
-def _check_format(format: str, *others: str) -> None:
+def _checked_format(format: str, *others: str) -> str:
     from reports import build
 
     formats = [TERMINAL, *build.FORMATS, *others]
     if format not in formats:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
+    return format
 
 
 def _ordered(tables: "Sequence[Table]", format: str, registry_order: bool) -> "Sequence[Table]":
@@ -203,11 +218,11 @@ def _ordered(tables: "Sequence[Table]", format: str, registry_order: bool) -> "S
     return [best_first(table) for table in tables] if sorted_here else tables
 
 
-def _echo_screen(screen: "FirstScreen", folder: str, registry: bool) -> None:
+def _echo_screen(screen: "FirstScreen", folders: Sequence[Path], registry: bool) -> None:
     from reports import terminal
 
     styled, width = sys.stdout.isatty(), terminal.terminal_width()
-    typer.echo(terminal.text(screen, Path(folder), width, styled=styled, registry=registry), nl=False)
+    typer.echo(terminal.text(screen, folders, width, styled=styled, registry=registry), nl=False)
 
 
 def _echo_verdict(told: Sequence[str], format: str) -> None:
@@ -222,11 +237,16 @@ def _echo_verdict(told: Sequence[str], format: str) -> None:
         typer.echo(build.verdict_markdown(told))
 
 
-def _echo(tables: "Sequence[Table]", format: str) -> None:
+def _echo(tables: "Mapping[str, Sequence[Table]]", format: str, told: Sequence[str] = ()) -> None:
     from reports import build
+    from reports.machine import tables_json
     from reports.render import to_terminal
     from reports.terminal import terminal_width
 
+    if format == JSON:
+        typer.echo(tables_json(tables, verdict=list(told)))
+        return
+    _echo_verdict(told, format)
     width, styled = terminal_width(), sys.stdout.isatty()
-    for part in tables:
+    for part in (t for parts in tables.values() for t in parts):
         typer.echo(to_terminal(part, width, styled) if format == TERMINAL else build.FORMATS[format](part))

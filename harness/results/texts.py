@@ -65,7 +65,7 @@ def _reference_answer(question: Question, reference_answers: Mapping[str, Answer
 
 
 def steps(plan: Plan, store: Store) -> list[StepRecord]:
-    """Every step of the plan with what its record says; settings are told of training alone."""
+    """Every step of the plan with what its record says; settings are told of training and judging."""
     results: dict[str, list[tuple[str, str, str, int]]] = {}
     worlds: dict[str, int] = {}
     for cell in plan.cells:
@@ -83,8 +83,9 @@ def steps(plan: Plan, store: Store) -> list[StepRecord]:
                 label=step.label,
                 seconds=record["seconds"],
                 inputs=tuple((name, step.sources[name].id) for name in step.named_inputs),
-                # The page tells how models were trained; all other settings would only make it larger.
-                settings=_settings(step) if step.kind.name == "train" else (),
+                # The page tells how models were trained, and runs are held against each other by who judged
+                # them; all other settings would only make it larger.
+                settings=_settings(step) if step.kind.name in ("train", "judgments") else (),
                 results=tuple(results.get(step.id, ())),
                 world_seed=worlds.get(step.id, 0),
             )

@@ -68,7 +68,7 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
 def show_results(plan: Plan, store: Store, out: Path, prices: Prices, registry: bool) -> None:
     """Write a plan's results into `out`, and print what a terminal shows first of them."""
     screen, width = results(plan, store, out, prices), terminal.terminal_width()
-    typer.echo(terminal.text(screen, out, width, styled=sys.stdout.isatty(), registry=registry), nl=False)
+    typer.echo(terminal.text(screen, [out], width, styled=sys.stdout.isatty(), registry=registry), nl=False)
 
 
 def _are_there(out: Path, files: dict[str, list[int]]) -> bool:

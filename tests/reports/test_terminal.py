@@ -41,7 +41,7 @@ def test_a_screen_comes_back_from_its_text_and_keeps_to_a_width() -> None:
     screen = first_screen(["ADPA leads. " * 30], {"main": [table(3.0, 1.0, 4.0, 2.0)], "cost": []})
     assert loaded(dumped(screen)) == screen
     for width in (60, 80, 140):
-        *lines, rest = text(screen, Path("runs/x"), width).splitlines()
+        *lines, rest = text(screen, [Path("runs/x")], width).splitlines()
         longest = max(map(len, lines))
         assert width - 12 <= longest <= width, "as wide as there is room"
         assert rest.endswith("bench report runs/x --table NAME: cost, all")

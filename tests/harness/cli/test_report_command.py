@@ -82,14 +82,78 @@ def test_run_report_file_and_page_say_the_same_words_first(copied: Path) -> None
     assert table.returncode == 2 and "words are printed as terminal or md" in table.stderr
 
 
-def test_several_runs_are_merged_into_one_table(runs: Path) -> None:
-    shutil.copytree(runs / "tiny", runs / "other", dirs_exist_ok=True)
-    done = bench(
-        "report", "tiny", "other", "--merge", "--table", "main", "--runs", str(runs), "--format", "md"
-    )
+@pytest.fixture
+def two(runs: Path, tmp_path: Path) -> Path:
+    """The run twice, its second with other models: the ids of trained checkpoints are changed."""
+    for name in ("one", "other"):
+        shutil.copytree(runs / "tiny", tmp_path / name)
+    text = (tmp_path / "other" / "results.jsonl").read_text()
+    (tmp_path / "other" / "results.jsonl").write_text(text.replace('"train-', '"train-again-'))
+    return tmp_path
+
+
+def test_several_runs_are_one_table_of_rows_that_bear_their_run(two: Path) -> None:
+    done = bench("report", "one", "other", "--runs", str(two), "--format", "md")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("### Results: tiny + other") == 1 and done.stdout.count("| DCKD |") == 1
-    shutil.rmtree(runs / "other")
+    assert done.stdout.count("### Results: one + other") == 1
+    assert "| DCKD (one) |" in done.stdout and "| DCKD (other) |" in done.stdout
+    shown = bench("report", "one", "other", "--runs", str(two)).stdout
+    assert f"bench report {two}/one {two}/other --table NAME: " in shown
+
+
+def test_methods_of_two_runs_are_compared_the_first_being_the_baseline(two: Path) -> None:
+    done = bench("compare", "one:adpa", "other:ADPA", "--runs", str(two), "--json")
+    assert done.returncode == 0, done.stderr
+    table, *_ = json.loads(done.stdout)["tables"]["comparison"]
+    assert [row["name"] for row in table["rows"]] == ["ADPA (one)", "ADPA (other)"]
+    assert table["columns"][1]["title"] == "less ADPA (one)"
+    less = table["rows"][1]["cells"][table["columns"][1]["name"]]
+    assert less["value"] == 0.0 and less["n"] == 8
+
+
+def changed(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (
+            "results.jsonl",
+            '"judge": "rule"',
+            '"judge": "gpt"',
+            "another judge in one (rule) than in other (gpt)",
+        ),
+        ("steps.jsonl", '["data", "', '["data", "0', "mt-bench has other data in one ("),
+        ("results.jsonl", '"question": "3"', '"question": "333"', "mt-bench has other questions in one ("),
+        (
+            "results.jsonl",
+            '"version": "1.0, 0-shot"',
+            '"version": "1.0, 5-shot"',
+            "openllm has another",
+        ),
+    ],
+)
+def test_runs_that_were_asked_or_judged_in_two_ways_are_refused(
+    two: Path, file: str, old: str, new: str, message: str
+) -> None:
+    changed(two / "other" / file, old, new)
+    for words in (("report", "one", "other"), ("compare", "one:ADPA", "other:ADPA")):
+        done = bench(*words, "--runs", str(two))
+        assert done.returncode == 2 and message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_json_has_the_verdict_and_the_cells_with_all_digits(runs: Path) -> None:
+    told = json.loads(bench("report", "tiny", "--json", "--runs", str(runs)).stdout)
+    assert told["verdict"][0].startswith("One run a method: ") and list(told["tables"]) == ["main"]
+    lines = (runs / "tiny" / "tables" / "main.csv").read_text().splitlines()[1:]
+    table = told["tables"]["main"][0]
+    assert len(lines) == len(table["rows"]) * len(table["columns"])
+    first = lines[0].split(",")
+    assert table["rows"][0]["cells"][first[2]]["value"] == float(first[3])
 
 
 def test_the_answers_behind_a_number_are_shown(runs: Path) -> None:
@@ -112,7 +176,7 @@ def test_the_answers_behind_a_number_are_shown(runs: Path) -> None:
         (["tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
         (["tiny", "--table", "mian"], "no table 'mian'; did you mean 'main'?"),
         (["tiny", "--format", "latex"], "--format latex: did you mean 'tex'?"),
-        (["tiny", "tiny", "--merge"], "--merge wants several runs"),
+        (["tiny", "tiny"], "runs in one table have names of their own"),
     ],
 )
 def test_what_is_not_there_is_one_line_with_the_nearest(runs: Path, words: list[str], message: str) -> None:

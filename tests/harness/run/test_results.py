@@ -32,8 +32,8 @@ def test_a_rerun_without_work_prints_the_same_and_writes_nothing(copied: Path) -
     assert again.stdout == first.stdout and "Results: tiny" in again.stdout
     assert written(copied) == before
     screen = terminal.loaded((copied / "tiny" / SCREEN).read_text())
-    assert terminal.text(screen, copied / "tiny") in again.stdout
-    assert "\x1b[1m" in terminal.text(screen, copied / "tiny", styled=True)
+    assert terminal.text(screen, [copied / "tiny"]) in again.stdout
+    assert "\x1b[1m" in terminal.text(screen, [copied / "tiny"], styled=True)
 
 
 def edit_a_table_and_delete_an_export(runs: Path) -> None:
