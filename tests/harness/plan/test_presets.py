@@ -225,7 +225,8 @@ def run_twin(
     sets = tiny_presets.words(suites.load(name), folder, pair, judge, **changes)
     chosen = [word for method in rows for word in ("--only", method)]
     env = {"BENCH_DATA": str(home), KEY_ENV: KEY}
-    done = bench("run", name, "--processes", "1", "--runs", str(folder / "runs"), *sets, *chosen, **env)
+    words = ("--name", name, "--processes", "1", "--runs", str(folder / "runs"))
+    done = bench("run", name, *words, *sets, *chosen, **env)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder / "runs" / name
 

@@ -26,7 +26,8 @@ def test_the_real_text_suite_runs_on_real_conversations(shared_data: Path, tmp_p
     }
     sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
     done = bench(
-        "run", "real-text", "--runs", str(tmp_path / "runs"), *sets, "--only", "DPO", "--only", "ADPA+"
+        *("run", "real-text", "--name", "real-text", "--runs", str(tmp_path / "runs")),
+        *(*sets, "--only", "DPO", "--only", "ADPA+"),
     )
 
     assert done.returncode == 0, done.stderr
