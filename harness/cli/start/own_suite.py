@@ -69,8 +69,10 @@ def text_of(given: Given, known: Known, out: Path, split: Split, questions: Path
     max_tokens = min(ANSWERS, max_length // 2)
     here, waiting = look.benchmarks(given, known)
     if given.judge and questions:
+        # Any two answers: the first benchmark that compares them, whose layout the questions have.
+        like = next(name for name, one in known.benchmarks.items() if one.declaration.comparison)
         compared = {"judge": given.judge.name, "reference": "Student", "max_tokens": max_tokens}
-        here = {JUDGED: {"like": "alpaca-eval", "data": str(questions), **compared}, **here}
+        here = {JUDGED: {"like": like, "data": str(questions), **compared}, **here}
     return TEMPLATES.get_template("suite.yaml.j2").render(
         name=out.stem,
         file=out,

@@ -20,6 +20,7 @@ LARGEST = 500_000  # bytes: what a suite has is a hundredth of it, and the parse
 DEEPEST = 40  # of mappings and lists in each other
 MOST = 50_000  # values, an alias counted as often as it stands for them
 DIGITS = 300  # of a whole number, in bits some thousand
+PATH = 200  # characters shown of a file that cannot be read
 
 
 class _Constructor(SafeConstructor):
@@ -40,10 +41,10 @@ def read(path: Path, what: str) -> Any:
     """The content of a file; `what` says what was looked for, where there is none."""
     try:
         if not path.is_file():
-            raise ValueError(f"no {what} {cut(str(path))}")
+            raise ValueError(f"no {what} {cut(str(path), PATH)}")
         size, raw = path.stat().st_size, path.read_bytes()[:LARGEST]
     except OSError as e:
-        raise ValueError(f"{what} {cut(str(path))}: {e.strerror}") from e
+        raise ValueError(f"{what} {cut(str(path), PATH)}: {e.strerror}") from e
     if size > LARGEST:
         raise ValueError(f"{path}: {size / 1e6:.1f} MB; a {what} has {LARGEST / 1e6} MB at most")
     try:
