@@ -186,12 +186,16 @@ def folder_line(folder: Path, store: Store) -> str:
     return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size) or '0 B'}"
 
 
-def model(name: str, runs: Path) -> Path:
+def model(name: str, runs: Path, *, first_seed: bool = False) -> Path:
     """The artifact of a trained model, whole. `name` is a label, the name or the beginning of the id of an
-    artifact, or RUN/METHOD; ValueError in one line.
+    artifact, or RUN/METHOD, of whose seeds `first_seed` takes the least; ValueError in one line.
     """
     store = Store(runs / "store")
     models = [a for a in artifacts(store) if (a.folder / "config.json").exists()]
+    several = all_named(name, runs, models, "trained model") if first_seed else []
+    if len({a.label for a in several}) == 1:
+        models = [min(several, key=_seed)]
+        name = models[0].folder.name
     found = named(name, runs, models, "trained model")
     if damage := store.damage(found.folder):
         raise ValueError(f"{found.folder}: {damage}; the run that made it makes it again")
@@ -217,8 +221,18 @@ def export(name: str, runs: Path, to: Path) -> Path:
 
 
 def named(name: str, runs: Path, known: Sequence[Artifact], what: str = "artifact") -> Artifact:
-    """The one artifact that is meant: by its folder's name, with or without its kind's, KIND-ID as a plan
-    prints it, its id or four digits of it, its label, or RUN/METHOD; ValueError where none or several are.
+    """The one artifact that is meant; ValueError where none or several are."""
+    found = all_named(name, runs, known, what)
+    if len(found) > 1:
+        raise ValueError(
+            f"{name}: there are {len(found)}, name one: {', '.join(a.folder.name for a in found)}"
+        )
+    return found[0]
+
+
+def all_named(name: str, runs: Path, known: Sequence[Artifact], what: str) -> list[Artifact]:
+    """The artifacts that are meant: by a folder's name, with or without its kind's, KIND-ID as a plan prints
+    it, an id or four digits of it, a label, or RUN/METHOD; ValueError where none are.
     """
     found = [a for a in known if name in (a.folder.name, f"{a.kind}/{a.folder.name}")]
     run, _, method = name.rpartition("/")
@@ -235,11 +249,11 @@ def named(name: str, runs: Path, known: Sequence[Artifact], what: str = "artifac
     if not found:
         names = dict.fromkeys([*sorted(a.label for a in known), *(a.folder.name for a in known)])
         raise ValueError(f"no {what} {name!r}; {nearest(name, list(names))}")
-    if len(found) > 1:
-        raise ValueError(
-            f"{name}: there are {len(found)}, name one: {', '.join(a.folder.name for a in found)}"
-        )
-    return found[0]
+    return found
+
+
+def _seed(made: Artifact) -> int:
+    return int((made.record or {}).get("settings", {}).get("seed", 0))
 
 
 def _of_run(run: str, runs: Path, known: Sequence[Artifact], name: str) -> list[Artifact]:

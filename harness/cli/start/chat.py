@@ -38,7 +38,10 @@ def chat(
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Talk to one or two trained rows of a run: each line of the input is a turn to both."""
+    """Talk to one or two trained rows of a run: each line of the input is a turn to both.
+
+    Of a row with several seeds the least one answers.
+    """
     if len(methods) > 2:
         raise ValueError(f"chat: given {', '.join(methods)}; one or two methods")
     quiet_libraries()
@@ -46,7 +49,7 @@ def chat(
     from harness.store import maintenance
 
     # All are found before the first is loaded.
-    folders = {name: maintenance.model(f"{run}/{name}", runs) for name in methods}
+    folders = {name: maintenance.model(f"{run}/{name}", runs, first_seed=True) for name in methods}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
     template = chat_template.read_text(encoding="utf-8") if chat_template else None
     begins = {name: _speaker(folder, sampling, seed, template) for name, folder in folders.items()}

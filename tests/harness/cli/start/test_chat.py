@@ -1,8 +1,14 @@
 """`bench chat`: a pipe's lines are turns, and each model has a conversation of its own."""
 
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from harness.store import maintenance
+from harness.store.integrity import RECORD
 from tests.bench_command import COMMAND, ENV, bench
 
 
@@ -24,3 +30,18 @@ def test_a_row_that_is_not_there_is_one_line(tiny_run: Path) -> None:
     for words, told in ((("DOP",), "did you mean 'DPO'?"), (("DPO", "SFT", "ADPA"), "one or two methods")):
         done = bench("chat", "tiny", *words, "--runs", str(tiny_run))
         assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_of_a_row_with_several_seeds_the_least_one_answers(copied: Path) -> None:
+    (one,) = (copied / "store" / "train").glob(f"dpo-{12 * '[0-9a-f]'}")
+    other = shutil.copytree(one, one.with_name("dpo-ffffffffffff"))
+    record = json.loads((other / RECORD).read_text())
+    record["settings"]["seed"] += 1
+    (other / RECORD).write_text(json.dumps(record))
+    steps = copied / "tiny" / "steps.jsonl"
+    row = next(json.loads(x) for x in steps.read_text().splitlines() if json.loads(x)["label"] == "DPO")
+    steps.write_text(steps.read_text() + json.dumps(row | {"id": "ffffffffffff"}) + "\n")
+
+    assert maintenance.model("tiny/DPO", copied, first_seed=True) == one
+    with pytest.raises(ValueError, match="tiny/DPO: there are 2, name one: dpo-"):
+        maintenance.model("tiny/DPO", copied)
