@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.common import shutdown, supervisor
+from harness.common.text import cut
 from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
 from harness.train.placing import accelerate_file
@@ -131,6 +132,6 @@ def _result(folder: Path, code: int) -> dict[str, Any]:
     lines = [line.strip() for line in (folder / LOG).read_text(errors="replace").splitlines()]
     # The last words are the launcher's; the fault is the last line that names one.
     fault = next((x for x in reversed(lines) if "Error" in x and "ChildFailed" not in x), "nothing said why")
-    raise ChildProcessError(
-        f"the processes of a training ended, status {code}: {fault[:300]}; log: {folder / LOG}"
-    )
+    # Short, since the place of the log must stand in the line whole.
+    said = cut(fault, 80)
+    raise ChildProcessError(f"the processes of a training ended, status {code}: {said}; log: {folder / LOG}")

@@ -186,7 +186,7 @@ def test_a_whole_run_has_the_first_verdicts_of_one_without_repeats(judge: Runnin
     noisy = f'judges.noisy={{model: noisy, seed: 3, base_url: "{judge.url}", api_key_env: {KEY_ENV}}}'
     by_noisy = [f"benchmarks.{name}.judge=noisy" for name in ("mt-bench", "alpaca-eval")]
     settings = [f"--set={s}" for s in (noisy, *by_noisy, "benchmarks.alpaca-eval.order=both")]
-    asked = ["run", TINY, *settings, f"--runs={copied}"]
+    asked = ["run", TINY, *settings, f"--runs={copied}", "--name=tiny"]
     again = [*asked, "--set=judges.noisy.repeats={share: 0.25, times: 3}"]
     repeats = check_added(judge, asked, again, copied)
     questions = Counter((r["method"], r["question"]) for r in repeats if r["benchmark"] == "mt-bench")
