@@ -96,12 +96,14 @@ def run(
     from harness.evaluate import registry
     from harness.suite import loading as suites
 
-    given, known = overrides or [], registry.known(benchmark_file, judge_file)
-    loaded = suites.load(suite, [*given, *([f"name={name}"] if name else [])], known)
+    given, known = [*(overrides or [])], registry.known(benchmark_file, judge_file)
+    if name:
+        given.append(f"name={name}")
+    loaded = suites.load(suite, given, known)
     from harness.run import earlier_rows, pipeline, run_names
 
     changed = run_names.changed(loaded, given, lambda others: suites.load(suite, others, known))
-    if not name and not any(setting.startswith("name=") for setting in given):
+    if not any(setting.startswith("name=") for setting in given):
         loaded = loaded.model_copy(update={"name": run_names.run_name(loaded.name, changed)})
     settings = earlier_rows.Settings(suite, changed, method_file)
     gc.freeze()  # torch's modules stay to the end: no collection need look at them
