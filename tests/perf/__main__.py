@@ -15,14 +15,14 @@ from typing import Any
 import psutil
 
 from tests.gpu import page as gpu_page
-from tests.perf import comparison, jobs, page, world
+from tests.perf import jobs, page, world
 from tests.perf.clock import gpu
 from tests.perf.scales import SCALES
 from tests.perf.workloads import VOCABS, WORKLOADS
 
 ROOT = Path("runs/perf")  # and below it a folder of each other scale
 PAGE = Path("docs/performance.md")
-SECTIONS = ("head", "train", "generate", "jobs", "comparison")
+SECTIONS = ("head", "train", "generate", "jobs")
 Asked = dict[str, Any]
 
 
@@ -114,27 +114,24 @@ def kept(path: Path, asked: Asked, said: dict[str, Any]) -> None:
 def main() -> int:
     ask = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
     ask.add_argument("--scale", default="cpu", choices=list(SCALES), help="what is not cpu trains alone")
-    ask.add_argument("--sections", default="head,train,generate,jobs", help=f"of {', '.join(SECTIONS)}")
-    ask.add_argument("--comparison", action="store_true", help="the whole pocket comparison alone: hours")
+    ask.add_argument("--sections", default=",".join(SECTIONS), help="some of them")
     ask.add_argument("--only", nargs="*", choices=list(WORKLOADS), help="workloads; without: the scale's")
     ask.add_argument("--vocab", nargs="*", type=int, default=list(VOCABS))
     ask.add_argument("--repeats", type=int, default=3)
     ask.add_argument("--seed", type=int, default=0, help="of the order of the measurements")
     given = ask.parse_args()
-    sections = ["comparison"] if given.comparison else [s for s in given.sections.split(",") if s]
+    sections = [s for s in given.sections.split(",") if s]
     on, root, failed = given.scale, ROOT, 0
     if unknown := set(sections) - set(SECTIONS):
         ask.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if on != "cpu":
-        if given.comparison:
-            ask.error(f"--scale {on}: the comparison is a CPU's")
         sections, root = ["train"], ROOT / on
     if SCALES[on].device == "cuda" and gpu() is None:
         ask.error(f"--scale {on}: torch finds no GPU here")
     root.mkdir(parents=True, exist_ok=True)
     for section in sections:
-        if section in ("comparison", "jobs"):
-            {"comparison": comparison, "jobs": jobs}[section].run(root, machine())
+        if section == "jobs":
+            jobs.run(root, machine())
             continue
         vocabs = given.vocab if section != "generate" else given.vocab[:1]
         if section != "head" and not all(made(root, on, vocab) for vocab in vocabs):

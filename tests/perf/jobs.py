@@ -17,6 +17,7 @@ from harness.forecast.forecast import Job, schedule
 from harness.plan import plan as planning
 from harness.store.store import Store
 from tests import suites
+from tests.perf import sharing
 from tests.perf.markdown import table
 
 SUITE = "pocket"
@@ -39,7 +40,7 @@ def run(root: Path, machine: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             words = ("--set", f"seeds={seeds}", "--jobs", str(jobs), "--runs", folder)
             took = Seconds(_seconds(*words), _seconds(*words))
-            one = {"seeds": seeds, "jobs": jobs, "simulated": simulated(Path(folder), seeds)}
+            one = {"seeds": seeds, "jobs": jobs, **recorded(Path(folder), seeds)}
         told["measured"].append(one | took._asdict())
         (root / "jobs.json").write_text(json.dumps(told, indent=1))
 
@@ -56,15 +57,16 @@ def tables(measured: Sequence[Mapping[str, Any]]) -> str:
     return table(columns, rows) if rows else ""
 
 
-def simulated(runs: Path, seeds: str) -> dict[int, float]:
-    """Seconds of the steps on so many CPUs, by what each recorded, the longest chain first."""
-    store = Store(runs / "store")
-    steps = planning.plan(suites.load(SUITE, [f"seeds={seeds}"]), methods.registry(), Machine()).steps
-    jobs = [
-        Job(s.id, store.record(store.make(s))["seconds"], tuple({x.id for x in s.sources.values()}), True)
-        for s in steps
-    ]
-    return {count: schedule(jobs, count).makespan for count in SIMULATED}
+def recorded(runs: Path, seeds: str) -> dict[str, Any]:
+    """Of the seconds that each step recorded: all on so many CPUs, the longest chain first, and what methods
+    save by standing in one run.
+    """
+    store, suite = Store(runs / "store"), suites.load(SUITE, [f"seeds={seeds}"])
+    steps = planning.plan(suite, methods.registry(), Machine()).steps
+    seconds = {s.id: store.record(store.make(s))["seconds"] for s in steps}
+    jobs = [Job(s.id, seconds[s.id], tuple({x.id for x in s.sources.values()}), True) for s in steps]
+    simulated = {count: schedule(jobs, count).makespan for count in SIMULATED}
+    return {"simulated": simulated, "shared": sharing.measured(suite, seconds)}
 
 
 def _seconds(*words: str) -> float:

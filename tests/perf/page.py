@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 from tests.gpu.page import NOT_MEASURED as NOT_CHECKED
-from tests.perf import jobs
+from tests.perf import jobs, sharing
 from tests.perf.breakdown import KINDS, REST
 from tests.perf.markdown import table
 from tests.perf.scales import CPU, GPU, Scale
@@ -28,7 +28,6 @@ NAMES = {
     "limit": "the matrix products alone",
     "transformers": "`model.generate`",
 }
-STARTS = {"empty": ("an empty store", 3), "with teachers": ("the teachers' checkpoints", 1.3)}  # and goals
 Measured = list[dict[str, Any]]
 
 
@@ -218,19 +217,10 @@ def _generation(measured: Measured) -> str:
     )
 
 
-def _comparison(told: dict[str, Any]) -> str:
-    if "suite" not in told:
-        return NOT_MEASURED
-    rows = []
-    for start in STARTS:
-        alone = {name: s for name, s in told[start].items() if name != "together"}
-        if alone:
-            total, together = sum(alone.values()), told[start]["together"]
-            name, goal = STARTS[start]
-            ratio = f"{total / together:.2f}"
-            rows.append([name, str(len(alone)), f"{total:.0f}", f"{together:.0f}", ratio, f">= {goal}"])
-    columns = ("from", "methods", "s, each alone, summed", "s, all in one run", "ratio", "goal")
-    return table(columns, rows) if rows else NOT_MEASURED
+def _sharing(measured: Measured) -> str:
+    """Of one seed with one job, whose steps nothing ran beside."""
+    one = next((m for m in measured if m["seeds"] == "[0]" and m["jobs"] == 1), None)
+    return sharing.tables(one["shared"]) if one else NOT_MEASURED
 
 
 def _gpu(told: dict[str, Any]) -> str:
@@ -275,7 +265,7 @@ def _versions(of: dict[str, str]) -> str:
 
 def text(root: Path, gpu_check: str = NOT_CHECKED) -> str:
     """The page; `gpu_check` is the part that tests/gpu writes."""
-    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "jobs", "comparison")}
+    told = {s: read(root, s) for s in ("head", "train", "generate", "world", "jobs")}
     on_gpu = {s: read(root / "gpu", s) for s in ("train", "world")}
     parts = {
         "{machine}": _machine(told[s] for s in ("head", "generate", "train")),
@@ -286,7 +276,7 @@ def text(root: Path, gpu_check: str = NOT_CHECKED) -> str:
         "{profile}": _profile(told["train"]["measured"]),
         "{generation}": _generation(told["generate"]["measured"]),
         "{jobs}": jobs.tables(told["jobs"]["measured"]) or NOT_MEASURED,
-        "{comparison}": _comparison(told["comparison"]),
+        "{sharing}": _sharing(told["jobs"]["measured"]),
         "{gpu check}": gpu_check,
         "{gpu}": _gpu(on_gpu["train"]),
         "{making on gpu}": _making(on_gpu["world"]["measured"], GPU),

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.perf import ours, page, world
+import methods
+from harness.executors.options import Machine
+from harness.plan import plan as planning
+from tests import suites
+from tests.paths import TINY as TINY_SUITE
+from tests.perf import ours, page, sharing, world
 from tests.perf.__main__ import kept, main, planned
 from tests.perf.breakdown import kinds
 from tests.perf.scales import CPU, GPU, SCALES
@@ -131,23 +136,30 @@ def test_a_step_is_divided_by_the_kinds_of_its_operations(tmp_path: Path) -> Non
     assert "| `aten::mm` | 9 | 40.0% |" in text
 
 
-def test_a_comparison_is_held_against_its_methods_alone(tmp_path: Path) -> None:
-    """From an empty store (60 + 90) / 50 = 3; with the teachers nothing was measured yet."""
-    told = {"suite": "pocket", "empty": {"together": 50, "SFT": 60, "DPO": 90}, "with teachers": {}}
-    (tmp_path / "comparison.json").write_text(json.dumps(told))
-    text = page.text(tmp_path)
-    assert "| an empty store | 2 | 150 | 50 | 3.00 | >= 3 |" in text
-    assert "| the teachers' checkpoints |" not in text
-
-
 def test_what_jobs_take_stands_beside_the_goal(tmp_path: Path) -> None:
     simulated = {"1": 390.0, "2": 195.0, "4": 110.0, "8": 90.0}
     measured = {"seeds": "[0]", "empty": 200.0, "again": 2.1, "simulated": simulated}
-    told = {"measured": [measured | {"jobs": 1, "empty": 400.0}, measured | {"jobs": 2}]}
+    starts = {"empty": {"together": 50, "SFT": 60, "DPO": 90}}
+    starts["teachers"] = {"together": 30, "SFT": 20, "DPO": 25}
+    one = {"jobs": 1, "empty": 400.0, "shared": starts}
+    told = {"measured": [measured | one, measured | {"jobs": 2}]}
     (tmp_path / "jobs.json").write_text(json.dumps(told))
     text = page.text(tmp_path)
     assert "| `[0]` | 1 | 400 | - | 2.1 | 390 | 195 | 110 | 90 |" in text
     assert "| `[0]` | 2 | 200 | <= 220 | 2.1 | 390 | 195 | 110 | 90 |" in text
+    assert "| an empty store | 2 | 150 | 50 | 3.00 | >= 3 |" in text
+    assert "| the teachers' checkpoints | 2 | 45 | 30 | 1.50 | >= 1.3 |" in text
+
+
+def test_what_methods_share_is_counted_once_in_one_run() -> None:
+    """At a second a step: all steps of the run, and of each method what a run of it alone would do."""
+    suite = suites.load(TINY_SUITE, ["seeds=[0]"])
+    steps = {s.id: 1.0 for s in planning.plan(suite, methods.registry(), Machine()).steps}
+    told = sharing.measured(suite, steps)
+    assert told["empty"]["together"] == len(steps)
+    alone = [told["empty"][name] for name in suite.methods]
+    assert all(0 < n < len(steps) for n in alone) and sum(alone) > len(steps)
+    assert all(told["teachers"][name] < told["empty"][name] for name in suite.methods)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
