@@ -54,31 +54,33 @@ class BenchmarkSettings(BaseModel):
 
 
 class FrozenModelSettings(BenchmarkSettings):
-    """A frozen model gives numbers; `dtype` is what it computes in."""
+    """A frozen model gives numbers."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the model computes in; other than float32 it is told below tables."""
 
     def note(self) -> str:
         return "" if self.dtype == "float32" else f"computed in {self.dtype}"
 
 
 class QuestionSettings(BenchmarkSettings):
-    """Questions are put to a model. data: a folder, or "world/..."; None: what `bench data` fetched or added.
-
-    `limit` takes the first questions; max_tokens None is the benchmark's own; `thoughts` says what becomes of
-    "<think>...</think>" before an answer: it is taken out, of earlier turns too, or is part of the answer.
-    """
+    """Questions are put to a model."""
 
     data: str | None = None
+    """A folder with the questions, or `world/...`; what `bench data` fetched or added, if absent."""
     max_tokens: int | None = Field(None, gt=0)
+    """The most tokens of an answer; the benchmark's own limit, if absent."""
     limit: int | None = Field(None, gt=0)
+    """The first so many questions; all, if absent."""
     thoughts: Literal["strip", "keep"] = optional("strip")
+    """`<think>...</think>` before an answer is taken out, of earlier turns too, or is part of it."""
 
 
 class JudgedSettings(QuestionSettings):
     """A judge reads the answers."""
 
     judge: str = "rule"
+    """Who reads the answers: a name of `judges`, or a kind that needs no settings."""
 
     def judged_by(self) -> str:
         return self.judge
@@ -88,6 +90,7 @@ class ComparedSettings(JudgedSettings):
     """A judge compares the answers with those of another row of the table, or of each of several."""
 
     reference: tuple[str, ...] = Field((BASELINE,), min_length=1)
+    """The row or rows to compare with; `baseline` is the authors' own answers."""
 
     @field_validator("reference", mode="before")
     @classmethod

@@ -29,15 +29,17 @@ DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class AlpacaEvalSettings(ComparedSettings):
-    """order: one seeded order an item as upstream, or both."""
+    """A judge says which of two answers is better."""
 
     order: Literal["random", "both"] = "both"
+    """One seeded order of the two answers an item, as upstream, or both."""
 
 
 class AlpacaEval2Settings(AlpacaEvalSettings):
     """The weighted judge, one seeded order as upstream unless told otherwise."""
 
     order: Literal["random", "both"] = "random"
+    """One seeded order of the two answers an item, as upstream, or both."""
 
 
 def load(

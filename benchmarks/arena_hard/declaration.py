@@ -26,6 +26,7 @@ class ArenaHardSettings(ComparedSettings):
     """Both orders always; each version has questions, prompt, baselines and aggregation of its own."""
 
     version: Literal["v0.1", "v2.0"] = "v0.1"
+    """Which questions, prompt, baselines and way to add up."""
 
 
 def load(folder: Path, settings: ArenaHardSettings) -> tuple[list[Question], JudgedBenchmark]:

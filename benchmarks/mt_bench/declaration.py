@@ -24,13 +24,12 @@ DATA_SET = DataSet.pinned(FOLDER / "data.json")
 
 
 class MTBenchSettings(JudgedSettings):
-    """references: the set of reference answers that the judge sees in math, reasoning and coding.
-
-    rating: which of several ratings in a reply counts; FastChat reads the first.
-    """
+    """Each turn is rated from 1 to 10."""
 
     references: str = benchmark.REFERENCE
+    """The set of reference answers that a judge sees in math, reasoning and coding."""
     rating: benchmark.Rating = optional("first")
+    """Which of several ratings in a reply counts; FastChat reads the first."""
 
     def reference_answers(self) -> str:
         """The name of the set; "" where a folder has none, and its questions bring their own references.

@@ -18,12 +18,19 @@ class OpenLLMSettings(FrozenModelSettings):
     """lm-eval tasks: the YAML files of a folder, or lm-eval's own names on the data of a folder."""
 
     tasks: tuple[str, ...] = Field(min_length=1)
+    """Names of tasks: lm-eval's own, those of a folder, or `v1`, `v2` for a leaderboard's."""
     include: str | None = None
+    """A folder with tasks of your own, as lm-eval's YAML; or `world/...`."""
     data: str | None = None
+    """A folder with the leaderboards' rows; the hub's, if absent."""
     num_fewshot: int | None = Field(None, ge=0)
+    """Examples before each question; the leaderboard's or the task's own number, if absent."""
     limit: int | None = Field(None, gt=0)
+    """The first so many questions of each task; all, if absent."""
     batch_size: int = Field(64, gt=0)
+    """Requests computed together; changes no number but for rounding."""
     chat: bool = False
+    """Whether requests go through the chat template."""
 
 
 ONE = Benchmark(

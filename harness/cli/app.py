@@ -138,9 +138,11 @@ def why(
 
 @app.command()
 def suites(
-    words: Annotated[list[str] | None, typer.Argument(help="Nothing, to list them; or `show NAME`.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Nothing, to list them; `show NAME`; or `keys [PLACE]`.")
+    ] = None,
 ) -> None:
-    """List the suites that ship, or show one as it stands in its file."""
+    """List the suites that ship, show one as it stands in its file, or say what keys a suite may have."""
     from harness.cli import suite_catalogue
 
     typer.echo(suite_catalogue.catalogue(words or []))
@@ -159,7 +161,7 @@ def methods(
     write: Annotated[Path | None, typer.Option(help="Write a page for each method into this folder.")] = None,
 ) -> None:
     """List the methods with their cost and what they read, or show one in full."""
-    from harness.cli import method_pages
+    from harness.cli.pages import method_pages
 
     forms: dict[str, method_pages.Form] = {}
     if sources:

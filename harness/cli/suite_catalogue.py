@@ -1,4 +1,5 @@
-"""The suites that ship, as `bench suites` lists them and `bench suites show NAME` prints them.
+"""The suites that ship, as `bench suites` lists them and `bench suites show NAME` prints them; and what any
+suite may say, as `bench suites keys` prints it.
 
 adpa-llama    1 pair   2 data sets   13 methods   30 rows   mt-bench, alpaca-eval, openllm
               ADPA's main table on LLaMA-3.1-8B > LLaMA-3.2-1B (...)
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from harness.cli.pages import suite_page
 from harness.common.text import aligned
 from harness.evaluate import registry
 from harness.suite import loading
@@ -18,12 +20,15 @@ HEAD = ("suite", "pairs", "data sets", "methods", "rows", "benchmarks")
 
 
 def catalogue(words: Sequence[str]) -> str:
-    """What `bench suites` prints: the list, or the suite of `show NAME`."""
+    """What `bench suites` prints: the list, the suite of `show NAME`, or the keys of `keys [PLACE]`."""
     if not words:
         return listing()
     if len(words) == 2 and words[0] == "show":
         return page(words[1])
-    raise ValueError(f"bench suites {' '.join(words)}: write `bench suites`, or `bench suites show NAME`")
+    if words[0] == "keys" and len(words) <= 2:
+        return suite_page.page(*words[1:])
+    allowed = "write `bench suites`, `bench suites show NAME` or `bench suites keys [PLACE]`"
+    raise ValueError(f"bench suites {' '.join(words)}: {allowed}")
 
 
 def listing() -> str:

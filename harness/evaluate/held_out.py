@@ -27,6 +27,7 @@ class TeacherRewardSettings(BenchmarkSettings):
     """log pi_dpo - log pi_ref, the teacher's implicit reward, of greedy answers to the held-out prompts."""
 
     max_tokens: int = Field(512, gt=0)
+    """The most tokens of an answer."""
 
 
 class RewardSettings(FrozenModelSettings):
@@ -35,7 +36,9 @@ class RewardSettings(FrozenModelSettings):
     """
 
     model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    """The reward model, a folder or hub id."""
     max_tokens: int = Field(512, gt=0)
+    """The most tokens of an answer."""
 
     def judged_by(self) -> str:
         return Path(self.model).name

@@ -46,32 +46,40 @@ class EndpointJudge(JudgeSettings):
     """A model at an OpenAI-compatible endpoint.
 
     `guard` breaks up what reads like a chat template's token in the texts under judgment ("<|im_end|>"), for
-    servers that would take it for one; None means everywhere but at api.openai.com, which takes it as text.
-    `max_tokens` takes the place of the benchmark's own limit of a reply; `timeout` is in seconds;
-    `max_refused` is the share of requests, 0-1, that it may refuse before a step fails.
+    servers that would take it for one; api.openai.com takes it as text.
     """
 
     model: str
+    """The model's name at the endpoint; the folder or hub id that is served."""
     base_url: str = OFFICIAL
+    """The endpoint, with its `/v1`, such as `http://127.0.0.1:8000/v1`."""
     api_key_env: Variable = "OPENAI_API_KEY"
+    """The environment variable with its key; never the key itself."""
     seed: int | None = Field(None, ge=0)
+    """Sent with each call; repeats take the next ones. None, if absent."""
     guard: bool | None = None
+    """Whether chat tokens in judged texts are broken up; if absent, everywhere but at api.openai.com."""
     max_tokens: int | None = Field(None, gt=0)
+    """The most tokens of a reply, in place of the benchmark's own limit."""
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the endpoint calls that limit."""
     timeout: float = Field(600.0, gt=0)
+    """Seconds of a call."""
     concurrency: int = Field(16, gt=0)
+    """Calls under way at most."""
     attempts: int = Field(6, gt=0)
+    """Tries of a call that fails."""
     max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
+    """The share of requests that it may refuse before a step fails."""
 
 
 class ServedJudge(EndpointJudge):
-    """A folder or hub id that is served here, started for the run and stopped with it.
-
-    `arguments` are further ones of the engine's command line.
-    """
+    """A folder or hub id that is served here, started for the run and stopped with it."""
 
     engine: Literal["transformers", "vllm"] = "transformers"
+    """What serves it; transformers gives no log-probs."""
     arguments: tuple[str, ...] = ()
+    """Further words of the engine's command line."""
 
 
 class RuleJudgeSettings(JudgeSettings):

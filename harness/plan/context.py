@@ -23,7 +23,9 @@ from harness.plan.endpoints import Endpoints
 from harness.pocket.build import World
 from harness.store.step import NoInputs, Part, Source, Step
 from harness.suite import extension_file
-from harness.suite.schema import Architecture, ChatData, Data, Suite
+from harness.suite.parts.data import ChatData, Data
+from harness.suite.parts.models import Architecture
+from harness.suite.schema import Suite
 from harness.suite.training import Placement
 from harness.suite.validation import inside_world
 from harness.train.costs import OBJECTIVE, TRAIN, OnlineSettings, TrainInputs, TrainSettings

@@ -17,7 +17,9 @@ from harness.plan import signal_steps
 from harness.plan.context import PlanContext
 from harness.store.step import Part, Source, Step
 from harness.suite.loading import configured, placement, rollouts_of
-from harness.suite.schema import STUDENT, TEACHER, Architecture, ChatData, Data, Dataset, ModelPair, Student
+from harness.suite.parts.data import ChatData, Data, Dataset
+from harness.suite.parts.models import Architecture, ModelPair, Student
+from harness.suite.schema import STUDENT, TEACHER
 from harness.suite.training import Placement, TrainingSpec
 from harness.train.costs import TrainInputs
 from methods.api import Method, Needs, Rollouts, Training
@@ -28,9 +30,7 @@ STAGE = Training(lr=2e-5, epochs=3, batch_size=128, source="release: ADPA, stude
 
 @dataclass(frozen=True)
 class Lineage:
-    """The models of one pair on one data set, and what they say and are asked. `world_seed` drives all of it
-    but the last stage.
-    """
+    """The models of one pair on one data set; `world_seed` drives all of them but the last stage."""
 
     setting: PlanContext
     pair: str

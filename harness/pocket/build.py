@@ -31,17 +31,26 @@ HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
 
 @dataclass(frozen=True)
 class World:
-    """What a world is made of; questions are per held-out split, as many of each category."""
+    """What a world is made of."""
 
     seed: Annotated[int, Ge(0)] = 0
+    """Which world: its animals, people, sums and texts."""
     animals: Annotated[int, Ge(8), Le(len(ANIMALS))] = 24
+    """Animals, each with its properties."""
     people: Annotated[int, Ge(8), Le(len(PEOPLE))] = 16
-    pretrain: Rows = 24000  # texts
+    """People, each with theirs."""
+    pretrain: Rows = 24000
+    """Plain texts to pretrain on."""
     sft: Rows = 6000
+    """Dialogues to learn from."""
     pairs: Rows = 3000
+    """Preference pairs."""
     validation_pairs: Rows = 300
-    questions: Questions = 400  # AlpacaEval
-    mt_questions: Questions = 160  # MT-Bench
+    """Pairs that are held out."""
+    questions: Questions = 400
+    """Questions of AlpacaEval, as many of each category, in each held-out split."""
+    mt_questions: Questions = 160
+    """Questions of MT-Bench, likewise."""
 
     def questions_in(self, folder: str) -> int:
         """How many questions a benchmark's folder of a held-out split has."""

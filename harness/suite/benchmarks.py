@@ -19,20 +19,22 @@ LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked
 
 
 class ExternalModel(Strict):
-    """A row that is measured as it is, nothing trained: exactly one of the ways to answer.
-
-    path: a folder or hub id; url: an OpenAI-compatible endpoint that serves `model`; answers: a model whose
-    answers lie in the benchmark's data; control: what no model should gain by. `max_refused` is the share of
-    questions, 0-1, to which an endpoint may give no answer.
-    """
+    """A row that is measured as it is, nothing trained: one of `path`, `url`, `answers` and `control`."""
 
     path: str | None = None
+    """A folder or hub id, which answers here."""
     url: str | None = None
+    """An OpenAI-compatible endpoint, with its `/v1`."""
     model: str | None = None
+    """The model's name at the endpoint; with `url` alone."""
     api_key_env: Variable = "OPENAI_API_KEY"
+    """The environment variable with the endpoint's key; never the key itself."""
     max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
+    """The share of questions to which an endpoint may give no answer before a step fails."""
     answers: str | None = None
+    """A model whose answers lie in the benchmark's data."""
     control: Control | None = None
+    """An answer that should gain nothing: a fixed text, an empty one, the question copied."""
 
     @model_validator(mode="after")
     def _one(self) -> "ExternalModel":

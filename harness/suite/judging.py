@@ -26,10 +26,12 @@ KIND = "kind"  # the key of a suite that says which kind of judge it is
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Repeats:
-    """What is judged again: a `share` (0-1) of each benchmark's questions, `times` times in all."""
+    """What is judged again."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of each benchmark's questions that is judged again."""
     times: Annotated[int, Field(ge=2)] = 2
+    """How often these are judged in all."""
 
     def count(self, questions: int) -> int:
         """How many of so many questions are judged again."""
@@ -52,6 +54,7 @@ class JudgeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     repeats: Repeats | None = Field(None, exclude=True)
+    """What is judged again, to know the judge's noise; a number means all questions, so many times."""
 
     @field_validator("repeats", mode="before")
     @classmethod

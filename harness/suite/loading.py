@@ -15,7 +15,7 @@ from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import STUDENT, UNTRAINED, Suite
-from harness.suite.training import Placement, RolloutsSpec, TrainingSpec
+from harness.suite.training import MethodRecipe, Placement, RolloutsSpec, TrainingSpec
 from harness.suite.validation import in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate nee
 
 
 LONGEST_CHAIN = 20  # of suites that extend one another
-RECIPE = ("training", "starts_from", "rollouts")  # what a suite says of a method beside its hyper-parameters
+RECIPE = tuple(MethodRecipe.model_fields)
 
 
 class Known(NamedTuple):

@@ -5,7 +5,6 @@ suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
@@ -13,12 +12,13 @@ from pydantic import AfterValidator, Field, InstanceOf, model_validator
 from harness.common.suggest import nearest
 from harness.common.text import cut
 from harness.data.fitted import DROP, TooLong
-from harness.data.layouts import AUTO, DIALOGUES, PAIRS, known_layout
-from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
 from harness.suite.judging import ChosenJudge
-from harness.suite.training import Engine, PreferenceStage, TrainingSpec
+from harness.suite.parts.data import Dataset
+from harness.suite.parts.generation import Generation, Probe
+from harness.suite.parts.models import ModelPair
+from harness.suite.training import Engine, Selection, TrainingSpec
 from harness.suite.validation import Name, Strict
 
 Seed = Annotated[int, Field(ge=0)]
@@ -53,140 +53,6 @@ SeedCount = Annotated[int, Field(ge=0), AfterValidator(_seeds)]  # 3: seeds 0, 1
 OTHERS = "*"  # all rows that are not named
 
 
-class Architecture(Strict):
-    """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
-
-    hidden: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    ffn: int = Field(gt=0)
-    rope_theta: float = Field(10_000.0, gt=0)
-    initializer_range: float = Field(0.02, gt=0)
-
-    @model_validator(mode="after")
-    def _heads_share_hidden(self) -> "Architecture":
-        # Rotary positions turn a head's numbers in pairs.
-        if self.hidden % (2 * self.heads):
-            raise ValueError(f"hidden is a multiple of twice the heads ({2 * self.heads}), not {self.hidden}")
-        return self
-
-
-class Student(Strict):
-    """The model that is aligned. base: a local folder, a hub id (name@revision), or an architecture to
-    pretrain.
-    """
-
-    base: str | Architecture
-    pretrain: TrainingSpec | None = None
-    sft: TrainingSpec | None = None
-
-
-class Teacher(Student):
-    """The model that guides: after `sft` it is the reference teacher, after `dpo` the teacher."""
-
-    dpo: PreferenceStage | None = None
-
-
-class ModelPair(Strict):
-    """A teacher and a student of one tokenizer."""
-
-    teacher: Teacher
-    student: Student
-
-
-class Data(Strict):
-    """A data file or hub id; skip and limit count usable rows. A path "world/..." lies in the generated
-    world.
-    """
-
-    path: str
-    split: str = "train"
-    revision: str | None = None
-    layout: Annotated[str, AfterValidator(partial(known_layout, PAIRS))] = AUTO
-    limit: int | None = Field(None, gt=0)
-    skip: int = Field(0, ge=0)
-
-
-class ChatData(Data):
-    """Dialogues for the SFT stages; packed into sequences of `max_length` or one by one."""
-
-    layout: Annotated[str, AfterValidator(partial(known_layout, DIALOGUES))] = AUTO
-    pack: bool = False
-    loss_on: Literal["responses", "all"] = "responses"
-
-
-class Dataset(Strict):
-    """A preference data set, and the dialogues of the SFT stages before it."""
-
-    sft: ChatData | None = None
-    preference: Data
-    validation: Data | None = None
-
-
-class Generation(Strict):
-    """How the models answer the training prompts; and what computes these answers, those to held-out prompts
-    and those to benchmarks' questions: this program, or a server of vllm that is started for each step, with
-    `arguments` as further ones of its command line.
-    """
-
-    max_tokens: int = Field(512, gt=0)
-    temperature: float | None = Field(None, ge=0)  # None: as each method's recipe says
-    engine: DecodingEngine = "own"
-    dtype: DecodingDtype = "float32"
-    arguments: tuple[str, ...] = ()
-
-    @property
-    def decoder(self) -> Decoder:
-        """What computes answers, as a part of their identity."""
-        return Decoder(self.engine, self.dtype, self.arguments)
-
-    @model_validator(mode="after")
-    def _said_to_the_engine(self) -> "Generation":
-        if self.arguments and self.engine != "vllm":
-            raise ValueError(f"arguments: given {list(self.arguments)}; only engine: vllm has them")
-        if self.engine == "vllm" and 0 < (self.temperature or 0) < LEAST_TEMPERATURE:
-            allowed = f"engine: vllm takes 0, or {LEAST_TEMPERATURE} and more"
-            raise ValueError(f"temperature: given {self.temperature}; {allowed}")
-        return self
-
-
-def _asks(form: str) -> str:
-    """A form with all that a question shows, and nothing else in braces."""
-    shown = {"question": "\U0010f0a0", "a": "\U0010f0a1", "b": "\U0010f0a2"}  # of private use
-    try:
-        text = form.format(**shown)
-    except (LookupError, ValueError, AttributeError) as e:
-        raise ValueError(f"given {form!r}; braces of the text itself are doubled, {e!r}") from None
-    if missing := [name for name, mark in shown.items() if mark not in text]:
-        raise ValueError(f"given {form!r}; it lacks {', '.join(f'{{{name}}}' for name in missing)}")
-    return form
-
-
-class Probe(Strict):
-    """How the teacher is asked which of two responses is better: a question with {question}, {a} and {b}, the
-    two options, and how many tokens of a response it is shown.
-    """
-
-    question: Annotated[str, AfterValidator(_asks)] = (
-        "Which of two responses to an instruction is better? Answer with one letter, A or B.\n\n"
-        "Instruction:\n{question}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\nThe better response is:"
-    )
-    options: tuple[str, str] = ("A", "B")
-    max_tokens: int = Field(2500, gt=0)
-
-
-class Selection(Strict):
-    """Which checkpoint of a last stage is its result: the one whose greedy answers to the held-out prompts a
-    reward model likes best, of those kept every so many epochs.
-    """
-
-    by: Literal["reward", "last"] = "reward"
-    every: float = Field(0.5, gt=0)  # epochs
-    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
-    max_tokens: int = Field(512, gt=0)
-    dtype: Literal["float32", "bfloat16"] = "float32"
-
-
 STORE = "store"  # the artifacts' folder below --runs
 
 
@@ -202,37 +68,54 @@ RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._+=,-]+$"), AfterValidator
 
 
 class Suite(Strict):
-    """One comparison. seeds drive the student's last stage, world_seeds everything before it: both models'
-    own stages and what they write; each of these has every seed. {SFT: 5, "*": 1}: a row's own seeds, a list
-    or how many from 0, and those of all others, else one. too_long: what becomes of rows of more than
-    max_length tokens (harness/data/fitted.py).
-
-    `models` are rows that are measured as they are; a suite of these alone trains nothing.
-    """
+    """One comparison; its attributes' docstrings, and those of its parts, make docs/suite.md."""
 
     name: RunName
+    """What the results' folder is called, `runs/NAME`."""
     seeds: Seeds | dict[str, SeedCount | Seeds] = (0,)
+    """Seeds of a student's last stage; by row too: `{SFT: 5, "*": 1}`, how many from 0, or a list."""
     world_seeds: Seeds = (0,)
+    """Seeds of all that comes before: both models' own stages and what they write. Each has every seed."""
     world: World | None = None
+    """A generated world to learn and be asked about, read as `world/...`; none, if absent."""
     max_length: int = Field(1024, gt=1)
+    """The most tokens of a prompt and its response, and of a dialogue."""
     too_long: TooLong = DROP
+    """What becomes of longer rows: left out, or cut; either is counted."""
     chat_template: str | None = None
+    """A Jinja template for all models; each tokenizer's own, if absent."""
     precision: Literal["no", "bf16", "fp16"] = "no"
+    """Autocast of training. Weights, optimizer and checkpoints stay float32."""
     teacher_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What frozen teachers compute in."""
     pairs: dict[Name, ModelPair] = Field(default_factory=dict)
+    """Teachers with their students; each pair is a block of rows."""
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    """Each pair learns from each data set."""
     models: dict[Name, ExternalModel] = Field(default_factory=dict)
-    pickled_weights: bool = False  # whether models from outside may have `.bin` weights
+    """Rows that are measured as they are; a suite of these alone trains nothing."""
+    pickled_weights: bool = False
+    """Whether models from outside may have pickled weights (`.bin`)."""
     judges: dict[Name, InstanceOf[ChosenJudge]] = Field(default_factory=dict)
+    """Who reads answers, by the names that benchmarks use."""
     generation: Generation = Generation()
+    """How models answer."""
     probe: Probe = Probe()
+    """How the teacher is asked which of two responses is better."""
     signals: Literal["stored", "live"] = "stored"
+    """What frozen models say is computed once and stored, or asked for at each step: the same numbers."""
     training: TrainingSpec = TrainingSpec()
+    """Every method's last stage, where the method itself says nothing else in `methods`."""
     engine: Engine = Engine()
+    """How training runs."""
     selection: Selection | None = None
+    """Which checkpoint of a last stage is its result; the last one, if absent."""
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    """The rows that are trained, each with what it sets otherwise than was published; `{}` for nothing."""
     benchmarks: InstanceOf[Benchmarks]
-    tuning: dict[str, dict[str, Tried]] = Field(default_factory=dict)  # method -> setting -> values
+    """What each row is measured by; null takes one of an extended suite away."""
+    tuning: dict[str, dict[str, Tried]] = Field(default_factory=dict)
+    """Of each method, the values of its settings that `bench tune` tries."""
 
     @model_validator(mode="after")
     def _has_rows(self) -> "Suite":

@@ -15,8 +15,11 @@ class LoraSpec(Strict):
     """Adapters in place of all weights (see methods.api.LoRA); what is saved has them merged in."""
 
     r: int = Field(16, gt=0)
+    """The rank of an adapter."""
     alpha: int = Field(32, gt=0)
+    """Its scale: it is multiplied by alpha / r."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
+    """The names of the linear layers that get one, or all of them but the head."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +32,33 @@ class Placement:
 
 class TrainingSpec(Strict):
     """What a suite overrides of a stage's optimisation (see methods.api.Training); the rest stays as
-    published. `devices` and `shard` say where it runs, so they are no part of an id.
+    published.
     """
 
     lr: float | None = Field(None, gt=0)
+    """The learning rate at its highest."""
     epochs: float | None = Field(None, gt=0)
+    """Passes over the training set; a part of one is allowed."""
     batch_size: int | None = Field(None, gt=0)
+    """Examples of an optimizer step, on all devices together."""
     warmup: float | None = Field(None, ge=0, le=1)
+    """The share of the steps in which the learning rate rises."""
     schedule: Literal["cosine", "linear", "constant"] | None = None
+    """How the learning rate falls afterwards."""
     weight_decay: float | None = Field(None, ge=0)
+    """AdamW's weight decay."""
     max_grad_norm: float | None = Field(None, gt=0)
+    """The norm to which gradients are clipped."""
     lora: LoraSpec | None = None
+    """Adapters in place of all weights."""
     optimizer: Literal["adamw", "adamw8bit"] | None = None
+    """AdamW, or AdamW with its moments in 8 bits (needs torchao)."""
     cycles: float | None = Field(None, gt=0)
+    """Of a cosine: 0.5 falls alone, 0.75 rises again to half of `lr`."""
     devices: int | None = Field(None, gt=0)
+    """Over how many devices the stage runs, at most; no part of an id."""
     shard: Literal["fsdp2"] | None = None
+    """Has the devices share the weights (FSDP2); needs `devices`, no part of an id."""
 
     @model_validator(mode="after")
     def _shares_among_several(self) -> "TrainingSpec":
@@ -74,26 +89,58 @@ class RolloutsSpec(Strict):
     """What a suite overrides of how a method's rollouts are sampled (see methods.api.Rollouts)."""
 
     temperature: float | None = Field(None, ge=0)
+    """0 is greedy."""
     top_p: float | None = Field(None, gt=0, le=1)
+    """The share of the probability that tokens are drawn from."""
     samples: int | None = Field(None, gt=0)
+    """Responses to a prompt, each of which makes an example; several need a temperature."""
+
+
+class MethodRecipe(Strict):
+    """What a suite says of a method beside its hyper-parameters."""
+
+    training: TrainingSpec | None = None
+    """Its last stage, in place of what was published and of the suite's `training`."""
+    starts_from: str | None = None
+    """What its last stage starts from: `Student`, or another method, which is trained for it."""
+    rollouts: RolloutsSpec | None = None
+    """How the responses that it learns from are sampled, where it reads such."""
 
 
 class PreferenceStage(TrainingSpec):
     """The DPO stage of a teacher."""
 
     beta: float = Field(0.01, gt=0)
+    """DPO's beta."""
 
 
 class Engine(Strict):
-    """How training runs: `checkpointing` computes layers again in the backward pass (auto: on GPUs that would
-    not hold what they keep), `offload` keeps what it needs in the host's memory; neither changes a number.
-    `deterministic` has a GPU add up in one order: what that gives is one of the results that a training may
-    have without it.
-    `compile` (torch.compile) and `fused` (AdamW in one kernel) round otherwise, so they are part of an id.
-    """
+    """How training runs. What rounds otherwise is part of an id."""
 
     checkpointing: bool | Literal["auto"] = "auto"
+    """Layers are computed again in the backward pass; auto: on a GPU that would not hold what they keep."""
     offload: bool = False
+    """What the backward pass needs waits in the host's memory; changes no number."""
     deterministic: bool = False
+    """A GPU adds up in one order: one of the results that it may have without."""
     compile: bool = False
+    """torch.compile of the body; rounds otherwise, so it is part of an id."""
     fused: bool = False
+    """AdamW in one kernel; rounds otherwise, so it is part of an id."""
+
+
+class Selection(Strict):
+    """Which checkpoint of a last stage is its result: the one whose greedy answers to the held-out prompts a
+    reward model likes best, of those kept every so many epochs.
+    """
+
+    by: Literal["reward", "last"] = "reward"
+    """A reward model's score, or simply the last one."""
+    every: float = Field(0.5, gt=0)
+    """A checkpoint is kept every so many epochs."""
+    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    """The reward model, a folder or hub id."""
+    max_tokens: int = Field(512, gt=0)
+    """The most tokens of an answer that it reads."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the reward model computes in."""

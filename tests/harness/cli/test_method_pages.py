@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import methods
-from harness.cli import method_pages
+from harness.cli.pages import method_pages
 from methods import sources
 from tests.bench_command import bench
 from tests.paths import ROOT

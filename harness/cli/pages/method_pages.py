@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 import typer
-from annotated_types import Ge, Gt, Le, Lt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import methods
+from harness.cli.pages import key_words
 from harness.common.suggest import meant
 from harness.common.text import aligned, slug
 from harness.suite import method_file as extension
@@ -108,32 +108,7 @@ def as_json(known: Iterable[Method]) -> str:
 
 def allowed(settings: object) -> dict[str, str]:
     """What each field of a dataclass may be, as its type says: "number > 0", "integer >= 1 or full"."""
-    hints = get_type_hints(type(settings), include_extras=True)
-    return {name: _words(hint) for name, hint in hints.items()}
-
-
-def _words(hint: Any) -> str:
-    members = get_args(hint)
-    if get_origin(hint) is Annotated:
-        return f"{_words(members[0])} {' and '.join(map(_bound, members[1:]))}"
-    if get_origin(hint) is Literal:
-        return ", ".join(map(str, members))
-    if members:
-        return " or ".join(map(_words, members))
-    return {int: "integer", float: "number", bool: "true, false"}.get(hint, "")
-
-
-def _bound(bound: object) -> str:
-    match bound:
-        case Gt(gt=x):
-            return f"> {x}"
-        case Ge(ge=x):
-            return f">= {x}"
-        case Lt(lt=x):
-            return f"< {x}"
-        case Le(le=x):
-            return f"<= {x}"
-    return ""
+    return {field.name: key_words.allowed(field.hint) for field in key_words.fields_of(type(settings))}
 
 
 def _read(reads: Reads) -> Iterable[str]:

@@ -1,0 +1,48 @@
+"""The data of a suite: preferences, and the dialogues of SFT stages."""
+
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from harness.data.layouts import AUTO, DIALOGUES, PAIRS, known_layout
+from harness.suite.validation import Strict
+
+
+class Data(Strict):
+    """Rows from a file, a folder or the hub."""
+
+    path: str
+    """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
+    split: str = "train"
+    """The split of a hub id or folder; `train[:90%]` takes a part, of a single file too."""
+    revision: str | None = None
+    """The branch, tag or commit of a hub id; a local path has none."""
+    layout: Annotated[str, AfterValidator(partial(known_layout, PAIRS))] = AUTO
+    """How the rows are written; `auto` takes the first layout whose columns are all there."""
+    limit: int | None = Field(None, gt=0)
+    """So many usable rows are taken; all, if absent."""
+    skip: int = Field(0, ge=0)
+    """So many usable rows are passed over before the first that is taken."""
+
+
+class ChatData(Data):
+    """Dialogues of the SFT stages."""
+
+    layout: Annotated[str, AfterValidator(partial(known_layout, DIALOGUES))] = AUTO
+    """How the rows are written; `auto` takes the first layout whose columns are all there."""
+    pack: bool = False
+    """Whether dialogues are strung together into sequences of `max_length` tokens."""
+    loss_on: Literal["responses", "all"] = "responses"
+    """Which tokens are learned: the assistant's turns, or all."""
+
+
+class Dataset(Strict):
+    """A preference data set, and the dialogues of the SFT stages before it."""
+
+    sft: ChatData | None = None
+    """Dialogues; needed where a model has an `sft` stage."""
+    preference: Data
+    """The pairs of a chosen and a rejected response that methods learn from; their prompts are answered."""
+    validation: Data | None = None
+    """Pairs that are held out: rewards, `objective` and `selection` are measured on them."""
