@@ -18,20 +18,32 @@ from markupsafe import Markup
 
 from reports import build, escapes
 from reports.build import Paired, Run
-from reports.page import answer_data, figures, plan_view, scatter_figures, table_views
-from reports.page.figures import Figure
+from reports.page import answer_data, first_screen, plan_view, table_views
+from reports.page.figures import categories, forest, scatter, steps, training
+from reports.page.figures.figure import Figure
+from reports.page.first_screen import Sign
 from reports.page.table_views import TableView
 from reports.records import jsonl, run_folder, texts
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord, Text
 from reports.tables import main as main_table
-from reports.tables.table import STUDENT
+from reports.tables.table import STUDENT, is_untrained
 
 FOLDER = Path(__file__).parent
 NAME = "report.html"
 # Which sheet of the page a table stands on, by its name in `tables/`; the rest stand together.
-FIRST = ("main",)  # tables of the first sheet
+MAIN = "main"  # stands on the first sheet
 TRAINING = ("training", "direction", "ablation")
+# The parts of the page's one script, in their order.
+SCRIPTS = ("base", "tables", "figures", "answers", "address", "start")
+
+
+class First(NamedTuple):
+    """A table of the first sheet, the figures beside it, and how to read it."""
+
+    table: TableView
+    figures: Sequence[Figure]
+    legend: Sequence[Sign]
 
 
 class Section(NamedTuple):
@@ -64,7 +76,7 @@ def render(run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = ())
     kinds = plan_view.by_kind(made)
     # Texts are data that a script shows as text: what a model wrote never becomes markup.
     data = answer_data.data(said, methods, rows.benchmarks)
-    style, code = _file("page.css"), _file("page.js")
+    style, code = _file("page.css"), _script()
     html = (
         _environment()
         .get_template("template.html.j2")
@@ -76,13 +88,13 @@ def render(run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = ())
             policy=policy(style, code),
             methods=list(dict.fromkeys(m for names in methods.values() for m in names)),
             verdict=build.verdict(paired),
-            first=[t for t in tables if t.name in FIRST],
+            first=_first(paired, sets),
             training=[t for t in tables if t.name in TRAINING],
-            others=[t for t in tables if t.name not in (*FIRST, *TRAINING)],
+            others=[t for t in tables if t.name not in (MAIN, *TRAINING)],
             results=_results(paired, tables),
             learning=_learning(rows),
             kinds=kinds,
-            kinds_figure=figures.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
+            kinds_figure=steps.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
             labels={step.id: step.label for step in made},
             trained=plan_view.trained(made),
             settings=plan_view.settings(made),
@@ -112,6 +124,12 @@ def _file(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
 
 
+def _script() -> Markup:
+    """The parts in one function, so that none of their names is the document's."""
+    parts = Markup("").join(_file(f"js/{name}.js") for name in SCRIPTS)
+    return Markup('"use strict";\n(() => {\n') + parts + Markup("})();\n")
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
@@ -133,7 +151,7 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list
     """What the run is, in a few numbers: (number, what it counts)."""
     worlds = {r.world_seed for r in rows.records}
     counted: dict[str, Sized] = {
-        "methods": {m for names in rows.methods().values() for m in names},
+        "methods": {m for names in rows.methods().values() for m in names if not is_untrained(m)},
         "pairs": {r.pair for r in rows.records},
         "datasets": {r.dataset for r in rows.records},
         "world seeds": worlds if len(worlds) > 1 else set[int](),
@@ -159,17 +177,27 @@ def _tables(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[TableV
     ]
 
 
+def _first(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[First]:
+    """The main table of each pair, with its forests."""
+    found = []
+    for pair, (_, tables) in zip(run.by_name, run.tables, strict=True):
+        for main in tables[MAIN]:
+            shown = first_screen.view(main, pair, tables["comparison"], sets)
+            found.append(First(shown, first_screen.beside(shown), first_screen.legend(shown)))
+    return found
+
+
 def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
     main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
-    forests = [f for t in main for f in figures.forests(t)]
+    forests = [f for t in main for f in forest.forests(t)]
     # Without costs, as of a run that trained nothing, there is nothing to draw against.
-    spent = [f for m, c in zip(main, cost, strict=False) for f in scatter_figures.costs(m, c)]
-    taxes, categories = [], []
+    spent = [f for m, c in zip(main, cost, strict=False) for f in scatter.costs(m, c)]
+    taxes, by_category = [], []
     for pair, names, own, groups in run.by_name:
-        categories += figures.categories(own.summaries, names, own.benchmarks)
+        by_category += categories.categories(own.summaries, names, own.benchmarks)
         if STUDENT in names:
             less = main_table.difference_tables(groups, names, STUDENT)
-            taxes += [f for t in less for f in scatter_figures.taxes(table_views.view("", t, pair, ()))]
+            taxes += [f for t in less for f in scatter.taxes(table_views.view("", t, pair, ()))]
     ability = ", ".join(
         b.title for b in run.rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns)
     )
@@ -187,7 +215,7 @@ def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
             "differences with their intervals. Left of the line, alignment cost ability.",
             taxes,
         ),
-        Section("By category", "", categories),
+        Section("By category", "", by_category),
     ]
     return [section for section in sections if section.figures]
 
@@ -196,8 +224,8 @@ def _learning(rows: Rows) -> list[Section]:
     changes, curves = [], []
     for pair, names in sorted(rows.methods().items()):
         own = rows.of_pair(pair)
-        changes += figures.changes(own.training, names)
-        curves += figures.curves(own.records, names, rows.benchmarks)
+        changes += training.changes(own.training, names)
+        curves += training.curves(own.records, names, rows.benchmarks)
     sections = [
         Section(
             "What training changed",

@@ -24,26 +24,34 @@ class JudgmentSet(NamedTuple):
 
 
 class CellView(NamedTuple):
-    """A cell: its texts, a value to sort by ("" for none), footnotes in words, the address of its answers."""
+    """A cell: its texts, a value to sort by ("" for none), footnotes in words, the address of its answers,
+    and the letters that it shares with whom no test tells it from.
+    """
 
     text: CellText
     cell: Cell
     key: str
     notes: str
     href: str
+    letters: str = ""
 
 
 class RowView(NamedTuple):
-    """A row; `labels` are its dataset, where there are several, and its method."""
+    """A row; `labels` are its dataset, where there are several, and its method; `place` is its own where the
+    table's rows stand in another order than the registry's.
+    """
 
     dataset: str
     method: str
     labels: list[str]
     cells: list[CellView]
+    place: int | None = None
 
 
 class TableView(NamedTuple):
-    """A table under its `name` in the files of `tables/`."""
+    """A table under its `name` in the files of `tables/`; `sorted_by` names the column whose highest value
+    stands first.
+    """
 
     name: str
     title: str
@@ -53,6 +61,7 @@ class TableView(NamedTuple):
     rows: list[RowView]
     notes: list[str]
     footnotes: list[str]
+    sorted_by: str = ""
 
 
 def groups(texts: Iterable[Text]) -> list[JudgmentSet]:

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from reports import answers_in_terminal, build, escapes
-from reports.page import page, vega
+from reports.page import page
+from reports.page.figures import vega
 from reports.render import to_csv, to_latex, to_markdown, to_terminal
 from reports.tables.table import Cell, Column, Row, Table
 from reports.verdict import words

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from reports import build
-from reports.page import label_placement, page, plan_view, scatter_figures, table_views
-from reports.page.scatter_figures import Point
+from reports.page import first_screen, page, plan_view, table_views
+from reports.page.figures import forest, label_placement, scatter
+from reports.page.figures.scatter import Point
 from reports.records import groups, jsonl, run_folder, texts
 from reports.records.benchmarks import DEFAULT
 from reports.records.rows import JudgeCheck
@@ -102,9 +103,10 @@ def test_the_tables_the_verdict_and_the_page_add_a_run_up_once(monkeypatch: pyte
 def test_the_verdict_stands_before_the_first_table_word_by_word(html):
     (paragraph,) = build.verdict(page_run.rows())
     assert paragraph.startswith("One run a method: ADPA has the highest score on MT-Bench (6.50) and ")
-    lines = (f"<p>{escape(line)}</p>" for line in paragraph.splitlines())
-    before, after = html.split(f"<div>{''.join(lines)}</div>")
+    first, *others = (f"<p>{escape(line)}</p>" for line in paragraph.splitlines())
+    before, after = html.split(f"<div>{first}")
     assert "<table>" not in before and "<table>" in after
+    assert "".join(others) in after.partition("</section>")[0]
 
 
 def test_a_script_in_an_answer_is_data(html):
@@ -222,10 +224,53 @@ def test_every_drawing_is_whole_and_says_its_numbers(html):
         assert f'aria-label="{told}"' in html
 
 
+def _main_view() -> table_views.TableView:
+    ((_, tables),) = build.paired(page_run.rows()).tables
+    return table_views.view("main", tables["main"][0], "pair", ())
+
+
+def test_a_forest_has_the_highest_first_with_the_table_s_numbers() -> None:
+    """Of shares in percent; a method's whisker and point say the same."""
+    view = _main_view()
+    at = next(i for i, c in enumerate(view.columns) if c.unit == "share")
+    drawn = forest.marks(view.rows, at, view.columns[at])
+    assert [m["method"] for m in drawn] == ["ADPA", "SFT", "Student", "Teacher"]
+    cells = {row.method: row.cells[at].cell for row in view.rows}
+    for one in drawn:
+        cell = cells[one["method"]]
+        assert (one["value"], one["low"], one["high"]) == (100 * cell.value, 100 * cell.low, 100 * cell.high)
+        assert (
+            one["label"]
+            == f"{one['method']}: {100 * cell.value:.1f} [{100 * cell.low:.1f}, {100 * cell.high:.1f}]"
+        )
+    spec = forest.spec(drawn)
+    assert spec["layer"][1]["encoding"]["y"]["sort"] == [m["method"] for m in drawn]
+    whisker, point = spec["layer"][1:]
+    assert (whisker["mark"]["type"], point["mark"]["type"]) == ("rule", "point")
+    assert whisker["encoding"]["description"] == point["encoding"]["description"] == {"field": "label"}
+
+
+def test_the_first_table_has_letters_runs_and_flops_and_knows_the_registry_s_order() -> None:
+    """SFT took 3e11 of its own and 1e10 of the teacher's; letters are those of the comparison, padded."""
+    (pair,) = build.paired(page_run.rows()).pairs
+    ((_, tables),) = build.paired(page_run.rows()).tables
+    shown = first_screen.view(tables["main"][0], pair, tables["comparison"], ())
+    assert [(row.method, row.place) for row in shown.rows] == [
+        ("ADPA", 3), ("SFT", 2), ("Student", 1), ("Teacher", 0)
+    ]  # fmt: skip
+    assert shown.heads[-2:] == ["Runs", "FLOPs"]
+    assert [[cell.text.value for cell in row.cells[-2:]] for row in shown.rows][1] == ["1", "3.1e11"]
+    compared = next(t for t in tables["comparison"] if t.columns[0].name == "mt-bench.score.mean")
+    at = [c.title for c in compared.columns].index("Group")
+    letters = {row.method: row.cells[at].value for row in compared.rows}
+    assert {row.method: row.cells[0].letters.strip() for row in shown.rows} == letters
+    assert len({len(row.cells[0].letters) for row in shown.rows}) == 1
+
+
 def test_a_front_holds_what_nothing_beats_at_its_cost():
     """B is beaten by A, which is cheaper and better; D costs as much as C and is worse."""
     points = [Point(m, x, y, "") for m, x, y in (("A", 1, 5), ("B", 2, 4), ("C", 3, 9), ("D", 3, 8))]
-    assert [p.method for p in scatter_figures.pareto(points)] == ["A", "C"]
+    assert [p.method for p in scatter.pareto(points)] == ["A", "C"]
 
 
 def test_names_of_close_points_are_put_apart():

@@ -16,7 +16,7 @@ from tests.reports.verdict.made_up import scores
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (apt-get install chromium)")
-SIZES = ((380, 800), (1400, 900))
+SIZES = ((390, 844), (1400, 900))
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,12 @@ def test_the_verdict_is_the_first_that_a_reader_sees_and_stands_on_the_sheet_of_
 
 
 def test_a_column_sorts_down_then_up_then_back(tab, address):
-    """MT-Bench rises with the row: 3.5, 4.5, 5.5, 6.5."""
+    """MT-Bench rises with the row: 3.5, 4.5, 5.5, 6.5. The page opens with the best row first."""
     tab.page.goto(address)
     head = tab.page.locator("#sheet-results thead button", has_text="MT-Bench")
     given = ["Teacher", "Student", "SFT", "ADPA"]
-    for sort, expected in (("descending", given[::-1]), ("ascending", given), (None, given)):
+    assert tab.column(1) == given[::-1]
+    for sort, expected in (("ascending", given), (None, given), ("descending", given[::-1])):
         head.click()
         assert tab.column(1) == expected
         assert tab.page.locator("#sheet-results thead th").nth(1).get_attribute("aria-sort") == sort
@@ -97,11 +98,106 @@ def test_rows_are_filtered_by_text_and_by_method(tab, address):
     tab.page.goto(address)
     tab.page.keyboard.press("/")
     tab.page.keyboard.type("sft, adpa")
-    assert tab.column(1) == ["SFT", "ADPA"]
+    assert tab.column(1) == ["ADPA", "SFT"]
     tab.page.locator(".chips summary").click()
     tab.page.get_by_label("ADPA", exact=True).uncheck()
     assert tab.column(1) == ["SFT"]
     assert tab.page.locator("svg .dim").count() > 0
+
+
+def test_a_filter_fades_whiskers_and_names_with_their_points(tab, address):
+    tab.page.goto(f"{address}#results&rows=adpa")
+    first = tab.page.locator(".beside figure:visible svg")
+    said = (
+        "marks => marks.map(m => [m.getAttribute('aria-label').split(':')[0], m.classList.contains('dim')])"
+    )
+    drawn = first.locator(".mark-symbol [aria-label], .mark-rule [aria-label]").evaluate_all(said)
+    faded = {method: dim for method, dim in drawn}
+    assert len(drawn) == 8  # a point and a whisker of each
+    assert faded == {"Teacher": True, "Student": True, "SFT": True, "ADPA": False}
+    assert all(faded[method] == dim for method, dim in drawn)
+    names = first.locator("text.dim").all_text_contents()
+    assert sorted(names) == ["SFT", "Student", "Teacher"]
+
+
+def test_a_whisker_shows_its_numbers_where_it_is_pointed_at(tab, address):
+    tab.page.goto(address)
+    whisker = tab.page.locator(".beside figure:visible [aria-roledescription=interval]").first
+    whisker.dispatch_event("pointerover")
+    assert tab.texts("#tip") == [whisker.get_attribute("aria-label")]
+    assert tab.texts("#tip")[0].startswith("ADPA: 6.50 [")
+
+
+def test_the_forest_beside_the_table_is_that_of_the_column_it_is_sorted_by(tab, address):
+    tab.page.goto(address)
+    shown = ".beside figure:visible figcaption"
+    assert tab.texts(shown) == ["MT-Bench"]
+    head = tab.page.locator("#sheet-results thead button").nth(3)
+    head.click()
+    (title,) = tab.texts(shown)
+    assert title != "MT-Bench" and head.inner_text().startswith(title)
+
+
+def test_filters_and_orders_stand_in_the_address_and_come_back(browser, address):
+    tab = Tab(browser)
+    tab.page.goto(address)
+    tab.page.locator("#sheet-results thead button", has_text="MT-Bench").click()
+    tab.page.fill("#filter", "t")
+    tab.page.locator(".chips summary").click()
+    tab.page.get_by_label("SFT", exact=True).uncheck()
+    assert tab.column(1) == ["Teacher", "Student"]
+    tab.page.locator("nav a", has_text="Tables").click()
+    assert tab.page.locator("#sheet-tables").is_visible()
+    other = Tab(browser)
+    other.page.goto(tab.page.url)
+    assert other.page.locator("#sheet-tables").is_visible()
+    other.page.locator("nav a", has_text="Results").click()
+    assert other.column(1) == ["Teacher", "Student"]
+    assert other.page.locator("#filter").input_value() == "t"
+    assert other.page.locator("thead th[aria-sort=ascending]").count() == 1
+    assert other.page.locator("#notice").is_hidden()
+    for one in (tab, other):
+        assert one.complaints == []
+        one.page.close()
+
+
+@pytest.mark.parametrize(
+    "asked, sheet, told",
+    [
+        ("bench=mt-bench&q=3&a=ADPX", "answers", 'no answers of the method "ADPX" (nearest: "ADPA")'),
+        ("bench=mt-bench&q=33&a=ADPA", "answers", 'no question "33" (nearest: "3")'),
+        ("bench=mt-bensh&q=3&a=ADPA", "answers", 'no benchmark "mt-bensh" (nearest: "mt-bench")'),
+        ("bench=mt-bench&q=3&judge=rul", "answers", 'no judge "rul" (nearest: "rule")'),
+        (
+            "bench=mt-bench&seed=7&show=wins",
+            "answers",
+            'no seed "7" (nearest: "0"), no outcome "wins" (nearest: "win")',
+        ),
+        ("result", "results", 'no sheet "result" (nearest: "results")'),
+        ("results&off=SFF", "results", 'no method "SFF" (nearest: "SFT")'),
+        ("results&sort=maim:mt-bench.score:ascending", "results", 'no table "maim" (nearest: "main")'),
+        (
+            "results&sort=main:mt-bench.scor:ascending",
+            "results",
+            'no order of the table main "mt-bench.scor:ascending" (nearest: "mt-bench.score:ascending")',
+        ),
+        ("results&row=SFT", "results", 'no key "row" (nearest: "rows")'),
+    ],
+)
+def test_an_address_that_names_what_is_not_there_says_so_in_a_line_and_the_page_works(
+    tab, address, asked, sheet, told
+):
+    tab.page.goto(f"{address}#{asked}")
+    assert tab.texts("#notice:visible") == [f"The address of this page names {told}."]
+    assert tab.page.locator("#notice").bounding_box()["height"] < 60
+    assert tab.page.locator(".sheet.open").get_attribute("id") == f"sheet-{sheet}"
+    if sheet == "answers":
+        assert len(tab.texts("#question h3")) == 1
+        tab.page.keyboard.press("ArrowRight")
+    else:
+        assert tab.column(1) == ["ADPA", "SFT", "Student", "Teacher"]
+        tab.page.fill("#filter", "sft")
+    assert tab.page.locator("#notice").is_hidden()  # what is shown now is in the address
 
 
 def test_an_address_opens_a_question_and_two_methods(tab, address):
@@ -159,7 +255,9 @@ def test_outcomes_categories_and_words_narrow_the_questions(tab, address):
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_what_marks_the_second_of_a_column_is_under_its_number_alone(tab, tmp_path: Path, linked: bool):
-    """Not under the space, the interval and the footnotes that stand beside it."""
+    """Not under the space, the interval and the footnotes that stand beside it, and under no other number:
+    what leads to answers is not underlined.
+    """
     means = {"Student": 3.0, "SFT": 3.3, "DPO": 3.8, "ADPA": 4.5}
     rows = Rows(records=scores(means, suite="toy", pair="pair"))
     said = [replace(t, judge="") for t in page_run.texts(tuple(means))] if linked else []
@@ -167,9 +265,14 @@ def test_what_marks_the_second_of_a_column_is_under_its_number_alone(tab, tmp_pa
     tab.page.goto((tmp_path / "report.html").as_uri())
     cell = tab.page.locator('[data-table="main"] td.second')
     drawn = cell.evaluate("""cell => [cell, ...cell.querySelectorAll("*")]
-        .filter(e => getComputedStyle(e).textDecorationStyle === "double")
+        .filter(e => getComputedStyle(e).textDecorationLine === "underline")
         .map(e => [e.tagName, e.textContent])""")
     assert drawn == [["A" if linked else "SPAN", "3.85"]]
+    lined = """all => all.filter(e => getComputedStyle(e).textDecorationLine !== "none").length"""
+    assert tab.page.locator("main table *").evaluate_all(lined) == 1
+    signs = tab.texts(".legend > span")
+    assert [s for s in signs if "underlined" in s] == ["underlined: the second, told from the third"]
+    assert any("leads to the answers" in s for s in signs) == linked
 
 
 def test_an_outcome_is_over_the_verdicts_that_the_tables_count(browser, tmp_path: Path):

@@ -24,6 +24,8 @@ CONFIG: Spec = json.loads(Path(__file__).with_name("vega_config.json").read_text
 
 # What figures have in common: a method's point, and where a mark's text stands.
 POINT: Spec = {"type": "point", "filled": True, "size": 62, "opacity": 1}
+# It says what its point says: it fades with it, and shows its numbers wherever it is pointed at.
+WHISKER: Spec = {"type": "rule", "strokeWidth": 2, "opacity": 0.55, "ariaRoleDescription": "interval"}
 LABEL: Spec = {"field": "label"}
 
 

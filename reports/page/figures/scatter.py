@@ -8,10 +8,22 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from reports.page import label_placement
-from reports.page.figures import Figure, datasets, domain, kind, number, scale, spread
+from reports.page.figures import label_placement
+from reports.page.figures.figure import Figure, datasets, domain, kind, number, scale, spread
+from reports.page.figures.vega import (
+    FAINT,
+    LABEL,
+    MUTED,
+    POINT,
+    WIDTH,
+    Spec,
+    data,
+    inks,
+    layer,
+    quantity,
+    svg,
+)
 from reports.page.table_views import RowView, TableView
-from reports.page.vega import FAINT, LABEL, MUTED, POINT, WIDTH, Spec, data, inks, layer, quantity, svg
 from reports.tables.table import STUDENT, TEACHER, Column
 
 HEIGHT = 270  # px
