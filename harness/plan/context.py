@@ -224,6 +224,9 @@ class PlanContext:
         engine = self.suite.engine
         how = engine.model_dump(include={"checkpointing", "offload", "deterministic"})
         machine = {**self.runtime, **how}
+        health = self.suite.health
+        if health.exploding == "stop":
+            machine["most_grad_norm"] = health.grad_norm
         return {**machine, "method": method.name, "method_file": self._file_of(method)}
 
     def _file_of(self, method: Method) -> str | None:

@@ -34,7 +34,7 @@ from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
 from harness.run import data_counts, earlier_rows
 from harness.run.earlier_rows import Settings
-from harness.run.failed_rows import without_failed
+from harness.run.failed_rows import without_failed, without_stopped
 from harness.run.progress import show_progress
 from harness.run.results import show_results
 from harness.store import maintenance, provenance
@@ -141,12 +141,17 @@ def run(
     except scheduler.StepsFailed as failed:
         whole = _with_earlier_rows(plan, settings, store, where, out)
         if made := without_failed(whole, failed.lost, store.is_done):
+            made, _ = without_stopped(made, store)
+        if made:
             show_results(made, store, out, table, options.registry_order)
         raise
     if line := opened.summary_line():
         typer.echo(printed(line))
-    shown = _with_earlier_rows(plan, settings, store, where, out)
-    show_results(shown, store, out, table, options.registry_order)
+    shown, stopped = without_stopped(_with_earlier_rows(plan, settings, store, where, out), store)
+    if shown:
+        show_results(shown, store, out, table, options.registry_order)
+    if stopped:
+        raise ValueError(stopped)
 
 
 def _show_plan(

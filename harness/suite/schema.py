@@ -18,7 +18,7 @@ from harness.suite.judging import ChosenJudge
 from harness.suite.parts.data import Dataset
 from harness.suite.parts.generation import Generation, Probe
 from harness.suite.parts.models import ModelPair
-from harness.suite.training import Engine, Selection, TrainingSpec
+from harness.suite.training import Engine, Health, Selection, TrainingSpec
 from harness.suite.validation import Name, Strict
 
 Seed = Annotated[int, Field(ge=0)]
@@ -108,6 +108,8 @@ class Suite(Strict):
     """Every method's last stage, where the method itself says nothing else in `methods`."""
     engine: Engine = Engine()
     """How training runs."""
+    health: Health = Health()
+    """What is taken for a lost training and for answers that collapsed, and what becomes of such a row."""
     selection: Selection | None = None
     """Which checkpoint of a last stage is its result; the last one, if absent."""
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)

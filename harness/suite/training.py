@@ -85,6 +85,25 @@ class TrainingSpec(Strict):
         return replace(base, **given, source="suite" if given else base.source)
 
 
+class Health(Strict):
+    """What counts as a training that explodes and as answers that collapsed, and what becomes of the row: it
+    is told under the tables, or stopped. A loss or gradient that is no number always stops its training.
+    """
+
+    grad_norm: float = Field(1e4, gt=0)
+    """A gradient norm of one optimizer step, before clipping, over which a training explodes."""
+    exploding: Literal["tell", "stop"] = "tell"
+    """Whether such a training is told under the tables, or ends there and its row is "failed"."""
+    empty: float = Field(0.5, gt=0, le=1)
+    """A share of a row's answers to a benchmark: where more are empty, its model collapsed. 1: never."""
+    repeated: float = Field(0.5, gt=0, le=1)
+    """A share of them: where more repeat themselves, it collapsed. 1: never."""
+    entropy: float = Field(0.1, ge=0, le=1)
+    """Their entropy, from 0 (all alike) to 1 (no two are): where it is less, it collapsed. 0: never."""
+    collapse: Literal["tell", "stop"] = "tell"
+    """Whether such a row is told under the tables, or is "failed"."""
+
+
 class RolloutsSpec(Strict):
     """What a suite overrides of how a method's rollouts are sampled (see methods.api.Rollouts)."""
 

@@ -52,9 +52,16 @@ class Progress:
     padded: int = 0  # positions of the padded batches
     padding: int = 0  # computed positions that hold no token
     skipped: int = 0  # optimizer steps left out, since float16 gradients overflowed
+    largest_norm: float = 0.0  # of the gradient of a step, before it was clipped
+    largest_at: int = 0  # the step that had it
     halved: int = 0  # times that memory ran out, so that micro-batches became smaller
     room: int = 0  # positions of a micro-batch since then
     metrics: list[str] = field(default_factory=list)  # lines of metrics.jsonl
+
+    def note_norm(self, norm: float) -> None:
+        """Remember the largest gradient norm so far."""
+        if norm > self.largest_norm:
+            self.largest_norm, self.largest_at = norm, self.step
 
     def count(self, loop: Loop, step: Sequence[int]) -> None:
         """Count the tokens of an optimizer step."""

@@ -33,7 +33,8 @@ from harness.train.costs import PROBE, batch_and_steps
 from harness.train.examples import Examples, TrainWork
 from harness.train.loop import Loop, set_up, teacher_flops
 from harness.train.micro_batches.order import orders
-from harness.train.optimizing import value_head
+from harness.train.optimizing import health, value_head
+from harness.train.optimizing.health import Moment
 from methods.api import Online, Training
 
 LOG_EVERY = 10  # optimizer steps
@@ -68,6 +69,7 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     _check_start(loop, probe, terms_before, START_TOLERANCE[settings.precision])
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     terms_after, watched_after = loop.measure(probe)
+    health.check_end(work, terms_after, measured["steps"])
     trained, weights = _model(loop), _weights(loop)
     if loop.accelerator.is_main_process:
         save(trained, load_tokenizer(start), work.out, weights)
@@ -207,12 +209,10 @@ def _optimize(
             norm = value_head.clipped(loop.accelerator, loop.policy, training.max_grad_norm)
             overflow = overflowed(norm, loop.accelerator.scaler)
             progress.skipped += overflow
-            # An overflowed float16 step is skipped by the scaler and is no fault; NaN in the loss is.
-            if not math.isfinite(sum(terms.values()) + (0 if overflow else norm)):
-                raise ValueError(
-                    f"{loop.method.name}: step {progress.step}: loss {terms}, gradient norm {norm}; lower lr?"
-                )
             rate = float(schedule.get_last_lr()[0])  # a tensor of an optimizer in 8 bits
+            moment = Moment(progress.step, terms, norm, rate)
+            health.check(work, moment, steps, progress.metrics, overflowed=overflow)
+            progress.note_norm(0.0 if overflow else norm)
             step_of(optimizer, training, loop.accelerator.device)
             schedule.step()
             # Before the gradient is dropped and after the weights moved: the model of this very step.
@@ -221,8 +221,7 @@ def _optimize(
             optimizer.zero_grad()
             progress.count(current, step)
             if progress.step % LOG_EVERY == 0 or progress.step == steps:
-                line = {"step": progress.step, "lr": rate, "grad_norm": norm, **terms}
-                checkpoints.log(json.dumps(line) + "\n")
+                checkpoints.log(moment.line + "\n")
             checkpoints.after_step(last=progress.step == steps)
     return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, progress)}
 
@@ -240,6 +239,7 @@ def _processed(loop: Loop, progress: Progress) -> dict[str, Any]:
         "padded_positions": progress.padded,
         "sharing": f"padded: {loop.unshared}" if loop.unshared else "shared",
         "skipped": progress.skipped,
+        "grad_norm": {"largest": progress.largest_norm, "step": progress.largest_at},
         "flops": flops + (sampler.flops if sampler else 0),
         "teacher_flops": teacher_flops(loop),
     }

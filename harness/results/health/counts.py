@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan, ordered
+from harness.results.health import collapse
 from harness.results.health.overlap import step_of
 from harness.results.records import folder_of
 from harness.store.step import Step
 from harness.store.store import Store
+from harness.suite.training import Health
 from reports.records.rows import Count
-from reports.tables.health import HALF_JUDGED
+from reports.tables.health import COLLAPSED, EXPLODED, HALF_JUDGED
 
 Measured = Mapping[str, Any]  # what a step's function returned
 RECOMPUTED = "artifacts recomputed"
+REPEATED = "answers that repeat themselves"
 OVERLAP = "training prompts that overlap with"
 
 
@@ -70,10 +73,12 @@ def counts(plan: Plan, store: Store) -> list[Count]:
     for (pair, dataset), cells in _by_data(plan).items():
         steps = ordered(_targets(cells))
         key: dict[str, Any] = {"suite": plan.suite.name, "pair": pair, "dataset": dataset}
-        for name in dict.fromkeys([*(c.name for c in COUNTS), HALF_JUDGED, RECOMPUTED]):
+        known = *(c.name for c in COUNTS), REPEATED, COLLAPSED, EXPLODED, HALF_JUDGED, RECOMPUTED
+        for name in dict.fromkeys(known):
             rows.append(Count(**key, name=name, step="", label="", count=0, total=0))
         for step in steps:
-            rows += [Count(**key, **row) for row in _of_step(step, store)]
+            rows += [Count(**key, **row) for row in _of_step(step, store, plan.suite.health)]
+        rows += [Count(**key, **row) for row in _of_answers(cells, store, plan.suite.health)]
         for name, step in _overlaps(cells).items():
             about = {**_named(step), **_found(step, store)}
             rows.append(Count(**key, name=OVERLAP, benchmark=name, **about))
@@ -100,7 +105,7 @@ def _targets(cells: Sequence[Cell]) -> Iterator[Step]:
             yield from steps.values()
 
 
-def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
+def _of_step(step: Step, store: Store, limits: Health) -> Iterator[dict[str, Any]]:
     record, added = store.record(folder_of(store, step)), dict[str, tuple[int, int]]()
     for counted in COUNTS:
         if step.kind.name in counted.kinds:
@@ -111,6 +116,22 @@ def _of_step(step: Step, store: Store) -> Iterator[dict[str, Any]]:
         added[RECOMPUTED] = 1, 0
     for name, (count, total) in added.items():
         yield {**_named(step), "name": name, "count": count, "total": total}
+    if step.kind.name == "train":
+        yield _verdict(step, EXPLODED, collapse.exploded(record["measured"], limits))
+
+
+def _of_answers(cells: Sequence[Cell], store: Store, limits: Health) -> Iterator[dict[str, Any]]:
+    """What the texts of the rows' answers tell; rows that share a step share what it tells."""
+    steps = {s.id: s for cell in cells for of in cell.measures.values() for s in collapse.answered(of)}
+    for step in steps.values():
+        found = collapse.read(folder_of(store, step))
+        yield {**_named(step), "name": REPEATED, "count": found.repeated, "total": found.answers}
+        yield _verdict(step, COLLAPSED, found.collapse(limits))
+
+
+def _verdict(step: Step, name: str, told: str) -> dict[str, Any]:
+    """Whether something befell the whole of what a step made, and in which words."""
+    return {**_named(step), "name": name, "count": int(bool(told)), "total": 1, "note": told}
 
 
 def _overlaps(cells: Sequence[Cell]) -> dict[str, Step]:

@@ -34,7 +34,7 @@ class Overlap(NamedTuple):
 
 def overlap(prompts: Iterable[Turns], questions: Sequence[Turns]) -> Overlap:
     """The prompts that overlap with questions."""
-    search = _Search([[_words(turn) for turn in turns] for turns in questions])
+    search = _Search([[words(turn) for turn in turns] for turns in questions])
     count = 0
     for count, messages in enumerate(prompts, 1):
         search.add(count, messages)
@@ -42,7 +42,7 @@ def overlap(prompts: Iterable[Turns], questions: Sequence[Turns]) -> Overlap:
     return Overlap(search.n, count, len(search.prompts), len(questions), len(search.questions))
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
@@ -71,11 +71,11 @@ class _Search:
         self.starts.append(len(self.ids))
         self.numbers.append(number)
         for message in messages:
-            words = _words(message)
-            if len(words) >= self.n:
-                self.ids.extend([known.get(word, 0) for word in words])
+            said = words(message)
+            if len(said) >= self.n:
+                self.ids.extend([known.get(word, 0) for word in said])
                 self.ids.append(0)  # no run goes from one message into the next
-            elif found := self.short.get(tuple(words)):
+            elif found := self.short.get(tuple(said)):
                 self._overlaps(number, found)
         if len(self.ids) > BLOCK:
             self.flush()

@@ -40,3 +40,23 @@ def test_a_row_whose_training_failed_says_why_beside_the_others(
     failed = [r for r in records if r["method"] == "Fails"]
     assert failed and all(r["value"] is None and r["status"].startswith("failed: ") for r in failed)
     assert any(r["method"] == "DPO" and r["status"] == "ok" for r in records)
+
+
+def test_a_row_that_exploded_fails_where_the_suite_says_so_though_it_is_made(copied: Path) -> None:
+    """Of the trainings that are done, the limit lies between the largest gradient norm and the next one."""
+    norms = {}
+    for path in copied.glob("store/train/*/RECORD.json"):
+        record = json.loads(path.read_text())
+        norms[record["measured"]["grad_norm"]["largest"]] = record["label"]
+    second, first = sorted(norms)[-2:]
+    health = f"health={{grad_norm: {(first + second) / 2}, exploding: %s}}"
+
+    done = bench("run", TINY, "--runs", str(copied), "--name", "told", "--set", health % "tell")
+    assert done.returncode == 0, done.stderr
+    table = (copied / "told" / "tables" / "main.md").read_text()
+    assert f"exploded: {norms[first]} (gradient norm {first:.3g} at step " in table.replace("\\", "")
+    assert "trainings that exploded 1 of 10" in table
+
+    done = bench("run", TINY, "--runs", str(copied), "--name", "stopped", "--set", health % "stop")
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert f"{norms[first]} exploded: gradient norm" in done.stderr

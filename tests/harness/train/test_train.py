@@ -128,7 +128,7 @@ def test_a_loss_whose_start_depends_on_the_examples_finds_a_wrong_reference_too(
 
 
 def test_a_loss_that_is_not_finite_stops_the_step_with_its_number(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"DPO: step [0-9]+: loss .* lower lr"):
+    with pytest.raises(ValueError, match=r"DPO: seed 0: step [0-9]+ of [0-9]+: .* lower lr"):
         trained(tmp_path / "out", inputs(tmp_path), {"training": {"lr": 1e30, "epochs": 3, "batch_size": 6}})
 
 

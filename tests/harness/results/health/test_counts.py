@@ -21,8 +21,9 @@ LINE = (
     "health: rows dropped 0 of 472; rows truncated 192 of 472; answers truncated {} of 168; answers "
     "without their thoughts 0 of 168; answers refused, filtered or empty 0 of 168; empty answers judged {} "
     "of 168; prompts cut 0 of 112; judgments refused or without an answer 0 of 358; judgments unparsed 0 of "
-    "358; questions half-judged 0 of 112; artifacts recomputed 0; training prompts that overlap with "
-    "mt-bench "
+    "358; answers that repeat themselves {} of 224; sets of answers that collapsed {} of 14; trainings that "
+    "exploded 0 of 10; questions half-judged 0 of 112; artifacts recomputed 0; training prompts that "
+    "overlap with mt-bench "
 )
 
 
@@ -30,7 +31,8 @@ def test_the_line_stands_under_every_table_and_says_zeros(tiny_run: Path) -> Non
     out = tiny_run / "tiny"
     rows = run_folder.read(out)
     line = health(rows.counts, grouped(rows.records, rows.benchmarks))
-    drawn = [line.split(name)[1].split()[0] for name in ("answers truncated ", "answers judged ")]
+    names = "answers truncated ", "answers judged ", "repeat themselves ", "that collapsed "
+    drawn = [line.split(name)[1].split()[0] for name in names]
     assert line.startswith(LINE.format(*drawn))
     assert line.endswith(" of 256") and ", openllm 0 of 256" in line
 

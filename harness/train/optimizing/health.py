@@ -1,0 +1,76 @@
+"""What ends a training that is lost: a loss or gradient that is no number, a norm over a limit."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.common.files import replace
+from harness.common.text import cut
+from harness.train.examples import TrainWork
+
+STOPPED = "stopped.jsonl"  # in what the step keeps: its metrics up to the optimizer step that ended it
+WORDS_OF_LOSS = 60  # characters of a loss's other terms in the line
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One optimizer step: its loss terms, gradient norm before clipping, and learning rate."""
+
+    step: int
+    terms: Mapping[str, float]
+    norm: float
+    rate: float
+
+    @property
+    def line(self) -> str:
+        """The step as a line of metrics."""
+        return json.dumps({"step": self.step, "lr": self.rate, "grad_norm": self.norm, **self.terms})
+
+    def fault(self, limit: float | None, *, overflowed: bool = False) -> str:
+        """What is wrong with it in words, "" where nothing is. An overflowed float16 step, which the scaler
+        leaves out, is no fault; a loss that is no number is.
+        """
+        if bad := [name for name, value in self.terms.items() if not math.isfinite(value)]:
+            return f"loss term {bad[0]} is {self.terms[bad[0]]}"
+        if overflowed:
+            return ""
+        if not math.isfinite(self.norm):
+            return f"the gradient norm is {self.norm}"
+        if limit is not None and self.norm > limit:
+            return f"the gradient norm is {self.norm:.3g}, over health.grad_norm: {limit:g}"
+        return ""
+
+
+def check(work: TrainWork, moment: Moment, steps: int, before: list[str], *, overflowed: bool) -> None:
+    """ValueError for an optimizer step that ends a training of so many; its metrics are kept for a look,
+    `before` the lines so far.
+    """
+    if fault := moment.fault(work.context.get("most_grad_norm"), overflowed=overflowed):
+        told = f"{_where(work, moment.step, steps)}: {fault} ({_beside(moment)}); lower lr?"
+        raise ValueError(f"{told}{_log(work, moment, before)}")
+
+
+def check_end(work: TrainWork, terms: Mapping[str, float], steps: int) -> None:
+    """ValueError where the loss is no number once the last optimizer step is done."""
+    if fault := Moment(steps, terms, 0.0, 0.0).fault(None):
+        raise ValueError(f"{_where(work, steps, steps)}: behind it {fault}; lower lr?")
+
+
+def _where(work: TrainWork, step: int, steps: int) -> str:
+    return f"{work.context['method']}: seed {work.settings.seed}: step {step} of {steps}"
+
+
+def _beside(moment: Moment) -> str:
+    loss = ", ".join(f"{name} {value:.3g}" for name, value in moment.terms.items())
+    return f"loss {cut(loss, WORDS_OF_LOSS)}, gradient norm {moment.norm:.3g}, lr {moment.rate:.3g}"
+
+
+def _log(work: TrainWork, moment: Moment, before: list[str]) -> str:
+    """The end of the line: where the metrics are kept, if they are."""
+    if work.kept is None:
+        return ""
+    work.kept.mkdir(parents=True, exist_ok=True)
+    log = work.kept / STOPPED
+    replace(log, "".join(before) + moment.line + "\n")  # every process of a training may write it
+    return f" log: {log}"
