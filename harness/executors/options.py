@@ -135,6 +135,11 @@ class RunOptions:
         bool, Option("--reuse", help="Take endpoints for those that answered by their models' names before.")
     ] = False
 
+    track: Annotated[
+        list[str] | None,
+        Option(help="Tell tensorboard, wandb, mlflow or trackio of it: see docs/tracking.md."),
+    ] = None
+
     @property
     def elsewhere(self) -> str | None:
         """The device of the machines that run the steps, where that is not this one."""

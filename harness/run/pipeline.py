@@ -37,6 +37,7 @@ from harness.run.earlier_rows import Settings
 from harness.run.failed_rows import without_failed, without_stopped
 from harness.run.progress import show_progress
 from harness.run.results import show_results
+from harness.run.tracking import telling
 from harness.store import maintenance, provenance
 from harness.store.step import Step
 from harness.store.store import Store
@@ -121,6 +122,7 @@ def run(
 ) -> None:
     """`bench run` and `bench eval`; `settings` is what was asked for, as the run's folder keeps it."""
     settings = settings or Settings(loaded.name)
+    tracked = telling.known([*loaded.track, *(options.track or [])])
     method_file = settings.method_file
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
@@ -136,22 +138,23 @@ def run(
     for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
         typer.echo(printed(line))
     out = runs / plan.suite.name
-    try:
-        opened = make(plan, store, where, options, table, spending, out / "logs")
-    except scheduler.StepsFailed as failed:
-        whole = _with_earlier_rows(plan, settings, store, where, out)
-        if made := without_failed(whole, failed.lost, store.is_done):
-            made, _ = without_stopped(made, store)
-        if made:
-            show_results(made, store, out, table, options.registry_order)
-        raise
-    if line := opened.summary_line():
-        typer.echo(printed(line))
-    shown, stopped = without_stopped(_with_earlier_rows(plan, settings, store, where, out), store)
-    if shown:
-        show_results(shown, store, out, table, options.registry_order)
-    if stopped:
-        raise ValueError(stopped)
+    with telling.telling(plan, store.root, out, tracked):
+        try:
+            opened = make(plan, store, where, options, table, spending, out / "logs")
+        except scheduler.StepsFailed as failed:
+            whole = _with_earlier_rows(plan, settings, store, where, out)
+            if made := without_failed(whole, failed.lost, store.is_done):
+                made, _ = without_stopped(made, store)
+            if made:
+                show_results(made, store, out, table, options.registry_order)
+            raise
+        if line := opened.summary_line():
+            typer.echo(printed(line))
+        shown, stopped = without_stopped(_with_earlier_rows(plan, settings, store, where, out), store)
+        if shown:
+            show_results(shown, store, out, table, options.registry_order)
+        if stopped:
+            raise ValueError(stopped)
 
 
 def _show_plan(

@@ -93,7 +93,7 @@ def _made_of(plan: Plan, overlaps: list[Step], store: Store, prices: Prices) -> 
     parts = [
         code_hash((*SOURCES, *plugins)),
         sorted(extension_file.digest(file) for file in files if file),
-        suite.model_dump(mode="json", exclude={"judges", "benchmarks"}),
+        suite.model_dump(mode="json", exclude={"track", "judges", "benchmarks"}),
         # Their settings as they are: `exclude` leaves out of a dump what is no part of an id.
         [(name, judge.kind.name, repr(judge.settings)) for name, judge in judges.items()],
         [(name, repr(one.settings)) for name, one in chosen.items()],

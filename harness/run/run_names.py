@@ -10,7 +10,7 @@ LONGEST = 60  # characters of the settings in a name
 LEFT_OUT = re.compile(r"[\[\]{}'\" ]")
 UNSAFE = re.compile(r"[^A-Za-z0-9._,=-]+")
 # What changes no number, and the name itself.
-NO_SETTING = ("engine.checkpointing", "engine.offload", "name=")
+NO_SETTING = ("engine.checkpointing", "engine.offload", "track=", "name=")
 
 
 def changed(loaded: Suite, overrides: Sequence[str], load: Callable[[Sequence[str]], Suite]) -> list[str]:

@@ -18,6 +18,7 @@ from harness.suite.judging import ChosenJudge
 from harness.suite.parts.data import Dataset
 from harness.suite.parts.generation import Generation, Probe
 from harness.suite.parts.models import ModelPair
+from harness.suite.parts.tracking import Trackers
 from harness.suite.training import Engine, Health, Selection, TrainingSpec
 from harness.suite.validation import Name, Strict
 
@@ -110,6 +111,8 @@ class Suite(Strict):
     """How training runs."""
     health: Health = Health()
     """What is taken for a lost training and for answers that collapsed, and what becomes of such a row."""
+    track: Trackers = ()
+    """Who is told of trainings and results: tensorboard, wandb, mlflow, trackio; no part of an id."""
     selection: Selection | None = None
     """Which checkpoint of a last stage is its result; the last one, if absent."""
     methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
