@@ -52,7 +52,19 @@ class Decoding:
 
 
 TOO_LONG, FILTERED, REFUSED = "too_long", "content_filter", "refusal"
-NO_ANSWER = {TOO_LONG: "too long for the server", FILTERED: "filtered", REFUSED: "refused"}
+REJECTED, UNREADABLE = "rejected", "unreadable"  # a prompt in words of the server's own; what it sent back
+NOT_TAKEN = (
+    TOO_LONG,
+    REJECTED,
+    UNREADABLE,
+)  # which is no word of the model's, and may be otherwise next time
+NO_ANSWER = {
+    TOO_LONG: "too long for the server",
+    FILTERED: "filtered",
+    REFUSED: "refused",
+    REJECTED: "refused by the server",
+    UNREADABLE: "unreadable",
+}
 
 
 def no_answer(text: str, finish_reason: str) -> str:
@@ -65,7 +77,8 @@ class Answer:
     """A model's answer: per turn its text, its length in tokens, and whether it was cut at max_tokens.
 
     Of an answer from a server also, per turn, the finish reason, and the limit in tokens where its context
-    left less than max_tokens (else 0). `thoughts`: per turn what was taken out of the text before it.
+    left less than max_tokens (else 0). `thoughts`: per turn what was taken out of the text before it; `told`:
+    what the server said in place of an answer.
     """
 
     question: str
@@ -75,6 +88,7 @@ class Answer:
     finish_reasons: tuple[str, ...] = ()
     limits: tuple[int, ...] = ()
     thoughts: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def missing(self, turn: int) -> str:
         """Why there is no conversation up to a turn, counted from 1: "refused"; "" where there is one.

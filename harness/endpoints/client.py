@@ -1,33 +1,40 @@
 """Asking an OpenAI-compatible endpoint: many calls at once, each until it is answered, none twice.
 
 What fails on the way (429, 5xx, time-outs, broken connections, bodies that are no reply) is asked again and
-never kept. An empty text and a refusal are replies. Where the server's context has no room for the reply that
-is asked for, one that fits is. What no attempt can mend (a wrong key, an unknown model)
-ends the run in one line.
+never kept. An empty text and a refusal are replies; a prompt that the server does not take, or sends no reply
+to that can be read, is one without an answer, up to a budget (`max_refused`). Where the server's context has
+no room for the reply that is asked for, one that fits is. What no attempt can mend (a wrong key, an unknown
+model, a wait of hours) ends the run in one line.
 """
 
 import asyncio
 import hashlib
 import json
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.api import TOO_LONG, Message
+from benchmarks.api import NO_ANSWER, REJECTED, TOO_LONG, UNREADABLE, Message
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.pace import Pace, backoff
 from harness.endpoints.replies import EndpointReply, ReplyCache
-from harness.endpoints.wire import Call, Endpoint, Failed, NoRoom, attempt, client_of, refused
+from harness.endpoints.responses.outcomes import Failed, NoRoom, OtherField
+from harness.endpoints.wire import Call, Endpoint, attempt, client_of, may_be_refused, other_field, refused
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from httpx2 import AsyncClient
 
 __all__ = ["Call", "Endpoint", "EndpointFailed", "ask", "check", "key_of"]
+
+log = logging.getLogger(__name__)
 
 PROBE_ATTEMPTS = 3  # a busy second of the server is no reason to refuse a run
 PROBE_TOKENS = 16  # a model that thinks first refuses to be cut after one token
 SECONDS_BETWEEN_LOOKS = 0.02  # at the ledger, for money that calls under way may leave
+KEPT = "what was answered is kept, and the same command asks only the rest"
+LONG_WAIT = 10.0  # seconds that a server asks for, from which on a person is told
 
 
 class _Over(Exception):
@@ -61,7 +68,10 @@ def ask(
     ledger.kept += len(calls) - len(missing)
     if missing:
         ledger.admit(endpoint.model)
-        asyncio.run(_Asking(endpoint, list(missing.values()), replies, ledger, progress).all())
+        asking = _Asking(endpoint, list(missing.values()), replies, ledger, progress)
+        # Of all calls, whenever they were made: of the few that are left as many may be refused.
+        asking.allowed = may_be_refused(endpoint.max_refused, len(calls))
+        asyncio.run(asking.all())
     return [replies[call.key] for call in calls]
 
 
@@ -75,24 +85,53 @@ def check(
     probe = Call("", asked, max_tokens=PROBE_TOKENS, top_logprobs=top_logprobs)
     ledger.admit(endpoint.model)
 
-    async def one() -> EndpointReply:
-        async with client_of(endpoint) as client:
-            for number in range(1, PROBE_ATTEMPTS + 1):
-                try:
-                    return await attempt(client, endpoint, probe, ledger, number)
-                except NoRoom:
-                    fault = f"its context has no room for a prompt of {probe.prompt_bytes} bytes"
-                    raise ValueError(f"{endpoint.where}: {fault}; nothing was done") from None
-                except Failed as e:
-                    failed = e
-                if number < PROBE_ATTEMPTS:
-                    await asyncio.sleep(failed.retry_after or backoff(number, endpoint.backoff))
-            raise ValueError(f"{endpoint.where} does not answer ({failed.reason}); nothing was done")
-
-    given = asyncio.run(one())
+    given = asyncio.run(_probed(endpoint, probe, ledger))
+    if given.finish_reason == REJECTED:
+        key = f"; the key is read from {endpoint.api_key_env}" if given.told.startswith("status 403") else ""
+        raise ValueError(f"{endpoint.where}: {given.told}{key}")
     if top_logprobs and not given.logprobs:
         raise ValueError(f"{endpoint.where} gives no log-probs, which the benchmark's judge needs")
     return given
+
+
+async def _probed(endpoint: Endpoint, probe: Call, ledger: Ledger) -> EndpointReply:
+    async with client_of(endpoint) as client:
+        number, renamed = 1, False
+        while True:
+            try:
+                return await attempt(client, endpoint, probe, ledger, number)
+            except NoRoom:
+                fault = f"its context has no room for a prompt of {probe.prompt_bytes} bytes"
+                raise ValueError(f"{endpoint.where}: {fault}; nothing was done") from None
+            except OtherField as e:
+                if renamed:
+                    raise ValueError(f"{endpoint.where}: tokens_field: neither name is known: {e}") from None
+                endpoint, renamed = other_field(endpoint), True
+            except Failed as e:
+                _refuse_wait(endpoint, e)
+                if number == PROBE_ATTEMPTS:
+                    said = f" ({e.words})" if e.words else ""
+                    fault = f"does not answer ({e.reason}); nothing was done{said}"
+                    raise ValueError(f"{endpoint.where} {fault}") from None
+                await asyncio.sleep(e.retry_after or backoff(number, endpoint.backoff))
+                number += 1
+
+
+def _refuse_wait(endpoint: Endpoint, failed: Failed) -> None:
+    """Tell a person at once of a long wait; EndpointFailed: it is longer than `max_wait`."""
+    seconds = failed.retry_after or 0.0
+    if seconds > endpoint.max_wait:
+        raise EndpointFailed(
+            f"{endpoint.where} asks to wait {_clock(seconds)} ({failed.told}), longer than max_wait, "
+            f"{endpoint.max_wait:g} s; what was answered is kept, and the same command later goes on"
+        )
+    if seconds >= LONG_WAIT:
+        log.warning("%s asks to wait %s (%s)", endpoint.where, _clock(seconds), failed.told)
+
+
+def _clock(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{seconds:.0f} s"
 
 
 class _Asking:
@@ -107,10 +146,16 @@ class _Asking:
         progress: Callable[[int], None],
     ) -> None:
         self.endpoint, self.ledger, self.replies, self.progress = endpoint, ledger, replies, progress
+        self.first_field = endpoint.tokens_field
         self.asked, self.done = len(calls), 0
         self.waiting = deque(calls)
         self.failed: Counter[str] = Counter()
-        self.ended: list[ValueError] = []  # what no further call can mend; those under way are waited for
+        self.words: dict[str, str] = {}  # of servers and networks, by reason, the first
+        self.refused: Counter[str] = Counter()  # prompts without an answer
+        self.allowed = float("inf")  # of those
+        self.ended: list[
+            ValueError | EndpointFailed
+        ] = []  # what no further call can mend; others are waited for
         self.pace = Pace(endpoint.concurrency)
         self.arrived: list[EndpointReply] = []
         self.disk = asyncio.Lock()
@@ -118,7 +163,11 @@ class _Asking:
     @property
     def over(self) -> bool:
         """Whether no more is asked, neither a call nor one that failed again."""
-        return bool(self.ended) or self.failed.total() > self.endpoint.errors
+        return (
+            bool(self.ended)
+            or self.failed.total() > self.endpoint.errors
+            or self.refused.total() > self.allowed
+        )
 
     async def all(self) -> None:
         """Ask all of them; ValueError or EndpointFailed where that was not possible."""
@@ -133,28 +182,46 @@ class _Asking:
                 await asyncio.gather(*tasks, return_exceptions=True)
         if self.ended:
             raise self.ended[0]
+        if self.refused.total() > self.allowed:
+            limit = f"more than max_refused allows, {self.endpoint.max_refused:g}"
+            error = ValueError if self.refused[NO_ANSWER[REJECTED]] else EndpointFailed
+            raise error(self.ending("got no answer", self.refused, limit))
         if self.failed:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.failed.items()))
-            left = f", {len(self.waiting)} not tried" if self.waiting else ""
-            raise EndpointFailed(
-                f"{self.endpoint.where}: {self.failed.total()} of {self.asked} calls failed for good "
-                f"({reasons}){left}; what was answered is kept, and the same command asks only the rest"
-            )
+            raise EndpointFailed(self.ending("failed for good", self.failed))
 
-    async def work(self, client: "AsyncOpenAI") -> None:
+    def ending(self, what: str, reasons: Counter[str], limit: str = "") -> str:
+        """One line: how many calls came to nothing and why, and what was said of the most frequent reason."""
+        told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        left = f", {len(self.waiting)} not tried" if self.waiting else ""
+        said = self.words.get(max(reasons, key=reasons.__getitem__))
+        more = (limit, f"the first: {said}" if said else "", KEPT)
+        count = f"{reasons.total()} of {self.asked} calls {what} ({told}){left}"
+        return f"{self.endpoint.where}: {'; '.join(filter(None, (count, *more)))}"
+
+    async def work(self, client: "AsyncClient") -> None:
         """Take calls until none waits."""
         while self.waiting and not self.over:
             call = self.waiting.popleft()
             try:
-                await self.keep(await self.until_answered(client, call))
+                await self.keep(self.seen(await self.until_answered(client, call)))
             except _Over:
                 self.waiting.appendleft(call)
             except Failed as e:
                 self.failed[e.reason] += 1
-            except ValueError as e:
+                self.words.setdefault(e.reason, e.words)
+            except (ValueError, EndpointFailed) as e:
                 self.ended.append(e)
         if self.over:
             self.pace.stop()
+
+    def seen(self, given: EndpointReply) -> EndpointReply:
+        """The reply, counted where it is none."""
+        if given.finish_reason in (REJECTED, UNREADABLE):
+            reason = NO_ANSWER[given.finish_reason]
+            self.refused[reason] += 1
+            self.words.setdefault(reason, given.told)
+            self.ledger.count_refused(reason, given.told)
+        return given
 
     async def keep(self, given: EndpointReply) -> None:
         """Write a reply; those that arrive while the disk is busy are written together, with one wait."""
@@ -166,11 +233,11 @@ class _Asking:
                 self.done += len(together)
                 self.progress(self.done)
 
-    async def until_answered(self, client: "AsyncOpenAI", call: Call) -> EndpointReply:
+    async def until_answered(self, client: "AsyncClient", call: Call) -> EndpointReply:
         """The reply to a call, or `Failed` after the last attempt."""
-        endpoint, ledger = self.endpoint, self.ledger
-        number, asked = 1, call
+        ledger, number, asked = self.ledger, 1, call
         while True:
+            endpoint = self.endpoint
             try:
                 async with self.pace as began:
                     if self.over:
@@ -185,11 +252,19 @@ class _Asking:
                     return refused(endpoint, call, TOO_LONG, number)
                 ledger.lowered += call is asked
                 call = replace(call, max_tokens=e.max_tokens)
+            except OtherField as e:
+                if endpoint.tokens_field == self.first_field:
+                    self.endpoint = other_field(endpoint)  # for all calls that follow
+                else:
+                    raise ValueError(f"{endpoint.where}: tokens_field: neither name is known: {e}") from None
             except Failed as e:
                 ledger.retries[e.reason] += 1
+                _refuse_wait(endpoint, e)
                 if e.retry_after is not None:
                     self.pace.overloaded(began, e.retry_after)
                 if number == endpoint.attempts or self.over:
+                    if e.instead and not self.over:
+                        return e.instead
                     raise
                 if not e.retry_after:
                     await asyncio.sleep(backoff(number, endpoint.backoff))

@@ -28,6 +28,8 @@ class Ledger:
         self.spent = self.unknown = 0.0  # USD
         self.usage: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()  # by reason
+        self.refused: Counter[str] = Counter()  # prompts without an answer, by why
+        self.first_words = ""  # of a server on the first of them
         self.unpriced: set[str] = set()  # models that were asked, of whom no price is known
         self._under_way: list[float] = []  # USD at most, of each
 
@@ -47,7 +49,15 @@ class Ledger:
             money = f"{money} and what has no price: {lacking}" if self.spent or self.unknown else lacking
         spent = f"{self.calls} calls ({self.kept} kept from before), {tokens}, {money}"
         context = f"; max_tokens lowered to what the context leaves: {self.lowered}" if self.lowered else ""
-        return f"{spent}; failed on the way: {again or 'none'}{context}"
+        refused = "; without an answer: " if self.refused else ""
+        refused += ", ".join(f"{why} {count}" for why, count in sorted(self.refused.items()))
+        words = f" (the first: {self.first_words})" if self.first_words else ""
+        return f"{spent}; failed on the way: {again or 'none'}{context}{refused}{words}"
+
+    def count_refused(self, why: str, words: str) -> None:
+        """Count a prompt that there is no answer to, and keep what was said of the first."""
+        self.refused[why] += 1
+        self.first_words = self.first_words or words
 
     def admit(self, model: str) -> None:
         """ValueError if there is a limit in money, and no price of this model."""

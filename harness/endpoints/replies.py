@@ -4,7 +4,7 @@
 
 A reply counts once it is on the disk (store/append_log). A line that a kill cut short, or that differs from
 its checksum, is left out and counted; of a key that stands twice the first is kept. Failures are not kept,
-and what was too long for a server is asked again by the next run.
+and what a server did not take, or sent no reply to that can be read, is asked again by the next run.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from benchmarks.api import TOO_LONG
+from benchmarks.api import NOT_TAKEN
 from harness.store.append_log import AppendOnlyLog
 
 
@@ -20,8 +20,9 @@ from harness.store.append_log import AppendOnlyLog
 class EndpointReply:
     """A reply. `logprobs`: the first token's alternatives -> log-probs; `model`, `fingerprint`: who served.
 
-    finish_reason is the server's, or "refusal" where the server says that the model refused, or "too_long"
-    where it refused the prompt for its length. `latency_s` is of the attempt that succeeded, of `attempts`;
+    finish_reason is the server's, or "refusal" where the server says that the model refused, "too_long" where
+    it refused the prompt for its length, "rejected" where it did so in other words, which `told` holds, and
+    "unreadable" where it sent no reply. `latency_s` is of the attempt that succeeded, of `attempts`;
     `lowered_to` is its max_tokens where the server had no room for those that were asked for, else 0.
     """
 
@@ -36,6 +37,7 @@ class EndpointReply:
     latency_s: float = 0.0
     attempts: int = 1
     lowered_to: int = 0
+    told: str = ""
 
 
 class ReplyCache:
@@ -58,8 +60,8 @@ class ReplyCache:
             except TypeError:
                 torn += 1
                 continue
-            # A server that is started again may take more.
-            if given.finish_reason == TOO_LONG:
+            # A server that is started again, or has new rules, may take it.
+            if given.finish_reason in NOT_TAKEN:
                 continue
             known.setdefault(given.key, given)
         return known, torn

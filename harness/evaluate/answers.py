@@ -6,6 +6,7 @@ Answers are stored once; another judge needs no new ones. Those of an endpoint h
 "limits" where its context left less room than was asked for: what it refuses, filters or leaves empty is no
 answer, is not judged, and over a share (`max_refused`) fails the step. What a model thought before an answer
 is no part of it, unless the benchmark's `thoughts` is "keep": it stands in "thoughts" and in no later prompt.
+What a server said in place of an answer stands in "told".
 """
 
 from collections import Counter
@@ -38,7 +39,7 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
     # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
-UNTOLD = ("finish_reasons", "limits", "thoughts")  # of an answer, left out where there are none
+UNTOLD = ("finish_reasons", "limits", "thoughts", "told")  # of an answer, left out where there are none
 
 
 class TurnAnswer(NamedTuple):
@@ -50,6 +51,7 @@ class TurnAnswer(NamedTuple):
     finish_reason: str = ""
     limit: int = 0
     thoughts: str = ""
+    told: str = ""
 
     @property
     def missing(self) -> bool:
@@ -164,7 +166,8 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
 
 def _of_server(g: EndpointReply) -> TurnAnswer:
     cut = g.finish_reason == "length"
-    return TurnAnswer(g.text.strip(), g.completion_tokens, cut, g.finish_reason, g.lowered_to)
+    text = g.text.strip()
+    return TurnAnswer(text, g.completion_tokens, cut, g.finish_reason, g.lowered_to, told=g.told)
 
 
 def run_control(work: AnswerWork) -> dict[str, Any]:
@@ -230,7 +233,8 @@ def _answer_all(
         told = (values if any(values) else () for values in more)
         answers.append(Answer(q.id, texts, tokens, truncated, *told))
     missing = Counter(why for a in answers if (why := a.missing(len(a.turns))))
-    fail_over_limit(missing, len(answers), "answers", work.context)
+    words = next((said for a in answers for said in a.told if said), "")
+    fail_over_limit(missing, len(answers), "answers", work.context, words)
     return _write(work, answers) | ({"missing": missing} if missing else {})
 
 

@@ -19,9 +19,9 @@ from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ARGUMENTS, ENGINE, ServerSpec, request_extras
-from harness.endpoints.wire import MAX_REFUSED
+from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, may_be_refused
 from harness.models import weights
-from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request
+from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request, WithTemperature
 from harness.suite.validation import Variable
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -32,8 +32,10 @@ WHERE = {
     "timeout",
     "concurrency",
     "attempts",
+    "temperature",
     "tokens_field",
     "max_refused",
+    "max_wait",
 }
 WHO = {"model", "seed", "max_tokens"}
 # What a judge is tried on before any work.
@@ -61,6 +63,8 @@ class EndpointJudge(JudgeSettings):
     """Whether chat tokens in judged texts are broken up; if absent, everywhere but at api.openai.com."""
     max_tokens: int | None = Field(None, gt=0)
     """The most tokens of a reply, in place of the benchmark's own limit."""
+    temperature: WithTemperature = BENCHMARKS
+    """What is sent in place of the benchmark's own; null sends none, nor top_p, for models that take none."""
     tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the endpoint calls that limit."""
     timeout: float = Field(600.0, gt=0)
@@ -70,7 +74,9 @@ class EndpointJudge(JudgeSettings):
     attempts: int = Field(6, gt=0)
     """Tries of a call that fails."""
     max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
-    """The share of requests that it may refuse before a step fails."""
+    """The share of calls that may get no answer: three in any case, or half of less than six; none with 0."""
+    max_wait: float = Field(MAX_WAIT, ge=0)
+    """Seconds that it may ask to wait; where it asks for more, the step fails at once."""
 
 
 class ServedJudge(EndpointJudge):
@@ -93,7 +99,13 @@ def where_of(judge: EndpointJudge) -> dict[str, Any]:
 
 def _endpoint_identity(judge: EndpointJudge) -> dict[str, Any]:
     guard = "api.openai.com" not in judge.base_url if judge.guard is None else judge.guard
-    return {**judge.model_dump(include=WHO), "guard": guard}
+    return {**_who(judge), "guard": guard}
+
+
+def _who(judge: EndpointJudge) -> dict[str, Any]:
+    # Where the benchmark's own temperature is sent, there is nothing to tell.
+    told = {"temperature"} if judge.temperature != BENCHMARKS else set()
+    return judge.model_dump(include=WHO | told)
 
 
 def _served_identity(judge: ServedJudge) -> dict[str, Any]:
@@ -101,7 +113,7 @@ def _served_identity(judge: ServedJudge) -> dict[str, Any]:
     guard = True if judge.guard is None else judge.guard
     started = {"engine": judge.engine, "arguments": list(judge.arguments)}
     who = {"model": weights.fingerprint(judge.model), "guard": guard}
-    return judge.model_dump(include=WHO) | started | who
+    return _who(judge) | started | who
 
 
 def endpoint_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: Path | None = None) -> Ask:
@@ -110,11 +122,14 @@ def endpoint_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: 
     return _asking(who, lambda temperature: endpoint)
 
 
-def fail_over_limit(missing: Counter[str], asked: int, what: str, context: Mapping[str, Any]) -> None:
-    """ValueError where more replies of a step are missing than its endpoint may refuse."""
+def fail_over_limit(
+    missing: Counter[str], asked: int, what: str, context: Mapping[str, Any], words: str = ""
+) -> None:
+    """ValueError where more replies of a step are missing than its endpoint may refuse; `words`: its own."""
     allowed = context.get("endpoint", {}).get("max_refused", MAX_REFUSED)
-    if missing.total() > allowed * asked:
+    if missing.total() > may_be_refused(allowed, asked):
         told = ", ".join(f"{why} {count}" for why, count in sorted(missing.items()))
+        told += f"; the first: {words}" if words else ""
         who = context["endpoint"]["model"] if "endpoint" in context else "the judge"
         raise ValueError(
             f"{who} gave none of {missing.total()} of {asked} {what} ({told}), more than a share of "
@@ -132,7 +147,12 @@ def _served_replies(who: Mapping[str, Any], context: Mapping[str, Any], world: P
     spec = ServerSpec(engine, where["model"], extra=arguments)
     endpoint = Endpoint(**{**where, "base_url": shared.servers.url(spec)})
     # `transformers serve` has to be told in each request whether to sample.
-    return _asking(who, lambda temperature: replace(endpoint, extra=request_extras(engine, temperature)))
+    return _asking(who, lambda temperature: _told_to_sample(endpoint, engine, temperature))
+
+
+def _told_to_sample(endpoint: Endpoint, engine: servers.Engine, temperature: float) -> Endpoint:
+    sent = endpoint.sampled_at(temperature)
+    return endpoint if sent is None else replace(endpoint, extra=request_extras(engine, sent))
 
 
 def _asking(judge: Mapping[str, Any], endpoint_for: Callable[[float], Endpoint]) -> Ask:

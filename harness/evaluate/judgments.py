@@ -5,9 +5,9 @@
     metrics.json     {"score": 6.21, "first_turn": 6.8, ...}    as the benchmark's own tool adds them up
 
 A reply that could not be parsed has the value null; where there is nothing to judge or to read, "status" says
-why ("filtered"), and "marks" are what is to be told of a verdict that counts. What the judge was sent is in
-its messages, built before anything a model wrote is filled in; what would read like a token of a chat
-template is broken up first, where the judge asks for that, and counted.
+why ("filtered") and "told" what the server said, and "marks" are what is to be told of a verdict that counts.
+What the judge was sent is in its messages, built before anything a model wrote is filled in; what would read
+like a token of a chat template is broken up first, where the judge asks for that, and counted.
 """
 
 import hashlib
@@ -221,7 +221,8 @@ def replies_to(
             )
     given = ask(requests)
     refused = Counter(NO_ANSWER[g.finish_reason] for g in given if g.finish_reason in NO_ANSWER)
-    fail_over_limit(refused, len(given), "judgments", work.context)
+    words = next((g.told for g in given if g.told), "")
+    fail_over_limit(refused, len(given), "judgments", work.context, words)
     return given
 
 
@@ -259,6 +260,8 @@ def row_of(
     row |= {name: value for name, value in told.items() if value}
     if reply is None or isinstance(item, Score):
         return row
+    if reply.told:
+        row["told"] = reply.told
     return row | {
         "request": request_hash(item.messages),
         "reply": reply.text,

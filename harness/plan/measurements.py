@@ -9,6 +9,7 @@ from benchmarks.api import Sampling
 from benchmarks.declaration import BASELINE, ComparedSettings
 from harness.common import hub
 from harness.common.suggest import nearest
+from harness.endpoints.wire import BENCHMARKS
 from harness.evaluate import benchmark_files
 from harness.evaluate.answers import (
     BY_CONTROL,
@@ -30,7 +31,7 @@ from harness.plan.lineage import Lineage
 from harness.signals.kinds import SignalSettings
 from harness.store.step import Part, Source, Step
 from harness.suite import extension_file
-from harness.suite.benchmarks import ExternalModel
+from harness.suite.benchmarks import ASKED, ExternalModel
 from harness.suite.loading import configured
 from harness.suite.measurement import Chosen, Measures, NotRun
 from harness.suite.schema import STUDENT, TEACHER
@@ -177,13 +178,11 @@ class Cell:
             inputs, context = replace(inputs, model=source), setting.answering | context
             return BY_MODEL.step(f"{label} {source.label}", settings(model=model_answers), inputs, context)
         if source.url:
-            identity = {"model": source.model, "seed": self.seed}
-            endpoint = EndpointJudge(
-                model=source.model or "",
-                base_url=source.url,
-                api_key_env=source.api_key_env,
-                max_refused=source.max_refused,
-            )
+            identity: dict[str, Any] = {"model": source.model, "seed": self.seed}
+            if source.temperature != BENCHMARKS:
+                identity["temperature"] = source.temperature
+            asked = source.model_dump(include=set(ASKED))
+            endpoint = EndpointJudge(model=source.model or "", base_url=source.url, **asked)
             context |= {"endpoint": where_of(endpoint)}
             identity = setting.endpoints.identified(identity, context["endpoint"])
             return BY_ENDPOINT.step(f"{label} {source.model}", settings(endpoint=identity), inputs, context)

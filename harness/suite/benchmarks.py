@@ -9,13 +9,16 @@ from pydantic import Field, model_validator
 from benchmarks.declaration import Benchmark, JudgedSettings
 from harness.common.suggest import nearest
 from harness.common.text import cut
-from harness.endpoints.wire import MAX_REFUSED
+from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT
+from harness.suite.judging import WithTemperature
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, Variable, validated
 from reports.records import benchmarks as shown
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
 LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked and judged like
+# How an endpoint is asked.
+ASKED = ("api_key_env", "temperature", "tokens_field", "attempts", "timeout", "max_refused", "max_wait")
 
 
 class ExternalModel(Strict):
@@ -29,8 +32,18 @@ class ExternalModel(Strict):
     """The model's name at the endpoint; with `url` alone."""
     api_key_env: Variable = "OPENAI_API_KEY"
     """The environment variable with the endpoint's key; never the key itself."""
+    temperature: WithTemperature = BENCHMARKS
+    """What is sent in place of the benchmark's own; null sends none, nor top_p, for models that take none."""
+    tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the endpoint calls the most tokens of an answer."""
+    attempts: int = Field(6, gt=0)
+    """Tries of a call that fails."""
+    timeout: float = Field(600.0, gt=0)
+    """Seconds of a call."""
     max_refused: float = Field(MAX_REFUSED, ge=0, le=1)
-    """The share of questions to which an endpoint may give no answer before a step fails."""
+    """The share of calls that may get no answer: three in any case, or half of less than six; none with 0."""
+    max_wait: float = Field(MAX_WAIT, ge=0)
+    """Seconds that it may ask to wait; where it asks for more, the step fails at once."""
     answers: str | None = None
     """A model whose answers lie in the benchmark's data."""
     control: Control | None = None
@@ -43,6 +56,8 @@ class ExternalModel(Strict):
             raise ValueError(f"give one of path, url, answers, control, not {' and '.join(given) or 'none'}")
         if (self.url is None) != (self.model is None):
             raise ValueError("url and model belong together")
+        if self.url is None and (told := [name for name in ASKED if name in self.model_fields_set]):
+            raise ValueError(f"{' and '.join(told)}: of a row that is asked at a url, which this is not")
         return self
 
 

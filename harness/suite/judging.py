@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, with_config
 
@@ -20,6 +20,8 @@ from harness.suite.validation import validated
 Request = tuple[tuple[Message, ...], Decoding | Sampling, int]  # messages, how to reply, which repeat
 Ask = Callable[[Sequence[Request]], list[EndpointReply]]
 ROUNDING = 1e-9  # 0.1 of 30 are 3, not 4
+# How an endpoint is asked, of judges and of rows.
+WithTemperature = Annotated[float, Field(ge=0, le=2)] | Literal["benchmark"] | None
 KIND = "kind"  # the key of a suite that says which kind of judge it is
 
 

@@ -154,11 +154,10 @@ def test_the_line_of_health_counts_judgments_that_there_are_none_of(finished: tu
 def test_over_a_share_the_run_ends_with_the_count(
     server: Running, world: Path, long: Path, tmp_path: Path, only: str, told: str
 ) -> None:
-    settings = [
-        f"--set=models={{{only}: {{url: '{server.url}', model: {NAMES[only]}, api_key_env: {KEY_ENV}}}}}"
-    ]
+    asked = f"url: '{server.url}', model: {NAMES[only]}, api_key_env: {KEY_ENV}, max_refused: 0"
+    settings = [f"--set=models={{{only}: {{{asked}}}}}"]
     settings += [f"--set=benchmarks={{long: {{like: mt-bench, data: {long}, judge: narrow}}}}"]
-    done = run(server, world, long, tmp_path, 0.05, *settings)
+    done = run(server, world, long, tmp_path, 0.0, *settings)
     assert done.returncode == 2, done.stdout
     assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "e" / "results.jsonl").exists()

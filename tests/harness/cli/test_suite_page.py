@@ -103,9 +103,9 @@ def test_the_command_prints_all_of_it_or_a_part() -> None:
 
 
 def test_a_key_is_found_wherever_it_stands() -> None:
-    one = suite_page.page("timeout")
+    one = suite_page.page("concurrency")
     assert re.findall("^## (.*)$", one, re.M) == ["judges.NAME, kind: openai", "judges.NAME, kind: server"]
-    assert one.count("`timeout`") == 2 and "`model`" not in one
+    assert one.count("`concurrency`") == 2 and "`model`" not in one
 
 
 def test_a_key_that_is_none_is_a_line_with_the_nearest() -> None:

@@ -5,11 +5,13 @@
 Words of the last message, in any order, between spaces or semicolons:
 
     fault=429x2     the first two requests of this message end so; several faults are played in turn
-                    429 500 503 hang truncated reset malformed shape error html quota stop
+                    429 500 503 hang truncated reset malformed shape error html nul quota stop
     retry_after=S   the Retry-After of its 429 and 503 (as a date with retry_after=date)
     delay=S         seconds until the answer
     context=N       tokens of prompt and answer that it takes; more are refused as OpenAI words it
     say=KIND        refusal empty filtered filtered_prompt too_long unparsable aborted no_usage cut
+                    risk (a prompt refused in words of its own), moderated (the same, status 403)
+                    parts (a text in two of them), stream (one in two chunks)
                     no_room (too long, and nobody says by how much)
                     number (a logprob that is no number), twice (one text in two alternatives), or
                     rated7: the answer holds [[7]]
@@ -175,6 +177,8 @@ async def played(fault: str, content: str) -> bytes:
             return response(200, json.dumps({"object": "chat.completion", "choices": []}))
         case "error":
             return response(200, json.dumps({"error": {"message": "upstream failed", "code": 502}}))
+        case "nul":
+            return response(200, answer("a\0b", {"model": "judge"}))
         case "html":
             return response(200, "<html>please wait</html>")
         case "reset":
@@ -199,13 +203,21 @@ def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
             return response(200, answer(None, body, finish="content_filter"))
         case "filtered_prompt":
             return error(400, "The prompt was filtered", "content_filter")
+        case "risk":
+            return error(400, "Content Exists Risk", "invalid_request_error")
+        case "moderated":
+            return error(403, "Your input was flagged", "403")
+        case "parts":
+            return response(200, answer([{"type": "text", "text": t} for t in (text[:3], text[3:])], body))
+        case "stream":
+            return streamed(answer(text, body))
         case "too_long":
             told = "This model's maximum context length is 8192 tokens; your messages resulted in 9000 tokens"
             return error(400, told, "context_length_exceeded")
         case "no_room":
             return error(400, "This model's maximum context length is 8192", "context_length_exceeded")
         case "unparsable":
-            return response(200, answer("Both are\u2028nice. \ud83d\ude00 \x00 no verdict", body))
+            return response(200, answer("Both are\u2028nice. \ud83d\ude00 no verdict", body))
         case "aborted":
             return response(200, answer("half a", body, finish="error"))
         case "cut":
@@ -225,8 +237,18 @@ def say(kind: str, content: str, body: dict[str, Any]) -> bytes:
     return response(200, answer(f"Rating: [[{rated[1]}]]" if rated else text, body))
 
 
+def streamed(whole: str) -> bytes:
+    """A completion in the chunks of a stream."""
+    body = json.loads(whole)
+    choice = body["choices"][0]
+    first = choice | {"delta": {"content": choice["message"]["content"][:3]}, "finish_reason": None}
+    last = {"index": 0, "delta": {"content": choice["message"]["content"][3:]}, "finish_reason": "stop"}
+    chunks = (body | {"choices": [first], "usage": None}, body | {"choices": [last]})
+    return response(200, "".join(f"data: {json.dumps(c)}\n\n" for c in chunks) + "data: [DONE]\n\n")
+
+
 def answer(
-    text: str | None,
+    text: str | list[dict[str, str]] | None,
     body: dict[str, Any],
     refusal: str | None = None,
     finish: str = "stop",

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ SCRIPTS = (  # of every 100 judgments these many are hard; the rest is answered 
         "fault=shape",
         "fault=error",
         "fault=500x2;fault=429;fault=malformed",
+        "fault=nul",
     ),
     *(
         "say=refusal",
@@ -44,6 +46,10 @@ SCRIPTS = (  # of every 100 judgments these many are hard; the rest is answered 
         "say=unparsable",
         "say=cut",
         "say=no_usage",
+        "say=risk",
+        "say=moderated",
+        "say=parts",
+        "say=stream",
     ),
 )
 REASONS = {
@@ -51,6 +57,8 @@ REASONS = {
     "say=filtered": "content_filter",
     "say=too_long": "too_long",
     "say=cut": "length",
+    "say=risk": "rejected",
+    "say=moderated": "rejected",
 }
 
 
@@ -77,7 +85,8 @@ def prove(server: Running, folder: Path, count: int) -> float:
     assert [g.key for g in given] == [c.key for c in calls]
     assert [g.attempts for g in given] == [1 + injected[c] for c in contents]
     assert [g.finish_reason for g in given] == [REASONS.get(c.split()[0], "stop") for c in contents]
-    plain = [(g, c) for g, c in zip(given, contents, strict=True) if "say=" not in c]
+    plain = [(g, c) for g, c in zip(given, contents, strict=True) if not re.search("say=(?!parts|stream)", c)]
+    assert ledger.refused.total() == sum(REASONS.get(c.split()[0]) == "rejected" for c in contents)
     assert all(g.text == text_of(c) and g.logprobs == {"m": -0.25, "M": -1.51} for g, c in plain)
     assert sorted(kept(folder)) == sorted(c.key for c in calls)
     return count / seconds

@@ -1,0 +1,140 @@
+"""The reply in a body of chat completions.
+
+A body that holds none is a failure, and what is left after the last attempt is a reply that says why there is
+none: one prompt that a server stumbles over need not end all others.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.api import FILTERED, REFUSED, REJECTED, UNREADABLE
+from harness.common.text import cut
+from harness.endpoints.replies import EndpointReply
+from harness.endpoints.responses.outcomes import Failed
+from harness.endpoints.responses.page import Page, clean
+
+FILTERS = (
+    *("content_filter", "content-filter", "safety", "recitation", "sensitive", "blocklist"),
+    *("prohibited_content", "spii", "guardrail_intervened"),
+)
+CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")  # beside "length"
+BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
+BESIDE = {
+    ("reasoning_content", "reasoning"): "thoughts alone",
+    ("tool_calls", "function_call"): "calls of tools alone",
+}
+LONGEST_NAME = 200  # characters of a model's name, a fingerprint or a finish reason
+MOST_TOKENS = 10**9  # that a server can mean
+ROUNDED = 1e-3  # above 0 that a log-prob of a token that is certain may be
+MALFORMED, BROKEN, GARBLED = "malformed replies", "replies broken off by the server", "garbled replies"
+
+
+def used_of(body: Mapping[str, Any] | None) -> tuple[int, int] | None:
+    """Tokens of the prompt and of the reply; None where the server does not say, or cannot mean it."""
+    match (body or {}).get("usage"):
+        case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
+            if 0 <= prompt < MOST_TOKENS and 0 <= completion < MOST_TOKENS:
+                return prompt, completion
+    return None
+
+
+def reply_of(key: str, logprobs_asked: bool, page: Page, latency_s: float, number: int) -> EndpointReply:
+    """The reply in a page of status 200; `Failed` where it holds none."""
+    body = page.body or {}
+    prompt_tokens, completion_tokens = used_of(body) or (0, 0)
+
+    def reply(
+        text: str, finish: str, told: str = "", logprobs: dict[str, float] | None = None
+    ) -> EndpointReply:
+        return EndpointReply(
+            key=key,
+            text=clean(text),
+            logprobs=logprobs or {},
+            finish_reason=finish,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            model=_name(body.get("model")),
+            fingerprint=_name(body.get("system_fingerprint")),
+            latency_s=latency_s,
+            attempts=number,
+            told=told,
+        )
+
+    if page.error:
+        raise Failed("errors in replies", page.words, instead=reply("", REJECTED, page.words))
+    none = Failed(MALFORMED, page.words, instead=reply("", UNREADABLE, page.words))
+    choice = _first(body.get("choices"))
+    if choice is None:
+        raise none
+    finish = _finish(choice.get("finish_reason"))
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        # Gemini says of a reply that it filtered only that it did.
+        if finish == FILTERED:
+            return reply("", FILTERED)
+        raise none
+    refusal = message.get("refusal")
+    text = _text(refusal or message.get("content"))
+    if text is None:
+        raise none
+    if finish in BROKEN_OFF:
+        raise Failed(BROKEN, page.words, instead=reply("", UNREADABLE, BROKEN))
+    try:
+        logprobs = _logprobs(choice) if logprobs_asked else {}
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise Failed(
+            MALFORMED, "log-probs that are none", instead=reply(text, UNREADABLE, MALFORMED)
+        ) from None
+    if clean(text) != text or not page.whole:
+        raise Failed(GARBLED, cut(text), instead=reply(text, UNREADABLE, GARBLED))
+    return reply(text, REFUSED if refusal else finish, "" if text else _instead(message), logprobs)
+
+
+def _instead(message: Mapping[str, Any]) -> str:
+    """What a message without a text holds."""
+    held = (what for names, what in BESIDE.items() if any(message.get(name) for name in names))
+    return next(held, "")
+
+
+def _first(choices: Any) -> dict[str, Any] | None:
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
+
+
+def _finish(given: Any) -> str:
+    """A finish reason in OpenAI's words, as far as those go."""
+    finish = _name(given) or "stop"
+    word = finish.lower().partition(":")[0].strip()  # "content_filter: PROHIBITED_CONTENT"
+    if word in FILTERS:
+        return FILTERED
+    return "length" if word in CUTS else finish
+
+
+def _text(content: Any) -> str | None:
+    """The text of a message, which may come in parts; None where it is none."""
+    if isinstance(content, list):
+        # Parts that hold a model's thoughts or an image have no text of the answer.
+        parts = [part for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
+        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    return content or "" if content is None or isinstance(content, str) else None
+
+
+def _name(given: Any) -> str:
+    return cut(clean(str(given)), LONGEST_NAME) if isinstance(given, str | int) else ""
+
+
+def _logprobs(choice: Mapping[str, Any]) -> dict[str, float]:
+    first = ((choice.get("logprobs") or {}).get("content") or [{}])[0]
+    return _added_up(first.get("top_logprobs") or ())
+
+
+def _added_up(alternatives: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Token -> log-prob; several ids may have one text, whose probabilities add up."""
+    found: dict[str, float] = {}
+    for one in alternatives:
+        token, logprob = clean(str(one["token"])), float(one["logprob"])
+        if not logprob <= ROUNDED:  # NaN is not, either
+            raise ValueError("a log-prob is at most 0")
+        low, high = sorted((found.get(token, -math.inf), logprob))
+        found[token] = high + math.log1p(math.exp(low - high)) if low > -math.inf else high
+    return found

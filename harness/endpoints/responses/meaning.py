@@ -1,0 +1,105 @@
+"""What a status other than 200 means: a prompt without an answer, another attempt, or one line and the end.
+
+400 content_filter                      the prompt was filtered
+400 "maximum context length is 4096"    prompt and reply do not fit
+400 "unsupported parameter: max_tokens" the limit of a reply has another name here
+400, 403, 413, 422, 451 and any words   this prompt was refused: "rejected", with the words
+408, 409, 425, 429, 5xx                 again
+401, 402, 404 and all others            the end: no other prompt would fare better
+"""
+
+import math
+import re
+from email.utils import parsedate_to_datetime
+
+from benchmarks.api import FILTERED, REJECTED
+from harness.endpoints import context_limit
+from harness.endpoints.responses.outcomes import Failed, NoRoom, OtherField
+from harness.endpoints.responses.page import Page
+
+RETRIED = (408, 409, 425, 429)  # and all of 5xx
+OVERLOADED = (429, 503, 529)
+OF_A_PROMPT = (400, 403, 413, 422, 451)
+# Codes of a prompt that was filtered: OpenAI's and Azure's, Alibaba's, Zhipu's, Google's.
+FILTERED_PROMPT = {
+    "content_filter",
+    "content_policy_violation",
+    "invalid_prompt",
+    "responsibleaipolicyviolation",
+}
+FILTERED_PROMPT |= {"data_inspection_failed", "datainspectionfailed", "1301", "prohibited_content"}
+NO_MONEY = "insufficient_quota"  # comes as a 429, which waiting would mend
+# Of a model that thinks first, and had no room for an answer after that.
+OUT_OF_ROOM = "could not finish the message because max_tokens"
+UNKNOWN = (
+    "(?:unsupported|not support|not permitted|unrecognized|unknown|unexpected|extra_forbidden|deprecated"
+    "|not allowed)"
+)
+
+
+def _either_way(names: str) -> re.Pattern[str]:
+    """Names, and not far from them that a server does not know them."""
+    return re.compile(rf"(?s){UNKNOWN}.{{0,80}}\b{names}\b|\b{names}\b.{{0,80}}{UNKNOWN}")
+
+
+FIELDS = _either_way("(?:max_tokens|max_completion_tokens)")
+SAMPLING = _either_way("(?:temperature|top_p)")
+VERSION = re.compile(r"/(v\d+\w*|openai)(/|$)")
+
+
+def of_prompt(page: Page, max_tokens: int) -> tuple[str, str]:
+    """The finish reason of a prompt that the server did not take, and its words; ("", ""): the status says
+    something else. NoRoom, OtherField: as their names say.
+    """
+    if page.status not in OF_A_PROMPT or NO_MONEY in page.codes:
+        return "", ""
+    told = page.all_words
+    if OUT_OF_ROOM in told:
+        return "length", page.words
+    if FIELDS.search(told):
+        raise OtherField(page.words)
+    if context_limit.is_refusal(page.status, told):
+        raise NoRoom(context_limit.lowered(told, max_tokens))
+    if page.codes & FILTERED_PROMPT:
+        return FILTERED, page.words
+    return REJECTED, _with_hint(page, "`temperature: null` sends none" if SAMPLING.search(told) else "")
+
+
+def failed(page: Page, now: float) -> Failed | None:
+    """The failure of a status that may be another one next time; None for all others."""
+    if (page.status in RETRIED or page.status >= 500) and NO_MONEY not in page.codes:
+        after = retry_after(page, now) if page.status in OVERLOADED else None
+        return Failed(f"status {page.status}", page.words, after)
+    return None
+
+
+def final(page: Page, base_url: str, api_key_env: str) -> str:
+    """One line for the person at the keyboard, on a status that ends all, without who it is that said it."""
+    if page.status == 401:
+        said = f" ({page.words})" if page.words else ""
+        return f"status 401, wrong key or no access; the key is read from {api_key_env}{said}"
+    path = f"/{base_url.partition('//')[2].partition('/')[2]}"
+    hint = ""
+    if page.status in (404, 405) and "/chat/completions" in path:
+        hint = "base_url ends before /chat/completions"
+    elif page.status in (404, 405) and not VERSION.search(path):
+        hint = f"base_url mostly ends in /v1: {base_url.rstrip('/')}/v1"
+    return _with_hint(page, hint)
+
+
+def _with_hint(page: Page, hint: str) -> str:
+    said = ", ".join(filter(None, (f"status {page.status}", page.words)))
+    return f"{said}; {hint}" if hint else said
+
+
+def retry_after(page: Page, now: float) -> float:
+    """The seconds that a server asks to wait, as a number or as a date; 0 where it names none."""
+    named = page.headers.get("retry-after", "0")
+    try:
+        seconds = float(named)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(named).timestamp() - now
+        except (ValueError, OverflowError, OSError):
+            return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
