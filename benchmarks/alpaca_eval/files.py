@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from benchmarks.api import Answer, Question, Reply
-from benchmarks.json_files import json_of
+from benchmarks.json_files import Id, json_list, unique
 from benchmarks.suggest import nearest
 
 COLUMNS = (
@@ -48,6 +50,15 @@ class Side(NamedTuple):
     answers: Mapping[str, Answer]
 
 
+class Instruction(BaseModel):
+    """A row of questions, or of a model's outputs to them."""
+
+    instruction: str
+    id: Id = ""
+    category: str = ""
+    dataset: str = ""
+
+
 def find(folder: Path, name: str) -> Path | None:
     """<folder>/<name>.json or .json.gz, whichever is there."""
     paths = (folder / f"{name}{suffix}" for suffix in (".json", ".json.gz"))
@@ -59,22 +70,20 @@ def read_questions(folder: Path, baselines: Sequence[str]) -> list[Question]:
     names = ["questions", "alpaca_eval", *(f"model_outputs/{name}" for name in reversed(baselines))]
     if not (path := next(filter(None, (find(folder, name) for name in names)), None)):
         raise ValueError(f"{folder} has no {'.json, '.join(names)}.json, gzipped or not")
+    rows = json_list(path, Instruction)
     questions = [
-        Question(str(row.get("id", n)), (row["instruction"],), row.get("category", row.get("dataset", "")))
-        for n, row in enumerate(read_rows(path))
+        Question(
+            str(row.get("id", n)), (row["instruction"],), str(row.get("category", row.get("dataset", "")))
+        )
+        for n, row in enumerate(rows)
     ]
-    ids = Counter(q.id for q in questions)
-    if twice := sorted(id for id, times in ids.items() if times > 1):
-        raise ValueError(f"{path}: question ids stand twice: {', '.join(twice)}")
+    unique((q.id for q in questions), path)
     return questions
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON list, gzipped or not. ValueError where the file holds anything else."""
-    rows = json_of(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path} is no list of JSON objects")
-    return rows
+    return json_list(path)
 
 
 def outputs_path(folder: Path, generator: str) -> Path:

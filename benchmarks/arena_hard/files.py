@@ -15,11 +15,14 @@ utils/add_markdown_info.py adds it.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
 
 from benchmarks.api import Answer, Question
-from benchmarks.json_files import Row, answer_id, file_name, json_lines, write_lines
+from benchmarks.json_files import Id, Row, answer_id, file_name, json_lines, unique, write_lines
 from benchmarks.suggest import nearest
+from benchmarks.text import cut
 
 Order = Literal["ab", "ba"]
 ORDERS: tuple[Order, Order] = ("ba", "ab")  # of the games; "ab": ours is A
@@ -34,6 +37,37 @@ BASELINES = {  # category -> the model that its answers are compared with
 }
 
 TOOL, LAYOUT = "Arena-Hard", "Arena-Hard's format"
+
+
+class Said(BaseModel):
+    """A turn of a question, or of an answer of 2024."""
+
+    content: str
+
+
+class Asked(BaseModel):
+    """A row of questions: `prompt`, or the turns of 2024."""
+
+    category: str
+    uid: Id = ""
+    question_id: Id = ""
+    prompt: str = ""
+    turns: Annotated[list[Said], Field(min_length=1)] = Field(default_factory=list)
+
+
+class Metadata(BaseModel):
+    """What a file says of an answer."""
+
+    token_len: int = 0
+
+
+class Answered(BaseModel):
+    """A row of answers, as far as both layouts have it."""
+
+    uid: Id = ""
+    question_id: Id = ""
+    metadata: Metadata | None = None
+    conv_metadata: Metadata | None = None
 
 
 def value_of(label: str, order: str) -> float | None:
@@ -84,18 +118,16 @@ def read_questions(folder: Path, version: str) -> list[Question]:
     """The questions of a version, in the order of the file."""
     if not (path := find(folder, version, "question")):
         raise ValueError(f"{folder} has no question_{version}.jsonl[.gz], nor question.jsonl")
-    rows = read_rows(path, ("category",))
-    questions = [Question(_id(row), (_prompt(row),), row["category"]) for row in rows]
-    ids = [q.id for q in questions]
-    if len(set(ids)) < len(ids):
-        raise ValueError(f"{path}: {len(ids) - len(set(ids))} question ids stand twice")
+    rows = read_rows(path, Asked)
+    questions = [Question(_id(row), (_prompt(path, row),), row["category"]) for row in rows]
+    unique((q.id for q in questions), path)
     return questions
 
 
 def read_answers(path: Path) -> dict[str, Answer]:
     """Question id -> a model's answer. Tokens are those of the file's metadata, 0 where it has none."""
     found = {}
-    for row in read_rows(path):
+    for row in read_rows(path, Answered):
         tokens = int(_metadata(row).get("token_len", 0))
         found[_id(row)] = Answer(_id(row), (_answer(path, row),), (tokens,), (False,))
     return found
@@ -151,9 +183,9 @@ def write_judgments(
     return write_lines(path, (found[id] for id in sorted(found)))
 
 
-def read_rows(path: Path, fields: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(path: Path, kind: type[BaseModel] | None = None) -> Iterator[Row]:
     """The objects of a JSON-lines file, gzipped or not. ValueError: a line that lacks a field or an id."""
-    for row in json_lines(path, fields, LAYOUT):
+    for row in json_lines(path, kind, LAYOUT):
         if not ("uid" in row or "question_id" in row):
             raise ValueError(f"{path}: not {LAYOUT}, a row without uid")
         yield row
@@ -174,15 +206,22 @@ def _id(row: Row) -> str:
     return str(row["uid"] if "uid" in row else row["question_id"])
 
 
-def _prompt(row: Row) -> str:
+def _prompt(path: Path, row: Row) -> str:
+    if "prompt" not in row and "turns" not in row:
+        raise ValueError(f"{path}: question {cut(_id(row))} has no prompt")
     return str(row["prompt"] if "prompt" in row else row["turns"][0]["content"])
 
 
 def _answer(path: Path, row: Row) -> str:
-    new = "messages" in row
-    content = row["messages"][-1]["content"]["answer"] if new else row["choices"][0]["turns"][0]["content"]
+    try:
+        if "messages" in row:
+            content = row["messages"][-1]["content"]["answer"]
+        else:
+            content = row["choices"][0]["turns"][0]["content"]
+    except (LookupError, TypeError):  # of another shape
+        content = None
     if not isinstance(content, str):
-        raise ValueError(f"{path}: the answer to question {_id(row)} has no text")
+        raise ValueError(f"{path}: the answer to question {cut(_id(row))} has no text")
     return content
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from pydantic import BaseModel
+
 from benchmarks.api import (
     Answer,
     JudgedBenchmark,
@@ -28,7 +30,7 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
-from benchmarks.json_files import json_lines, json_of
+from benchmarks.json_files import Words, json_lines, json_of
 
 # Word for word, blanks at the ends of lines included, as a model sees them: no editor trims those in JSON.
 PROMPT: str = json_of(Path(__file__).with_name("prompt.json"))["prompt"]
@@ -50,6 +52,13 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: lambda a, b: float(a) ** float(b),  # of integers, 9**9**9 would never end
 }
+
+
+class Problem(BaseModel):
+    """A row: a question, and its worked solution that ends in "#### number"."""
+
+    question: Words
+    answer: str
 
 
 def load(folder: Path, *, max_tokens: int = MAX_TOKENS) -> tuple[list[Question], JudgedBenchmark]:
@@ -162,7 +171,7 @@ def _questions(folder: Path) -> list[Question]:
     if path is None:
         raise ValueError(f"no {' or '.join(FILES)} in {folder}")
     questions = []
-    for n, row in enumerate(json_lines(path, ("question", "answer"), "GSM8K's format")):
+    for n, row in enumerate(json_lines(path, Problem, "GSM8K's format")):
         gold = row["answer"].rpartition("####")[2].strip()
         if "####" not in row["answer"] or not NUMBER.search(gold):
             raise ValueError(f"{path}, row {n + 1}: the answer does not end in '#### number'")

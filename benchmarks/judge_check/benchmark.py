@@ -17,7 +17,7 @@ from statistics import fmean, variance
 from typing import Literal
 
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Unparsed
-from benchmarks.json_files import json_of
+from benchmarks.json_files import json_list
 
 ORDERS = {"ab", "ba"}
 TIE = 1e-9  # soft verdicts p and 1 - p of two orders need not add up to 1 exactly
@@ -95,7 +95,7 @@ def load_gold(folder: Path) -> list[GoldPair]:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise ValueError(f"no *.json with gold pairs in {folder}")
-    return [_gold(path, n, row) for path in files for n, row in enumerate(json_of(path))]
+    return [_gold(path, n, row) for path in files for n, row in enumerate(json_list(path))]
 
 
 def requests(gold: Iterable[GoldPair], benchmark: JudgedBenchmark, repeats: int = 1) -> list[Asked]:

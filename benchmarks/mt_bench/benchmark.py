@@ -15,7 +15,9 @@ from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
 
 from benchmarks.api import (
     Answer,
@@ -29,17 +31,13 @@ from benchmarks.api import (
     Score,
     Unparsed,
 )
-from benchmarks.json_files import Row, json_lines
+from benchmarks.json_files import Id, Row, Words, json_lines, unique
 from benchmarks.suggest import nearest
 
 GREEDY = ("extraction", "math", "coding", "reasoning", "arena-hard-200")
 TEMPERATURE = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1} | dict.fromkeys(GREEDY, 0.0)
 OTHER_TEMPERATURE = 0.7  # FastChat's for a category that it does not list
 NEEDS_REFERENCE = ("math", "reasoning", "coding", "arena-hard-200")
-# What a row of each file must have.
-OF_QUESTION = ("question_id", "turns")
-OF_PROMPT = ("name", "system_prompt", "prompt_template")
-OF_REFERENCE = ("question_id", "choices")
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
 MAX_TOKENS = 1024  # of an answer's turn
 REFERENCE = "gpt-4"  # the original set; "gpt-4-1106-preview_simpo" is the one that SimPO's authors corrected
@@ -49,6 +47,36 @@ RATING_BACKUP = re.compile(r"\[(\d+\.?\d*)\]")
 
 
 Rating = Literal["first", "last"]  # of several in a reply
+
+
+class AskedTurns(BaseModel):
+    """A row of question.jsonl."""
+
+    question_id: Id
+    turns: Annotated[list[Words], Field(min_length=1, max_length=2)]
+    category: str = ""
+    reference: list[str] = []
+
+
+class Prompt(BaseModel):
+    """A row of judge_prompts.jsonl."""
+
+    name: str
+    system_prompt: str
+    prompt_template: str
+
+
+class Choice(BaseModel):
+    """One of several answers to a question."""
+
+    turns: list[str]
+
+
+class Answered(BaseModel):
+    """A row of answers, a model's or the references."""
+
+    question_id: Id
+    choices: Annotated[list[Choice], Field(min_length=1)]
 
 
 def load(
@@ -62,8 +90,10 @@ def load(
     not there, a judge prompt that is missing, a question of more than two turns.
     """
     references = _references(folder, reference)
-    questions = [_question(row, references) for row in _rows(folder / "question.jsonl", OF_QUESTION)]
-    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", OF_PROMPT)}
+    path = folder / "question.jsonl"
+    questions = [_question(row, references) for row in _rows(path, AskedTurns)]
+    unique((q.id for q in questions), path)
+    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", Prompt)}
     if missing := [name for name in PROMPTS if name not in prompts]:
         raise ValueError(f"{folder / 'judge_prompts.jsonl'} has no prompt {', '.join(missing)}")
 
@@ -164,8 +194,6 @@ def _request(
 
 def _question(row: dict[str, Any], references: dict[str, Sequence[str]] | None) -> Question:
     id, turns, category = str(row["question_id"]), tuple(row["turns"]), row.get("category", "")
-    if len(turns) not in (1, 2):
-        raise ValueError(f"question {id} has {len(turns)} turns; MT-Bench's prompts know 1 or 2")
     reference = row.get("reference", ()) if references is None else references.get(id, ())
     return Question(id, turns, category, tuple(reference) if len(reference) >= len(turns) else ())
 
@@ -184,8 +212,8 @@ def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
     if name not in files:
         hint = nearest(name, files, "none, the questions' own are used by default")
         raise ValueError(f"no reference answers {name!r} in {folder}{hint}")
-    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], OF_REFERENCE)}
+    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], Answered)}
 
 
-def _rows(path: Path, fields: Sequence[str]) -> Iterator[Row]:
-    return json_lines(path, fields, "FastChat's format")
+def _rows(path: Path, kind: type[BaseModel]) -> Iterator[Row]:
+    return json_lines(path, kind, "FastChat's format")

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from benchmarks.api import Answer, JudgeRequest, Question, Unparsed
 from benchmarks.json_files import Row, answer_id, file_name, json_lines, write_lines
-from benchmarks.mt_bench.benchmark import prompt_name
+from benchmarks.mt_bench.benchmark import Answered, prompt_name
 from benchmarks.suggest import nearest
 
 NO_RATING = -1
@@ -61,7 +61,7 @@ def read_answers(folder: Path, model: str) -> dict[str, Answer]:
     twice the last row counts, as in FastChat. ValueError: no such model, or rows of another format.
     """
     found: dict[str, Answer] = {}
-    for row in json_lines(_answer_file(folder / "model_answer", model), ("question_id", "choices"), LAYOUT):
+    for row in json_lines(_answer_file(folder / "model_answer", model), Answered, LAYOUT):
         turns = tuple(row["choices"][0]["turns"])
         question = str(row["question_id"])
         found[question] = Answer(question, turns, (0,) * len(turns), (False,) * len(turns))

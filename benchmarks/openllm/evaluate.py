@@ -78,8 +78,8 @@ def evaluate(
     names = expand(tasks, include)
     known = index(names, include)
     own = folder_index(include) if include else {}
-    with TemporaryDirectory() as scratch, _quiet(names), ifeval_tools():
-        manager = _manager(known, data, Path(scratch))
+    with TemporaryDirectory() as scratch, quiet(names), ifeval_tools():
+        manager = manager_of(known, data, Path(scratch))
         found: list[TaskResult] = []
         for name in names:
             boards = {leaf: None if leaf in own else board_of(leaf) for leaf in leaves(known, name)}
@@ -95,8 +95,8 @@ def documents(tasks: Sequence[str], include: Path | None, data: Path | None, lim
 
     names, found = expand(tasks, include), list[str]()
     known = index(names, include)
-    with TemporaryDirectory() as scratch, _quiet(names), ifeval_tools(), _seeded(torch.device("cpu")):
-        manager = _manager(known, data, Path(scratch))
+    with TemporaryDirectory() as scratch, quiet(names), ifeval_tools(), seeded(torch.device("cpu")):
+        manager = manager_of(known, data, Path(scratch))
         for name in names:
             loaded = manager.load([name])["tasks"]
             for task in (loaded[leaf] for leaf in leaves(known, name)):
@@ -125,7 +125,7 @@ def _run(
 ) -> list[TaskResult]:
     from lm_eval.evaluator import evaluate as lm_evaluate  # imports torch and datasets
 
-    with _seeded(lm.device):
+    with seeded(lm.device):
         loaded = manager.load([name])["tasks"]
     tasks = {leaf: loaded[leaf] for leaf in boards}  # in one order: a tag is a set
     for leaf, task in tasks.items():
@@ -134,7 +134,7 @@ def _run(
         if process := task.config.process_docs:
             # Not at every look: it may shuffle, and it is slow.
             task.set_config("process_docs", cache(process))
-    with _seeded(lm.device):
+    with seeded(lm.device):
         found = lm_evaluate(
             lm,
             {"tasks": tasks},
@@ -194,7 +194,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _manager(known: Mapping[str, Any], data: Path | None, scratch: Path) -> Any:
+def manager_of(known: Mapping[str, Any], data: Path | None, scratch: Path) -> Any:
     """A task manager over `known`, each task extended by where its rows are."""
     from lm_eval.tasks import TaskManager  # imports datasets
 
@@ -205,7 +205,7 @@ def _manager(known: Mapping[str, Any], data: Path | None, scratch: Path) -> Any:
 
 
 @contextmanager
-def _seeded(device: Any) -> Iterator[None]:
+def seeded(device: Any) -> Iterator[None]:
     """lm-eval's global seeds, which tasks draw from; what was there before comes back."""
     import torch
 
@@ -222,7 +222,7 @@ def _seeded(device: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet(tasks: Sequence[str]) -> Iterator[None]:
+def quiet(tasks: Sequence[str]) -> Iterator[None]:
     """No bars and no chatter, but a line on prompts that were cut; a template is compiled only once."""
     import datasets.utils
     import lm_eval.api.model

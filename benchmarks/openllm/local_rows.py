@@ -8,16 +8,26 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from io import BytesIO
 from os.path import normpath
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from benchmarks.json_files import json_in, json_of, lines_in, text_of
+from benchmarks.file_bytes import content_of
+from benchmarks.json_files import json_of, rows_in
+from benchmarks.text import cut
 
 # Hub dataset -> configuration, or "" -> split -> a .jsonl, .jsonl.gz or .json file in `data`. "*" stands for
 # every configuration: "{config}" in the file's name is the configuration, else each row names its own as
 # "subject".
 LOCAL: dict[str, dict[str, dict[str, str]]] = json_of(Path(__file__).with_name("local_files.json"))
+TYPES: dict[tuple[type, ...], str] = {  # bool first: it is an int
+    (bool,): "true or false",
+    (int, float): "a number",
+    (str,): "a text",
+    (list,): "a list",
+    (dict,): "an object",
+}
 # Where lm-eval draws examples from.
 POOLS = ("fewshot_split", "training_split", "validation_split")
 
@@ -140,6 +150,9 @@ def _beside(path: Path, data_files: Any) -> dict[str, list[Path]]:
     """Split -> paths, from any form of `datasets`: a name, a list of names, or either for each split."""
     splits = data_files if isinstance(data_files, dict) else {"train": data_files}
     names = {split: [given] if isinstance(given, str) else given for split, given in splits.items()}
+    for split, given in names.items():
+        if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+            raise ValueError(f"{path}: data_files: {split}: given {cut(repr(given))}; names of files")
     return {split: [path.resolve().parent / name for name in given] for split, given in names.items()}
 
 
@@ -148,24 +161,44 @@ def _find(data: Path, name: str) -> Path:
     return next((file for file in files if file.exists()), files[0])
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return _parsed(text_of(path), path)
+def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a file with where each stands."""
+    found = _parsed(content_of(path), path)
+    if not found:
+        raise ValueError(f"{path}: holds no rows")
+    return found
 
 
 @lru_cache(maxsize=8)  # MMLU's 57 subjects share three files; the content is in the key, so nothing is stale
-def _parsed(text: str, path: Path) -> list[dict[str, Any]]:
-    if ".jsonl" in path.suffixes:
-        return [_choices_and_labels(row) for row in lines_in(text, path)]
-    whole = json_in(text, path)
-    rows = whole["examples"] if isinstance(whole, dict) else whole  # BIG-Bench Hard's
-    return [_choices_and_labels(row) for row in rows]
+def _parsed(content: bytes, path: Path) -> list[tuple[str, dict[str, Any]]]:
+    found = list(rows_in(BytesIO(content), path))
+    if len(found) == 1 and isinstance(examples := found[0][1].get("examples"), list):  # BIG-Bench Hard's
+        found = [(f"{path}, row {n}", row) for n, row in enumerate(examples, 1)]
+        if strange := [where for where, row in found if not isinstance(row, dict)]:
+            raise ValueError(f"{strange[0]}: no JSON object")
+    return [(where, _choices_and_labels(row)) for where, row in found]
 
 
 def _choices_and_labels(row: dict[str, Any]) -> dict[str, Any]:
     """TruthfulQA's {answer: label} in the layout of the hub; other rows as they are."""
-    keys = [key for key in ("mc1_targets", "mc2_targets") if key in row and "choices" not in row[key]]
+    told = [key for key in ("mc1_targets", "mc2_targets") if isinstance(row.get(key), dict)]
+    keys = [key for key in told if "choices" not in row[key]]
     targets = {key: row[key] for key in keys}
     return row | {key: {"choices": list(t), "labels": list(t.values())} for key, t in targets.items()}
+
+
+def rows_of(paths: Sequence[Path], subject: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a split with where each stands, of one configuration where `subject` names it."""
+    found = [one for path in paths for one in _rows(path)]
+    return [(where, row) for where, row in found if subject in (None, row.get("subject"))]
+
+
+def asked_rows(
+    task: Mapping[str, Any], path: Path, data: Path | None
+) -> list[tuple[str, dict[str, Any]]] | None:
+    """The rows under test of a task with where each stands; None where they are in no local files."""
+    local = _local(task, path, data)
+    return rows_of(local.files.get(_evaluated(task), []), local.subject) if local else None
 
 
 def read_splits(data_files: Mapping[str, Sequence[str]], subject: str | None = None, **metadata: Any) -> Any:
@@ -174,9 +207,26 @@ def read_splits(data_files: Mapping[str, Sequence[str]], subject: str | None = N
 
     splits = {}
     for split, paths in data_files.items():
-        rows = [row for path in paths for row in _rows(Path(path))]
-        rows = [row for row in rows if subject in (None, row.get("subject"))]
+        found = rows_of([Path(path) for path in paths], subject)
         # Rows need not have the same keys; a dict keeps their order, a set would not.
-        columns = {key: None for row in rows for key in row}
-        splits[split] = Dataset.from_dict({key: [row.get(key) for row in rows] for key in columns})
+        columns = {key: None for _, row in found for key in row}
+        for key in columns:
+            _check_types(key, found)
+        splits[split] = Dataset.from_dict({key: [row.get(key) for _, row in found] for key in columns})
     return DatasetDict(splits)
+
+
+def _check_types(column: str, found: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """ValueError for the first value of a column that no table holds with those above it."""
+    first: tuple[str, str] | None = None
+    for where, row in found:
+        if (value := row.get(column)) is None:
+            continue
+        if isinstance(value, int) and value.bit_length() > 63:
+            raise ValueError(f"{where}: {column}: given {cut(str(value))}; a number of 18 digits at most")
+        named = next(name for kinds, name in TYPES.items() if isinstance(value, kinds))
+        if first and first[1] != named:
+            raise ValueError(
+                f"{where}: {column}: given {cut(repr(value))}, {named}; {first[1]}, as {Path(first[0]).name}"
+            )
+        first = first or (where, named)

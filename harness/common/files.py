@@ -32,6 +32,14 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def expanded(path: str | Path) -> Path:
+    """A path whose ~ is the home of its user. ValueError where nobody is called so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"no file {path}: no user of this machine is called so") from None
+
+
 def read_json_lines(path: Path) -> list[Any]:
     """The value of every line of a file."""
     # Not str.splitlines, which also ends a line at U+2028 and other separators that a JSON string may hold.

@@ -3,19 +3,12 @@
 import re
 from collections.abc import Collection, Sequence
 
+from benchmarks.text import cut as cut
 from reports import escapes
 
 # Of a URL: what stands before the host, and what is called like a key in its query.
 CREDENTIALS = re.compile(r"(?<=//)[^/\s\"'?#]*@")
 KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]*(?:key|token|secret|password|sig|auth)[\w-]*=)[^&#\s\"'<>]+")
-SHOWN = 80  # characters of a value that a fault repeats
-
-
-def cut(text: str, most: int = SHOWN) -> str:
-    """A text in so many characters, its beginning and its end where it has more; others stand as escapes."""
-    text = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    end = most // 3
-    return text if len(text) <= most else f"{text[: most - end - 3]}...{text[-end:]}"
 
 
 def without_credentials(text: str) -> str:

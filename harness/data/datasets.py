@@ -4,23 +4,23 @@
     load_pairs(Source("my_pairs.jsonl.gz"))
     -> Loaded(rows=[Pair(prompt, chosen, rejected), ...], read=2312, dropped={"empty answer": 4, ...})
 
-`datasets` reads; `layouts.py` knows the layouts. Both heavy libraries are imported where they are used.
+harness/common/input/tables.py reads; `layouts.py` knows the layouts.
 """
 
-import glob
-import gzip
 import hashlib
-import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
+from benchmarks.file_bytes import kind_of, told
 from harness.common import hub
-from harness.common.files import files_below, sha256
+from harness.common.files import expanded, files_below, sha256
+from harness.common.input import tables
+from harness.common.input.tables import BUILDERS, WORDS, Table, builder_of, library, table_of
 from harness.common.suggest import did_you_mean
+from harness.common.text import cut
 from harness.data.layouts import (
     AUTO,
     DIALOGUES,
@@ -33,10 +33,6 @@ from harness.data.layouts import (
 )
 
 T = TypeVar("T")
-
-BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-# The json builder takes the types of the first chunk for all of them, and turns what differs later into text.
-ONE_CHUNK = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -56,13 +52,6 @@ class Loaded(Generic[T]):
     rows: list[T]
     read: int
     dropped: dict[str, int]
-
-
-class Table(NamedTuple):
-    """Rows as they stand in the source."""
-
-    columns: list[str]
-    rows: list[dict[str, Any]]
 
 
 def load_pairs(source: Source) -> Loaded[Pair]:
@@ -88,7 +77,9 @@ def load(source: Source, layouts: Sequence[Layout[T]]) -> Loaded[T]:
             rows.append(item)
     loaded = Loaded(rows, len(table.rows), dict(sorted(dropped.items())))
     if not rows:
-        raise ValueError(f"{source.path}: no row can be used as {layout.name!r}: {describe(loaded)}")
+        first = cut(repr(table.rows[0]), 60)
+        told = f"no row can be used as {layout.name!r}: {describe(loaded)}"
+        raise ValueError(f"{source.path}: {cut(told, WORDS)}; row 1: {first}")
     return loaded
 
 
@@ -109,108 +100,49 @@ def layout_of(source: Source, columns: Sequence[str], layouts: Sequence[Layout[T
     expected = " or ".join("+".join(layout.columns) for layout in allowed)
     missing = dict.fromkeys(name for layout in allowed for name in layout.columns if name not in columns)
     hints = "".join(did_you_mean(name, columns, f" as {name!r}") for name in missing)
-    raise ValueError(f"{source.path} has columns {', '.join(columns)}; expected {expected}{hints}")
+    here = cut(", ".join(columns)) or "none"
+    raise ValueError(f"{source.path} has columns {here}; expected {expected}{hints}")
 
 
 def read(source: Source) -> Table:
-    """The rows of a source, through `datasets`."""
-    from datasets.exceptions import DatasetsError
-
+    """The rows of a source."""
     path = local_path(source)
-    try:
-        table = read_local(path, source.split) if path else read_hub(source)
-    except (DatasetsError, OSError, ValueError, StopIteration) as error:
-        raise ValueError(f"{source.path}: {fault(path, error)}") from error
+    table = tables.of_path(path, source.split, source.path) if path else read_hub(source)
     if not table.rows:
-        raise ValueError(f"{source.path} (split {source.split!r}) holds no rows")
+        raise ValueError(f"{source.path}: holds no rows (split {source.split!r})")
     return table
 
 
 def local_path(source: Source) -> Path | None:
     """The file or folder that the path names; None where it is a hub id."""
-    path = Path(source.path).expanduser()
+    path = expanded(source.path)
     # A hub id has one slash at most, and none of these suffixes.
     looks_local = source.path.startswith(("/", ".", "~")) or source.path.count("/") > 1 or builder_of(path)
-    if not path.exists():
-        siblings = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
-        # Of a name in a folder that is here, a hub id is what has a revision, or was read before.
-        of_hub = source.revision is not None or hub.is_cached("dataset", source.path)
-        if not looks_local and (of_hub or not siblings or "/" not in source.path):
-            return None
-        raise ValueError(f"no file {source.path}{did_you_mean(path.name, siblings)}")
+    with told(path):
+        if not path.exists():
+            if path.is_symlink():
+                raise ValueError(f"{source.path}: a link to nothing, {path.readlink()}")
+            siblings = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
+            # Of a name in a folder that is here, a hub id is what has a revision, or was read before.
+            of_hub = source.revision is not None or hub.is_cached("dataset", source.path)
+            if not looks_local and (of_hub or not siblings or "/" not in source.path):
+                return None
+            raise ValueError(f"no file {cut(source.path, 200)}{did_you_mean(path.name, siblings)}")
     if source.revision is not None:
         raise ValueError(f"{source.path} is local, so it has no revision {source.revision!r}")
-    if path.is_file() and not builder_of(path):
+    if (kind := kind_of(path)) not in ("file", "folder"):
+        raise ValueError(f"{source.path}: a {kind}, where a file or folder is expected")
+    if kind == "file" and not builder_of(path):
         raise ValueError(f"{source.path}: expected {', '.join(BUILDERS)}, or .json.gz, .jsonl.gz")
     return path
-
-
-def builder_of(path: Path) -> str | None:
-    """The builder of `datasets` that reads a file of this name."""
-    name = path.name.lower().removesuffix(".gz")
-    return BUILDERS.get(Path(name).suffix)
-
-
-def read_local(path: Path, split: str) -> Table:
-    """A file or folder, through a cache that is gone afterwards: the bytes decide, not an earlier read."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as cache:
-        return table_of(open_local(path, split, cache))
-
-
-def open_local(path: Path, split: str, cache: str) -> Any:
-    """A dataset of local files; a single file is the split that is asked for, of which `[:90%]` takes a part.
-
-    Files are read by their builders, because `load_dataset("json")` reports each use to the hub.
-    """
-    import datasets
-
-    if path.is_dir():
-        return datasets.load_dataset(str(path), split=split, cache_dir=cache)
-    files = {split.partition("[")[0]: glob.escape(str(path))}
-    if builder_of(path) == "json":
-        return datasets.Dataset.from_json(files, split=split, cache_dir=cache, chunksize=ONE_CHUNK)
-    return datasets.Dataset.from_parquet(files, split=split, cache_dir=cache)
 
 
 def read_hub(source: Source) -> Table:
     """A dataset of the hub at its revision, through the cache of `datasets`."""
     import datasets
 
-    return table_of(datasets.load_dataset(source.path, split=source.split, revision=source.revision))
-
-
-def table_of(dataset: Any) -> Table:
-    """A dataset's rows as plain values."""
-    return Table(list(dataset.column_names), dataset.to_list())
-
-
-def fault(path: Path | None, error: BaseException) -> str:
-    """Why reading failed, in one line; for JSON with the line where it stands."""
-    found = json_fault(path) if path and path.is_file() and builder_of(path) == "json" else None
-    return found or " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-
-
-def text_of(path: Path) -> str:
-    """What a file says, unpacked where it is packed."""
-    return (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
-
-
-def json_fault(path: Path) -> str | None:
-    """The first line that is not JSON; None where all is well-formed."""
-    try:
-        text = text_of(path)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        return str(error)
-    # pyarrow names a row within the block that it was reading, so the line is found by reading again.
-    if text.strip() in ("", "[]"):
-        return "holds no rows"
-    whole = text.lstrip().startswith("[")
-    for number, line in enumerate([text] if whole else text.split("\n"), start=1):
-        try:
-            json.loads(line or "null")
-        except json.JSONDecodeError as error:
-            return f"line {error.lineno if whole else number}: not JSON: {error.msg} (column {error.colno})"
-    return None
+    with library(source.path):
+        return table_of(datasets.load_dataset(source.path, split=source.split, revision=source.revision))
 
 
 def columns_beside(source: Source, layouts: Sequence[Layout[Any]]) -> tuple[str, ...]:
@@ -223,49 +155,12 @@ def columns_beside(source: Source, layouts: Sequence[Layout[Any]]) -> tuple[str,
     wanted = {name for layout in layouts for name in layout.beside}
     columns, filled = set[str](), set[str]()
     for file in [path] if path.is_file() else [p for p in files_below(path) if builder_of(p)]:
-        found = parquet_columns(file, wanted) if builder_of(file) == "parquet" else json_columns(file, wanted)
+        found = tables.columns_of(file, wanted)
         columns |= found[0]
         filled |= found[1]
     if not filled:
         return ()
     return tuple(name for name in layout_of(source, sorted(columns), layouts).beside if name in filled)
-
-
-def parquet_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
-    """A file's columns, and those of the wanted ones that hold something."""
-    from pyarrow import parquet
-
-    names = set(parquet.read_schema(path).names)
-    values = parquet.read_table(path, columns=sorted(wanted & names)).to_pydict()
-    return names, {name for name, column in values.items() if any(map(says_something, column))}
-
-
-def says_something(value: object) -> bool:
-    """Whether a cell holds more than blanks."""
-    return bool(value) and bool(str(value).strip())
-
-
-def json_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
-    """A file's columns, and those of the wanted ones that hold something; none where it is not JSON, which
-    reading it will say.
-    """
-    try:
-        text = text_of(path)
-        # Rows are parsed only where a name stands in the file at all: a plan reads no more than it must.
-        if not any(f'"{name}"' in text for name in wanted):
-            return set(), set()
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else map(json.loads, filter(None, text.split("\n")))
-        )
-        names, filled = set[str](), set[str]()
-        for row in rows:
-            names |= row.keys()
-            filled |= {name for name in wanted if says_something(row.get(name))}
-    except (OSError, EOFError, ValueError, AttributeError):
-        return set(), set()
-    return names, filled
 
 
 def fingerprint(source: Source) -> str:
@@ -274,9 +169,10 @@ def fingerprint(source: Source) -> str:
     if path is None:
         remedy = "give a local file, or a commit hash (40 digits) as `revision`"
         return hub.resolve("dataset", source.path, source.revision or "main", remedy)
-    digest = hashlib.sha256()
-    if path.is_file():
-        digest.update(path.read_bytes())  # not its name: a copy elsewhere is the same data
-    for file in files_below(path) if path.is_dir() else ():
-        digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
+    with told(path):
+        if path.is_file():
+            return f"sha256:{sha256(path)}"  # not its name: a copy elsewhere is the same data
+        digest = hashlib.sha256()
+        for file in files_below(path):
+            digest.update(f"{file.relative_to(path)}\0{sha256(file)}\n".encode())
     return f"sha256:{digest.hexdigest()}"

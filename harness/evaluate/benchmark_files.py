@@ -27,6 +27,7 @@ from benchmarks.declaration import DataFile, DataSet
 from benchmarks.json_files import json_of, rows_hash
 from benchmarks.registry import DATA_SETS
 from harness.common.data_folder import content_sha256, existing
+from harness.common.files import expanded
 from harness.common.suggest import nearest
 
 CHUNK = 1 << 20  # bytes
@@ -62,7 +63,7 @@ class Row:
 def home() -> Path:
     """Where benchmark data is kept: $BENCH_DATA, else bench/data in the user's cache folder."""
     if chosen := os.environ.get("BENCH_DATA"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "bench" / "data"
 
@@ -86,7 +87,7 @@ def add(name: str, path: Path) -> Added:
     Content that differs from upstream's is told, not refused: one's own questions are one's own right.
     ValueError where the folder lacks a file that the benchmark needs, or the benchmark was fetched already.
     """
-    source, place, folder = _source(name), home() / name, path.expanduser().resolve()
+    source, place, folder = _source(name), home() / name, expanded(path).resolve()
     if not folder.is_dir():
         raise ValueError(f"no folder {path}")
     if missing := _missing(source, folder, needed=True):

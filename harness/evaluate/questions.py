@@ -39,6 +39,8 @@ def load(
     """The first `limit` questions of a benchmark and its functions, from the settings of a step."""
     assert declared.load, f"{declared.name} asks no questions"
     questions, benchmark = declared.load(folder, _settings(declared, settings))
+    if not questions:
+        raise ValueError(f"{folder}: its files hold no questions")
     return questions[: settings.get("limit")], benchmark
 
 

@@ -158,13 +158,14 @@ def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
 
 
 def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
-    """The tasks are known, and their rows and packages are at hand."""
-    from benchmarks.openllm import tasks
+    """The tasks are known, their packages are at hand, and their rows too, which can be asked."""
+    from benchmarks.openllm import documents, tasks
 
     settings, inputs = step.settings, step.inputs
     include, data = (_outside(source) if source else None for source in (inputs.include, inputs.data))
     if inputs.include is None or include:
         tasks.check(settings.tasks, include, data, num_fewshot=settings.num_fewshot)
+        documents.check(settings.tasks, include, data, settings.limit)
 
 
 def _endpoints(steps: Iterable[Step]) -> None:

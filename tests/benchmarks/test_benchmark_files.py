@@ -28,7 +28,7 @@ def test_a_file_that_ends_in_the_middle_is_named(
     load: Callable[[Path], object], name: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text('[{"instruction": "a' if name.endswith(".json") else '{"question": "a')
-    with pytest.raises(ValueError, match=rf"{name}(, line 1: not JSON| is no JSON)"):
+    with pytest.raises(ValueError, match=rf"{name}, line 1: not JSON"):
         load(tmp_path)
 
 
@@ -53,7 +53,7 @@ def test_an_archive_that_is_cut_is_named(content: bytes, tmp_path: Path) -> None
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(content)
     if content:
-        with pytest.raises(ValueError, match=r"rows\.jsonl.gz: cannot be read"):
+        with pytest.raises(ValueError, match=r"rows\.jsonl.gz: cannot be unpacked"):
             list(json_lines(path))
     else:
         assert not list(json_lines(path))
@@ -62,7 +62,7 @@ def test_an_archive_that_is_cut_is_named(content: bytes, tmp_path: Path) -> None
 def test_what_is_no_text_and_what_is_no_object_are_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"rows\.jsonl: cannot be read"):
+    with pytest.raises(ValueError, match=r"rows\.jsonl: not UTF-8 at byte 1"):
         text_of(path)
     path.write_text('{"a": "\u2028"}\n\n[1]\n')
     with pytest.raises(ValueError, match=r"rows\.jsonl, line 3: not JSON lines, no JSON object"):

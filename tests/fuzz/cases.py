@@ -11,7 +11,10 @@ What is given, all of it optional:
     method   what stands behind tests/fuzz/method_head.txt in m.py, which --method-file names; it runs SFT too
     make     names of tests/fuzz/makers.py, which make what a line of text can't, before `files`
     keys     JSON file -> keys with other values in it; null takes a key away
+    encoded  file -> the encoding that it is written in, where it is not utf-8
+    packed   files that are gzipped where they are
     kept     file -> how many of its first bytes are kept; as many as it lacks are cut where it is negative
+    flipped  file -> the place of a byte that is another one
     words    the command instead of `run suite.yaml --plan`
     env      environment variables
     process  true: a process from nothing, not one forked from a process that has imported the libraries
@@ -56,7 +59,10 @@ class Case(BaseModel):
     files: dict[str, str] = Field(default_factory=dict)
     make: tuple[str, ...] = ()
     keys: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    encoded: dict[str, str] = Field(default_factory=dict)
+    packed: tuple[str, ...] = ()
     kept: dict[str, int] = Field(default_factory=dict)
+    flipped: dict[str, int] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
     process: bool = False

@@ -1,6 +1,7 @@
 """A case as a command, and what is wrong with how it ended."""
 
 import copy
+import gzip
 import json
 import shutil
 import subprocess
@@ -98,14 +99,21 @@ def _lay_out(case: Case, folder: Path) -> None:
     for name, content in expanded(case.files).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content.replace("HEAD\n", HEAD, 1) if path.suffix == ".py" else content)
+        text = content.replace("HEAD\n", HEAD, 1) if path.suffix == ".py" else content
+        path.write_bytes(text.encode(case.encoded.get(name, "utf-8")))
     for name, keys in expanded(case.keys).items():
         about = json.loads((folder / name).read_text()) | keys
         (folder / name).write_text(
             json.dumps({key: value for key, value in about.items() if value is not None})
         )
+    for name in case.packed:
+        (folder / name).write_bytes(gzip.compress((folder / name).read_bytes(), mtime=0))
     for name, kept in case.kept.items():
         (folder / name).write_bytes((folder / name).read_bytes()[:kept])
+    for name, place in case.flipped.items():
+        held = bytearray((folder / name).read_bytes())
+        held[place] ^= 0xFF
+        (folder / name).write_bytes(held)
 
 
 def _changed(keys: dict[str, Any]) -> dict[str, Any]:

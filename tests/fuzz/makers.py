@@ -1,5 +1,6 @@
 """What cases need that no line of text can hold: each function makes it in the folder of its case."""
 
+import gzip
 import os
 import shutil
 from collections.abc import Callable
@@ -7,10 +8,13 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pyarrow
 import torch
+from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
 from tests.harness.models.tiny_models import tiny_folder
+from tests.paths import ROOT
 
 UP = "model.layers.0.mlp.up_proj.weight"
 
@@ -114,9 +118,97 @@ def latin_config(folder: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"{", b'{"note": "\xef",', 1))
 
 
+def _link(folder: Path, name: str, to: Path) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(to)
+
+
+def empty_folder(folder: Path) -> None:
+    """p: a folder without a file."""
+    (folder / "p").mkdir()
+
+
+def pipe_as_rows(folder: Path) -> None:
+    """p.jsonl is a pipe that nobody writes to."""
+    os.mkfifo(folder / "p.jsonl")
+
+
+def pipe_in_folder(folder: Path) -> None:
+    """p: a folder in which a pipe lies."""
+    (folder / "p").mkdir()
+    os.mkfifo(folder / "p" / "other.jsonl")
+
+
+def pipe_as_questions(folder: Path) -> None:
+    """b/gsm8k_test.jsonl is a pipe that nobody writes to."""
+    (folder / "b").mkdir()
+    os.mkfifo(folder / "b" / "gsm8k_test.jsonl")
+
+
+def device_as_rows(folder: Path) -> None:
+    """p.jsonl leads to a device that never ends."""
+    _link(folder, "p.jsonl", Path("/dev/zero"))
+
+
+def looping_rows(folder: Path) -> None:
+    """p.jsonl is a link to itself."""
+    _link(folder, "p.jsonl", folder / "p.jsonl")
+
+
+def dangling_rows(folder: Path) -> None:
+    """p.jsonl is a link to nothing."""
+    _link(folder, "p.jsonl", folder / "gone")
+
+
+def looping_folder(folder: Path) -> None:
+    """p: a folder in which a link leads back to it."""
+    _link(folder, "p/again", folder / "p")
+
+
+def packed_bomb(folder: Path) -> None:
+    """p.jsonl.gz: a line of 300 MB in 300 kB."""
+    with gzip.open(folder / "p.jsonl.gz", "wb") as packed:
+        packed.write(b'{"prompt": "')
+        for _ in range(300):
+            packed.write(b"x" * 1_000_000)
+
+
+def parquet_rows(folder: Path) -> None:
+    """p.parquet: two preferences."""
+    columns = {"prompt": ["what is 6 plus 18 ?"] * 2, "chosen": ["24 ."] * 2, "rejected": ["no .", "yes ."]}
+    parquet.write_table(pyarrow.table(columns), folder / "p.parquet", compression="none")
+
+
+def parquet_of_bytes(folder: Path) -> None:
+    """p.parquet: a preference in bytes that are no text."""
+    columns = {name: pyarrow.array([b"\xff\xfe"]) for name in ("prompt", "chosen", "rejected")}
+    parquet.write_table(pyarrow.table(columns), folder / "p.parquet")
+
+
+def judge_prompts(folder: Path) -> None:
+    """b: a folder of MT-Bench's with its prompts."""
+    (folder / "b").mkdir()
+    shutil.copyfile(
+        ROOT / "harness" / "pocket" / "data" / "judge_prompts.jsonl", folder / "b" / "judge_prompts.jsonl"
+    )
+
+
+def task(folder: Path) -> None:
+    """t: a task of lm-eval with choices, which reads facts.jsonl beside it."""
+    text = (ROOT / "harness" / "pocket" / "data" / "pocket_facts.yaml").read_text()
+    (folder / "t").mkdir()
+    (folder / "t" / "facts.yaml").write_text(text.replace("pocket_facts", "facts"))
+
+
 _OF_SUITES = (folder_as_suite, dangling_suite, pipe_as_suite)
 _OF_MODELS = (
     *(model, nan_weights, infinite_weights, whole_weights, no_weights, dangling_weights, folder_as_config),
     *(no_config, no_tokenizer, adapter, latin_config),
 )
-MAKERS: dict[str, Callable[[Path], None]] = {made.__name__: made for made in (*_OF_SUITES, *_OF_MODELS)}
+_OF_DATA = (
+    *(empty_folder, pipe_as_rows, pipe_in_folder, pipe_as_questions, device_as_rows, looping_rows),
+    *(dangling_rows, looping_folder, packed_bomb, parquet_rows, parquet_of_bytes, judge_prompts, task),
+)
+MAKERS: dict[str, Callable[[Path], None]] = {
+    made.__name__: made for made in (*_OF_SUITES, *_OF_MODELS, *_OF_DATA)
+}

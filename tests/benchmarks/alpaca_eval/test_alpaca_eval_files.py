@@ -157,7 +157,7 @@ def test_outputs_that_do_not_match_are_refused_in_one_line(shared_data: Path, tm
         ([row, row], "of 2 questions 1 have no output and 1 have several"),
         ([row, {"instruction": "two"}, {"output": None}], "3 of 3 rows lack an instruction or an output"),
         ({"one": "x"}, "is no list of JSON objects"),
-        ([1], "is no list of JSON objects"),
+        ([1], "row 1: not JSON objects, no JSON object: given 1"),
     ):
         write(tmp_path, "model_outputs/m", rows)
         with pytest.raises(ValueError, match=message):

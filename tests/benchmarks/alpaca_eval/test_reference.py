@@ -11,7 +11,7 @@ import pytest
 from benchmarks.alpaca_eval import files, reference
 from benchmarks.alpaca_eval.declaration import ONE, TWO
 from benchmarks.declaration import BASELINE
-from benchmarks.json_files import json_of
+from benchmarks.json_files import json_list
 from harness.evaluate import benchmark_files, questions
 from tests.benchmarks.alpaca_eval.published import annotations
 
@@ -120,7 +120,7 @@ def test_a_part_of_the_805_under_another_name_may_be_compared_with(shared_data: 
 
 def test_a_reference_is_parsed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(files, "json_of", lambda path: read.append(path) or json_of(path))
+    monkeypatch.setattr(files, "json_list", lambda path, *of: read.append(path) or json_list(path, *of))
     asked, _ = TWO.load(folder, TWO.settings())
     del read[:]
     reference.read(folder, "gpt4_1106_preview", asked, TWO.data_set)

@@ -29,7 +29,7 @@ def read_styles(path: Path) -> dict[str, Style]:
 def read_verdicts(path: Path) -> dict[str, list[Verdict]]:
     """Model -> its games, two a question, in the order of the file."""
     found: dict[str, list[Verdict]] = {}
-    for row in files.read_rows(path, ("model", "games")):
+    for row in files.read_rows(path):
         games = zip(files.ORDERS, [*row["games"], None, None], strict=False)
         found.setdefault(row["model"], []).extend(_verdict(row, order, game or {}) for order, game in games)
     return found

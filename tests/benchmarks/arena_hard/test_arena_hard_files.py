@@ -189,7 +189,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
         arena_hard_files.answers_path(tmp_path, "v0.1", "gpt-4-0314")
     question = {"uid": "q", "category": "hard_prompt", "prompt": "ask"}
     write(tmp_path / "question_v2.0.jsonl", question, question)
-    with pytest.raises(ValueError, match="1 question ids stand twice"):
+    with pytest.raises(ValueError, match="question ids stand twice: q, of rows 1 and 2"):
         arena_hard_files.read_questions(tmp_path, "v2.0")
     path = write(tmp_path / "empty.jsonl", {"uid": "q", "messages": [{"content": {"answer": None}}]})
     with pytest.raises(ValueError, match="the answer to question q has no text"):

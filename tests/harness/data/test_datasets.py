@@ -479,14 +479,14 @@ def test_a_missing_column_is_refused_with_the_columns_that_are_there(tmp_path: P
     [
         ("a.jsonl", b"", "a.jsonl: holds no rows"),
         ("a.json", b"[]", "a.json: holds no rows"),
-        ("a.jsonl", b'{"prompt": "a"}\n{"prompt":\n', "a.jsonl: line 2: not JSON"),
-        ("a.json", b'[{"prompt": "a"},\n {"prompt": "b"', "a.json: line 2: not JSON"),
+        ("a.jsonl", b'{"prompt": "a"}\n{"prompt":\n', "a.jsonl, line 2: not JSON"),
+        ("a.json", b'[{"prompt": "a"},\n {"prompt": "b"', "a.json, line 2: not JSON"),
         (
             "a.jsonl.gz",
             gzip.compress(b'{"prompt": "a"}\n{"prompt": "b', mtime=0),
-            "a.jsonl.gz: line 2: not JSON",
+            "a.jsonl.gz, line 2: not JSON",
         ),
-        ("a.json.gz", b"not gzip", "a.json.gz: Not a gzipped file"),
+        ("a.json.gz", b"not gzip", "a.json.gz: cannot be unpacked: Not a gzipped file"),
         ("a.parquet", b"not parquet", "a.parquet: Parquet"),
         ("a.csv", b"prompt\na", "a.csv: expected .jsonl, .json, .parquet"),
         (

@@ -1,0 +1,147 @@
+"""Tables in local files, read whole: JSON by benchmarks/json_files.py, all else by `datasets`.
+
+What a library raises over them is one line that names the file or folder. Heavy libraries are imported where
+they are used.
+"""
+
+import glob
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import json_files
+from benchmarks.file_bytes import LONGEST, lines, opened
+from harness.common import shutdown
+from harness.common.suggest import nearest
+from harness.common.text import cut
+
+BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+WORDS = 200  # characters of a library's words
+
+
+class Table(NamedTuple):
+    """Rows as they stand in the source."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+
+
+def of_path(path: Path, split: str, shown: str) -> Table:
+    """The rows of a file or folder, which messages call as it was typed; a single file is the split that is
+    asked for, of which `[:90%]` takes a part.
+    """
+    if path.is_dir():
+        return of_folder(path, split, shown)
+    if builder_of(path) == "json":
+        return json_table(part_of({split.partition("[")[0]: [path]}, split, shown))
+    return of_parquet(path, split, shown)
+
+
+def builder_of(path: Path) -> str | None:
+    """The builder of `datasets` that reads a file of this name."""
+    name = path.name.lower().removesuffix(".gz")
+    return BUILDERS.get(Path(name).suffix)
+
+
+@contextmanager
+def library(path: str) -> Iterator[None]:
+    """Whatever a library raises over data is a ValueError of one line that names it."""
+    try:
+        yield
+    except (shutdown.Terminated, MemoryError):
+        raise
+    except Exception as error:
+        words = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+        raise ValueError(f"{path}: {cut(words, WORDS)}") from error
+
+
+def of_folder(path: Path, split: str, shown: str) -> Table:
+    """A folder's rows, through a cache that is gone afterwards: the bytes decide, not an earlier read."""
+    import datasets
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+        with library(shown):
+            # It finds files and splits by their names, and looks into a README of them alone.
+            builder = datasets.load_dataset_builder(str(path), cache_dir=cache)
+        if builder.name == "json" and (files := builder.config.data_files):
+            named = {str(split): [Path(file) for file in of] for split, of in files.items()}
+            return json_table(part_of(named, split, shown))
+        with library(shown):
+            return table_of(datasets.load_dataset(str(path), split=split, cache_dir=cache))
+
+
+def of_parquet(path: Path, split: str, shown: str) -> Table:
+    """The rows of a file, which is the split that is asked for."""
+    import datasets
+
+    with library(shown), tempfile.TemporaryDirectory(prefix="bench-") as cache:
+        files = {split.partition("[")[0]: glob.escape(str(path))}
+        return table_of(datasets.Dataset.from_parquet(files, split=split, cache_dir=cache))
+
+
+def part_of(files: Mapping[str, Sequence[Path]], split: str, shown: str) -> list[dict[str, Any]]:
+    """The rows of a split's JSON files, or the part of them that `train[:90%]` takes."""
+    names = dict.fromkeys(part.partition("[")[0] for part in split.split("+"))
+    if unknown := [name for name in names if name not in files]:
+        raise ValueError(f"{shown}: no split {cut(repr(unknown[0]))}; {nearest(unknown[0], [*files])}")
+    rows = {name: [row for file in files[name] for _, row in json_files.rows(file)] for name in names}
+    if split in rows:
+        return rows[split]
+    import datasets
+
+    try:
+        counts = {name: len(of) for name, of in rows.items()}
+        parts = datasets.ReadInstruction.from_spec(split).to_absolute(counts)
+    except (ValueError, AssertionError) as error:
+        told = f"split: given {cut(split)}; such as train[:90%]: {' '.join(str(error).split())}"
+        raise ValueError(f"{shown}: {cut(told, WORDS)}") from error
+    return [row for part in parts for row in rows[part.splitname][part.from_ : part.to]]
+
+
+def json_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Rows with None where they lack a column of others."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    empty = dict.fromkeys(columns)
+    return Table(columns, [row if len(row) == len(columns) else empty | row for row in rows])
+
+
+def table_of(dataset: Any) -> Table:
+    """A dataset's rows as plain values."""
+    return Table(list(dataset.column_names), dataset.to_list())
+
+
+def columns_of(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """A file's columns, and those of the wanted ones that hold something."""
+    return parquet_columns(path, wanted) if builder_of(path) == "parquet" else json_columns(path, wanted)
+
+
+def parquet_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """A file's columns, and those of the wanted ones that hold something."""
+    from pyarrow import parquet
+
+    with library(str(path)):
+        names = set(parquet.read_schema(path).names)
+        values = parquet.read_table(path, columns=sorted(wanted & names)).to_pydict()
+    return names, {name for name, column in values.items() if any(map(says_something, column))}
+
+
+def says_something(value: object) -> bool:
+    """Whether a cell holds more than blanks."""
+    return bool(value) and bool(str(value).strip())
+
+
+def json_columns(path: Path, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """A file's columns, and those of the wanted ones that hold something; none where no name of these stands
+    in the file: a plan parses no more than it must, and reading the rows says what is wrong with them.
+    """
+    with opened(path) as file:
+        marks = [f'"{name}"'.encode() for name in wanted]
+        if not any(len(line) > LONGEST or mark in line for _, line in lines(file) for mark in marks):
+            return set(), set()
+    names, filled = set[str](), set[str]()
+    for _, row in json_files.rows(path):
+        names |= row.keys()
+        filled |= {name for name in wanted if says_something(row.get(name))}
+    return names, filled
