@@ -15,7 +15,7 @@ model in it, and that of `datasets`. `simple_evaluate` is left out for its repor
 import io
 import logging
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -66,6 +66,7 @@ def evaluate(
     limit: int | None = None,
     num_fewshot: int | None = None,
     chat: bool = False,
+    began: Callable[[int, int], None] = lambda task, of: None,
 ) -> list[TaskResult]:
     """Run tasks, groups, tags or sets ("v1", "v2") on lm-eval's `lm`, on the first `limit` documents of each.
 
@@ -81,7 +82,8 @@ def evaluate(
     with TemporaryDirectory() as scratch, quiet(names), ifeval_tools():
         manager = manager_of(known, data, Path(scratch))
         found: list[TaskResult] = []
-        for name in names:
+        for task, name in enumerate(names):
+            began(task, len(names))
             boards = {leaf: None if leaf in own else board_of(leaf) for leaf in leaves(known, name)}
             found += _run(lm, manager, name, boards, num_fewshot, limit, chat)
     return found

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.api import NO_ANSWER, REJECTED, TOO_LONG, UNREADABLE, Message
+from harness.common.underway import news
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.pace import Pace, backoff
 from harness.endpoints.replies import EndpointReply, ReplyCache
@@ -66,9 +67,15 @@ def ask(
     """
     missing = {call.key: call for call in calls if call.key not in replies}
     ledger.kept += len(calls) - len(missing)
+    counted = news.count("calls", len(calls), len(calls) - len(missing))
+
+    def told(done: int) -> None:
+        counted.at(len(calls) - len(missing) + done, ledger.money_line(endpoint.model))
+        progress(done)
+
     if missing:
         ledger.admit(endpoint.model)
-        asking = _Asking(endpoint, list(missing.values()), replies, ledger, progress)
+        asking = _Asking(endpoint, list(missing.values()), replies, ledger, told)
         # Of all calls, whenever they were made: of the few that are left as many may be refused.
         asking.allowed = may_be_refused(endpoint.max_refused, len(calls))
         asyncio.run(asking.all())

@@ -37,6 +37,12 @@ class Ledger:
         """A model that is served here costs nothing but its time."""
         self.prices = {**self.prices, model: Price(0.0, 0.0)}
 
+    def money_line(self, model: str) -> str:
+        """What was spent so far, where calls to this model cost money."""
+        if (price := self.prices.get(model)) is None:
+            return "price not known"
+        return f"{self.spent:.3f} USD spent" if price.input or price.output else ""
+
     def summary_line(self) -> str:
         """One line: calls, replies that were kept before, tokens, money, and what was asked again."""
         again = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retries.items()))

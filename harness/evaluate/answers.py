@@ -19,6 +19,7 @@ from benchmarks.api import Answer, JudgedBenchmark, Message, Question, no_answer
 from benchmarks.thoughts import MARK, OPENED, thoughts_and_answer
 from harness.common.cost import Cost, TextSize
 from harness.common.files import write_json_lines
+from harness.common.underway import news
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
 from harness.evaluate.judges import endpoint_replies, fail_over_limit
@@ -106,7 +107,7 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
     assert work.inputs.model and work.settings.model
     how, tokenizer = work.settings.model, load_tokenizer(work.inputs.model)
     template = how.template
-    _, benchmark = _loaded(work)
+    loaded, benchmark = _loaded(work)
     asked = chat_template.render(
         tokenizer, chat_template.PROBE[:1], template=template, add_generation_prompt=True
     )
@@ -129,7 +130,10 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
         return [TurnAnswer(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
 
     asking = answering.Asked(tokenizer, template, how.seed)
-    with answering.opened(work, work.inputs.model, how.decoder, asking) as model:
+    with (
+        answering.opened(work, work.inputs.model, how.decoder, asking) as model,
+        news.whole("answers", sum(len(q.turns) for q in loaded)),
+    ):
         return _answer_all(work, answer) | model.told()
 
 
@@ -146,7 +150,7 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
     """The step: an OpenAI-compatible endpoint answers every question; what it has answered is never asked
     again.
     """
-    _, benchmark = _loaded(work)
+    loaded, benchmark = _loaded(work)
     assert work.settings.endpoint
     ask, replies = endpoint_replies(work.settings.endpoint, work.context), list[EndpointReply]()
 
@@ -155,7 +159,8 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
         replies.extend(answered)
         return [_of_server(reply) for reply in answered]
 
-    measured = _answer_all(work, answer)
+    with news.whole("calls", sum(len(q.turns) for q in loaded)):
+        measured = _answer_all(work, answer)
     return measured | {
         "calls": len(replies),
         "prompt_tokens": sum(g.prompt_tokens for g in replies),

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from benchmarks.api import Answer, Decoding, JudgeRequest, Message, Question, Reply, Sampling, Unparsed
 from benchmarks.declaration import Benchmark
+from harness.common.underway import news
 from harness.endpoints import client, prices, servers, session
 from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
@@ -162,9 +163,10 @@ def _asking(judge: Mapping[str, Any], endpoint_for: Callable[[float], Endpoint])
         calls = [_call(who, *request) for request in requests]
         shared = session.current()
         # Some engines are told in a field of their own whether to sample, which is one per endpoint.
-        for temperature in dict.fromkeys(c.temperature for c in calls):
-            own = [c for c in calls if c.temperature == temperature]
-            client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger)
+        with news.whole("calls", len(calls)):
+            for temperature in dict.fromkeys(c.temperature for c in calls):
+                own = [c for c in calls if c.temperature == temperature]
+                client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger)
         return [shared.replies[c.key] for c in calls]
 
     return ask

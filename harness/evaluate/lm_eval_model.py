@@ -31,6 +31,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from harness.common.files import sha256
 from harness.common.tokenizer import load_config, load_tokenizer, vocabulary
+from harness.common.underway import news
 from harness.data import chat_template as chat
 from harness.evaluate.log_likelihoods.asked_positions import log_likelihoods
 from harness.evaluate.log_likelihoods.batches import (
@@ -170,10 +171,17 @@ class PooledLM(HFLM):  # type: ignore[misc]
         self.computed, self.kept = self.computed + len(missing), self.kept + len(batches) - len(missing)
         items = [(kind, batch) for batch in missing.values()]
         waiting = list(missing)
+        of, done = (
+            sum(map(len, batches)),
+            sum(len(b) for k, b in zip(keys, batches, strict=True) if k in kept_answers),
+        )
+        counted = news.count("requests", of, done)
         for n, (answers, halved) in self.pool.map_unordered(
             "harness.evaluate.lm_eval_model:answer", items, self.batch_size
         ):
             self._note_halved(halved, len(items[n][1]))
+            done += len(items[n][1])
+            counted.at(done)
             if kind != "text" and (wrong := sum(isnan(likelihood) for likelihood, _ in answers)):
                 raise ValueError(f"{wrong} log-likelihoods are NaN; are the weights sound? Try float32")
             kept_answers[waiting[n]] = answers

@@ -12,7 +12,7 @@ Margins can be read off the details. `truncated`: the prompt lost its beginning,
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple
 from benchmarks.openllm import declaration, samples
 from harness.common.cost import BYTES, CHUNK, Cost, Unknown
 from harness.common.files import read_json_lines, write_json_lines
+from harness.common.underway import news
 from harness.evaluate.log_likelihoods.batches import has_room_for_all
 from harness.store.integrity import RECORD
 from harness.store.step import Ref, Sizes, Source, Step, StepKind, Work
@@ -155,6 +156,7 @@ def run(work: Work[TaskSettings, TaskInputs[Path]]) -> dict[str, Any]:
             limit=settings.limit,
             chat=settings.chat,
             num_fewshot=shots,
+            began=_told_tasks(),
         )
     write_json_lines(work.out / "results.jsonl", (row for result in results for row in _values(result)))
     write_json_lines(
@@ -173,6 +175,19 @@ def run(work: Work[TaskSettings, TaskInputs[Path]]) -> dict[str, Any]:
         "averages": leaderboard_scores.averages(scores),
         "batches": {"computed": lm.computed, "kept": lm.kept, "halved": lm.halved},
     }
+
+
+def _told_tasks() -> Callable[[int, int], None]:
+    """Tells how many tasks are done; of one alone its requests say more."""
+    counts: list[news.Count] = []
+
+    def began(task: int, of: int) -> None:
+        if of > 1 and not counts:
+            counts.append(news.count("tasks", of))
+        for counted in counts:
+            counted.at(task)
+
+    return began
 
 
 def read(chosen: Chosen, folders: Folders) -> Iterator[Value]:

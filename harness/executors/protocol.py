@@ -17,16 +17,23 @@ from harness.store.store import Store
 Estimate = Callable[[Step], float | None]  # of a step; None where nobody can say
 
 
+def nobody_knows(step: Step) -> float | None:
+    """No estimate."""
+    return None
+
+
 @dataclass(frozen=True)
 class Foretold:
     """What is known of steps before they run: seconds, bytes on the device, and threads on CPUs; `rests` are
-    the seconds of the longest chain that begins with a step, by its id.
+    the seconds of the longest chain that begins with a step, by its id. `expected` are seconds on a device
+    that may be another one, for whoever corrects them by what was measured.
     """
 
     seconds: Estimate | None = None  # None: nobody said on which device
     memory: Estimate | None = None
     threads: Callable[[Step], int] = one_thread
     rests: Mapping[str, float] = field(default_factory=dict)
+    expected: Estimate = nobody_knows
 
 
 NOTHING = Foretold()

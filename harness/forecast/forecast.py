@@ -194,6 +194,7 @@ class Forecast:
             memory=lambda step: memory[step.id],
             threads=partial(threads, sizes=self.sizes),
             rests=rests(self._jobs),
+            expected=self.estimate,
         )
 
     def _devices(self, step: Step) -> int:

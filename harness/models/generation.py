@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from harness.common.underway import news
 from harness.models import positions
 from harness.models.decoding.choice import decoding_of, takes_cache
 from harness.models.decoding.limit import BatchLimit, advanced
@@ -75,8 +76,11 @@ def all_answers(
     if len(missing) < len(keys):
         log.info("%d of %d answers were kept from before", len(keys) - len(missing), len(keys))
     new: list[dict[str, Any]] = []
+    counted = news.count("answers", len(keys), len(keys) - len(missing))
     try:
-        for position, answer in decode([requests[i] for i in missing]):
+        waiting = [requests[i] for i in missing]
+        for done, (position, answer) in enumerate(decode(waiting), len(keys) - len(missing) + 1):
+            counted.at(done)
             key = keys[missing[position]]
             answers[key] = answer
             new.append({"key": key, **answer._asdict()})

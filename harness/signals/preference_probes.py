@@ -22,6 +22,7 @@ import torch.nn.functional as F
 
 from benchmarks.api import Message
 from harness.common.tokenizer import Tokenizer, load_tokenizer, vocabulary
+from harness.common.underway import news
 from harness.data import chat_template
 from harness.data.prepare import read_prompts
 from harness.data.token_sequences import Ints, Sequences, batches_of
@@ -139,7 +140,10 @@ def letter_probs(
         said: list[list[float]] = probs.double().cpu().tolist()
         return said
 
+    counted, done = news.count("questions", len(probes)), 0
     for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
         probabilities[batch], parted = in_halves(ask, batch, "teacher_dtype")
         halved += parted
+        done += len(batch)
+        counted.at(done)
     return probabilities, halved

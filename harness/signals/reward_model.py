@@ -22,6 +22,7 @@ import torch
 
 from benchmarks.api import Message
 from harness.common.tokenizer import Tokenizer, load_config, load_tokenizer
+from harness.common.underway import news
 from harness.data import chat_template as chat
 from harness.data import template_sandbox
 from harness.data.prepare import read_prompts
@@ -110,9 +111,12 @@ class RewardModel:
             said = self.model(ids.to(self.model.device), mask.to(self.model.device)).logits[:, 0]
             return [float(reward) for reward in said.float().cpu()]
 
+        counted, done = news.count("answers", len(inputs)), 0
         for batch in batches_of(np.argsort(lengths, kind="stable").tolist(), lengths, tokens):
             rewards[batch], parted = in_halves(ask, batch, "dtype")
             halved += parted
+            done += len(batch)
+            counted.at(done)
         if wrong := int(np.isnan(rewards).sum()):
             # It would lose each comparison, and be the best checkpoint or none.
             raise ValueError(f"{wrong} of {len(rewards)} rewards are NaN; are its weights sound? Try float32")

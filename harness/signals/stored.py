@@ -28,6 +28,7 @@ from torch import Tensor
 
 from harness.common.cost import CHUNK
 from harness.common.tokenizer import load_tokenizer, vocabulary
+from harness.common.underway import news
 from harness.data.token_sequences import Sequences, batches_of, common_vocabulary, vocabulary_of
 from harness.models.loading import body, forward_flops, head_of, load, load_head
 from harness.models.memory import in_halves
@@ -164,6 +165,7 @@ def _write(
             assert work.kept
             drop(work.kept, folder, "differs from its checksums")
             return _write(work, arrays, sequences, arrays_of_window)
+        counted = news.count("sequences", len(sequences), start)
         for first in range(start, len(sequences), WINDOW):
             window = range(first, min(first + WINDOW, len(sequences)))
             rows_by_sequence = arrays_of_window(window)
@@ -171,6 +173,7 @@ def _write(
                 writer.append(np.concatenate([rows_by_sequence[i][name] for i in window]))
             if "rest" in arrays:
                 cut += sum(float(np.exp(r["rest"]).sum()) for r in rows_by_sequence.values())
+            counted.at(window.stop)
             # A sync for each window would take longer than the pass over a small model.
             if beat.due():
                 for writer in writers.values():

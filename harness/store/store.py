@@ -7,7 +7,8 @@ paths) is context and stands in the record alone. Work happens in `partial/<id>.
 written last with the checksum of every file, all of it is on the disk, then one rename publishes the folder.
 Processes, on one machine or several that share the folder, lock the step that they are at (locks.py); two
 that make the same step none the less do no harm: the loser keeps the winner's. What a step wants to find
-again after a kill it writes to `unfinished/<id>`, which goes when the step is published.
+again after a kill it writes to `unfinished/<id>`, which goes when the step is published; how far it is stands
+in `running/` (common/underway).
 
 Whoever looks for an artifact finds it only where it is whole (integrity.py), so a damaged one is made again
 before anything reads it. It stays in its place until the new one takes it, at once, and lies in `damaged/`
@@ -29,6 +30,7 @@ from typing import Any
 
 from harness.common import devices
 from harness.common.files import exchange, fsync
+from harness.common.underway import news
 from harness.store import integrity
 from harness.store.code_version import sources
 from harness.store.integrity import RECORD, files_of, read_record
@@ -37,6 +39,7 @@ from harness.store.step import ID, Part, Step, Work
 from harness.store.step_record import from_names
 
 PARTIAL, KEPT, DAMAGED, VERIFIED = "partial", "unfinished", "damaged", "verified"
+RUNNING = "running"  # folder of what running steps tell
 BEGUN = re.compile(rf"[0-9a-f]{{{ID}}}\.")  # begins the name of a folder of partial work
 WAITING = 8  # files that are waited for at once
 LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
@@ -154,7 +157,7 @@ class Store:
             run = resolve_name(step.kind.run)
             kept = self.root / KEPT / step.id
             given = from_names(step.kind.inputs, inputs)
-            with devices.freed():
+            with devices.freed(), news.telling(self._running(step)):
                 measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)
@@ -211,6 +214,13 @@ class Store:
         integrity.note(done, self._verified(done))
         return done
 
+    def news(self, step: Step) -> news.News | None:
+        """What a running step told last of how far it is, wherever it runs."""
+        return news.read(self._running(step))
+
+    def _running(self, step: Step) -> Path:
+        return self.root / RUNNING / f"{step.id}.json"
+
     def _verified(self, folder: Path) -> Path:
         return self.root / VERIFIED / folder.name[-ID:]
 
@@ -224,6 +234,9 @@ class Store:
         kept = [p for p in self.root.glob(f"{KEPT}/*") if self._is_published(p.name)]
         for folder in [*partial, *kept]:
             shutil.rmtree(folder, ignore_errors=True)
+        for told in self.root.glob(f"{RUNNING}/*"):
+            if BEGUN.match(told.name) and self.locks.holder(told.name[:ID]) is None:
+                told.unlink(missing_ok=True)
         return [*partial, *kept]
 
     def _is_published(self, number: str) -> bool:

@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 
 from harness.common import shutdown
 from harness.common.files import fsync
+from harness.common.text import printed
 from harness.executors.options import CHECKPOINT_EVERY, CheckpointInterval
 from harness.store.append_log import line_of, row_of
 from harness.store.integrity import checksums, differing, drop
@@ -178,7 +179,7 @@ class Checkpoints:
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
                 why = f"holds {was}, not {now}" if was != now else OLDER
-                print(f"bench: {saved[-1]} {why}; training starts again", file=sys.stderr)
+                print(printed(f"bench: {saved[-1]} {why}; training starts again"), file=sys.stderr)
                 for old in saved:
                     shutil.rmtree(old)
             return

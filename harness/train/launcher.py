@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.common import shutdown, supervisor
-from harness.common.text import cut
+from harness.common.text import cut, printed
+from harness.common.underway import news
 from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
 from harness.train.placing import accelerate_file
@@ -61,8 +62,10 @@ def run(work: TrainWork) -> dict[str, Any]:
                 return {**measured, "halved": measured["halved"] + halved}
             halved += 1
             print(
-                f"bench: {context['method']}: out of memory; the training goes on at its last checkpoint "
-                f"with micro-batches of at most {tokens:,} positions, which changes the last bits of sums",
+                printed(
+                    f"bench: {context['method']}: out of memory; the training goes on at its last checkpoint "
+                    f"with micro-batches of at most {tokens:,} positions, which changes the last bits of sums"
+                ),
                 file=sys.stderr,
             )
             context = {**context, "tokens": tokens}
@@ -78,6 +81,7 @@ def _launched(work: TrainWork, context: Mapping[str, Any], folder: Path) -> int:
         "out": str(work.out.resolve()),
         "context": context,
         "kept": work.kept and str(work.kept.resolve()),
+        "news": (told := news.file()) and str(told.resolve()),
     }
     (folder / SPEC).write_text(json.dumps(spec))
     return _waited(_command(folder, context), folder)

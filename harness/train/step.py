@@ -22,6 +22,7 @@ from torch import Tensor
 
 from harness.common import shutdown
 from harness.common.tokenizer import load_tokenizer
+from harness.common.underway import news
 from harness.models import lora
 from harness.models.loading import Model, load, parameters, save, share_moved, training_flops
 from harness.models.policy import Policy
@@ -38,6 +39,7 @@ from harness.train.optimizing.health import Moment
 from methods.api import Online, Training
 
 LOG_EVERY = 10  # optimizer steps
+STEPS = "optimizer step"  # as it is told
 START_TOLERANCE = {"no": 1e-3, "fp16": 1e-2, "bf16": 5e-2}  # of what must hold before the first step
 
 
@@ -64,6 +66,9 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     loop, optimizer = set_up(work, start, optimized)
     # The first examples, not random ones: two methods on one data set are probed on the same prompts.
     probe = list(range(min(PROBE, len(loop.examples))))
+    news.count(
+        STEPS, batch_and_steps(settings, len(loop.examples))[1]
+    )  # what an online method draws is inside
     terms_before, watched_before = loop.measure(probe)
     # Where the policy is its own reference the loss is known; another value means a wrong reference.
     _check_start(loop, probe, terms_before, START_TOLERANCE[settings.precision])
@@ -200,6 +205,7 @@ def _optimize(
     with shutdown.deferred():
         checkpoints = Checkpoints(work, loop, schedule, optimizer, _between(loop))
         progress = checkpoints.progress
+        counted = news.count(STEPS, steps, progress.step, progress.tokens)
         for examples, step in _stream(loop, size, steps, seed, progress.step):
             current = replace(loop, examples=examples, progress=progress.step / steps)
             progress.step += 1
@@ -220,6 +226,7 @@ def _optimize(
                 checkpoints.models |= _keep(loop, work, checkpoint_names[progress.step])
             optimizer.zero_grad()
             progress.count(current, step)
+            counted.at(progress.step, f"loss {sum(terms.values()):.4g}", progress.tokens)
             if progress.step % LOG_EVERY == 0 or progress.step == steps:
                 checkpoints.log(moment.line + "\n")
             checkpoints.after_step(last=progress.step == steps)

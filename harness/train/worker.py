@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.common import shutdown
 from harness.common.files import replace
+from harness.common.underway import news
 from harness.train import step as train
 from harness.train.costs import TRAIN
 from harness.train.launcher import RESULT, SPEC, STOP
@@ -23,9 +24,11 @@ def main(folder: Path) -> None:
     kept = spec["kept"] and Path(spec["kept"])
     work = TRAIN.work(spec["settings"], inputs, Path(spec["out"]), spec["context"], kept)
     # All stop where they agree to, or none: one that ended elsewhere would leave the others waiting for it.
-    with _telling(folder), shutdown.deferred():
+    main = os.environ["RANK"] == "0"
+    told = Path(spec["news"]) if main and spec["news"] else None
+    with _telling(folder), news.telling(told), shutdown.deferred():
         measured = train.run(work)
-        if os.environ["RANK"] == "0":
+        if main:
             replace(folder / RESULT, json.dumps({"measured": measured}))
 
 

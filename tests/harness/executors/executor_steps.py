@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic
 
+from harness.common.underway import news
 from harness.endpoints import session
 from harness.store.step import Ref, Source, Step, StepKind
 from harness.store.step import Work as AnyWork
@@ -39,6 +40,15 @@ def add(work: Work) -> dict[str, Any]:
     total = 1 + sum(int((folder / "n").read_text()) for folder in work.inputs.terms.values())
     (work.out / "n").write_text(str(total))
     return {"n": total}
+
+
+def counting(work: Work) -> dict[str, Any]:
+    """Tells of a hundred things how many are done."""
+    counted = news.count("things", 100)
+    for done in range(1, 101):
+        time.sleep(work.settings.seconds / 100)
+        counted.at(done)
+    return add(work)
 
 
 def place(work: Work) -> dict[str, Any]:

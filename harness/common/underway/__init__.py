@@ -1,0 +1,1 @@
+"""What a running step tells of how far it is."""
