@@ -154,7 +154,7 @@ class Siege:
         from harness.store import maintenance
         from harness.store.store import Store
 
-        self.tally.lost += list(maintenance.damaged(Store(self.runs / "store")))
+        self.tally.lost += map(str, maintenance.damaged(Store(self.runs / "store")))
         now = {
             a.folder: a.folder.stat().st_ctime_ns for a in maintenance.artifacts(Store(self.runs / "store"))
         }

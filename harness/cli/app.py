@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from harness.cli.audit import audit
 from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
+    AsJson,
     BenchmarkFile,
     JudgeFile,
     MethodFile,
@@ -21,6 +22,7 @@ from harness.cli.options import (
     RunName,
     Runs,
     SuiteName,
+    echo_json,
     gathered,
     quiet_libraries,
 )
@@ -56,7 +58,7 @@ INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bench {version('prefbench')}")
+        typer.echo(printed(f"bench {version('prefbench')}"))
         raise typer.Exit
 
 
@@ -141,11 +143,15 @@ def suites(
     words: Annotated[
         list[str] | None, typer.Argument(help="Nothing, to list them; `show NAME`; or `keys [PLACE]`.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the suites that ship, show one as it stands in its file, or say what keys a suite may have."""
     from harness.cli import suite_catalogue
 
-    typer.echo(suite_catalogue.catalogue(words or []))
+    if as_json:
+        echo_json(suite_catalogue.for_programs(words or []))
+    else:
+        typer.echo(printed(suite_catalogue.catalogue(words or [])))
 
 
 @app.command()
@@ -199,7 +205,9 @@ def main() -> None:
     """
     shutdown.listen()
     if ranks := devices.by_itself():
-        typer.echo(f"bench: {ranks}: not heeded, as a training here starts its own processes", err=True)
+        typer.echo(
+            printed(f"bench: {ranks}: not heeded, as a training here starts its own processes"), err=True
+        )
     try:
         code = app(standalone_mode=False)  # else typer draws a box around a wrong option, and many lines
     except shutdown.Terminated as e:
@@ -220,5 +228,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> int:
     # One line, whatever a library has put into its message: logs of schedulers are read by lines.
-    typer.echo(f"bench: {cut(without_credentials(' '.join(message.split())), LINE)}", err=True)
+    typer.echo(printed(f"bench: {cut(without_credentials(' '.join(message.split())), LINE)}"), err=True)
     return code

@@ -6,15 +6,18 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import (
+    AsJson,
     BenchmarkFile,
     Judged,
     JudgeEndpoint,
     JudgeFile,
     Overrides,
     Runs,
+    echo_json,
     gathered,
     quiet_libraries,
 )
+from harness.common.text import printed
 from harness.executors.options import RunOptions, Spending
 
 judge_commands = typer.Typer(no_args_is_help=True, help="How good a judge is.")
@@ -112,7 +115,7 @@ def fetch(
     """Download a benchmark's data from its public home, at its revision and checksum."""
     from harness.evaluate import benchmark_files
 
-    typer.echo(f"{name}: {benchmark_files.fetch(name, mirror=mirror)}")
+    typer.echo(printed(f"{name}: {benchmark_files.fetch(name, mirror=mirror)}"))
 
 
 @data_commands.command()
@@ -126,17 +129,20 @@ def add(
     added = benchmark_files.add(name, path)
     counts = {"differ": len(added.other), "missing": len(added.missing)}
     faults = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    typer.echo(f"{name}: {added.folder}" + (f" ({faults})" if faults else ""))
+    typer.echo(printed(f"{name}: {added.folder}" + (f" ({faults})" if faults else "")))
 
 
 @data_commands.command(name="list")
-def list_() -> None:
+def list_(as_json: AsJson = False) -> None:
     """Every data set: where it is, whether its files are as pinned, its licence."""
     from rich.console import Console
     from rich.table import Table
 
     from harness.evaluate import benchmark_files
 
+    if as_json:
+        echo_json([row.as_json() for row in benchmark_files.listing()])
+        return
     table = Table("Data set", "Where", "As pinned", "Other content", "Missing", "Licence")
     for row in benchmark_files.listing():
         states = [str(len(row.in_state(state))) for state in ("as pinned", "other content", "missing")]

@@ -1,6 +1,7 @@
 """The options that several commands of `bench` share, and what they do before heavy imports."""
 
 import inspect
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
@@ -29,6 +30,8 @@ Runs = Annotated[
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
 BenchmarkFile = Annotated[str | None, typer.Option(help="A Python file that defines benchmarks of your own.")]
 JudgeFile = Annotated[str | None, typer.Option(help="A Python file that defines judges of your own.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
 Judged = Annotated[
     str | None, typer.Option("--judge", help="The judge: a model at an endpoint, or a folder to serve.")
@@ -73,6 +76,11 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
         [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     )
     return flat
+
+
+def echo_json(value: object) -> None:
+    """Print what a program reads; everything but ASCII stands as its escape."""
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
 def quiet_libraries() -> None:

@@ -13,6 +13,7 @@ import typer
 
 from harness.cli.options import RunName, Runs
 from harness.common.suggest import meant, nearest
+from harness.common.text import printed
 
 if TYPE_CHECKING:
     from reports.build import Paired
@@ -72,7 +73,7 @@ def report(
         if noise_from is not None:
             raise ValueError("--noise-from is for tables; a page is of its run alone")
         for folder in folders:
-            typer.echo(f"Written: {page.write(folder)}")
+            typer.echo(printed(f"Written: {page.write(folder)}"))
         return
     paired = build.paired(_borrowing(_rows_of(folders), noise_from, runs))
     source = ", ".join(map(str, folders))

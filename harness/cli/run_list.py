@@ -4,11 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from harness.cli.options import Runs
+from harness.cli.options import AsJson, Runs, echo_json
 from harness.common.text import printed
 
 
@@ -33,20 +30,26 @@ def _listed(folder: Path) -> ListedRun:
     from harness.run import earlier_rows
 
     known = earlier_rows.read(folder) or earlier_rows.Settings("-")
-    with (folder / "results.jsonl").open(encoding="utf-8") as lines:
-        rows = {(r.get("pair"), r.get("dataset"), r["method"]) for r in map(json.loads, lines)}
+    rows = _counted(folder) if known.rows is None else known.rows
     written = datetime.fromtimestamp((folder / "results.jsonl").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
-    return ListedRun(folder.name, known.suite, list(known.set), known.method_file, len(rows), written)
+    return ListedRun(folder.name, known.suite, list(known.set), known.method_file, rows, written)
+
+
+def _counted(folder: Path) -> int:
+    """The rows of a run whose settings do not say how many there are."""
+    # Line by line, as a run of many methods and questions has tens of megabytes of them.
+    with (folder / "results.jsonl").open(encoding="utf-8") as lines:
+        return len({(r.get("pair"), r.get("dataset"), r["method"]) for r in map(json.loads, lines)})
 
 
 def list_runs(
     runs: Runs = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs with their suite, the settings that differ from it, and how many rows they have."""
     found = listed(runs)
     if as_json:
-        typer.echo(json.dumps([asdict(run) for run in found], indent=1))
+        echo_json([asdict(run) for run in found])
         return
     from rich.console import Console
     from rich.table import Table

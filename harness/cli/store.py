@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import BenchmarkFile, JudgeFile, MethodFile, Runs, quiet_libraries
+from harness.cli.options import AsJson, BenchmarkFile, JudgeFile, MethodFile, Runs, echo_json, quiet_libraries
 from harness.common.text import printed
 
 if TYPE_CHECKING:
@@ -15,27 +15,35 @@ store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: l
 
 
 @store_commands.command(name="ls")
-def list_(runs: Runs = Path("runs")) -> None:
+def list_(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     """List every artifact: kind, name, size, age, how many others stand on it, whether a plan can use it."""
     from harness.run.kinds import versions
-    from harness.store import maintenance
+    from harness.store.contents import listing
     from harness.store.store import Store
 
-    typer.echo(printed(maintenance.listing(Store(runs / "store"), versions())))
+    held = listing.contents(Store(runs / "store"), versions())
+    if as_json:
+        echo_json({**held._asdict(), "artifacts": [one._asdict() for one in held.artifacts]})
+    else:
+        typer.echo(printed(listing.text(held)))
 
 
 @store_commands.command()
-def verify(runs: Runs = Path("runs")) -> None:
+def verify(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     """Read every file again and name those that are not as they were published; exit code 1 if there are."""
     from harness.store import maintenance
     from harness.store.store import Store
 
-    store = Store(runs / "store")
-    found = 0
-    for line in maintenance.damaged(store):
-        found += 1
-        typer.echo(printed(line))
-    typer.echo(f"{len(maintenance.artifacts(store))} artifacts checked, {found} damages")
+    store, found = Store(runs / "store"), []
+    for damage in maintenance.damaged(store):
+        found.append(damage)
+        if not as_json:
+            typer.echo(printed(str(damage)))
+    checked = len(maintenance.artifacts(store))
+    if as_json:
+        echo_json({"artifacts": checked, "damages": [damage._asdict() for damage in found]})
+    else:
+        typer.echo(printed(f"{checked} artifacts checked, {len(found)} damages"))
     if found:
         raise typer.Exit(1)
 
@@ -47,6 +55,7 @@ def gc(
         typer.Option(help="A suite whose steps are needed; artifacts of no such suite are removed."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, say what would be.")] = False,
+    as_json: AsJson = False,
     runs: Runs = Path("runs"),
     method_file: MethodFile = None,
     benchmark_file: BenchmarkFile = None,
@@ -61,12 +70,15 @@ def gc(
     store, known = Store(runs / "store"), registry.known(benchmark_file, judge_file)
     # Nothing goes without --yes: an artifact may be days of computing.
     unneeded = maintenance.unreferenced(store, _needed(keep, runs, known, method_file) if keep else None)
-    for folder in unneeded:
-        did = "removed" if yes else "would remove"
-        typer.echo(printed(f"{did}  {maintenance.folder_line(folder, store)}"))
+    found = [maintenance.removable(folder, store) for folder in unneeded]
+    for folder in () if as_json else found:
+        typer.echo(printed(f"{'removed' if yes else 'would remove'}  {folder}"))
     if yes:
         maintenance.remove(store, unneeded)
-    typer.echo(f"{len(unneeded)} folders {'removed' if yes else 'to remove; --yes removes them'}")
+    if as_json:
+        echo_json({"removed": yes, "folders": [folder._asdict() for folder in found]})
+        return
+    typer.echo(printed(f"{len(unneeded)} folders {'removed' if yes else 'to remove; --yes removes them'}"))
 
 
 def _needed(names: list[str], runs: Path, known: "Known", method_file: str | None) -> set[str]:
@@ -92,4 +104,4 @@ def export(
     """Copy a trained model out of the store, as a plain Hugging Face folder."""
     from harness.store import maintenance
 
-    typer.echo(f"Written: {to}, a copy of {maintenance.export(artifact, runs, to).name}")
+    typer.echo(printed(f"Written: {to}, a copy of {maintenance.export(artifact, runs, to).name}"))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from harness.cli.pages import suite_page
 from harness.common.text import aligned
@@ -17,6 +18,18 @@ from harness.suite import loading
 from harness.suite.schema import row_count
 
 HEAD = ("suite", "pairs", "data sets", "methods", "rows", "benchmarks")
+
+
+class Shipped(NamedTuple):
+    """A suite that ships: how much of each it has, its benchmarks, and the first sentence of its file."""
+
+    suite: str
+    pairs: int
+    datasets: int
+    methods: int
+    rows: int
+    benchmarks: tuple[str, ...]
+    about: str
 
 
 def catalogue(words: Sequence[str]) -> str:
@@ -31,19 +44,38 @@ def catalogue(words: Sequence[str]) -> str:
     raise ValueError(f"bench suites {' '.join(words)}: {allowed}")
 
 
+def for_programs(words: Sequence[str]) -> list[dict[str, Any]]:
+    """What `bench suites --json` and `bench suites keys [PLACE] --json` print."""
+    if not words:
+        return [suite._asdict() for suite in shipped()]
+    if words[0] != "keys" or len(words) > 2:
+        raise ValueError(f"bench suites {' '.join(words)} --json: nothing, or keys [PLACE]; a suite is YAML")
+    return [
+        {"section": one.name, "places": one.places, "keys": [key._asdict() for key in one.keys]}
+        for one in suite_page.asked(*words[1:])
+    ]
+
+
 def listing() -> str:
     """Every suite as an aligned line, and below it the first sentence of its file."""
-    rows: list[tuple[str, ...]] = [HEAD]
-    about = [""]
+    found = shipped()
+    rows = [HEAD, *((*map(str, suite[:5]), ", ".join(suite.benchmarks)) for suite in found)]
+    indent = " " * (max(len(row[0]) for row in rows) + 2)
+    about = ["", *(suite.about for suite in found)]
+    lines = zip(aligned(rows, numbers=range(1, len(HEAD) - 1)), about, strict=True)
+    return "\n".join(f"{line}\n{indent}{sentence}" if sentence else line for line, sentence in lines)
+
+
+def shipped() -> list[Shipped]:
+    """Every suite that ships, by its name."""
+    found = []
     for path in sorted(loading.suite_file("pocket").parent.glob("*.yaml")):
         # Loaded in full, so that a suite which no longer fits the schema is seen in the list.
         loaded = loading.load(path.stem, [], registry.known())
         counts = len(loaded.pairs), len(loaded.datasets), len(loaded.methods), row_count(loaded)
-        rows.append((path.stem, *map(str, counts), ", ".join(loaded.benchmarks.settings_by_name())))
-        about.append(_first_sentence(path))
-    indent = " " * (max(len(row[0]) for row in rows) + 2)
-    lines = zip(aligned(rows, numbers=range(1, len(HEAD) - 1)), about, strict=True)
-    return "\n".join(f"{line}\n{indent}{sentence}" if sentence else line for line, sentence in lines)
+        measured = tuple(loaded.benchmarks.settings_by_name())
+        found.append(Shipped(path.stem, *counts, measured, _first_sentence(path)))
+    return found
 
 
 def page(name: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from harness.common.text import printed
 from reports.page.page import NAME
 
 # Never the network: a page holds prompts and answers that may not be public.
@@ -55,7 +56,7 @@ def view(folder: Path, port: int) -> None:
     if not page.is_file():
         raise ValueError(f"{folder} has no {NAME}; write it with `bench report {folder} --format html`")
     with ThreadingHTTPServer((HOST, port), partial(Handler, page)) as server:
-        typer.echo(f"{folder.name}: http://{HOST}:{server.server_port}/ (Ctrl-C ends it)")
+        typer.echo(printed(f"{folder.name}: http://{HOST}:{server.server_port}/ (Ctrl-C ends it)"))
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from benchmarks.declaration import DataFile, DataSet
 from benchmarks.json_files import json_of, rows_hash
@@ -58,6 +58,12 @@ class Row:
     def in_state(self, state: State) -> tuple[str, ...]:
         """The files in that state, in the order of the source."""
         return tuple(name for name, found in self.states.items() if found == state)
+
+    def as_json(self) -> dict[str, Any]:
+        """As programs read it."""
+        folder = self.folder and str(self.folder)
+        about = {"name": self.name, "kind": self.kind, "folder": folder, "licence": self.licence}
+        return {**about, "files": dict(self.states)}
 
 
 def home() -> Path:

@@ -128,6 +128,9 @@ class RunOptions:
     estimate: Annotated[
         bool, Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
     ] = False
+    as_json: Annotated[
+        bool, Option("--json", help="With --plan, --check or --estimate: print JSON, and nothing else.")
+    ] = False
     registry_order: Annotated[
         bool, Option("--registry-order", help="Print the table's rows as `bench methods` lists them.")
     ] = False
@@ -139,6 +142,16 @@ class RunOptions:
         list[str] | None,
         Option(help="Tell tensorboard, wandb, mlflow or trackio of it: see docs/tracking.md."),
     ] = None
+
+    @property
+    def only_told(self) -> bool:
+        """Whether nothing is run; ValueError for a form that only what is told has."""
+        told = self.plan or self.check or self.estimate
+        if self.as_json and not told:
+            raise ValueError(
+                "--json: with --plan, --check or --estimate; of a run, see `bench report --json`"
+            )
+        return told
 
     @property
     def elsewhere(self) -> str | None:

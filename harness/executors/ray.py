@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from harness.common.text import printed
 from harness.executors.job import RETRIES, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.resources import Reservation, Share
@@ -47,9 +48,11 @@ class Ray:
         there = ray.cluster_resources()
         where = f"cluster at {address}" if address else "embedded, ends with this command"
         typer.echo(
-            f"ray {ray.__version__}: {where}, bound to {started.address_info['gcs_address']}, token "
-            f"{'required' if is_token_auth_enabled() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
-            f"{there.get('GPU', 0):g} GPUs"
+            printed(
+                f"ray {ray.__version__}: {where}, bound to {started.address_info['gcs_address']}, token "
+                f"{'required' if is_token_auth_enabled() else 'NOT required'}; {there.get('CPU', 0):g} CPUs, "
+                f"{there.get('GPU', 0):g} GPUs"
+            )
         )
 
     def has_room(self, step: Step) -> bool:

@@ -1,7 +1,7 @@
 """The rows that a run's folder holds already: those of the same settings stay in its tables.
 
 settings.json   {"suite": "pocket", "set": ["methods.DCKD.alpha=0.5"], "method_file": null,
-                 "methods": ["DCKD"], "models": {}, "measured": "3f9c..."}
+                 "methods": ["DCKD"], "models": {}, "measured": "3f9c...", "rows": 3}
 """
 
 import hashlib
@@ -25,7 +25,8 @@ SETTINGS = "settings.json"
 class Settings:
     """What a run's folder is of: a suite and what `--set` changed of it, a method file, and its rows.
 
-    `models` are the specifications of rows that are measured as they are; `measured` is a hash of by what.
+    `models` are the specifications of rows that are measured as they are; `measured` is a hash of by what;
+    `rows` is how many there are, None in a folder of an older version.
     """
 
     suite: str
@@ -34,12 +35,14 @@ class Settings:
     methods: Sequence[str] = ()
     models: Mapping[str, Any] = field(default_factory=dict)
     measured: str = ""
+    rows: int | None = None
 
     def of_rows(self, plan: Plan, method_file: str | None) -> "Settings":
         """The same with the rows of a plan, some of which may be of a method file."""
         models = {name: model.model_dump(mode="json") for name, model in plan.suite.models.items()}
         rows = [n for n in dict.fromkeys(c.method for c in plan.cells) if n not in (*UNTRAINED, *models)]
-        return replace(self, method_file=method_file, methods=rows, models=models)
+        count = len({(cell.pair, cell.dataset, cell.method) for cell in plan.cells})
+        return replace(self, method_file=method_file, methods=rows, models=models, rows=count)
 
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """`bench run`, `bench eval` and `bench judge check`: make the plan, look before, run it, write its tables."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
@@ -23,18 +23,17 @@ from harness.executors.options import (
     Spending,
     TrainingOptions,
 )
-from harness.executors.protocol import Executor, Foretold
-from harness.forecast import judging_estimate, planned
-from harness.forecast.cards import planned as devices_of
-from harness.forecast.report import plan_lines, record_lines
+from harness.executors.protocol import NOTHING, Executor, Foretold
+from harness.forecast import planned
 from harness.plan import judges, row_steps
 from harness.plan import plan as planning
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
-from harness.run import data_counts, earlier_rows
+from harness.run import earlier_rows
 from harness.run.earlier_rows import Settings
 from harness.run.failed_rows import without_failed, without_stopped
+from harness.run.plans import shown as plans
 from harness.run.progress import show_progress
 from harness.run.results import show_results
 from harness.run.tracking import telling
@@ -83,12 +82,13 @@ def make_plan(
     method_file: str | None,
     *,
     reuse: bool = False,
+    err: bool = False,
 ) -> Plan:
     """The plan of a suite, with the methods of a file; what is to be told of its endpoints is printed."""
     endpoints = Endpoints(lambda: asked_before(store), reuse)
     made = _planned(loaded, only, store, where, method_file, endpoints)
     for note in dict.fromkeys(endpoints.notes):  # seeds share an endpoint
-        typer.echo(printed(note))
+        typer.echo(printed(note), err=err)
     return made
 
 
@@ -126,14 +126,14 @@ def run(
     method_file = settings.method_file
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
-    if options.plan or options.check or options.estimate:
+    if options.only_told:
         _show_plan(loaded, only, store, where, options, table, method_file)
         return
     plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
     if where.device == "cuda":
         plan = planned.fit(plan, store, where, options, table)
     missing = sum(not store.is_done(s) for s in plan.steps)
-    typer.echo(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do")
+    typer.echo(printed(f"{plan.suite.name}: {len(plan.steps)} steps, {missing} to do"))
     told = row_steps.passes_line(plan.cells), provenance.changed_code_line(plan.steps, store)
     for line in filter(None, (*told, *row_steps.format_lines(plan.cells))):
         typer.echo(printed(line))
@@ -169,18 +169,18 @@ def _show_plan(
     """Print a suite's plan, or what judging it would cost."""
     # What is only printed may hold names that nobody here can look up, so that it needs no network.
     with hub.unresolved_allowed() as names:
-        plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse)
+        plan = make_plan(loaded, only, store, where, method_file, reuse=options.reuse, err=options.as_json)
         if loaded.chat_template is not None and not options.estimate:
             from harness.run.checks import chat_checks  # it opens tokenizers
 
             chat_checks.check([step for step in plan.steps if not store.is_done(step)])
         if options.estimate:
-            judging_estimate.show(planned.forecast_of(plan, store, where, options, table))
+            plans.print_judging(planned.forecast_of(plan, store, where, options, table), options)
         else:
             plan = planned.fit(plan, store, where, options, table)
-            print_plan(plan, store, where, options, table)
+            plans.print_plan(planned.forecast_of(plan, store, where, options, table), store, options)
     if not options.estimate and (unresolved := hub.unresolved_line(names)):
-        typer.echo(unresolved)
+        typer.echo(printed(unresolved), err=options.as_json)
 
 
 def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Machine, out: Path) -> Plan:
@@ -194,7 +194,7 @@ def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Mach
 
     found, kept, left = earlier_rows.with_earlier_rows(plan, before, store.is_done, plan_of)
     for line in earlier_rows.lines(kept, left, out):
-        typer.echo(line)
+        typer.echo(printed(line))
     settings.of_rows(found, method_file).write(out)
     return found
 
@@ -210,12 +210,12 @@ def make(
 ) -> session.Session:
     """Make what is missing of a plan, by the executor of the options; the session says what was asked."""
 
-    def open_executor(missing: Sequence[Step]) -> tuple[Executor, Mapping[str, float]]:
+    def open_executor(missing: Sequence[Step]) -> tuple[Executor, Foretold]:
         known, limited = _foretold(plan, store, where, options, table), spending.limited
         executor = factory.open_executor(
             options, store, logs, table, limited=limited, foretold=known, steps=missing
         )
-        return executor, known.rests
+        return executor, known
 
     return _make(plan.steps, store, spending, table, logs, open_executor)
 
@@ -246,7 +246,7 @@ def check_judge(
     _make(steps, store, spending, table, runs / loaded.name / "logs")
     for quality in judge_tables(judge_checks.judge_checks(loaded, setting, store)):
         typer.echo(to_terminal(quality, terminal.terminal_width(), sys.stdout.isatty()))
-    typer.echo(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables")
+    typer.echo(printed(f"Written: {store.find(step)}; every run that {judge} judges says so in its tables"))
 
 
 def _make(
@@ -255,10 +255,10 @@ def _make(
     spending: Spending,
     table: prices.Prices,
     logs: Path,
-    open_executor: Callable[[Sequence[Step]], tuple[Executor, Mapping[str, float]]] | None = None,
+    open_executor: Callable[[Sequence[Step]], tuple[Executor, Foretold]] | None = None,
 ) -> session.Session:
-    """Make what is missing of steps, here, or by an executor in the order of the seconds beside it; the
-    session says what endpoints were asked for it.
+    """Make what is missing of steps, here, or by an executor in the order of what is foretold; the session
+    says what endpoints were asked for it.
     """
     damages = store.damages(steps)
     for line in maintenance.damage_lines(damages, store):
@@ -271,21 +271,12 @@ def _make(
 
             # Before any work: what can't be read or asked fails in seconds, not after hours of training.
             preflight.check(missing)
-        executor, rests = open_executor(missing) if missing and open_executor else (None, {})
-        with show_progress(steps, store) as watcher:
-            scheduler.run(steps, store, watcher, executor, rests)
+        executor, known = open_executor(missing) if missing and open_executor else (None, NOTHING)
+        with show_progress(steps, store, known.expected) as watcher:
+            scheduler.run(steps, store, watcher, executor, known.rests)
     for line in maintenance.other_bytes_lines(damages, store):
         typer.echo(printed(line))
     return opened
-
-
-def print_plan(plan: Plan, store: Store, where: Machine, options: RunOptions, table: prices.Prices) -> None:
-    """Print what a plan takes, and every step: done, or why it would run."""
-    found = planned.forecast_of(plan, store, where, options, table)
-    shown = record_lines(found, store) if options.check else plan_lines(found, store, devices_of(options))
-    told = () if options.check else data_counts.data_lines(plan.steps, store)
-    for line in (*row_steps.format_lines(plan.cells), *told, *shown):
-        typer.echo(printed(line))
 
 
 def _foretold(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.common.files import sha256
+from harness.common.text import printed
 
 RECORD = "RECORD.json"
 CHECKSUM = "checksum"  # of the record, in it
@@ -130,7 +131,7 @@ def differing(folder: Path, known: Mapping[str, str]) -> list[Fault]:
 
 def drop(kept: Path, part: Path, damage: str) -> None:
     """Remove a damaged part of what a step keeps of unfinished work, say so, and note it for its record."""
-    print(f"bench: damaged, so it is not used: {part}: {damage}", file=sys.stderr)
+    print(printed(f"bench: damaged, so it is not used: {part}: {damage}"), file=sys.stderr)
     with (kept / DROPPED).open("a") as noted:
         noted.write(f"unfinished {part.relative_to(kept)}: {damage}\n")
     shutil.rmtree(part)

@@ -4,16 +4,14 @@ import contextlib
 import os
 import re
 import shutil
-import time
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.common.files import read_json_lines
 from harness.common.suggest import meant, nearest
-from harness.common.text import aligned, size
+from harness.common.text import size
 from harness.store.integrity import RECORD, faults, read_record
 from harness.store.locks import RUN
 from harness.store.step import ID
@@ -68,39 +66,22 @@ def folders(store: Store) -> list[Path]:
     return sorted(p.parent for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
 
 
-def listing(store: Store, versions: Mapping[str, Collection[int]]) -> str:
-    """A line for each artifact: kind, name, size, age, how many others stand on it, label.
+class Damage(NamedTuple):
+    """A file that is not as it was published, "" where the whole artifact cannot be checked."""
 
-    `versions` are those of each kind of step that are made today: no plan uses an artifact of another one.
-    """
-    known = artifacts(store)
-    users: dict[str, int] = defaultdict(int)
-    for one in known:
-        # By the records alone: an artifact that a suite still wants is not known here.
-        for source in {i.partition("/")[0] for i in (one.record or {}).get("inputs", {}).values()}:
-            users[source] += 1
-    rows = [("kind", "artifact", "size", "age", "used by", "label")]
-    total = outdated = 0
-    for one in known:
-        taken, age = one.size, time.time() - (one.folder / RECORD).stat().st_mtime
-        total += taken
-        name = (one.folder.parent.name, one.folder.name, size(taken), _age(age))
-        version = (one.record or {}).get("version")
-        old = version is not None and version not in versions.get(one.folder.parent.name, ())
-        outdated += old
-        label = f"{one.label} (version {version}, which no plan uses)" if old else one.label
-        rows.append((*name, str(users[one.id] or "-"), label))
-    aside = len(list(store.root.glob(f"{DAMAGED}/*")))
-    undone = f"unfinished: {len(_undone(store))}; damaged, replaced: {aside}; of older versions: {outdated}"
-    return "\n".join([*aligned(rows), f"{len(known)} artifacts, {size(total) or '0 B'}; {undone}"])
+    artifact: str
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.artifact}/{self.file}: {self.what}" if self.file else f"{self.artifact}: {self.what}"
 
 
-def damaged(store: Store) -> Iterator[str]:
-    """A line for each file that is not as it was published, and for each artifact that cannot be checked."""
+def damaged(store: Store) -> Iterator[Damage]:
+    """Every file that is not as it was published, and every artifact that cannot be checked."""
     for one in artifacts(store):
-        where = f"{one.folder.parent.name}/{one.folder.name}"
-        for fault in faults(one.folder):
-            yield f"{where}/{fault.file}: {fault.what}" if fault.file else f"{where}: {fault.what}"
+        where = f"{one.kind}/{one.folder.name}"
+        yield from (Damage(where, *fault) for fault in faults(one.folder))
 
 
 def damage_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
@@ -153,7 +134,7 @@ def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
     known = artifacts(store)
     done = {one.id for one in known}
     found = [p for p in sorted(store.root.glob(f"{DAMAGED}/*")) if BEGUN.match(p.name)]
-    for folder in _undone(store):
+    for folder in undone(store):
         number = folder.name.partition(".")[0]
         # What a killed step has kept is no rubbish while someone may run it again.
         goes_on = folder.parent.name == KEPT and number not in done and (not wanted or number in wanted)
@@ -181,9 +162,19 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
         shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
 
 
-def folder_line(folder: Path, store: Store) -> str:
+class Removable(NamedTuple):
     """A folder as `bench store gc` names it."""
-    return f"{folder.relative_to(store.root)}  {size(Artifact(folder, None).size) or '0 B'}"
+
+    folder: str
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.folder}  {size(self.bytes) or '0 B'}"
+
+
+def removable(folder: Path, store: Store) -> Removable:
+    """A folder of the store, which is there."""
+    return Removable(str(folder.relative_to(store.root)), Artifact(folder, None).size)
 
 
 def model(name: str, runs: Path, *, first_seed: bool = False) -> Path:
@@ -266,13 +257,7 @@ def _of_run(run: str, runs: Path, known: Sequence[Artifact], name: str) -> list[
     return [a for a in known if a.id in of_run]
 
 
-def _undone(store: Store) -> list[Path]:
+def undone(store: Store) -> list[Path]:
+    """What lies there of steps that are not done."""
     begun = [p for p in store.root.glob(f"{PARTIAL}/*") if BEGUN.match(p.name)]
     return sorted([*begun, *store.root.glob(f"{KEPT}/{'[0-9a-f]' * ID}")])
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"

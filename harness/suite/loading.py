@@ -154,7 +154,7 @@ def suite_file(name: str) -> Path:
     }
     if name not in shipped:
         raise ValueError(
-            f"no suite {cut(repr(name))}; {nearest(name, sorted(shipped))}, or a path that ends in .yaml"
+            f"no suite {cut(repr(name))}, nor a path that ends in .yaml; {nearest(name, sorted(shipped))}"
         )
     return shipped[name]
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import methods
 from harness.cli.pages import key_words
 from harness.common.suggest import meant
-from harness.common.text import aligned, slug
+from harness.common.text import aligned, printed, slug
 from harness.suite import method_file as extension
 from methods import sources
 from methods.api import Method, Reads
@@ -141,8 +141,8 @@ def show_methods(name: str | None, method_file: str | None, form: Form) -> None:
         case "json":
             typer.echo(as_json(asked))
         case "sources":
-            typer.echo(our_numbers(asked))
+            typer.echo(printed(our_numbers(asked)))
         case Path():
-            typer.echo(f"Written: {write(known.values(), form)} pages below {form}")
+            typer.echo(printed(f"Written: {write(known.values(), form)} pages below {form}"))
         case None:
-            typer.echo(listing(asked) if name is None else page(*asked))
+            typer.echo(printed(listing(asked) if name is None else page(*asked)))

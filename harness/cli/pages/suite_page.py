@@ -140,15 +140,17 @@ def anchor(name: str) -> str:
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", name).strip().lower())
 
 
-def page(asked: str = "") -> str:
+def page(place: str = "") -> str:
     """The reference as Markdown; or what of it begins with a place such as "judges"; or one key."""
-    found = _asked(asked, sections()) if asked else sections()
-    text = TEMPLATES.get_template("suite.md.j2").render(sections=found, whole=not asked)
+    text = TEMPLATES.get_template("suite.md.j2").render(sections=asked(place), whole=not place)
     return re.sub("\n{3,}", "\n\n", text).strip()
 
 
-def _asked(name: str, found: list[Section]) -> list[Section]:
-    """The sections of a place; else of those that have a key of this name that key alone."""
+def asked(name: str = "") -> list[Section]:
+    """All sections; or those of a place; else of those that have a key of this name that key alone."""
+    found = sections()
+    if not name:
+        return found
     if there := [one for one in found if any(f"{place}.".startswith(f"{name}.") for place in one.places)]:
         return there
     if having := [one for one in found if any(key.name == name for key in one.keys)]:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import RunName, Runs, quiet_libraries
+from harness.common.text import printed
 
 if TYPE_CHECKING:
     from benchmarks.api import Message, Sampling
 
 AGAIN = "/new"
+SPOKEN = ("pairs", "dialogues", "answers")  # kinds of steps that write or ask by a chat template
 Answers = Callable[[str], str]  # a turn -> the answer
 
 
@@ -32,9 +34,7 @@ def chat(
     seed: Annotated[int, typer.Option(min=0, help="What draws are seeded by.")] = 0,
     chat_template: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A file with the chat template, where the suite gives one."
-        ),
+        typer.Option(exists=True, dir_okay=False, help="A file with a chat template in place of the run's."),
     ] = None,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -51,7 +51,7 @@ def chat(
     # All are found before the first is loaded.
     folders = {name: maintenance.model(f"{run}/{name}", runs, first_seed=True) for name in methods}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    template = chat_template.read_text(encoding="utf-8") if chat_template else None
+    template = chat_template.read_text(encoding="utf-8") if chat_template else template_of(run, runs)
     begins = {name: _speaker(folder, sampling, seed, template) for name, folder in folders.items()}
     talks = {name: begin() for name, begin in begins.items()}
     for turn in _turns():
@@ -65,11 +65,26 @@ def chat(
         _show(said)
 
 
+def template_of(run: str, runs: Path) -> str | None:
+    """The chat template that a run's rows were trained and asked with; None: their tokenizers' own."""
+    from harness.common.files import read_json_lines
+    from harness.store.store import Store
+
+    store, steps = Store(runs / "store"), read_json_lines(runs / run / "steps.jsonl")
+    ids = {row["id"] for row in steps if row["kind"] in SPOKEN}
+    # One suite has one for all; what asks an endpoint has none.
+    for kind in SPOKEN:
+        for record in store.records(kind):
+            if record["id"] in ids and "template" in record["settings"]:
+                return record["settings"]["template"] or None
+    return None
+
+
 def _turns() -> Iterator[str]:
     """The lines of standard input that say something; a person is shown where to type."""
     asks = sys.stdin.isatty()
     if asks:
-        typer.echo(f"A line is a turn; {AGAIN} begins anew, Ctrl-D ends.")
+        typer.echo(printed(f"A line is a turn; {AGAIN} begins anew, Ctrl-D ends."))
     while True:
         if asks:
             typer.echo("> ", nl=False)
@@ -93,7 +108,7 @@ def _show(said: dict[str, str]) -> None:
     """Two answers side by side at a terminal; elsewhere each after the name of its method."""
     if len(said) < 2 or not sys.stdout.isatty():
         for name, text in said.items():
-            typer.echo(f"{name}: {text}")
+            typer.echo(printed(f"{name}: {text}"))
         return
     from rich.console import Console
     from rich.table import Column, Table

@@ -4,18 +4,18 @@ ok             memory     12.1 GB free: training by AdamW in float32 has room fo
 will not run   mt-bench   no data of it; bench data fetch mt-bench
 """
 
-import json
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
-from harness.cli.options import Runs
+from harness.cli.options import AsJson, Runs, echo_json
+from harness.common.text import printed
 
 PACKAGE = "prefbench"
 # Of a parameter that is trained: its value, its gradient and AdamW's two moments, float32 each.
@@ -50,12 +50,12 @@ class Finding(NamedTuple):
 
 def doctor(
     runs: Runs = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what this machine has, what will not run here, and how to mend it."""
     findings = list(examined(runs))
     if as_json:
-        typer.echo(json.dumps([finding._asdict() for finding in findings], indent=1))
+        echo_json([finding._asdict() for finding in findings])
         return
     from harness.common.text import aligned
 
@@ -63,10 +63,10 @@ def doctor(
         (f.part, "ok" if f.ok else "will not run", f.name, f"{f.found}; {f.mend}" if f.mend else f.found)
         for f in findings
     ]
-    typer.echo("\n".join(aligned(told)))
+    typer.echo(printed("\n".join(aligned(told))))
     missing = sum(not f.ok for f in findings)
     needed = "what will not run is needed by suites that name it, no others"
-    typer.echo(f"{len(findings) - missing} of {len(findings)} ok; {needed}")
+    typer.echo(printed(f"{len(findings) - missing} of {len(findings)} ok; {needed}"))
 
 
 def examined(runs: Path) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import JudgeEndpoint, gathered, quiet_libraries
+from harness.common.text import printed
 
 if TYPE_CHECKING:
     from harness.cli.start.look import Given
@@ -113,7 +114,7 @@ def _write(given: "Given", known: "Known", out: Path) -> None:
 
     if found := look.faults(given, known):
         for line in found:
-            typer.echo(f"bench: {line}", err=True)
+            typer.echo(printed(f"bench: {line}"), err=True)
         raise typer.Exit(2)
     split = own_suite.split_of(given)
     asked = own_suite.questions_of(split.held_out) if given.judge else []
@@ -134,17 +135,17 @@ def _write(given: "Given", known: "Known", out: Path) -> None:
             folder.rmdir()
         raise
     for line in counts:
-        typer.echo(line)
+        typer.echo(printed(line))
     if split.shared:
         shared = f"{split.shared} of {len(split.held_out)} pairs"
-        typer.echo(f"held out: {shared} have a prompt that is trained on")
+        typer.echo(printed(f"held out: {shared} have a prompt that is trained on"))
     if example:
-        typer.echo(f"An example, as the student reads it:\n{example}")
+        typer.echo(printed(f"An example, as the student reads it:\n{example}"))
     _, waiting = look.benchmarks(given, known)
     lacking = [*look.silence(look.judges(given, known), known), *(f"{n}: {why}" for n, _, why in waiting)]
     if given.judge and not asked:
         lacking.append("the judge has no questions: no held-out prompts of one turn are here")
     for line in lacking:
-        typer.echo(f"missing: {line}")
+        typer.echo(printed(f"missing: {line}"))
     files = f"{out} and {folder}/questions.json, {len(asked)} held-out prompts" if asked else str(out)
-    typer.echo(f"Written: {files}\nNext: bench run {out} --plan, and then bench run {out}")
+    typer.echo(printed(f"Written: {files}\nNext: bench run {out} --plan, and then bench run {out}"))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from harness.common.text import printed
+
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*")
 Named = Annotated[str, typer.Argument(help="Its name in suites and tables: letters, digits, - and _.")]
 Into = Annotated[Path, typer.Option("--to", help="The folder to write into.")]
@@ -21,8 +23,10 @@ def new_method(name: Named, to: Into = Path()) -> None:
     # Tables have rows of models before any method.
     taken = {known.lower(): known for known in (*methods.registry(), *UNTRAINED)}
     file, test = _written("method", name, to, taken)
-    typer.echo(f"Written: {file}, {test}")
-    typer.echo(f"Next: pytest {test}, and then bench run my_suite.yaml --method-file {file} --only {name}")
+    typer.echo(printed(f"Written: {file}, {test}"))
+    typer.echo(
+        printed(f"Next: pytest {test}, and then bench run my_suite.yaml --method-file {file} --only {name}")
+    )
 
 
 def new_benchmark(name: Named, to: Into = Path()) -> None:
@@ -31,9 +35,11 @@ def new_benchmark(name: Named, to: Into = Path()) -> None:
 
     taken = {known.lower(): known for known in registry.known().benchmarks}
     file, test = _written("benchmark", name, to, taken)
-    typer.echo(f"Written: {file}, {test}")
+    typer.echo(printed(f"Written: {file}, {test}"))
     setting = f"--set benchmarks.{name}.data=FOLDER"
-    typer.echo(f"Next: pytest {test}, and then bench run my_suite.yaml --benchmark-file {file} {setting}")
+    typer.echo(
+        printed(f"Next: pytest {test}, and then bench run my_suite.yaml --benchmark-file {file} {setting}")
+    )
 
 
 def _written(kind: str, name: str, to: Path, taken: dict[str, str]) -> tuple[Path, Path]:

@@ -22,6 +22,9 @@ SIZES = {  # of a config, and the most of each: a library takes hours to build w
     "num_key_value_heads": 1 << 20,
     "head_dim": 1 << 20,
     "hidden_size": 1 << 24,
+    "intermediate_size": 1 << 24,
+    **dict.fromkeys(("n_layer", "n_head"), 1 << 20),  # as GPT-2 has them
+    **dict.fromkeys(("n_embd", "n_inner", "d_model", "ffn_dim"), 1 << 24),  # and OPT
     "vocab_size": 1 << 31,
     "max_position_embeddings": 1 << 40,
 }

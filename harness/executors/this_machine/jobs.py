@@ -23,6 +23,7 @@ import typer
 
 from harness.common import shutdown
 from harness.common.devices import VISIBLE
+from harness.common.text import printed
 from harness.executors.job import RETRIES, Job, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
 from harness.executors.this_machine.room import Room
@@ -109,7 +110,7 @@ class Jobs:
                 with contextlib.suppress(BrokenProcessPool):
                     stopped = future.result().stopped
                     if stopped:
-                        typer.echo(f"{running.step.label}: stopped{stopped}")
+                        typer.echo(printed(f"{running.step.label}: stopped{stopped}"))
         finally:
             for running in self._running.values():
                 running.worker.signal(signal.SIGKILL)

@@ -74,7 +74,9 @@ def _end(processes: "dict[str, subprocess.Popen[bytes]]", out: Path) -> None:
         process.stdin.close()
         failed = process.wait()
         told = Told.read(out, name)
-        typer.echo(f"{name}: told of {len(told.trainings)} trainings and {len(told.results)} results")
+        typer.echo(
+            printed(f"{name}: told of {len(told.trainings)} trainings and {len(told.results)} results")
+        )
         if failed:
             words = _log(out, name).read_text(errors="replace").split("\n")
             last = next((line for line in reversed(words) if line.strip()), f"exit code {failed}")

@@ -16,6 +16,7 @@ from harness.common import data_folder
 from harness.models.prepare import LINK, LinkSettings
 from harness.models.weights import content_hash
 from harness.store import integrity, maintenance
+from harness.store.contents import listing
 from harness.store.integrity import RECORD
 from harness.store.step import NoInputs, Step
 from harness.store.store import Store
@@ -83,7 +84,7 @@ def test_what_is_damaged_is_told_and_made_again_before_anything_reads_it(tmp_pat
     damage(folder)
     store = Store(tmp_path)
 
-    maintenance.listing(store, {})
+    listing.contents(store, {})
     assert store.find(a) is None and list(store.records("text")) and list(store.latest("text"))
     assert store.damages([a, b, c]) == {folder: what}
     (line,) = maintenance.damage_lines({folder: what}, store)

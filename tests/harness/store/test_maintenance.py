@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.store import maintenance
+from harness.store.contents import listing
 from harness.store.integrity import RECORD
 from harness.store.locks import RUN
 from harness.store.store import Store
@@ -31,7 +32,7 @@ def test_a_whole_store_has_no_damage_and_each_kind_of_damage_is_named(store: Sto
     record = json.loads((old / RECORD).read_text())
     (old / RECORD).write_text(json.dumps({k: v for k, v in record.items() if k not in ("files", "checksum")}))
 
-    told = sorted(line.partition("/")[2] for line in maintenance.damaged(store))
+    told = sorted(str(damage).partition("/")[2] for damage in maintenance.damaged(store))
     assert told == sorted(
         [
             f"{changed.name}/config.json: differs from its checksum",
@@ -40,18 +41,20 @@ def test_a_whole_store_has_no_damage_and_each_kind_of_damage_is_named(store: Sto
             f"{old.name}: holds no checksums",
         ]
     )
-    assert whole.name in maintenance.listing(store, {"train": {1}})
+    assert whole.name in listing.text(listing.contents(store, {"train": {1}}))
 
 
 def test_an_empty_store_says_how_large_it_is(store: Store) -> None:
-    assert "0 artifacts, 0 B;" in maintenance.listing(store, {})
+    assert "0 artifacts, 0 B;" in listing.text(listing.contents(store, {}))
     (store.root / "train" / "empty").mkdir(parents=True)
-    assert maintenance.folder_line(store.root / "train" / "empty", store) == "train/empty  0 B"
+    assert str(maintenance.removable(store.root / "train" / "empty", store)) == "train/empty  0 B"
 
 
 def test_an_artifact_of_a_version_that_no_kind_has_is_told(store: Store) -> None:
     store.make(step(0, "DPO"))
-    used, old = (maintenance.listing(store, {"train": {version}}).splitlines() for version in (1, 2))
+    used, old = (
+        listing.text(listing.contents(store, {"train": {version}})).splitlines() for version in (1, 2)
+    )
     assert used[1].endswith("  DPO") and used[-1].endswith("of older versions: 0")
     assert old[1].endswith("  DPO (version 1, which no plan uses)") and old[-1].endswith(
         "of older versions: 1"

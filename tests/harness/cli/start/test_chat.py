@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.start.chat import template_of
 from harness.store import maintenance
 from harness.store.integrity import RECORD
 from tests.bench_command import COMMAND, ENV, bench
@@ -24,6 +25,18 @@ def test_two_rows_answer_each_line_and_begin_anew(tiny_run: Path) -> None:
     lines = done.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines] == 3 * ["ADPA", "DPO"]
     assert lines[4:] == lines[:2]  # greedy, so the first turn again has the first answer again
+
+
+def test_a_row_answers_by_the_chat_template_of_its_run(copied: Path) -> None:
+    """One of the suite, which no tokenizer of its models has."""
+    own = "{{ raise_exception('a template of the suite') }}"
+    for path in copied.glob(f"store/*/*/{RECORD}"):
+        record = json.loads(path.read_text())
+        if "template" in record["settings"] and record["kind"] in ("pairs", "dialogues", "answers"):
+            path.write_text(json.dumps(record | {"settings": record["settings"] | {"template": own}}))
+    assert template_of("tiny", copied) == own
+    done = talked(copied, "is a cat an animal ?", "DPO")
+    assert done.returncode == 2 and "a template of the suite" in done.stderr + done.stdout
 
 
 def test_a_row_that_is_not_there_is_one_line(tiny_run: Path) -> None:

@@ -1,0 +1,1 @@
+"""A plan that is only told, to people and to programs."""

@@ -1,0 +1,1 @@
+"""What a store holds, as people and programs are told of it."""
