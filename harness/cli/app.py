@@ -35,7 +35,7 @@ from harness.cli.start.new import new_benchmark, new_method
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
 from harness.common.text import cut, printed, without_credentials
-from harness.executors.options import JOBS, ExecutorName, JobCount, RunOptions, Spending, TrainingOptions
+from harness.executors.options import RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,17 +96,15 @@ def run(
     quiet_libraries()
     # Heavy imports stand inside the commands, so that --help answers at once.
     from harness.evaluate import registry
+    from harness.run import run_names
     from harness.suite import loading as suites
 
     given, known = [*(overrides or [])], registry.known(benchmark_file, judge_file)
     if name:
         given.append(f"name={name}")
-    loaded = suites.load(suite, given, known)
-    from harness.run import earlier_rows, pipeline, run_names
+    loaded, changed = run_names.named(given, lambda others: suites.load(suite, others, known))
+    from harness.run import earlier_rows, pipeline
 
-    changed = run_names.changed(loaded, given, lambda others: suites.load(suite, others, known))
-    if not any(setting.startswith("name=") for setting in given):
-        loaded = loaded.model_copy(update={"name": run_names.run_name(loaded.name, changed)})
     settings = earlier_rows.Settings(suite, changed, method_file)
     gc.freeze()  # torch's modules stay to the end: no collection need look at them
     pipeline.run(loaded, runs, options, spending, training, only=only or [], settings=settings)
@@ -182,21 +180,34 @@ def methods(
 
 
 @app.command()
+@gathered
 def tune(
+    options: RunOptions,
+    spending: Spending,
+    training: TrainingOptions,
     suite: SuiteName = "pocket",
     only: Only = None,
     overrides: Overrides = None,
-    executor: ExecutorName = JOBS,
-    jobs: JobCount = None,
     runs: Runs = Path("runs"),
-    out: Annotated[Path, typer.Option(help="The CSV file of all trials.")] = Path("tuning.csv"),
+    method_file: MethodFile = None,
+    benchmark_file: BenchmarkFile = None,
+    judge_file: JudgeFile = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The folder is NAME-tune; if absent, by the suite and what --set changes."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A CSV file of all trials, beside the folder's.")] = None,
 ) -> None:
-    """Try every method's grid on the validation questions, and write a table of all trials."""
-    quiet_libraries()
-    from harness.run import tuning
+    """Choose settings by an equal budget for every method, on validation questions; docs/tuning.md.
 
-    options = RunOptions(executor=executor, jobs=jobs)
-    tuning.run(suite, only or [], overrides or [], runs, out, options)
+    Writes all trials, and the best ones as a suite for `bench run`. Safe to stop and start again.
+    """
+    quiet_libraries()
+    from harness.run.tuning import tune as tuning
+
+    files = method_file, benchmark_file, judge_file
+    wanted = tuning.Wanted(suite, overrides or [], only or [], *files, name, out)
+    tuning.run(wanted, runs, options, spending, training)
 
 
 def main() -> None:

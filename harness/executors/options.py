@@ -129,7 +129,7 @@ class RunOptions:
         bool, Option("--estimate", help="Print what judging would cost, by benchmark; run nothing.")
     ] = False
     as_json: Annotated[
-        bool, Option("--json", help="With --plan, --check or --estimate: print JSON, and nothing else.")
+        bool, Option("--json", help="Print JSON, and nothing else; a run's with --plan, --check, --estimate.")
     ] = False
     registry_order: Annotated[
         bool, Option("--registry-order", help="Print the table's rows as `bench methods` lists them.")

@@ -21,8 +21,9 @@ from harness.plan.lineage import Lineage
 from harness.plan.measurements import Cell, outside
 from harness.plan.shared_passes import shared
 from harness.store.step import Step
-from harness.suite.loading import check_tuning, configured, with_starts
+from harness.suite.loading import configured, with_starts
 from harness.suite.schema import AS_THEY_ARE, STUDENT, TEACHER, Suite
+from harness.suite.tuning.search import check_tuning
 from methods.api import Method
 
 

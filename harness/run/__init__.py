@@ -1,4 +1,4 @@
 """A whole run: from a suite to written tables.
 
-pipeline -> preflight -> (executors) -> progress; tuning: a grid of runs; kinds: every kind of step
+pipeline -> preflight -> (executors) -> progress; tuning: equal trials of methods; kinds: every kind of step
 """

@@ -61,7 +61,7 @@ def measured_by(suite: Suite) -> str:
     """A hash of all that a suite measures its rows by."""
     judges = [(name, judge.kind.name, repr(judge.settings)) for name, judge in suite.judges.items()]
     chosen = [(name, repr(one.settings)) for name, one in suite.benchmarks.chosen.items()]
-    no_measure = {"name", "models", "engine", "health", "track", "judges", "benchmarks"}
+    no_measure = {"name", "models", "engine", "health", "track", "judges", "benchmarks", "tuning", "tuned"}
     rest = suite.model_dump(mode="json", exclude=no_measure)
     return hashlib.sha256(json.dumps([judges, chosen, rest]).encode()).hexdigest()
 

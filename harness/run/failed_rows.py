@@ -18,7 +18,7 @@ def without_failed(plan: Plan, lost: Mapping[str, str], is_done: Callable[[Step]
     """The plan as far as it is made: a row whose model failed has none of its numbers, one of which an answer
     or a judgment failed lacks that benchmark's. None where no row has a model. `lost`: why, by a step's id.
     """
-    cells = tuple(_as_made(cell, lost) for cell in plan.cells)
+    cells = tuple(as_made(cell, lost) for cell in plan.cells)
     if all("" in cell.failed for cell in cells):
         return None
     return Plan(plan.suite, tuple(step for step in plan.steps if is_done(step)), cells)
@@ -30,7 +30,7 @@ def without_stopped(plan: Plan, store: Store) -> tuple[Plan | None, str]:
     """
     cells, told = [], dict[str, None]()
     for cell in plan.cells:
-        if why := "" if "" in cell.failed else _stopped(cell, store):
+        if why := "" if "" in cell.failed else stopped(cell, store):
             told[f"{cell.method} ({why})"] = None
             cell = replace(cell, failed={"": why}, lineage=None)
         cells.append(cell)
@@ -41,7 +41,7 @@ def without_stopped(plan: Plan, store: Store) -> tuple[Plan | None, str]:
     return None if all("" in c.failed for c in cells) else replace(plan, cells=tuple(cells)), line
 
 
-def _stopped(cell: Cell, store: Store) -> str:
+def stopped(cell: Cell, store: Store) -> str:
     """Why the suite's `health` stops a row, "" where it does not."""
     limits = cell.setting.suite.health
     if limits.exploding == "stop" and isinstance(cell.source, Step):
@@ -57,7 +57,8 @@ def _stopped(cell: Cell, store: Store) -> str:
     return ""
 
 
-def _as_made(cell: Cell, lost: Mapping[str, str]) -> Cell:
+def as_made(cell: Cell, lost: Mapping[str, str]) -> Cell:
+    """A row as far as it is made."""
     if isinstance(cell.source, Step) and (why := _why([cell.source], lost)):
         return replace(cell, failed={"": why}, lineage=None)
     found = ((name, _why(list(steps.values()), lost)) for name, steps in cell.measures.items())

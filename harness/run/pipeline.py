@@ -35,7 +35,7 @@ from harness.run.earlier_rows import Settings
 from harness.run.failed_rows import without_failed, without_stopped
 from harness.run.plans import shown as plans
 from harness.run.progress import show_progress
-from harness.run.results import show_results
+from harness.run.results import show_results, trials_of
 from harness.run.tracking import telling
 from harness.store import maintenance, provenance
 from harness.store.step import Step
@@ -124,6 +124,7 @@ def run(
     settings = settings or Settings(loaded.name)
     tracked = telling.known([*loaded.track, *(options.track or [])])
     method_file = settings.method_file
+    trials_of(loaded)  # for its error, hours before results are written
     store = Store(runs / "store")
     where, table = machine(runs, options, training), prices.load(spending.prices)
     if options.only_told:

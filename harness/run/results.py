@@ -11,6 +11,7 @@ that.
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
@@ -30,6 +31,8 @@ from harness.store.integrity import RECORD
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite import extension_file
+from harness.suite.schema import Suite
+from harness.suite.tuning.section import TRIALS
 from reports import terminal
 from reports.records import jsonl
 from reports.terminal import FirstScreen
@@ -55,14 +58,35 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
     earlier = known.get("tables", [])
     out.mkdir(parents=True, exist_ok=True)
     jsonl.replace(stamp, json.dumps({"of": "", "files": {}, "tables": earlier}))
+    tuned = _with_trials(plan.suite, out, TRIALS in known.get("files", {}))
     written = write.write(plan, store, out, prices, earlier)
     jsonl.replace(out / SCREEN, terminal.dumped(written.screen))
     # An artifact may have been made again, by another process, after it was read.
     same = made_of == _made_of(plan, overlaps, store, prices)
-    files = {name: _state(out / name) for name in (*written.files, SCREEN)}
+    files = {name: _state(out / name) for name in (*written.files, *tuned, SCREEN)}
     told = {"of": made_of if same else "", "files": files, "tables": written.tables}
     jsonl.replace(stamp, json.dumps(told))
     return written.screen
+
+
+def trials_of(suite: Suite) -> Path | None:
+    """The trials that a suite's settings come from; ValueError where they are not where it says."""
+    if suite.tuned is None:
+        return None
+    path = Path(suite.tuned) / TRIALS
+    if not path.is_file():
+        raise ValueError(f"tuned: no file {path}, which `bench tune` writes; without the key none is wanted")
+    return path
+
+
+def _with_trials(suite: Suite, out: Path, had: bool) -> list[str]:
+    """Put the trials of a suite's settings beside its results, from which the page draws them."""
+    if trials := trials_of(suite):
+        shutil.copyfile(trials, out / TRIALS)
+        return [TRIALS]
+    if had:
+        (out / TRIALS).unlink(missing_ok=True)
+    return []
 
 
 def show_results(plan: Plan, store: Store, out: Path, prices: Prices, registry: bool) -> None:
@@ -93,7 +117,8 @@ def _made_of(plan: Plan, overlaps: list[Step], store: Store, prices: Prices) -> 
     parts = [
         code_hash((*SOURCES, *plugins)),
         sorted(extension_file.digest(file) for file in files if file),
-        suite.model_dump(mode="json", exclude={"track", "judges", "benchmarks"}),
+        suite.model_dump(mode="json", exclude={"track", "judges", "benchmarks", "tuning"}),
+        extension_file.digest(str(trials)) if (trials := trials_of(suite)) else "",
         # Their settings as they are: `exclude` leaves out of a dump what is no part of an id.
         [(name, judge.kind.name, repr(judge.settings)) for name, judge in judges.items()],
         [(name, repr(one.settings)) for name, one in chosen.items()],

@@ -10,7 +10,18 @@ LONGEST = 60  # characters of the settings in a name
 LEFT_OUT = re.compile(r"[\[\]{}'\" ]")
 UNSAFE = re.compile(r"[^A-Za-z0-9._,=-]+")
 # What changes no number, and the name itself.
-NO_SETTING = ("engine.checkpointing", "engine.offload", "track=", "name=")
+NO_SETTING = ("engine.checkpointing", "engine.offload", "track=", "name=", "tuning", "tuned=")
+
+
+def named(given: Sequence[str], load: Callable[[Sequence[str]], Suite]) -> tuple[Suite, list[str]]:
+    """The suite with what is given, under the name of its results' folder, and what makes it another suite
+    than without that.
+    """
+    loaded = load(given)
+    settings = changed(loaded, given, load)
+    if not any(setting.startswith("name=") for setting in given):
+        loaded = loaded.model_copy(update={"name": run_name(loaded.name, settings)})
+    return loaded, settings
 
 
 def changed(loaded: Suite, overrides: Sequence[str], load: Callable[[Sequence[str]], Suite]) -> list[str]:

@@ -1,9 +1,8 @@
 """Suites from files: what extends what, `--set` over it, and a method's settings in one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.resources import files
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,35 +111,6 @@ def _own_training(suite: Suite, method: str) -> TrainingSpec:
     given = (suite.methods.get(method) or {}).get("training") or {}
     own: TrainingSpec = validated(TrainingSpec, given, "", f"methods.{method}.training")
     return own
-
-
-def grid(loaded: Suite, method: str) -> Iterator[dict[str, Any]]:
-    """Every combination of the values that the suite names for a method; `lr` is the learning rate."""
-    values = loaded.tuning.get(method, {})
-    for combination in product(*values.values()):
-        yield dict(zip(values, combination, strict=True))
-
-
-def with_settings(loaded: Suite, method: str, settings: Mapping[str, Any]) -> Suite:
-    """The suite with a method's settings replaced."""
-    own = dict(loaded.methods.get(method) or {})
-    own |= {k: v for k, v in settings.items() if k != "lr"}
-    if "lr" in settings:
-        own["training"] = {**(own.get("training") or {}), "lr": settings["lr"]}
-    return loaded.model_copy(update={"methods": {**loaded.methods, method: own}})
-
-
-def check_tuning(suite: Suite, registry: Mapping[str, "Method"]) -> None:
-    """ValueError where a method that is to be tuned, a setting or a value of it cannot be."""
-    for name in suite.tuning:
-        if name not in registry:
-            fault = f"no method {cut(repr(name))}; {nearest(name, list(registry))}"
-            raise ValueError(f"tuning.{cut(name)}: {fault}")
-        for settings in grid(suite, name):
-            try:
-                configured(with_settings(suite, name, settings), registry[name])
-            except ValueError as fault:
-                raise ValueError(f"tuning.{name}, {settings}: {fault}") from None
 
 
 def suite_file(name: str) -> Path:

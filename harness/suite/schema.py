@@ -20,6 +20,7 @@ from harness.suite.parts.generation import Generation, Probe
 from harness.suite.parts.models import ModelPair
 from harness.suite.parts.tracking import Trackers
 from harness.suite.training import Engine, Health, Selection, TrainingSpec
+from harness.suite.tuning.section import Tuning
 from harness.suite.validation import Name, Strict
 
 Seed = Annotated[int, Field(ge=0)]
@@ -33,13 +34,6 @@ def _each_once(given: tuple[int, ...]) -> tuple[int, ...]:
     return given
 
 
-def _tried_once(given: tuple[float, ...]) -> tuple[float, ...]:
-    if len(set(given)) < len(given):
-        raise ValueError(f"given {cut(repr(list(given)))}; each value is tried once")
-    return given
-
-
-Tried = Annotated[tuple[float, ...], AfterValidator(_tried_once)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
 MOST_SEEDS = 1_000
 
@@ -119,8 +113,10 @@ class Suite(Strict):
     """The rows that are trained, each with what it sets otherwise than was published; `{}` for nothing."""
     benchmarks: InstanceOf[Benchmarks]
     """What each row is measured by; null takes one of an extended suite away."""
-    tuning: dict[str, dict[str, Tried]] = Field(default_factory=dict)
-    """Of each method, the values of its settings that `bench tune` tries."""
+    tuning: Tuning = Tuning()
+    """How `bench tune` chooses the settings of methods; a run does not read it."""
+    tuned: str | None = Field(None, min_length=1)
+    """The folder of `bench tune` that the settings come from; its trials are kept beside a run's results."""
 
     @model_validator(mode="after")
     def _has_rows(self) -> "Suite":

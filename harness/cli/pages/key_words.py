@@ -22,7 +22,7 @@ from pydantic_core import PydanticUndefined
 from harness.data.layouts import AUTO, known_layout
 
 NEEDED, NOTHING = "needed", "-"
-PLAIN = {int: "integer", float: "number", bool: "true, false", str: "text"}
+PLAIN = {int: "integer", float: "number", bool: "true, false", str: "text", Any: "anything"}
 Named = Callable[[type], str]  # what a section of keys is called
 
 

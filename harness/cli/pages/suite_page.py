@@ -112,7 +112,6 @@ IN_WORDS = {
     "judges": "by name: the keys of its kind, below",
     "methods": "by name: [its keys](#methodsname)",
     "benchmarks": "by name: the keys of each, below",
-    "tuning": "by name of the method and the setting (`lr` too): list of number",
 }
 
 

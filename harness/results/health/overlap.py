@@ -68,19 +68,22 @@ def run(work: Work[OverlapSettings, OverlapInputs[Path]]) -> dict[str, Any]:
     prompts = chain(
         _of_pairs(inputs.pairs), *(_of_dialogues(folder, tokenizer) for folder in inputs.dialogues.values())
     )
-    return overlap(prompts, _asked(work))._asdict()
+    file = work.context.get("benchmark_file")
+    return overlap(prompts, asked(work.settings, inputs.data, inputs.include, file))._asdict()
 
 
-def _asked(work: Work[OverlapSettings, OverlapInputs[Path]]) -> list[Turns]:
-    settings, inputs = work.settings, work.inputs
+def asked(
+    settings: OverlapSettings, data: Path | None, include: Path | None, file: str | None
+) -> list[Turns]:
+    """The texts of a benchmark's questions; `file` is the --benchmark-file that declares it."""
     if settings.benchmark == TASKS.name:
         from benchmarks.openllm.evaluate import documents  # it imports lm-eval
 
-        texts = documents(settings.options["tasks"], inputs.include, inputs.data, settings.options["limit"])
+        texts = documents(settings.options["tasks"], include, data, settings.options["limit"])
         return [(text,) for text in texts]
-    assert inputs.data
-    declared = registry.declared(settings.benchmark, work.context.get("benchmark_file"))
-    return [q.turns for q in questions.load(declared, inputs.data, settings.options)[0]]
+    assert data
+    declared = registry.declared(settings.benchmark, file)
+    return [q.turns for q in questions.load(declared, data, settings.options)[0]]
 
 
 def _of_pairs(folder: Path) -> Iterator[Turns]:

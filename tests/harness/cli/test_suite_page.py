@@ -69,7 +69,7 @@ def stated(raw: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
     for name, value in raw.items():
         if len(place) != 2 or place[0] != "methods" or name in loading.RECIPE:
             yield place, name
-        if isinstance(value, dict) and name != "tuning":
+        if isinstance(value, dict) and (*place, name) != ("tuning", "methods"):
             yield from stated(value, (*place, name))
 
 

@@ -15,7 +15,7 @@ from harness.evaluate import registry
 from harness.executors.options import Machine
 from harness.plan.plan import plan
 from harness.pocket.build import World
-from harness.run import tuning
+from harness.run.tuning import tune
 from harness.suite import loading
 from harness.suite.method_file import methods_in
 from harness.suite.schema import Suite
@@ -27,7 +27,7 @@ from tests.paths import TINY
 
 KNOWN = registry.known()
 # Its numbers are hyper-parameters, each with the range of its method.
-ELSEWHERE = {("Suite", "tuning")}
+ELSEWHERE = {("Tuning", "methods"), ("Span", "log"), ("Span", "uniform")}
 NO_NUMBERS = (True, float("nan"), float("inf"), "nan", 10**400)
 
 
@@ -171,7 +171,7 @@ def test_a_hyper_parameter_out_of_range_is_one_line_with_its_key(method: Method,
         ("world.questions=12", "world.questions: given 12; input should be a multiple of 8"),
         ("max_length=" + "9" * 90, "max_length: given 99999999999999999999999999999999999999999999999999"),
         ("benchmarks.mt-bench.limit=true", "benchmarks.mt-bench.limit: given True; input should be a number"),
-        ("tuning.DPO.beta=[true]", "tuning.DPO.beta.0: given True; input should be a number"),
+        ("tuning.methods.DPO.beta=[true]", "tuning.methods.DPO.beta.0: given True; input should be a number"),
     ],
 )
 def test_a_number_of_a_suite_that_is_out_of_range_is_one_line(override: str, message: str) -> None:
@@ -274,22 +274,22 @@ def test_what_a_file_publishes_is_in_range_too(tmp_path: Path) -> None:
 
 def test_a_grid_is_looked_through_before_its_first_trial(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"methods\.DPO\.beta: given -1"):
-        tuning.run("pocket", ["DPO"], ["tuning.DPO={beta: [0.1, -1]}"], tmp_path, tmp_path / "trials.csv")
+        tune.run(tune.Wanted("pocket", ["tuning.methods.DPO={beta: [0.1, -1]}"], ["DPO"]), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("{DPO: {beta: [0.1, -1]}}", "tuning.DPO, {'beta': -1.0}: methods.DPO.beta: given -1"),
-        ("{DPO: {lr: [0]}}", "tuning.DPO, {'lr': 0.0}: methods.DPO.training.lr: given 0"),
-        ("{DPO: {bta: [1]}}", "tuning.DPO, {'bta': 1.0}: methods.DPO.bta: unknown key; did you mean 'beta'"),
-        ("{DPOO: {beta: [1]}}", "tuning.DPOO: no method 'DPOO'; did you mean 'DPO'"),
+        ("{DPO: {beta: [0.1, -1]}}", "tuning.methods.DPO, {'beta': -1.0}: methods.DPO.beta: given -1"),
+        ("{DPO: {lr: [0]}}", "tuning.methods.DPO, {'lr': 0.0}: methods.DPO.training.lr: given 0"),
+        ("{DPO: {bta: [1]}}", "tuning.methods.DPO.bta: unknown key; did you mean 'beta'"),
+        ("{DPOO: {beta: [1]}}", "tuning.methods.DPOO: no method 'DPOO'; did you mean 'DPO'"),
     ],
 )
 def test_a_plan_looks_through_the_grid_of_its_suite(given: str, told: str) -> None:
     """Whichever command reads the suite, and whichever rows it trains."""
-    suite = suites.load(TINY, [f"tuning={given}"])
+    suite = suites.load(TINY, [f"tuning.methods={given}"])
     with pytest.raises(ValueError) as e:
         plan(suite, methods.registry(), Machine())
     assert str(e.value).startswith(told)

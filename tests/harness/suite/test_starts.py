@@ -5,7 +5,7 @@ import pytest
 import methods
 from harness.executors.options import Machine
 from harness.plan import plan as planning
-from harness.run.tuning import side_by_side
+from harness.run.tuning.tune import side_by_side
 from harness.suite import loading
 from tests import suites
 from tests.paths import TINY

@@ -153,11 +153,13 @@ def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
     loaded = suites.load(name)
     with (loading.suite_file(name).with_suffix(".tuning.csv")).open() as f:
         trials = list(csv.DictReader(f))
-    for method, grid in loaded.tuning.items():
+    for method, grid in loaded.tuning.methods.items():
         own = [t for t in trials if t["method"] == method]
         if not own:
             continue  # in the table of the suite that this one extends
-        assert len(own) == math.prod(len(values) for values in grid.values()), method
+        assert len(own) == math.prod(len(values) for values in grid.values() if isinstance(values, tuple)), (
+            method
+        )
         (best,) = [t for t in own if t["best"]]
         assert float(best["rule_score"]) == max(float(t["rule_score"]) for t in own)
         held = loaded.methods[method] or {}

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import methods
-from harness.run.tuning import side_by_side
+from harness.run.tuning.tune import side_by_side
 from tests.bench_command import bench
 from tests.paths import TINY
 
-GRID = "tuning={DCKD: {lr: [1e-3, 1e-2]}, ADPA+: {gamma_beta: [0.1, 1.0]}}"
+GRID = "tuning.methods={DCKD: {lr: [1e-3, 1e-2]}, ADPA+: {gamma_beta: [0.1, 1.0]}}"
 
 
 def test_trials_side_by_side_are_those_one_after_the_other(tiny_run: Path, tmp_path: Path) -> None:
