@@ -1,90 +1,65 @@
-"""The commands of the README and of docs/reports.md, and the README's method, run as they stand there."""
+"""The README as a newcomer follows it: from a clone, line by line."""
 
-import gzip
-import re
-import shlex
-import shutil
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.bench_command import bench
-from tests.harness.models.tiny_models import tiny_folder
-from tests.paths import ROOT, TINY
+from tests.docs.pages import blocks, page
+from tests.paths import ROOT
 
-README, REPORTS = ((ROOT / name).read_text() for name in ("README.md", "docs/reports.md"))
-
-
-def blocks(language: str, page: str = README) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page, re.S)
+MINUTES = 60
 
 
-def commands() -> list[list[str]]:
-    lines = "\n".join([*blocks("bash"), *blocks("bash", REPORTS)]).replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("bench")]
+def lines() -> list[str]:
+    return "".join(blocks("README.md", "bash")).splitlines()
 
 
-def test_the_method_of_the_readme_puts_its_row_into_the_table(copied: Path, tmp_path: Path) -> None:
-    source = blocks("python")[0]
-    assert len(source.splitlines()) <= 40
-    (tmp_path / "hinge.py").write_text(source)
-    words = ("--method-file", str(tmp_path / "hinge.py"), "--only", "Hinge")
-    done = bench("run", TINY, "--runs", str(copied), *words)
-
-    assert done.returncode == 0, done.stderr
-    assert "| Hinge" in (copied / "tiny" / "tables" / "main.md").read_text()
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/parity.md", "docs/pocket-all.md"])
-def test_what_make_is_asked_for_in_the_pages_it_can_make(page: str) -> None:
-    """Not run here: it installs, or takes minutes."""
-    for target in re.findall(r"^\s*make ([\w-]+)", (ROOT / page).read_text(), re.M):
-        dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
-        assert dry.returncode == 0, dry.stderr
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the README's commands name."""
-    folder = tmp_path_factory.mktemp("desk")
-    shutil.copy(TINY, folder / "my_suite.yaml")
-    for name, source in zip(("hinge", "brief", "brevity"), blocks("python"), strict=True):
-        (folder / f"{name}.py").write_text(source)
-    for who in ("teacher", "student"):
-        tiny_folder(folder / "models" / who)
-    (folder / "data" / "openllm").mkdir(parents=True)
-    (folder / "data" / "openllm" / "rows.jsonl").write_text("{}")
-    (folder / "data" / "alpaca.json").write_text('[{"instruction": "a", "output": "b"}]')
-    with gzip.open(folder / "data" / "hh.jsonl.gz", "wt") as f:
-        # More than real-text skips: a plan counts the rows that are left.
-        f.write('{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 50)
+def cloned(folder: Path) -> Path:
+    """This commit, with the environment of the tests in place of one that `make install` would fill."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git: nothing to clone")
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (folder / ".venv" / "installed").touch()
     return folder
 
 
-@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words)[:60])
-def test_every_command_of_the_readme_runs(words: list[str], desk: Path) -> None:
-    """`bench run` as a plan, `bench tune` as far as its help: what they do is proved elsewhere, and takes
-    minutes.
+def run(line: str, clone: Path) -> "subprocess.CompletedProcess[str]":
+    """A line as it is typed; the path says that the clone is meant, and not what is installed."""
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("BENCH_", "PYTEST_"))},
+        "PYTHONPATH": str(clone),
+        "HF_HUB_OFFLINE": "1",
+        # Whoever runs this runs the other tests too, and not one inside the other.
+        "PYTEST_ADDOPTS": "tests/methods/test_registry.py",
+    }
+    command = ["bash", "-euc", line]
+    return subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, timeout=MINUTES * 60)
+
+
+def test_the_readmes_few_commands_are_those_that_the_clone_is_asked_for() -> None:
+    assert [line.split("#")[0].split() for line in lines()][:2] == [["make", "run"], ["make", "test"]]
+    assert len(lines()) <= 8
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_work_one_after_the_other_on_a_fresh_clone(tmp_path: Path) -> None:
+    """Each line as it stands, `make run` with the whole comparison: some six minutes on two quiet cores.
+
+    Two things are not as on a new machine: nothing is installed, and of `make test` one file is run.
     """
-    dry = {
-        "run": ["--plan"],
-        "tune": ["--help"],
-        "methods": [],
-        "eval": [],
-        "report": ["--help"],
-        "compare": ["--help"],
-        "audit": ["--help"],
-        "view": ["--help"],
-        "show": ["--help"],
-        "suites": [],
-        "runs": [],
-        "doctor": [],
-        "init": [],
-        "chat": ["--help"],
-        "new-method": [],
-        "new-benchmark": [],
-    }[words[1]]
-    dry = [] if "--estimate" in words else dry
-    done = bench(*words[1:], *dry, cwd=desk, BENCH_RUNS=str(desk / "runs"))
-    assert done.returncode == 0, done.stderr
+    clone = cloned(tmp_path / "clone")
+    where = run(".venv/bin/python -c 'import harness; print(harness.__file__)'", clone)
+    assert where.stdout.startswith(str(clone)), where
+    for line in lines():
+        done = run(line, clone)
+        assert done.returncode == 0, f"{line}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    table = (clone / "runs" / "pocket" / "tables" / "main.md").read_text()
+    told = page("README.md").partition("<!-- table:begin -->")[2].partition("<!-- table:end -->")[0]
+    rows = [row.split("|")[1] for row in told.splitlines() if row.startswith("| ")]
+    assert rows == [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    assert (clone / ".site" / "index.html").is_file()
