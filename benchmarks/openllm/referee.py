@@ -21,9 +21,9 @@ BY_SUBJECT = ("mmlu",)  # groups that the leaderboard averages over their parts,
 
 
 def main(folder: Path, out: Path) -> None:
-    """Every row of an export: <row>/samples_<task>.jsonl."""
+    """Every row of an export: <row>/samples_<task>_<date>.jsonl."""
     numbers: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*/results.json")):
+    for path in sorted(folder.glob("*/results_*.json")):
         where = {"row": path.parent.name, "judge": "", "reference": ""}
         numbers += [where | found for found in of_row(path)]
     tool = f"lm_eval {metadata.version('lm_eval')}"
@@ -33,10 +33,11 @@ def main(folder: Path, out: Path) -> None:
 def of_row(path: Path) -> list[dict[str, Any]]:
     """Of one row: each task, each group, and the mean over both."""
     groups = json.loads(path.read_text())["group_subtasks"]
-    tasks = {
-        file.stem.removeprefix("samples_"): aggregated(file)
+    files = {
+        file.stem.removeprefix("samples_").rpartition("_")[0]: file
         for file in sorted(path.parent.glob("samples_*.jsonl"))
     }
+    tasks = {name: aggregated(file) for name, file in files.items()}
     numbers = [{"metric": f"primary/{name}", "value": value} for name, (value, _) in tasks.items()]
     of_group = {name: [tasks[part] for part in parts if part in tasks] for name, parts in groups.items()}
     for name, parts in of_group.items():
@@ -45,15 +46,15 @@ def of_row(path: Path) -> list[dict[str, Any]]:
         numbers.append({"metric": f"raw/{name}", "value": grouped(parts), "by_design": ways})
     inside = {part for parts in groups.values() for part in parts}
     alone = [task for name, task in tasks.items() if name not in inside]
-    numbers += [by_itself(path.parent, name, tasks[name][0]) for name in tasks if name not in inside]
+    numbers += [by_itself(files[name], name, tasks[name][0]) for name in tasks if name not in inside]
     # A group weighs as much as a task.
     whole = [*alone, *((grouped(parts, by_size=False), 1) for parts in of_group.values())]
     return [*numbers, {"metric": "primary", "value": grouped(whole, by_size=False)}]
 
 
-def by_itself(folder: Path, name: str, value: float) -> dict[str, Any]:
+def by_itself(path: Path, name: str, value: float) -> dict[str, Any]:
     """A benchmark that is one task."""
-    rows = samples(folder / f"samples_{name}.jsonl")
+    rows = samples(path)
     followed = [float(x) for row in rows for x in row.get(INSTRUCTIONS, ())]
     ways = []
     if followed:

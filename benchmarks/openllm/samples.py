@@ -1,40 +1,39 @@
 """Documents and scores of lm-eval's tasks in the files that lm-eval itself writes of them.
 
-    <row>/samples_arc_challenge.jsonl  {"doc_id": 12, "doc_hash": "5d1f30a7", "target": 2, "filter": "none",
-                                        "resps": [[[-3.1, false]], ...], "metrics": ["acc_norm", "acc"],
-                                        "acc_norm": 1.0, "acc": 0.0}
-    <row>/results.json                 {"group_subtasks": {"mmlu": ["mmlu_anatomy", ...]}, "versions": {...},
-                                        "n-shot": {...}}
+    <row>/samples_arc_challenge_2026-11-28T22-40-15.jsonl
+        {"doc_id": 12, "doc_hash": "5d1f30a7", "target": 2, "filter": "none", "resps": [[[-3.1, false]], ...],
+         "metrics": ["acc_norm", "acc"], "acc_norm": 1.0, "acc": 0.0}
+    <row>/results_2026-11-28T22-40-15.json      as results_file.py has it
 
-The first of `metrics` is the one that the task is scored by. What was asked is not in them: the data are not
-ours to copy.
+The date is when the row was measured, and the first of `metrics` the one that the task is scored by. What was
+asked is not in them: the data are not ours to copy.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.json_files import Row, write_lines
-from benchmarks.openllm.tasks import V1, V2
+from benchmarks.openllm import results_file
 
 
-def write(folder: Path, results: Sequence[Row], details: Sequence[Row]) -> None:
-    """Write the files of one row; `results` and `details` are those of its step, document by document."""
+def write(folder: Path, results: Sequence[Row], details: Sequence[Row], asked: Row, made: datetime) -> None:
+    """Write the files of one row; `results` and `details` are those of its step, document by document, and
+    `asked` is what that was set to.
+    """
     told = {(row["task"], row["document"]): row for row in details}
     tasks: dict[str, list[Row]] = defaultdict(list)
     for row in results:
         tasks[row["task"]].append(_sample(row, told[row["task"], row["document"]]))
+    date = made.strftime("%Y-%m-%dT%H-%M-%S")
     for task, samples in tasks.items():
-        write_lines(folder / f"samples_{task}.jsonl", samples)
+        write_lines(folder / f"samples_{task}_{date}.jsonl", samples)
     about = {row["task"]: row for row in results}
-    run = {
-        "group_subtasks": _groups(about),
-        "versions": {task: row["version"] for task, row in about.items()},
-        "n-shot": {task: row["num_fewshot"] for task, row in about.items()},
-    }
-    (folder / "results.json").write_text(json.dumps(run, indent=1))
+    whole = {**results_file.results(folder.name, tasks, about, asked), "date": made.timestamp()}
+    (folder / f"results_{date}.json").write_text(json.dumps(whole, indent=1))
 
 
 def _sample(row: Row, told: Mapping[str, Any]) -> Row:
@@ -49,13 +48,7 @@ def _sample(row: Row, told: Mapping[str, Any]) -> Row:
         "doc_id": int(position),
         "doc_hash": digest,
         "target": told["target"],
+        "filter": results_file.filter_of(row["task"]),
         "resps": [[reply] for reply in replies],
         "metrics": names,
     } | {name: metrics[name] for name in names}
-
-
-def _groups(tasks: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The leaderboards' groups that have a part here, each with its parts."""
-    parts = {name: board.leaves for name, board in (V1 | V2).items() if board.leaves}
-    found = {name: [t for t in tasks if t.startswith(leaves)] for name, leaves in parts.items()}
-    return {name: own for name, own in found.items() if own}

@@ -21,7 +21,8 @@ from benchmarks.openllm import local_rows
 class Board(NamedTuple):
     """One benchmark of a leaderboard: where lm-eval keeps it, and how the board runs it.
 
-    `leaves` begins the names of its subtasks, where it has any; `extra` is the one of ours that it needs.
+    `leaves` begins the names of its subtasks, where it has any; `extra` is the one of ours that it needs,
+    `filter` the reading of replies that it scores.
     """
 
     folder: str
@@ -29,6 +30,7 @@ class Board(NamedTuple):
     metric: str
     leaves: str = ""
     extra: str = ""
+    filter: str = "none"
 
 
 V1 = {
@@ -37,7 +39,7 @@ V1 = {
     "mmlu": Board("mmlu/default", 5, "acc", "mmlu_"),
     "truthfulqa_mc2": Board("truthfulqa", 0, "acc"),
     "winogrande": Board("winogrande", 5, "acc"),
-    "gsm8k": Board("gsm8k", 5, "exact_match"),
+    "gsm8k": Board("gsm8k", 5, "exact_match", filter="strict-match"),
 }
 V2 = {
     "leaderboard_bbh": Board("leaderboard/bbh_mc", 3, "acc_norm", "leaderboard_bbh_"),

@@ -28,6 +28,7 @@ from harness.cli.options import (
 )
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
+from harness.cli.share.push import push
 from harness.cli.start.chat import chat
 from harness.cli.start.doctor import doctor
 from harness.cli.start.init import init
@@ -47,7 +48,7 @@ app = typer.Typer(
 app.add_typer(judge_commands, name="judge")
 app.add_typer(data_commands, name="data")
 app.add_typer(store_commands, name="store")
-for command in (report, compare, show, audit, export, doctor, init, new_method, new_benchmark, chat):
+for command in (report, compare, show, audit, export, push, doctor, init, new_method, new_benchmark, chat):
     app.command()(command)
 app.command(name="eval")(evaluate)
 app.command(name="runs")(list_runs)

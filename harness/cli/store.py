@@ -97,11 +97,21 @@ def _needed(names: list[str], runs: Path, known: "Known", method_file: str | Non
 
 
 def export(
-    artifact: Annotated[str, typer.Argument(help="RUN/METHOD, or a model's label, name or id in the store.")],
+    artifact: Annotated[
+        str, typer.Argument(help="RUN/METHOD, or a model's label, name or id in the store; or RUN.")
+    ],
     to: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; it must not exist.")],
     runs: Runs = Path("runs"),
 ) -> None:
-    """Copy a trained model out of the store, as a plain Hugging Face folder."""
+    """Copy a trained model out of the store, as a plain Hugging Face folder; of a run write its results, as
+    a folder that `datasets` loads.
+    """
+    if of_run := [at for at in (Path(artifact), runs / artifact) if (at / "results.jsonl").is_file()]:
+        from harness.results.hub import dataset_folder
+
+        dataset_folder.write(of_run[0], to)
+        typer.echo(f"Written: {to}, the results of {artifact}")
+        return
     from harness.store import maintenance
 
     typer.echo(printed(f"Written: {to}, a copy of {maintenance.export(artifact, runs, to).name}"))

@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, NamedTuple
 
@@ -218,12 +219,15 @@ def summaries(folders: Folders) -> Iterator[SummaryValue]:
 
 
 def export(out: Path, rows: Mapping[str, Folders]) -> None:
-    """ADPA/samples_arc_challenge.jsonl and ADPA/results.json, as lm-eval writes them."""
+    """ADPA/samples_arc_challenge_<date>.jsonl and ADPA/results_<date>.json, as lm-eval writes them."""
     for name, folders in rows.items():
         results, details = (
             read_json_lines(folders["results"] / f"{file}.jsonl") for file in ("results", "details")
         )
-        samples.write(out / name, results, details)
+        record = folders["results"] / RECORD
+        asked = json.loads(record.read_bytes())["settings"]
+        made = datetime.fromtimestamp(record.stat().st_mtime, UTC)
+        samples.write(out / name, results, details, asked, made)
 
 
 def _values(result: Any) -> Iterable[dict[str, Any]]:

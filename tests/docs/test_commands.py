@@ -19,7 +19,9 @@ NOTHING: list[str] = []
 HELP = ["--help"]
 # `bench run` as a plan, what reads a finished run as far as its help.
 DRY = {
-    **dict.fromkeys(["tune", "report", "compare", "audit", "view", "show", "chat", "why", "export"], HELP),
+    **dict.fromkeys(
+        ["tune", "report", "compare", "audit", "view", "show", "chat", "why", "export", "push"], HELP
+    ),
     **dict.fromkeys(["methods", "suites", "runs", "doctor", "init", "new-method", "new-benchmark"], NOTHING),
     "eval": NOTHING,
     "store": NOTHING,

@@ -63,6 +63,7 @@ class _Teller:
         with self._run(self.run.trainings[number], "training", about) as tracker:
             for step, values in training_steps(folder):
                 tracker.log(values, step)
+                self.moved.set()
         self.told.trainings[number] = self.run.trainings[number]
         self._write()
 
@@ -107,16 +108,19 @@ def training_steps(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """The logged optimizer steps of a training as metrics.jsonl has them, between what its probe said before
     and after.
     """
+    metrics = ((row.pop("step"), row) for row in read_json_lines(folder / METRICS))
+    if not (folder / "training.json").is_file():  # a store from before there was a probe
+        yield from metrics
+        return
     summary = json.loads((folder / "training.json").read_bytes())
-    for place, when in enumerate(("before", "after")):
-        probe = {**summary[when], **{n: values[place] for n, values in summary["watched"].items()}}
-        told = {f"probe/{name}": value for name, value in probe.items()}
-        if when == "before":
-            yield 0, told
-            for row in read_json_lines(folder / METRICS):
-                yield row.pop("step"), row
-        else:
-            yield summary["steps"], told
+
+    def probe(place: int, when: str) -> dict[str, float]:
+        watched = {name: values[place] for name, values in summary["watched"].items()}
+        return {f"probe/{name}": value for name, value in {**summary[when], **watched}.items()}
+
+    yield 0, probe(0, "before")
+    yield from metrics
+    yield summary["steps"], probe(1, "after")
 
 
 def scores(tables: list[Table]) -> Iterator[Score]:

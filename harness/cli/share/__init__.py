@@ -1,0 +1,1 @@
+"""The commands that give a run's results away."""

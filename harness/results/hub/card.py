@@ -1,0 +1,128 @@
+"""A model's card: README.md with the hub's metadata, by which it lists a model and shows its results."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from harness.common.text import without_credentials
+from harness.results.hub import numbers
+from harness.results.hub.numbers import Number, RowKey
+from harness.results.hub.origin import Data, Origin, Source
+from harness.store.provenance import dotted_settings
+from reports.records.run_folder import Rows
+from reports.render import to_markdown
+
+# A place on a machine says who works there; its last name is enough. What follows a host is part of a URL.
+PLACE = re.compile(r"(?<![\w:/.])~?/(?:[\w.+@=,-]+/)+(?=[\w.+@=,-])")
+LIBRARIES = ("prefbench", "torch", "transformers", "accelerate", "datasets", "lm_eval")
+UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card is made of; `licences` are known ones by a source's repository, or by its name."""
+
+    repository: str
+    run: str
+    key: RowKey
+    seeds: Sequence[int]
+    origin: Origin
+    rows: Rows
+    licence: str
+    licences: Mapping[str, str]
+
+
+def public(text: str) -> str:
+    """A text without credentials, and of places on a machine the last name alone."""
+    return PLACE.sub("", without_credentials(text))
+
+
+def text(card: Card) -> str:
+    """The card."""
+    own, notes = numbers.of_checkpoint(card.rows, card.key)
+    tables, verdict = numbers.of_run(card.rows, card.key.pair)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
+    )
+    body = environment.get_template("card.md.j2").render(
+        card=card,
+        numbers=own,
+        notes=notes,
+        tables=[to_markdown(table) for table in tables],
+        verdict=verdict,
+        recipe="\n".join(_recipe(card.origin)),
+        base=_told(card.origin.base),
+        models=[_told(model) for model in card.origin.models],
+        data=[_data(data, card.licences) for data in card.origin.data],
+        versions={name: version(name) for name in LIBRARIES},
+    )
+    return f"---\n{metadata(card, own).to_yaml()}\n---\n\n{public(body)}"
+
+
+def metadata(card: Card, own: Sequence[Number]) -> ModelCardData:
+    """The hub's metadata: what is not known is left out, as a guess there would be taken for a fact."""
+    read = dict.fromkeys(data.source.repository for data in card.origin.data if data.source.repository)
+    return ModelCardData(
+        base_model=card.origin.base.repository or None,
+        datasets=list(read) or None,
+        license=card.licence or None,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["alignment", "preference-optimization", "prefbench", public(card.key.method)],
+        model_name=card.repository.rpartition("/")[2],
+        eval_results=[_result(number) for number in own] or None,
+    )
+
+
+def _result(number: Number) -> EvalResult:
+    """One value; what its interval is over stands in the card."""
+    column = number.column
+    benchmark = public(column.source.benchmark.title if column.source else column.title)
+    given: dict[str, Any] = {"questions": number.n} if number.n else {}
+    if number.low is not None and number.high is not None:
+        given["interval_95"] = [number.scaled(number.low), number.scaled(number.high)]
+    return EvalResult(
+        task_type="text-generation",
+        task_name="Text Generation",
+        dataset_type=public(column.name.partition(".")[0]),
+        dataset_name=benchmark,
+        metric_type=public(column.name.partition(".")[2].partition(" ")[0]),
+        metric_name=public(column.title),
+        metric_value=number.scaled(number.value),
+        metric_args=given or None,
+    )
+
+
+def _recipe(origin: Origin) -> list[str]:
+    """Every stage with its settings, as lines of YAML."""
+    lines = []
+    for record in origin.stages:
+        lines.append(f"- stage: {record['label']}")
+        settings = dotted_settings(record["settings"])
+        lines += [f"  {name}: {'null' if value is None else value}" for name, value in settings.items()]
+    return lines
+
+
+def _told(source: Source) -> str:
+    if source.repository:
+        return f"[{source.repository}](https://huggingface.co/{source.repository}) at `{source.revision}`"
+    if source.revision:
+        return f"a local model, `{source.name}`, whose files have the hash `{source.revision}`"
+    return f"{source.name}: random weights, pretrained in the run"
+
+
+def _data(data: Data, licences: Mapping[str, str]) -> str:
+    source = data.source
+    where = f"`{source.name}`"
+    if source.repository:
+        where = f"[{source.repository}](https://huggingface.co/datasets/{source.repository})"
+        where += f" at `{source.revision}`"
+    licence = licences.get(source.repository, UNKNOWN) if source.revision else "generated by bench"
+    dropped = "".join(f", {count} dropped ({why})" for why, count in data.dropped.items() if count)
+    return f"{source.what}: {where}: {data.rows:,} rows of {data.read:,} read{dropped}; licence: {licence}"
