@@ -155,6 +155,9 @@ def _begin(env: Mapping[str, str]) -> None:
     """The start of a worker, which ends with its parent, even where that one is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     shutdown.listen()
+    # As in a process that nobody started: a lock that a library makes (tqdm does) would otherwise be one that
+    # outlives a worker which is killed, of which Python warns at the end.
+    multiprocessing.set_start_method(None, force=True)
     os.environ.update(env)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,5 +1,6 @@
 """Small steps for tests of executors. Each leaves a line in the file of its setting `told` when it runs."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -49,6 +50,15 @@ def counting(work: Work) -> dict[str, Any]:
         time.sleep(work.settings.seconds / 100)
         counted.at(done)
     return add(work)
+
+
+def hold_a_lock(work: Work) -> dict[str, Any]:
+    """Makes a lock as libraries do, and takes long."""
+    lock = multiprocessing.RLock()
+    with lock:
+        _tell(work)
+        time.sleep(60)
+    return {}
 
 
 def place(work: Work) -> dict[str, Any]:

@@ -4,6 +4,8 @@ and who gets which CPUs and GPUs.
 
 import multiprocessing.forkserver
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,10 +29,10 @@ from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from tests import suites
-from tests.bench_command import start
+from tests.bench_command import ENV, start
 from tests.harness.executors.executor_steps import TEXT, step
 from tests.harness.executors.test_executors import TIMED, diamond
-from tests.paths import TINY
+from tests.paths import ROOT, TINY
 
 
 def jobs(count: int, store: Store, tmp_path: Path) -> Executor:
@@ -97,6 +99,32 @@ def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_pa
     assert not list(tmp_path.glob("store/partial/*")) and not list(tmp_path.glob("store/locks/*"))
     _, alive = psutil.wait_procs(below, timeout=10)
     assert not alive
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from harness.executors.factory import open_executor
+from harness.executors.options import RunOptions
+from harness.store.store import Store
+from tests.harness.executors.executor_steps import step
+if __name__ == "__main__":
+    told = Path(sys.argv[1])
+    store = Store(told.parent / "store")
+    executor = open_executor(RunOptions(jobs=1), store, told.parent / "logs", {}, limited=False)
+    executor.begin(step(told, "a", "hold_a_lock"))
+    while not told.exists():
+        executor.ended(0.1)
+    executor.close()
+"""
+
+
+def test_a_worker_that_is_killed_leaves_no_lock_of_a_library_that_is_told_of(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    words = [sys.executable, str(script), str(tmp_path / "told")]
+    done = subprocess.run(words, env=ENV, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_longest_chain_goes_first(tmp_path: Path) -> None:

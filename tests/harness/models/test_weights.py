@@ -1,6 +1,7 @@
 """A model is loaded with all weights of its files and no others, or refused with their names."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,18 @@ def test_an_expert_of_which_a_matrix_is_missing_is_refused(expert: int, tmp_path
     for look in (loading.load, weights.check):
         with pytest.raises(ValueError, match=r"experts\.down_proj|cannot be put together"):
             look(tmp_path)
+
+
+@pytest.mark.parametrize("size", ["hidden_size", "intermediate_size", "num_hidden_layers"])
+def test_a_size_of_nothing_is_refused_before_a_library_makes_a_model_of_it(size: str, tmp_path: Path) -> None:
+    """torch warns of tensors without elements."""
+    folder = tiny_folder(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {size: 0}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=rf"config\.json: {size}: given 0; a whole number from 1 to "):
+            weights.check(folder)
 
 
 def test_an_adapter_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic
 from weakref import ReferenceType, ref
 
+from harness.common.underway import news
 from harness.store.integrity import drop
 from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.step_record import by_name, optional
@@ -50,6 +51,7 @@ def fail(work: TextWork) -> dict[str, Any]:
 def linger(work: TextWork) -> dict[str, Any]:
     """A step that takes long after its first line."""
     (work.out / "text").write_text("half")
+    news.count("texts", 1)
     print("begun", flush=True)
     time.sleep(60)
     return {}

@@ -91,7 +91,9 @@ def test_published_settings_give_way_to_the_suites_and_those_to_the_methods_own(
 
 
 def test_a_suite_that_does_not_exist_is_told_with_the_nearest_name() -> None:
-    with pytest.raises(ValueError, match="no suite 'poket'; did you mean 'pocket'"):
+    with pytest.raises(
+        ValueError, match=r"no suite 'poket', nor a path that ends in \.yaml; did you mean 'pocket'\?$"
+    ):
         suites.load("poket")
     with pytest.raises(ValueError, match=r"no suite file nowhere\.yaml"):
         suites.load("nowhere.yaml")
