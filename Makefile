@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VENV_PARITY := .venv-parity
 
-.PHONY: run test test-all kill-test fuzz check docs parity perf gpu-check gpu-wheels install clean
+.PHONY: run test test-all kill-test soak fuzz lock audit check docs parity perf gpu-check gpu-wheels install clean
 
 run: install
 	$(BIN)/bench run
@@ -17,9 +17,16 @@ test: install
 test-all: install
 	$(BIN)/pytest
 
-# A small suite under 65 random SIGKILLs, inline and on Ray: nothing may be lost. Some 15 minutes.
+# SIGKILLs at 65 random moments and inside every kind of step, and disks that are full at each write: inline, in 3
+# jobs and on Ray. Nothing may be lost. Some 40 minutes; what was found is in runs/reliability/.
 kill-test: install
 	$(BIN)/python -m tests.kill_test
+	$(BIN)/python -m tests.reliability.moments
+	$(BIN)/python -m tests.reliability.full_disk
+
+# The tiny suite over and over in one process for 20 minutes (OPTIONS="--minutes 1"): memory, handles, threads flat.
+soak: install
+	$(BIN)/python -m tests.reliability.soak $(OPTIONS)
 
 # Every bad input of tests/fuzz/corpus/ as a command of its own: each ends in one line and exit code 2.
 fuzz: install
@@ -54,12 +61,27 @@ gpu-wheels:
 install: $(VENV)/installed
 
 # torch first: a bare torch pulls the CUDA build where a CPU build is enough.
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt requirements.lock
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llama-index-core  # its punkt_tab alone
 	touch $@
+
+# The versions of constraints.txt with the hashes of all their files; torch's build is each machine's own.
+lock: $(VENV)/bin/uv
+	grep -v "^#\|^torch==" constraints.txt | $(BIN)/uv pip compile - --quiet --no-deps --generate-hashes \
+		--python-version 3.11 --no-header --no-annotate --output-file requirements.lock
+
+# Versions that do not go together, known vulnerabilities (pip-audit asks PyPI, and fails where it cannot), and versions
+# that their authors have withdrawn.
+audit: install $(VENV)/bin/uv
+	! $(BIN)/pip check | grep -v "^llama-index-core \|^No broken"  # of which we have one file of data
+	$(BIN)/uvx --quiet pip-audit --strict --disable-pip --progress-spinner off --requirement requirements.lock
+	! $(BIN)/pip install --dry-run --ignore-installed --no-deps --requirement requirements.lock 2>&1 | grep -i yanked
+
+$(VENV)/bin/uv: $(VENV)/installed
+	$(BIN)/pip install --quiet uv
 
 $(VENV_PARITY)/installed: pyproject.toml constraints.txt
 	test -d $(VENV_PARITY) || $(PYTHON) -m venv $(VENV_PARITY)

@@ -29,6 +29,7 @@ import psutil
 
 from tests import suites
 from tests.paths import TINY
+from tests.reliability import records
 
 BENCHMARKS = "benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
 METHOD = "ADPA"
@@ -38,6 +39,7 @@ AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they look for their 
 SECONDS_OF_AGENTS = 120.0
 SECONDS_A_RUN = 600.0
 CHOSEN = 0.1  # of the steps of a kind that was killed before are killed inside
+AT_ONCE = 3  # jobs
 OFTEN = 2  # kills of workers in one run: a step is tried three times
 
 
@@ -85,7 +87,9 @@ def run(runs: Path, executor: str) -> int:
         from harness.run import pipeline
 
         loaded = suites.load(TINY, [BENCHMARKS])
-        pipeline.run(loaded, runs, RunOptions(executor=executor, resources=["cpus=1"]), only=[METHOD])
+        jobs = AT_ONCE if executor == "jobs" else None
+        options = RunOptions(executor=executor, jobs=jobs, resources=["cpus=1"])
+        pipeline.run(loaded, runs, options, only=[METHOD])
         sys.stdout.flush()
         os._exit(0)
     except BaseException as e:
@@ -217,6 +221,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=15)
     parser.add_argument("--ray", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    records.option(parser)
     given = parser.parse_args(words)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CI": "true"}
     from harness.cli.options import quiet_libraries
@@ -229,21 +234,38 @@ def main(words: list[str] | None = None) -> int:
     import harness.signals.stored
     import harness.train.step  # noqa: F401
 
-    tally, began = Tally(given.seed), time.monotonic()
+    tally, began, told = Tally(given.seed), time.monotonic(), list[records.Row]()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         known, rows = undisturbed(Path(folder) / "runs")
     kinds = {k.kind for k in known.values()}
-    survived("inline", given.inline, known, rows, tally)
+    for executor, kills in (("inline", given.inline), ("jobs", given.jobs), ("ray", given.ray)):
+        before = len(tally.lost)
+        survived(executor, kills, known, rows, tally)
+        told += [_row(executor, kills, tally.lost[before:])] if kills else []
     if given.inline >= len(kinds) and (missed := kinds - set(tally.kinds)):
         tally.lost.append(f"never killed inside: {', '.join(sorted(missed))}")
-    survived("jobs", given.jobs, known, rows, tally)
-    survived("ray", given.ray, known, rows, tally)
     _, alive = psutil.wait_procs(tally.agents, timeout=SECONDS_OF_AGENTS)
     tally.lost += [f"left over: {p}" for p in alive]
     for fault in tally.lost:
         print(f"LOST {fault}")
-    print(f"survived {tally.kills} / lost {len(tally.lost)}; {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    found = records.Found("python -m tests.kill_test", round(seconds), told, tally.lost)
+    records.write(given.record, "kills", found)
+    print(f"survived {tally.kills} / lost {len(tally.lost)}; {seconds:.0f} s")
     return bool(tally.lost)
+
+
+def _row(executor: str, kills: int, lost: list[str]) -> records.Row:
+    """A line of docs/reliability.md."""
+    where = {"inline": "steps in the command's own process", "jobs": f"`--jobs {AT_ONCE}`", "ray": "Ray"}
+    victims = "the command" if executor == "inline" else "the command and its workers by turns"
+    return records.Row(
+        f"SIGKILL {kills} times, {where[executor]}",
+        f"{victims}, at a random moment inside a step",
+        "; ".join(lost)
+        or "the same command goes on; rows as undisturbed, byte for byte; no process left over",
+        f"{len(lost)} faults" if lost else "0 of the steps that were done",
+    )
 
 
 if __name__ == "__main__":

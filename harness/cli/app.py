@@ -1,6 +1,5 @@
 """The command `bench`."""
 
-import errno
 import gc
 import sys
 from importlib.metadata import version
@@ -35,6 +34,7 @@ from harness.cli.start.init import init
 from harness.cli.start.new import new_benchmark, new_method
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
+from harness.common.files import FULL
 from harness.common.text import cut, printed, without_credentials
 from harness.executors.options import RunOptions, Spending, TrainingOptions
 
@@ -232,7 +232,7 @@ def main() -> None:
     except OSError as e:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
-        code = _fail(f"{e}{full if e.errno in (errno.ENOSPC, errno.EDQUOT) else ''}", 1)
+        code = _fail(f"{e}{full if e.errno in FULL else ''}", 1)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
     sys.exit(code)

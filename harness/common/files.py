@@ -1,14 +1,17 @@
 """Files: hashes of their bytes, JSON lines, and writes that a kill cannot cut short."""
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+FULL = errno.ENOSPC, errno.EDQUOT  # no room on the disk, or in what a person may have of it
 HERE, RENAME_EXCHANGE = -100, 2  # AT_FDCWD, and a flag of renameat2(2)
 
 
@@ -62,6 +65,21 @@ def replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """What libraries make of a full disk (safetensors, tokenizers: an error of their own with its words) is
+    raised as the OSError that it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, OSError) and error.errno in FULL
+        number = next((n for n in FULL if os.strerror(n) in str(error)), None)
+        if known or number is None:
+            raise
+        raise OSError(number, os.strerror(number)) from error
 
 
 def exchange(one: Path, other: Path) -> None:

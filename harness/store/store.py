@@ -29,7 +29,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from harness.common import devices
-from harness.common.files import exchange, fsync
+from harness.common.files import exchange, fsync, full_disk_told
 from harness.common.underway import news
 from harness.store import integrity
 from harness.store.code_version import sources
@@ -157,7 +157,7 @@ class Store:
             run = resolve_name(step.kind.run)
             kept = self.root / KEPT / step.id
             given = from_names(step.kind.inputs, inputs)
-            with devices.freed(), news.telling(self._running(step)):
+            with devices.freed(), news.telling(self._running(step)), full_disk_told():
                 measured = run(Work(step.settings, given, work, step.context, kept, derived_from))
             self._describe(step, work, measured, time.perf_counter() - began)
             done = self._publish(step, work)

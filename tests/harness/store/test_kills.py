@@ -18,7 +18,7 @@ from tests.paths import ROOT
     ids=["here", "ray"],
 )
 def test_a_suite_survives_a_few_random_kills(kills: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "tests.kill_test", *kills, "--seed", "1"]
+    command = [sys.executable, "-m", "tests.kill_test", *kills, "--seed", "1", "--record", ""]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
     count = sum(map(int, kills[1::2]))
