@@ -71,7 +71,7 @@ $(VENV)/installed: pyproject.toml constraints.txt requirements.lock
 # The versions of constraints.txt with the hashes of all their files; torch's build is each machine's own.
 lock: $(VENV)/bin/uv
 	grep -v "^#\|^torch==" constraints.txt | $(BIN)/uv pip compile - --quiet --no-deps --generate-hashes \
-		--python-version 3.11 --no-header --no-annotate --output-file requirements.lock
+		--python-version 3.11.5 --no-header --no-annotate --output-file requirements.lock
 
 # Versions that do not go together, known vulnerabilities (pip-audit asks PyPI, and fails where it cannot), and versions
 # that their authors have withdrawn.
