@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.app import app
 from tests.bench_command import bench
 from tests.docs.pages import blocks, commands, furnish
 from tests.paths import ROOT, TINY
@@ -23,8 +24,7 @@ DRY = {
         ["tune", "report", "compare", "audit", "view", "show", "chat", "why", "export", "push"], HELP
     ),
     **dict.fromkeys(["methods", "suites", "runs", "doctor", "init", "new-method", "new-benchmark"], NOTHING),
-    "eval": NOTHING,
-    "store": NOTHING,
+    **dict.fromkeys(["eval", "store", "data"], NOTHING),
     "run": ["--plan"],
 }
 
@@ -33,6 +33,14 @@ def typed() -> list[list[str]]:
     """Every command `bench` of the pages, once."""
     found = [words for page in PAGES for words in commands(page) if words[0].endswith("bench")]
     return [list(words) for words in dict.fromkeys(tuple(words[1:]) for words in found)]
+
+
+def test_every_command_has_a_line_on_its_page() -> None:
+    """A new command of `bench` is shown on docs/commands.md."""
+    single = [c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback]
+    groups = [group.name for group in app.registered_groups]
+    shown = {words[1] for words in commands("docs/commands.md")}
+    assert {*single, *groups} == shown
 
 
 @pytest.fixture(scope="module")
