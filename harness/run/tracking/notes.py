@@ -19,6 +19,11 @@ from reports.records import jsonl
 FOLDER = "tracking"  # below a run's folder
 
 
+def fault_file(folder: Path, tracker: str) -> Path:
+    """Where a tracker's process says why it ended before all was told."""
+    return folder / FOLDER / f"fault-{tracker}.txt"
+
+
 @dataclass(frozen=True)
 class RunNotes:
     """A run: its folder, the store, and by a training's id what it is called."""

@@ -11,12 +11,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from accelerate import PartialState
 
 from harness.common.files import read_json_lines
-from harness.run.tracking.notes import FOLDER, RunNotes, Told
+from harness.run.tracking.notes import FOLDER, RunNotes, Told, fault_file
 from harness.run.tracking.trackers import Score, tracked
 from harness.store.integrity import RECORD
 from harness.store.provenance import dotted_settings
@@ -100,8 +101,19 @@ class _Teller:
         self.ended.set()
         while self.moved.wait(HUNG):
             self.moved.clear()
-        print(f"nothing more was told for {HUNG:.0f} s", file=sys.stderr, flush=True)
+        self.failed(f"nothing more was told for {HUNG:.0f} s")
         os._exit(1)  # a thread of a library may hang as well
+
+    def failed(self, why: str) -> None:
+        """Say why this process ends; what a library prints behind its fault says nothing."""
+        fault_file(Path(self.run.folder), self.tracker).write_text(
+            why.strip().split("\n")[0], encoding="utf-8"
+        )
+
+    def on_fault(self, kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        """The same of an exception that nothing has caught, whose traceback stands in the log."""
+        self.failed(f"{kind.__name__}: {fault}")
+        sys.__excepthook__(kind, fault, trace)
 
 
 def training_steps(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
@@ -137,6 +149,7 @@ def main(notes: Path, tracker: str) -> None:
     """Tell a tracker of a run until it has ended."""
     PartialState(cpu=True)  # accelerate's trackers log by it
     teller = _Teller(RunNotes.read(notes), tracker)
+    sys.excepthook = teller.on_fault
     threading.Thread(target=teller.watch, daemon=True).start()
     teller.tell_all()
 

@@ -12,7 +12,7 @@ import typer
 from harness.common.text import cut, printed
 from harness.executors.scheduler import StepsFailed
 from harness.plan.plan import Plan
-from harness.run.tracking.notes import FOLDER, RunNotes, Told, trainings
+from harness.run.tracking.notes import FOLDER, RunNotes, Told, fault_file, trainings
 from harness.suite.parts.tracking import trackers
 
 TELLER = "harness.run.tracking.teller"
@@ -58,6 +58,7 @@ def _log(out: Path, tracker: str) -> Path:
 
 
 def _start(notes: Path, tracker: str, log: Path) -> "subprocess.Popen[bytes]":
+    fault_file(log.parents[1], tracker).unlink(missing_ok=True)
     with log.open("wb") as said:
         return subprocess.Popen(
             [sys.executable, "-m", TELLER, str(notes), tracker],
@@ -78,7 +79,7 @@ def _end(processes: "dict[str, subprocess.Popen[bytes]]", out: Path) -> None:
             printed(f"{name}: told of {len(told.trainings)} trainings and {len(told.results)} results")
         )
         if failed:
-            words = _log(out, name).read_text(errors="replace").split("\n")
-            last = next((line for line in reversed(words) if line.strip()), f"exit code {failed}")
+            said = fault_file(out, name)
+            why = said.read_text(encoding="utf-8") if said.is_file() else f"exit code {failed}"
             again = "the results are whole, and the same command tells the rest"
-            typer.echo(printed(f"{name}: not told all: {cut(last.strip(), 160)}; {again}; {_log(out, name)}"))
+            typer.echo(printed(f"{name}: not told all: {cut(why, 160)}; {again}; {_log(out, name)}"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.run.tracking.notes import FOLDER, RunNotes, Told
+from harness.run.tracking.notes import FOLDER, RunNotes, Told, fault_file
 from harness.run.tracking.telling import TELLER
 from harness.suite.parts.tracking import TRACKERS
 from reports import build
@@ -93,6 +93,30 @@ def test_what_was_told_is_not_told_again(notes: Path) -> None:
     run_folder.write(rows, notes.parents[1])
     assert told(notes, "tensorboard").returncode == 0
     assert list(Told.read(notes.parents[1], "tensorboard").results) == ["results", "results-2"]
+
+
+def test_a_tracker_that_hangs_is_ended_after_the_run_and_says_so(notes: Path) -> None:
+    code = (
+        "import sys, threading, time; from pathlib import Path; from harness.run.tracking import teller;"
+        "teller.HUNG = 0.5; one = teller._Teller(teller.RunNotes.read(Path(sys.argv[1])), 'wandb');"
+        "threading.Thread(target=one.watch, daemon=True).start(); time.sleep(150)"
+    )
+    over = subprocess.DEVNULL
+    done = subprocess.run([sys.executable, "-c", code, str(notes)], env=ENV, stdin=over, timeout=140)
+    assert done.returncode == 1
+    assert fault_file(notes.parents[1], "wandb").read_text() == "nothing more was told for 0 s"
+
+
+@pytest.mark.slow
+def test_without_a_network_a_tracker_is_given_up_and_its_fault_is_a_line(notes: Path) -> None:
+    present("wandb")
+    env = {**ENV, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": 40 * "a"}
+    command, over = [sys.executable, "-m", TELLER, str(notes), "wandb"], subprocess.DEVNULL
+    done = subprocess.run(
+        command, cwd=notes.parent, env=env, stdin=over, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 1
+    assert fault_file(notes.parents[1], "wandb").read_text().startswith("CommError: Timed out")
 
 
 @pytest.mark.slow
