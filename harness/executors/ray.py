@@ -5,9 +5,11 @@ worker that dies costs its own step, which is tried again; steps that are queued
 """
 
 import logging
+import os
 import signal
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -36,8 +38,12 @@ class Ray:
         self._running: dict[Any, tuple[Step, Share, Path]] = {}
         self._do = ray.remote(run_job)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        self._folder: TemporaryDirectory[str] | None = None
         if address is None:
-            quiet["include_dashboard"] = False
+            # Ray opens its folder of sockets and logs to everybody, so it lies in one that is closed.
+            below = os.environ.get("RAY_TMPDIR", "/tmp")
+            self._folder = TemporaryDirectory(prefix="ray-", dir=below, ignore_cleanup_errors=True)
+            quiet |= {"include_dashboard": False, "_temp_dir": f"{self._folder.name}/r"}
         else:
             _look_at(address)
         on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -90,6 +96,8 @@ class Ray:
     def close(self) -> None:
         """End the embedded cluster, or leave the other one; either ends what runs."""
         self._ray.shutdown()
+        if self._folder:
+            self._folder.cleanup()
 
     def _outcome(self, task: Any) -> Outcome:
         step, _, log = self._running.pop(task)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import submitit  # noqa: F401 - as it sets up logging it closes all handlers, absl's with a test's stderr
@@ -51,9 +52,12 @@ def local(store: Store, tmp_path: Path) -> Executor:
 def ray_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     chosen = RunOptions(executor="ray", resources=("cpus=1",))
-    executor = open_executor(chosen, Store(tmp_path / "store"), tmp_path / "logs", {}, limited=False)
-    yield executor
-    executor.close()
+    with TemporaryDirectory(dir="/tmp") as below:  # a socket's path has at most 107 bytes
+        monkeypatch.setenv("RAY_TMPDIR", below)
+        executor = open_executor(chosen, Store(tmp_path / "store"), tmp_path / "logs", {}, limited=False)
+        yield executor
+        executor.close()
+        assert not list(Path(below).iterdir())
 
 
 def test_jobs_of_slurm_lie_where_their_user_alone_writes(tmp_path: Path) -> None:
@@ -181,6 +185,8 @@ def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_t
     told, store = tmp_path / "told", Store(tmp_path / "store")
     told.touch()
     steps = [*diamond(told, b="die_once", c="die", e="bug"), step(told, "f")]
+    (folder,) = Path(os.environ["RAY_TMPDIR"]).iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700 and list(folder.glob("*/session_latest/sockets/*"))
     with pytest.raises(ChildProcessError) as failed:
         scheduler.run(steps, store, PlainProgress(6), ray_of_two)
 
