@@ -95,8 +95,10 @@ class Underway:
 def _words(left: Left) -> str:
     seconds, unknown = left
     more = f" and {unknown} steps of which nobody can say" if unknown else ""
-    if not seconds:
-        return "time left: not known yet" if unknown else "less than a second left"
+    if not seconds and unknown:
+        return "time left: not known yet"
+    if seconds < 1 and not unknown:
+        return "less than a second left"
     if seconds > HOURS:
         told = f"{seconds / 3600:.1f} h"
     else:

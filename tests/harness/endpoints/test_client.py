@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from benchmarks.api import Message
+from harness.common.underway import news
 from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, key_of
 from harness.endpoints.ledger import Ledger
+from harness.endpoints.prices import Price
 from harness.endpoints.replies import EndpointReply, ReplyCache
 from tests.harness.endpoints.scripted_server import (
     COMPLETION_TOKENS,
@@ -234,6 +237,36 @@ def test_progress_counts_what_is_kept(server, tmp_path):
         ask(endpoint(server), [call_of(str(i)) for i in range(20)], replies, Ledger({}), told.append)
 
     assert told == sorted(set(told)) and told[-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("prices", "money"),
+    [
+        ({"judge": Price(100.0, 1000.0)}, r"0\.400 USD spent, "),
+        ({}, "price not known, "),
+        ({"judge": Price(0.0, 0.0)}, ""),
+    ],
+)
+def test_how_many_are_answered_how_fast_and_for_how_much_is_told(
+    server, tmp_path, monkeypatch, prices, money
+):
+    """100 and 10 tokens a call at 100 and 1,000 USD a million, 20 times; 5 were there before this step."""
+    monkeypatch.setattr(news, "EVERY", 0.0)
+    file, told, ledger = tmp_path / "running" / "step.json", list[str](), Ledger(prices)
+
+    def note(done: int) -> None:
+        found = news.read(file)
+        assert found
+        told.append(found.text)
+
+    with ReplyCache(tmp_path / "replies") as replies:
+        ask(endpoint(server), [call_of(str(i)) for i in range(5)], replies, ledger)
+        with news.telling(file):
+            ask(endpoint(server), [call_of(str(i)) for i in range(20)], replies, ledger, note)
+
+    numbers = [int(text.partition("/")[0].removeprefix("calls ")) for text in told]
+    assert numbers == sorted(numbers) and numbers[0] > 5
+    assert re.fullmatch(rf"calls 20/20, {money}[\d.,]+/s", told[-1])
 
 
 def test_ctrl_c_leaves_what_was_answered(server, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.common.underway import news
 from harness.train import accelerate_setup
 from harness.train import step as train
 from harness.train.checkpoints import states
@@ -244,11 +245,13 @@ def test_sigterm_to_the_run_reaches_its_processes(tmp_path: Path) -> None:
     words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT", "--processes", "2"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=400"]
     child = subprocess.Popen([*COMMAND, *words], cwd=ROOT, env=ENV, stdout=told, stderr=told, text=True)
-    while not any(
-        len(m.read_text().splitlines()) > 2 for m in tmp_path.glob("store/partial/*/metrics.jsonl")
-    ):
+    told_inside = ""
+    while ", loss " not in told_inside:  # of the first process, to this one
         assert child.poll() is None
         time.sleep(0.01)
+        said = [news.read(path) for path in tmp_path.glob("store/running/*.json")]
+        told_inside = next((found.text for found in said if found), "")
+    assert told_inside.startswith("optimizer step ")
     child.send_signal(signal.SIGTERM)
     _, errors = child.communicate(timeout=120)
 
