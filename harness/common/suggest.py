@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from harness.common.text import cut
 
 LISTED = 120  # characters of all known names
+NEAR = 8  # names among which the nearest is chosen
 
 
 def did_you_mean(given: str, known: Iterable[str], purpose: str = "") -> str:
@@ -13,8 +14,16 @@ def did_you_mean(given: str, known: Iterable[str], purpose: str = "") -> str:
     alike = {name.lower(): name for name in reversed(list(known))}
     # 0.5 where difflib has 0.6: names here are short, and one letter weighs much. It compares each character
     # with each, so a name of thousands would take minutes.
-    near = difflib.get_close_matches(given[:LISTED].lower(), alike, n=1, cutoff=0.5)
-    return f"; did you mean {alike[near[0]]!r}{purpose}?" if near else ""
+    word = given[:LISTED].lower()
+    near = difflib.get_close_matches(word, alike, n=NEAR, cutoff=0.5)
+    if not near:
+        return ""
+
+    def likeness(name: str) -> tuple[float, bool]:
+        # Of names as near as another, such as DPO and OPD to DOP, one that begins as what was typed.
+        return difflib.SequenceMatcher(None, name, word).ratio(), name[:1] == word[:1]
+
+    return f"; did you mean {alike[max(near, key=likeness)]!r}{purpose}?"
 
 
 def meant(given: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
 from ruamel.yaml.reader import ReaderError
 
+from harness.common.suggest import did_you_mean
 from harness.common.text import cut
 
 LARGEST = 500_000  # bytes: what a suite has is a hundredth of it, and the parser takes seconds for it
@@ -41,7 +42,10 @@ def read(path: Path, what: str) -> Any:
     """The content of a file; `what` says what was looked for, where there is none."""
     try:
         if not path.is_file():
-            raise ValueError(f"no {what} {cut(str(path), PATH)}")
+            beside = (
+                sorted(p.name for p in path.parent.iterdir() if p.is_file()) if path.parent.is_dir() else []
+            )
+            raise ValueError(f"no {what} {cut(str(path), PATH)}{did_you_mean(path.name, beside)}")
         size, raw = path.stat().st_size, path.read_bytes()[:LARGEST]
     except OSError as e:
         raise ValueError(f"{what} {cut(str(path), PATH)}: {e.strerror}") from e
