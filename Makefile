@@ -29,8 +29,10 @@ soak: install
 	$(BIN)/python -m tests.reliability.soak $(OPTIONS)
 
 # Every bad input of tests/fuzz/corpus/ as a command of its own: each ends in one line and exit code 2.
+# Then suites, rows and replies as hypothesis draws them, the same ones each time.
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
+	OMP_NUM_THREADS=1 FUZZ_EXAMPLES=1000 $(BIN)/pytest tests/fuzz/test_properties.py
 
 check: install docs
 	$(BIN)/ruff check .

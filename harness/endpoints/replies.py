@@ -39,6 +39,11 @@ class EndpointReply:
     lowered_to: int = 0
     told: str = ""
 
+    @property
+    def served_by(self) -> str:
+        """The model that replied, as the server names it, which need not be the one that was asked."""
+        return " ".join(filter(None, (self.model, self.fingerprint)))
+
 
 class ReplyCache:
     """The replies below one folder."""

@@ -7,11 +7,13 @@ A provider's catalogue changes with every model that it adds: of a long list the
 counts. A server without such a list names nothing.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from harness.common.text import without_credentials
+from harness.endpoints.responses import page
 from harness.endpoints.wire import Endpoint, is_local, key_of
 
 SECONDS = 5.0  # until an endpoint counts as silent
@@ -49,27 +51,39 @@ def names(endpoint: Endpoint) -> list[str]:
             raise ValueError(f"{endpoint.where}: status 401, wrong key in {endpoint.api_key_env}")
         if status and status not in BUSY:
             return []
-        fault = f"status {status}" if status else "broken connections"
+        fault = f"status {status}" if status else f"broken connections: {body}"
     raise ValueError(f"{endpoint.where} does not answer ({fault}); nothing was done")
 
 
 def _listed(endpoint: Endpoint) -> tuple[int, Any]:
-    """The status of /models and its JSON, None for any other page; 0 where there is no connection."""
+    """The status of /models and its JSON, None for any other page; 0 and why where there is no connection."""
     import httpx2
 
-    headers = {"Authorization": f"Bearer {key_of(endpoint)}"}
-    options: dict[str, Any] = {"trust_env": not is_local(endpoint), "timeout": SECONDS}
     try:
-        with httpx2.Client(**options, follow_redirects=True) as client:
-            response = client.get(f"{endpoint.base_url.rstrip('/')}/models", headers=headers)
+        got = asyncio.run(_page(endpoint))
     except httpx2.InvalidURL as e:
         raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
-    except httpx2.HTTPError:
-        return 0, None
-    try:
-        return response.status_code, response.json()
-    except ValueError:
-        return response.status_code, None
+    except httpx2.HTTPError as e:
+        return 0, page.shown(str(e), key_of(endpoint))
+    except TimeoutError:
+        return 0, f"no page within {SECONDS:g} s"
+    except page.TooLarge:
+        return 200, None
+    return got.status, got.body
+
+
+async def _page(endpoint: Endpoint) -> page.Page:
+    import httpx2
+
+    key, url = key_of(endpoint), f"{endpoint.base_url.strip().rstrip('/')}/models"
+    headers, trusted = {"Authorization": f"Bearer {key}"}, not is_local(endpoint)
+    async with (
+        # Of the whole page: a byte now and then is none.
+        asyncio.timeout(SECONDS),
+        httpx2.AsyncClient(trust_env=trusted, timeout=SECONDS, follow_redirects=True) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        return await page.read(response, key)
 
 
 def _named(body: Any, model: str) -> list[str]:
@@ -78,4 +92,4 @@ def _named(body: Any, model: str) -> list[str]:
     if len(found) > CATALOGUE:
         found = [one for one in found if one.get("id") == model]
     said = (one.get(name) for one in found for name in ("id", "root"))
-    return sorted({name for name in said if isinstance(name, str)})
+    return sorted({page.clean(name) for name in said if isinstance(name, str)})

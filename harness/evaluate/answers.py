@@ -166,6 +166,7 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
         "prompt_tokens": sum(g.prompt_tokens for g in replies),
         "completion_tokens": sum(g.completion_tokens for g in replies),
         "lowered": sum(bool(g.lowered_to) for g in replies),
+        "served": sorted({g.served_by for g in replies}),
     }
 
 

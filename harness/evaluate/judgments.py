@@ -180,7 +180,7 @@ def counted(rows: Sequence[Mapping[str, Any]], broken: int, given: Sequence[Endp
         "calls": sum(bool(g.key) for g in given),  # a rule is no call
         "prompt_tokens": sum(g.prompt_tokens for g in given),
         "completion_tokens": sum(g.completion_tokens for g in given),
-        "served": sorted({" ".join(filter(None, (g.model, g.fingerprint))) for g in given}),
+        "served": sorted({g.served_by for g in given}),
     } | ({"missing": missing} if missing else {})
 
 

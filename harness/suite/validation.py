@@ -144,6 +144,9 @@ def _explain(error: Any, model: Any) -> str:
         return f"unknown key; {nearest(str(error['loc'][-1]), keys_at(model, error['loc'][:-1]))}"
     if error["type"] in MISSING:
         return "missing"
+    # pydantic says of a key without a place that it is no text, as of a value.
+    if error["type"] == "invalid_key" or (error["type"] == "string_unicode" and not error["loc"]):
+        return f"{_given(error['input'])} as a key; a key is a text"
     if error["type"] == OURS:  # which says what was given
         return str(error["ctx"]["error"])
     hint = ""

@@ -17,6 +17,8 @@ What is given, all of it optional:
     flipped  file -> the place of a byte that is another one
     words    the command instead of `run suite.yaml --plan`
     env      environment variables
+    serve    faults that a server plays (tests/harness/endpoints/fault_server.py) at {host} of the suite,
+             which is tests/fuzz/endpoint.yaml; the command is `run suite.yaml`
     process  true: a process from nothing, not one forked from a process that has imported the libraries
 
 <<9*5000>> in any text of these stands for 5,000 times 9. And what is expected:
@@ -65,6 +67,7 @@ class Case(BaseModel):
     flipped: dict[str, int] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
+    serve: tuple[dict[str, Any], ...] | None = None
     process: bool = False
     said: tuple[str, ...] = ()
     code: int = 2

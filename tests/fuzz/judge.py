@@ -6,14 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
 from tests import bench_command
 from tests.fuzz.cases import HEAD, Case, Ending, expanded
 from tests.fuzz.makers import MAKERS
+from tests.harness.endpoints import fault_server
+from tests.harness.endpoints.fault_server import KEY, KEY_ENV
 from tests.paths import TINY
 
 LONGEST = 300  # characters of a line
@@ -27,6 +32,7 @@ METHOD = (
     "--set=benchmarks={rule: {data: world/test}}",
 )
 SHIPPED: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(TINY))
+ASKED: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(__file__).with_name("endpoint.yaml"))
 
 
 class Ended(NamedTuple):
@@ -49,11 +55,14 @@ def run(case: Case, folder: Path) -> Ended:
     """Run a case in a folder of its own, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    _lay_out(case, folder)
     plan = PLAN if case.method is None else METHOD
+    plan = plan if case.serve is None else PLAN[:-1]
     words = expanded(case.words) or (*plan, *(f"--set={given}" for given in expanded(case.set)))
     command = _forked if not case.process else _started
-    code, out, err = command(words, folder, {"BENCH_RUNS": "runs", **case.env})
+    with _serving(case, folder) as host:
+        _lay_out(case, folder, host)
+        words = tuple(word.replace("{host}", host) for word in words)
+        code, out, err = command(words, folder, {"BENCH_RUNS": "runs", KEY_ENV: KEY, **case.env})
     return Ended(code, out, err, any((folder / "runs" / "store").rglob("record.json")))
 
 
@@ -71,7 +80,7 @@ def judged(case: Case, ended: Ended) -> Judged:
         found = "abort"
     elif case.code == 0:
         found = "code" if ended.code else "silent" if missing else None
-    elif ended.code == 0 or (ended.worked and case.code == 2):
+    elif ended.code == 0 or (ended.worked and case.code == 2 and not case.why):
         found = "nonsense"
     elif not line:
         found = "silent"
@@ -84,14 +93,28 @@ def judged(case: Case, ended: Ended) -> Judged:
     return Judged(found, f"exit {ended.code}; lacks {missing}; {len(line)}: {line[:400]}" if found else "")
 
 
-def _lay_out(case: Case, folder: Path) -> None:
-    """The files of a case."""
+@contextmanager
+def _serving(case: Case, folder: Path) -> Iterator[str]:
+    """The address of the server that plays a case's faults; "" where it has none."""
+    if case.serve is None:
+        yield ""
+        return
+    with fault_server.running(folder, expanded(list(case.serve))) as server:
+        yield urlsplit(server.url).netloc
+
+
+def _lay_out(case: Case, folder: Path, host: str) -> None:
+    """The files of a case; `host` is the address of its server."""
+    base = SHIPPED if case.serve is None else ASKED
     text = expanded(case.text) if case.text is not None else None
     if text is not None:
         (folder / "suite.yaml").write_bytes(text.encode(case.encoding))
     else:
         with (folder / "suite.yaml").open("w") as file:
-            YAML(typ="safe", pure=True).dump(_changed(expanded(case.suite)), file)
+            YAML(typ="safe", pure=True).dump(_changed(base, expanded(case.suite)), file)
+    if host:
+        MAKERS["questions"](folder)
+        (folder / "suite.yaml").write_text((folder / "suite.yaml").read_text().replace("{host}", host))
     if case.method is not None:
         (folder / "m.py").write_text(HEAD + expanded(case.method))
     for name in case.make:
@@ -116,9 +139,9 @@ def _lay_out(case: Case, folder: Path) -> None:
         (folder / name).write_bytes(held)
 
 
-def _changed(keys: dict[str, Any]) -> dict[str, Any]:
-    """The tiny suite with other values at keys with dots."""
-    suite = copy.deepcopy(SHIPPED)
+def _changed(base: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+    """A suite with other values at keys with dots."""
+    suite = copy.deepcopy(base)
     for key, value in keys.items():
         *parents, last = key.split(".")
         part = suite

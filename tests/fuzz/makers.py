@@ -1,12 +1,14 @@
 """What cases need that no line of text can hold: each function makes it in the folder of its case."""
 
 import gzip
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pyarrow
 import torch
@@ -200,6 +202,29 @@ def task(folder: Path) -> None:
     (folder / "t" / "facts.yaml").write_text(text.replace("pocket_facts", "facts"))
 
 
+def questions(folder: Path) -> None:
+    """data, mt and alpaca: 20 questions of GSM8K, of MT-Bench with its judge's prompts, and of AlpacaEval; in
+    the eighth of each stands "boom".
+    """
+    asked = [f"What is {'boom' if n == 7 else n} and one?" for n in range(20)]
+    for name in ("data", "mt", "alpaca"):
+        (folder / name).mkdir()
+    rows = [{"question": q, "answer": "so\n#### 1"} for q in asked]
+    _write(folder / "data" / "gsm8k_test.jsonl", rows)
+    rows = [{"question_id": n, "category": "stem", "turns": [q]} for n, q in enumerate(asked)]
+    _write(folder / "mt" / "question.jsonl", rows)
+    single = "Give a [[rating]]. {question}\n{answer}"
+    names = (f"{name}{more}" for name in ("single-v1", "single-math-v1") for more in ("", "-multi-turn"))
+    prompts = [{"name": n, "system_prompt": "Judge.", "prompt_template": single} for n in names]
+    _write(folder / "mt" / "judge_prompts.jsonl", prompts)
+    listed = [{"id": str(n), "instruction": q} for n, q in enumerate(asked)]
+    (folder / "alpaca" / "questions.json").write_text(json.dumps(listed))
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 _OF_SUITES = (folder_as_suite, dangling_suite, pipe_as_suite)
 _OF_MODELS = (
     *(model, nan_weights, infinite_weights, whole_weights, no_weights, dangling_weights, folder_as_config),
@@ -210,5 +235,5 @@ _OF_DATA = (
     *(dangling_rows, looping_folder, packed_bomb, parquet_rows, parquet_of_bytes, judge_prompts, task),
 )
 MAKERS: dict[str, Callable[[Path], None]] = {
-    made.__name__: made for made in (*_OF_SUITES, *_OF_MODELS, *_OF_DATA)
+    made.__name__: made for made in (*_OF_SUITES, *_OF_MODELS, *_OF_DATA, questions)
 }

@@ -26,6 +26,7 @@ BESIDE = {
 }
 LONGEST_NAME = 200  # characters of a model's name, a fingerprint or a finish reason
 MOST_TOKENS = 10**9  # that a server can mean
+LEAST_LOGPROB = -9999.0  # vLLM's word for minus infinity, which no JSON has
 ROUNDED = 1e-3  # above 0 that a log-prob of a token that is certain may be
 MALFORMED, BROKEN, GARBLED = "malformed replies", "replies broken off by the server", "garbled replies"
 
@@ -135,6 +136,6 @@ def _added_up(alternatives: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         token, logprob = clean(str(one["token"])), float(one["logprob"])
         if not logprob <= ROUNDED:  # NaN is not, either
             raise ValueError("a log-prob is at most 0")
-        low, high = sorted((found.get(token, -math.inf), logprob))
+        low, high = sorted((found.get(token, -math.inf), max(LEAST_LOGPROB, logprob)))
         found[token] = high + math.log1p(math.exp(low - high)) if low > -math.inf else high
     return found

@@ -87,12 +87,13 @@ def completion(request: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """POST of any path."""
+    """POST of any path, and GET of those that a fault names."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._send({"status": 404, "json": {"error": {"message": "no such page"}}}, {})
+        none = {"status": 404, "json": {"error": {"message": "no such page"}}}
+        self._send(next((fault for fault in FAULTS if fault.get("where") == self.path), none), {})
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,5 +1,6 @@
 """Every fault of faults.yaml, played by a real server to one prompt of eight: nothing good is lost by it."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from benchmarks.api import NO_ANSWER, NOT_TAKEN, Message
-from harness.endpoints import client
+from harness.endpoints import client, served
 from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, check
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply, ReplyCache
@@ -70,6 +71,7 @@ def test_a_fault_takes_no_good_reply_with_it(number: int, faulty: Running, tmp_p
     if case["finish"] != "stop" or "text" in case:
         assert boom.text == case.get("text", "")
     assert all(word in boom.told for word in case.get("told", ())), boom.told
+    assert boom.logprobs == case.get("logprobs", boom.logprobs)
     assert KEY not in boom.told and boom.told.isprintable() and len(boom.told) < 250
     refused = boom.finish_reason in ("rejected", "unreadable")
     assert ledger.refused.total() == refused
@@ -215,3 +217,33 @@ def test_a_long_wait_is_told_when_it_begins(
     with running(tmp_path, [fault]) as server:
         asked(server, tmp_path, ["a"])
     assert "asks to wait 0 s (status 429: slow down)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ({"json": {"data": [{"id": "m", "root": "w"}]}}, ["m", "w"]),
+        ({"text": '{"data": [{"id": "a\\ud83d\\u0000"}]}'}, ["a\ufffd\ufffd"]),
+        ({"text": "[" * 100_000}, []),
+        ({"zeros": 20}, []),
+        ({"text": "<html>"}, []),
+        ({"json": {"data": [3, None, {"id": 4}]}}, []),
+        ({"status": 403, "text": "no"}, []),
+    ],
+)
+def test_whatever_a_list_of_models_is_there_is_one_or_none(
+    tmp_path: Path, fault: dict[str, Any], named: list[str]
+) -> None:
+    with running(tmp_path, [{"where": "/v1/models", **fault}]) as server:
+        assert served.names(Endpoint("m", server.url, KEY_ENV)) == named
+
+
+def test_a_list_of_models_that_comes_byte_by_byte_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "SECONDS", 0.3)
+    with running(tmp_path, [{"where": "/v1/models", "drip": 0.05, "json": {"data": []}}]) as server:
+        began = time.monotonic()
+        with pytest.raises(ValueError, match=r"does not answer \(broken connections: no page within 0.3 s\)"):
+            served.names(Endpoint("m", server.url, KEY_ENV))
+    assert time.monotonic() - began < 3
