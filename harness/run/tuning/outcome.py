@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,8 @@ class Outcome:
     """All trials of a suite's methods by method, in the order of the table.
 
     `named` is the suite as it was typed in `command`, `score` a benchmark and metric, `suite` has the best
-    settings; `flops` are those of a method's trials, None where nobody can say.
+    settings; `flops` are those of a method's trials, None where nobody can say; `files` are options that name
+    files of one's own.
     """
 
     command: str
@@ -48,6 +50,7 @@ class Outcome:
     trials: Mapping[str, Sequence[Trial]]
     flops: Mapping[str, float | None]
     seeds: Sequence[int]
+    files: Sequence[str] = ()
 
     def ranked(self, method: str) -> list[Trial]:
         """The trials with a score, the best first; of equal ones the first that was tried."""
@@ -72,7 +75,7 @@ class Outcome:
 
     def _method(self, name: str) -> dict[str, Any]:
         ranked, trials = self.ranked(name), self.trials[name]
-        scores = [t.score for t in ranked]
+        scores, tried = [t.score for t in ranked], [t.settings for t in trials]
         best = ranked[0] if ranked else None
         return {
             "method": name,
@@ -83,7 +86,7 @@ class Outcome:
             "next_best": scores[1] if len(scores) > 1 else None,
             "worst": scores[-1] if scores else None,
             "tied": scores.count(scores[0]) - 1 if scores else 0,
-            "at_an_end": search.ends(self.values[name], best.settings) if best else {},
+            "at_an_end": search.ends(self.values[name], tried, best.settings) if best else {},
             "flops": self.flops[name],
         }
 
@@ -121,9 +124,14 @@ def best_suite(outcome: Outcome, folder: Path) -> str:
         f"The best trial of each method, of {' or '.join(map(str, counts))} each: {outcome.command}",
         f"Scored by {benchmark} ({metric}) on {outcome.validation.questions} validation questions of "
         f"{outcome.validation.place}, seeds {', '.join(map(str, outcome.seeds))}.",
-        f"bench run {folder / BEST}",
+        f"It runs by: {run_command(outcome, folder)}",
     ]
     return "".join(f"# {printed(line)}\n" for line in head) + text.getvalue()
+
+
+def run_command(outcome: Outcome, folder: Path) -> str:
+    """What runs the best settings."""
+    return shlex.join(["bench", "run", str(folder / BEST), *outcome.files])
 
 
 def write(outcome: Outcome, folder: Path) -> None:
@@ -160,6 +168,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
         yield f"{trial.method}, {written(trial.settings)}: {trial.status}"
     if lost := sum(t.lost for own in outcome.trials.values() for t in own if t.score is not None):
         yield f"{lost} verdicts could not be read, and are in no score."
+    if cut := sum(t.truncated for own in outcome.trials.values() for t in own):
+        yield f"{cut} of the answers behind the scores were cut at their limit: `truncated` of {TRIALS}."
 
 
 def _ends(row: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import typer
 
 import methods
+from harness.common import hub
 from harness.common.text import printed
 from harness.endpoints import prices
 from harness.evaluate import registry
@@ -26,6 +27,7 @@ from harness.executors.options import (
     TrainingOptions,
 )
 from harness.forecast import planned
+from harness.plan import row_steps
 from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan, chosen_methods
@@ -62,11 +64,17 @@ class Wanted:
     out: Path | None = None
 
     @property
+    def files(self) -> list[str]:
+        """The options that name files of one's own."""
+        given = {"method": self.method_file, "benchmark": self.benchmark_file, "judge": self.judge_file}
+        return [word for what, file in given.items() if file for word in (f"--{what}-file", file)]
+
+    @property
     def command(self) -> str:
         """The command that asks for it, without what changes no result."""
         sets = [word for given in self.overrides for word in ("--set", given)]
         only = [word for given in self.only for word in ("--only", given)]
-        return shlex.join(["bench", "tune", self.suite, *only, *sets])
+        return shlex.join(["bench", "tune", self.suite, *only, *sets, *self.files])
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ def run(
     common = store, where, options, prices.load(spending.prices), spending, endpoints, wanted.method_file
     bench = Bench(scored, looked.registry, *common)
     if options.plan or options.check or options.estimate:
-        _show_plan(looked, bench)
+        # What is only printed may hold names that nobody here can look up, so that it needs no network.
+        with hub.unresolved_allowed():
+            _show_plan(looked, bench)
         return
     # What a program reads is the JSON alone.
     with redirect_stdout(sys.stderr) if options.as_json else nullcontext():
@@ -115,12 +125,14 @@ def run(
             wanted.out.write_text(written.csv_text(found), encoding="utf-8")
     if options.as_json:
         typer.echo(written.json_text(found, folder))
-        return
-    typer.echo(written.show(found, terminal.terminal_width()), nl=False)
-    places = [folder / TRIALS, folder / written.BEST, *([wanted.out] if wanted.out else [])]
-    typer.echo(printed(f"Written: {', '.join(map(str, places))}; next: bench run {folder / written.BEST}"))
+    else:
+        typer.echo(written.show(found, terminal.terminal_width()), nl=False)
+        places = [folder / TRIALS, folder / written.BEST, *([wanted.out] if wanted.out else [])]
+        then = written.run_command(found, folder)
+        typer.echo(printed(f"Written: {', '.join(map(str, places))}; next: {then}"))
     if nothing := [name for name in looked.names if found.best(name) is None]:
-        raise ChildProcessError(f"no trial of {', '.join(nothing)} has a score; why is told above")
+        why = next(t.status for t in found.trials[nothing[0]])
+        raise ChildProcessError(f"no trial of {', '.join(nothing)} has a score: {why}")
 
 
 def _look(wanted: Wanted) -> Search:
@@ -159,7 +171,9 @@ def _validation(looked: Search, bench: Bench) -> Validation:
         for suite in (looked.suite, looked.scored)
     ]
     if looked.suite.world:
-        bench.make([Plan(bench.suite, (contexts[0].world(),), ())])
+        lost = bench.make([Plan(bench.suite, (contexts[0].world(),), ())])
+        if lost:
+            raise ChildProcessError(next(iter(lost.values())))
     return checked(contexts[0], contexts[1], looked.names[0], bench.store)
 
 
@@ -201,6 +215,7 @@ def _search(wanted: Wanted, looked: Search, bench: Bench, validation: Validation
         trials={name: trials[name] for name in looked.names},
         flops=flops,
         seeds=looked.suite.seeds_of(looked.names[0]),
+        files=wanted.files,
     )
 
 
@@ -212,7 +227,11 @@ def _trials(
     for name in group:
         plans[name] = bench.planned(looked.suite.tuning, name, looked.values(name), looked.count)
         flops[name] = bench.total_flops([plan for _, plan in plans[name]], name)
-    lost = bench.make([plan for own in plans.values() for _, plan in own])
+    whole = [plan for own in plans.values() for _, plan in own]
+    # The trials of a group share models and endpoints, so a line of one is that of all.
+    for line in dict.fromkeys([*bench.endpoints.notes, *row_steps.format_lines(whole[0].cells)]):
+        typer.echo(printed(line))
+    lost = bench.make(whole)
     found = {
         name: [result(name, settings, plan, bench.store, lost) for settings, plan in own]
         for name, own in plans.items()

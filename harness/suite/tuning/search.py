@@ -158,14 +158,14 @@ def _short(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def ends(values: Values, settings: Settings) -> dict[str, str]:
-    """The settings that lie at an end of what was tried, with "least" or "greatest": of a list its first or
-    last in size, of a range within a tenth of it.
+def ends(values: Values, tried: Sequence[Settings], settings: Settings) -> dict[str, str]:
+    """The settings that lie at an end of what was tried, with "least" or "greatest": of listed values the end
+    of those that a trial had, of a range the tenth at either side.
     """
     found = {}
     for name, value in settings.items():
-        one = values[name]
-        low, high = one.ends if isinstance(one, Span) else (min(one), max(one))
+        one, own = values[name], [trial[name] for trial in tried]
+        low, high = one.ends if isinstance(one, Span) else (min(own), max(own))
         if low == high:
             continue
         is_log = isinstance(one, Span) and one.log

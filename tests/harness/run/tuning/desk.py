@@ -30,7 +30,9 @@ def questions(folder: Path, *texts: str) -> None:
     folder.mkdir(parents=True)
     asked = [{"question_id": i, "category": "stem", "turns": [text]} for i, text in enumerate(texts)]
     write_rows(folder / "question.jsonl", asked)
-    prompts = [{"name": n, "system_prompt": "", "prompt_template": "{question} {answer}"} for n in PROMPTS]
+    prompts = [
+        {"name": n, "system_prompt": "", "prompt_template": "[[rating]] {question} {answer}"} for n in PROMPTS
+    ]
     write_rows(folder / "judge_prompts.jsonl", prompts)
     write_rows(folder / "reference_answer_gpt-4.jsonl", [])
 

@@ -48,7 +48,7 @@ def test_every_method_has_as_many_trials_and_its_best_is_told(own: Path) -> None
         assert {row["status"] for row in tried} == {"ok"} and {row["n"] for row in tried} == {"9"}
     said = (own / "said").read_text()
     assert "on 9 validation questions of data/others.jsonl, seeds 0" in said
-    assert "bench run runs/mine-tune/best.yaml" in said
+    assert "next: bench run runs/mine-tune/best.yaml" in said
 
 
 @pytest.mark.slow
@@ -86,8 +86,14 @@ def test_a_trial_that_fails_is_a_row_that_says_why(own: Path) -> None:
     assert done.returncode == 0, done.stderr
     good, bad = trials(own / "runs/nan-tune")
     assert good["best"] == "yes" and bad["implicit-reward_accuracy"] == bad["best"] == ""
-    assert bad["status"].startswith("failed: DPO: step") and "lower lr?" in bad["status"]
+    assert bad["status"].startswith("failed: DPO: ") and "lower lr?" in bad["status"]
     assert "2, 1 failed" in done.stdout
+
+    grid = ("--only", "DPO", "--set", "tuning={trials: 1, methods: {DPO: {lr: [1e+30]}}}", *SCORED[:2])
+    none = bench("tune", "mine.yaml", *grid, "--name", "none", "--executor", "jobs", cwd=own)
+    assert none.returncode == 1
+    assert none.stderr.startswith("bench: no trial of DPO has a score: failed: DPO: ")
+    assert [row["best"] for row in trials(own / "runs/none-tune")] == [""]
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def test_a_judge_scores_on_validation_questions_and_json_is_all_that_is_printed(
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["score"] == {"benchmark": "mt-bench", "metric": "score"}
-    assert found["validation"] == {"place": "data/validation", "questions": 2, "trained": 0}
+    assert found["validation"] == {"place": "data/validation", "questions": 2, "trained": 2}
     assert [trial["n"] for trial in found["trials"]] == [2, 2]
     assert found["methods"][0]["trials"] == 2 and found["methods"][0]["best"] is not None
     assert all("c k ?" in prompt or "d l ?" in prompt for prompt in judge.prompts())

@@ -76,14 +76,18 @@ def test_settings_go_where_they_belong() -> None:
     ],
 )
 def test_the_ends_of_a_grid_are_told(settings: dict[str, float], at_an_end: dict[str, str]) -> None:
-    assert search.ends(GRID, settings) == at_an_end
+    whole = search.first(Tuning(), "DPO", GRID, 6)
+    assert search.ends(GRID, whole, settings) == at_an_end
+    # Of some of its trials the ends are theirs.
+    some = [one for one in whole if one["beta"] != 0.1]
+    assert search.ends(GRID, some, settings) == {**at_an_end, "beta": at_an_end.get("beta", "least")}
 
 
 def test_of_a_range_a_tenth_at_each_side_is_its_end() -> None:
     """Of four decades 0.4 of one; of a setting with a single value there is no end."""
-    assert search.ends(SPANS, {"lr": 2e-6, "beta": 0.5, "support": 10.0}) == {
-        "lr": "least",
-        "support": "least",
-    }
-    assert search.ends(SPANS, {"lr": 3e-6, "beta": 0.95, "support": 10.0})["beta"] == "greatest"
-    assert search.ends({"lr": (1e-3,)}, {"lr": 1e-3}) == {}
+    tried = search.first(DRAWN, "DPO", SPANS, 9)
+    near = {"lr": 2e-6, "beta": 0.5, "support": 10.0}
+    assert search.ends(SPANS, tried, near) == {"lr": "least", "support": "least"}
+    far = {"lr": 3e-6, "beta": 0.95, "support": 50.0}
+    assert search.ends(SPANS, tried, far) == {"beta": "greatest", "support": "greatest"}
+    assert search.ends({"lr": (1e-3,)}, [{"lr": 1e-3}], {"lr": 1e-3}) == {}
