@@ -73,6 +73,8 @@ def write(artifact: str, told: Card, to: Path, runs: Path) -> None:
         maintenance.export(artifact, runs, aside)
         for name in CONFIGS:
             _without_places(aside / name)
+        if told.origin.template:  # what it was trained with, and not its tokenizer's own
+            (aside / "chat_template.jinja").write_text(told.origin.template, encoding="utf-8")
         (aside / "README.md").write_text(card.text(told), encoding="utf-8")
         aside.rename(to)
 

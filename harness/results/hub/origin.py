@@ -42,12 +42,15 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """The stages from a base model on, the models of others beside it, and all data."""
+    """The stages from a base model on, the models of others beside it, and all data; `template` is the chat
+    template that the suite gave, None where each tokenizer's own was used.
+    """
 
     base: Source
     stages: tuple[Record, ...]
     models: tuple[Source, ...]
     data: tuple[Data, ...]
+    template: str | None = None
 
 
 def origin(folder: Path, store: Store) -> Origin:
@@ -67,6 +70,7 @@ def origin(folder: Path, store: Store) -> Origin:
         stages=tuple(stages),
         models=tuple(_source(a) for a in outside if a.id != one.id),
         data=tuple(_data(a) for a in behind if a.kind in READ),
+        template=next((t for a in behind if a.record and (t := a.record["settings"].get("template"))), None),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, constants
 
-from harness.results.hub import card, licences
+from harness.results.hub import card, folder, licences
 from harness.results.hub.numbers import RowKey
 from harness.results.hub.origin import Origin, origin
 from harness.store.store import Store
@@ -15,7 +15,8 @@ from reports.records import run_folder
 from tests.reports.page import page_run
 
 COMMIT = "1f" * 20
-ROWS = {"split": "train", "limit": None}
+TEMPLATE = "{{ messages[0].content }}"
+ROWS = {"split": "train", "limit": None, "template": TEMPLATE}
 COUNTS = {"chosen": {"sequences": 58}, "rejected": {"sequences": 58}, "read": 60, "dropped": {"too long": 2}}
 
 
@@ -58,6 +59,7 @@ def test_the_origin_is_that_of_the_records(found: Origin) -> None:
     assert [stage["label"] for stage in found.stages] == ["sft student", "DPO"]
     assert [(m.name, m.repository, m.revision) for m in found.models] == [("teacher", "", "sha256:ab12")]
     told = {data.source.what: (data.source.repository, data.rows, data.read) for data in found.data}
+    assert found.template == TEMPLATE
     assert told == {"SFT dialogues": ("", 9, 9), "train pairs": ("org/ultra", 58, 60)}
 
 
@@ -76,6 +78,26 @@ def test_the_card_names_what_the_hub_knows_and_says_what_is_not_known(found: Ori
     ):
         assert words in told
     assert "/home/me" not in told
+
+
+def test_the_folder_has_the_template_of_the_training_and_no_place_of_this_machine(
+    found: Origin, store: Store, tmp_path: Path
+) -> None:
+    model = store.root / "train" / f"train-{6:012d}"
+    (model / "config.json").write_text(json.dumps({"_name_or_path": "/home/me/base", "model_type": "llama"}))
+    (model / "chat_template.jinja").write_text("the tokenizer's own")
+    run_folder.write(page_run.rows(), tmp_path / "toy")
+    key, rows = RowKey("pair", "data", "ADPA", 0, 0), run_folder.read(tmp_path / "toy")
+    told = card.Card("o/n", "toy", key, [0], found, rows, "mit", {})
+    folder.write(f"train-{6:012d}", told, tmp_path / "out", tmp_path)
+    assert (tmp_path / "out" / "chat_template.jinja").read_text() == TEMPLATE
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == {"model_type": "llama"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "README.md",
+        "chat_template.jinja",
+        "config.json",
+    }
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".out")]
 
 
 def test_a_licence_is_read_off_the_card_in_a_models_folder(
