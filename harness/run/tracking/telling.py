@@ -1,6 +1,7 @@
 """A process for each tracker, from before a run's first step until all is told."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -61,7 +62,9 @@ def _start(notes: Path, tracker: str, log: Path) -> "subprocess.Popen[bytes]":
     fault_file(log.parents[1], tracker).unlink(missing_ok=True)
     with log.open("wb") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", TELLER, str(notes), tracker],
+            # From where this process imports, and not from the folder that it is called in.
+            [sys.executable, "-P", "-m", TELLER, str(notes), tracker],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.run.tracking import telling
 from harness.run.tracking.notes import FOLDER, RunNotes, Told, fault_file
 from harness.run.tracking.telling import TELLER
 from harness.suite.parts.tracking import TRACKERS
@@ -105,6 +106,19 @@ def test_a_tracker_that_hangs_is_ended_after_the_run_and_says_so(notes: Path) ->
     done = subprocess.run([sys.executable, "-c", code, str(notes)], env=ENV, stdin=over, timeout=140)
     assert done.returncode == 1
     assert fault_file(notes.parents[1], "wandb").read_text() == "nothing more was told for 0 s"
+
+
+def test_packages_of_the_folder_that_it_is_called_in_are_not_imported(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("reports", "harness", "accelerate"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ValueError('a decoy')")
+    monkeypatch.chdir(tmp_path)
+    process = telling._start(notes, "tensorboard", notes.parent / "tensorboard.log")
+    process.communicate(timeout=200)
+    assert (process.returncode != 0) == ("tensorboard" in ABSENT)
+    assert "decoy" not in (notes.parent / "tensorboard.log").read_text()
 
 
 @pytest.mark.slow
