@@ -2,6 +2,7 @@
 
     runs/pocket/benchmarks.json                   what the run's benchmarks are
     runs/pocket/results.jsonl  summaries.jsonl  judging.jsonl  judges.jsonl  costs.jsonl  training.jsonl
+    runs/pocket/curves.jsonl                      what trainings logged, where the run kept it
     runs/pocket/repeats.jsonl                     verdicts that were asked for again, where there are any
     runs/pocket/texts.jsonl  steps.jsonl          what was asked and said, and the steps: for the page alone
     runs/pocket/tables/main.md  main.csv  main.tex  ...

@@ -1,7 +1,10 @@
-"""What the last stage of each method changed, from the files of its training step."""
+"""What the last stage of each method changed, and logged on its way, from the files of its training step."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from harness.plan.plan import Plan
 from harness.plan.row_steps import trained_of
@@ -9,9 +12,14 @@ from harness.results.records import folder_of, folders_of, row_key
 from harness.store.step import Step
 from harness.store.store import Store
 from harness.suite.schema import STUDENT, TEACHER
+from harness.train.checkpoints import METRICS
 from methods.api import Method
-from reports.records.rows import Training
+from reports.records.rows import Curve, Training
 
+POINTS = 200  # of a curve: more are no wider on a screen
+NO_CURVES = ("step", "lr")  # what a line of a log has beside quantities
+# What kind a quantity is that is no term of the loss; all others are means of what the loss read.
+KINDS = {"grad_norm": "gradient", "margin": "margin", "reward_margin": "margin"}
 LETTERS = 0.5  # of the teacher's probability, below which its answers to A-or-B questions are doubted
 
 
@@ -94,3 +102,37 @@ def _passed(watched: dict[str, list[float]], method: Method) -> Iterator[str]:
     for name, limit in method.limits.items():
         if max(watched[name]) > limit:
             yield f"{name}: {max(watched[name]):.0%}, over {limit:.0%}"
+
+
+def curves(plan: Plan, store: Store) -> list[Curve]:
+    """A curve for each quantity that a training logged; none of a training without a log."""
+    return [
+        Curve(**row_key(cell), **told)
+        for cell in plan.cells
+        if cell.lineage is not None and cell.method not in (TEACHER, STUDENT)
+        for told in of_log(folder_of(store, trained_of(cell.model)))
+    ]
+
+
+def of_log(folder: Path) -> Iterator[dict[str, Any]]:
+    """What a curve says of each quantity in the log of a training that is done."""
+    if not (folder / METRICS).is_file() or not (folder / "training.json").is_file():
+        return
+    lines: list[dict[str, Any]] = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    terms = json.loads((folder / "training.json").read_text())["before"]
+    for name in dict.fromkeys(name for line in lines for name in line if name not in NO_CURVES):
+        own = [line for line in lines if name in line]
+        kept = thinned(own, POINTS)
+        yield {
+            "kind": "term" if name in terms else KINDS.get(name, "mean"),
+            "quantity": name,
+            "steps": tuple(line["step"] for line in kept),
+            "values": tuple(float(line[name]) if math.isfinite(line[name]) else None for line in kept),
+            "logged": len(own),
+        }
+
+
+def thinned(lines: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Every n-th line, n as small as leaves `most` at most, and the first and the last."""
+    n = max(1, math.ceil((len(lines) - 1) / (most - 1)))
+    return [*lines[:-1:n], *lines[-1:]]

@@ -49,6 +49,7 @@ def write(plan: Plan, store: Store, out: Path, prices: Prices, earlier: Sequence
         checks=judge_checks.judge_checks(plan.suite, plan.cells[0].setting, store),
         counts=counts.counts(plan, store),
         repeats=records.repeats(plan, store),
+        curves=training.curves(plan, store),
         benchmarks=benchmarks.benchmarks(plan.suite),
     )
     run_folder.write(rows, out)

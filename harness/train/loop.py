@@ -1,7 +1,6 @@
 """A method on its examples: losses, denominators and gradients of whole optimizer steps.
 
-The loop owns the denominators: a loss divides by the counts of the whole optimizer step, so micro-batches and
-processes add up to the same gradient. It knows no method.
+The loop owns the denominators: micro-batches and processes add up to one gradient. It knows no method.
 """
 
 import sys
@@ -32,6 +31,7 @@ from harness.train.examples import Examples, TrainWork
 from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import MENDS, NoRoom, Room
 from harness.train.online import Sampler
+from harness.train.optimizing.on_the_way import Told
 from harness.train.placing.memory import MOMENTS
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
@@ -57,6 +57,7 @@ class Loop:
     progress: float = 0.0  # share of the optimizer steps that are done
     unshared: str | None = None  # why the model runs over padded batches only
     ahead: Ahead = field(default_factory=Ahead)
+    told: Told = field(default_factory=Told)  # what a log tells of the last optimizer step
 
     def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
         """Every process's micro-batches of an optimizer step, as many for each: all take part in every
@@ -82,7 +83,9 @@ class Loop:
 
     def loss(self, part: Sequence[int], step: Sequence[int], means: Mapping[str, Tensor]) -> Terms:
         """The loss terms of one micro-batch; 0 for an empty one, which has a gradient all the same."""
-        terms = self.method.loss(replace(self.score(part, step), means=means), self.hp)
+        batch = replace(self.score(part, step), means=means)
+        self.told.add(batch, empty=not part)
+        terms = self.method.loss(batch, self.hp)
         return terms if part else {name: 0.0 * value for name, value in terms.items()}
 
     @torch.no_grad()
@@ -90,9 +93,8 @@ class Loop:
         """Sums over counts, over all micro-batches and processes of a step."""
         if stats is None:
             return {}
-        return self._reduced(
-            [(part, stats(self.score(part, step), self.hp)) for part in self.micro_batches(step)]
-        )
+        parts = self.micro_batches(step)
+        return self._reduced([(part, stats(self.score(part, step), self.hp)) for part in parts])
 
     def _reduced(self, counted: Sequence[tuple[Sequence[int], Counted]]) -> dict[str, Tensor]:
         """Sums over counts of micro-batches, of which empty ones count nothing."""
@@ -121,6 +123,7 @@ class Loop:
 
     def _gradient(self, step: Sequence[int]) -> dict[str, float]:
         total: dict[str, Tensor] = {}
+        self.told.clear()
         parts, means = self.micro_batches(step), self._means(step)
         sharded = self.accelerator.distributed_type == DistributedType.FSDP
         for number, part in enumerate(parts, 1):
@@ -243,8 +246,7 @@ def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, A
     )
     vocab = common_vocabulary(vocabulary(tokenizer, start), *work.inputs.views.values())
     budget = memory.memory_budget(context.get("head", "auto"), accelerator.device)
-    valued = any("policy" in reads.values for reads in needs.views.values())
-    plain = Policy(model, vocab, budget, valued)
+    plain = Policy(model, vocab, budget, any("policy" in reads.values for reads in needs.views.values()))
     plain.offload = bool(context.get("offload"))
     policy, optimizer = prepared(accelerator, plain, optimized and optimized(plain, needs.online))
     if context.get("head", "auto") == "auto":
@@ -294,6 +296,5 @@ def _sampler(work: TrainWork, recipe: Online, loop: Loop, stop: list[int]) -> Sa
 
 def teacher_flops(loop: Loop) -> int:
     """Operations of the frozen models that ran beside the loop, in all processes."""
-    flops = [frozen.flops for frozen in loop.frozen]
-    mine = torch.tensor(sum(flops), device=loop.accelerator.device)
+    mine = torch.tensor(sum(frozen.flops for frozen in loop.frozen), device=loop.accelerator.device)
     return int(loop.accelerator.reduce(mine))

@@ -228,7 +228,8 @@ def _optimize(
             progress.count(current, step)
             counted.at(progress.step, f"loss {sum(terms.values()):.4g}", progress.tokens)
             if progress.step % LOG_EVERY == 0 or progress.step == steps:
-                checkpoints.log(moment.line + "\n")
+                told = loop.told.means(loop.accelerator)
+                checkpoints.log(replace(moment, told=told).line + "\n")
             checkpoints.after_step(last=progress.step == steps)
     return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, progress)}
 

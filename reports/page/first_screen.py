@@ -20,7 +20,9 @@ from reports.terminal import best_first
 
 RUNS = Column("runs", "Runs", "count")
 FLOPS = Column("flops", "FLOPs", "flops")
+MANY, CLOSE = 24, 16  # rows, and px of a line of the forest of so many
 GROUP = ".group"  # the end of a comparison's column of letters
+MOST_LETTERS = 9
 Letters = Mapping[tuple[str, str, str], str]  # dataset, method, column
 
 
@@ -34,7 +36,9 @@ class Sign(NamedTuple):
 
 def view(main: Table, pair: Pair, compared: Sequence[Table], sets: Sequence[JudgmentSet]) -> TableView:
     """The main table of a pair as the first screen has it."""
-    ordered, letters = best_first(main), _letters(compared)
+    ordered = best_first(main)
+    # Of one run a method nothing is marked here either: what its tests tell apart are checkpoints.
+    letters = _letters(compared) if any(g.is_replicated for g in pair.groups) else {}
     places = {(row.dataset, row.method): at for at, row in enumerate(main.rows)}
     shown = table_views.view("main", ordered, pair.name, sets)
     rows = []
@@ -56,7 +60,7 @@ def view(main: Table, pair: Pair, compared: Sequence[Table], sets: Sequence[Judg
 def beside(shown: TableView) -> list[Figure]:
     """The forests that stand beside a table, one a column: the page shows that of the sorted column."""
     measured = shown._replace(columns=[c for c in shown.columns if c not in (RUNS, FLOPS)])
-    return forests(measured, WIDTH, STEP)
+    return forests(measured, WIDTH, STEP if len(shown.rows) < MANY else CLOSE)
 
 
 def legend(shown: TableView) -> list[Sign]:
@@ -76,7 +80,7 @@ def legend(shown: TableView) -> list[Sign]:
 
 def _letters(compared: Sequence[Table]) -> Letters:
     """The letters of each row in each column, those of a column of one width, so that its numbers stand below
-    each other.
+    each other. Where a row has so many that nobody would read them the column has none.
     """
     found: dict[tuple[str, str, str], str] = {}
     for table in compared:
@@ -84,8 +88,8 @@ def _letters(compared: Sequence[Table]) -> Letters:
             if column.name.endswith(GROUP):
                 of = column.name.removesuffix(GROUP)
                 own = {(r.dataset, r.method, of): str(r.cells[at].value or "") for r in table.rows}
-                wide = max(map(len, own.values()))
-                found |= {key: letters.ljust(wide) for key, letters in own.items()}
+                if (wide := max(map(len, own.values()))) <= MOST_LETTERS:
+                    found |= {key: letters.ljust(wide) for key, letters in own.items()}
     return found
 
 

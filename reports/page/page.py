@@ -18,11 +18,13 @@ from markupsafe import Markup
 
 from reports import build, escapes
 from reports.build import Paired, Run
-from reports.page import answer_data, first_screen, plan_view, table_views
-from reports.page.figures import categories, forest, scatter, steps, training
+from reports.page import answer_data, first_screen, plan_view, table_views, tuning_trials
+from reports.page.figures import categories, curves, forest, scatter, sensitivity, steps, training
+from reports.page.figures.curves import Look
 from reports.page.figures.figure import Figure
 from reports.page.first_screen import Sign
 from reports.page.table_views import TableView
+from reports.page.tuning_trials import UNTUNED, Tuning
 from reports.records import jsonl, run_folder, texts
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord, Text
@@ -47,11 +49,13 @@ class First(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Figures that are read together."""
+    """Figures that are read together, how methods look in them, and what they leave out."""
 
     title: str
     note: str
     figures: Sequence[Figure]
+    looks: Sequence[Look] = ()
+    lacks: Sequence[str] = ()
 
 
 def write(folder: Path) -> Path:
@@ -63,12 +67,14 @@ def write(folder: Path) -> Path:
 def write_of(run: Run, said: Sequence[Text], made: Sequence[StepRecord], folder: Path) -> Path:
     """Write the page of what a run's folder holds into it."""
     path = folder / NAME
-    jsonl.replace(path, render(run, said, made))
+    jsonl.replace(path, render(run, said, made, tuning_trials.read(folder)))
     return path
 
 
-def render(run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = ()) -> str:
-    """The page of a run's rows, and of its texts and steps where there are any."""
+def render(
+    run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = (), tuning: Tuning = UNTUNED
+) -> str:
+    """The page of a run's rows, and of its texts, steps and trials where there are any."""
     paired = build.paired(run)
     rows = paired.rows
     methods, sets = rows.methods(), table_views.groups(said)
@@ -92,7 +98,7 @@ def render(run: Run, said: Sequence[Text] = (), made: Sequence[StepRecord] = ())
             training=[t for t in tables if t.name in TRAINING],
             others=[t for t in tables if t.name not in (MAIN, *TRAINING)],
             results=_results(paired, tables),
-            learning=_learning(rows),
+            learning=[*_learning(rows), *_sensitivity(tuning, rows)],
             kinds=kinds,
             kinds_figure=steps.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
             labels={step.id: step.label for step in made},
@@ -221,11 +227,12 @@ def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
 
 
 def _learning(rows: Rows) -> list[Section]:
-    changes, curves = [], []
+    changes, rewards, logged = [], [], list[Section]()
     for pair, names in sorted(rows.methods().items()):
         own = rows.of_pair(pair)
         changes += training.changes(own.training, names)
-        curves += training.curves(own.records, names, rows.benchmarks)
+        rewards += training.curves(own.records, names, rows.benchmarks)
+        logged += _logged(own, names, pair if len(rows.methods()) > 1 else "")
     sections = [
         Section(
             "What training changed",
@@ -235,7 +242,32 @@ def _learning(rows: Rows) -> list[Section]:
         Section(
             "Reward of checkpoints",
             "Mean reward on the held-out prompts; all panels share one scale.",
-            curves,
+            rewards,
         ),
     ]
-    return [section for section in sections if section.figures]
+    return [*(section for section in sections if section.figures), *logged]
+
+
+def _sensitivity(tuning: Tuning, rows: Rows) -> list[Section]:
+    """What the settings of the run's methods were chosen from."""
+    methods = dict.fromkeys(m for names in rows.methods().values() for m in names)
+    trained = [m for m in methods if not is_untrained(m)]
+    if not (drawn := sensitivity.figures(tuning, trained)):
+        return []
+    note = (
+        "Trials of `bench tune` on validation questions, all on one scale; filled is the one that was "
+        "chosen, and the line joins the best at each value."
+    )
+    lacks = sensitivity.notes(tuning, trained)
+    return [Section("Sensitivity to settings", note, drawn, lacks=lacks)]
+
+
+def _logged(own: Rows, names: Sequence[str], pair: str) -> list[Section]:
+    """What the trainings of a pair logged on their way; `pair` is told where there are several."""
+    title, trained = f"Training curves{f', {pair}' if pair else ''}", [t.method for t in own.training]
+    if not own.curves:
+        lacks = ["No logs of these trainings are in the run's folder: `bench run` of its suite writes them."]
+        return [Section(title, "", (), lacks=lacks)] if trained else []
+    looks = curves.looks(names)
+    note = "A thin line is one training: the last stage of a method with one seed, every ten optimizer steps."
+    return [Section(title, note, curves.figures(own.curves, looks), looks, curves.notes(own.curves, trained))]

@@ -7,7 +7,8 @@
 
 `results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
 took, `repeats.jsonl` verdicts that were asked for again, `judges.jsonl` how good judges are, `training.jsonl`
-what training changed, and `counts.jsonl` what was lost on the way; all are deterministic. `costs.jsonl` holds
+what training changed, `curves.jsonl` what it logged, and `counts.jsonl` what was lost on the way; all are
+deterministic. `costs.jsonl` holds
 what was measured (seconds). jsonl.py reads and writes them.
 """
 
@@ -150,6 +151,22 @@ class Training(MethodRow):
 
 
 @dataclass(frozen=True)
+class Curve(MethodRow):
+    """A quantity on the way of a training, after optimizer steps that its log has a line of.
+
+    `kind` is "term" (of the loss), "gradient" (its norm), "margin" (nats) or "mean" (of a statistic over a
+    view's tokens); `quantity` names it. None is a value that is not finite. Of `logged` lines some are left
+    out where they are many.
+    """
+
+    kind: str
+    quantity: str
+    steps: tuple[int, ...]
+    values: tuple[float | None, ...]
+    logged: int
+
+
+@dataclass(frozen=True)
 class Summary(JudgedRow):
     """A number of a whole benchmark for one row, as the benchmark's own tool adds it up.
 
@@ -271,6 +288,7 @@ KEYS: dict[type, tuple[str, ...]] = {
     Repeat: (*RUN, *ITEM, "repeat"),
     Cost: RUN,
     Training: RUN,
+    Curve: (*RUN, "kind", "quantity"),
     Summary: (*RUN, *JUDGED, "metric"),
     Judging: RUN + JUDGED,
     Count: ("suite", "pair", "dataset", "name", "step", "benchmark"),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from reports.records import benchmarks, jsonl
 from reports.records.benchmarks import DEFAULT, Benchmarks
 from reports.records.groups import Lender
-from reports.records.rows import Cost, Count, JudgeCheck, Judging, Record, Repeat, Summary, Training
+from reports.records.rows import Cost, Count, Curve, JudgeCheck, Judging, Record, Repeat, Summary, Training
 
-COUNTS, REPEATS = "counts.jsonl", "repeats.jsonl"
+COUNTS, REPEATS, CURVES = "counts.jsonl", "repeats.jsonl", "curves.jsonl"
 
 
 class Rows(NamedTuple):
@@ -23,6 +23,7 @@ class Rows(NamedTuple):
     checks: Sequence[JudgeCheck] = ()
     counts: Sequence[Count] = ()
     repeats: Sequence[Repeat] = ()
+    curves: Sequence[Curve] = ()
     benchmarks: Benchmarks = DEFAULT
     lender: Lender | None = None
 
@@ -36,6 +37,7 @@ class Rows(NamedTuple):
             training=[r for r in self.training if r.pair == pair],
             counts=[r for r in self.counts if r.pair == pair],
             repeats=[r for r in self.repeats if r.pair == pair],
+            curves=[r for r in self.curves if r.pair == pair],
         )
 
     def methods(self) -> dict[str, list[str]]:
@@ -62,6 +64,8 @@ def read(folder: Path) -> Rows:
         # A run of before this was counted is told as one.
         counts=jsonl.read(folder / COUNTS, Count) if (folder / COUNTS).is_file() else (),
         repeats=jsonl.read(folder / REPEATS, Repeat) if (folder / REPEATS).is_file() else (),
+        # One of before curves were kept has none, which its page says.
+        curves=jsonl.read(folder / CURVES, Curve) if (folder / CURVES).is_file() else (),
         benchmarks=benchmarks.read(folder),
     )
 
@@ -77,6 +81,7 @@ def write(rows: Rows, folder: Path) -> bool:
         jsonl.write(rows.counts, folder / COUNTS),
         jsonl.write(rows.costs, folder / "costs.jsonl"),
         jsonl.write(rows.training, folder / "training.jsonl"),
+        jsonl.write(rows.curves, folder / CURVES),
         jsonl.replace(folder / benchmarks.NAME, rows.benchmarks.text()),
     ]
     # Few runs have any; what an earlier one had must not stay.

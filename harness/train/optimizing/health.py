@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.common.files import replace
 from harness.common.text import cut
@@ -15,17 +15,21 @@ WORDS_OF_LOSS = 60  # characters of a loss's other terms in the line
 
 @dataclass(frozen=True)
 class Moment:
-    """One optimizer step: its loss terms, gradient norm before clipping, and learning rate."""
+    """One optimizer step: its loss terms, gradient norm before clipping, and learning rate; `told` is what
+    its line tells beside them.
+    """
 
     step: int
     terms: Mapping[str, float]
     norm: float
     rate: float
+    told: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
         """The step as a line of metrics."""
-        return json.dumps({"step": self.step, "lr": self.rate, "grad_norm": self.norm, **self.terms})
+        numbers = {"step": self.step, "lr": self.rate, "grad_norm": self.norm}
+        return json.dumps({**numbers, **self.terms, **self.told})
 
     def fault(self, limit: float | None, *, overflowed: bool = False) -> str:
         """What is wrong with it in words, "" where nothing is. An overflowed float16 step, which the scaler

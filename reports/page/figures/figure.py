@@ -15,12 +15,18 @@ HUNDRED = 100
 
 
 class Figure(NamedTuple):
-    """A drawing with its title, and a line that says how to read it; `column` is the one that it shows."""
+    """A drawing with its title, and a line that says how to read it; `column` is the one that it shows,
+    `axes` are the ends of both axes, `high` px apart upwards, where the page tells numbers from places; one
+    that is `wide` has two columns of the page.
+    """
 
     title: str
     svg: Markup
     note: str = ""
     column: str = ""
+    axes: str = ""
+    high: int = 0
+    wide: bool = False
 
 
 def kind(method: str) -> str:

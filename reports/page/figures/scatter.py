@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import pairwise, product
 from math import fsum
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from reports.page.figures import label_placement
 from reports.page.figures.figure import Figure, datasets, domain, kind, number, scale, spread
+from reports.page.figures.label_placement import Box, place
 from reports.page.figures.vega import (
     FAINT,
     LABEL,
     MUTED,
     POINT,
+    WHISKER,
     WIDTH,
     Spec,
     data,
@@ -26,7 +27,10 @@ from reports.page.figures.vega import (
 from reports.page.table_views import RowView, TableView
 from reports.tables.table import STUDENT, TEACHER, Column
 
-HEIGHT = 270  # px
+SIZE, CROSSES = (
+    (WIDTH, 280),
+    (640, 380),
+)  # px: of points alone, and with intervals, which leave names less room
 POWER = "replace(format(datum.value, '.0e'), '+', '')"  # 2e11, as the tables write it
 
 
@@ -45,10 +49,15 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
     shown = [p for p in points if not log or p.x > 0]
     across = _span([v for p in shown for v in (p.x, *(p.spread[0] if p.spread else ()))], log)
     up = _span([v for p in shown for v in (p.y, *(p.spread[1] if p.spread else ()))], False)
-    inner = (WIDTH - 50.0, float(HEIGHT))
-    at = [(_at(p.x, across, log) * inner[0], (1 - _at(p.y, up, False)) * inner[1]) for p in shown]
-    # Placed here and not by Vega-Lite, which would let names cover each other.
-    placed = label_placement.place(at, [p.method for p in shown], inner)
+    width, height = CROSSES if any(p.spread for p in shown) else SIZE
+    inner = (width - 50.0, float(height))
+
+    def px(x: float, y: float) -> tuple[float, float]:
+        return _at(x, across, log) * inner[0], (1 - _at(y, up, False)) * inner[1]
+
+    # Placed here and not by Vega-Lite, which would let names cover each other, and lines.
+    lines = [Box(*px(x1, y2), *px(x2, y1)) for (x1, x2), (y1, y2) in _lines(shown, front, across, up)]
+    placed = place([px(p.x, p.y) for p in shown], [p.method for p in shown], inner, lines)
     values = []
     for p, where in zip(shown, placed, strict=True):
         (x1, x2), (y1, y2) = p.spread or ((p.x, p.x), (p.y, p.y))
@@ -60,10 +69,10 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
     y = quantity("y", scale={"domain": up, "nice": False})
     layers = _front(shown, x, y) if front else _zero_lines(x, y)
     if any(p.spread for p in shown):
-        rule = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.35, "aria": False}
+        rule = WHISKER | {"strokeWidth": 1.5, "opacity": 0.35}
         layers += [
-            layer(rule, x=x | {"field": "x1"}, x2={"field": "x2"}, y=y, color=inks()),
-            layer(rule, x=x, y=y | {"field": "y1"}, y2={"field": "y2"}, color=inks()),
+            layer(rule, x=x | {"field": "x1"}, x2={"field": "x2"}, y=y, color=inks(), description=LABEL),
+            layer(rule, x=x, y=y | {"field": "y1"}, y2={"field": "y2"}, color=inks(), description=LABEL),
         ]
     offsets = {p: {"expr": f"datum.{p}"} for p in ("dx", "dy", "align")}
     text = {"type": "text", "baseline": "middle", "aria": False, **offsets}
@@ -71,7 +80,27 @@ def scatter(points: Sequence[Point], x_title: str, log: bool = False, front: boo
         layer(POINT, x=x, y=y, color=inks(), description=LABEL),
         {"name": "named"} | layer(text, x=x, y=y, text={"field": "method"}),
     ]
-    return svg(data(values) | {"height": HEIGHT, "layer": layers})
+    return svg(data(values) | {"height": height, "layer": layers}, width)
+
+
+Span = tuple[float, float]
+
+
+def _lines(
+    points: Sequence[Point], front: bool, across: Sequence[float], up: Sequence[float]
+) -> list[tuple[Span, Span]]:
+    """The upright and level lines of a drawing, as what they span in x and y, low to high."""
+    found = []
+    for p in points:
+        if p.spread:
+            found += [(p.spread[0], (p.y, p.y)), ((p.x, p.x), p.spread[1])]
+    if front:
+        for one, two in pairwise(pareto(points)):
+            found += [((one.x, two.x), (one.y, one.y)), ((two.x, two.x), (one.y, two.y))]
+    else:
+        found += [((0.0, 0.0), (up[0], up[1]))] * (across[0] < 0 < across[1])
+        found += [((across[0], across[1]), (0.0, 0.0))] * (up[0] < 0 < up[1])
+    return found
 
 
 def _front(points: Sequence[Point], x: Spec, y: Spec) -> list[Spec]:
@@ -168,7 +197,7 @@ def taxes(less: TableView) -> list[Figure]:
             if len(points) > 1:
                 title = f"{less.columns[i].title} less Student{f', {dataset}' if several else ''}"
                 drawn = scatter(points, f"{less.columns[across].title} less Student")
-                figures.append(Figure(title, drawn))
+                figures.append(Figure(title, drawn, wide=True))
     return figures
 
 

@@ -1,5 +1,5 @@
 // The address: sheet, filters and orders of tables, or a question with its two answers.
-//   #results&rows=kd&off=PAD&sort=main:mt-bench.score:ascending
+//   #results&rows=kd&off=PAD&sort=main:my-bench.score:ascending
 //   #bench=my-bench&q=81&a=ADPA&b=DPO
 const KEYS = ["rows", "off", "sort", "bench", "judge", "ref", "data", "pair", "seed", "q", "a", "b", "cat", "show", "s"];
 const sheets = [...document.querySelectorAll(".sheet")], links = [...document.querySelectorAll("nav a")];

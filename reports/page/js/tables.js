@@ -14,7 +14,7 @@ const keyOf = (cell) => {
   return key !== "" && Number.isFinite(Number(key)) ? Number(key) : key;
 };
 function orderOf(table) {
-  // "mt-bench.score:descending", or "registry": the rows as they were written.
+  // "my-bench.score:descending", or "registry": the rows as they were written.
   const head = [...table.tHead.rows[0].cells].find((cell) => cell.hasAttribute("aria-sort"));
   return head ? `${head.dataset.column}:${head.getAttribute("aria-sort")}` : "registry";
 }
@@ -64,7 +64,17 @@ function narrow() {
   }
   // Names: of an axis, and beside points.
   for (const name of document.querySelectorAll(".drawing svg text")) name.classList.toggle("dim", fades(known.find((m) => m === name.textContent)));
+  for (const button of document.querySelectorAll("button[data-only]")) button.classList.toggle("dim", fades(button.dataset.only));
   $("chosen").textContent = off.size ? `Methods (${known.length - off.size} of ${known.length})` : "Methods";
+}
+for (const button of document.querySelectorAll("button[data-only]")) {
+  button.addEventListener("click", () => {
+    // This method alone; once more, all of them.
+    const alone = boxes.every((box) => box.checked === (box.value === button.dataset.only));
+    for (const box of boxes) box.checked = alone || box.value === button.dataset.only;
+    narrow();
+    remember();
+  });
 }
 filter.addEventListener("input", () => { narrow(); remember(); });
 filter.addEventListener("submit", (event) => event.preventDefault());

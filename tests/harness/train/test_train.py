@@ -255,6 +255,9 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "rank 0" / "checkpoints").iterdir()} == {"1", "2"}
     both = load_file(tmp_path / "rank 0" / "model.safetensors")
     start = load_file(given["start"] / "model.safetensors")
+    lines = [(tmp_path / who / "metrics.jsonl").read_text().splitlines()[-1] for who in ("alone", "rank 0")]
+    told = [json.loads(line) for line in lines]
+    assert told[1] == pytest.approx(told[0], rel=1e-3) and told[0]["reward_margin"] > 0
     for name, weight in alone.items():
         torch.testing.assert_close(both[name], weight, rtol=1e-4, atol=1e-6)
         assert not torch.equal(weight, start[name])

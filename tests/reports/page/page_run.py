@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from reports.records.rows import Cost, Record, Summary, Training
+from reports.records.rows import Cost, Curve, Record, Summary, Training
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord, Text
 
@@ -47,7 +47,21 @@ def rows(methods: Sequence[str] = METHODS, questions: int = 6) -> Rows:
         measured += [
             record(methods[-1], "reward", "checkpoint_reward", "1", step / 10, group=str(step), judge="rm")
         ]
-    return Rows(records=measured, summaries=summed, costs=paid, training=trained)
+    return Rows(records=measured, summaries=summed, costs=paid, training=trained, curves=curves(methods))
+
+
+def curves(methods: Sequence[str] = METHODS) -> list[Curve]:
+    """Of each method that is trained a gradient norm, ten times as high as the one before it, and a term that
+    falls from 0.9 to 0.7.
+    """
+    found = []
+    for place, method in enumerate(methods[2:]):
+        norms = tuple(10.0 ** (place - 1) * n for n in (1, 2, 4))
+        found += [
+            Curve(*OF, method, 0, "gradient", "grad_norm", (10, 20, 30), norms, 3),
+            Curve(*OF, method, 0, "term", "sft", (10, 20, 30), (0.9, 0.8, 0.7), 5),
+        ]
+    return found
 
 
 def texts(

@@ -15,14 +15,16 @@ import pytest
 from reports import build
 from reports.page import first_screen, page, plan_view, table_views
 from reports.page.figures import forest, label_placement, scatter
+from reports.page.figures.label_placement import Box
 from reports.page.figures.scatter import Point
 from reports.records import groups, jsonl, run_folder, texts
 from reports.records.benchmarks import DEFAULT
 from reports.records.rows import JudgeCheck
 from reports.records.run_folder import Rows
 from reports.records.texts import StepRecord
-from reports.tables.table import Source
+from reports.tables.table import Source, Table
 from tests.reports.page import page_run
+from tests.reports.verdict.made_up import scores
 
 
 class Elements(HTMLParser):
@@ -250,21 +252,34 @@ def test_a_forest_has_the_highest_first_with_the_table_s_numbers() -> None:
     assert whisker["encoding"]["description"] == point["encoding"]["description"] == {"field": "label"}
 
 
-def test_the_first_table_has_letters_runs_and_flops_and_knows_the_registry_s_order() -> None:
-    """SFT took 3e11 of its own and 1e10 of the teacher's; letters are those of the comparison, padded."""
-    (pair,) = build.paired(page_run.rows()).pairs
-    ((_, tables),) = build.paired(page_run.rows()).tables
-    shown = first_screen.view(tables["main"][0], pair, tables["comparison"], ())
+def _first(rows: Rows) -> tuple[table_views.TableView, list[Table]]:
+    """The first table of a run's only pair, and the comparisons."""
+    made = build.paired(rows)
+    ((_, tables),) = made.tables
+    return first_screen.view(tables["main"][0], made.pairs[0], tables["comparison"], ()), tables["comparison"]
+
+
+def test_the_first_table_has_runs_and_flops_and_knows_the_registry_s_order() -> None:
+    """SFT took 3e11 of its own and 1e10 of the teacher's. Of one run a method no letters tell rows apart."""
+    shown, compared = _first(page_run.rows())
     assert [(row.method, row.place) for row in shown.rows] == [
         ("ADPA", 3), ("SFT", 2), ("Student", 1), ("Teacher", 0)
     ]  # fmt: skip
     assert shown.heads[-2:] == ["Runs", "FLOPs"]
     assert [[cell.text.value for cell in row.cells[-2:]] for row in shown.rows][1] == ["1", "3.1e11"]
-    compared = next(t for t in tables["comparison"] if t.columns[0].name == "mt-bench.score.mean")
+    assert compared and not any(cell.letters for row in shown.rows for cell in row.cells)
+
+
+def test_the_letters_of_replicated_rows_are_those_of_the_comparison() -> None:
+    shown, (compared, *_) = _first(
+        Rows(records=scores({"Student": 3.0, "SFT": 3.3, "DPO": 3.8, "ADPA": 4.5}))
+    )
     at = [c.title for c in compared.columns].index("Group")
     letters = {row.method: row.cells[at].value for row in compared.rows}
+    assert len(set(letters.values())) > 1
     assert {row.method: row.cells[0].letters.strip() for row in shown.rows} == letters
     assert len({len(row.cells[0].letters) for row in shown.rows}) == 1
+    assert {row.cells[-2].text.value for row in shown.rows} > {"1"}
 
 
 def test_a_front_holds_what_nothing_beats_at_its_cost():
@@ -277,6 +292,11 @@ def test_names_of_close_points_are_put_apart():
     """Two points 4 px apart: the right place is taken by the first name, so the second goes elsewhere."""
     first, second = label_placement.place([(100, 100), (104, 100)], ["first", "second"], (300, 200))
     assert first.align != second.align or first.dy != second.dy
+    # A whisker runs to the right and left of it, another through what lies above: the name goes below.
+    whiskers = [Box(50, 100, 200, 100), Box(50, 89, 250, 89), Box(50, 80, 250, 80)]
+    (beside,) = label_placement.place([(100, 100)], ["name"], (300, 200), whiskers)
+    assert beside.dy > 6 and label_placement.crossed([(100, 100)], ["name"], [beside], whiskers) == 0
+    assert label_placement.crossed([(100, 100)], ["name"], [label_placement.PLACES[0]], whiskers) == 1
     (edge,) = label_placement.place([(295, 100)], ["right"], (300, 200))
     assert edge.align == "right"  # there is no room on that side
 

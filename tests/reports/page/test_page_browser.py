@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.page import page
+from reports.page.figures.curves import COLOURS
 from reports.records.run_folder import Rows
 from tests.reports.page import page_run
 from tests.reports.verdict.made_up import scores
@@ -126,6 +127,30 @@ def test_a_whisker_shows_its_numbers_where_it_is_pointed_at(tab, address):
     whisker.dispatch_event("pointerover")
     assert tab.texts("#tip") == [whisker.get_attribute("aria-label")]
     assert tab.texts("#tip")[0].startswith("ADPA: 6.50 [")
+
+
+def test_a_curve_shows_the_step_and_value_that_are_pointed_at(tab, address):
+    """The last points: a norm of 4 of ADPA, on an axis of powers, and a term of 0.7."""
+    tab.page.goto(f"{address}#training&rows=adpa")
+    for title, at, told in (
+        ("Gradient norm", 3, "ADPA, step 30: 4"),
+        ("Loss term sft", 1, "ADPA, step 10: 0.9"),
+    ):
+        line = tab.page.locator("figure[data-axes]", has_text=title).locator(".mark-line path:not(.dim)")
+        box = line.bounding_box()
+        x, y = (box["x"] + box["width"], box["y"]) if at == 3 else (box["x"], box["y"])
+        tab.page.mouse.move(x, y + 1)
+        assert tab.texts("#tip") == [told]
+
+
+def test_a_method_of_the_curves_is_shown_alone_and_once_more_among_all(tab, address):
+    tab.page.goto(f"{address}#training")
+    button = tab.page.locator("button[data-only=SFT]")
+    faded = tab.page.locator("figure[data-axes] .mark-line path.dim")
+    button.click()
+    assert faded.count() == 2 and "off=ADPA" in tab.page.url
+    button.click()
+    assert faded.count() == 0 and "off" not in tab.page.url
 
 
 def test_the_forest_beside_the_table_is_that_of_the_column_it_is_sorted_by(tab, address):
@@ -330,7 +355,7 @@ def test_no_sheet_scrolls_sideways(browser, address, size, scheme):
 
 
 def test_text_stands_out_from_its_ground_in_light_and_dark(browser, address):
-    """WCAG AA: a contrast of 4.5 between the page's inks and its paper."""
+    """WCAG AA: a contrast of 4.5 between the page's inks and its paper, of 3 for lines of curves."""
     contrast = """names => {
         const light = (name) => {
             const probe = document.body.appendChild(document.createElement("i"));
@@ -347,11 +372,13 @@ def test_text_stands_out_from_its_ground_in_light_and_dark(browser, address):
     }"""
     inks = ("ink", "muted", "accent", "teacher", "student", "win", "loss")
     pairs = [(ink, ground) for ink in inks for ground in ("paper", "raised")]
+    lines = [(f"c{n}", "paper") for n in range(COLOURS)]
     for scheme in ("light", "dark"):
         tab = Tab(browser, scheme=scheme)
         tab.page.goto(address)
         found = dict(zip(pairs, tab.page.evaluate(contrast, pairs), strict=True))
         assert min(found.values()) >= 4.5, (scheme, {k: v for k, v in found.items() if v < 4.5})
+        assert min(tab.page.evaluate(contrast, lines)) >= 3, scheme
         tab.page.close()
 
 
