@@ -2,7 +2,7 @@
 where a training exploded or a model's answers collapsed.
 
 health: rows dropped 2 of 352; judgments unparsed 0 of 160; artifacts recomputed 0
-collapsed: alpaca-eval answers of DPPO (100% repeat themselves)
+collapsed: my-bench answers of DPPO (100% repeat themselves)
 """
 
 from collections.abc import Iterable, Sequence
