@@ -110,7 +110,7 @@ def export(
         from harness.results.hub import dataset_folder
 
         dataset_folder.write(of_run[0], to)
-        typer.echo(f"Written: {to}, the results of {artifact}")
+        typer.echo(printed(f"Written: {to}, the results of {artifact}"))
         return
     from harness.store import maintenance
 

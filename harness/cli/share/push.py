@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.options import RunName, Runs, gathered, quiet_libraries
 from harness.cli.report import folder_of
+from harness.common.text import printed
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def push(
         written = target or Path(scratch) / "model"
         folder.write(found.artifact, told, written, runs)
         if target:
-            typer.echo(f"Written: {target}, seed {found.key.seed} of {found.key.method}")
+            typer.echo(printed(f"Written: {target}, seed {found.key.seed} of {found.key.method}"))
         if not licence:
             typer.echo("licence: not known, and the card says so; --license names it")
         if not dry_run:
             address = upload.upload(written, to, private)
-            typer.echo(f"Pushed: {address} ({'private' if private else 'public'} if it is new)")
+            typer.echo(printed(f"Pushed: {address} ({'private' if private else 'public'} if it is new)"))
