@@ -124,15 +124,18 @@ async def _probed(endpoint: Endpoint, probe: Call, ledger: Ledger) -> EndpointRe
                 number += 1
 
 
-def _refuse_wait(endpoint: Endpoint, failed: Failed) -> None:
-    """Tell a person at once of a long wait; EndpointFailed: it is longer than `max_wait`."""
+def _refuse_wait(endpoint: Endpoint, failed: Failed, known: float = 0.0) -> None:
+    """Tell a person at once of a long wait, `known` seconds of which are; EndpointFailed: it is longer than
+    `max_wait`.
+    """
     seconds = failed.retry_after or 0.0
     if seconds > endpoint.max_wait:
         raise EndpointFailed(
             f"{endpoint.where} asks to wait {_clock(seconds)} ({failed.told}), longer than max_wait, "
             f"{endpoint.max_wait:g} s; what was answered is kept, and the same command later goes on"
         )
-    if seconds >= LONG_WAIT:
+    # Each of the calls under way is told to wait, and one line is enough.
+    if seconds - known >= LONG_WAIT:
         log.warning("%s asks to wait %s (%s)", endpoint.where, _clock(seconds), failed.told)
 
 
@@ -266,7 +269,7 @@ class _Asking:
                     raise ValueError(f"{endpoint.where}: tokens_field: neither name is known: {e}") from None
             except Failed as e:
                 ledger.retries[e.reason] += 1
-                _refuse_wait(endpoint, e)
+                _refuse_wait(endpoint, e, self.pace.wait())
                 if e.retry_after is not None:
                     self.pace.overloaded(began, e.retry_after)
                 if number == endpoint.attempts or self.over:

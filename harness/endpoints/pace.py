@@ -28,7 +28,7 @@ class Pace:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self.running < int(self.limit))
-                wait = self.not_before - loop.time()
+                wait = self.wait()
                 if wait <= 0 or self._stopped.is_set():
                     self.running += 1
                     return loop.time()
@@ -43,6 +43,10 @@ class Pace:
     def stop(self) -> None:
         """Let nobody wait for a time that the server named: nothing more will be sent."""
         self._stopped.set()
+
+    def wait(self) -> float:
+        """The seconds that are left of what the server asked for."""
+        return max(0.0, self.not_before - asyncio.get_running_loop().time())
 
     def succeeded(self) -> None:
         """One more in each round of `limit` successes."""
