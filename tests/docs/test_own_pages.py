@@ -79,3 +79,5 @@ def test_the_page_leads_to_its_table(name: str, desk: Path, judge: judging_serve
     for row in rows:
         assert f"| {row} |" in table and row in said[-1]
     assert ends(name) == list(rows)
+    if "my_suite.yaml" not in page(f"docs/{name}.md"):  # of the page's own models, and of no larger world
+        assert re.findall(r"^\| Method .*", page(f"docs/{name}.md"), re.M)[-1] in table
