@@ -132,7 +132,7 @@ def _path(error: Any, raw: Any, key: str) -> str:
     """Where a fault stands, by the keys of what was given; pydantic's names of a union's members are none."""
     names = [key] if key else []
     for part in error["loc"]:
-        listed = isinstance(raw, list | tuple) and isinstance(part, int)
+        listed = isinstance(raw, list | tuple) and isinstance(part, int) and part < len(raw)
         if listed or (isinstance(raw, Mapping) and part in raw):
             names, raw = [*names, str(part)], raw[part]
     return ".".join([*names, str(error["loc"][-1])] if error["type"] in MISSING else names)

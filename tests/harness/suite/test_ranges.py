@@ -159,6 +159,7 @@ def test_a_hyper_parameter_out_of_range_is_one_line_with_its_key(method: Method,
         ("seeds=[0, -1]", "seeds.1: given -1; input should be greater than or equal to 0"),
         ("probe.question='{question} {a} {foo}'", "given '{question} {a} {foo}'; braces of the text itself"),
         ("probe.question='{question}: {a}'", "probe.question: given '{question}: {a}'; it lacks {b}"),
+        ("probe.options=[a]", "probe.options.1: missing"),
         ("seeds=[0, 0]", "seeds: given [0, 0]; each seed is a row of its own, so none stands there twice"),
         ("seeds=[true]", "seeds.0: given True; input should be a number"),
         (

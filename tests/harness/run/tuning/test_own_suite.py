@@ -9,7 +9,7 @@ import pytest
 
 from harness.evaluate import registry
 from harness.suite import loading
-from tests.bench_command import bench
+from tests.bench_command import bench, start
 from tests.harness.endpoints import judging_server
 from tests.harness.run.tuning import desk
 
@@ -77,6 +77,23 @@ def test_what_was_tried_is_not_tried_again(own: Path) -> None:
         assert bench("tune", "mine.yaml", *words, cwd=own).returncode == 0
         counts.append(len(trained(own)))
     assert counts[1:] == [counts[0] + 2, counts[0] + 2, counts[0] + 3]
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on_where_it_was(own: Path, tmp_path: Path) -> None:
+    drawn = ("--set", "tuning={search: random, trials: 3, seed: 7}", "--only", "SFT", *SCORED[:2])
+    before = trained(own)
+    killed = start("tune", "mine.yaml", *drawn, "--name", "killed", folder=tmp_path, cwd=own)
+    killed.wait_for("] SFT  ")
+    killed.process.kill()
+    killed.process.join()
+    made = {path: path.stat().st_mtime_ns for path in own.glob("runs/store/train/*/model.safetensors")}
+    assert len(before) < len(made) and not (own / "runs/killed-tune/tuning.csv").exists()
+    done = bench("tune", "mine.yaml", *drawn, "--name", "killed", cwd=own)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert len(trained(own)) == len(before) + 3
+    assert len(trials(own / "runs/killed-tune")) == 3
 
 
 @pytest.mark.slow
