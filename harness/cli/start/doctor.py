@@ -33,6 +33,7 @@ PURPOSE = {
     "mlflow": "--track mlflow",
     "trackio": "--track trackio",
     "8bit": "optimizer: adamw8bit",
+    "docs": "make docs: the pages as a site",
     "browser": "tests of the page in a browser",
     "dev": "work on bench itself",
 }
