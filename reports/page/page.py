@@ -97,7 +97,7 @@ def render(
             first=_first(paired, sets),
             training=[t for t in tables if t.name in TRAINING],
             others=[t for t in tables if t.name not in (MAIN, *TRAINING)],
-            results=_results(paired, tables),
+            results=_results(paired),
             learning=[*_learning(rows), *_sensitivity(tuning, rows)],
             kinds=kinds,
             kinds_figure=steps.kinds([(k.name, k.seconds, len(k.steps)) for k in kinds]) if kinds else None,
@@ -193,17 +193,19 @@ def _first(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[First]:
     return found
 
 
-def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
-    main, cost = ([t for t in tables if t.name == name] for name in ("main", "cost"))
-    forests = [f for t in main for f in forest.forests(t)]
-    # Without costs, as of a run that trained nothing, there is nothing to draw against.
-    spent = [f for m, c in zip(main, cost, strict=False) for f in scatter.costs(m, c)]
-    taxes, by_category = [], []
-    for pair, names, own, groups in run.by_name:
-        by_category += categories.categories(own.summaries, names, own.benchmarks)
+def _results(run: Paired) -> list[Section]:
+    forests, spent, taxes, by_category = [], [], [], []
+    for (pair, names, own, groups), (_, of_pair) in zip(run.by_name, run.tables, strict=True):
+        whose = pair if len(run.pairs) > 1 else ""
+        main, cost = ([table_views.view(n, t, pair, ()) for t in of_pair[n]] for n in (MAIN, "cost"))
+        forests += _of(whose, [f for t in main for f in forest.forests(t)])
+        # Without costs, as of a run that trained nothing, there is nothing to draw against.
+        spent += _of(whose, [f for m, c in zip(main, cost, strict=False) for f in scatter.costs(m, c)])
+        by_category += _of(whose, categories.categories(own.summaries, names, own.benchmarks))
         if STUDENT in names:
             less = main_table.difference_tables(groups, names, STUDENT)
-            taxes += [f for t in less for f in scatter.taxes(table_views.view("", t, pair, ()))]
+            drawn = [f for t in less for f in scatter.taxes(table_views.view("", t, pair, ()))]
+            taxes += _of(whose, drawn)
     ability = ", ".join(
         b.title for b in run.rows.benchmarks if any(c.alignment_tax == "cost" for c in b.columns)
     )
@@ -226,13 +228,18 @@ def _results(run: Paired, tables: Sequence[TableView]) -> list[Section]:
     return [section for section in sections if section.figures]
 
 
+def _of(pair: str, figures: Sequence[Figure]) -> list[Figure]:
+    """Figures with their pair in their titles, where there are several pairs."""
+    return [f._replace(title=f"{f.title}, {pair}") if pair else f for f in figures]
+
+
 def _learning(rows: Rows) -> list[Section]:
     changes, rewards, logged = [], [], list[Section]()
     for pair, names in sorted(rows.methods().items()):
-        own = rows.of_pair(pair)
-        changes += training.changes(own.training, names)
-        rewards += training.curves(own.records, names, rows.benchmarks)
-        logged += _logged(own, names, pair if len(rows.methods()) > 1 else "")
+        own, whose = rows.of_pair(pair), pair if len(rows.methods()) > 1 else ""
+        changes += _of(whose, training.changes(own.training, names))
+        rewards += _of(whose, training.curves(own.records, names, rows.benchmarks))
+        logged += _logged(own, names, whose)
     sections = [
         Section(
             "What training changed",

@@ -23,11 +23,14 @@ function order(table, wanted) {
   const cut = wanted.lastIndexOf(":"), head = heads.find((cell) => cell.dataset.column === wanted.slice(0, cut));
   for (const cell of heads) cell.removeAttribute("aria-sort");
   const place = (a, b) => a.dataset.place - b.dataset.place;
+  // Rows of two data sets are not mixed, unless the table is sorted by these.
+  const sets = [...new Set([...rows].sort(place).map((row) => row.dataset.set))], apart = head?.dataset.column !== "dataset";
   if (!head) rows.sort(place);
   else {
     const direction = wanted.slice(cut + 1), sign = direction === "ascending" ? 1 : -1, at = head.cellIndex;
     head.setAttribute("aria-sort", direction);
     rows.sort((a, b) => {
+      if (apart && a.dataset.set !== b.dataset.set) return sets.indexOf(a.dataset.set) - sets.indexOf(b.dataset.set);
       const [x, y] = [keyOf(a.cells[at]), keyOf(b.cells[at])];
       if (x === "" || y === "") return (x === "") - (y === "") || place(a, b); // what is not there comes last either way
       return sign * compare(x, y) || place(a, b);

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -280,6 +281,15 @@ def test_the_letters_of_replicated_rows_are_those_of_the_comparison() -> None:
     assert {row.method: row.cells[0].letters.strip() for row in shown.rows} == letters
     assert len({len(row.cells[0].letters) for row in shown.rows}) == 1
     assert {row.cells[-2].text.value for row in shown.rows} > {"1"}
+
+
+def test_figures_of_two_pairs_say_whose_they_are() -> None:
+    rows, kinds = page_run.rows(), ("records", "costs", "training", "curves", "summaries")
+    both = {k: [*getattr(rows, k), *(replace(r, pair="other") for r in getattr(rows, k))] for k in kinds}
+    html = page.render(Rows(**both))
+    section = html.partition("Every column with its intervals")[2].partition("</section>")[0]
+    titles = re.findall("<figcaption>([^<]*)</figcaption>", section)
+    assert [title.rpartition(", ")[2] for title in titles] == ["other"] * 3 + ["pair"] * 3
 
 
 def test_a_front_holds_what_nothing_beats_at_its_cost():

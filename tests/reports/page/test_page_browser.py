@@ -95,6 +95,22 @@ def test_a_column_sorts_down_then_up_then_back(tab, address):
     assert tab.column(1) == sorted(given)
 
 
+def test_rows_of_two_data_sets_are_sorted_each_by_itself(browser, tmp_path: Path):
+    rows, kinds = page_run.rows(), ("records", "costs")
+    both = {k: [*getattr(rows, k), *(replace(r, dataset="other") for r in getattr(rows, k))] for k in kinds}
+    path = tmp_path / "report.html"
+    path.write_text(page.render(Rows(**both)))
+    tab, down = Tab(browser), ["ADPA", "SFT", "Student", "Teacher"]
+    tab.page.goto(path.as_uri())
+    assert tab.column(1) == ["data"] * 4 + ["other"] * 4 and tab.column(2) == down * 2
+    tab.page.locator("#sheet-results thead button", has_text="MT-Bench").click()
+    assert tab.column(1) == ["data"] * 4 + ["other"] * 4 and tab.column(2) == down[::-1] * 2
+    shown = tab.texts(".beside figure:visible figcaption")
+    assert shown == ["MT-Bench, data", "MT-Bench, other"]
+    tab.page.close()
+    assert tab.complaints == []
+
+
 def test_rows_are_filtered_by_text_and_by_method(tab, address):
     tab.page.goto(address)
     tab.page.keyboard.press("/")
