@@ -118,6 +118,10 @@ def run(
         return
     # What a program reads is the JSON alone.
     with redirect_stdout(sys.stderr) if options.as_json else nullcontext():
+        if looked.count is None:
+            # Of methods that start from others, too: theirs are planned again when those are done.
+            for name in looked.names:
+                bench.planned(looked.suite.tuning, name, looked.values(name), None)
         validation = _validation(looked, bench)
         found = _search(wanted, looked, bench, validation)
         written.write(found, folder)

@@ -12,6 +12,7 @@ from harness.suite import loading
 from tests.bench_command import bench, start
 from tests.harness.endpoints import judging_server
 from tests.harness.run.tuning import desk
+from tests.harness.signals.test_reward_model import reward_folder
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +136,15 @@ def test_a_judge_scores_on_validation_questions_and_json_is_all_that_is_printed(
     assert [trial["n"] for trial in found["trials"]] == [2, 2]
     assert found["methods"][0]["trials"] == 2 and found["methods"][0]["best"] is not None
     assert all("c k ?" in prompt or "d l ?" in prompt for prompt in judge.prompts())
+
+
+@pytest.mark.slow
+def test_a_reward_model_scores_answers_to_pairs_that_are_held_out(own: Path) -> None:
+    reward_folder(own / "models/reward")
+    score = "tuning.score={benchmark: reward, hold_out: 6, settings: {model: models/reward, max_tokens: 4}}"
+    done = bench("tune", "mine.yaml", "--set", score, "--only", "SFT", "--name", "liked", cwd=own)
+    assert done.returncode == 0, done.stderr
+    assert "on 6 validation questions of data/pairs.jsonl" in done.stdout
+    first, second = trials(own / "runs/liked-tune")
+    assert first["n"] == second["n"] == "6"
+    assert (float(first["reward_reward"]) < float(second["reward_reward"])) == (second["best"] == "yes")

@@ -125,3 +125,30 @@ def test_a_plan_says_how_many_trials_each_method_has(own: Path) -> None:
     done = bench("tune", "mine.yaml", "--plan", cwd=own)
     assert done.returncode == 0, done.stderr
     assert "SFT: 2 trials\nDPO: 2 trials\n" in done.stdout
+
+
+def test_flops_buy_as_many_trials_as_fit(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a trial of c FLOPs three in 3.5 c; a method whose trials take more has fewer."""
+    monkeypatch.chdir(own)
+    sets = [BY_FLOPS, DRAWN]
+    with pytest.raises(ValueError, match="one trial of SFT takes") as told:
+        tune.run(tune.Wanted("mine.yaml", [*sets, "tuning.flops=1"]), Path("runs"))
+    c = float(str(told.value).rpartition(" ")[2])
+    given = [word for one in (*sets, f"tuning.flops={3.5 * c}") for word in ("--set", one)]
+    done = bench("tune", "mine.yaml", "--plan", *given, cwd=own)
+    assert done.returncode == 0, done.stderr
+    assert "SFT: 3 trials\nDPO: 1 trials\n" in done.stdout
+
+
+def test_flops_that_do_not_buy_a_trial_of_a_later_method_are_told_before_the_first(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ADPA+ starts from the best of SFT here, which is trained first."""
+    monkeypatch.chdir(own)
+    sets = [BY_FLOPS, DRAWN, "methods={SFT: {}, ADPA+: {starts_from: SFT}}"]
+    with pytest.raises(ValueError) as told:
+        tune.run(tune.Wanted("mine.yaml", [*sets, "tuning.flops=1"], ["SFT"]), Path("runs"))
+    c = float(str(told.value).rpartition(" ")[2])
+    with pytest.raises(ValueError, match="one trial of ADPA\\+ takes"):
+        tune.run(tune.Wanted("mine.yaml", [*sets, f"tuning.flops={1.5 * c}"]), Path("runs"))
+    assert not (own / "runs").exists()
