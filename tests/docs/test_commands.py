@@ -16,6 +16,7 @@ from tests.docs.pages import blocks, commands, furnish
 from tests.paths import ROOT, TINY
 
 PAGES = ("README.md", "docs/commands.md", "docs/reports.md", "docs/real-text.md")
+FOR_OTHER_MACHINES = ("docs/scale.md", "docs/executors.md", "docs/resuming.md")  # clusters, GPUs
 NOTHING: list[str] = []
 HELP = ["--help"]
 # `bench run` as a plan, what reads a finished run as far as its help.
@@ -59,6 +60,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_of_the_pages_is_understood(words: list[str], desk: Path) -> None:
     asked = [] if {"--estimate", "--plan", "--help"} & set(words) else DRY[words[0]]
     done = bench(*words, *asked, cwd=desk, BENCH_RUNS=str(desk / "runs"))
+    assert done.returncode == 0, done.stderr
+
+
+def elsewhere() -> list[list[str]]:
+    """The commands of pages on other machines, as far as the shell takes them for words of bench."""
+    found = [words for page in FOR_OTHER_MACHINES for words in commands(page) if words[0] == "bench"]
+    typed = [words[1 : words.index("&")] if "&" in words else words[1:] for words in found]
+    return [list(words) for words in dict.fromkeys(map(tuple, typed))]
+
+
+@pytest.mark.parametrize("words", elsewhere(), ids=lambda words: " ".join(words)[:60])
+def test_every_command_for_another_machine_has_options_that_there_are(words: list[str]) -> None:
+    done = bench(*words, *HELP)
     assert done.returncode == 0, done.stderr
 
 
