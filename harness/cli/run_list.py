@@ -1,12 +1,15 @@
 """`bench runs`: the runs below a folder, of which suites they are, and what was set otherwise in each."""
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+import typer
+
 from harness.cli.options import AsJson, Runs, echo_json
-from harness.common.text import printed
+from harness.common.text import cut, printed
+
+LINE = 290  # characters of a fault's line
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class ListedRun:
     suite: str
     set: list[str]
     method_file: str | None
-    rows: int
+    rows: int | None
     written: str
 
 
@@ -35,11 +38,17 @@ def _listed(folder: Path) -> ListedRun:
     return ListedRun(folder.name, known.suite, list(known.set), known.method_file, rows, written)
 
 
-def _counted(folder: Path) -> int:
-    """The rows of a run whose settings do not say how many there are."""
-    # Line by line, as a run of many methods and questions has tens of megabytes of them.
-    with (folder / "results.jsonl").open(encoding="utf-8") as lines:
-        return len({(r.get("pair"), r.get("dataset"), r["method"]) for r in map(json.loads, lines)})
+def _counted(folder: Path) -> int | None:
+    """The rows of a run whose settings do not say how many; None, and a line, where nobody knows."""
+    from reports.records import jsonl
+    from reports.records.rows import Record
+
+    try:
+        records = jsonl.read(folder / "results.jsonl", Record)
+    except ValueError as fault:
+        typer.echo(printed(f"bench: {cut(str(fault), LINE)}"), err=True)
+        return None
+    return len({(record.pair, record.dataset, record.method) for record in records})
 
 
 def list_runs(
@@ -58,6 +67,7 @@ def list_runs(
     table = Table("Run", "Suite", "Set otherwise", "Rows", "Written")
     for run in found:
         own = [f"--method-file {run.method_file}"] if run.method_file else []
-        told = run.run, run.suite, "\n".join([*run.set, *own]) or "-", str(run.rows), run.written
+        rows = "-" if run.rows is None else str(run.rows)
+        told = run.run, run.suite, "\n".join([*run.set, *own]) or "-", rows, run.written
         table.add_row(*(Text(printed(text)) for text in told))
     Console().print(table)

@@ -34,7 +34,10 @@ def write(plan: Plan, store: Store, rows: Sequence[tuple[JudgedRow, JudgedAnswer
     """Write every export that the plan's benchmarks have into `out`, `rows` of judgments among them, and take
     away what an earlier one wrote and this one does not: a tool that reads a whole folder would count it.
     """
-    earlier = manifest.read(out)
+    try:
+        earlier = manifest.read(out)
+    except ValueError:  # it is written anew; whose the other files are nobody knows, and an audit tells them
+        earlier = None
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=".exports") as aside:
         exported = list(_write(plan, store, rows, Path(aside)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.common.files import sha256
+from harness.common.files import replace, sha256
 from reports.records import jsonl
 from reports.records.rows import optional
 
@@ -73,7 +73,7 @@ def write(rows: Iterable[ExportedRow], files: Mapping[str, str], folder: Path) -
     text = json.dumps(
         {"rows": [jsonl.line(row) for row in rows], "files": files}, indent=1, ensure_ascii=False
     )
-    (folder / NAME).write_text(text, encoding="utf-8")
+    replace(folder / NAME, text)
 
 
 def read(folder: Path) -> Manifest | None:

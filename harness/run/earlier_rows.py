@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from harness.plan.plan import Plan, ordered
 from harness.store.step import Step
 from harness.suite.benchmarks import ExternalModel
@@ -52,8 +54,8 @@ class Settings:
 def read(folder: Path) -> Settings | None:
     """The settings of a run's folder; None where it has none, or none that can be read."""
     try:
-        return Settings(**json.loads((folder / SETTINGS).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(Settings).validate_json((folder / SETTINGS).read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -101,8 +103,12 @@ def with_earlier_rows(
     return _wider(plan, before, kept, plan_of) if kept else plan, kept, left
 
 
-def lines(kept: Sequence[str], left: Sequence[str], folder: Path) -> Iterator[str]:
-    """What is to be told of rows that stay in a folder, and of those that do not."""
+def lines(kept: Sequence[str], left: Sequence[str], folder: Path, unread: bool) -> Iterator[str]:
+    """What is to be told of rows that stay in a folder, and of those that do not; `unread`: nobody can read
+    which rows it had.
+    """
+    if unread:
+        yield f"{folder / SETTINGS} cannot be read: rows of earlier runs are no more in the tables"
     if kept:
         yield f"Rows of earlier runs of these settings stay in the tables: {', '.join(kept)}"
     if left:

@@ -35,7 +35,7 @@ from harness.run.earlier_rows import Settings
 from harness.run.failed_rows import without_failed, without_stopped
 from harness.run.plans import shown as plans
 from harness.run.progress import show_progress
-from harness.run.results import show_results, trials_of
+from harness.run.results import show_results, trials_of, writable
 from harness.run.tracking import telling
 from harness.store import maintenance, provenance
 from harness.store.step import Step
@@ -194,9 +194,13 @@ def _with_earlier_rows(plan: Plan, settings: Settings, store: Store, where: Mach
         return _planned(wider, names, store, where, own, Endpoints(lambda: asked_before(store), True))
 
     found, kept, left = earlier_rows.with_earlier_rows(plan, before, store.is_done, plan_of)
-    for line in earlier_rows.lines(kept, left, out):
+    unread = before is None and (out / earlier_rows.SETTINGS).exists()
+    for line in earlier_rows.lines(kept, left, out, unread):
         typer.echo(printed(line))
-    settings.of_rows(found, method_file).write(out)
+    if writable(out):
+        settings.of_rows(found, method_file).write(out)
+    else:
+        typer.echo(printed(f"bench: {out} cannot be written: it stays as it is, tables are shown"), err=True)
     return found
 
 

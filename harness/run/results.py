@@ -1,6 +1,7 @@
 """The results of a finished plan: written, or where all that they are made of is as it was, shown again.
 
-    written.json   {"of": "3f9c...", "files": {"report.html": [21005325, 1764...], ...}, "tables": [...]}
+    written.json   {"of": "3f9c...", "files": {"report.html": [21005325, 1764...], ...}, "tables": [...],
+                    "rows": {"results.jsonl": "5d1f...", ...}}
     screen.json    what a terminal shows first
 
 They are a function of the suite, the steps and their artifacts, prices, checks of judges and the code: `of`
@@ -17,9 +18,11 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.endpoints.prices import Prices
 from harness.evaluate.judge_check import JUDGE_CHECK
@@ -35,9 +38,10 @@ from harness.suite.schema import Suite
 from harness.suite.tuning.section import TRIALS
 from reports import terminal
 from reports.records import jsonl
+from reports.records.jsonl import STAMP
 from reports.terminal import FirstScreen
 
-STAMP, SCREEN = "written.json", "screen.json"
+SCREEN = "screen.json"
 SOURCES = ("harness", "methods", "benchmarks", "reports")
 PLUGINS = ("bench.methods", "bench.benchmarks", "bench.judges")
 SUFFIXES = (".py", ".j2", ".css", ".js", ".json")
@@ -48,23 +52,28 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
     a terminal shows first.
     """
     stamp, overlaps = out / STAMP, overlap_steps(plan)
-    known = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    known = _stamped(out)
     made_of = _made_of(plan, overlaps, store, prices)
-    if known.get("of") == made_of and all(map(store.is_done, overlaps)) and _are_there(out, known["files"]):
-        return terminal.loaded((out / SCREEN).read_text(encoding="utf-8"))
+    whole = known.of == made_of and all(map(store.is_done, overlaps)) and _are_there(out, known)
+    if whole and (screen := _screen(out)):
+        return screen
     from harness.results import write  # it draws tables, for which it imports much
 
+    if not writable(out):
+        with TemporaryDirectory(prefix="bench-") as aside:
+            return write.write(plan, store, Path(aside), prices, []).screen
     # Is of nothing before the first file changes: a folder of which a kill left half must not look whole.
-    earlier = known.get("tables", [])
+    earlier = known.tables
     out.mkdir(parents=True, exist_ok=True)
     jsonl.replace(stamp, json.dumps({"of": "", "files": {}, "tables": earlier}))
-    tuned = _with_trials(plan.suite, out, TRIALS in known.get("files", {}))
+    tuned = _with_trials(plan.suite, out, TRIALS in known.files)
     written = write.write(plan, store, out, prices, earlier)
     jsonl.replace(out / SCREEN, terminal.dumped(written.screen))
     # An artifact may have been made again, by another process, after it was read.
     same = made_of == _made_of(plan, overlaps, store, prices)
     files = {name: _state(out / name) for name in (*written.files, *tuned, SCREEN)}
-    told = {"of": made_of if same else "", "files": files, "tables": written.tables}
+    rows = {name: jsonl.checksum(out / name) for name in files if name.endswith(".jsonl")}
+    told = {"of": made_of if same else "", "files": files, "tables": written.tables, "rows": rows}
     jsonl.replace(stamp, json.dumps(told))
     return written.screen
 
@@ -90,14 +99,47 @@ def _with_trials(suite: Suite, out: Path, had: bool) -> list[str]:
 
 
 def show_results(plan: Plan, store: Store, out: Path, prices: Prices, registry: bool) -> None:
-    """Write a plan's results into `out`, and print what a terminal shows first of them."""
+    """Write a plan's results into `out`, where it can be, and print what a terminal shows first of them."""
     screen, width = results(plan, store, out, prices), terminal.terminal_width()
     typer.echo(terminal.text(screen, [out], width, styled=sys.stdout.isatty(), registry=registry), nl=False)
 
 
-def _are_there(out: Path, files: dict[str, list[int]]) -> bool:
+def writable(folder: Path) -> bool:
+    """Whether files can be written into a folder that is there or is to be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+class Stamp(BaseModel):
+    """What a run's folder says of how it was written."""
+
+    of: str = ""
+    files: dict[str, tuple[int, int]] = {}
+    tables: list[Annotated[str, Field(pattern=r"^[^/]+$")]] = []  # they are removed where they are no more
+    rows: dict[str, str] = {}
+
+
+def _stamped(out: Path) -> Stamp:
+    """The stamp of a folder; of nothing where it has none that can be read, so that all is written anew."""
+    try:
+        return Stamp.model_validate(jsonl.stamped(out))
+    except ValidationError:
+        return Stamp()
+
+
+def _screen(out: Path) -> FirstScreen | None:
+    """What a terminal showed first; None where nobody can read it."""
+    try:
+        return terminal.loaded((out / SCREEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _are_there(out: Path, known: Stamp) -> bool:
     """Whether all files are there as they were written."""
-    return all((out / name).is_file() and _state(out / name) == files[name] for name in files)
+    files = known.files.items()
+    states = all((out / name).is_file() and _state(out / name) == [*state] for name, state in files)
+    return states and all(jsonl.checksum(out / name) == digest for name, digest in known.rows.items())
 
 
 def _state(path: Path) -> list[int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.common.files import sha256
-from harness.common.text import printed
+from harness.common.text import cut, printed
 
 RECORD = "RECORD.json"
 CHECKSUM = "checksum"  # of the record, in it
@@ -63,7 +63,15 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict) or not all(isinstance(record.get(k), of) for k, of in KEYS.items()):
         raise ValueError(f"{folder / RECORD} cannot be read")
+    texts = [*record["inputs"].values(), *_files(record)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(record.get("version", 1), int):
+        raise ValueError(f"{folder / RECORD} cannot be read")
     return record
+
+
+def _files(record: Mapping[str, Any]) -> list[Any]:
+    files = record.get("files", {})
+    return list(files.values()) if isinstance(files, dict) else [files]
 
 
 def checksum(record: Mapping[str, Any], sort_keys: bool = True) -> str:
@@ -92,6 +100,8 @@ def faults(folder: Path, verified: Path | None = None) -> list[Fault]:
         return [Fault(RECORD, "cannot be read")]
     now = _states(folder, known)
     found = [Fault(RECORD, "differs from its checksum")] if altered else []
+    if not folder.name.endswith(record["id"]):
+        found.append(Fault(RECORD, f"is of another artifact, {cut(record['id'])}"))
     found += [Fault(name, "missing") for name in known if name not in now]
     # A hidden file is no model's nor a table's; network file systems leave some.
     strange = (n for n in now if n not in known and n != RECORD and not Path(n).name.startswith("."))

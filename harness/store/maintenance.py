@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.common.files import read_json_lines
+from pydantic import BaseModel
+
+from benchmarks.json_files import json_lines
 from harness.common.suggest import meant, nearest
 from harness.common.text import size
 from harness.store.integrity import RECORD, faults, read_record
@@ -22,6 +24,12 @@ ASIDE = (PARTIAL, KEPT, DAMAGED)  # folders of what is no artifact
 PLANNED = re.compile(rf"([a-z-]+-)?[0-9a-f]{{{ID}}}")  # a step as a plan prints it
 BEGINNING = re.compile(r"[a-z-]+-[0-9a-f]{4,}")  # of such a one
 NOT_OF_THE_MODEL = (RECORD, "training.json", "selection.json")
+
+
+class RunStep(BaseModel):
+    """A row of a run's steps.jsonl, as far as it is read here."""
+
+    id: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,12 @@ def folders(store: Store) -> list[Path]:
     return sorted(p.parent for p in store.root.glob(f"*/*/{RECORD}") if p.parts[-3] not in ASIDE)
 
 
+def recordless(store: Store) -> list[Path]:
+    """Folders in the place of artifacts that have no record: whoever needs one makes it again."""
+    found = (p for p in store.root.glob(f"*/*-{'[0-9a-f]' * ID}") if p.parent.name not in ASIDE)
+    return sorted(p for p in found if p.is_dir() and not (p / RECORD).exists())
+
+
 class Damage(NamedTuple):
     """A file that is not as it was published, "" where the whole artifact cannot be checked."""
 
@@ -82,6 +96,8 @@ def damaged(store: Store) -> Iterator[Damage]:
     for one in artifacts(store):
         where = f"{one.kind}/{one.folder.name}"
         yield from (Damage(where, *fault) for fault in faults(one.folder))
+    for folder in recordless(store):
+        yield Damage(f"{folder.parent.name}/{folder.name}", RECORD, "missing")
 
 
 def damage_lines(damages: Mapping[Path, str], store: Store) -> Iterator[str]:
@@ -140,6 +156,7 @@ def unreferenced(store: Store, wanted: set[str] | None) -> list[Path]:
         goes_on = folder.parent.name == KEPT and number not in done and (not wanted or number in wanted)
         if number not in held and not goes_on:
             found.append(folder)
+    found += [folder for folder in recordless(store) if folder.name[-ID:] not in held]
     if wanted is not None:
         found += [
             one.folder
@@ -239,12 +256,15 @@ def all_named(name: str, runs: Path, known: Sequence[Artifact], what: str) -> li
         raise ValueError(f"no {what} {name!r} in {runs / 'store'}: {why}")
     if not found:
         names = dict.fromkeys([*sorted(a.label for a in known), *(a.folder.name for a in known)])
-        raise ValueError(f"no {what} {name!r}; {nearest(name, list(names))}")
+        unread = [f"{a.kind}/{a.folder.name}" for a in known if a.record is None]
+        hint = f"; the label of {unread[0]} is not known, as its {RECORD} cannot be read" if unread else ""
+        raise ValueError(f"no {what} {name!r}; {nearest(name, list(names))}{hint}")
     return found
 
 
 def _seed(made: Artifact) -> int:
-    return int((made.record or {}).get("settings", {}).get("seed", 0))
+    seed = (made.record or {}).get("settings", {}).get("seed", 0)
+    return seed if isinstance(seed, int) else 0  # of a record that was altered, which is told after
 
 
 def _of_run(run: str, runs: Path, known: Sequence[Artifact], name: str) -> list[Artifact]:
@@ -253,7 +273,9 @@ def _of_run(run: str, runs: Path, known: Sequence[Artifact], name: str) -> list[
     if not rows.is_file():
         have = [p.parent.name for p in sorted(runs.glob("*/steps.jsonl"))]
         raise ValueError(f"{name}: no finished run {run} in {runs}; {nearest(run, have)}")
-    of_run = {row["id"] for row in read_json_lines(rows)}
+    of_run = {row["id"] for row in json_lines(rows, RunStep, "a run's steps")}
+    if not of_run:
+        raise ValueError(f"{rows}: holds no steps; the same `bench run` writes it anew")
     return [a for a in known if a.id in of_run]
 
 

@@ -132,15 +132,12 @@ class Suite(Strict):
     def _rows_have_names_of_their_own(self) -> "Suite":
         if AS_THEY_ARE in self.pairs:
             raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
-        # As files of answers and exports are named.
-        trained = (*UNTRAINED, *self.methods) if self.pairs else ()
-        files = {_file(name): name for name in trained}
-        for name in self.models:
-            if name == OTHERS:
-                raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
-            if (other := files.get(_file(name))) is not None:
-                raise ValueError(f"models.{name}: there is a row {other}, whose files have the same names")
-            files[_file(name)] = name
+        if OTHERS in self.models:
+            raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
+        rows = [("methods", name) for name in self.methods if name not in UNTRAINED]
+        rows = [*(("rows", name) for name in UNTRAINED), *rows] if self.pairs else []
+        _check_files([*rows, *(("models", name) for name in self.models)])
+        _check_files([("judges", name) for name in self.judges])
         return self
 
     @model_validator(mode="after")
@@ -169,8 +166,15 @@ UNTRAINED = TEACHER, STUDENT = "Teacher", "Student"  # rows of models before any
 AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 
-def _file(row: str) -> str:
-    return row.replace("/", "_")
+def _check_files(named: Sequence[tuple[str, str]]) -> None:
+    """ValueError for two names, each with its section, that files of answers and exports cannot both have."""
+    files: dict[str, str] = {}
+    for section, name in named:
+        file = name.replace("/", "_").casefold()  # not every disk tells dpo and DPO apart
+        if (other := files.get(file)) is not None:
+            told = f"there is a row {cut(other)}" if section != "judges" else f"there is a judge {cut(other)}"
+            raise ValueError(f"{section}.{cut(name)}: {told}, whose files have the same names")
+        files[file] = name
 
 
 def row_count(suite: Suite) -> int:

@@ -1,16 +1,19 @@
 """Rows in files, one JSON object a line: written whole or not at all, read strictly."""
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from reports.records.rows import KEY_OF, KEYS
 
+STAMP = "written.json"  # in a run's folder, how it was written
 Row = TypeVar("Row")  # a frozen dataclass
 ENCODER = json.JSONEncoder(allow_nan=False)
 
@@ -51,10 +54,12 @@ def replace(path: Path, text: str) -> bool:
 
 
 def read(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a file; a line that is not a row of this kind raises ValueError with its number."""
+    """The rows of a file. ValueError, with its number, for a line that is not a row of this kind; and for a
+    file that is not as its run wrote it.
+    """
     rows: list[Row] = []
     keys, validate = set[object](), TypeAdapter(kind).validate_json
-    with path.open("rb") as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 rows.append(validate(line))
@@ -66,7 +71,39 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
                 raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {fault}") from e
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
+    if (known := checksums(path.parent).get(path.name)) is not None and known != checksum(path):
+        raise ValueError(f"{path}: not as its run wrote it: other bytes; the same `bench run` writes it anew")
     return rows
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
+        raise ValueError(f"{path}: {e.strerror}; the same `bench run` writes it anew") from e
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamped(folder: Path) -> dict[str, Any]:
+    """What a run's folder says of how it was written; nothing where it does not, or nobody can read it."""
+    try:
+        known = json.loads((folder / STAMP).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """The checksums of the rows of a run's folder, by file, as the run wrote them."""
+    known = stamped(folder).get("rows")
+    return known if isinstance(known, dict) else {}
 
 
 def _check_key(row: object, keys: set[object]) -> None:

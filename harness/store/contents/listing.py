@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.common.text import aligned, size
 from harness.store.integrity import RECORD
-from harness.store.maintenance import artifacts, undone
+from harness.store.maintenance import artifacts, recordless, undone
 from harness.store.store import DAMAGED, Store
 
 
@@ -28,11 +28,14 @@ class Listed(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """A store: its artifacts, how many steps lie unfinished, and how many damaged artifacts were replaced."""
+    """A store: its artifacts, how many steps lie unfinished, how many damaged artifacts were replaced, and
+    the folders in the place of artifacts that have no record.
+    """
 
     artifacts: list[Listed]
     unfinished: int
     damaged: int
+    recordless: list[str]
 
 
 def contents(store: Store, versions: Mapping[str, Collection[int]]) -> Contents:
@@ -49,7 +52,8 @@ def contents(store: Store, versions: Mapping[str, Collection[int]]) -> Contents:
         old = version is not None and version not in versions.get(one.kind, ())
         name = one.kind, one.folder.name, one.id, one.label
         found.append(Listed(*name, one.size, age, users[one.id], version, old))
-    return Contents(found, len(undone(store)), len(list(store.root.glob(f"{DAMAGED}/*"))))
+    lost = [f"{folder.parent.name}/{folder.name}" for folder in recordless(store)]
+    return Contents(found, len(undone(store)), len(list(store.root.glob(f"{DAMAGED}/*"))), lost)
 
 
 def text(held: Contents) -> str:
@@ -62,7 +66,8 @@ def text(held: Contents) -> str:
     total, outdated = sum(one.bytes for one in held.artifacts), sum(one.outdated for one in held.artifacts)
     undone = f"unfinished: {held.unfinished}; damaged, replaced: {held.damaged}"
     all_told = f"{len(held.artifacts)} artifacts, {size(total) or '0 B'}"
-    return "\n".join([*aligned(rows), f"{all_told}; {undone}; of older versions: {outdated}"])
+    lost = [f"{folder}: no {RECORD}, so it counts as not there" for folder in held.recordless]
+    return "\n".join([*aligned(rows), *lost, f"{all_told}; {undone}; of older versions: {outdated}"])
 
 
 def _age(seconds: float) -> str:
