@@ -56,6 +56,8 @@ for (const table of tables.values()) order(table, table.dataset.order);
 const filter = document.querySelector(".filter"), boxes = [...filter.querySelectorAll("input[type=checkbox]")];
 const known = boxes.map((box) => box.value), longest = [...known].sort((a, b) => b.length - a.length);
 const methodOf = (label) => longest.find((m) => label === m || label.startsWith(`${m}:`) || label.startsWith(`${m},`));
+// The end of a long name is cut off at an axis.
+const named = (text) => known.find((m) => m === text || (text.endsWith("\u2026") && m.startsWith(text.slice(0, -1).trimEnd())));
 const wordsOf = () => $("filter").value.toLowerCase().split(",").map((w) => w.trim()).filter(Boolean);
 function narrow() {
   const words = wordsOf(), off = new Set(boxes.filter((box) => !box.checked).map((box) => box.value));
@@ -66,7 +68,7 @@ function narrow() {
     mark.classList.toggle("dim", fades(methodOf(mark.getAttribute("aria-label"))));
   }
   // Names: of an axis, and beside points.
-  for (const name of document.querySelectorAll(".drawing svg text")) name.classList.toggle("dim", fades(known.find((m) => m === name.textContent)));
+  for (const name of document.querySelectorAll(".drawing svg text")) name.classList.toggle("dim", fades(named(name.textContent)));
   for (const button of document.querySelectorAll("button[data-only]")) button.classList.toggle("dim", fades(button.dataset.only));
   $("chosen").textContent = off.size ? `Methods (${known.length - off.size} of ${known.length})` : "Methods";
 }

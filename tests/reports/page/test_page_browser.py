@@ -137,6 +137,16 @@ def test_a_filter_fades_whiskers_and_names_with_their_points(tab, address):
     assert sorted(names) == ["SFT", "Student", "Teacher"]
 
 
+def test_a_long_name_with_a_comma_fades_with_its_marks(tab, tmp_path: Path):
+    long = "a method of many words, one after another"
+    (tmp_path / "report.html").write_text(page.render(page_run.rows(("Teacher", "Student", long, "ADPA"))))
+    tab.page.goto(f"{(tmp_path / 'report.html').as_uri()}#results&rows=adpa")
+    first = tab.page.locator(".beside figure:visible svg")
+    assert first.locator(f'[aria-label^="{long}"].dim').count() == 2
+    (shown,) = (t for t in first.locator("text.dim").all_text_contents() if t.startswith("a method"))
+    assert shown != long
+
+
 def test_a_whisker_shows_its_numbers_where_it_is_pointed_at(tab, address):
     tab.page.goto(address)
     whisker = tab.page.locator(".beside figure:visible [aria-roledescription=interval]").first
