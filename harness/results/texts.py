@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.api import Answer, Question
 from benchmarks.declaration import JudgedAnswers
@@ -53,8 +54,15 @@ def _texts(row: JudgedRow, judged: JudgedAnswers) -> Iterator[Text]:
             reference_answer=_reference_answer(question, judged.reference_answers, turn),
             reply=judgment["reply"],
             value=judgment["value"],
-            status=judgment.get("status", "unparsed") if judgment["value"] is None else "ok",
+            status=_status(judgment, answer, turn) if judgment["value"] is None else "ok",
         )
+
+
+def _status(judgment: Mapping[str, Any], answer: Answer, turn: int) -> str:
+    """Why there is no verdict, with the words of the server where it refused."""
+    status: str = judgment.get("status", "unparsed")
+    words = judgment.get("told") or next(iter(answer.told[turn : turn + 1]), "")
+    return f"{status} ({words})" if words else status
 
 
 def _reference_answer(question: Question, reference_answers: Mapping[str, Answer], turn: int) -> str:

@@ -77,6 +77,21 @@ def test_two_servers_of_one_name_are_two_steps_and_one_server_is_one(
     assert len(judges) == 2
 
 
+def test_of_how_an_endpoint_is_asked_the_temperature_alone_is_identity(
+    server: Running, tmp_path: Path
+) -> None:
+    def ids(**more: Any) -> tuple[str, str]:
+        planned = steps(tmp_path, at(server.url, **more), judged_at(server.url, **more))
+        return planned["answers"].id, planned["judgments"].id
+
+    plain = ids()
+    how = {"max_wait": 9, "attempts": 1, "timeout": 3.0, "tokens_field": "max_completion_tokens"}
+    assert ids(**how) == ids(temperature="benchmark") == plain
+    none, one = ids(temperature=None), ids(temperature=1)
+    for answers_or_judgments in zip(plain, none, one, strict=True):
+        assert len(set(answers_or_judgments)) == 3
+
+
 def test_a_server_that_names_other_models_is_another(server: Running, tmp_path: Path) -> None:
     ids = []
     for listed in (
