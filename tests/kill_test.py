@@ -242,6 +242,8 @@ def main(words: list[str] | None = None) -> int:
         before = len(tally.lost)
         survived(executor, kills, known, rows, tally)
         told += [_row(executor, kills, tally.lost[before:])] if kills else []
+        found = records.Found("python -m tests.kill_test", round(time.monotonic() - began), told, tally.lost)
+        records.write(given.record, "kills", found)
     if given.inline >= len(kinds) and (missed := kinds - set(tally.kinds)):
         tally.lost.append(f"never killed inside: {', '.join(sorted(missed))}")
     _, alive = psutil.wait_procs(tally.agents, timeout=SECONDS_OF_AGENTS)

@@ -102,7 +102,8 @@ def main(words: list[str] | None = None) -> int:
     for fault in lost:
         print(f"LOST {fault}")
     seconds = time.monotonic() - began
-    records.write(asked.record, "full_disk", records.Found(COMMAND, round(seconds), told, lost))
+    command = records.command(COMMAND, asked.executors, EXECUTORS)
+    records.write(asked.record, "full_disk", records.Found(command, round(seconds), told, lost))
     print(f"{all_times} full disks on {', '.join(asked.executors)}: {len(lost)} lost; {seconds:.0f} s")
     return bool(lost)
 

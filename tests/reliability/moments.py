@@ -164,10 +164,13 @@ def main(words: list[str] | None = None) -> int:
                     kills += len(list((own / "killed").iterdir()))
                     told.append(row(known, executor, moment, faults))
                     lost += faults
+                    # After each, since all of them may take an hour.
+                    command = records.command(COMMAND, asked.executors, EXECUTORS)
+                    found = records.Found(command, round(time.monotonic() - began), told, lost)
+                    records.write(asked.record, "moments", found)
     for fault in lost:
         print(f"LOST {fault}")
     seconds = time.monotonic() - began
-    records.write(asked.record, "moments", records.Found(COMMAND, round(seconds), told, lost))
     on = ", ".join(asked.executors)
     print(f"{kills} kills inside {len(known.steps)} kinds on {on}: {len(lost)} lost; {seconds:.0f} s")
     return bool(lost)

@@ -12,12 +12,12 @@ from tests.paths import ROOT
 from tests.reliability.records import FOLDER
 
 PAGE = ROOT / "docs" / "reliability.md"
-PARTS = {
-    "kills": "Killed inside random steps",
-    "moments": "Killed inside every kind of step",
-    "full_disk": "Full disks",
-    "soak": "Twenty minutes of runs",
-    "load": "Many judgments",
+PARTS = {  # by the names of their records: title and command
+    "kills": ("Killed inside random steps", "python -m tests.kill_test"),
+    "moments": ("Killed inside every kind of step", "python -m tests.reliability.moments"),
+    "full_disk": ("Full disks", "python -m tests.reliability.full_disk"),
+    "soak": ("Runs one after the other", "make soak"),
+    "load": ("Many judgments", "python -m tests.reliability.load"),
 }
 FUZZ = "fuzz.txt"
 HEAD = """# Reliability
@@ -37,12 +37,18 @@ added.
 
 def page(folder: Path) -> str:
     """The page of a folder of records."""
-    parts = [HEAD]
-    for name, title in PARTS.items():
+    parts, missing = [HEAD], []
+    for name, (title, command) in PARTS.items():
         if (path := folder / f"{name}.json").exists():
             parts.append(_part(title, json.loads(path.read_text())))
+        else:
+            missing.append(f"`{command}`")
     if (path := folder / FUZZ).exists():
         parts.append(f"{BAD_INPUTS}\n{_fuzz(path.read_text())}")
+    else:
+        missing.append("`make fuzz`")
+    if missing:
+        parts.append(f"Not run for this page: {', '.join(missing)}.\n")
     return "\n".join(parts)
 
 

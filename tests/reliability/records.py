@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def option(parser: argparse.ArgumentParser) -> None:
     """Where a part keeps what it found."""
     told = "the folder that gets what was found; empty: it is not kept"
     parser.add_argument("--record", default=str(FOLDER), help=told)
+
+
+def command(usual: str, executors: list[str], all_of_them: Iterable[str]) -> str:
+    """The command of a part, with the executors where it was not run on all."""
+    return usual if executors == [*all_of_them] else f"{usual} --executors {' '.join(executors)}"
 
 
 def write(folder: str, part: str, told: Found) -> None:

@@ -55,7 +55,8 @@ def test_what_rises_is_told_and_what_wavers_is_not() -> None:
     wavers = [Sample(600 + i % 3, 200, 40 + i % 2, 9, 3, 0) for i in range(20)]
     assert [t.name for t in trends(wavers) if not t.flat] == []
     leaks = [Sample(600 + 2.5 * i, 200, 40 + i, 9, 3, 0) for i in range(20)]
-    assert [t.name for t in trends(leaks) if not t.flat] == ["memory of the process, MiB", "open handles"]
+    rise = {t.name: t.slope for t in trends(leaks) if not t.flat}  # two runs a sample
+    assert rise == pytest.approx({"memory of the process, MiB": 1.25, "open handles": 0.5})
 
 
 def test_the_page_is_made_of_what_the_parts_found(tmp_path: Path) -> None:
@@ -65,7 +66,8 @@ def test_the_page_is_made_of_what_the_parts_found(tmp_path: Path) -> None:
     text = page.page(tmp_path)
     assert "\n1,234 s on " in text and ", at commit " in text
     assert "| disk full | a \\| tmpfs | one line | 0 steps | `make x` |" in text
-    assert "| yaml | 9 | 4 | 3 | 0 |" in text and text.endswith("all: 9 cases over 4 pairs\n")
+    assert "| yaml | 9 | 4 | 3 | 0 |" in text and "\nall: 9 cases over 4 pairs\n" in text
+    assert "Not run for this page: `python -m tests.kill_test`, " in text and "`make fuzz`" not in text[-200:]
 
 
 @pytest.mark.slow
@@ -82,6 +84,8 @@ def test_a_run_survives_a_disk_that_is_full_again_and_again() -> None:
 
 
 @pytest.mark.slow
-def test_a_minute_of_runs_leaves_nothing_behind() -> None:
-    done = module("soak", "--minutes", "1", "--record", "")
-    assert done.stdout.splitlines()[-1].startswith("flat: "), done.stdout + done.stderr
+def test_a_minute_of_runs_leaves_no_handle_thread_or_file_behind() -> None:
+    """Of memory so few runs say little: what libraries load and keep comes first."""
+    lines = module("soak", "--minutes", "1", "--record", "").stdout.splitlines()
+    counted = [line for line in lines if "a run (bound" in line and "MiB" not in line]
+    assert len(counted) == 4 and not [line for line in counted if line.endswith("RISES")], lines
