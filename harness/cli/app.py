@@ -195,7 +195,7 @@ def tune(
     judge_file: JudgeFile = None,
     name: Annotated[
         str | None,
-        typer.Option(help="The folder is NAME-tune; if absent, by the suite and what --set changes."),
+        typer.Option(help="The folder is NAME-tune; else by the suite, --set and --only."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A CSV file of all trials, beside the folder's.")] = None,
 ) -> None:

@@ -9,24 +9,35 @@ from harness.suite.schema import Suite
 LONGEST = 60  # characters of the settings in a name
 LEFT_OUT = re.compile(r"[\[\]{}'\" ]")
 UNSAFE = re.compile(r"[^A-Za-z0-9._,=-]+")
-# What changes no number, and the name itself.
-NO_SETTING = ("engine.checkpointing", "engine.offload", "track=", "name=", "tuning", "tuned=")
+# What changes no number, and the name itself; and what a run does not read.
+NO_NUMBER = ("engine.checkpointing", "engine.offload", "track=", "name=")
+NO_SETTING = (*NO_NUMBER, "tuning", "tuned=")
 
 
-def named(given: Sequence[str], load: Callable[[Sequence[str]], Suite]) -> tuple[Suite, list[str]]:
+def named(
+    given: Sequence[str],
+    load: Callable[[Sequence[str]], Suite],
+    ignored: tuple[str, ...] = NO_SETTING,
+    more: Sequence[str] = (),
+) -> tuple[Suite, list[str]]:
     """The suite with what is given, under the name of its results' folder, and what makes it another suite
-    than without that.
+    than without that, with `more` that tells results apart.
     """
     loaded = load(given)
-    settings = changed(loaded, given, load)
+    settings = [*changed(loaded, given, load, ignored), *more]
     if not any(setting.startswith("name=") for setting in given):
         loaded = loaded.model_copy(update={"name": run_name(loaded.name, settings)})
     return loaded, settings
 
 
-def changed(loaded: Suite, overrides: Sequence[str], load: Callable[[Sequence[str]], Suite]) -> list[str]:
+def changed(
+    loaded: Suite,
+    overrides: Sequence[str],
+    load: Callable[[Sequence[str]], Suite],
+    ignored: tuple[str, ...] = NO_SETTING,
+) -> list[str]:
     """The overrides that make it another suite than without them; `load` gives the suite with overrides."""
-    kept = [o for o in overrides if not o.startswith(NO_SETTING)]
+    kept = [o for o in overrides if not o.startswith(ignored)]
     return sorted(o for o in kept if _sets(o, overrides, loaded, load))
 
 

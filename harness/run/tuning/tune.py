@@ -143,7 +143,10 @@ def _look(wanted: Wanted) -> Search:
     """All that can be said of a search before any work; ValueError, one line, for a fault."""
     known = registry.known(wanted.benchmark_file, wanted.judge_file)
     given = [*wanted.overrides, *([f"name={wanted.name}"] if wanted.name else [])]
-    suite, _ = run_names.named(given, lambda others: loading.load(wanted.suite, others, known))
+    only = [f"only={','.join(wanted.only)}"] if wanted.only else []
+    suite, _ = run_names.named(
+        given, lambda others: loading.load(wanted.suite, others, known), run_names.NO_NUMBER, only
+    )
     own = methods_in(wanted.method_file)
     if own and not wanted.only:
         rows = {**dict.fromkeys(m.name for m in own), **suite.methods}

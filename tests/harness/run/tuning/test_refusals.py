@@ -152,3 +152,17 @@ def test_flops_that_do_not_buy_a_trial_of_a_later_method_are_told_before_the_fir
     with pytest.raises(ValueError, match="one trial of ADPA\\+ takes"):
         tune.run(tune.Wanted("mine.yaml", [*sets, f"tuning.flops={1.5 * c}"]), Path("runs"))
     assert not (own / "runs").exists()
+
+
+def test_no_search_replaces_another(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own)
+
+    def name(*sets: str, only: tuple[str, ...] = ()) -> str:
+        return tune._look(tune.Wanted("mine.yaml", sets, only)).suite.name
+
+    assert name() == name("tuning.trials=2") == "mine"
+    assert name("tuning.trials=1") == "mine+tuning.trials=1"
+    assert name(only=("SFT", "DPO")) == "mine+only=SFT,DPO"
+    assert name("tuning.trials=1", "training.epochs=2", only=("DPO",)) == (
+        "mine+epochs=2+tuning.trials=1+only=DPO"
+    )
