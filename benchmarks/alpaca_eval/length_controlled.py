@@ -17,6 +17,7 @@ much and changes the error by less than 1 % of itself.
 
 import csv
 import hashlib
+import io
 import json
 import logging
 import sys
@@ -32,6 +33,8 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.file_bytes import text_of
 
 INSTRUCTIONS = 805
 DIGEST = "c5770d532bf3f697768ed9a57a05d8b58b2617321ca65070620f059676e7c99a"
@@ -204,11 +207,13 @@ def _equal(items: Sequence[Item]) -> bool:
 
 
 def _check_gamed(path: Path) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
+    rows = csv.DictReader(io.StringIO(text_of(path), newline=""))
+    try:
         if missing := [c for c in COLUMNS if c not in (rows.fieldnames or ())]:
-            raise ValueError(f"{path} is no df_gamed.csv: it lacks {', '.join(missing)}")
+            raise ValueError(f"it lacks {', '.join(missing)}")
         first = [float(row["index"]) for row in rows][:INSTRUCTIONS]
+    except (ValueError, TypeError, csv.Error) as fault:
+        raise ValueError(f"{path} is no df_gamed.csv: {fault} (line {rows.line_num})") from fault
     # Upstream looks a difficulty up by the row of its first mention.
     if first != list(range(INSTRUCTIONS)):
         raise ValueError(f"{path}: its first 805 rows are not instructions 0-804 in order")

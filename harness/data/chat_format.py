@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic
 
+from benchmarks.file_bytes import text_of
 from benchmarks.thoughts import MARK
 from harness.common.cost import ModelSize
 from harness.common.input import model_files
@@ -90,7 +91,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _template(folder: Path, about: Mapping[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        return text_of(file)
     written = about.get("chat_template")
     if isinstance(written, list):  # several by name, of which a conversation without tools has this
         written = {one["name"]: one["template"] for one in written}.get("default")

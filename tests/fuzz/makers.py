@@ -147,6 +147,17 @@ def pipe_as_questions(folder: Path) -> None:
     os.mkfifo(folder / "b" / "gsm8k_test.jsonl")
 
 
+def pipe_as_template(folder: Path) -> None:
+    """t.jinja is a pipe that nobody writes to."""
+    os.mkfifo(folder / "t.jinja")
+
+
+def latin_template(folder: Path) -> None:
+    """m: a model; t.jinja: a template in latin-1."""
+    model(folder)
+    (folder / "t.jinja").write_bytes(b"\xef")
+
+
 def device_as_rows(folder: Path) -> None:
     """p.jsonl leads to a device that never ends."""
     _link(folder, "p.jsonl", Path("/dev/zero"))
@@ -232,7 +243,17 @@ _OF_MODELS = (
 )
 _OF_DATA = (
     *(empty_folder, pipe_as_rows, pipe_in_folder, pipe_as_questions, device_as_rows, looping_rows),
-    *(dangling_rows, looping_folder, packed_bomb, parquet_rows, parquet_of_bytes, judge_prompts, task),
+    *(
+        latin_template,
+        pipe_as_template,
+        dangling_rows,
+        looping_folder,
+        packed_bomb,
+        parquet_rows,
+        parquet_of_bytes,
+        judge_prompts,
+        task,
+    ),
 )
 MAKERS: dict[str, Callable[[Path], None]] = {
     made.__name__: made for made in (*_OF_SUITES, *_OF_MODELS, *_OF_DATA, questions)

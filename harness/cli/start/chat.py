@@ -46,12 +46,13 @@ def chat(
         raise ValueError(f"chat: given {', '.join(methods)}; one or two methods")
     quiet_libraries()
     from benchmarks.api import Sampling
+    from benchmarks.file_bytes import text_of
     from harness.store import maintenance
 
     # All are found before the first is loaded.
     folders = {name: maintenance.model(f"{run}/{name}", runs, first_seed=True) for name in methods}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    template = chat_template.read_text(encoding="utf-8") if chat_template else template_of(run, runs)
+    template = text_of(chat_template) if chat_template else template_of(run, runs)
     begins = {name: _speaker(folder, sampling, seed, template) for name, folder in folders.items()}
     talks = {name: begin() for name, begin in begins.items()}
     for turn in _turns():

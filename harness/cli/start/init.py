@@ -48,6 +48,7 @@ def init(
         url = typer.prompt("The judge's URL (empty: OpenAI's, or a folder)", default="", show_default=False)
         key = typer.prompt("The environment variable with its key", default="OPENAI_API_KEY")
         judge_endpoint = JudgeEndpoint(url or None, key)
+    from benchmarks.file_bytes import text_of
     from harness.cli.start.look import Given
     from harness.evaluate import registry
 
@@ -60,7 +61,7 @@ def init(
         judge=judge_endpoint.arguments(answers["judge"]) if answers["judge"] else None,
         benchmarks=_names(bench),
         methods=_names(methods),
-        chat_template=chat_template.read_text(encoding="utf-8") if chat_template else None,
+        chat_template=text_of(chat_template) if chat_template else None,
     )
     _write(given, registry.known(), out)
 

@@ -197,6 +197,9 @@ def test_where_it_is_not_defined_it_is_refused_in_one_line(tmp_path: Path, gamed
         lc.lc_win_rate(good, Gamed(other, False))
     with pytest.raises(ValueError, match=r"is no df_gamed.csv"):
         alpaca_eval.load(tmp_path, evaluator=WEIGHTED)  # before a judge is paid
+    other.write_text(",".join(lc.COLUMNS) + "\n" + ",".join("x" for _ in lc.COLUMNS))
+    with pytest.raises(ValueError, match=r"is no df_gamed.csv: could not convert .* 'x' \(line 2\)"):
+        lc.lc_win_rate(good, Gamed(other, False))
     rows = list(csv.reader(gamed.path.open()))
     other.write_text("\n".join(",".join(row) for row in [rows[0], *rows[:0:-1]]))
     with pytest.raises(ValueError, match="its first 805 rows are not instructions 0-804"):
