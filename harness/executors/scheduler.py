@@ -60,7 +60,8 @@ def run(
     (`rests`: its seconds by a step's id), else in the plan's order.
 
     Steps that another run is at are left to it, and waited for when nothing else is ready. In other processes
-    than this, a step that fails costs those that stand on it; all others are made before the fault is raised.
+    than this, a step that fails costs those that stand on it, and here one whose end is no result does; all
+    others are made before the fault is raised.
     """
     # Before and after: what a killed run left goes first, and what this one's workers leave goes at once.
     store.sweep()

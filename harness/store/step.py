@@ -99,6 +99,12 @@ class Work(Generic[SettingsT, InputsT]):
     derived_from: Mapping[str, Path] = field(default_factory=dict)
 
 
+class StepLost(ValueError):
+    """A step's end that is no result, such as a training's at NaN: whoever runs it, the rows that stand on it
+    are lost, and all others go on.
+    """
+
+
 def written_sequences(step: "Step", sizes: Sizes) -> Cost:
     """The cost of a step that computes nothing to speak of: its sequences on disk, if it writes any."""
     if step.kind.sequences is None:

@@ -27,6 +27,7 @@ from typing import Any
 from harness.common import shutdown, supervisor
 from harness.common.text import cut, printed
 from harness.common.underway import news
+from harness.store.step import StepLost
 from harness.store.step_record import by_name, to_record
 from harness.train.examples import TrainWork
 from harness.train.placing import accelerate_file
@@ -131,6 +132,8 @@ def _result(folder: Path, code: int) -> dict[str, Any]:
         return dict(measured["measured"])
     if "stopped" in measured:
         raise shutdown.Terminated(measured["stopped"])
+    if "lost" in measured:
+        raise StepLost(measured["lost"])
     if "error" in measured:
         raise ValueError(measured["error"])
     lines = [line.strip() for line in (folder / LOG).read_text(errors="replace").splitlines()]

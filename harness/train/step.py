@@ -70,11 +70,12 @@ def _trained(work: TrainWork) -> dict[str, Any]:
         STEPS, batch_and_steps(settings, len(loop.examples))[1]
     )  # what an online method draws is inside
     terms_before, watched_before = loop.measure(probe)
+    health.check_probe(work, terms_before, "before the first step")
     # Where the policy is its own reference the loss is known; another value means a wrong reference.
     _check_start(loop, probe, terms_before, START_TOLERANCE[settings.precision])
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     terms_after, watched_after = loop.measure(probe)
-    health.check_end(work, terms_after, measured["steps"])
+    health.check_probe(work, terms_after, f"behind step {measured['steps']}, the last,")
     trained, weights = _model(loop), _weights(loop)
     if loop.accelerator.is_main_process:
         save(trained, load_tokenizer(start), work.out, weights)

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.common import shutdown
 from harness.common.files import replace
 from harness.common.underway import news
+from harness.store.step import StepLost
 from harness.train import step as train
 from harness.train.costs import TRAIN
 from harness.train.launcher import RESULT, SPEC, STOP
@@ -41,6 +42,9 @@ def _telling(folder: Path) -> Iterator[None]:
         raise SystemExit(0) from None
     except NoRoom as e:
         replace(folder / RESULT, json.dumps({"tokens": e.tokens}))
+        raise
+    except StepLost as e:
+        replace(folder / RESULT, json.dumps({"lost": str(e)}))
         raise
     except ValueError as e:
         replace(folder / RESULT, json.dumps({"error": str(e)}))

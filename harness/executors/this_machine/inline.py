@@ -6,12 +6,14 @@ from collections.abc import Callable
 from harness.executors.job import set_threads
 from harness.executors.protocol import Outcome
 from harness.executors.resources import one_thread
-from harness.store.step import Step
+from harness.store.step import Step, StepLost
 from harness.store.store import Store
 
 
 class Inline:
-    """Runs a step when its end is asked for; what it raises is raised there."""
+    """Runs a step when its end is asked for; what it raises is raised there, unless that is the step's own
+    end (`StepLost`).
+    """
 
     def __init__(self, store: Store, threads: Callable[[Step], int] = one_thread) -> None:
         self._store, self._threads = store, threads
@@ -33,8 +35,12 @@ class Inline:
         set_threads(self._threads(step))
         began = time.perf_counter()
         # Not `make`, which would wait: while another run is at this step, others of the plan can be made.
-        made = self._store.attempt(step) is not None
-        return [Outcome(step, time.perf_counter() - began, made)]
+        made, fault = False, ""
+        try:
+            made = self._store.attempt(step) is not None
+        except StepLost as lost:
+            fault = " ".join(f"{lost}".split())
+        return [Outcome(step, time.perf_counter() - began, made, fault, mendable=bool(fault))]
 
     def close(self) -> None:
         """Nothing is left running."""

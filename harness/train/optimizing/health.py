@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.common.files import replace
 from harness.common.text import cut
+from harness.store.step import StepLost
 from harness.train.examples import TrainWork
 
 STOPPED = "stopped.jsonl"  # in what the step keeps: its metrics up to the optimizer step that ended it
@@ -47,22 +48,26 @@ class Moment:
 
 
 def check(work: TrainWork, moment: Moment, steps: int, before: list[str], *, overflowed: bool) -> None:
-    """ValueError for an optimizer step that ends a training of so many; its metrics are kept for a look,
+    """StepLost for an optimizer step that ends a training of so many; its metrics are kept for a look,
     `before` the lines so far.
     """
     if fault := moment.fault(work.context.get("most_grad_norm"), overflowed=overflowed):
         told = f"{_where(work, moment.step, steps)}: {fault} ({_beside(moment)}); lower lr?"
-        raise ValueError(f"{told}{_log(work, moment, before)}")
+        raise StepLost(f"{told}{_log(work, moment, before)}")
 
 
-def check_end(work: TrainWork, terms: Mapping[str, float], steps: int) -> None:
-    """ValueError where the loss is no number once the last optimizer step is done."""
-    if fault := Moment(steps, terms, 0.0, 0.0).fault(None):
-        raise ValueError(f"{_where(work, steps, steps)}: behind it {fault}; lower lr?")
+def check_probe(work: TrainWork, terms: Mapping[str, float], when: str) -> None:
+    """StepLost where the loss on the probe is no number, before the first step or behind the last."""
+    if fault := Moment(0, terms, 0.0, 0.0).fault(None):
+        raise StepLost(f"{_named(work)}: {when} {fault}; lower lr?")
+
+
+def _named(work: TrainWork) -> str:
+    return f"{work.context['method']}: seed {work.settings.seed}"
 
 
 def _where(work: TrainWork, step: int, steps: int) -> str:
-    return f"{work.context['method']}: seed {work.settings.seed}: step {step} of {steps}"
+    return f"{_named(work)}: step {step} of {steps}"
 
 
 def _beside(moment: Moment) -> str:

@@ -14,9 +14,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "executor"), [("raises", "jobs"), ("NaN", "jobs"), ("NaN", "inline")])
 def test_a_row_whose_training_failed_says_why_beside_the_others(
-    copied: Path, tmp_path: Path, fault: str
+    copied: Path, tmp_path: Path, fault: str, executor: str
 ) -> None:
     line, why = FAULTS[fault]
     text = (ROOT / "methods" / "dpo.py").read_text().replace('name="DPO"', 'name="Fails"')
@@ -29,8 +29,9 @@ def test_a_row_whose_training_failed_says_why_beside_the_others(
     )
     own = tmp_path / "fails.py"
     own.write_text(text[:start] + loss + text[end:])
-    words = ("run", TINY, "--runs", str(copied), "--method-file", str(own), "--jobs", "2")
-    done = bench(*words, BENCH_EXECUTOR="jobs")
+    jobs = ["--jobs", "2"] if executor == "jobs" else []
+    words = ("run", TINY, "--runs", str(copied), "--method-file", str(own), *jobs)
+    done = bench(*words, BENCH_EXECUTOR=executor)
 
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and why in done.stderr.lower()

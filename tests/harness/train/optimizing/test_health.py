@@ -87,7 +87,7 @@ def test_weights_that_the_last_step_broke_are_no_result(tmp_path: Path) -> None:
     faulty(tmp_path / "fine", {}, ONE_STEP)
     told = json.loads((tmp_path / "fine" / "out" / "training.json").read_text())
     least = (told["before"]["nll"] + told["after"]["nll"]) / 2
-    with pytest.raises(ValueError, match="Faulty: seed 3: step 1 of 1: behind it loss term nll is nan"):
+    with pytest.raises(ValueError, match="Faulty: seed 3: behind step 1, the last, loss term nll is nan"):
         faulty(tmp_path / "broken", {"least": least}, ONE_STEP)
     assert not (tmp_path / "broken" / "out" / "model.safetensors").exists()
 
