@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -155,6 +155,8 @@ def _load(folder: Path, device: str, dtype: str) -> LoadedModel:
 def _serve(pipe: "Connection[Any, Any]", folder: Path, device: str, dtype: str) -> None:
     """A worker's life: it ends with the process that started it, even where that one was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    # Locks that libraries make (tqdm does) would outlive a worker, which is killed at its end; Python tells.
+    set_start_method(None, force=True)
     loaded: LoadedModel | None = None
     outcome: tuple[ValueError | None, Any]
     while True:

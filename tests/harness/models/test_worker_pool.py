@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from tqdm import tqdm
 
 from benchmarks.api import Sampling
 from harness.models.decoding.rows import Request
@@ -54,6 +55,12 @@ def picky(held: LoadedModel, item: int) -> int:
 def fatal(held: LoadedModel, item: int) -> int:
     if item == 2:
         os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def lock(held: LoadedModel, item: int) -> int:
+    """As tqdm makes one, which lm-eval asks for progress that nobody sees."""
+    tqdm.get_lock()
     return item
 
 
@@ -177,3 +184,22 @@ def _runs(process: int) -> bool:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+LOCKS = f"""
+import sys
+from pathlib import Path
+from harness.models.worker_pool import Pool
+if __name__ == "__main__":
+    with Pool(Path(sys.argv[1]), count=2) as pool:
+        assert len(dict(pool.map_unordered("{HERE}:lock", range(4)))) == 4
+"""
+
+
+def test_workers_leave_no_lock_of_a_library_that_is_told_of_at_the_end(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "locks.py"
+    script.write_text(LOCKS)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(script), str(folder)]
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "leaked" not in done.stderr, done.stderr
