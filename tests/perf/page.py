@@ -255,7 +255,7 @@ def _machine(told: Iterable[dict[str, Any]]) -> str:
         return ""
     m = every[-1]["machine"]
     versions = next((t["versions"] for t in reversed(every) if "versions" in t), {})
-    here = f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB; Python {m['python']}"
+    here = f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB, load {m['load']:.0f}; Python {m['python']}"
     return f"{here}, {_versions(versions)}.\n"
 
 
