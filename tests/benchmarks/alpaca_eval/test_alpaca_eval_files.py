@@ -163,7 +163,7 @@ def test_outputs_that_do_not_match_are_refused_in_one_line(shared_data: Path, tm
         with pytest.raises(ValueError, match=message):
             alpaca_eval.baseline(tmp_path, "m")
     (tmp_path / "model_outputs/m.json").write_text('{"instruction": "one"}\n{"instruction": "two"}')
-    with pytest.raises(ValueError, match="is no JSON: Extra data"):
+    with pytest.raises(ValueError, match="line 1: not JSON: Extra data"):
         alpaca_eval.baseline(tmp_path, "m")
     with pytest.raises(ValueError, match=r"no outputs of 'w' in .*; known: m"):
         alpaca_eval.baseline(tmp_path, "w")
