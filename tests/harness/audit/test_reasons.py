@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from harness.common.text import slug
 from harness.evaluate import registry
 from harness.results.manifest import ExportedRow
 from tests.benchmarks.alpaca_eval.published import annotations
+from tests.benchmarks.openllm.test_results_file import ASKED
 
 RANKS = "[{{'model': 'model_1', 'rank': {}}}, {{'model': 'model_2', 'rank': {}}}]"
 CHECKOUT = os.environ.get(
@@ -322,7 +324,7 @@ def lm_eval_export(folder: Path, tasks: Mapping[str, Sequence[dict[str, Any]]]) 
                 "greedy": [True, False],
             }
             details.append(about | told | {"metrics": metrics})
-    samples.write(folder / "m", results, details)
+    samples.write(folder / "m", results, details, ASKED, datetime(2026, 1, 1, tzinfo=UTC))
     return folder
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reports.records.jsonl import STAMP
 from tests.bench_command import bench
 from tests.paths import TINY
+
+UNSTAMPED = shutil.ignore_patterns(STAMP)  # of a copy whose rows are changed: what they were is not known
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def test_rows_stand_best_first_in_the_terminal_and_as_registered_by_the_flag(
     runs: Path, tmp_path: Path
 ) -> None:
     """The last two methods are given the highest ratings."""
-    shutil.copytree(runs / "tiny", tmp_path / "tiny")
+    shutil.copytree(runs / "tiny", tmp_path / "tiny", ignore=UNSTAMPED)
     rows = [json.loads(line) for line in (runs / "tiny" / "results.jsonl").read_text().splitlines()]
     for row in rows:
         if row["benchmark"] == "mt-bench" and row["value"] is not None:
@@ -86,7 +89,7 @@ def test_run_report_file_and_page_say_the_same_words_first(copied: Path) -> None
 def two(runs: Path, tmp_path: Path) -> Path:
     """The run twice, its second with other models: the ids of trained checkpoints are changed."""
     for name in ("one", "other"):
-        shutil.copytree(runs / "tiny", tmp_path / name)
+        shutil.copytree(runs / "tiny", tmp_path / name, ignore=UNSTAMPED)
     text = (tmp_path / "other" / "results.jsonl").read_text()
     (tmp_path / "other" / "results.jsonl").write_text(text.replace('"train-', '"train-again-'))
     return tmp_path
@@ -214,7 +217,7 @@ def test_noise_that_no_run_can_lend_is_one_line(runs: Path, words: list[str], me
 
 def test_noise_is_taken_from_another_run(runs: Path) -> None:
     """Twice the run's records as those of two seeds whose models are told apart."""
-    shutil.copytree(runs / "tiny", runs / "long", dirs_exist_ok=True)
+    shutil.copytree(runs / "tiny", runs / "long", ignore=UNSTAMPED)
     rows = [json.loads(line) for line in (runs / "tiny" / "results.jsonl").read_text().splitlines()]
     again = [r | {"seed": 1, "artifacts": [f"{a}-1" for a in r["artifacts"]]} for r in rows]
     (runs / "long" / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in [*rows, *again]))

@@ -13,7 +13,7 @@ from harness.results import benchmarks as described
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.loading import suite_of
 from tests.bench_command import bench
-from tests.docs.test_readme import blocks
+from tests.docs.pages import blocks
 from tests.paths import ROOT
 
 CONTROLS = """
@@ -67,8 +67,8 @@ def main_table(folder: Path) -> str:
     return (folder / "own" / "tables" / "main.md").read_text()
 
 
-def test_the_benchmark_of_the_readme_puts_its_column_into_the_table(tmp_path: Path) -> None:
-    (tmp_path / "brief.py").write_text(blocks("python")[1])
+def test_the_benchmark_of_the_docs_puts_its_column_into_the_table(tmp_path: Path) -> None:
+    (tmp_path / "brief.py").write_text(blocks("docs/own-benchmark.md", "python")[0])
     words = ("--benchmark-file", str(tmp_path / "brief.py"))
     run(tmp_path, "  brief: {data: world/test/alpaca_eval}\n", *words)
     assert "Brief (%)" in main_table(tmp_path)
@@ -78,13 +78,13 @@ def test_the_benchmark_of_the_readme_puts_its_column_into_the_table(tmp_path: Pa
     assert kept.stdout.splitlines()[-1].startswith("0 folders")
 
     ids = {r["artifacts"] and r["artifacts"][-1] for r in rows(tmp_path, "results.jsonl", "brief")}
-    (tmp_path / "brief.py").write_text(blocks("python")[1] + "# edited\n")
+    (tmp_path / "brief.py").write_text(blocks("docs/own-benchmark.md", "python")[0] + "# edited\n")
     run(tmp_path, "  brief: {data: world/test/alpaca_eval}\n", *words)
     assert not ids & {r["artifacts"][-1] for r in rows(tmp_path, "results.jsonl", "brief")}
 
 
-def test_the_judge_of_the_readme_judges_a_column_of_the_table(tmp_path: Path) -> None:
-    (tmp_path / "brevity.py").write_text(blocks("python")[2])
+def test_the_judge_of_the_docs_judges_a_column_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "brevity.py").write_text(blocks("docs/own-judge.md", "python")[0])
     graded = "  mt-bench: {data: world/test/mt_bench, judge: brevity}\n"
     run(tmp_path, graded, "--judge-file", str(tmp_path / "brevity.py"))
     assert "MT-Bench: judge brevity" in main_table(tmp_path)
