@@ -56,7 +56,8 @@ class ExternalModel(Strict):
             raise ValueError(f"give one of path, url, answers, control, not {' and '.join(given) or 'none'}")
         if (self.url is None) != (self.model is None):
             raise ValueError("url and model belong together")
-        if self.url is None and (told := [name for name in ASKED if name in self.model_fields_set]):
+        fields = type(self).model_fields
+        if self.url is None and (told := [n for n in ASKED if getattr(self, n) != fields[n].default]):
             raise ValueError(f"{' and '.join(told)}: of a row that is asked at a url, which this is not")
         return self
 

@@ -255,8 +255,8 @@ def _machine(told: Iterable[dict[str, Any]]) -> str:
         return ""
     m = every[-1]["machine"]
     versions = next((t["versions"] for t in reversed(every) if "versions" in t), {})
-    here = f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB, load {m['load']:.0f}; Python {m['python']}"
-    return f"{here}, {_versions(versions)}.\n"
+    here = f"{m['cpu']}, {m['cores']} cores, {m['memory'] / GIB:.0f} GiB, load {m['load']:.0f}"
+    return f"{here}; Python {m['python']}, {_versions(versions)}.\n"
 
 
 def _versions(of: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from benchmarks.openllm.evaluate import documents
 from harness.models.prepare import LINK
 from harness.results.health import counts
 from harness.results.health.overlap import OVERLAP, OverlapInputs, OverlapSettings
-from harness.store.integrity import RECORD
+from harness.store.integrity import CHECKSUM, RECORD, checksum
 from harness.store.step import NoInputs, Part, Step
 from harness.store.store import Store
 from reports.records import run_folder
@@ -79,8 +79,8 @@ def test_training_prompts_that_are_questions_are_counted(copied: Path, tmp_path:
         (folder,) = store.root.glob(f"{kind}/{name}-*")
         step = LINK.step(name, LINK.settings("data", name), NoInputs(), {"path": "of-the-hub"})
         copy = shutil.copytree(folder, store.root / "link" / f"{name}-{step.id}")
-        record = json.loads((copy / RECORD).read_text())
-        (copy / RECORD).write_text(json.dumps(record | {"id": step.id, "kind": "link"}))
+        record = json.loads((copy / RECORD).read_text()) | {"id": step.id}
+        (copy / RECORD).write_text(json.dumps(record | {CHECKSUM: checksum(record)}))
         return step
 
     link = LINK.step("data", LINK.settings("data", "new"), NoInputs(), {"path": str(data)})
