@@ -117,7 +117,8 @@ def _of_step(step: Step, store: Store, limits: Health) -> Iterator[dict[str, Any
     for name, (count, total) in added.items():
         yield {**_named(step), "name": name, "count": count, "total": total}
     if step.kind.name == "train":
-        yield _verdict(step, EXPLODED, collapse.exploded(record["measured"], limits))
+        told = _verdict(step, EXPLODED, collapse.exploded(record["measured"], limits))
+        yield told if "grad_norm" in record["measured"] else told | {"count": None, "total": 0}
 
 
 def _of_answers(cells: Sequence[Cell], store: Store, limits: Health) -> Iterator[dict[str, Any]]:

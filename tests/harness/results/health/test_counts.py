@@ -51,6 +51,15 @@ def test_a_run_of_before_is_told_as_not_counted(copied: Path) -> None:
     assert NOT_COUNTED in done.stdout
 
 
+def test_trainings_that_kept_no_norms_are_not_counted_among_those_that_did_not_explode(copied: Path) -> None:
+    folder = next((copied / "store" / "train").glob("dckd-*"))
+    record = json.loads((folder / RECORD).read_text())
+    del record["measured"]["grad_norm"]
+    (folder / RECORD).write_text(json.dumps(record | {CHECKSUM: checksum(record)}))
+    shown = bench("run", TINY, "--runs", str(copied)).stdout
+    assert "trainings that exploded not counted; " in " ".join(shown.split())
+
+
 def test_what_a_suite_counts_overlaps_by_is_needed_by_it(copied: Path) -> None:
     """Beside the steps of its plan."""
     told = bench("store", "gc", "--keep", TINY, "--runs", str(copied))
