@@ -71,7 +71,7 @@ def rows_in(file: IO[bytes], path: Path, layout: str = "JSON lines") -> Iterator
             return
         begun = True
         value = _parsed(text, path, number)
-        yield where, _object(value, where, layout, text)
+        yield where, _object(value, where, layout, _halves(text))
 
 
 def json_of(path: Path) -> Any:
@@ -106,15 +106,23 @@ def unique(ids: Iterable[str], path: Path) -> None:
 
 
 def _objects(values: Iterable[Any], path: Path, layout: str, text: str) -> Iterator[tuple[str, Row]]:
+    halves = _halves(text)  # once, since a text may be that of a million rows
     for number, value in enumerate(values, 1):
-        yield (where := f"{path}, row {number}"), _object(value, where, layout, text)
+        yield (where := f"{path}, row {number}"), _object(value, where, layout, halves)
 
 
-def _object(value: Any, where: str, layout: str, text: str) -> Row:
-    """The value of a text, where it is an object of whole characters: no model reads a half of one."""
+def _halves(text: str) -> bool:
+    """Whether a text has escapes that may be half of a pair."""
+    return HALF.search(text) is not None
+
+
+def _object(value: Any, where: str, layout: str, halves: bool) -> Row:
+    """The value of a text, where it is an object of whole characters: no model reads a half of one. Without
+    `halves` its text has no escape of one.
+    """
     if not isinstance(value, dict):
         raise ValueError(f"{where}: not {layout}, no JSON object: given {shown(value)}")
-    for name, part in value.items() if HALF.search(text) else ():
+    for name, part in value.items() if halves else ():
         try:
             json.dumps([name, part], ensure_ascii=False).encode()
         except UnicodeEncodeError as e:
@@ -181,19 +189,22 @@ def _after_blanks(text: str, at: int) -> int:
 
 def _decoded(text: str, path: Path, first: int, at: int) -> tuple[Any, int]:
     """The value that stands at a place of a text, and where it ends."""
-    where = f"{path}, line {first + text.count(chr(10), 0, at)}"
+
+    def where() -> str:
+        return f"{path}, line {first + text.count(chr(10), 0, at)}"
+
     try:
         value, end = DECODER.raw_decode(text, at)
     except json.JSONDecodeError as e:
         line = f"{path}, line {first + e.lineno - 1}"
         raise ValueError(f"{line}: not JSON: {e.msg} (column {e.colno})") from e
     except RecursionError:
-        raise ValueError(f"{where}: {TOO_DEEP}") from None
+        raise ValueError(f"{where()}: {TOO_DEEP}") from None
     except ValueError as e:
         told = "a whole number of over 4,300 digits" if "int_max_str_digits" in str(e) else str(e)
-        raise ValueError(f"{where}: {told}") from e
+        raise ValueError(f"{where()}: {told}") from e
     if text.count("[", at, end) + text.count("{", at, end) > DEEPEST and _depth(value) > DEEPEST:
-        raise ValueError(f"{where}: {TOO_DEEP}")
+        raise ValueError(f"{where()}: {TOO_DEEP}")
     return value, end
 
 

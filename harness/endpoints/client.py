@@ -58,12 +58,15 @@ def ask(
     replies: ReplyCache,
     ledger: Ledger,
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    whole: int | None = None,
 ) -> list[EndpointReply]:
     """The replies in the order of the calls; what is kept is not asked, and equal calls are asked once.
 
-    `progress` is told how many of the calls that were asked are kept by now. ValueError: what the person at
-    the keyboard can mend. EndpointFailed: calls failed for good; whatever was answered is kept. BudgetSpent:
-    the ledger allows no more.
+    `whole` is how many calls `max_refused` is a share of, where these are a part of them. `progress` is told
+    how many of the calls that were asked are kept by now. ValueError: what the person at the keyboard can
+    mend. EndpointFailed: calls failed for good; whatever was answered is kept. BudgetSpent: the ledger allows
+    no more.
     """
     missing = {call.key: call for call in calls if call.key not in replies}
     ledger.kept += len(calls) - len(missing)
@@ -77,7 +80,7 @@ def ask(
         ledger.admit(endpoint.model)
         asking = _Asking(endpoint, list(missing.values()), replies, ledger, told)
         # Of all calls, whenever they were made: of the few that are left as many may be refused.
-        asking.allowed = may_be_refused(endpoint.max_refused, len(calls))
+        asking.allowed = may_be_refused(endpoint.max_refused, whole or len(calls))
         asyncio.run(asking.all())
     return [replies[call.key] for call in calls]
 

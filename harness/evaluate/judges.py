@@ -166,7 +166,7 @@ def _asking(judge: Mapping[str, Any], endpoint_for: Callable[[float], Endpoint])
         with news.whole("calls", len(calls)):
             for temperature in dict.fromkeys(c.temperature for c in calls):
                 own = [c for c in calls if c.temperature == temperature]
-                client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger)
+                client.ask(endpoint_for(temperature), own, shared.replies, shared.ledger, whole=len(calls))
         return [shared.replies[c.key] for c in calls]
 
     return ask

@@ -65,7 +65,8 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
     # Is of nothing before the first file changes: a folder of which a kill left half must not look whole.
     earlier = known.tables
     out.mkdir(parents=True, exist_ok=True)
-    jsonl.replace(stamp, json.dumps({"of": "", "files": {}, "tables": earlier}))
+    trials = {name: state for name, state in known.files.items() if name == TRIALS}
+    jsonl.replace(stamp, json.dumps({"of": "", "files": trials, "tables": earlier}))
     tuned = _with_trials(plan.suite, out, TRIALS in known.files)
     written = write.write(plan, store, out, prices, earlier)
     jsonl.replace(out / SCREEN, terminal.dumped(written.screen))

@@ -172,8 +172,9 @@ def _check_files(named: Sequence[tuple[str, str]]) -> None:
     for section, name in named:
         file = name.replace("/", "_").casefold()  # not every disk tells dpo and DPO apart
         if (other := files.get(file)) is not None:
-            told = f"there is a row {cut(other)}" if section != "judges" else f"there is a judge {cut(other)}"
-            raise ValueError(f"{section}.{cut(name)}: {told}, whose files have the same names")
+            what = "judge" if section == "judges" else "row"
+            told = f"there is a {what} {cut(repr(other))}, whose files have the same names"
+            raise ValueError(f"{section}.{cut(name)}: {told}")
         files[file] = name
 
 

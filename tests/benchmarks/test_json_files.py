@@ -1,7 +1,9 @@
 """One reader of everybody's JSON: what it refuses, in one line with the place, and what it takes."""
 
 import gzip
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,15 @@ def test_a_damaged_archive_and_a_line_without_an_end_are_told(
     monkeypatch.setattr(file_bytes, "LARGEST", 1 << 20)
     with pytest.raises(ValueError, match="in one value; save it as JSON lines"):
         json_of(path)
+
+
+def test_a_list_of_many_rows_is_read_in_the_time_of_its_text(tmp_path: Path) -> None:
+    """Not of its text for each row: 20,000 of them would be 40 GB."""
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"a": "x" * 100}] * 20_000))
+    began = time.process_time()
+    assert len(read(path)) == 20_000
+    several = tmp_path / "several.json"
+    several.write_text('{\n "a": "x"\n}\n' * 20_000)
+    assert len(read(several)) == 20_000
+    assert time.process_time() - began < 5

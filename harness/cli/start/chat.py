@@ -115,8 +115,8 @@ def _show(said: dict[str, str]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*(Column(Text(name)) for name in said), expand=True)
-    table.add_row(*(Text(text) for text in said.values()))
+    table = Table(*(Column(Text(printed(name))) for name in said), expand=True)
+    table.add_row(*(Text(printed(text)) for text in said.values()))
     Console().print(table)
 
 

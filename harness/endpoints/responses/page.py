@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST = 16 * 2**20  # bytes of a response, unpacked
 NO_KEY, HIDDEN = "none", "<the key>"
+LEAST_SECRET = 16  # letters of a key that is letters alone
 SHOWN = 160  # characters of a server's words
 HIDES = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>")
 # NUL, which databases and many readers end a text at, and halves of surrogate pairs, which UTF-8 has not.
@@ -132,13 +133,20 @@ def _parsed(text: str, key: str) -> Any:
         return None
 
 
+def is_word(key: str) -> bool:
+    """Whether a key is what servers are given that want none (EMPTY, dummy, token): a word, which answers and
+    names of fields may have, and no secret.
+    """
+    return key.isalpha() and len(key) < LEAST_SECRET
+
+
 def _object(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
 def _without(key: str, value: Any) -> Any:
     """What a server said, without the key that it was sent, which would be kept, shown and judged."""
-    if key == NO_KEY:
+    if is_word(key):
         return value
     if isinstance(value, str):
         return value.replace(key, HIDDEN)

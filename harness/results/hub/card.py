@@ -19,7 +19,7 @@ from reports.records.run_folder import Rows
 from reports.render import to_markdown
 
 # A place on a machine says who works there; its last name is enough. What follows a host is part of a URL.
-PLACE = re.compile(r"(?<![\w:/.])~?/(?:[\w.+@=,-]+/)+(?=[\w.+@=,-])")
+PLACE = re.compile(r"(?<![\w:/.])(?:file://)?(?:~|\.{1,2})?/(?:[\w.+@=,-]+/)+(?=[\w.+@=,-])")
 LIBRARIES = ("prefbench", "torch", "transformers", "accelerate", "datasets", "lm_eval")
 UNKNOWN = "not known"
 

@@ -32,11 +32,12 @@ def _of_hub(kind: Kind, repository: str) -> str:
 
 def _of_folder(folder: Path) -> str:
     from huggingface_hub import ModelCard
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
     path = folder / "README.md"
     try:
         return _text(ModelCard.load(path).data.license) if path.is_file() else ""
-    except ValueError:  # of metadata that is none
+    except (ValueError, YAMLError):  # of metadata that is none
         return ""
 
 

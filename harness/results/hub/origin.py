@@ -63,7 +63,10 @@ def origin(folder: Path, store: Store) -> Origin:
     while (key := EARLIER.get(one.kind)) and one.record:
         if one.kind == TRAIN.name:
             stages.insert(0, one.record)
-        one = by_id[_id(one.record["inputs"][key])]
+        before = by_id.get(_id(one.record["inputs"][key]))
+        if before is None:
+            raise ValueError(f"{one.folder}: what it was made from is gone; the same run makes it")
+        one = before
     outside = [a for a in behind if a.kind in (LINK.name, INIT.name) and _is_model(a.record)]
     return Origin(
         base=_source(one),

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What an earlier model of the same name may have left: a loader would read it beside the new one's.
+OF_MODEL = ("*.safetensors", "*.safetensors.index.json", "*.jinja")
+
 
 def check_name(to: str) -> None:
     """ValueError where it is no name of a repository with its owner."""
@@ -41,7 +44,12 @@ def upload(folder: Path, to: str, private: bool) -> str:
     api = HfApi()
     with _told(to):
         api.create_repo(to, private=private, exist_ok=True)
-        done = api.upload_folder(repo_id=to, folder_path=folder, commit_message=f"Upload {to} by prefbench")
+        done = api.upload_folder(
+            repo_id=to,
+            folder_path=folder,
+            commit_message=f"Upload {to} by prefbench",
+            delete_patterns=list(OF_MODEL),
+        )
     return str(done.commit_url)
 
 

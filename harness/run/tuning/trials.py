@@ -1,8 +1,9 @@
 """Trials: which settings of each method, the plan that makes them, and what came of each."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, inf
 from typing import NamedTuple
 
 from harness.endpoints.prices import Prices
@@ -132,7 +133,7 @@ class Bench:
             ledger = pipeline.make(whole, *common, self.spending, logs).ledger
         except StepsFailed as failed:
             if self.spending.limited:  # what this took is not known here, so nothing more is asked
-                raise
+                self._spend(inf, sys.maxsize)
             return failed.lost
         self._spend(ledger.spent, ledger.calls)
         return {}

@@ -30,7 +30,7 @@ class Moment:
     def line(self) -> str:
         """The step as a line of metrics."""
         numbers = {"step": self.step, "lr": self.rate, "grad_norm": self.norm}
-        return json.dumps({**numbers, **self.terms, **self.told})
+        return json.dumps({**numbers, **self.told, **self.terms})
 
     def fault(self, limit: float | None, *, overflowed: bool = False) -> str:
         """What is wrong with it in words, "" where nothing is. An overflowed float16 step, which the scaler

@@ -1,5 +1,6 @@
 """Every fault of faults.yaml, played by a real server to one prompt of eight: nothing good is lost by it."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.endpoints import client, served
 from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, check
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply, ReplyCache
+from harness.endpoints.responses.page import page_of
 from tests.fuzz.cases import expanded
 from tests.harness.endpoints.fault_server import KEY, KEY_ENV, Running, running
 
@@ -247,3 +249,11 @@ def test_a_list_of_models_that_comes_byte_by_byte_is_not_waited_for(
         with pytest.raises(ValueError, match=r"does not answer \(broken connections: no page within 0.3 s\)"):
             served.names(Endpoint("m", server.url, KEY_ENV))
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(("key", "kept"), [("dummy", True), ("token", True), ("sk-a1b2c3d4e5f6", False)])
+def test_a_word_in_place_of_a_key_is_no_secret(key: str, kept: bool) -> None:
+    """Servers that want no key are given one; answers may have the word, and usage its name."""
+    said = {"text": f"{key} = 1", "usage": {f"prompt_{key}s": 3}}
+    found = page_of(200, {}, json.dumps(said).encode(), key).body
+    assert (found == said) == kept and (key in str(found)) == kept

@@ -118,7 +118,7 @@ def test_the_live_view_shows_the_inside_and_is_gone_at_the_end(
     copied: Path, sent: signal.Signals | None, code: int, last: str
 ) -> None:
     screen = Screen()
-    epochs = 20 if sent is None else 400
+    epochs = 60 if sent is None else 400  # so that some seconds go by
     words = ("run", TINY, "--runs", str(copied), "--only", "DPO", "--name", "again")
     with running(screen, *words, "--set", f"training.epochs={epochs}") as process:
         while sent and process.exitcode is None:

@@ -33,6 +33,11 @@ def running() -> Iterator[Hub]:
                 self.answer({"error": "Invalid token."}, 401)
             elif self.path.startswith("/api/whoami"):
                 self.answer({"type": "user", "name": "me", "auth": {"accessToken": {"role": "write"}}})
+            elif name.endswith("/tree/main"):
+                held = hub.files.get(name.removesuffix("/tree/main"), {})
+                self.answer(
+                    [{"type": "file", "path": n, "size": len(b), "oid": "0"} for n, b in held.items()]
+                )
             elif name in hub.private:
                 self.answer({"id": name, "private": hub.private[name], "tags": [], "siblings": []})
             else:
@@ -61,6 +66,8 @@ def running() -> Iterator[Hub]:
             for row in map(json.loads, body.splitlines()):
                 if row["key"] == "header":
                     hub.commits.append(row["value"]["summary"])
+                elif row["key"] == "deletedFile":
+                    del hub.files[name][row["value"]["path"]]
                 else:
                     held = base64.b64decode(row["value"]["content"])
                     hub.files.setdefault(name, {})[row["value"]["path"]] = held

@@ -1,6 +1,7 @@
 """What a card says of models and data from outside: of the hub by name and commit, others by content."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ def test_the_origin_is_that_of_the_records(found: Origin) -> None:
     assert told == {"SFT dialogues": ("", 9, 9), "train pairs": ("org/ultra", 58, 60)}
 
 
+def test_a_base_that_is_gone_from_the_store_is_one_line(store: Store) -> None:
+    shutil.rmtree(store.root / "link" / f"link-{1:012d}")
+    with pytest.raises(ValueError, match="what it was made from is gone; the same run makes it"):
+        origin(store.root / "train" / f"train-{6:012d}", store)
+
+
 def test_the_card_names_what_the_hub_knows_and_says_what_is_not_known(found: Origin, tmp_path: Path) -> None:
     run_folder.write(page_run.rows(), tmp_path / "toy")
     key, rows = RowKey("pair", "data", "ADPA", 0, 0), run_folder.read(tmp_path / "toy")
@@ -107,3 +114,5 @@ def test_a_licence_is_read_off_the_card_in_a_models_folder(
     assert licences.known(found) == {}
     (found.base.folder / "README.md").write_text("---\nlicense: llama3\n---\n")
     assert licences.known(found) == {"org/base": "llama3"}
+    (found.base.folder / "README.md").write_text("---\nlicense: {{ license }}\n---\n")
+    assert licences.known(found) == {}

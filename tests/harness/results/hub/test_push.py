@@ -89,9 +89,11 @@ def test_the_card_says_recipe_data_and_what_intervals_are_over(pushed: Path, tin
 
 def test_places_on_this_machine_and_credentials_are_no_part_of_a_card() -> None:
     told = (
-        "by /home/me/models/judge at https://me:secret@host.org/v1/x?api_key=abc of ~/data/pairs.jsonl, a/b"
+        "by /home/me/models/judge at https://me:secret@host.org/v1/x?api_key=abc of ~/data/pairs.jsonl, a/b, "
+        "../me/models/base and file:///home/me/x"
     )
-    assert card.public(told) == "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b"
+    found = "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b, base and x"
+    assert card.public(told) == found
 
 
 def test_the_least_seed_is_taken_and_what_names_no_row_is_one_line() -> None:
@@ -141,6 +143,10 @@ def test_a_push_makes_a_private_repository_of_the_folders_bytes(
     assert done.stdout == f"Pushed: {hub.url}/{TO}/commit/1 (private if it is new)\n"
     held = {path.name: path.read_bytes() for path in pushed.iterdir()}
     assert {name: hub.files[TO].get(name) for name in held} == held
+
+    hub.files[TO] |= {"model-00001-of-00002.safetensors": b"of a model before", "notes.txt": b"mine"}
+    assert push(hub, tiny_run, "--license", "apache-2.0").returncode == 0
+    assert {*hub.files[TO]} == {*held, "notes.txt"}
 
 
 @pytest.mark.slow
