@@ -7,7 +7,6 @@ exports/manifest.json   what is there (manifest.py)
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from benchmarks.declaration import JudgedAnswers
 from harness.plan.measurements import Cell
@@ -15,19 +14,9 @@ from harness.plan.plan import Plan
 from harness.results import manifest
 from harness.results.judging import JudgedRow, file_name
 from harness.results.manifest import ExportedRow
-from harness.results.records import folders_of
+from harness.results.records import RowKey, folders_of
 from harness.store.store import Store
 from harness.suite.measurement import Chosen, no_export
-
-
-class RowKey(NamedTuple):
-    """What tells a row of the table from the others."""
-
-    pair: str
-    dataset: str
-    method: str
-    world_seed: int
-    seed: int
 
 
 def write(plan: Plan, store: Store, rows: Sequence[tuple[JudgedRow, JudgedAnswers]], out: Path) -> None:
@@ -65,8 +54,10 @@ def _write(
             yield from (_judged_row(row, of) for row, of in judged)
         cells = [cell for cell in plan.cells if name in cell.measures]
         if cells and chosen.benchmark.export is not no_export:
-            chosen.benchmark.export(out / name, {names[_key(c)]: folders_of(c, name, store) for c in cells})
-            yield from (_measured_row(cell, chosen, names[_key(cell)]) for cell in cells)
+            chosen.benchmark.export(
+                out / name, {names[RowKey.of(c)]: folders_of(c, name, store) for c in cells}
+            )
+            yield from (_measured_row(cell, chosen, names[RowKey.of(cell)]) for cell in cells)
 
 
 def _judged_row(row: JudgedRow, found: JudgedAnswers) -> ExportedRow:
@@ -82,16 +73,16 @@ def _judged_row(row: JudgedRow, found: JudgedAnswers) -> ExportedRow:
 
 def _measured_row(cell: Cell, chosen: Chosen, name: str) -> ExportedRow:
     like = chosen.declaration.name
-    return ExportedRow(chosen.name, like, name, "", "", **_key(cell)._asdict(), judge="", reference="")
+    return ExportedRow(chosen.name, like, name, "", "", **RowKey.of(cell)._asdict(), judge="", reference="")
 
 
 def _named(row: JudgedRow, judged: JudgedAnswers, names: Mapping[RowKey, str]) -> JudgedAnswers:
     """A row's judgments under the export's names, of itself and of the row that it is compared with."""
-    own = _key(row.cell)._replace(method=row.reference)
+    own = RowKey.of(row.cell)._replace(method=row.reference)
     alike = [key for key in names if key[:3] == own[:3]]
     # A model that no world seed had a part in, or no seed, may be there once for all of them.
     near = min(alike, key=lambda k: (k.world_seed != own.world_seed) + (k.seed != own.seed), default=own)
-    return judged._replace(row=names[_key(row.cell)], reference=names.get(near, row.reference))
+    return judged._replace(row=names[RowKey.of(row.cell)], reference=names.get(near, row.reference))
 
 
 def _row_names(plan: Plan) -> dict[RowKey, str]:
@@ -99,7 +90,7 @@ def _row_names(plan: Plan) -> dict[RowKey, str]:
     # What is the same for all is left out: a run of one pair and one seed has plain methods' names.
     parts_of_name = ("pair", "dataset", "world_seed", "seed")
     varied = [k for k in parts_of_name if len({getattr(c, k) for c in plan.cells}) > 1]
-    parts = {_key(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
+    parts = {RowKey.of(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
     names: dict[RowKey, str] = {}
     for key, words in parts.items():
         name = file_name("-".join(words))
@@ -107,7 +98,3 @@ def _row_names(plan: Plan) -> dict[RowKey, str]:
             name += "_"
         names[key] = name
     return names
-
-
-def _key(cell: Cell) -> RowKey:
-    return RowKey(cell.pair, cell.dataset, cell.method, cell.world_seed, cell.seed)

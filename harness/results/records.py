@@ -1,7 +1,7 @@
 """Finished artifacts into records: one row per measured item."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.evaluate.judge_noise.repeats import REPEATS
 from harness.evaluate.questions import read_repeats
@@ -10,9 +10,23 @@ from harness.plan.plan import Plan
 from harness.store.step import Part, Step
 from harness.store.store import Store
 from harness.suite.measurement import Chosen, Folders, Value
-from reports.records.rows import Record, Repeat
+from reports.records.rows import MethodRow, Record, Repeat
 
 OF_REPEAT = ("metric", "group", "question", "turn", "order", "value")
+
+
+class RowKey(NamedTuple):
+    """What tells a row of a run, which is of one checkpoint, from the others."""
+
+    pair: str
+    dataset: str
+    method: str
+    world_seed: int
+    seed: int
+
+    @classmethod
+    def of(cls, row: Cell | MethodRow) -> "RowKey":
+        return cls(row.pair, row.dataset, row.method, row.world_seed, row.seed)
 
 
 def records(plan: Plan, store: Store) -> list[Record]:

@@ -102,9 +102,7 @@ def _planned(
 ) -> Plan:
     own = extension.methods_in(method_file)
     known = methods.registry(own)
-    if own and not only:  # with --only a method of the file is named like any other
-        rows = {**dict.fromkeys(m.name for m in own), **loaded.methods}
-        loaded = loaded.model_copy(update={"methods": rows})
+    loaded = extension.with_rows(loaded, own, only)
     return planning.plan(
         loaded, known, where, only=only, method_file=method_file, is_done=store.is_done, endpoints=endpoints
     )

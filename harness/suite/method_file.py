@@ -1,6 +1,6 @@
 """Methods from outside the tree: the file named by `--method-file`, whose code is called here alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass, replace
 from functools import wraps
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import methods
 from harness.common.text import cut
 from harness.suite.extension_file import defined_in, told
-from harness.suite.schema import OTHERS, UNTRAINED
+from harness.suite.schema import OTHERS, UNTRAINED, Suite
 from harness.suite.validation import Name, in_range, validated
 from methods.api import Method, Needs, Stats, Training, formula
 from methods.batch import Batch, Terms
@@ -25,6 +25,13 @@ def methods_in(path: str | None) -> tuple[Method, ...]:
             raise ValueError(f"{path}: there is a method {method.name!r} already; choose another name")
         taken.add(method.name)
     return tuple(_guarded(method, str(path)) for method in own)
+
+
+def with_rows(suite: Suite, own: Sequence[Method], only: Sequence[str]) -> Suite:
+    """The suite with a file's methods as rows; with `only` these are named like any other."""
+    if not own or only:
+        return suite
+    return suite.model_copy(update={"methods": {**dict.fromkeys(m.name for m in own), **suite.methods}})
 
 
 def method_of(name: str, path: str | None) -> Method:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from reports.records import run_folder
 from reports.records.comparable import Told, check
@@ -14,6 +14,12 @@ from reports.records.texts import read_steps
 from reports.tables.table import check_row
 
 Own = TypeVar("Own", bound=MethodRow)
+
+
+class Change(Protocol):
+    """Rows about methods, of one kind, as others of that kind."""
+
+    def __call__(self, group: Sequence[Own], /) -> list[Own]: ...
 
 
 def together(folders: Sequence[Path]) -> Rows:
@@ -64,29 +70,26 @@ def _place(run: str, rows: Rows, methods: Sequence[str]) -> tuple[str, str]:
 def _moved(rows: Rows, place: tuple[str, str], to: tuple[str, str]) -> Rows:
     """The rows of one pair and data set, under another pair and data set."""
 
-    def own(group: Sequence[Own]) -> list[Own]:
+    def own(group: Sequence[Own], /) -> list[Own]:
         return [replace(r, pair=to[0], dataset=to[1]) for r in group if (r.pair, r.dataset) == place]
 
-    return rows._replace(
-        records=own(rows.records),
-        summaries=own(rows.summaries),
-        judging=own(rows.judging),
-        costs=own(rows.costs),
-        training=own(rows.training),
-        counts=[],
-        repeats=own(rows.repeats),
-    )
+    return _of_each_kind(rows, own)._replace(counts=[])
 
 
 def _only(rows: Rows, methods: Sequence[str]) -> Rows:
-    def own(group: Sequence[Own]) -> list[Own]:
+    def own(group: Sequence[Own], /) -> list[Own]:
         return [r for r in group if r.method in methods]
 
+    return _of_each_kind(rows, own)
+
+
+def _of_each_kind(rows: Rows, change: Change) -> Rows:
     return rows._replace(
-        records=own(rows.records),
-        summaries=own(rows.summaries),
-        judging=own(rows.judging),
-        costs=own(rows.costs),
-        training=own(rows.training),
-        repeats=own(rows.repeats),
+        records=change(rows.records),
+        summaries=change(rows.summaries),
+        judging=change(rows.judging),
+        costs=change(rows.costs),
+        training=change(rows.training),
+        curves=change(rows.curves),
+        repeats=change(rows.repeats),
     )

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.common.text import without_credentials
 from harness.results.hub import numbers
-from harness.results.hub.numbers import Number, RowKey
+from harness.results.hub.numbers import Number
 from harness.results.hub.origin import Data, Origin, Source
+from harness.results.records import RowKey
 from harness.store.provenance import dotted_settings
 from reports.records.run_folder import Rows
 from reports.render import to_markdown

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from harness.common.suggest import meant, nearest
 from harness.results.hub import card
 from harness.results.hub.card import Card
-from harness.results.hub.numbers import RowKey
+from harness.results.records import RowKey
 from harness.store import maintenance
 from harness.train.costs import TRAIN
 from harness.train.select_checkpoint import SELECT
@@ -44,7 +44,7 @@ def found(rows: Rows, asked: Asked) -> Found:
         raise ValueError(f"no row {method!r}; {nearest(method, methods)}")
     left: dict[RowKey, str] = {}
     for r in (r for r in rows.records if r.method == method and r.artifacts):
-        left.setdefault(RowKey(r.pair, r.dataset, r.method, r.world_seed, r.seed), r.artifacts[0])
+        left.setdefault(RowKey.of(r), r.artifacts[0])
     if not left:
         raise ValueError(f"{method}: nothing was measured of it")
     if {artifact.partition("-")[0] for artifact in left.values()} - {TRAIN.name, SELECT.name}:

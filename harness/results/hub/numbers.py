@@ -3,25 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from harness.results.records import RowKey
 from reports import build
-from reports.records.rows import MethodRow
 from reports.records.run_folder import Rows
 from reports.render import FORMATS
 from reports.tables.main import main_tables
 from reports.tables.table import Column, Table
-
-
-class RowKey(NamedTuple):
-    """A checkpoint's row of a run."""
-
-    pair: str
-    dataset: str
-    method: str
-    world_seed: int
-    seed: int
-
-    def has(self, row: MethodRow) -> bool:
-        return self == (row.pair, row.dataset, row.method, row.world_seed, row.seed)
 
 
 class Number(NamedTuple):
@@ -51,8 +38,8 @@ class Number(NamedTuple):
 
 def of_checkpoint(rows: Rows, key: RowKey) -> tuple[list[Number], Sequence[str]]:
     """What was measured of one checkpoint, and the notes on it: those of a table of this row alone."""
-    own = rows._replace(records=[r for r in rows.records if key.has(r)], lender=None)
-    summaries = [s for s in rows.summaries if key.has(s)]
+    own = rows._replace(records=[r for r in rows.records if RowKey.of(r) == key], lender=None)
+    summaries = [s for s in rows.summaries if RowKey.of(s) == key]
     (pair,) = build.paired(own).pairs
     tables = main_tables(pair.groups, [key.method], summaries=summaries, checks=own.checks)
     return [number for table in tables for number in _numbers(table)], tables[0].notes if tables else ()

@@ -39,7 +39,7 @@ from harness.run.tuning.trials import Bench, Trial, metric_of, result
 from harness.run.tuning.validation_questions import Validation, checked
 from harness.store.store import Store
 from harness.suite import loading
-from harness.suite.method_file import methods_in
+from harness.suite.method_file import methods_in, with_rows
 from harness.suite.schema import Suite
 from harness.suite.tuning import scoring, search
 from harness.suite.tuning.search import Settings, Values
@@ -148,9 +148,7 @@ def _look(wanted: Wanted) -> Search:
         given, lambda others: loading.load(wanted.suite, others, known), run_names.NO_NUMBER, only
     )
     own = methods_in(wanted.method_file)
-    if own and not wanted.only:
-        rows = {**dict.fromkeys(m.name for m in own), **suite.methods}
-        suite = suite.model_copy(update={"methods": rows})
+    suite = with_rows(suite, own, wanted.only)
     named_methods = loading.with_starts(suite, methods.registry(own))
     names = chosen_methods(suite, wanted.only, named_methods)
     if not names:

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import ModelCard, constants
 
 from harness.results.hub import card, folder, licences
-from harness.results.hub.numbers import RowKey
 from harness.results.hub.origin import Origin, origin
+from harness.results.records import RowKey
 from harness.store.store import Store
 from reports.records import run_folder
 from tests.reports.page import page_run

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from harness.results.hub import card, folder
-from harness.results.hub.numbers import RowKey
+from harness.results.records import RowKey
 from reports import results
 from reports.records import run_folder
 from tests.bench_command import COMMAND, ENV, bench
