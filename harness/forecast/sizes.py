@@ -5,7 +5,6 @@ A hub id that nobody here can read comes from models.yaml; any other is `Unknown
 has `max_tokens`: the most it can have.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -63,10 +62,7 @@ class PlanSizes:
         """The size of a local folder or of a hub id ("org/name", "org/name@revision")."""
         config = Path(path) / "config.json"
         if config.is_file():
-            try:
-                return of_config(model_files.mapping(config))
-            except (LookupError, TypeError, ArithmeticError) as error:  # names of other families, or a fault
-                raise Unknown(f"size of {path}") from error
+            return _size_at(config, path)
         # By name alone: another revision of a model may have other weights, but not another size.
         known = table("models").get(path.partition("@")[0])
         if known is None:
@@ -78,7 +74,7 @@ class PlanSizes:
         step = source.step if isinstance(source, Part) else source
         folder = self.store.find(step) if self.store else None
         if folder and (folder / "config.json").is_file():
-            return of_config(json.loads((folder / "config.json").read_text()))
+            return _size_at(folder / "config.json", step.label)
         if step.kind.model is None:
             raise Unknown(f"{step.label}: not a model")
         return step.kind.model(step, self)
@@ -95,6 +91,13 @@ class PlanSizes:
         if step.kind.sequences is None:
             raise Unknown(f"{step.label}: not a set of sequences")
         return step.kind.sequences(step, part, self)
+
+
+def _size_at(config: Path, name: str) -> ModelSize:
+    try:
+        return of_config(model_files.mapping(config))
+    except (LookupError, TypeError, ArithmeticError) as error:  # names of other families, or a fault
+        raise Unknown(f"size of {name}") from error
 
 
 def of_config(config: Mapping[str, Any]) -> ModelSize:

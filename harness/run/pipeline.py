@@ -173,11 +173,9 @@ def _show_plan(
             from harness.run.checks import chat_checks  # it opens tokenizers
 
             chat_checks.check([step for step in plan.steps if not store.is_done(step)])
-        if options.estimate:
-            plans.print_judging(planned.forecast_of(plan, store, where, options, table), options)
-        else:
+        if not options.estimate:
             plan = planned.fit(plan, store, where, options, table)
-            plans.print_plan(planned.forecast_of(plan, store, where, options, table), store, options)
+        plans.print_told(planned.forecast_of(plan, store, where, options, table), store, options)
     if not options.estimate and (unresolved := hub.unresolved_line(names)):
         typer.echo(printed(unresolved), err=options.as_json)
 

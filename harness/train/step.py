@@ -36,6 +36,7 @@ from harness.train.loop import Loop, set_up, teacher_flops
 from harness.train.micro_batches.order import orders
 from harness.train.optimizing import health, value_head
 from harness.train.optimizing.health import Moment
+from harness.train.optimizing.on_the_way import Told
 from methods.api import Online, Training
 
 LOG_EVERY = 10  # optimizer steps
@@ -208,8 +209,10 @@ def _optimize(
         progress = checkpoints.progress
         counted = news.count(STEPS, steps, progress.step, progress.tokens)
         for examples, step in _stream(loop, size, steps, seed, progress.step):
-            current = replace(loop, examples=examples, progress=progress.step / steps)
+            share = progress.step / steps
             progress.step += 1
+            logged = progress.step % LOG_EVERY == 0 or progress.step == steps
+            current = replace(loop, examples=examples, progress=share, told=Told(wanted=logged))
             terms = current.gradient(step)
             if progress.step <= value_head.steps_alone(recipe, steps):
                 value_head.drop_gradient(loop.accelerator.unwrap_model(loop.policy))
@@ -228,8 +231,8 @@ def _optimize(
             optimizer.zero_grad()
             progress.count(current, step)
             counted.at(progress.step, f"loss {sum(terms.values()):.4g}", progress.tokens)
-            if progress.step % LOG_EVERY == 0 or progress.step == steps:
-                told = loop.told.means(loop.accelerator)
+            if logged:
+                told = current.told.means(loop.accelerator)
                 checkpoints.log(replace(moment, told=told).line + "\n")
             checkpoints.after_step(last=progress.step == steps)
     return {"steps": steps, "batch_size": size, "examples": n, **_processed(loop, progress)}

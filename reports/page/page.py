@@ -96,7 +96,7 @@ def render(
             verdict=build.verdict(paired),
             first=_first(paired, sets),
             training=[t for t in tables if t.name in TRAINING],
-            others=[t for t in tables if t.name not in (MAIN, *TRAINING)],
+            others=[t for t in tables if t.name not in TRAINING],
             results=_results(paired),
             learning=[*_learning(rows), *_sensitivity(tuning, rows)],
             kinds=kinds,
@@ -171,12 +171,13 @@ def _facts(rows: Rows, said: Sequence[Text], made: Sequence[StepRecord]) -> list
 
 
 def _tables(run: Paired, sets: Sequence[table_views.JudgmentSet]) -> list[TableView]:
-    """Every table, pair by pair, since links need to know whose it is."""
+    """Every table but the main ones, pair by pair, since links need to know whose it is."""
     by_name: dict[str, list[TableView]] = {}
     for pair, of_pair in run.tables:
         for name, tables in of_pair.items():
-            views = (table_views.view(name, table, pair, sets) for table in tables)
-            by_name.setdefault(name, []).extend(views)
+            if name != MAIN:
+                views = (table_views.view(name, table, pair, sets) for table in tables)
+                by_name.setdefault(name, []).extend(views)
     return [
         *(view for views in by_name.values() for view in views),
         *(table_views.view("judges", table, "", sets) for table in build.judges(run.rows)),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from reports.records import run_folder
 from reports.records.comparable import Told, check
@@ -14,12 +14,6 @@ from reports.records.texts import read_steps
 from reports.tables.table import check_row
 
 Own = TypeVar("Own", bound=MethodRow)
-
-
-class Change(Protocol):
-    """Rows about methods, of one kind, as others of that kind."""
-
-    def __call__(self, group: Sequence[Own], /) -> list[Own]: ...
 
 
 def together(folders: Sequence[Path]) -> Rows:
@@ -73,23 +67,11 @@ def _moved(rows: Rows, place: tuple[str, str], to: tuple[str, str]) -> Rows:
     def own(group: Sequence[Own], /) -> list[Own]:
         return [replace(r, pair=to[0], dataset=to[1]) for r in group if (r.pair, r.dataset) == place]
 
-    return _of_each_kind(rows, own)._replace(counts=[])
+    return rows.of_each_kind(own)._replace(counts=[])
 
 
 def _only(rows: Rows, methods: Sequence[str]) -> Rows:
     def own(group: Sequence[Own], /) -> list[Own]:
         return [r for r in group if r.method in methods]
 
-    return _of_each_kind(rows, own)
-
-
-def _of_each_kind(rows: Rows, change: Change) -> Rows:
-    return rows._replace(
-        records=change(rows.records),
-        summaries=change(rows.summaries),
-        judging=change(rows.judging),
-        costs=change(rows.costs),
-        training=change(rows.training),
-        curves=change(rows.curves),
-        repeats=change(rows.repeats),
-    )
+    return rows.of_each_kind(own)

@@ -58,9 +58,10 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
     file that is not as its run wrote it.
     """
     rows: list[Row] = []
-    keys, validate = set[object](), TypeAdapter(kind).validate_json
+    keys, validate, digest = set[object](), TypeAdapter(kind).validate_json, hashlib.sha256()
     with _opened(path) as lines:
         for number, line in enumerate(lines, 1):
+            digest.update(line)
             try:
                 rows.append(validate(line))
                 _check_key(rows[-1], keys)
@@ -71,7 +72,7 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
                 raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {fault}") from e
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
-    if (known := checksums(path.parent).get(path.name)) is not None and known != checksum(path):
+    if (known := checksums(path.parent).get(path.name)) is not None and known != digest.hexdigest():
         raise ValueError(f"{path}: not as its run wrote it: other bytes; the same `bench run` writes it anew")
     return rows
 

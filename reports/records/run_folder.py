@@ -2,14 +2,34 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from reports.records import benchmarks, jsonl
 from reports.records.benchmarks import DEFAULT, Benchmarks
 from reports.records.groups import Lender
-from reports.records.rows import Cost, Count, Curve, JudgeCheck, Judging, Record, Repeat, Summary, Training
+from reports.records.rows import (
+    Cost,
+    Count,
+    Curve,
+    JudgeCheck,
+    Judging,
+    MethodRow,
+    Record,
+    Repeat,
+    Summary,
+    Training,
+)
 
 COUNTS, REPEATS, CURVES = "counts.jsonl", "repeats.jsonl", "curves.jsonl"
+
+
+Own = TypeVar("Own", bound=MethodRow)
+
+
+class Change(Protocol):
+    """Rows about methods, of one kind, as others of that kind."""
+
+    def __call__(self, group: Sequence[Own], /) -> list[Own]: ...
 
 
 class Rows(NamedTuple):
@@ -29,15 +49,22 @@ class Rows(NamedTuple):
 
     def of_pair(self, pair: str) -> "Rows":
         """The rows of one pair."""
+
+        def own(group: Sequence[Own], /) -> list[Own]:
+            return [r for r in group if r.pair == pair]
+
+        return self.of_each_kind(own)._replace(counts=[r for r in self.counts if r.pair == pair])
+
+    def of_each_kind(self, change: Change) -> "Rows":
+        """The rows with those about methods changed, kind by kind."""
         return self._replace(
-            records=[r for r in self.records if r.pair == pair],
-            summaries=[r for r in self.summaries if r.pair == pair],
-            judging=[r for r in self.judging if r.pair == pair],
-            costs=[r for r in self.costs if r.pair == pair],
-            training=[r for r in self.training if r.pair == pair],
-            counts=[r for r in self.counts if r.pair == pair],
-            repeats=[r for r in self.repeats if r.pair == pair],
-            curves=[r for r in self.curves if r.pair == pair],
+            records=change(self.records),
+            summaries=change(self.summaries),
+            judging=change(self.judging),
+            costs=change(self.costs),
+            training=change(self.training),
+            repeats=change(self.repeats),
+            curves=change(self.curves),
         )
 
     def methods(self) -> dict[str, list[str]]:

@@ -64,21 +64,16 @@ def reply_of(key: str, logprobs_asked: bool, page: Page, latency_s: float, numbe
 
     if page.error:
         raise Failed("errors in replies", page.words, instead=reply("", REJECTED, page.words))
-    none = Failed(MALFORMED, page.words, instead=reply("", UNREADABLE, page.words))
     choice = _first(body.get("choices"))
-    if choice is None:
-        raise none
-    finish = _finish(choice.get("finish_reason"))
-    message = choice.get("message")
-    if not isinstance(message, dict):
+    finish, given = _finish(choice.get("finish_reason")), choice.get("message")
+    message: dict[str, Any] = given if isinstance(given, dict) else {}
+    if message is not given and finish == FILTERED:
         # Gemini says of a reply that it filtered only that it did.
-        if finish == FILTERED:
-            return reply("", FILTERED)
-        raise none
+        return reply("", FILTERED)
     refusal = message.get("refusal")
-    text = _text(refusal or message.get("content"))
+    text = _text(refusal or message.get("content")) if message is given else None
     if text is None:
-        raise none
+        raise Failed(MALFORMED, page.words, instead=reply("", UNREADABLE, page.words))
     if finish in BROKEN_OFF:
         raise Failed(BROKEN, page.words, instead=reply("", UNREADABLE, BROKEN))
     try:
@@ -98,8 +93,8 @@ def _instead(message: Mapping[str, Any]) -> str:
     return next(held, "")
 
 
-def _first(choices: Any) -> dict[str, Any] | None:
-    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
+def _first(choices: Any) -> dict[str, Any]:
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
 
 
 def _finish(given: Any) -> str:

@@ -49,7 +49,7 @@ class Page:
         body = _parsed(self.text, self.key)
         return body[0] if isinstance(body, list) and body and isinstance(body[0], dict) else _object(body)
 
-    @property
+    @cached_property
     def error(self) -> dict[str, Any]:
         """The error that it tells, {} where it tells none: an object of OpenAI's form or of another's."""
         body = self.body or {}
@@ -78,7 +78,7 @@ class Page:
         """Everything in it in lower case, to look for what servers word each in their own way."""
         return f"{self.body or self.text}".lower()
 
-    @property
+    @cached_property
     def words(self) -> str:
         """What the server says, for a person: one line, cut, without key or credentials."""
         try:
@@ -112,7 +112,7 @@ def clean(text: str) -> str:
     return NO_TEXT.sub("\ufffd", text)
 
 
-def shown(text: str, key: str = NO_KEY, most: int = SHOWN) -> str:
+def shown(text: str, key: str = NO_KEY) -> str:
     """A text from outside in one line of a fault: no part of the key, and nothing that acts."""
 
     def hidden(word: re.Match[str]) -> str:
@@ -120,9 +120,9 @@ def shown(text: str, key: str = NO_KEY, most: int = SHOWN) -> str:
         parts = [part for part in word[0].split("*") if part]
         return HIDDEN if parts and all(part in key for part in parts) else word[0]
 
-    text = clean(text[: 20 * most])
+    text = clean(text[: 20 * SHOWN])
     text = text if key == NO_KEY else WORD.sub(hidden, text.replace(key, HIDDEN))
-    return cut(without_credentials(" ".join(text.split())), most)
+    return cut(without_credentials(" ".join(text.split())), SHOWN)
 
 
 def _parsed(text: str, key: str) -> Any:

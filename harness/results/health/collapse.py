@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from harness.common.files import read_json_lines
 from harness.evaluate.answers import AnswerSettings
-from harness.results.health.ngrams import words
+from harness.results.health.ngrams import normal, words
 from harness.store.step import Step
 from harness.suite.training import Health
 
@@ -41,7 +41,7 @@ class Signs(NamedTuple):
 
 def signs(answers: Sequence[str]) -> Signs:
     """The signs in the texts of answers to different questions."""
-    alike = Counter(" ".join(words(text)) or text.strip() for text in answers)
+    alike = Counter(map(normal, answers))
     entropy = None
     if len(answers) > 1:
         nats = sum(n / len(answers) * math.log(len(answers) / n) for n in alike.values())

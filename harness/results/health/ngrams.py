@@ -42,6 +42,11 @@ def overlap(prompts: Iterable[Turns], questions: Sequence[Turns]) -> Overlap:
     return Overlap(search.n, count, len(search.prompts), len(questions), len(search.questions))
 
 
+def normal(text: str) -> str:
+    """A text without case and punctuation, by which two are one."""
+    return " ".join(words(text)) or text.strip()
+
+
 def words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 

@@ -40,27 +40,27 @@ def write(run: Path, to: Path) -> None:
     """Write the folder `to`, which must not exist, whole or not at all."""
     if to.exists():
         raise ValueError(f"{to}: exists; name a folder that does not")
-    rows = run_folder.read(run)
+    told = build.paired(run_folder.read(run))
     to.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}") as scratch:
         aside = Path(scratch) / to.name
         aside.mkdir()
-        tables = dict(_tables(rows, run))
+        tables = dict(_tables(told, run))
         for name, table in tables.items():
             parquet.write_table(table, aside / f"{name}.parquet")
-        (aside / "README.md").write_text(_card(rows, run.name, list(tables)), encoding="utf-8")
+        (aside / "README.md").write_text(_card(told, run.name, list(tables)), encoding="utf-8")
         aside.rename(to)
 
 
-def _tables(rows: run_folder.Rows, run: Path) -> Iterator[tuple[str, pa.Table]]:
+def _tables(told: build.Paired, run: Path) -> Iterator[tuple[str, pa.Table]]:
     kinds: dict[str, Sequence[Row]] = {
-        name: getattr(rows, name)
+        name: getattr(told.rows, name)
         for name in ("records", "summaries", "judging", "costs", "training", "counts", "checks", "repeats")
     }
     for name, of_kind in kinds.items():
         if of_kind:
             yield name, _table(of_kind)
-    frames = notebook.read(run).tables()
+    frames = notebook.Results(run, told).tables()
     cells = [
         {"name": name, **{k: None if v != v else v for k, v in row.items()}}
         for name, frame in frames.items()
@@ -95,7 +95,7 @@ def _table(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(told, schema=schema)
 
 
-def _card(rows: run_folder.Rows, run: str, names: Sequence[str]) -> str:
+def _card(told: build.Paired, run: str, names: Sequence[str]) -> str:
     configs = [
         {
             "config_name": name,
@@ -105,7 +105,6 @@ def _card(rows: run_folder.Rows, run: str, names: Sequence[str]) -> str:
         for name in names
     ]
     data = DatasetCardData(configs=configs, tags=["prefbench"], pretty_name=f"Results of {run}")
-    told = build.paired(rows)
     main = "\n".join(map(to_markdown, build.build(told).get("main", [])))
     verdict = "\n\n".join(build.verdict(told))
     body = f"# Results of {run}\n\n{verdict}\n\n{main}\n{__doc__}"

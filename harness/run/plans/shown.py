@@ -17,6 +17,14 @@ from harness.run.plans import as_json
 from harness.store.store import Store
 
 
+def print_told(found: Forecast, store: Store, options: RunOptions) -> None:
+    """Print what the options ask of a plan."""
+    if options.estimate:
+        print_judging(found, options)
+    else:
+        print_plan(found, store, options)
+
+
 def print_plan(found: Forecast, store: Store, options: RunOptions) -> None:
     """Print what a plan takes, and every step: done, or why it would run; or estimates beside records."""
     formats, devices = row_steps.format_lines(found.plan.cells), devices_of(options)

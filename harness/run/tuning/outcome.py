@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from harness.common.files import replace
 from harness.common.text import printed
-from harness.run.tuning.trials import Trial
+from harness.run.tuning.trials import Trial, ranked
 from harness.run.tuning.validation_questions import Validation
 from harness.suite.schema import Suite
 from harness.suite.tuning import search
@@ -53,9 +53,8 @@ class Outcome:
     files: Sequence[str] = ()
 
     def ranked(self, method: str) -> list[Trial]:
-        """The trials with a score, the best first; of equal ones the first that was tried."""
-        scored = [t for t in self.trials[method] if t.score is not None]
-        return sorted(scored, key=lambda t: -(t.score or 0.0))
+        """The trials of a method with a score, the best first."""
+        return ranked(self.trials[method])
 
     def best(self, method: str) -> Trial | None:
         """The best trial, if any has a score."""

@@ -147,6 +147,11 @@ class Bench:
         )
 
 
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials with a score, the best first; of equal ones the first that was tried."""
+    return sorted((t for t in trials if t.score is not None), key=lambda t: -(t.score or 0.0))
+
+
 def _own(plan: Plan, method: str) -> Iterator[Step]:
     for cell in plan.cells:
         if cell.method == method:

@@ -35,7 +35,7 @@ from harness.run import pipeline, run_names
 from harness.run.plans import shown
 from harness.run.tuning import outcome as written
 from harness.run.tuning.outcome import Outcome
-from harness.run.tuning.trials import Bench, Trial, metric_of, result
+from harness.run.tuning.trials import Bench, Trial, metric_of, ranked, result
 from harness.run.tuning.validation_questions import Validation, checked
 from harness.store.store import Store
 from harness.suite import loading
@@ -191,10 +191,7 @@ def _show_plan(looked: Search, bench: Bench) -> None:
         typer.echo(f"{name}: {len(own)} trials", err=bench.options.as_json)
     whole = bench.merged(plans)
     found = planned.forecast_of(whole, bench.store, bench.where, bench.options, bench.prices)
-    if bench.options.estimate:
-        shown.print_judging(found, bench.options)
-    else:
-        shown.print_plan(found, bench.store, bench.options)
+    shown.print_told(found, bench.store, bench.options)
 
 
 def _search(wanted: Wanted, looked: Search, bench: Bench, validation: Validation) -> Outcome:
@@ -205,11 +202,9 @@ def _search(wanted: Wanted, looked: Search, bench: Bench, validation: Validation
         found = _trials(looked, bench, group, flops)
         trials |= found
         for method in group:
-            ranked = [t for t in found[method] if t.score is not None]
-            if ranked:
-                best = max(ranked, key=lambda t: t.score or 0.0)
+            if best_first := ranked(found[method]):
                 # From here on the method has its best settings, for what starts from it.
-                bench.suite = search.with_settings(bench.suite, method, best.settings)
+                bench.suite = search.with_settings(bench.suite, method, best_first[0].settings)
     return Outcome(
         command=wanted.command,
         named=wanted.suite,

@@ -14,7 +14,7 @@ from harness.plan import plan as planning
 from harness.plan.context import PlanContext
 from harness.plan.measurements import Cell
 from harness.results.health import overlap
-from harness.results.health.ngrams import words
+from harness.results.health.ngrams import normal
 from harness.run.data_counts import folder_at
 from harness.store.step import Source
 from harness.store.store import Store
@@ -136,8 +136,3 @@ def _folder(source: Source, store: Store) -> Path:
     folder = folder_at(source, store)
     assert folder, "a folder from outside is there, and the world is made"
     return folder
-
-
-def normal(text: str) -> str:
-    """A text without case and punctuation, by which two questions are one."""
-    return " ".join(words(text)) or text.strip()

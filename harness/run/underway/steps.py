@@ -31,7 +31,7 @@ class Underway:
         self.running: dict[str, tuple[Step, float]] = {}  # by id, with when it began
         self._waiting = {s.id: s for s in waiting}  # those that run among them
         self._lost: set[str] = set()  # ids of what failed or stands on it
-        done = [s for s in steps if s.id not in self._waiting]
+        done = [s for s in steps if s.id not in self._waiting] if waiting else []
         self._times, self._lanes = TimeLeft(done, store, estimate), 1
         self._told: tuple[float, str] = float("-inf"), ""
 

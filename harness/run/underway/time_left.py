@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from statistics import fmean
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.executors.protocol import Estimate
@@ -10,11 +10,23 @@ from harness.store.step import Step
 from harness.store.store import Store
 
 
-class Taken(NamedTuple):
-    """What a finished step took and what was foretold of it, in seconds."""
+@dataclass
+class Taken:
+    """What the finished steps of a kind took, and what was foretold of those of which anything was, in
+    seconds.
+    """
 
-    measured: float
-    foretold: float | None
+    steps: int = 0
+    measured: float = 0.0
+    foretold: float = 0.0
+    measured_of_foretold: float = 0.0
+
+    def add(self, measured: float, foretold: float | None) -> None:
+        self.steps += 1
+        self.measured += measured
+        if foretold:
+            self.foretold += foretold
+            self.measured_of_foretold += measured
 
 
 class Left(NamedTuple):
@@ -29,22 +41,23 @@ class TimeLeft:
 
     def __init__(self, done: Collection[Step], store: Store, estimate: Estimate) -> None:
         self._estimate = estimate
-        self._taken: dict[str, list[Taken]] = defaultdict(list)  # by kind
+        self._taken: dict[str, Taken] = defaultdict(Taken)  # by kind
         for step in done:
             if folder := store.find(step):
                 self.ended(step, float(store.record(folder)["seconds"]))
 
     def ended(self, step: Step, seconds: float) -> None:
         """A step is done."""
-        self._taken[step.kind.name].append(Taken(seconds, self._estimate(step)))
+        self._taken[step.kind.name].add(seconds, self._estimate(step))
 
     def seconds(self, step: Step) -> float | None:
         """Seconds of a whole step; None where nobody can say."""
-        foretold, taken = self._estimate(step), self._taken.get(step.kind.name, [])
-        known = [t for t in taken if t.foretold]
-        if foretold and known:
-            return foretold * sum(t.measured for t in known) / sum(t.foretold or 0.0 for t in known)
-        return fmean(t.measured for t in taken) if taken else foretold
+        foretold, taken = self._estimate(step), self._taken.get(step.kind.name)
+        if taken is None:
+            return foretold
+        if foretold and taken.foretold:
+            return foretold * taken.measured_of_foretold / taken.foretold
+        return taken.measured / taken.steps
 
     def left(self, todo: Sequence[Step], running: Mapping[str, float], lanes: int) -> Left:
         """Of steps in the plan's order, of which some run and take so many more seconds, over so many lanes

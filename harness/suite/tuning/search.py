@@ -112,7 +112,8 @@ def first(tuning: Tuning, method: str, values: Values, count: int) -> list[Setti
 
 def in_order(values: Values, found: Sequence[Settings]) -> list[Settings]:
     """Trials of a grid in the order of its combinations."""
-    return [settings for settings in _combinations(values) if settings in found]
+    wanted = {tuple(settings.values()) for settings in found}
+    return [settings for settings in _combinations(values) if tuple(settings.values()) in wanted]
 
 
 def drawn(tuning: Tuning, method: str, values: Values) -> Iterator[Settings]:
@@ -137,12 +138,12 @@ def _halton(seed: int, values: Values) -> Iterator[Settings]:
     """
     from scipy.stats import qmc  # it takes a second to import
 
-    seen = list[Settings]()
+    seen = set[tuple[float, ...]]()
     for point in qmc.Halton(len(values), rng=seed).random(COMBINATIONS).tolist():
-        settings = {name: _at(one, u) for (name, one), u in zip(values.items(), point, strict=True)}
-        if settings not in seen:
-            seen.append(settings)
-            yield settings
+        chosen = tuple(_at(one, u) for one, u in zip(values.values(), point, strict=True))
+        if chosen not in seen:
+            seen.add(chosen)
+            yield dict(zip(values, chosen, strict=True))
 
 
 def _at(values: tuple[float, ...] | Span, u: float) -> float:

@@ -19,9 +19,12 @@ BESIDE: tuple[Role, ...] = ("ref", "teacher")
 
 
 class Told:
-    """A process's part in the means of an optimizer step, added up without a question to its device."""
+    """A process's part in the means of an optimizer step, added up without a question to its device, where
+    they are `wanted`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wanted: bool = False) -> None:
+        self.wanted = wanted
         self._sums: dict[str, Tensor] = {}
 
     def clear(self) -> None:
@@ -30,7 +33,7 @@ class Told:
 
     def add(self, batch: Batch, *, empty: bool) -> None:
         """Add a micro-batch; of an empty one the names alone, which all processes must know."""
-        for name, value in means(batch).items():
+        for name, value in means(batch).items() if self.wanted else ():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + (0 if empty else 1) * value
 
     def means(self, accelerator: Accelerator) -> dict[str, float]:

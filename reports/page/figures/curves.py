@@ -67,10 +67,10 @@ def title(kind: str, quantity: str) -> str:
 
 def points(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     """The points of some curves, each with the line that it is on and what that says."""
-    known, rows = {c.replicate for c in curves}, []
+    known, several, rows = {c.replicate for c in curves}, _several(curves), []
     for n, c in enumerate(curves):
         own = [(s, v) for s, v in zip(c.steps, c.values, strict=True) if v is not None]
-        name = ", ".join([c.method, *([c.dataset] if _several(curves) else []), *among(c.replicate, known)])
+        name = ", ".join([c.method, *([c.dataset] if several else []), *among(c.replicate, known)])
         ends = ", ".join(f"{v:.4g} at step {s:,}" for s, v in dict.fromkeys((own[0], own[-1])))
         line = {"line": n, "method": c.method, "label": f"{name}: {ends}"}
         rows += [line | {"step": s, "value": v} for s, v in own]

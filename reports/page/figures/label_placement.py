@@ -79,14 +79,6 @@ def place(
     return [at for at in places if at]
 
 
-def crossed(
-    points: Sequence[tuple[float, float]], texts: Sequence[str], places: Sequence[Place], lines: Sequence[Box]
-) -> int:
-    """How many names a line crosses."""
-    boxes = [_box(*of) for of in zip(points, texts, places, strict=True)]
-    return sum(any(box.crossed(line) for line in lines) for box in boxes)
-
-
 def _outside(box: Box, size: tuple[float, float]) -> float:
     """How far a box reaches over the edges."""
     across = max(0.0, -box.left, box.right - size[0])

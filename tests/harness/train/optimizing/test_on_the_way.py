@@ -43,7 +43,7 @@ def test_the_policy_s_own_responses_estimate_its_kl_per_token() -> None:
 
 
 def test_micro_batches_add_up_and_an_empty_one_counts_nothing() -> None:
-    whole, told = means(Batch({"chosen": CHOSEN, "rejected": REJECTED}, 2)), Told()
+    whole, told = means(Batch({"chosen": CHOSEN, "rejected": REJECTED}, 2)), Told(wanted=True)
     for row in range(2):
         parts = {}
         for name, of in (("chosen", CHOSEN), ("rejected", REJECTED)):
