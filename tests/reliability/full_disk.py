@@ -26,7 +26,7 @@ from tests.reliability.moments import EXECUTORS, damage, rows
 
 SUITE = "--set=benchmarks={rule: {data: world/test, max_tokens: 8}, implicit-reward: {}}"
 WORDS = ["run", str(TINY), "--only=ADPA", SUITE, "--name=tiny"]
-STEP = {"inline": 96, "jobs": 384, "ray": 768}  # KiB that the disk grows by
+STEP = 96  # KiB that the disk grows by
 MOST = 64 << 10  # KiB
 LONGEST = 300  # characters of a line
 FULL = "No space left on device"
@@ -79,7 +79,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit status 0 where nothing was lost."""
     parser = argparse.ArgumentParser(description="Fill the disk at each write.")
     parser.add_argument("--executors", nargs="*", default=list(EXECUTORS), choices=EXECUTORS)
-    parser.add_argument("--step", type=int, help="KiB that the disk grows by")
+    parser.add_argument("--step", type=int, default=STEP, help="KiB that the disk grows by")
     records.option(parser)
     asked = parser.parse_args(words)
     if os.geteuid():
@@ -95,9 +95,8 @@ def main(words: list[str] | None = None) -> int:
         assert code == 0, line
         known = rows(folder / "runs")
         for executor in asked.executors:
-            step = asked.step or STEP[executor]
-            times, faults = filled(executor, step, known, folder / executor)
-            told.append(_row(executor, step, times, faults))
+            times, faults = filled(executor, asked.step, known, folder / executor)
+            told.append(_row(executor, asked.step, times, faults))
             lost, all_times = lost + faults, all_times + times
     for fault in lost:
         print(f"LOST {fault}")

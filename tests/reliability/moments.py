@@ -2,7 +2,7 @@
 
     first    train                    inline  killed before write 1 of 9 of train-592193874bef, gone on
     ...
-    156 kills inside 26 kinds on inline, jobs, ray: 0 lost
+    234 kills inside 26 kinds on inline, jobs, ray: 0 lost
 
 A run that nobody disturbs tells the writes of each step (hook/sitecustomize.py); of each kind the step with
 most is killed before its first, middle and last one. A command that dies is given again until it is through;
@@ -29,11 +29,6 @@ from tests.reliability import forks, records, world
 from tests.reliability.hook import sitecustomize
 
 MOMENTS = {"first": 0.0, "middle": 0.5, "last": 1.0}  # of a step's writes
-USUAL = {
-    "inline": tuple(MOMENTS),
-    "jobs": ("first", "last"),
-    "ray": ("middle",),
-}  # a worker of Ray starts slowly
 EXECUTORS = {"inline": [], "jobs": ["--jobs", "3"], "ray": ["--resources", "cpus=1"]}
 ROWS = ("results.jsonl", "training.jsonl", "summaries.jsonl", "texts.jsonl")
 TRIES = 60  # of one command
@@ -146,7 +141,7 @@ def main(words: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--executors", nargs="*", default=list(EXECUTORS), choices=EXECUTORS)
-    parser.add_argument("--moments", nargs="*", choices=MOMENTS)
+    parser.add_argument("--moments", nargs="*", default=list(MOMENTS), choices=MOMENTS)
     parser.add_argument("--only", nargs="*", default=list(COMMANDS), choices=COMMANDS)
     records.option(parser)
     asked = parser.parse_args(words)
@@ -158,7 +153,7 @@ def main(words: list[str] | None = None) -> int:
             commands = {n: w for n, w in world.commands(folder / "in", server.url).items() if n in asked.only}
             known = undisturbed(commands, folder)
             for executor in asked.executors:
-                for moment in asked.moments or USUAL[executor]:
+                for moment in asked.moments:
                     own = folder / f"{executor}-{moment}"
                     faults = list(killed(commands, known, executor, moment, own))
                     kills += len(list((own / "killed").iterdir()))

@@ -2,7 +2,8 @@
 on PYTHONPATH, and tests/reliability/forks.py calls `install` in its own forks.
 
 A write is a file opened for writing, a folder made or a name changed below `partial/<id>.*` or
-`unfinished/<id>`, the folders that a step has to itself: the step's own progress, not a clock, says when.
+`unfinished/<id>`, the folders that a step has to itself: the step's own progress, not a clock, says when. A
+folder counts once: it is made anew where its parents lacked, which only the first step of a store sees.
 SPEC names a JSON file: {"at": {step id: number of the write, from 0}, "killed": folder, "log": file or null}.
 """
 
@@ -23,13 +24,16 @@ def install(path):
     with open(path) as file:
         spec = json.load(file)
     at, killed, log = spec["at"], spec["killed"], spec["log"]
-    seen = Counter()
+    seen, made = Counter(), set()
 
     def watch(event, arguments):
         if event not in WRITES or (event == "open" and not is_writing(*arguments[1:3])):
             return
-        if not (found := OF_A_STEP.search(os.path.abspath(arguments[0]) if is_path(arguments[0]) else "")):
+        file = os.path.abspath(arguments[0]) if is_path(arguments[0]) else ""
+        if not (found := OF_A_STEP.search(file)) or (event, file) in made:
             return
+        if event == "os.mkdir":
+            made.add((event, file))
         step = found[1]
         number, seen[step] = seen[step], seen[step] + 1
         if log:
