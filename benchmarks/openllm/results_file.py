@@ -4,7 +4,8 @@
         "sample_len": 1172, "acc_norm,none": 0.51, "acc_norm_stderr,none": 0.0146}}, "versions": {...}, ...}
 
 A metric is the mean over its documents with the standard error of a mean, as lm-eval has it of accuracies;
-one that is no number of each document is left out. `original` of "n-samples" is not known where a limit was.
+one that is no number of each document is left out. `original` of "n-samples" is not known where a limit was,
+and whether higher is better is known of the leaderboards' tasks alone.
 """
 
 import math
@@ -38,7 +39,9 @@ def results(row: str, samples: Mapping[str, Sequence[Row]], about: Mapping[str, 
         },
         "versions": versions,
         "n-shot": shots,
-        "higher_is_better": {task: dict.fromkeys(names, True) for task, names in metrics.items()},
+        "higher_is_better": {
+            task: dict.fromkeys(names, True) for task, names in metrics.items() if board_of(task)
+        },
         "n-samples": {
             task: {"original": None if limit else count, "effective": count} for task, count in counts.items()
         },

@@ -20,7 +20,8 @@ from reports.records.run_folder import Rows
 from reports.render import to_markdown
 
 # A place on a machine says who works there; its last name is enough. What follows a host is part of a URL.
-PLACE = re.compile(r"(?<![\w:/.])(?:file://)?(?:~|\.{1,2})?/(?:[\w.+@=,-]+/)+(?=[\w.+@=,-])")
+NAME = r"(?:[\w+@=-]+ )*[\w.+@=,-]+"  # folders may have spaces, but behind a file's name a sentence goes on
+PLACE = re.compile(rf"(?<![\w:/.])(?:file://)?(?:~|\.{{1,2}})?/(?:{NAME}/)+(?=[\w.+@=,-])")
 LIBRARIES = ("prefbench", "torch", "transformers", "accelerate", "datasets", "lm_eval")
 UNKNOWN = "not known"
 

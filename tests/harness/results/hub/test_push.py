@@ -90,9 +90,9 @@ def test_the_card_says_recipe_data_and_what_intervals_are_over(pushed: Path, tin
 def test_places_on_this_machine_and_credentials_are_no_part_of_a_card() -> None:
     told = (
         "by /home/me/models/judge at https://me:secret@host.org/v1/x?api_key=abc of ~/data/pairs.jsonl, a/b, "
-        "../me/models/base and file:///home/me/x"
+        "../me/models/base and file:///home/me/x, /home/me and you/my models/y"
     )
-    found = "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b, base and x"
+    found = "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b, base and x, y"
     assert card.public(told) == found
 
 
