@@ -5,6 +5,7 @@
     reward_margin           0.75   the same of log(pi / ref): DPO's reward margin over beta
     chosen.log_ratio       -0.20   log pi - log ref of a response, nats, mean over examples
     policy_rollout.kl_ref   0.02   log pi - log ref per token of the policy's own responses, estimates the KL
+    policy_rollout.entropy  1.31   -log pi per token of them, nats: of samples, the policy's entropy
 
 Nothing is computed for it that the loss did not need, so a method has those of what it reads.
 """
@@ -49,6 +50,7 @@ def means(batch: Batch) -> dict[str, Tensor]:
         found |= {f"{name}.{s.name}": token_mean(values, view) for s, values in view.statistics.items()}
         logps = view.token_logps
         if name == "policy_rollout" and "policy" in logps:
+            found[f"{name}.entropy"] = -token_mean(logps["policy"], view)
             beside = [role for role in BESIDE if role in logps]
             found |= {f"{name}.kl_{role}": token_mean(logps["policy"] - logps[role], view) for role in beside}
         # A group has several responses an example, over which no mean of examples is.

@@ -35,9 +35,10 @@ def test_margins_and_means_are_those_of_the_loss_s_numbers() -> None:
     )
 
 
-def test_the_policy_s_own_responses_estimate_its_kl_per_token() -> None:
-    """(1 + 0 + 1) / 3; what stands at masked positions is in nothing."""
+def test_the_policy_s_own_responses_estimate_its_kl_and_entropy_per_token() -> None:
+    """(1 + 0 + 1) / 3 and (1 + 2 + 0.5) / 3; what stands at masked positions is in nothing."""
     found = means(Batch({"policy_rollout": CHOSEN}, 2))
+    assert float(found["policy_rollout.entropy"]) == pytest.approx(3.5 / 3)
     assert float(found["policy_rollout.kl_ref"]) == pytest.approx(2 / 3)
     assert "policy_rollout.log_ratio" not in found
 
