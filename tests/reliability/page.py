@@ -19,6 +19,13 @@ PARTS = {  # by the names of their records: title and command
     "soak": ("Runs one after the other", "make soak"),
     "load": ("Many judgments", "python -m tests.reliability.load"),
 }
+NOTES = {
+    "soak": """
+Objects are those that Python's collector knows, as whatever we would keep is. Of memory, what allocators keep
+free is given back first; libraries hold what rises a little: safetensors 0.8.0 two integers of each tensor
+that it reads, vl-convert's engine what it compiled.
+"""
+}
 FUZZ = "fuzz.txt"
 HEAD = """# Reliability
 
@@ -40,7 +47,7 @@ def page(folder: Path) -> str:
     parts, missing = [HEAD], []
     for name, (title, command) in PARTS.items():
         if (path := folder / f"{name}.json").exists():
-            parts.append(_part(title, json.loads(path.read_text())))
+            parts.append(_part(title, json.loads(path.read_text()), NOTES.get(name, "")))
         else:
             missing.append(f"`{command}`")
     if (path := folder / FUZZ).exists():
@@ -52,12 +59,12 @@ def page(folder: Path) -> str:
     return "\n".join(parts)
 
 
-def _part(title: str, told: dict[str, Any]) -> str:
+def _part(title: str, told: dict[str, Any], note: str) -> str:
     """A part as a table, with where its figures are from."""
     rows = [[row[name] for name in ("fault", "how", "happened", "lost")] for row in told["rows"]]
     rows = [[*row, f"`{told['command']}`"] for row in rows]
     names = ["fault", "how injected", "what happened", "what was lost", "command"]
-    return f"## {title}\n\n{_source(told)}\n\n{_table(names, rows)}"
+    return f"## {title}\n\n{_source(told)}\n{note}\n{_table(names, rows)}"
 
 
 def _source(told: dict[str, Any]) -> str:
