@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.common.text import printed
+
 if TYPE_CHECKING:
     from harness.suite.judging import JudgeArguments
 
@@ -80,7 +82,7 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
 
 def echo_json(value: object) -> None:
     """Print what a program reads; everything but ASCII stands as its escape."""
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+    typer.echo(printed(json.dumps(value, indent=1, allow_nan=False)))
 
 
 def quiet_libraries() -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from harness.common.text import without_credentials
 from harness.endpoints.responses import page
-from harness.endpoints.wire import Endpoint, is_local, key_of
+from harness.endpoints.wire import Endpoint, is_local, key_of, secrets_of
 
 SECONDS = 5.0  # until an endpoint counts as silent
 TRIES = 2
@@ -64,7 +64,7 @@ def _listed(endpoint: Endpoint) -> tuple[int, Any]:
     except httpx2.InvalidURL as e:
         raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
     except httpx2.HTTPError as e:
-        return 0, page.shown(str(e), key_of(endpoint))
+        return 0, page.shown(str(e), secrets_of(endpoint))
     except TimeoutError:
         return 0, f"no page within {SECONDS:g} s"
     except page.TooLarge:
@@ -83,7 +83,7 @@ async def _page(endpoint: Endpoint) -> page.Page:
         httpx2.AsyncClient(trust_env=trusted, timeout=SECONDS, follow_redirects=True) as client,
         client.stream("GET", url, headers=headers) as response,
     ):
-        return await page.read(response, key)
+        return await page.read(response, secrets_of(endpoint))
 
 
 def _named(body: Any, model: str) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from benchmarks.api import UNREADABLE, Message
 from harness.common.text import without_credentials
@@ -14,7 +14,7 @@ from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses import answer, meaning, page
 from harness.endpoints.responses.outcomes import Failed
-from harness.endpoints.responses.page import NO_KEY
+from harness.endpoints.responses.secrets import NO_KEY, is_word
 
 if TYPE_CHECKING:
     from httpx2 import URL, AsyncClient
@@ -104,7 +104,18 @@ def key_of(endpoint: Endpoint) -> str:
         raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
     if not (key.isascii() and key.isprintable()):
         raise ValueError(f"{endpoint.where}: {endpoint.api_key_env} holds characters that no key has")
+    if not is_word(key) and key in endpoint.where:
+        kept = "records keep both, and it is sent without that"
+        raise ValueError(f"{endpoint.api_key_env}: its key stands in a URL or a model's name; {kept}")
     return key
+
+
+def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """What it is sent that nobody may see: the key, and what its URL has before the host."""
+    parts = urlsplit(endpoint.base_url.strip())
+    login = parts.netloc.rpartition("@")[0]
+    found = key_of(endpoint), login, unquote(login), unquote(parts.password or "")
+    return tuple(secret for secret in dict.fromkeys(found) if secret not in ("", NO_KEY))
 
 
 def client_of(endpoint: Endpoint) -> "AsyncClient":
@@ -164,7 +175,7 @@ async def attempt(
     except httpx2.HTTPError as e:
         if isinstance(e, httpx2.ConnectError | httpx2.UnsupportedProtocol):
             used = 0, 0
-        raise Failed("broken connections", page.shown(str(e), key_of(endpoint))) from None
+        raise Failed("broken connections", page.shown(str(e), secrets_of(endpoint))) from None
     finally:
         ledger.end(endpoint.model, most, used)
 
@@ -172,22 +183,22 @@ async def attempt(
 async def _posted(client: "AsyncClient", endpoint: Endpoint, request: Mapping[str, Any]) -> page.Page:
     """What is sent back, from elsewhere on the host where the server says so. ValueError: on another host."""
     url = f"{endpoint.base_url.strip().rstrip('/')}/chat/completions"
-    key = key_of(endpoint)
+    secrets = secrets_of(endpoint)
     for _ in range(REDIRECTS):
         async with client.stream("POST", url, json=request) as response:
-            got = await page.read(response, key)
+            got = await page.read(response, secrets)
         place = got.headers.get("location")
         if got.status not in MOVED or not place:
             return got
         before, after = response.url, response.url.join(place)
         if not _same_place(before, after):
-            told = f"status {got.status}, moved to {page.shown(str(after), key)}"
+            told = f"status {got.status}, moved to {page.shown(str(after), secrets)}"
             raise ValueError(
                 f"{endpoint.where}: {told}; the key is not sent to another place than base_url's"
             )
         url = str(after)
     raise ValueError(
-        f"{endpoint.where}: moved {REDIRECTS} times in a row, the last to {page.shown(url, key)}"
+        f"{endpoint.where}: moved {REDIRECTS} times in a row, the last to {page.shown(url, secrets)}"
     )
 
 

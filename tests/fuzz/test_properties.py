@@ -238,7 +238,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 def test_any_body_is_a_reply_a_refusal_or_a_failure(
     content: bytes, status: int, logprobs: bool, headers: Mapping[str, str]
 ) -> None:
-    got = page.page_of(status, headers, content, "sk-a-key")
+    got = page.page_of(status, headers, content, ("sk-a-key",))
     assert got.words.isprintable() and len(got.words) <= page.SHOWN
     try:
         if status == 200 and not got.error_status:

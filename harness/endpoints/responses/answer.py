@@ -13,6 +13,7 @@ from harness.common.text import cut
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses.outcomes import Failed
 from harness.endpoints.responses.page import Page, clean
+from harness.endpoints.responses.secrets import hide
 
 FILTERS = (
     *("content_filter", "content-filter", "safety", "recitation", "sensitive", "blocklist"),
@@ -74,6 +75,7 @@ def reply_of(key: str, logprobs_asked: bool, page: Page, latency_s: float, numbe
     text = _text(refusal or message.get("content")) if message is given else None
     if text is None:
         raise Failed(MALFORMED, page.words, instead=reply("", UNREADABLE, page.words))
+    text = hide(text, page.secrets)  # of several parts
     if finish in BROKEN_OFF:
         raise Failed(BROKEN, page.words, instead=reply("", UNREADABLE, BROKEN))
     try:

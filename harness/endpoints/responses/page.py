@@ -6,19 +6,18 @@ b"<html><h1>502 Bad Gateway</h1></html>"               ->  "502 Bad Gateway"
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.common.text import cut, without_credentials
+from harness.endpoints.responses.secrets import HIDDEN, hide
 
 if TYPE_CHECKING:
     from httpx2 import Response
 
 LARGEST = 16 * 2**20  # bytes of a response, unpacked
-NO_KEY, HIDDEN = "none", "<the key>"
-LEAST_SECRET = 16  # letters of a key that is letters alone
 SHOWN = 160  # characters of a server's words
 HIDES = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>")
 # NUL, which databases and many readers end a text at, and halves of surrogate pairs, which UTF-8 has not.
@@ -32,21 +31,21 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """A response without the key that was sent; `whole`: whether its bytes are the UTF-8 that JSON is."""
+    """A response without the `secrets` that were sent; `whole`: whether its bytes are UTF-8, as JSON is."""
 
     status: int
     headers: Mapping[str, str]
     text: str
-    key: str
+    secrets: tuple[str, ...] = ()
     whole: bool = True
 
     @cached_property
     def body(self) -> dict[str, Any] | None:
         """The JSON object in it; None where there is none."""
         if re.match(r"\s*(data|event|id|retry)?:", self.text):
-            return _joined(self.text, self.key)
+            return _object(_without(self.secrets, _joined(self.text)))
+        body = _without(self.secrets, _parsed(self.text))
         # Gemini wraps an error into a list.
-        body = _parsed(self.text, self.key)
         return body[0] if isinstance(body, list) and body and isinstance(body[0], dict) else _object(body)
 
     @cached_property
@@ -80,15 +79,15 @@ class Page:
 
     @cached_property
     def words(self) -> str:
-        """What the server says, for a person: one line, cut, without key or credentials."""
+        """What the server says, for a person: one line, cut, without secrets."""
         try:
             said = _said(self.error or self.body)
         except RecursionError:
             said = ""
-        return shown(said or HIDES.sub(" ", self.text), self.key)
+        return shown(said or HIDES.sub(" ", self.text), self.secrets)
 
 
-async def read(response: "Response", key: str) -> Page:
+async def read(response: "Response", secrets: tuple[str, ...]) -> Page:
     """The page of a response. TooLarge: its bytes, unpacked, are too many."""
     parts, size = [], 0
     async for part in response.aiter_bytes():
@@ -96,15 +95,15 @@ async def read(response: "Response", key: str) -> Page:
         size += len(part)
         if size > LARGEST:
             raise TooLarge
-    return page_of(response.status_code, response.headers, b"".join(parts), key)
+    return page_of(response.status_code, response.headers, b"".join(parts), secrets)
 
 
-def page_of(status: int, headers: Mapping[str, str], content: bytes, key: str = NO_KEY) -> Page:
+def page_of(status: int, headers: Mapping[str, str], content: bytes, secrets: tuple[str, ...] = ()) -> Page:
     """The page of unpacked bytes."""
     try:
-        return Page(status, headers, content.decode("utf-8-sig"), key)
+        return Page(status, headers, content.decode("utf-8-sig"), secrets)
     except UnicodeDecodeError:
-        return Page(status, headers, content.decode("utf-8", "replace"), key, whole=False)
+        return Page(status, headers, content.decode("utf-8", "replace"), secrets, whole=False)
 
 
 def clean(text: str) -> str:
@@ -112,47 +111,45 @@ def clean(text: str) -> str:
     return NO_TEXT.sub("\ufffd", text)
 
 
-def shown(text: str, key: str = NO_KEY) -> str:
-    """A text from outside in one line of a fault: no part of the key, and nothing that acts."""
+def shown(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """A text from outside in one line of a fault: no part of a secret, and nothing that acts."""
 
     def hidden(word: re.Match[str]) -> str:
         # Servers repeat a wrong key in part, with stars for the rest.
         parts = [part for part in word[0].split("*") if part]
-        return HIDDEN if parts and all(part in key for part in parts) else word[0]
+        known = parts and any(all(part in secret for part in parts) for secret in secrets)
+        return HIDDEN if known else word[0]
 
-    text = clean(text[: 20 * SHOWN])
-    text = text if key == NO_KEY else WORD.sub(hidden, text.replace(key, HIDDEN))
+    text = WORD.sub(hidden, hide(clean(text[: 20 * SHOWN]), secrets))
     return cut(without_credentials(" ".join(text.split())), SHOWN)
 
 
-def _parsed(text: str, key: str) -> Any:
+def _parsed(text: str) -> Any:
     # A whole number of more digits than Python reads, or lists in lists in lists, are no reply either.
     try:
-        return _without(key, json.loads(text))
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def is_word(key: str) -> bool:
-    """Whether a key is what servers are given that want none (EMPTY, dummy, token): a word, which answers and
-    names of fields may have, and no secret.
-    """
-    return key.isalpha() and len(key) < LEAST_SECRET
 
 
 def _object(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _without(key: str, value: Any) -> Any:
-    """What a server said, without the key that it was sent, which would be kept, shown and judged."""
-    if is_word(key):
-        return value
-    if isinstance(value, str):
-        return value.replace(key, HIDDEN)
-    if isinstance(value, dict):
-        return {_without(key, name): _without(key, one) for name, one in value.items()}
-    return [_without(key, one) for one in value] if isinstance(value, list) else value
+def _without(secrets: tuple[str, ...], value: Any) -> Any:
+    """What a server said, without the secrets that it was sent; None where it is nested too deeply."""
+
+    def clear(part: Any) -> Any:
+        if isinstance(part, str):
+            return hide(part, secrets)
+        if isinstance(part, dict):
+            return {hide(name, secrets): clear(one) for name, one in part.items()}
+        return [clear(one) for one in part] if isinstance(part, list) else part
+
+    try:
+        return clear(value)
+    except RecursionError:
+        return None
 
 
 def _said(value: Any) -> str:
@@ -173,10 +170,11 @@ def _said(value: Any) -> str:
     return " - ".join(filter(None, said)) or json.dumps(value)
 
 
-def _joined(text: str, key: str) -> dict[str, Any] | None:
-    """The body whose parts a server streamed, though nobody asked for that; None where it is no stream."""
-    lines = re.findall(r"(?m)^data:(.*?)\r?$", text)
-    parts = [_parsed(line, key) for line in lines if line.strip() != "[DONE]"]
+def _joined(text: str) -> dict[str, Any] | None:
+    """The body whose parts a server streamed, though nobody asked for that; None where it is no stream of
+    completions.
+    """
+    parts = list(_parts(text))
     if not parts or not all(isinstance(part, dict) for part in parts):
         return None
     whole: dict[str, Any] = {}
@@ -184,18 +182,30 @@ def _joined(text: str, key: str) -> dict[str, Any] | None:
         whole |= {name: value for name, value in part.items() if value and name != "choices"}
     if "error" in whole:
         return whole
-    choices = [
-        c for part in parts for c in part.get("choices") or () if isinstance(c, dict) and not c.get("index")
-    ]
-    return whole | {"choices": [_choice(choices)] if choices else []}
+    listed = [part.get("choices") or [] for part in parts]
+    if not all(isinstance(choices, list) for choices in listed):
+        return None
+    first = [c for choices in listed for c in choices if isinstance(c, dict) and not c.get("index")]
+    return whole | {"choices": [_choice(first)] if first else []}
+
+
+def _parts(text: str) -> Iterator[Any]:
+    """What the server-sent events of a stream hold: one has its part in a line, or over several."""
+    for event in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
+        lines = [line.removeprefix("data:") for line in event.split("\n") if line.startswith("data:")]
+        lines = [line for line in lines if line.strip() != "[DONE]"]
+        parts = [_parsed(line) for line in lines]
+        yield from parts if all(isinstance(part, dict) for part in parts) else [_parsed("\n".join(lines))]
 
 
 def _choice(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """A choice from its deltas; one without a reason to finish was broken off."""
+    """A choice from its deltas; one without a reason to finish, or of what is no delta, was broken off."""
     choice: dict[str, Any] = {"message": {}, "finish_reason": "error", "logprobs": {"content": []}}
     for part in parts:
-        delta, logprobs = (_object(part.get(name)) or {} for name in ("delta", "logprobs"))
-        for name, value in delta.items():
+        given, logprobs = part.get("delta") or {}, _object(part.get("logprobs")) or {}
+        if not isinstance(given, dict):
+            return choice | {"finish_reason": "error"}
+        for name, value in given.items():
             if isinstance(value, str):
                 choice["message"][name] = choice["message"].get(name, "") + value
         if isinstance(listed := logprobs.get("content"), list):

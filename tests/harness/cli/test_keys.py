@@ -10,7 +10,7 @@ import pytest
 from harness.common.text import printed
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
-from tests.harness.endpoints.judging_server import KEY, KEY_ENV, Running
+from tests.harness.endpoints.judging_server import KEY, KEY_ENV, LOGIN, Running
 
 SUITE = """
 name: e
@@ -45,6 +45,18 @@ def test_a_key_that_the_server_echoes_is_nowhere(tmp_path: Path, server: Running
     for told in (done.stdout, done.stderr, shown.stdout, shown.stderr):
         assert KEY not in told
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_the_password_of_a_url_is_sent_and_kept_nowhere(tmp_path: Path, server: Running) -> None:
+    url = server.url.replace("//", f"//me:{KEY}@")
+    done = run(tmp_path, f"--set=models.echo.url={url}", "--name=e", url=server.url)
+    assert done.returncode == 0, done.stderr
+    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert any("You sent Basic <the key>" in path.read_text(errors="replace") for path in files)
+    assert server.url in (tmp_path / "runs" / "e" / "settings.json").read_text()
+    for secret in (KEY, LOGIN):
+        assert secret not in done.stdout + done.stderr
+        assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("given", [SECRET, "sk-ant-api03-x", "AIzaSyA1b2C3d4E5f6G7h8I9j0", "A" * 24, "a b"])

@@ -11,6 +11,7 @@ Every request is a line of LOG before it is answered.
 REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a real judge once said to it.
 """
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 KEY, KEY_ENV = "sk-judging-81c0", "JUDGING_SERVER_KEY"
+LOGIN = base64.b64encode(f"me:{KEY}".encode()).decode()  # of a URL with me:KEY@ before its host
+ALLOWED = (f"Bearer {KEY}", f"Basic {LOGIN}")
 
 
 class Running(NamedTuple):
@@ -106,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         listed = LOG.with_suffix(".models")
         if self.path != "/v1/models" or not listed.exists():
             self._send(404, {"error": {"message": "no such page"}})
-        elif self.headers["Authorization"] != f"Bearer {KEY}":
+        elif self.headers["Authorization"] not in ALLOWED:
             self._send(401, {"error": {"message": "wrong key"}})
         else:
             self._send(200, json.loads(listed.read_text()))
@@ -115,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with LOG.open("a") as log:
             log.write(json.dumps(body) + "\n")
-        if self.headers["Authorization"] != f"Bearer {KEY}":
+        if self.headers["Authorization"] not in ALLOWED:
             self._send(401, {"error": {"message": f"Incorrect API key provided: {KEY[:6]}"}})
             return
         prompt, model = body["messages"][-1]["content"], body["model"]

@@ -1,5 +1,6 @@
 """Every fault of faults.yaml, played by a real server to one prompt of eight: nothing good is lost by it."""
 
+import base64
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,10 @@ from harness.endpoints import client, served
 from harness.endpoints.client import Call, Endpoint, EndpointFailed, ask, check
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply, ReplyCache
+from harness.endpoints.responses import answer
+from harness.endpoints.responses.outcomes import Failed
 from harness.endpoints.responses.page import page_of
+from harness.endpoints.responses.secrets import HIDDEN, hide
 from tests.fuzz.cases import expanded
 from tests.harness.endpoints.fault_server import KEY, KEY_ENV, Running, running
 
@@ -255,5 +259,65 @@ def test_a_list_of_models_that_comes_byte_by_byte_is_not_waited_for(
 def test_a_word_in_place_of_a_key_is_no_secret(key: str, kept: bool) -> None:
     """Servers that want no key are given one; answers may have the word, and usage its name."""
     said = {"text": f"{key} = 1", "usage": {f"prompt_{key}s": 3}}
-    found = page_of(200, {}, json.dumps(said).encode(), key).body
+    found = page_of(200, {}, json.dumps(said).encode(), (key,)).body
     assert (found == said) == kept and (key in str(found)) == kept
+
+
+KEY_OF_A_SERVER = "sk-a1B2-c3d4e5f6"
+IN_BASE64 = base64.b64encode(f"Bearer {KEY_OF_A_SERVER}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(KEY_OF_A_SERVER, KEY_OF_A_SERVER.upper(), " ".join(KEY_OF_A_SERVER), "sk_a1B2 c3d4\ne5f6"),
+        *(
+            "\u200b".join(KEY_OF_A_SERVER),
+            "sk%2Da1B2%2dc3d4e5f6",
+            "s\\u006b-a1B2-c3d4e5f6",
+            "sk&#45;a1B2-c3d4e5f6",
+        ),
+        *(IN_BASE64, KEY_OF_A_SERVER.encode().hex(), "".join(chr(ord(c) + 0xFEE0) for c in KEY_OF_A_SERVER)),
+    ],
+)
+def test_a_secret_is_found_however_it_is_written(said: str) -> None:
+    given = hide(f"no 1, {said}.", (KEY_OF_A_SERVER,))
+    assert HIDDEN in given and said not in given and given.startswith("no 1, ") and given.endswith(".")
+    page = page_of(400, {}, f"not for {said}".encode(), (KEY_OF_A_SERVER,))
+    assert HIDDEN in page.words and said not in page.words
+
+
+def test_a_short_key_takes_no_words_out_of_answers() -> None:
+    assert hide("test 1, 2, 3 and 1", ("test-123", "1")) == "test 1, 2, 3 and 1"
+
+
+@pytest.mark.parametrize("parts", [("sk-a1B2-", "c3d4e5f6"), tuple(KEY_OF_A_SERVER)])
+def test_a_key_that_comes_in_parts_is_no_answer(parts: tuple[str, ...]) -> None:
+    chunks = [{"choices": [{"delta": {"content": part}, "finish_reason": None}]} for part in parts]
+    chunks += [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+    streamed = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    listed = {"choices": [{"message": {"content": [{"type": "text", "text": part} for part in parts]}}]}
+    for content in (streamed, json.dumps(listed)):
+        page = page_of(200, {}, content.encode(), (KEY_OF_A_SERVER,))
+        assert answer.reply_of("", False, page, 0.0, 1).text == HIDDEN
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_stream_is_read_by_the_lines_of_its_events(end: str) -> None:
+    lines = [
+        ": waiting",
+        "",
+        "event: part",
+        'data: {"choices":',
+        'data: [{"delta": {"content": "a\u2028b"}}]}',
+    ]
+    lines += ["", 'data:{"choices": [{"delta": {}, "finish_reason": "stop"}]}', "", "data: [DONE]", ""]
+    page = page_of(200, {}, end.join(lines).encode())
+    assert answer.reply_of("", False, page, 0.0, 1).text == "a\u2028b"
+
+
+@pytest.mark.parametrize("choices", [3, {"a": 1}, "x", [{"delta": [1], "finish_reason": "stop"}]])
+def test_a_stream_of_something_else_is_no_reply(choices: Any) -> None:
+    page = page_of(200, {}, f"data: {json.dumps({'choices': choices})}\n\n".encode())
+    with pytest.raises(Failed):
+        answer.reply_of("", False, page, 0.0, 1)
