@@ -31,7 +31,7 @@ def is_word(key: str) -> bool:
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
     """The text with `HIDDEN` in the place of each secret, however it is written."""
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # of two the one that holds the other
         if is_word(secret):
             continue
         for form in _encoded(secret):
