@@ -1,6 +1,8 @@
 """`bench view`: the page of a run, served by a real process and asked for over a real connection."""
 
 import signal
+import socket
+import struct
 import subprocess
 import urllib.error
 import urllib.parse
@@ -69,3 +71,37 @@ def test_a_run_without_a_page_is_one_line_that_says_how_to_write_it(run: Path) -
     done = bench("view", "toy", "--runs", str(run.parent))
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert f"toy has no report.html; write it with `bench report {run} --format html`" in done.stderr
+
+
+def test_a_link_in_the_page_s_place_is_not_followed(
+    run: Path, served: tuple[subprocess.Popen[str], str]
+) -> None:
+    """Whoever writes to a shared folder could have any file of its reader's shown."""
+    _, address = served
+    (run / "report.html").unlink()
+    (run / "report.html").symlink_to("/etc/hostname")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(address)
+    done = bench("view", "toy", "--runs", str(run.parent))
+    assert done.returncode == 2 and "toy has no report.html" in done.stderr
+
+
+def test_a_reader_who_leaves_is_no_news_and_two_names_are_none(
+    served: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, address = served
+    port = int(urllib.parse.urlsplit(address).port or 0)
+    host = f"Host: 127.0.0.1:{port}\r\n"
+    for _ in range(3):
+        left = socket.create_connection(("127.0.0.1", port))
+        left.sendall(f"GET / HTTP/1.1\r\n{host}\r\n".encode())
+        left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        left.close()
+    with socket.create_connection(("127.0.0.1", port)) as two:
+        two.sendall(f"GET / HTTP/1.1\r\n{host}Host: evil.example\r\n\r\n".encode())
+        assert two.recv(100).startswith(b"HTTP/1.0 421")
+    with urllib.request.urlopen(address) as reply:
+        assert reply.headers["X-Frame-Options"] == "DENY" and reply.read().decode() == PAGE
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
