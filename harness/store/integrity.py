@@ -57,6 +57,8 @@ def files_of(folder: Path) -> list[Path]:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of an artifact; OSError where there is no file, ValueError where that is no record."""
+    if (folder / RECORD).exists() and not (folder / RECORD).is_file():  # a pipe would never end
+        raise ValueError(f"{folder / RECORD} cannot be read")
     try:
         record = json.loads((folder / RECORD).read_text())
     except (ValueError, RecursionError):
@@ -129,6 +131,8 @@ def differing(folder: Path, known: Mapping[str, str]) -> list[Fault]:
     """Those of some files of a folder that have not the checksums that are known of them."""
 
     def fault(name: str) -> Fault | None:
+        if not (folder / name).is_file():  # gone, or a pipe or folder is in its place
+            return Fault(name, "missing")
         try:
             same = sha256(folder / name) == known[name]
         except (FileNotFoundError, NotADirectoryError):

@@ -77,7 +77,7 @@ def folders(store: Store) -> list[Path]:
 def recordless(store: Store) -> list[Path]:
     """Folders in the place of artifacts that have no record: whoever needs one makes it again."""
     found = (p for p in store.root.glob(f"*/*-{'[0-9a-f]' * ID}") if p.parent.name not in ASIDE)
-    return sorted(p for p in found if p.is_dir() and not (p / RECORD).exists())
+    return sorted(p for p in found if (p.is_dir() or p.is_symlink()) and not (p / RECORD).exists())
 
 
 class Damage(NamedTuple):

@@ -16,6 +16,7 @@ then: whoever had opened it reads on. What was made of it keeps its id and stays
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -41,6 +42,7 @@ from harness.store.step_record import from_names
 PARTIAL, KEPT, DAMAGED, VERIFIED = "partial", "unfinished", "damaged", "verified"
 RUNNING = "running"  # folder of what running steps tell
 BEGUN = re.compile(rf"[0-9a-f]{{{ID}}}\.")  # begins the name of a folder of partial work
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no file, or a link that leads to none
 WAITING = 8  # files that are waited for at once
 LOOKS = (0.05, 2.0)  # seconds between two looks at a step that another process is at: at first, and at most
 
@@ -82,7 +84,9 @@ class Store:
         """
         try:
             at = (folder / RECORD).stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             return f"{RECORD} missing"
         # Another process may have put a new one in its place.
         published = at.st_ino, at.st_mtime_ns
@@ -203,7 +207,7 @@ class Store:
             # One rename publishes: readers see a whole artifact or none, on network file systems too.
             work.rename(done)
         except OSError:
-            if not done.exists():
+            if not os.path.lexists(done):
                 raise
             if not self.damage(done, step):  # another process was quicker, and what it made is as good
                 return done

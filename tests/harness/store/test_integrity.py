@@ -51,12 +51,26 @@ def file_for_folder(folder: Path) -> None:
     folder.write_text("")
 
 
+def loop(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(path.name)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other bytes": (lambda folder: altered(folder / "text", "x"), "text differs from its checksum"),
     "cut": (lambda folder: os.truncate(folder / "text", 0), "text differs from its checksum"),
     "gone": (lambda folder: (folder / "text").unlink(), "text missing"),
     "one more": (lambda folder: (folder / "adapter.json").write_text("{}"), "adapter.json is not of it"),
     "record edited": (edited, f"{RECORD} differs from its checksum"),
+    "a pipe": (lambda folder: pipe(folder / "text"), "text missing"),
+    "record a pipe": (lambda folder: pipe(folder / RECORD), f"{RECORD} cannot be read"),
+    "record a loop": (lambda folder: loop(folder / RECORD), f"{RECORD} missing"),
+    "a loop": (loop, f"{RECORD} missing"),
     "record torn": (lambda folder: (folder / RECORD).write_text('{"id": '), f"{RECORD} cannot be read"),
     "record of no kind": (lambda folder: (folder / RECORD).write_text("[]"), f"{RECORD} cannot be read"),
     "record null": (lambda folder: (folder / RECORD).write_text("null"), f"{RECORD} cannot be read"),
