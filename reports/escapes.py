@@ -16,24 +16,26 @@ from markupsafe import Markup
 
 # What a terminal, a page or an editor obeys: control characters, ends of lines that only some programs know,
 # changes of direction, halves of surrogate pairs (which UTF-8 has not), and what is no character.
-ACTING = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
-ANY = re.compile(f"[{ACTING}]")
-BUT_LINES = re.compile(f"(?![\n\t])[{ACTING}]")
+ACTING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ufffe\uffff"
+ACTING += "\ud800-\udfff"
+# What nobody sees, so that two names look like one; not the joiners, which emoji and Persian have.
+UNSEEN = "\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"
+ANY = re.compile(f"[{ACTING}{UNSEEN}]")
+BUT_LINES = re.compile(f"(?![\n\t])[{ACTING}{UNSEEN}]")
 LINE_ENDS = re.compile("\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
 LINKS = re.compile(r"\](?=[(\[:])")
-BLOCKS = re.compile(
-    r"^(\s*)(?=#+\s|>|[-+]\s|~~~)|^(\s*\d+)(?=[.)]\s)"
-)  # a heading, a quotation, a list, code
+# A heading, a quotation, a list, code; and what makes a heading of the line before it.
+BLOCKS = re.compile(r"^(\s*)(?=#+(\s|$)|>|[-+]\s|~~~|-[-\s]*-\s*$|=+\s*$)|^(\s*\d+)(?=[.)](\s|$))")
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}  # a "[" after "\\" would be its argument
 )
-FORMULA = re.compile(r"\s*[=+\-@\t\r|%]")
+FORMULA = re.compile(r"\s*[=+\-@\t\r|%\uff1d\uff0b\uff0d\uff20]")  # of full width in some countries
 NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*|\.\d+)([eE][-+]?\d+)?%?")
-OF_JSON = re.compile(f"[<{ACTING}]")
+OF_JSON = re.compile(f"[<{ACTING}{UNSEEN}]")
 
 
 def visible(text: str) -> str:
@@ -81,7 +83,12 @@ def drawn(value: Any) -> Any:
 
 def in_script(json: str) -> Markup:
     """JSON inside a `<script>`: nothing is left that could end it, or that no line of a script holds."""
-    return Markup(OF_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", json))
+    return Markup(OF_JSON.sub(_of_json, json))
+
+
+def _of_json(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _escape(found: re.Match[str]) -> str:

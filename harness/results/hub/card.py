@@ -16,6 +16,7 @@ from harness.results.hub.numbers import Number
 from harness.results.hub.origin import Data, Origin, Source
 from harness.results.records import RowKey
 from harness.store.provenance import dotted_settings
+from reports import build, escapes
 from reports.records.run_folder import Rows
 from reports.render import to_markdown
 
@@ -52,12 +53,13 @@ def text(card: Card) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["inline"] = escapes.markdown
     body = environment.get_template("card.md.j2").render(
         card=card,
         numbers=own,
         notes=notes,
         tables=[to_markdown(table) for table in tables],
-        verdict=verdict,
+        verdict=build.verdict_markdown(verdict),
         recipe="\n".join(_recipe(card.origin)),
         base=_told(card.origin.base),
         models=[_told(model) for model in card.origin.models],
@@ -105,9 +107,13 @@ def _recipe(origin: Origin) -> list[str]:
     """Every stage with its settings, as lines of YAML."""
     lines = []
     for record in origin.stages:
-        lines.append(f"- stage: {record['label']}")
+        lines.append(f"- stage: {escapes.row(record['label'])}")
         settings = dotted_settings(record["settings"])
-        lines += [f"  {name}: {'null' if value is None else value}" for name, value in settings.items()]
+        # A line in the block of code that ends with the recipe, not before.
+        told = {
+            name: "null" if value is None else escapes.row(str(value)) for name, value in settings.items()
+        }
+        lines += [f"  {name}: {value}" for name, value in told.items()]
     return lines
 
 
@@ -115,13 +121,18 @@ def _told(source: Source) -> str:
     if source.repository:
         return f"[{source.repository}](https://huggingface.co/{source.repository}) at `{source.revision}`"
     if source.revision:
-        return f"a local model, `{source.name}`, whose files have the hash `{source.revision}`"
-    return f"{source.name}: random weights, pretrained in the run"
+        return f"a local model, {_code(source.name)}, whose files have the hash `{source.revision}`"
+    return f"{escapes.markdown(source.name)}: random weights, pretrained in the run"
+
+
+def _code(name: str) -> str:
+    """A name as code in a line, which a backtick would end."""
+    return f"`{escapes.row(name).replace('`', chr(39))}`"
 
 
 def _data(data: Data, licences: Mapping[str, str]) -> str:
     source = data.source
-    where = f"`{source.name}`"
+    where = _code(source.name)
     if source.repository:
         where = f"[{source.repository}](https://huggingface.co/datasets/{source.repository})"
         where += f" at `{source.revision}`"

@@ -17,7 +17,7 @@ from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
 from harness.results.hub.card import public
-from reports import build, notebook
+from reports import build, escapes, notebook
 from reports.records import run_folder
 from reports.records.rows import Row
 from reports.render import to_markdown
@@ -106,6 +106,6 @@ def _card(told: build.Paired, run: str, names: Sequence[str]) -> str:
     ]
     data = DatasetCardData(configs=configs, tags=["prefbench"], pretty_name=f"Results of {run}")
     main = "\n".join(map(to_markdown, build.build(told).get("main", [])))
-    verdict = "\n\n".join(build.verdict(told))
-    body = f"# Results of {run}\n\n{verdict}\n\n{main}\n{__doc__}"
+    verdict = build.verdict_markdown(build.verdict(told))
+    body = f"# Results of {escapes.markdown(run)}\n\n{verdict}\n{main}\n{__doc__}"
     return f"---\n{data.to_yaml()}\n---\n\n{public(body)}"

@@ -1,15 +1,17 @@
 """What a card says of models and data from outside: of the hub by name and commit, others by content."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, constants
 
-from harness.results.hub import card, folder, licences
-from harness.results.hub.origin import Origin, origin
+from harness.results.hub import card, dataset_folder, folder, licences
+from harness.results.hub.origin import Origin, Source, origin
 from harness.results.records import RowKey
 from harness.store.store import Store
 from reports.records import run_folder
@@ -85,6 +87,28 @@ def test_the_card_names_what_the_hub_knows_and_says_what_is_not_known(found: Ori
     ):
         assert words in told
     assert "/home/me" not in told
+
+
+ACTING = "x](http://y.example) <script>alert(1)</script> | `a`\n# head \x1b[2J"
+
+
+def test_no_name_in_a_card_acts(store: Store, tmp_path: Path) -> None:
+    final = store.root / "train" / f"train-{6:012d}" / "RECORD.json"
+    record = json.loads(final.read_text())
+    final.write_text(json.dumps(record | {"label": f"a\n```\n{ACTING}", "settings": {"seed": ACTING}}))
+    found = origin(final.parent, store)
+    found = replace(found, models=(Source("", f"a`{ACTING}", "", "sha256:ab12", tmp_path),))
+    run_folder.write(page_run.rows((*page_run.METHODS, ACTING)), tmp_path / "toy")
+    key, rows = RowKey("pair", "data", ACTING, 0, 0), run_folder.read(tmp_path / "toy")
+    dataset_folder.write(tmp_path / "toy", tmp_path / "out")
+    _, _, dataset = (tmp_path / "out" / "README.md").read_text().split("---\n", 2)
+    _, _, told = card.text(card.Card("o/n", ACTING, key, [0], found, rows, "mit", {})).split("---\n", 2)
+    blocks = re.split(r"(?m)^```.*$", told)
+    for text in (dataset, *blocks[::2]):
+        bare = re.sub(r"\\[!-/:-@\[-`{-~]|`[^`\n]*`|</?(sup|u)>", "", text)
+        assert "<script" not in bare and "](http://y" not in bare and "\x1b" not in text
+        assert "\n# head" not in bare
+    assert len(blocks) == 5 and "<script>" in blocks[3]  # the recipe is one block of code
 
 
 def test_the_folder_has_the_template_of_the_training_and_no_place_of_this_machine(
