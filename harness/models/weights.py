@@ -23,6 +23,8 @@ from harness.common.tokenizer import load_config
 
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"  # and what is behind an INDEX of either
 INDEX = ".index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")  # of weights, as any engine reads them
+OF_TRAINING = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")  # pickles that none reads
 GENERATION = "generation_config.json"
 REWARD = "ForSequenceClassification"
 SHOWN = 3  # names of a list in a message
@@ -72,7 +74,8 @@ def pickled(folder: Path) -> list[Path]:
     """The files of pickles that hold a folder's weights; none where safetensors do."""
     if (folder / SAFE).exists() or (folder / f"{SAFE}{INDEX}").exists():
         return []
-    return sorted(folder.glob("*.bin")) if any(folder.glob(f"{PICKLED}*")) else []
+    found = (path for path in folder.iterdir() if path.suffix in PICKLES)
+    return sorted(path for path in found if not path.name.startswith(OF_TRAINING))
 
 
 def refuse_pickled(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,23 @@ def test_a_judge_that_is_served_has_none_either(tmp_path: Path, engine: str) -> 
     where = {"model": str(pickled(tmp_path / "m")), "engine": engine, "arguments": ()}
     with pytest.raises(ValueError, match="its weights are pickles"):
         judges.SERVER.check(where, ())
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "model.pt", "consolidated.00.pth", "last.ckpt"])
+def test_pickles_of_any_name_are_refused_where_there_is_nothing_else(tmp_path: Path, name: str) -> None:
+    """vLLM reads those that transformers does not look for."""
+    folder, marker = pickled(tmp_path / "m", Code(tmp_path / "marker")), tmp_path / "marker"
+    (folder / "pytorch_model.bin").rename(folder / name)
+    torch.save({}, folder / "training_args.bin")
+    where = {"model": str(folder), "engine": "vllm", "arguments": ()}
+    with pytest.raises(ValueError, match=rf"its weights are pickles \({re.escape(name)}\)"):
+        judges.SERVER.check(where, ())
+    with pytest.raises(ValueError, match=rf"its weights are pickles \({re.escape(name)}\)"):
+        weights.check(folder)
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=r"no file named model\.safetensors"):
+        weights.check(folder)
+    assert not marker.exists()
 
 
 def test_shards_keep_their_index(tmp_path: Path) -> None:
