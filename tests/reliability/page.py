@@ -23,7 +23,7 @@ NOTES = {
     "soak": """
 Objects are those that Python's collector knows, as whatever we would keep is. Of memory, what allocators keep
 free is given back first; libraries hold what rises a little: safetensors 0.8.0 two integers of each tensor
-that it reads, vl-convert's engine what it compiled.
+that it reads, for which pages of Python's stay, vl-convert's engine what it compiled.
 """
 }
 FUZZ = "fuzz.txt"
