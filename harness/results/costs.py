@@ -12,8 +12,12 @@ from reports.records.rows import Cost
 
 
 def costs(plan: Plan, store: Store) -> list[Cost]:
-    """What each row's own stages cost, shared steps counted in full: the price of that row run alone."""
-    return [_cost(cell, store) for cell in plan.cells if cell.lineage]
+    """What each row's own stages cost, shared steps counted in full: the price of that row run alone. Where
+    its pair's data failed, a row that was trained without them has none: how many were dropped is not known.
+    """
+    made = {step.id for step in plan.steps}
+    rows = (cell for cell in plan.cells if cell.lineage and cell.lineage.train_pairs.id in made)
+    return [_cost(cell, store) for cell in rows]
 
 
 def _cost(cell: Cell, store: Store) -> Cost:

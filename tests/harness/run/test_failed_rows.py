@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.endpoints import prices
+from harness.executors.options import RUN_DEFAULTS, TRAINING_DEFAULTS
+from harness.results.write import write
+from harness.run import pipeline
+from harness.run.failed_rows import without_failed
+from harness.store.step import Step
+from harness.store.store import Store
+from tests import suites
 from tests.bench_command import bench
 from tests.paths import ROOT, TINY
 
@@ -41,6 +49,35 @@ def test_a_row_whose_training_failed_says_why_beside_the_others(
     failed = [r for r in records if r["method"] == "Fails"]
     assert failed and all(r["value"] is None and r["status"].startswith("failed: ") for r in failed)
     assert any(r["method"] == "DPO" and r["status"] == "ok" for r in records)
+
+
+class Without(Store):
+    """A store that lacks some steps."""
+
+    lost: frozenset[str] = frozenset()
+
+    def find(self, step: Step) -> Path | None:
+        return None if step.id in self.lost else super().find(step)
+
+
+@pytest.mark.parametrize("failed", ["train pairs", "validation pairs", "init teacher"])
+def test_rows_that_are_made_are_written_whatever_failed(tiny_run: Path, tmp_path: Path, failed: str) -> None:
+    """The Student needs none of these; how many pairs were dropped for it nobody can say without them."""
+    store, lost = Without(tiny_run / "store"), dict[str, str]()
+    where = pipeline.machine(tiny_run, RUN_DEFAULTS, TRAINING_DEFAULTS)
+    plan = pipeline.make_plan(suites.load(TINY), (), store, where, None)
+    for step in plan.steps:  # inputs stand before what is made of them
+        if step.label == failed or lost.keys() & {s.id for s in step.sources.values()}:
+            lost[step.id] = "no room"
+    store.lost = frozenset(lost)
+    made = without_failed(plan, lost, store.is_done)
+    assert made is not None
+    write(made, store, tmp_path / "tiny", prices.load(None), [])
+    costs = (tmp_path / "tiny" / "costs.jsonl").read_text()
+    assert ("Student" in costs) == (failed == "validation pairs")
+    records = [json.loads(r) for r in (tmp_path / "tiny" / "results.jsonl").read_text().splitlines()]
+    assert any(r["method"] == "Student" and r["status"] == "ok" for r in records)
+    assert {r["status"] for r in records if r["method"] == "ADPA"} >= {"failed: no room"}
 
 
 def test_a_row_that_exploded_fails_where_the_suite_says_so_though_it_is_made(copied: Path) -> None:
