@@ -1,5 +1,6 @@
 """The command `bench`."""
 
+import errno
 import gc
 import sys
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from harness.cli.options import (
 from harness.cli.report import compare, folder_of, report, show
 from harness.cli.run_list import list_runs
 from harness.cli.share.push import push
+from harness.cli.start import surroundings
 from harness.cli.start.chat import chat
 from harness.cli.start.doctor import doctor
 from harness.cli.start.init import init
@@ -216,11 +218,13 @@ def main() -> None:
     world's (a disk, a network, a row that failed); 75 stopped, the same command goes on; 130 Ctrl-C.
     """
     shutdown.listen()
+    surroundings.open_streams()
     if ranks := devices.by_itself():
         typer.echo(
             printed(f"bench: {ranks}: not heeded, as a training here starts its own processes"), err=True
         )
     try:
+        surroundings.check(sys.argv[1:])
         code = app(standalone_mode=False)  # else typer draws a box around a wrong option, and many lines
     except shutdown.Terminated as e:
         code = _fail(e.message, shutdown.REQUEUE)
@@ -232,9 +236,10 @@ def main() -> None:
     except OSError as e:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
-        code = _fail(f"{e}{full if e.errno in FULL else ''}", 1)
+        code = _fail(f"{e}{full if e.errno in FULL else ''}", 2 if e.errno == errno.ENAMETOOLONG else 1)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
+    surroundings.close_output()
     sys.exit(code)
 
 

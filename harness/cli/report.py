@@ -63,7 +63,7 @@ def report(
     from reports import build, terminal
     from reports.page import page
 
-    format = _checked_format(JSON if as_json else format, JSON, HTML)
+    format = _checked_format(format, as_json, HTML)
     if table == build.VERDICT and format not in (TERMINAL, "md", JSON, HTML):
         raise ValueError(f"--table {table} --format {format}: words are printed as {TERMINAL} or md")
     if beside not in (None, PAPER):
@@ -126,7 +126,7 @@ def compare(
     """Compare every method with one of them: difference, interval, p, adjusted p, rank, groups, power."""
     from reports import build
 
-    format = _checked_format(JSON if as_json else format, JSON)
+    format = _checked_format(format, as_json)
     if ":" in run[0]:
         if noise or baseline is not None:
             raise ValueError(f"compare {' '.join(run)}: the first is the baseline; no --baseline, no --noise")
@@ -202,13 +202,15 @@ def _borrowing(rows: "Rows", noise_from: str | None, runs: Path) -> "Rows":
     return build.borrowing(rows, folder.name, run_folder.read(folder))
 
 
-def _checked_format(format: str, *others: str) -> str:
+def _checked_format(format: str, as_json: bool, *others: str) -> str:
     from reports import build
 
-    formats = [TERMINAL, *build.FORMATS, *others]
+    formats = [TERMINAL, *build.FORMATS, JSON, *others]
     if format not in formats:
         raise ValueError(f"--format {format}: {nearest(format, formats)}")
-    return format
+    if as_json and format not in (TERMINAL, JSON):
+        raise ValueError(f"--json and --format {format}: one of them")
+    return JSON if as_json else format
 
 
 def _ordered(tables: "Sequence[Table]", format: str, registry_order: bool) -> "Sequence[Table]":

@@ -34,6 +34,8 @@ def verify(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     from harness.store import maintenance
     from harness.store.store import Store
 
+    if not (runs / "store").is_dir():
+        raise ValueError(f"no store in {runs}; --runs names the folder of runs that it lies in")
     store, found = Store(runs / "store"), []
     for damage in maintenance.damaged(store):
         found.append(damage)

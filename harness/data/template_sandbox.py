@@ -1,16 +1,14 @@
 """The one place that runs a chat template: in transformers' sandbox, for seconds, its faults as lines."""
 
 import resource
-import signal
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from benchmarks.api import Message
+from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
 if TYPE_CHECKING:
@@ -28,10 +26,6 @@ class Unrenderable(ValueError):
     """The template refuses these messages, or writes an answer otherwise than it stands in them."""
 
 
-class _TooLong(BaseException):
-    """No template can catch it, nor what stands between it and us."""
-
-
 def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask: bool) -> str:
     """The messages as a template writes them, with its generation prompt where it is to `ask`; a ValueError
     that is not `Unrenderable` is of all messages.
@@ -39,11 +33,12 @@ def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask:
     from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
     try:
-        with _in_time():
+        # A plan's templates are tried in the main thread before others run them.
+        with in_time(SECONDS):
             text = tokenizer.apply_chat_template(
                 list(messages), chat_template=template, add_generation_prompt=ask, tokenize=False
             )
-    except _TooLong:
+    except TooLong:
         raise ValueError(f"the chat template did not end within {SECONDS} seconds") from None
     except TemplateSyntaxError as error:
         words = cut(str(error.message), 120)
@@ -62,27 +57,6 @@ def _words(error: BaseException) -> str:
 def _line(error: BaseException) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
     return f" at line {lines[-1]}" if lines else ""
-
-
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """What is not done in time ends; in the main thread, which alone hears signals. A plan's templates are
-    tried there before others run them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

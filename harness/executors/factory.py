@@ -8,11 +8,27 @@ from harness.common.suggest import nearest
 from harness.endpoints.prices import Prices
 from harness.executors.options import RunOptions
 from harness.executors.protocol import NOTHING, Executor, ExecutorContext, Foretold
-from harness.executors.resources import read_resources
+from harness.executors.resources import key_values, read_resources
 from harness.store.step import Step
 from harness.store.store import Store
 
 EXECUTORS = ("jobs", "inline", "ray", "slurm")
+
+
+def check(options: RunOptions) -> None:
+    """ValueError for options that no executor takes, before anything else."""
+    if options.executor not in EXECUTORS:
+        raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
+    for option, value, owner in (
+        ("--jobs", options.jobs, "jobs"),
+        ("--ray-address", options.ray_address, "ray"),
+        ("--slurm", options.slurm, "slurm"),
+        ("--slurm-partition", options.slurm_partition, "slurm"),
+    ):
+        if value and options.executor != owner:
+            raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
+    read_resources(options.resources or ())
+    key_values("--slurm", options.slurm or ())
 
 
 def open_executor(
@@ -25,19 +41,8 @@ def open_executor(
     foretold: Foretold = NOTHING,
     steps: Iterable[Step] = (),
 ) -> Executor:
-    """The executor of the options, for these steps; ValueError where one is unknown or what it needs is not
-    installed.
-    """
-    if options.executor not in EXECUTORS:
-        raise ValueError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
-    for option, value, owner in (
-        ("--jobs", options.jobs, "jobs"),
-        ("--ray-address", options.ray_address, "ray"),
-        ("--slurm", options.slurm, "slurm"),
-        ("--slurm-partition", options.slurm_partition, "slurm"),
-    ):
-        if value and options.executor != owner:
-            raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
+    """The executor of the options, for these steps; ValueError where what it needs is not installed."""
+    check(options)
     resources = read_resources(options.resources or (), foretold.threads)
     context = ExecutorContext(store, logs, prices, limited, resources, foretold)
     # Ray and submitit are optional and slow to import, so each stands where it is chosen.

@@ -145,8 +145,10 @@ class RunOptions:
 
     @property
     def only_told(self) -> bool:
-        """Whether nothing is run; ValueError for a form that only what is told has."""
+        """Whether nothing is run; ValueError for forms that do not go together."""
         told = self.plan or self.check or self.estimate
+        if self.check and self.estimate:
+            raise ValueError("--check and --estimate: one of them")
         if self.as_json and not told:
             raise ValueError(
                 "--json: with --plan, --check or --estimate; of a run, see `bench report --json`"

@@ -52,6 +52,7 @@ def machine(
     """This machine: a GPU where there is one. A training has as many as the suite, the command line or the
     config file says. Where other machines run the steps, and of a plan, options name what there is.
     """
+    factory.check(options)
     config = training.accelerate_config
     device = options.device if options.plan else options.elsewhere
     gpus = devices.gpu_count() if device is None else int(device != "cpu")

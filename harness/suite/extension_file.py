@@ -1,17 +1,22 @@
 """Python files of the user's own: those named by --method-file, --benchmark-file and --judge-file."""
 
+import contextlib
 import importlib.util
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from harness.common import shutdown
 from harness.common.files import sha256
+from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
+SECONDS = 60  # of an import, and of all that is tried of a file before any work
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
 
 T = TypeVar("T")
@@ -35,17 +40,7 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
     name = f"bench_extension_{digest(path)}"
     # By content, not by path: an edited file is another module, and a second look costs nothing.
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ValueError(f"{path}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # while it runs already: a dataclass looks its types up there
-        try:
-            with told(path, "its import"):
-                spec.loader.exec_module(module)
-        except ValueError:
-            del sys.modules[name]  # half a module would be found the next time
-            raise
+        _import(path, name)
     # By what they are: a second name of one object is no second method.
     found = {id(value): value for value in vars(sys.modules[name]).values() if isinstance(value, kinds)}
     objects = tuple(found.values())
@@ -54,27 +49,80 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
     return objects
 
 
+def _import(path: str, name: str) -> None:
+    """Put the file among the modules, under this name."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: not a Python file")
+    try:
+        # A file that goes elsewhere leaves us where we were: our paths are of there.
+        with ended(path, "its import"), told(path, "its import"), contextlib.chdir("."):
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module  # while it runs already: a dataclass looks its types up there
+            spec.loader.exec_module(module)
+    except ValueError:
+        sys.modules.pop(name, None)  # half a module would be found the next time
+        raise
+
+
+@contextmanager
+def ended(path: str, what: str) -> Iterator[None]:
+    """What a file's code has not done in time is one ValueError line."""
+    try:
+        with in_time(SECONDS):
+            yield
+    except TooLong as e:
+        raise ValueError(f"{path}{_line(path, e)}: {what}: not done in {SECONDS} seconds") from None
+
+
+class _Calling(threading.local):
+    """The process in which this thread runs a file's code, 0 in none."""
+
+    process = 0
+
+
+_calling, _leave = _Calling(), os._exit
+
+
+def _refused(status: int) -> NoReturn:
+    """os._exit, which of a file's code is a fault like sys.exit; a process that it forked ends as ever."""
+    if _calling.process == os.getpid():
+        raise SystemExit(f"os._exit({status})")
+    _leave(status)
+
+
 @contextmanager
 def told(path: str, what: str) -> Iterator[None]:
     """Whatever a file's code raises while it does `what` is one ValueError line: file, line, what, and why.
 
     A sys.exit is a fault like any other: it would end the command as if all were done.
     """
+    os._exit, before, _calling.process = _refused, _calling.process, os.getpid()
     try:
         yield
-    except shutdown.Terminated:
+    except (shutdown.Terminated, KeyboardInterrupt, TooLong):
         raise
-    except (Exception, SystemExit) as e:
+    except BaseException as e:
         if type(e).__name__ == OUT_OF_MEMORY:  # which whoever computes mends
             raise
-        words = cut(f"{type(e).__name__}: {e}".strip(": "), 120)
+        words = cut(f"{type(e).__name__}: {_words(e)}".strip(": "), 120)
         raise ValueError(f"{path}{_line(path, e)}: {what}: {words}") from e
+    finally:
+        _calling.process = before
+
+
+def _words(error: BaseException) -> str:
+    """What an error says; "" of one of the file's own that cannot say it."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _line(path: str, error: BaseException) -> str:
     """ ":12", the last line of the file that it came from; "" where it came from none."""
     if isinstance(error, SyntaxError):
-        return f":{error.lineno}"
+        return f":{error.lineno}" if error.lineno else ""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(path).resolve()]
     return f":{lines[-1]}" if lines else ""

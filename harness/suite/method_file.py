@@ -1,14 +1,17 @@
 """Methods from outside the tree: the file named by `--method-file`, whose code is called here alone."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from functools import wraps
+from inspect import iscoroutinefunction, isfunction
 from typing import Any
 
 import methods
 from harness.common.text import cut
-from harness.suite.extension_file import defined_in, told
+from harness.suite.extension_file import defined_in, ended, told
 from harness.suite.schema import OTHERS, UNTRAINED, Suite
+from harness.suite.training import MethodRecipe
 from harness.suite.validation import Name, in_range, validated
 from methods.api import Method, Needs, Stats, Training, formula
 from methods.batch import Batch, Terms
@@ -20,7 +23,8 @@ def methods_in(path: str | None) -> tuple[Method, ...]:
     own = defined_in(path, (Method, Method), "Method (METHOD = Method(...))")
     taken = {method.name for method in methods.registry().values()}
     for method in own:
-        _check(method, str(path))
+        with ended(str(path), f"{method.name}'s needs"):
+            _check(method, str(path))
         if method.name in taken:
             raise ValueError(f"{path}: there is a method {method.name!r} already; choose another name")
         taken.add(method.name)
@@ -48,9 +52,13 @@ def _check(method: Method, path: str) -> None:
     validated(Method, vars(method), path, name)
     if not isinstance(method.training, Training):
         raise ValueError(f"{path}: {name}.training: given {method.training!r}; a Training(...)")
-    if not is_dataclass(method.hparams) or isinstance(method.hparams, type):
-        given = f"given {cut(repr(method.hparams))}; an instance of a frozen dataclass"
-        raise ValueError(f"{path}: {name}.hparams: {given}")
+    # Of a partial or an object two may differ where their names do not, and ids are made of names.
+    if not isfunction(method.loss):
+        raise ValueError(f"{path}: {name}.loss: given {cut(repr(method.loss))}; a function, by `def`")
+    for part, value in vars(method).items():
+        if iscoroutinefunction(value):
+            raise ValueError(f"{path}: {name}.{part}: given an `async def`; a plain function")
+    _check_hparams(method, path)
     needs = _called(method.needs, path, f"{name}'s needs")(method.hparams)
     if not isinstance(needs, Needs):
         raise ValueError(f"{path}: {name}.needs: it returns {cut(repr(needs))}; a Needs(...)")
@@ -62,6 +70,22 @@ def _check(method: Method, path: str) -> None:
     for named, part, made in (("group", "group", needs.group), ("policy_rollout", "online", needs.online)):
         if (named in needs.views) != (made is not None):
             raise ValueError(f"{path}: {name}.needs: the view {named} and `{part}` go together")
+
+
+def _check_hparams(method: Method, path: str) -> None:
+    """ValueError for settings that are no frozen dataclass of what a suite can say."""
+    hp, where = method.hparams, f"{path}: {method.name}"
+    if not is_dataclass(hp) or isinstance(hp, type) or not hp.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise ValueError(f"{where}.hparams: given {cut(repr(hp))}; an instance of a frozen dataclass")
+    for key in vars(hp).keys() & MethodRecipe.model_fields.keys():
+        raise ValueError(f"{where}.{key}: a suite says by it how a row trains; another name")
+    for key, value in vars(hp).items():
+        try:
+            json.dumps(asdict(hp)[key])
+        except (TypeError, ValueError) as e:
+            allowed = "a number, a text, true, false, or a list of them"
+            raise ValueError(f"{where}.{key}: given {cut(repr(value))}; {allowed}") from e
+    validated(type(hp), vars(hp), path, method.name)
 
 
 def _guarded(method: Method, path: str) -> Method:
@@ -101,11 +125,14 @@ def _checked(loss: Callable[[Batch, Any], Terms], where: str) -> Callable[[Batch
             allowed = "it returns scalar tensors by name, such as {'dpo': ...}"
             raise ValueError(f"{where}'s loss returns {given}; {allowed}")
         for name, value in terms.items():
-            if not isinstance(name, str):
+            if not isinstance(name, str) or not name.strip():
                 raise ValueError(f"{where}'s loss: the name {name!r} of a term is no text")
             if not isinstance(value, torch.Tensor) or value.shape:
                 shape = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
                 raise ValueError(f"{where}'s loss: the term {name!r} is no scalar tensor but {shape}")
+            if value.is_complex() or value.is_meta:
+                kind = "complex" if value.is_complex() else "of the device meta"
+                raise ValueError(f"{where}'s loss: the term {name!r} is {kind}; a real number")
         if torch.is_grad_enabled() and not any(value.requires_grad for value in terms.values()):
             raise ValueError(f"{where}'s loss has no gradient: nothing of it comes from the policy")
         return terms

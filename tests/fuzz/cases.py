@@ -16,6 +16,7 @@ What is given, all of it optional:
     kept     file -> how many of its first bytes are kept; as many as it lacks are cut where it is negative
     flipped  file -> the place of a byte that is another one
     words    the command instead of `run suite.yaml --plan`
+    shell    a line of bash in place of `words`, in which `bench` is the command
     env      environment variables
     serve    faults that a server plays (tests/harness/endpoints/fault_server.py) at {host} of the suite,
              which is tests/fuzz/endpoint.yaml; the command is `run suite.yaml`
@@ -66,6 +67,7 @@ class Case(BaseModel):
     kept: dict[str, int] = Field(default_factory=dict)
     flipped: dict[str, int] = Field(default_factory=dict)
     words: tuple[str, ...] = ()
+    shell: str | None = None
     env: dict[str, str] = Field(default_factory=dict)
     serve: tuple[dict[str, Any], ...] | None = None
     process: bool = False

@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.harness.endpoints.fault_server import KEY, KEY_ENV
 from tests.paths import TINY
 
 LONGEST = 300  # characters of a line
+BENCH = (sys.executable, *bench_command.COMMAND[1:])
 SECONDS = 180  # until a command hangs
 PLAN = ("run", "suite.yaml", "--plan")
 METHOD = (
@@ -62,7 +64,9 @@ def run(case: Case, folder: Path) -> Ended:
     with _serving(case, folder) as host:
         _lay_out(case, folder, host)
         words = tuple(word.replace("{host}", host) for word in words)
-        code, out, err = command(words, folder, {"BENCH_RUNS": "runs", KEY_ENV: KEY, **case.env})
+        env = {"BENCH_RUNS": "runs", KEY_ENV: KEY, **case.env}
+        shell = _in_shell(expanded(case.shell)) if case.shell else None
+        code, out, err = _ended(shell, folder, env) if shell else command(words, folder, env)
     return Ended(code, out, err, any((folder / "runs" / "store").rglob("record.json")))
 
 
@@ -168,7 +172,16 @@ def _forked(words: tuple[str, ...], folder: Path, env: dict[str, str]) -> tuple[
 
 def _started(words: tuple[str, ...], folder: Path, env: dict[str, str]) -> tuple[int, str, str]:
     """In a process from nothing."""
-    command = (sys.executable, *bench_command.COMMAND[1:], *words)
+    return _ended((*BENCH, *words), folder, env)
+
+
+def _in_shell(line: str) -> tuple[str, ...]:
+    """A line of bash, in which `bench` is the command."""
+    return "bash", "-c", f'bench() {{ {shlex.join(BENCH)} "$@"; }}; {line}'
+
+
+def _ended(command: tuple[str, ...], folder: Path, env: dict[str, str]) -> tuple[int, str, str]:
+    """The code of a process from nothing, and what it printed."""
     surroundings = {**bench_command.ENV, **env}
     process = subprocess.Popen(
         command, cwd=folder, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.store.step import Step
-from harness.suite.extension_file import told
+from harness.suite.extension_file import ended, told
 from harness.suite.method_file import method_of
 from harness.train.costs import TrainSettings
 from methods.api import Method, Needs, Reads
@@ -28,7 +28,8 @@ def check(missing: Sequence[Step]) -> None:
         if (name, repr(settings.hp)) not in tried:
             tried.add((name, repr(settings.hp)))
             method = method_of(name, file)
-            _try(method, type(method.hparams)(**settings.hp), str(file))
+            with ended(str(file), f"{name} on a made-up batch"):
+                _try(method, type(method.hparams)(**settings.hp), str(file))
 
 
 def _try(method: Method, hp: Any, path: str) -> None:
@@ -46,9 +47,10 @@ def _try(method: Method, hp: Any, path: str) -> None:
     if not expected.keys() <= terms.keys():
         raise ValueError(f"{path}: {method.name}'s at_start names {[*expected]}; its terms: {[*terms]}")
     loss = torch.stack([value.float() for value in terms.values()]).sum()
-    if loss.isnan():
+    if not loss.isfinite():
         told_terms = {name: value.item() for name, value in terms.items()}
-        raise ValueError(f"{path}: {method.name}'s loss is NaN on a made-up batch: {told_terms}")
+        found = "NaN" if loss.isnan() else "infinite"
+        raise ValueError(f"{path}: {method.name}'s loss is {found} on a made-up batch: {told_terms}")
     with told(path, f"{method.name}'s backward pass"):
         torch.autograd.backward(loss)
     if weights.grad is None:

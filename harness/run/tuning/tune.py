@@ -104,6 +104,8 @@ def run(
         raise ValueError(
             "--track: trackers are told of runs and not of trials; give it to the run of the best"
         )
+    if wanted.out and (wanted.out.is_dir() or not wanted.out.parent.is_dir()):
+        raise ValueError(f"--out {wanted.out}: a file in a folder that is there")
     looked = _look(wanted)
     store, where = Store(runs / "store"), pipeline.machine(runs, options, training)
     folder = runs / f"{looked.suite.name}-tune"

@@ -1,5 +1,6 @@
 """Each number of a suite and of a method says beside its type what it may be, and is held to it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -262,9 +263,26 @@ def test_types_of_a_method_of_ones_own_may_be_written_as_text(tmp_path: Path) ->
 def test_a_type_that_no_suite_can_write_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     path.write_text("class Thing: ...\n" + OWN.replace("LR", "1e-3").replace("free: float", "free: Thing"))
-    (method,) = methods_in(str(path))
-    with pytest.raises(ValueError, match=r"^methods\.Own: Own: Unable to generate .* <class '.*\.Thing'>$"):
-        loading.configured(with_own(suites.load(TINY), {}), method)
+    with pytest.raises(ValueError, match=r"own\.py: Own: Own: Unable to generate .* <class '.*\.Thing'>$"):
+        methods_in(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"frozen=True": "order=True"}, "Own.hparams: given Own("),
+        ({"free: float": "starts_from: float"}, "Own.starts_from: a suite says by it how a row trains"),
+        ({"loss=lambda batch, hp: {}": "loss=torch.nn.Identity()"}, "Own.loss: given Identity(); a function"),
+    ],
+)
+def test_what_ids_cannot_be_made_of_is_refused(tmp_path: Path, changed: dict[str, str], said: str) -> None:
+    path, text = tmp_path / "own.py", "import torch\n" + OWN.replace("LR", "1e-3")
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        methods_in(str(path))
 
 
 def test_what_a_file_publishes_is_in_range_too(tmp_path: Path) -> None:

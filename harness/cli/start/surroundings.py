@@ -1,0 +1,40 @@
+"""What stands around a command: its words, its streams, and the folder that it is run in."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+WORDS_OF_THEIR_OWN = "--set"  # which says itself what it wants
+EMPTY = "given ''; a value, or leave it out"
+
+
+def open_streams() -> None:
+    """Streams that were closed lead to nothing: the next file that is opened would be one of them."""
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def close_output() -> None:
+    """What a full disk did not take is not tried again by Python, which would say so in words of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check(words: Sequence[str]) -> None:
+    """OSError where the folder is gone, ValueError for a word that says nothing: a path of it would be that
+    folder, and any other option would be as if it were not there.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError as e:
+        raise FileNotFoundError("the folder that this is run in is gone; go to one that is there") from e
+    for place, word in enumerate(words):
+        option, sign, value = word.partition("=")
+        if sign and not value and option.startswith("--") and option != WORDS_OF_THEIR_OWN:
+            raise ValueError(f"{option}: {EMPTY}")
+        if not word and (before := words[place - 1] if place else "") != WORDS_OF_THEIR_OWN:
+            named = before if before.startswith("-") else f"argument {place + 1}, after {before or 'bench'}"
+            raise ValueError(f"{named}: {EMPTY}")
