@@ -3,6 +3,7 @@
 import errno
 import gc
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -237,6 +238,9 @@ def main() -> None:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
         code = _fail(f"{e}{full if e.errno in FULL else ''}", 2 if e.errno == errno.ENAMETOOLONG else 1)
+    except Exception:  # a fault of ours, for developers: as bare as all that is printed
+        typer.echo(printed(traceback.format_exc()), err=True, nl=False)
+        code = 1
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
     surroundings.close_output()

@@ -1,12 +1,14 @@
 """A key is sent to its server, and is in nothing that a command prints, keeps or writes."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.cli import app
 from harness.common.text import printed
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
@@ -88,3 +90,20 @@ def test_of_a_text_only_credentials_are_taken_out() -> None:
     assert printed(text) == (
         "see https://host:1/v1?model=x&api_key=...&top=1#d and mail me@here, x=key=1, path//home"
     )
+
+
+def test_a_traceback_has_no_credentials_and_nothing_that_acts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(**_: object) -> None:
+        raise KeyError(f"http://me:{SECRET}@host/v1?api_key={SECRET}") from RuntimeError("\x1b[2J")
+
+    monkeypatch.setattr(app, "app", fails)
+    monkeypatch.setattr(app.shutdown, "listen", lambda: None)
+    monkeypatch.setattr(app.surroundings, "close_output", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bench", "runs"])
+    with pytest.raises(SystemExit, match="1"):
+        app.main()
+    told = capsys.readouterr().err
+    assert "Traceback" in told and "KeyError: 'http://host/v1?api_key=...'" in told and "\\x1b[2J" in told
+    assert SECRET not in told and "\x1b" not in told
