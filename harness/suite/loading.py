@@ -1,5 +1,6 @@
 """Suites from files: what extends what, `--set` over it, and a method's settings in one."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.resources import files
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.common.input import yaml_text
 from harness.common.suggest import nearest
-from harness.common.text import cut
+from harness.common.text import cut, without_credentials
+from harness.endpoints.responses.secrets import is_word
 from harness.models.decoding.decoder import LEAST_TEMPERATURE
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
@@ -20,7 +22,7 @@ from harness.suite.validation import in_range, inside_world, validated
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Needs, Rollouts, Training
 
-
+KEY_ENV = "api_key_env"  # names the environment variable with the key of an endpoint
 LONGEST_CHAIN = 20  # of suites that extend one another
 RECIPE = tuple(MethodRecipe.model_fields)
 
@@ -162,7 +164,19 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
         entries = {name: entry for name, entry in nameable.items() if name in used}
         parts["judges"] = judges_of(entries, known.judges, where)
     suite: Suite = validated(Suite, parts, where)
+    _check_keys(raw, where)
     return suite
+
+
+def _check_keys(raw: Mapping[str, Any], where: str) -> None:
+    """ValueError for the key of an endpoint in the place of a name or an address, which records keep."""
+    for section in ("models", "judges"):
+        for entry in (raw.get(section) or {}).values():
+            variable = str(entry.get(KEY_ENV, "OPENAI_API_KEY")) if isinstance(entry, Mapping) else ""
+            key = os.environ.get(variable, "").strip()
+            if not is_word(key) and key in without_credentials(str(raw[section])):
+                kept = "names and addresses are kept, and the key is read from the environment alone"
+                raise ValueError(f"{where}: {section}: holds the key of {variable}; {kept}")
 
 
 def _check_world_paths(tree: Any, where: str, key: str = "") -> None:
