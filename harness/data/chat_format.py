@@ -102,14 +102,14 @@ def _content(token: Any) -> Any:
     return token.get("content") if isinstance(token, Mapping) else token
 
 
-def _ends(folder: Path) -> set[Any]:
+def _ends(folder: Path) -> set[int]:
     """The ids that end an answer, as the generation config says or else the model's own."""
     file = folder / "generation_config.json"
     config = _json(file if file.is_file() else folder / "config.json")
     ends = config.get(
         "eos_token_id", _json(folder / "config.json").get("text_config", {}).get("eos_token_id")
     )
-    return set(ends if isinstance(ends, list) else [ends]) - {None}
+    return set(model_files.end_ids(file, ends))
 
 
 def _tokens(folder: Path) -> Any:

@@ -236,7 +236,8 @@ def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[
         count, note = typical.get("rows", {}).get(rows.split), f"tokens a row of {path}"
     if count is None or not typical:
         raise Unknown(f"rows of {step.context.get('path', rows.path)}")
-    remaining = max(0, count - rows.skip)
+    if (remaining := count - rows.skip) <= 0:
+        raise ValueError(f"{rows.path}: skip {rows.skip} leaves none of {count} rows")
     return typical, min(remaining, rows.limit or remaining), note
 
 

@@ -13,6 +13,7 @@ from typer import Option
 
 CHECKPOINT_EVERY = "5m"
 JOBS = "jobs"
+MOST = 2**31 - 1  # of what is counted: what indices of 32 bits bear
 HERE = (JOBS, "inline")  # executors that run steps on this machine
 
 
@@ -79,6 +80,7 @@ JobCount = Annotated[
     int | None,
     Option(
         min=1,
+        max=MOST,
         help="Steps at once: as many as there are GPUs, else CPUs, if absent; results do not change.",
     ),
 ]
@@ -89,11 +91,11 @@ class RunOptions:
     """Who runs the steps, how many at once, or what is only printed of them."""
 
     workers: Annotated[
-        int, Option(min=1, help="Processes that measure one model; results do not change.")
+        int, Option(min=1, max=MOST, help="Processes that measure one model; results do not change.")
     ] = 1
-    batch: Annotated[int, Option(min=1, help="Answers decoded together: fewer take less memory.")] = (
-        Machine.batch
-    )
+    batch: Annotated[
+        int, Option(min=1, max=MOST, help="Answers decoded together: fewer take less memory.")
+    ] = Machine.batch
     executor: ExecutorName = JOBS
     jobs: JobCount = None
     ray_address: Annotated[
@@ -119,7 +121,9 @@ class RunOptions:
     devices: Annotated[
         int | None,
         Option(
-            min=1, help="With --plan: on so many devices at once; if absent as many as would be used here."
+            min=1,
+            max=MOST,
+            help="With --plan: on so many devices at once; if absent as many as would be used here.",
         ),
     ] = None
     check: Annotated[
@@ -168,12 +172,18 @@ class TrainingOptions:
     tokens: Annotated[
         int,
         Option(
-            min=1, help="Positions of a micro-batch at most; a training has fewer where these do not fit."
+            min=1,
+            max=MOST,
+            help="Positions of a micro-batch at most; a training has fewer where these do not fit.",
         ),
     ] = Machine.tokens
     processes: Annotated[
         int | None,
-        Option(min=1, help="Processes of each training, a GPU each, whatever the suite says of `devices`."),
+        Option(
+            min=1,
+            max=MOST,
+            help="Processes of each training, a GPU each, whatever the suite says of `devices`.",
+        ),
     ] = None
     accelerate_config: Annotated[
         Path | None, Option(help="A file of `accelerate config`, to shard a training by FSDP2, say.")

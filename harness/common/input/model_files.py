@@ -56,8 +56,18 @@ def check(folder: Path) -> None:
     for name in READ:
         if (folder / name).exists():
             about = mapping(folder / name)
+            end_ids(folder / name, about.get("eos_token_id"))
             if name == CONFIG:
                 _check_config(folder / name, about)
+
+
+def end_ids(path: Path, given: Any) -> list[int]:
+    """The ids of end tokens as a config has them, one or a list; ValueError for what is no id."""
+    ids = [one for one in (given if isinstance(given, list) else [given]) if one is not None]
+    for one in ids:
+        if isinstance(one, bool) or not isinstance(one, int) or one < 0:
+            raise ValueError(f"{path}: eos_token_id: given {cut(repr(one))}; the id of a token, or a list")
+    return ids
 
 
 def refuse_adapter(folder: Path) -> None:
