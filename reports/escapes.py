@@ -20,8 +20,10 @@ ACTING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u
 ACTING += "\ud800-\udfff"
 # What nobody sees, so that two names look like one; not the joiners, which emoji and Persian have.
 UNSEEN = "\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"
-ANY = re.compile(f"[{ACTING}{UNSEEN}]")
-BUT_LINES = re.compile(f"(?![\n\t])[{ACTING}{UNSEEN}]")
+# The flag of a part of a country, as of Scotland: a black flag and its code in tags that nobody sees.
+FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
+ANY = re.compile(f"{FLAG}|[{ACTING}{UNSEEN}]")
+BUT_LINES = re.compile(f"{FLAG}|(?![\n\t])[{ACTING}{UNSEEN}]")
 LINE_ENDS = re.compile("\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
@@ -92,4 +94,4 @@ def _of_json(found: re.Match[str]) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return ascii(found[0])[1:-1]
+    return ascii(found[0])[1:-1] if len(found[0]) == 1 else found[0]  # a flag

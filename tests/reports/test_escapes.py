@@ -25,6 +25,12 @@ TEXTS = [json.loads(line) for line in CORPUS.read_text().splitlines() if line an
 HARMLESS = "plain words"
 ACT = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters
 JOIN = "\u200c\u200d\xad"  # of emoji, Persian and long words
+END = "\U000e007f"
+FLAGS = [  # of England, Scotland and Wales
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in region) + END
+    for region in ("gbeng", "gbsct", "gbwls")
+]
+HIDDEN = "\U000e0061\U000e0062"
 each = pytest.mark.parametrize("text", TEXTS, ids=[ascii(t)[:40] for t in TEXTS])
 
 
@@ -46,9 +52,7 @@ def lines(text: str) -> int:
 def acting(shown: str) -> list[str]:
     """What of a shown text a terminal or an editor would obey."""
     shown.encode()
-    return [
-        c for c in shown.replace("\n", "") if category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in JOIN
-    ]
+    return [c for c in shown.replace("\n", "") if category(c) in ACT and c not in JOIN]
 
 
 @each
@@ -163,5 +167,16 @@ def test_a_figure_can_be_drawn_and_is_xml(text: str) -> None:
 def test_what_is_harmless_stays_as_it_is() -> None:
     for text in ("KTO[release]", "TDPO-2 (n=80)", "50.1 %", "naïve 中文 😀", "a - b", "x. y", "-"):
         assert escapes.row(text) == escapes.visible(text) == escapes.markdown(text) == text
-    for text in ("KTO[release]", "-1.5", "12", "+0.3", "-1e-05"):
+    for text in ("KTO[release]", "-1.5", "12", "+0.3", "-1e-05", *FLAGS):
         assert escapes.csv_cell(text) == text
+
+
+def test_of_tags_those_of_a_flag_alone_stay() -> None:
+    england, *_ = FLAGS
+    for text in FLAGS:
+        assert escapes.row(text) == escapes.visible(text) == escapes.markdown(text) == text
+    assert escapes.row(f"{england}{HIDDEN}") == england + ascii(HIDDEN)[1:-1]
+    # Of no flag's length, without its end, of capitals, and of no flag at all.
+    for tags in (HIDDEN * 5 + END, HIDDEN, "\U000e0041" * 3 + END, END):
+        assert escapes.visible(f"\U0001f3f4{tags}") == "\U0001f3f4" + ascii(tags)[1:-1]
+        assert escapes.row(f"a{tags}") == "a" + ascii(tags)[1:-1]
