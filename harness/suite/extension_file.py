@@ -16,7 +16,8 @@ from harness.common.files import sha256
 from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
-SECONDS = 60  # of an import, and of all that is tried of a file before any work
+IMPORT_SECONDS = 600  # of libraries too, which a disk far away may give slowly
+SECONDS = 60  # of what is tried of a file before any work
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def _import(path: str, name: str) -> None:
         raise ValueError(f"{path}: not a Python file")
     try:
         # A file that goes elsewhere leaves us where we were: our paths are of there.
-        with ended(path, "its import"), told(path, "its import"), contextlib.chdir("."):
+        with ended(path, "its import", IMPORT_SECONDS), told(path, "its import"), contextlib.chdir("."):
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module  # while it runs already: a dataclass looks its types up there
             spec.loader.exec_module(module)
@@ -66,13 +67,13 @@ def _import(path: str, name: str) -> None:
 
 
 @contextmanager
-def ended(path: str, what: str) -> Iterator[None]:
+def ended(path: str, what: str, seconds: float = SECONDS) -> Iterator[None]:
     """What a file's code has not done in time is one ValueError line."""
     try:
-        with in_time(SECONDS):
+        with in_time(seconds):
             yield
     except TooLong as e:
-        raise ValueError(f"{path}{_line(path, e)}: {what}: not done in {SECONDS} seconds") from None
+        raise ValueError(f"{path}{_line(path, e)}: {what}: not done in {seconds} seconds") from None
 
 
 class _Calling(threading.local):
@@ -97,6 +98,8 @@ def told(path: str, what: str) -> Iterator[None]:
 
     A sys.exit is a fault like any other: it would end the command as if all were done.
     """
+    # It stays replaced: of two threads in here the first to leave would take it from the other, and
+    # outside of a file's code it ends the process as ever.
     os._exit, before, _calling.process = _refused, _calling.process, os.getpid()
     try:
         yield

@@ -1,10 +1,13 @@
 """Code of a person's own file: whatever it does is a line, and it does not go on for ever."""
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from harness.common.input.in_time import TooLong, in_time
 from harness.suite import extension_file
 
 
@@ -35,8 +38,39 @@ def test_whatever_ends_an_import_is_a_line(written: Path, text: str, said: str) 
 
 
 def test_an_import_without_end_is_a_line(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extension_file, "SECONDS", 0.2)
+    monkeypatch.setattr(extension_file, "IMPORT_SECONDS", 0.2)
     assert said_of(written, "\nwhile True: pass") == ":2: its import: not done in 0.2 seconds"
+
+
+def test_an_import_may_take_longer_than_what_is_tried_of_it(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may read libraries from a disk far away."""
+    monkeypatch.setattr(extension_file, "SECONDS", 0.1)
+    written.write_text("import time\nfrom pathlib import Path\ntime.sleep(0.3)\nX = Path()")
+    assert extension_file.defined_in(str(written), (Path, Path), "Path") == (Path(),)
+
+
+def test_code_that_takes_its_end_for_a_fault_is_told_again(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extension_file, "IMPORT_SECONDS", 0.1)
+    text = "import time\ntry: time.sleep(9)\nexcept: pass\ntime.sleep(5)"
+    assert said_of(written, text) == ":4: its import: not done in 0.1 seconds"
+
+
+def test_a_limit_within_another_leaves_the_outer_one_its_rest() -> None:
+    begun = time.monotonic()
+    with pytest.raises(TooLong), in_time(0.4):
+        with in_time(9):
+            time.sleep(0.2)
+        time.sleep(5)
+    assert 0.3 < time.monotonic() - begun < 2
+    with pytest.raises(TooLong), in_time(0.1):
+        with pytest.raises(TooLong), in_time(0.3):
+            time.sleep(5)
+        time.sleep(5)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_an_import_that_goes_elsewhere_leaves_us_where_we_were(written: Path) -> None:
