@@ -41,8 +41,9 @@ def open_executor(
     foretold: Foretold = NOTHING,
     steps: Iterable[Step] = (),
 ) -> Executor:
-    """The executor of the options, for these steps; ValueError where what it needs is not installed."""
-    check(options)
+    """The executor of options that are checked, for these steps; ValueError where what it needs is not
+    installed.
+    """
     resources = read_resources(options.resources or (), foretold.threads)
     context = ExecutorContext(store, logs, prices, limited, resources, foretold)
     # Ray and submitit are optional and slow to import, so each stands where it is chosen.

@@ -14,7 +14,7 @@ import submitit  # noqa: F401 - as it sets up logging it closes all handlers, ab
 
 import methods
 from harness.endpoints import session
-from harness.executors import scheduler
+from harness.executors import factory, scheduler
 from harness.executors.factory import open_executor
 from harness.executors.options import Machine, RunOptions
 from harness.executors.protocol import Executor
@@ -284,6 +284,7 @@ def test_a_step_asks_for_a_gpu_where_it_computes_on_one(
 )
 def test_an_option_that_cannot_be_is_one_line(tmp_path: Path, chosen: RunOptions, told: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]*$") as fault:
+        factory.check(chosen)  # once a run, and of a plan too
         open_executor(chosen, Store(tmp_path), tmp_path / "logs", {}, limited=False)
     assert told in str(fault.value)
 
