@@ -71,19 +71,30 @@ def fetch(ref: str) -> Path:
 
 
 def pickled(folder: Path) -> list[Path]:
-    """The files of pickles that hold a folder's weights; none where safetensors do."""
+    """The files of pickles that hold a folder's weights; none where safetensors do.
+
+    vLLM reads safetensors of any name before pickles, transformers pickles of its name before such.
+    """
     if (folder / SAFE).exists() or (folder / f"{SAFE}{INDEX}").exists():
         return []
-    found = (path for path in folder.iterdir() if path.suffix in PICKLES)
-    return sorted(path for path in found if not path.name.startswith(OF_TRAINING))
+    there = (path for path in folder.iterdir() if path.suffix in PICKLES)
+    found = sorted(path for path in there if not path.name.startswith(OF_TRAINING))
+    safe = any(path.is_file() and path.name[0] != "." for path in folder.glob("*.safetensors"))
+    return [path for path in found if _of_transformers(path)] if safe else found
+
+
+def _of_transformers(path: Path) -> bool:
+    """Whether a file of pickles has a name that transformers reads, and `converted`."""
+    return path.name.startswith(Path(PICKLED).stem) and path.suffix == Path(PICKLED).suffix
 
 
 def refuse_pickled(folder: Path) -> None:
     """ValueError for weights that are pickles: reading one may run what its author wrote into it."""
     if found := pickled(folder):
+        setting = ", or say `pickled_weights: true` in the suite if you trust whoever made them"
         raise ValueError(
             f"{folder}: its weights are pickles ({found[0].name}), which can hold code; have them as "
-            "safetensors, or say `pickled_weights: true` in the suite if you trust whoever made them"
+            f"safetensors{setting if any(map(_of_transformers, found)) else ''}"
         )
 
 
@@ -93,7 +104,7 @@ def converted(folder: Path, out: Path) -> None:
     from safetensors.torch import save_file
 
     placed: dict[str, str] = {}
-    files = [path for path in pickled(folder) if path.name.startswith(Path(PICKLED).stem)]
+    files = [path for path in pickled(folder) if _of_transformers(path)]
     for path in files:
         try:
             tensors = torch.load(path, map_location="cpu", weights_only=True)

@@ -156,12 +156,28 @@ def test_pickles_of_any_name_are_refused_where_there_is_nothing_else(tmp_path: P
     where = {"model": str(folder), "engine": "vllm", "arguments": ()}
     with pytest.raises(ValueError, match=rf"its weights are pickles \({re.escape(name)}\)"):
         judges.SERVER.check(where, ())
-    with pytest.raises(ValueError, match=rf"its weights are pickles \({re.escape(name)}\)"):
+    with pytest.raises(ValueError, match=rf"its weights are pickles \({re.escape(name)}\)") as told:
         weights.check(folder)
+    assert str(told.value).endswith("have them as safetensors")  # no setting takes them
     (folder / name).unlink()
     with pytest.raises(ValueError, match=r"no file named model\.safetensors"):
         weights.check(folder)
     assert not marker.exists()
+
+
+def test_pickles_beside_safetensors_are_refused_where_they_would_be_read(tmp_path: Path) -> None:
+    """vLLM reads safetensors of any name before pickles, transformers pytorch_model.bin before such."""
+    for name in ("imatrix.bin", "consolidated.00.pth", "pytorch_model.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "no-file.safetensors").mkdir()
+    (tmp_path / ".hidden.safetensors").touch()
+    assert len(weights.pickled(tmp_path)) == 3
+    (tmp_path / "model-00001-of-00001.safetensors").touch()
+    assert weights.pickled(tmp_path) == [tmp_path / "pytorch_model.bin"]
+    with pytest.raises(ValueError, match=r"\(pytorch_model\.bin\).* say `pickled_weights: true`"):
+        weights.refuse_pickled(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
+    weights.refuse_pickled(tmp_path)
 
 
 def test_shards_keep_their_index(tmp_path: Path) -> None:
