@@ -12,7 +12,7 @@ from harness.common.text import cut
 from harness.suite.extension_file import defined_in, ended, told
 from harness.suite.schema import OTHERS, UNTRAINED, Suite
 from harness.suite.training import MethodRecipe
-from harness.suite.validation import Name, in_range, validated
+from harness.suite.validation import Name, in_range, parts, validated
 from methods.api import Method, Needs, Stats, Training, formula
 from methods.batch import Batch, Terms
 from methods.lazy_torch import torch
@@ -54,7 +54,9 @@ def _check(method: Method, path: str) -> None:
         raise ValueError(f"{path}: {name}.training: given {method.training!r}; a Training(...)")
     # Of a partial or an object two may differ where their names do not, and ids are made of names.
     if not isfunction(method.loss):
-        raise ValueError(f"{path}: {name}.loss: given {cut(repr(method.loss))}; a function, by `def`")
+        raise ValueError(
+            f"{path}: {name}.loss: given {cut(repr(method.loss))}; a function, by `def` or `lambda`"
+        )
     for part, value in vars(method).items():
         if iscoroutinefunction(value):
             raise ValueError(f"{path}: {name}.{part}: given an `async def`; a plain function")
@@ -77,15 +79,16 @@ def _check_hparams(method: Method, path: str) -> None:
     hp, where = method.hparams, f"{path}: {method.name}"
     if not is_dataclass(hp) or isinstance(hp, type) or not hp.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise ValueError(f"{where}.hparams: given {cut(repr(hp))}; an instance of a frozen dataclass")
-    for key in vars(hp).keys() & MethodRecipe.model_fields.keys():
+    held = parts(hp)
+    for key in held.keys() & MethodRecipe.model_fields.keys():
         raise ValueError(f"{where}.{key}: a suite says by it how a row trains; another name")
-    for key, value in vars(hp).items():
+    for key, value in held.items():
         try:
-            json.dumps(asdict(hp)[key])
+            json.dumps(value, default=asdict)
         except (TypeError, ValueError) as e:
             allowed = "a number, a text, true, false, or a list of them"
             raise ValueError(f"{where}.{key}: given {cut(repr(value))}; {allowed}") from e
-    validated(type(hp), vars(hp), path, method.name)
+    validated(type(hp), held, path, method.name)
 
 
 def _guarded(method: Method, path: str) -> Method:

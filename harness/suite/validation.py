@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -105,6 +105,11 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
     return made
 
 
+def parts(of: Any) -> dict[str, Any]:
+    """The fields of a dataclass and what they hold, with slots too."""
+    return {field.name: getattr(of, field.name) for field in fields(of)}
+
+
 def in_range(declared: Any, where: str) -> None:
     """ValueError, one line, where a dataclass or one inside it holds what its types do not allow."""
     validated(type(declared), vars(declared), where)
@@ -162,7 +167,7 @@ def _given(value: object) -> str:
 def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:
     """Where pydantic took for a number what is none, or none that can be computed with: path, fault."""
     if isinstance(raw, Mapping):
-        held = made if isinstance(made, Mapping) else vars(made)
+        held = made if isinstance(made, Mapping) else parts(made) if is_dataclass(made) else vars(made)
         for name, value in raw.items():
             yield from _no_numbers(value, held.get(name), f"{path}.{name}" if path else str(name))
     elif isinstance(raw, list | tuple) and isinstance(made, list | tuple):

@@ -20,6 +20,7 @@ from harness.cli.pages import key_words
 from harness.common.suggest import meant
 from harness.common.text import aligned, printed, slug
 from harness.suite import method_file as extension
+from harness.suite.validation import parts
 from methods import sources
 from methods.api import Method, Reads
 
@@ -72,7 +73,7 @@ def page(method: Method) -> str:
         cost=cost(method),
         derivation=inspect.getdoc(inspect.getmodule(method.loss)) or "",
         settings_text=inspect.getdoc(method.hparams) or "",
-        settings=vars(method.hparams),
+        settings=parts(method.hparams),
         allowed=allowed,
         # LoRA is a suite's to switch on; no method has a default of its own.
         training={k: v for k, v in asdict(method.training).items() if k not in ("source", "lora")},

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import methods
+from harness.cli.pages import method_pages
 from harness.evaluate import registry
 from harness.executors.options import Machine
 from harness.plan.plan import plan
@@ -272,17 +273,35 @@ def test_a_type_that_no_suite_can_write_is_one_line(tmp_path: Path) -> None:
     [
         ({"frozen=True": "order=True"}, "Own.hparams: given Own("),
         ({"free: float": "starts_from: float"}, "Own.starts_from: a suite says by it how a row trains"),
-        ({"loss=lambda batch, hp: {}": "loss=torch.nn.Identity()"}, "Own.loss: given Identity(); a function"),
+        (
+            {"loss=lambda batch, hp: {}": "loss=torch.nn.Identity()"},
+            "Own.loss: given Identity(); a function, by",
+        ),
+        ({"free: float = -1.0": "free: object = Lock()"}, "Own.free: given <unlocked"),
     ],
 )
 def test_what_ids_cannot_be_made_of_is_refused(tmp_path: Path, changed: dict[str, str], said: str) -> None:
-    path, text = tmp_path / "own.py", "import torch\n" + OWN.replace("LR", "1e-3")
+    path, text = tmp_path / "own.py", "import torch\nfrom threading import Lock\n" + OWN.replace("LR", "1e-3")
     for old, new in changed.items():
         assert old in text
         text = text.replace(old, new)
     path.write_text(text)
     with pytest.raises(ValueError, match=re.escape(said)):
         methods_in(str(path))
+
+
+def test_settings_of_a_method_of_ones_own_may_have_slots_and_parts(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    text = OWN.replace("LR", "1e-3").replace("frozen=True", "frozen=True, slots=True")
+    text = text.replace("    rounds", "    part: Part = Part()\n    rounds")
+    text = text.replace("@data", "@dataclass(frozen=True)\nclass Part:\n    x: float = 0.5\n@data")
+    path.write_text(text)
+    (method,) = methods_in(str(path))
+    hp, _ = loading.configured(with_own(suites.load(TINY), {"beta": 0.3}), method)
+    assert (hp.beta, hp.part.x, hp.rounds) == (0.3, 0.5, 1)
+    assert "beta" in method_pages.page(method)
+    with pytest.raises(ValueError, match=r"methods\.Own\.free: given True; input should be a number"):
+        loading.configured(with_own(suites.load(TINY), {"free": True}), method)
 
 
 def test_what_a_file_publishes_is_in_range_too(tmp_path: Path) -> None:
