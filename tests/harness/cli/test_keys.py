@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from harness.cli import app
+from harness.cli.options import echo_json
 from harness.common.text import printed
+from harness.run import earlier_rows
 from tests.bench_command import bench
 from tests.harness.endpoints import judging_server
 from tests.harness.endpoints.judging_server import KEY, KEY_ENV, LOGIN, Running
@@ -90,6 +92,21 @@ def test_of_a_text_only_credentials_are_taken_out() -> None:
     assert printed(text) == (
         "see https://host:1/v1?model=x&api_key=...&top=1#d and mail me@here, x=key=1, path//home"
     )
+
+
+def test_json_stays_json_where_a_url_with_a_key_stands_in_quotes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = f'models.x={{"url": "http://me:{SECRET}@h/v1?api_key={SECRET}"}}'
+    clean = 'models.x={"url": "http://h/v1?api_key=..."}'
+    models = {f"http://h/?key={SECRET}": {"urls": [given, 1, None]}}
+    earlier_rows.Settings("tiny", [given], methods=[], models=models, rows=3).write(tmp_path)
+    found = earlier_rows.Settings(
+        "tiny", [clean], methods=[], models={"http://h/?key=...": {"urls": [clean, 1, None]}}, rows=3
+    )
+    assert earlier_rows.read(tmp_path) == found
+    echo_json([{"set": (given,)}])
+    assert json.loads(capsys.readouterr().out) == [{"set": [clean]}]
 
 
 def test_a_traceback_has_no_credentials_and_nothing_that_acts(
