@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = 16 * 2**20  # bytes of a response, unpacked
 SHOWN = 160  # characters of a server's words
-HIDES = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>")
+READ = 100 * SHOWN  # of a page, to find them: tags that never end take the square of it
+HIDES = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^<>]*>")
 # NUL, which databases and many readers end a text at, and halves of surrogate pairs, which UTF-8 has not.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 WORD = re.compile(r"[\w*-]{4,}")
@@ -84,7 +85,7 @@ class Page:
             said = _said(self.error or self.body)
         except RecursionError:
             said = ""
-        return shown(said or HIDES.sub(" ", self.text), self.secrets)
+        return shown(said or HIDES.sub(" ", self.text[:READ]), self.secrets)
 
 
 async def read(response: "Response", secrets: tuple[str, ...]) -> Page:

@@ -287,6 +287,16 @@ def test_a_secret_is_found_however_it_is_written(said: str) -> None:
     assert HIDDEN in page.words and said not in page.words
 
 
+@pytest.mark.parametrize("part", ["<head ", "<", "<style><head><script>"])
+def test_a_page_of_tags_that_never_end_is_read_at_once(part: str) -> None:
+    page = page_of(
+        502, {}, f"<head><title>x</title></head><h1>Bad Gateway</h1>{part * (60_000 // len(part))}".encode()
+    )
+    began = time.perf_counter()
+    assert page.words.startswith("Bad Gateway")
+    assert time.perf_counter() - began < 2
+
+
 def test_a_short_key_takes_no_words_out_of_answers() -> None:
     assert hide("test 1, 2, 3 and 1", ("test-123", "1")) == "test 1, 2, 3 and 1"
 
