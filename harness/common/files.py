@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -92,6 +93,14 @@ def exchange(one: Path, other: Path) -> None:
     other.rename(aside)
     one.rename(other)
     aside.rename(one)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder with what can be removed in it; of a link the link alone."""
+    if path.is_symlink():  # which rmtree refuses
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def private(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from benchmarks.json_files import json_lines
+from harness.common.files import discard
 from harness.common.suggest import meant, nearest
 from harness.common.text import size
 from harness.store.integrity import RECORD, faults, read_record
@@ -54,6 +55,8 @@ class Artifact:
     @property
     def size(self) -> int:
         """Bytes of its own files; what links lead to is not counted."""
+        if self.folder.is_symlink():
+            return 0
         inside = (Path(top) / name for top, _, names in os.walk(self.folder) for name in names)
         return sum(path.lstat().st_size for path in inside)
 
@@ -176,7 +179,7 @@ def remove(store: Store, folders: Sequence[Path]) -> None:
         folder.rename(gone)
         if folder.parent.name not in ASIDE:
             (store.root / VERIFIED / number).unlink(missing_ok=True)
-        shutil.rmtree(gone, ignore_errors=True)  # a run that starts now sweeps it too
+        discard(gone)  # a run that starts now sweeps it too
 
 
 class Removable(NamedTuple):
@@ -218,7 +221,7 @@ def export(name: str, runs: Path, to: Path) -> Path:
         raise ValueError(f"{to}: exists; name a folder that does not")
     folder = model(name, runs)
     aside = to.with_name(f"{to.name}.partial-{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
+    discard(aside)
     aside.mkdir(parents=True)
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in NOT_OF_THE_MODEL and path.suffix != ".jsonl":

@@ -30,7 +30,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from harness.common import devices
-from harness.common.files import exchange, fsync, full_disk_told
+from harness.common.files import discard, exchange, fsync, full_disk_told
 from harness.common.underway import news
 from harness.store import integrity
 from harness.store.code_version import sources
@@ -237,7 +237,7 @@ class Store:
         partial = [p for p in begun if self.locks.holder(p.name[:ID]) is None]
         kept = [p for p in self.root.glob(f"{KEPT}/*") if self._is_published(p.name)]
         for folder in [*partial, *kept]:
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
         for told in self.root.glob(f"{RUNNING}/*"):
             if BEGUN.match(told.name) and self.locks.holder(told.name[:ID]) is None:
                 told.unlink(missing_ok=True)

@@ -74,6 +74,22 @@ def test_what_no_suite_needs_is_removed_and_what_is_needed_stays(store: Store) -
     assert not list(store.root.glob("partial/*"))
 
 
+def test_of_an_artifact_that_is_a_link_the_link_is_removed_and_nothing_else(store: Store) -> None:
+    link = store.make(step(0))
+    elsewhere = link.rename(store.root.parent / "elsewhere")
+    link.symlink_to(elsewhere)
+    left = store.root / "partial" / "aaaaaaaaaaaa.removed.1"
+    left.symlink_to(elsewhere)
+
+    assert maintenance.removable(link, store).bytes == 0
+    assert maintenance.unreferenced(store, {"bbbbbbbbbbbb"}) == [left, link]
+    maintenance.remove(store, [left, link])
+    assert maintenance.unreferenced(store, {"bbbbbbbbbbbb"}) == []
+    left.symlink_to(elsewhere)
+    assert store.sweep() == [left] and not list(store.root.glob("partial/*"))
+    assert (elsewhere / "config.json").is_file()
+
+
 def test_unfinished_work_goes_unless_somebody_is_at_it_or_it_can_go_on(store: Store) -> None:
     done = store.make(step(0)).name.rpartition("-")[2]
     for folder in ("partial/aaaaaaaaaaaa.far.1", "partial/bbbbbbbbbbbb.far.1"):
