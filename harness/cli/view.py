@@ -1,9 +1,12 @@
 """`bench view`: a run's page on this machine's own address, and nothing else of its folder."""
 
 import os
+import stat
+import sys
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -62,15 +65,18 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """A server that is silent about readers who leave before they have the page."""
 
-    def handle_error(self, *_: object) -> None:
-        """Whoever asked is gone: nobody is left to tell."""
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell a fault of ours; where whoever asked is gone, nobody is left to tell."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 def _read(page: Path) -> bytes | None:
     """The page; None where there is none, or a link: what it leads to is none of the run's."""
+    only = os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe's open would wait for a writer
     try:
-        with open(page, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:
-            return file.read()
+        with open(page, "rb", opener=lambda path, flags: os.open(path, flags | only)) as file:
+            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
     except OSError:
         return None
 

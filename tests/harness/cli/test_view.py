@@ -1,5 +1,6 @@
 """`bench view`: the page of a run, served by a real process and asked for over a real connection."""
 
+import os
 import signal
 import socket
 import struct
@@ -8,10 +9,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from harness.cli.view import Server
 from tests.bench_command import COMMAND, ENV, bench
 
 PAGE = "<!doctype html><title>the page</title>"
@@ -84,6 +87,32 @@ def test_a_link_in_the_page_s_place_is_not_followed(
         urllib.request.urlopen(address)
     done = bench("view", "toy", "--runs", str(run.parent))
     assert done.returncode == 2 and "toy has no report.html" in done.stderr
+
+
+def test_a_pipe_in_the_page_s_place_is_not_waited_for(
+    run: Path, served: tuple[subprocess.Popen[str], str]
+) -> None:
+    _, address = served
+    (run / "report.html").unlink()
+    os.mkfifo(run / "report.html")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(address, timeout=5)
+
+
+@pytest.mark.parametrize(
+    "fault, told",
+    [(ValueError("ours"), "ValueError: ours"), (ConnectionResetError(), ""), (TimeoutError(), "")],
+)
+def test_a_fault_of_ours_is_told_and_a_reader_who_leaves_is_not(
+    fault: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Server(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        try:
+            raise fault
+        except type(fault):
+            server.handle_error(None, ("127.0.0.1", 1))
+    errors = capsys.readouterr().err
+    assert told in errors and bool(errors) == bool(told)
 
 
 def test_a_reader_who_leaves_is_no_news_and_two_names_are_none(
