@@ -1,25 +1,25 @@
 """What a server says, without the secrets that it was sent, which would be kept, shown and judged.
 
-    "wrong key sk-Ab3d-77"    "SK_AB3D_77"    "c2stQWIzZC03Nw=="    "sk%2DAb3d%2D77"    ->    "<the key>"
+    "wrong key sk-Ab3d-77-Qx9"    "SK_AB3D_77_QX9"    "sk%2DAb3d%2D77%2DQx9"    in base64    ->    "<the key>"
 
-A secret is found in other cases and writings, with other characters between its letters, and in base64 and
-hexadecimal digits. A short one is found only as it is: words of answers may be alike.
+A secret is found as it is, in base64 and in hexadecimal digits; one that no words or numbers of an answer
+can be alike also in other cases and writings, with other characters between its letters.
 """
 
 import base64
 import re
-import unicodedata
-from collections.abc import Iterator
 from functools import cache
 
 NO_KEY, HIDDEN = "none", "<the key>"
 SHORTEST = 6  # characters of a secret
 LEAST_SECRET = 16  # letters of a key that is letters alone
 LEAST_IN_OTHER_WRITING = 12  # letters and digits
-ESCAPED = re.compile(
-    r"(?is)%([0-9a-f]{2})|\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|&#x([0-9a-f]{1,5});|&#(\d{1,6});"
-)
-ONE = re.compile(rf"(?is){ESCAPED.pattern.removeprefix('(?is)')}|.")
+FULL_WIDTH = 0xFEE0  # from a character of ASCII to its form in Chinese and Japanese text
+# What stands between letters: any other character, as it is or (of ASCII) by its number. A letter's number is
+# none: where a text could be read in two ways, a search through long replies would not end.
+NO_LETTER = "(?:[012][0-9a-f]|3[a-f]|40|5[b-f]|60|7[b-f])"
+NO_LETTER_10 = "(?:[1-3]?[0-9]|4[0-7]|5[89]|6[0-4]|9[1-6]|12[3-7])"
+BETWEEN = rf"(?:%{NO_LETTER}|\\u00{NO_LETTER}|\\x{NO_LETTER}|&\#x0*{NO_LETTER};|&\#0*{NO_LETTER_10};|[\W_])*"
 
 
 def is_word(key: str) -> bool:
@@ -29,24 +29,42 @@ def is_word(key: str) -> bool:
     return len(key) < SHORTEST or (key.isalpha() and len(key) < LEAST_SECRET)
 
 
+def is_unlike_words(key: str) -> bool:
+    """Whether a key is one in any writing, which "not-needed", "lm-studio" and 123456789012 are not."""
+    letters = _letters(key)
+    least = LEAST_SECRET if letters.isalpha() else LEAST_IN_OTHER_WRITING
+    return len(letters) >= least and not letters.isdigit()
+
+
 def hide(text: str, secrets: tuple[str, ...]) -> str:
     """The text with `HIDDEN` in the place of each secret, however it is written."""
     for secret in sorted(secrets, key=len, reverse=True):  # of two the one that holds the other
         if is_word(secret):
             continue
-        for form in _encoded(secret):
-            text = text.replace(form, HIDDEN)
-        letters = _letters(secret)
-        if len(letters) >= LEAST_IN_OTHER_WRITING and letters in _letters(text):
-            text = _without(letters, text)
+        text = _itself(secret).sub(HIDDEN, text)
+        if is_unlike_words(secret):
+            for form in _encoded(secret):
+                text = text.replace(form, HIDDEN)
+            text = _in_any_writing(secret).sub(HIDDEN, text)
     return text
+
+
+def _letters(key: str) -> str:
+    return re.sub(r"[\W_]+", "", key)
+
+
+@cache
+def _itself(secret: str) -> re.Pattern[str]:
+    """The secret, but not within a longer word or number where it is short."""
+    edge = len(secret) < LEAST_IN_OTHER_WRITING
+    return re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)" if edge else re.escape(secret))
 
 
 @cache
 def _encoded(secret: str) -> tuple[str, ...]:
-    """The secret, its hexadecimal digits, and its base64 wherever in a longer text it begins."""
+    """Its hexadecimal digits, and its base64 wherever in a longer text it begins."""
     content = secret.encode()
-    forms = [secret, content.hex(), content.hex().upper()]
+    forms = [content.hex(), content.hex().upper()]
     for offset in range(3):
         whole = base64.b64encode(bytes(offset) + content).decode().rstrip("=")
         # The digits at either end say something of what stands beside it, too.
@@ -55,35 +73,15 @@ def _encoded(secret: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
-def _letters(text: str) -> str:
-    """The letters and digits of a text, each as it is typed, in lower case."""
-    typed = unicodedata.normalize("NFKD", ESCAPED.sub(_decoded, text)).lower()
-    return re.sub(r"[\W_]+", "", typed)
+@cache
+def _in_any_writing(secret: str) -> re.Pattern[str]:
+    """Its letters and digits in this order, no others between them."""
+    return re.compile(BETWEEN.join(map(_writings, _letters(secret))), re.IGNORECASE)
 
 
-def _decoded(found: re.Match[str]) -> str:
-    digits = next((group for group in found.groups() if group), None)
-    if digits is None:
-        return found[0]
-    number = int(digits, 10 if found.group(5) else 16)
-    return chr(number) if number < 0x110000 else found[0]
-
-
-def _without(letters: str, text: str) -> str:
-    """The text without what has these letters and digits in this order and no others between them."""
-    parts = [(_letters(found[0]), found.start(), found.end()) for found in ONE.finditer(text)]
-    places = [place for letter, *place in parts for _ in letter]
-    said = "".join(letter for letter, *_ in parts)
-    kept, after = [], 0
-    for begin in _places(letters, said):
-        first, last = places[begin], places[begin + len(letters) - 1]
-        kept += [text[after : first[0]], HIDDEN]
-        after = last[1]
-    return "".join([*kept, text[after:]])
-
-
-def _places(part: str, whole: str) -> Iterator[int]:
-    at = whole.find(part)
-    while at >= 0:
-        yield at
-        at = whole.find(part, at + len(part))
+def _writings(letter: str) -> str:
+    """A letter or digit of ASCII as itself, of full width, or by its number."""
+    forms = [letter, chr(ord(letter) + FULL_WIDTH)]
+    for n in {ord(letter.lower()), ord(letter.upper())}:
+        forms += [f"%{n:02x}", rf"\\u00{n:02x}", rf"\\x{n:02x}", rf"&\#x0*{n:x};", rf"&\#0*{n};"]
+    return f"(?:{'|'.join(forms)})"

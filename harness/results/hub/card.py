@@ -21,8 +21,8 @@ from reports.records.run_folder import Rows
 from reports.render import to_markdown
 
 # A place on a machine says who works there; its last name is enough. What follows a host is part of a URL.
-NAME = r"(?:[\w+@=-]+ )*[\w.+@=,-]+"  # folders may have spaces, but behind a file's name a sentence goes on
-PLACE = re.compile(rf"(?<![\w:/.])(?:file://)?(?:~|\.{{1,2}})?/(?:{NAME}/)+(?=[\w.+@=,-])")
+PLACE = re.compile(r"(?<![\w:/.])(?:file://)?(?:~|\.{1,2})?/(?:[\w.+@=,-]+/)+(?=[\w.+@=,-])")
+PATH = re.compile(r"^(?:file://)?(?:~|\.{1,2})?/.*/(?=[^/]+/?$)")  # a value that is one: it may have spaces
 LIBRARIES = ("prefbench", "torch", "transformers", "accelerate", "datasets", "lm_eval")
 UNKNOWN = "not known"
 
@@ -109,12 +109,13 @@ def _recipe(origin: Origin) -> list[str]:
     for record in origin.stages:
         lines.append(f"- stage: {escapes.row(record['label'])}")
         settings = dotted_settings(record["settings"])
-        # A line in the block of code that ends with the recipe, not before.
-        told = {
-            name: "null" if value is None else escapes.row(str(value)) for name, value in settings.items()
-        }
-        lines += [f"  {name}: {value}" for name, value in told.items()]
+        lines += [f"  {name}: {setting(value)}" for name, value in settings.items()]
     return lines
+
+
+def setting(value: Any) -> str:
+    """A setting as a line in a block of code, which would end where a value has several."""
+    return "null" if value is None else escapes.row(PATH.sub("", str(value)))
 
 
 def _told(source: Source) -> str:

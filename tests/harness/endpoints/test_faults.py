@@ -297,8 +297,29 @@ def test_a_page_of_tags_that_never_end_is_read_at_once(part: str) -> None:
     assert time.perf_counter() - began < 2
 
 
-def test_a_short_key_takes_no_words_out_of_answers() -> None:
-    assert hide("test 1, 2, 3 and 1", ("test-123", "1")) == "test 1, 2, 3 and 1"
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("test-123", "test 1, 2, 3 and 1"),
+        ("1", "1"),
+        ("no-key-required", "There is no key required here"),
+        ("user:password", "Type your user/password"),
+        ("sk-local", "task-local"),
+        ("123456", "1234567"),
+        ("123456789012", "1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2"),
+        ("20240101120000", "2024-01-01 12:00:00"),
+    ],
+)
+def test_a_key_takes_no_words_out_of_answers(key: str, said: str) -> None:
+    assert hide(said, (key,)) == said
+
+
+@pytest.mark.parametrize("said", ["%41", "s%2d", "s&#45;", "&#115;", "&#0", f"{KEY_OF_A_SERVER.upper()} "])
+def test_secrets_are_looked_for_in_time(said: str) -> None:
+    """In a megabyte, which might be read in several ways."""
+    began = time.monotonic()
+    hide(said * (2**20 // len(said)), (KEY_OF_A_SERVER,))
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("parts", [("sk-a1B2-", "c3d4e5f6"), tuple(KEY_OF_A_SERVER)])

@@ -90,10 +90,11 @@ def test_the_card_says_recipe_data_and_what_intervals_are_over(pushed: Path, tin
 def test_places_on_this_machine_and_credentials_are_no_part_of_a_card() -> None:
     told = (
         "by /home/me/models/judge at https://me:secret@host.org/v1/x?api_key=abc of ~/data/pairs.jsonl, a/b, "
-        "../me/models/base and file:///home/me/x, /home/me and you/my models/y"
+        "../me/models/base and file:///home/me/x"
     )
-    found = "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b, base and x, y"
+    found = "by judge at https://host.org/v1/x?api_key=... of pairs.jsonl, a/b, base and x"
     assert card.public(told) == found
+    assert card.setting("/home/jane doe/my models/y") == "y" and card.setting("a and/or b") == "a and/or b"
 
 
 def test_the_least_seed_is_taken_and_what_names_no_row_is_one_line() -> None:
