@@ -18,7 +18,7 @@ test-all: install
 	$(BIN)/pytest
 
 # SIGKILLs at 65 random moments and inside every kind of step, and disks that are full at each write: inline, in 3
-# jobs and on Ray. Nothing may be lost. Some 100 minutes; what was found is in runs/reliability/.
+# jobs and on Ray. Nothing may be lost. Some 50 minutes; what was found is in runs/reliability/.
 kill-test: install
 	$(BIN)/python -m tests.kill_test
 	$(BIN)/python -m tests.reliability.moments
