@@ -27,7 +27,7 @@ S = TypeVar("S")
 def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) -> tuple[S | T, ...]:
     """Every object of these types that a file defines at its top level; none without a file.
 
-    `wanted` says what was looked for, where the file defines none. The module's name holds a hash of the
+    `expected` says what was looked for, where the file defines none. The module's name holds a hash of the
     file: what is pickled in one process is found in another, and an edited file is read anew.
     """
     if path is None:

@@ -6,7 +6,7 @@ python -m tests.fuzz [--only WORDS IN A CASE'S NAME]
 import argparse
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,8 +22,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the cases with these words in their names")
     only = parser.parse_args().only
     chosen = [(name, case) for name, case in cases() if only in name]
-    with TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as threads:
-        ended = list(threads.map(lambda one: _judged(one[1], Path(folder) / one[0][:100]), chosen))
+    # Not threads: each would look after the other's commands, and of a command only one is told how it ended.
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(AT_ONCE) as processes:
+        folders = [Path(folder) / name[:100] for name, _ in chosen]
+        ended = list(processes.map(_judged, [case for _, case in chosen], folders))
     for (name, _), found in zip(chosen, ended, strict=True):
         if found.ending:
             print(f"{name}: {found.ending}: {found.shown}")
