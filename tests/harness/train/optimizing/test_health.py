@@ -23,7 +23,7 @@ from methods.batch import example_mean, seq_mean
 @dataclass(frozen=True)
 class Faulty:
     fine: float = 0.5
-    factor: float = float("nan")
+    factor: str = "nan"
     least: float = 0.0
 
 
@@ -31,7 +31,7 @@ def loss(batch, hp):
     nll = -example_mean(seq_mean(batch.chosen.logps("policy"), batch.chosen), batch)
     if nll < hp.least:
         return {"nll": nll * float("nan")}
-    return {"nll": nll, "extra": nll * (0.0 if batch.progress < hp.fine else hp.factor)}
+    return {"nll": nll, "extra": nll * (0.0 if batch.progress < hp.fine else float(hp.factor))}
 
 
 METHOD = Method(
@@ -62,7 +62,7 @@ def faulty(
 def test_a_term_that_is_no_number_ends_the_training_at_its_step(tmp_path: Path, factor: float) -> None:
     """Of ten steps the sixth is the first of the second half."""
     with pytest.raises(ValueError) as fault:
-        faulty(tmp_path, {"fine": 0.5, "factor": factor})
+        faulty(tmp_path, {"fine": 0.5, "factor": str(factor)})
 
     line, log = str(fault.value), tmp_path / "kept" / "stopped.jsonl"
     assert line.startswith(f"Faulty: seed 3: step 6 of 10: loss term extra is {factor} (loss nll ")
