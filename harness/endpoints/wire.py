@@ -14,7 +14,7 @@ from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses import answer, meaning, page
 from harness.endpoints.responses.outcomes import Failed
-from harness.endpoints.responses.secrets import NO_KEY, is_unlike_words
+from harness.endpoints.responses.secrets import NO_KEY, stands_in
 
 if TYPE_CHECKING:
     from httpx2 import URL, AsyncClient
@@ -104,7 +104,7 @@ def key_of(endpoint: Endpoint) -> str:
         raise ValueError(f"{endpoint.where}: no key; set the environment variable {endpoint.api_key_env}")
     if not (key.isascii() and key.isprintable()):
         raise ValueError(f"{endpoint.where}: {endpoint.api_key_env} holds characters that no key has")
-    if is_unlike_words(key) and key in endpoint.where:
+    if stands_in(key, endpoint.where):
         kept = "records keep both, and it is sent without that"
         raise ValueError(f"{endpoint.api_key_env}: its key stands in a URL or a model's name; {kept}")
     return key

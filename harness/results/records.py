@@ -83,8 +83,7 @@ def _record(
 
 def row_key(cell: Cell) -> dict[str, Any]:
     """The fields that say which row of the table a record belongs to (rows.RUN)."""
-    run = {"suite": cell.setting.suite.name, "pair": cell.pair, "dataset": cell.dataset}
-    return {**run, "method": cell.method, "world_seed": cell.world_seed, "seed": cell.seed}
+    return {"suite": cell.setting.suite.name, **RowKey.of(cell)._asdict()}
 
 
 def benchmark_key(cell: Cell, chosen: Chosen, reference: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.common.input import yaml_text
 from harness.common.suggest import nearest
 from harness.common.text import cut, without_credentials
-from harness.endpoints.responses.secrets import is_unlike_words
+from harness.endpoints.responses.secrets import stands_in
 from harness.models.decoding.decoder import LEAST_TEMPERATURE
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
@@ -174,7 +174,7 @@ def _check_keys(raw: Mapping[str, Any], where: str) -> None:
         for entry in (raw.get(section) or {}).values():
             variable = str(entry.get(KEY_ENV, "OPENAI_API_KEY")) if isinstance(entry, Mapping) else ""
             key = os.environ.get(variable, "").strip()
-            if is_unlike_words(key) and key in without_credentials(str(raw[section])):
+            if stands_in(key, without_credentials(str(raw[section]))):
                 kept = "names and addresses are kept, and the key is read from the environment alone"
                 raise ValueError(f"{where}: {section}: holds the key of {variable}; {kept}")
 

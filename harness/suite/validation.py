@@ -112,8 +112,9 @@ def parts(of: Any) -> dict[str, Any]:
 
 def in_range(declared: Any, where: str) -> None:
     """ValueError, one line, where a dataclass or one inside it holds what its types do not allow."""
-    validated(type(declared), vars(declared), where)
-    for name, value in vars(declared).items():
+    held = parts(declared)
+    validated(type(declared), held, where)
+    for name, value in held.items():
         if is_dataclass(value):
             in_range(value, f"{where}.{name}")
 

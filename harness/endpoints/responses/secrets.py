@@ -36,31 +36,40 @@ def is_unlike_words(key: str) -> bool:
     return len(letters) >= least and not letters.isdigit()
 
 
+def stands_in(key: str, text: str) -> bool:
+    """Whether a key is in a text that others read, such as a name or an address."""
+    return is_unlike_words(key) and key in text
+
+
 def hide(text: str, secrets: tuple[str, ...]) -> str:
     """The text with `HIDDEN` in the place of each secret, however it is written."""
-    for secret in sorted(secrets, key=len, reverse=True):  # of two the one that holds the other
-        if is_word(secret):
-            continue
-        text = _itself(secret).sub(HIDDEN, text)
-        if is_unlike_words(secret):
-            for form in _encoded(secret):
-                text = text.replace(form, HIDDEN)
-            text = _in_any_writing(secret).sub(HIDDEN, text)
+    for pattern in _searches(secrets):
+        text = pattern.sub(HIDDEN, text)
     return text
+
+
+@cache
+def _searches(secrets: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """What finds them, once for all texts of a server; of two secrets first the one that holds the other."""
+    found = []
+    for secret in sorted(secrets, key=len, reverse=True):
+        if not is_word(secret):
+            found.append(_itself(secret))
+            if is_unlike_words(secret):
+                found += [re.compile("|".join(map(re.escape, _encoded(secret)))), _in_any_writing(secret)]
+    return tuple(found)
 
 
 def _letters(key: str) -> str:
     return re.sub(r"[\W_]+", "", key)
 
 
-@cache
 def _itself(secret: str) -> re.Pattern[str]:
     """The secret, but not within a longer word or number where it is short."""
     edge = len(secret) < LEAST_IN_OTHER_WRITING
     return re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)" if edge else re.escape(secret))
 
 
-@cache
 def _encoded(secret: str) -> tuple[str, ...]:
     """Its hexadecimal digits, and its base64 wherever in a longer text it begins."""
     content = secret.encode()
@@ -73,7 +82,6 @@ def _encoded(secret: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
-@cache
 def _in_any_writing(secret: str) -> re.Pattern[str]:
     """Its letters and digits in this order, no others between them."""
     return re.compile(BETWEEN.join(map(_writings, _letters(secret))), re.IGNORECASE)
