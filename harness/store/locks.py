@@ -70,6 +70,17 @@ class Locks:
         names = [p.name for p in self.folder.glob("*") if CLAIM not in p.name]
         return {name: owner for name in names if (owner := self.holder(name))}
 
+    def sweep(self) -> None:
+        """Remove what the dead left: their locks, each by taking it over, and claims that are stale."""
+        for path in list(self.folder.glob("*")):
+            with contextlib.suppress(OSError):  # in a store that cannot be written to they stay
+                if CLAIM in path.name:
+                    if (age := self._age(path)) is not None and age > self.stale:
+                        path.unlink(missing_ok=True)
+                elif self.holder(path.name) is None:
+                    with self.trying(path.name):
+                        pass
+
     @contextlib.contextmanager
     def trying(self, name: str) -> Iterator[bool]:
         """Whether this process has the lock while inside."""

@@ -229,9 +229,11 @@ class Store:
         return self.root / VERIFIED / folder.name[-ID:]
 
     def sweep(self) -> list[Path]:
-        """Remove the partial work that nobody who lives is at, and what was kept of steps that are done;
-        returns what was removed.
+        """Remove the partial work that nobody who lives is at, what was kept of steps that are done, and the
+        locks of the dead; returns the folders that were removed.
         """
+        # A process that is killed, or told to end while it takes or releases a lock, leaves it.
+        self.locks.sweep()
         # Of work that the harness began: what else lies there is somebody's own.
         begun = [p for p in self.root.glob(f"{PARTIAL}/*") if BEGUN.match(p.name)]
         partial = [p for p in begun if self.locks.holder(p.name[:ID]) is None]

@@ -106,6 +106,23 @@ def test_a_taker_that_died_half_way_is_no_obstacle_for_good(tmp_path: Path) -> N
         assert ours
 
 
+def test_what_the_dead_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:
+    from_another_host(tmp_path, silent=100.0)
+    (tmp_path / "probe.claim.1").touch()
+    os.utime(tmp_path / "probe.claim.1", (0, 0))
+    (tmp_path / "c.claim.t").touch()
+    locks = Locks(tmp_path, stale=60.0)
+    with locks.trying("b"):
+        locks.sweep()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c.claim.t"]
+    torn = tmp_path / "b"
+    torn.write_text("tor")
+    for left in (torn, tmp_path / "c.claim.t"):
+        os.utime(left, (0, 0))
+    locks.sweep()
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_lock_of_a_process_that_lives_keeps_beating(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("harness.store.locks.BEAT", 0.05)
     with Locks(tmp_path).trying("a"):

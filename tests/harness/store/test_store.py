@@ -77,13 +77,13 @@ def test_a_killed_step_is_not_found_and_its_work_is_swept(tmp_path: Path) -> Non
     store = Store(tmp_path)
     store.sweep()
     assert list(tmp_path.glob("partial/*/text")), "the work of a living process stays"
-    assert store.news(step("a")) == ("texts 0/1", None)
+    assert store.news(step("a")) == ("texts 0/1", None) and store.locks.holder(step("a").id)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
 
     assert store.find(step("a")) is None
     store.sweep()
-    assert not list(tmp_path.glob("partial/*")) and not list(tmp_path.glob("running/*"))
+    assert not [left for place in ("partial", "running", "locks") for left in tmp_path.glob(f"{place}/*")]
     assert (store.make(step("a")) / "text").read_text() == "a"
 
 
