@@ -4,6 +4,7 @@ and who gets which CPUs and GPUs.
 
 import multiprocessing.forkserver
 import os
+import re
 import subprocess
 import sys
 import time
@@ -93,9 +94,10 @@ def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_pa
 
     assert stopped.returncode == 75, stopped.stderr
     assert stopped.stderr.strip() == "bench: stopped by SIGTERM; the same command goes on"
-    (state,) = tmp_path.glob("store/unfinished/*/state-*")
-    step_number = state.name.removeprefix("state-")
-    assert f"pretrain teacher: stopped after step {step_number}\n" in stopped.stdout
+    # Of the teacher, and of the student where it is still in training.
+    states = [state.name.removeprefix("state-") for state in tmp_path.glob("store/unfinished/*/state-*")]
+    told = re.findall(r": stopped after step (\d+)\n", stopped.stdout)
+    assert "pretrain teacher: stopped after step" in stopped.stdout and sorted(told) == sorted(states)
     assert not list(tmp_path.glob("store/partial/*")) and not list(tmp_path.glob("store/locks/*"))
     _, alive = psutil.wait_procs(below, timeout=10)
     assert not alive
