@@ -24,6 +24,7 @@ MAX_REFUSED, LEAST_REFUSED = 0.05, 3  # of what a step asks: a share, and in any
 MAX_WAIT = 600.0  # seconds
 BENCHMARKS: Literal["benchmark"] = "benchmark"  # of a temperature: that of the call
 Temperature = float | Literal["benchmark"] | None
+OPENAI_KEY = "OPENAI_API_KEY"  # the environment variable of a key, if none is named
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,7 +37,7 @@ class Endpoint:
 
     model: str
     base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = OPENAI_KEY
     timeout: float = 120.0  # seconds, of one attempt
     concurrency: int = 16  # calls at once, at most
     attempts: int = 6

@@ -20,7 +20,7 @@ from harness.endpoints.client import Call, Endpoint
 from harness.endpoints.prices import Prices, Usage
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.servers import ARGUMENTS, ENGINE, ServerSpec, request_extras
-from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, may_be_refused
+from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, OPENAI_KEY, may_be_refused
 from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request, WithTemperature
 from harness.suite.validation import Variable
@@ -56,7 +56,7 @@ class EndpointJudge(JudgeSettings):
     """The model's name at the endpoint; the folder or hub id that is served."""
     base_url: str = OFFICIAL
     """The endpoint, with its `/v1`, such as `http://127.0.0.1:8000/v1`."""
-    api_key_env: Variable = "OPENAI_API_KEY"
+    api_key_env: Variable = OPENAI_KEY
     """The environment variable with its key; never the key itself."""
     seed: int | None = Field(None, ge=0)
     """Sent with each call; repeats take the next ones. None, if absent."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from benchmarks.declaration import Benchmark, JudgedSettings
 from harness.common.suggest import nearest
 from harness.common.text import cut
-from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT
+from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, OPENAI_KEY
 from harness.suite.judging import WithTemperature
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, Variable, validated
@@ -30,7 +30,7 @@ class ExternalModel(Strict):
     """An OpenAI-compatible endpoint, with its `/v1`."""
     model: str | None = None
     """The model's name at the endpoint; with `url` alone."""
-    api_key_env: Variable = "OPENAI_API_KEY"
+    api_key_env: Variable = OPENAI_KEY
     """The environment variable with the endpoint's key; never the key itself."""
     temperature: WithTemperature = BENCHMARKS
     """What is sent in place of the benchmark's own; null sends none, nor top_p, for models that take none."""

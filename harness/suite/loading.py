@@ -11,6 +11,7 @@ from harness.common.input import yaml_text
 from harness.common.suggest import nearest
 from harness.common.text import cut, without_credentials
 from harness.endpoints.responses.secrets import stands_in
+from harness.endpoints.wire import OPENAI_KEY
 from harness.models.decoding.decoder import LEAST_TEMPERATURE
 from harness.suite.benchmarks import benchmarks_of
 from harness.suite.judging import KIND, JudgeKind, judges_of
@@ -172,7 +173,7 @@ def _check_keys(raw: Mapping[str, Any], where: str) -> None:
     """ValueError for the key of an endpoint in the place of a name or an address, which records keep."""
     for section in ("models", "judges"):
         for entry in (raw.get(section) or {}).values():
-            variable = str(entry.get(KEY_ENV, "OPENAI_API_KEY")) if isinstance(entry, Mapping) else ""
+            variable = str(entry.get(KEY_ENV, OPENAI_KEY)) if isinstance(entry, Mapping) else ""
             key = os.environ.get(variable, "").strip()
             if stands_in(key, without_credentials(str(raw[section]))):
                 kept = "names and addresses are kept, and the key is read from the environment alone"

@@ -16,6 +16,7 @@ import typer
 
 from harness.cli.options import AsJson, Runs, echo_json
 from harness.common.text import printed
+from harness.endpoints.wire import OPENAI_KEY
 
 PACKAGE = "prefbench"
 # Of a parameter that is trained: its value, its gradient and AdamW's two moments, float32 each.
@@ -163,11 +164,10 @@ def _network() -> Iterator[Finding]:
 
 def _keys() -> Iterator[Finding]:
     """Whether a key is set, never which."""
-    name = "OPENAI_API_KEY"
-    there = bool(os.environ.get(name))
+    there = bool(os.environ.get(OPENAI_KEY))
     found = "set" if there else "not set: no judge of OpenAI's"
-    mend = f"export {name}=..., or judges.NAME.api_key_env, or a judge that is a folder"
-    yield Finding("keys", name, there, found, "" if there else mend)
+    mend = f"export {OPENAI_KEY}=..., or judges.NAME.api_key_env, or a judge that is a folder"
+    yield Finding("keys", OPENAI_KEY, there, found, "" if there else mend)
 
 
 def _benchmark_data() -> Iterator[Finding]:
