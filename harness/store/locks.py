@@ -118,12 +118,15 @@ class Locks:
                 claim.unlink(missing_ok=True)
             return None
         found = self._read(path.name)
-        if found is None or found.token != dead.token:  # somebody took it over and is through already
+        with contextlib.suppress(FileNotFoundError):  # a claim of a taker that slept for long was dropped
+            # Another token: somebody took it over and is through already.
+            if found and found.token == dead.token and _is_same(claim, mine):
+                os.replace(claim, path)
+                return mine
+        if _is_same(claim, mine):
             claim.unlink(missing_ok=True)
-            os.close(mine)
-            return None
-        os.replace(claim, path)
-        return mine
+        os.close(mine)
+        return None
 
     def _read(self, name: str) -> Owner | None:
         """Whose name the file bears; one that is not written yet, or cut short by a full disk, bears none."""
@@ -144,11 +147,11 @@ class Locks:
         """Seconds since a file was touched, by the file system's own clock; None where it is gone."""
         probe = self.folder / f"probe{CLAIM}{uuid4().hex}"
         probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
         try:
+            now = probe.stat().st_mtime
+            probe.unlink()
             return now - path.stat().st_mtime
-        except FileNotFoundError:
+        except FileNotFoundError:  # the probe too, of a process that slept for long
             return None
 
 

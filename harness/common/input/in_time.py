@@ -28,11 +28,14 @@ def in_time(seconds: float) -> Iterator[None]:
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, end)
-    begun = time.monotonic()
-    outer, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    begun, outer, again = time.monotonic(), 0.0, 0.0
     try:
-        yield
-    finally:
+        try:
+            outer, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # where the time ends between the two lines above as well: no limit outlives its block
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer:

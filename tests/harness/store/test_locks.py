@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from harness.store import locks as locks_module
 from harness.store.locks import Locks
 
 HOLD = """
@@ -19,11 +22,12 @@ with Locks(Path(sys.argv[1])).trying("a") as ours:
     time.sleep(60)
 """
 RACE = """
-import sys, time
+import sys
 from pathlib import Path
 from harness.store.locks import Locks
-time.sleep(max(0, float(sys.argv[2]) - time.time()))
-with Locks(Path(sys.argv[1]), stale=1.0).trying("a") as ours:
+print("ready", flush=True)
+sys.stdin.readline()
+with Locks(Path(sys.argv[1])).trying("a") as ours:
     print(ours, flush=True)
     sys.stdin.read()
 """
@@ -82,8 +86,12 @@ def test_of_another_host_the_heartbeat_alone_decides(tmp_path: Path) -> None:
 
 def test_of_many_that_take_over_a_dead_lock_at_once_one_wins(tmp_path: Path) -> None:
     from_another_host(tmp_path, silent=100.0)
-    at = str(time.time() + 3.0)
-    takers = [started(RACE, str(tmp_path), at) for _ in range(6)]
+    takers = [started(RACE, str(tmp_path)) for _ in range(6)]
+    assert [said(child) for child in takers] == ["ready"] * 6
+    for child in takers:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
     won = [said(child) for child in takers]
     for child in takers:
         child.communicate()
@@ -104,6 +112,27 @@ def test_a_taker_that_died_half_way_is_no_obstacle_for_good(tmp_path: Path) -> N
         assert not ours
     with locks.trying("a") as ours:
         assert ours
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_taker_that_slept_until_its_claim_was_dropped_has_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: bool
+) -> None:
+    """Another one dropped it as stale, and has made a claim of its own or not yet."""
+    from_another_host(tmp_path, silent=100.0)
+    claim, created = tmp_path / "a.claim.t", locks_module._created
+
+    def asleep(path: Path) -> int:
+        opened = created(path)
+        path.unlink()
+        if another:
+            path.write_text("theirs")
+        return opened
+
+    monkeypatch.setattr(locks_module, "_created", asleep)
+    with Locks(tmp_path).trying("a") as ours:
+        assert not ours
+    assert [path.read_text() for path in tmp_path.glob(claim.name)] == ["theirs"] * another
 
 
 def test_what_the_dead_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:
