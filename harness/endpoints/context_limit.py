@@ -9,31 +9,45 @@ does not say how long the prompt is, half of what was asked for is tried.
 
 import re
 
-STATUSES = (400, 413, 422)
+STATUSES, TOO_MANY = (400, 413, 422), 429
 TOLD = re.compile(
     r"context_length|max_tokens is too large|max_new_tokens|(prompt|input) is too long|exceed_context_size"
     r"|(maximum|model's|available) context|context (length|size|window|limit)|max(imum)? model length"
-    r"|must have less than \d+ tokens|exceeds the maximum number of tokens|range of max_tokens"
-    r"|max_tokens(: \d+ >|` must be less| \(\d+\) should not exceed)"
+    r"|must have less than \d+ tokens|exceeds the maximum number of tokens|range of (max_tokens|input length)"
+    r"|max_tokens(: \d+ >|` must be less| \(\d+\) should not exceed)|too many tokens"
+    r"|prompt too long|request too large|maximum prompt length|token limit|contextwindow|maxoutputtokens"
+    r"|input token count|number of input tokens|reduce the length of|too large to process|超长"
 )
 NUMBER = r"(\d[\d,]*)"
 CONTEXT = re.compile(
     rf"context (?:length|size|window)\D{{0,30}}{NUMBER}|max_new_tokens` must be <= {NUMBER}|n_ctx\W+{NUMBER}"
 )
 PROMPT = re.compile(
-    rf"{NUMBER} (?:in the messages|in your prompt|input tokens|tokens from the input|`inputs` tokens)"
-    rf"|messages resulted in {NUMBER}|n_prompt_tokens\W+{NUMBER}"
+    rf"{NUMBER} (?:in the messages|in your prompt|of text input|input tokens|tokens from the input)"
+    rf"|{NUMBER} `inputs` tokens|messages resulted in {NUMBER}|n_prompt_tokens\W+{NUMBER}"
 )
+LIMIT = r"max(?:imum|_completion|_output|_new)?[_ ]tokens"
+AT_MOST = "(?:less than or equal to|expected a value <=|exceeds the model limit of)"
 COMPLETION = re.compile(
     rf"supports at most {NUMBER} completion tokens|max_tokens: \d+ > {NUMBER}"
-    rf"|max_tokens` must be less than or equal to `{NUMBER}|range of max_tokens is \[1, {NUMBER}"
+    rf"|range of max_tokens is \[1, {NUMBER}|{LIMIT}\b.{{0,60}}?{AT_MOST} `?{NUMBER}"
 )
 LEAST = 64  # tokens of a reply; with less room there is none
 
 
 def is_refusal(status: int, told: str) -> bool:
     """Whether prompt and reply do not fit, from the status and the message in lower case."""
-    return status in STATUSES and bool(TOLD.search(told))
+    return status in STATUSES and (is_told(told) or bool(COMPLETION.search(told)))
+
+
+def is_told(told: str) -> bool:
+    """Whether a message in lower case is about what does not fit."""
+    return bool(TOLD.search(told))
+
+
+def is_too_much(status: int, told: str) -> bool:
+    """Whether one request is more than the server takes in a minute, so that no wait mends it."""
+    return status == TOO_MANY and "request too large" in told
 
 
 def lowered(told: str, max_tokens: int) -> int:

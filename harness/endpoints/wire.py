@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.api import UNREADABLE, Message
+from benchmarks.api import TOO_LONG, UNREADABLE, Message
 from harness.common.text import without_credentials
+from harness.endpoints import context_limit
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses import answer, meaning, page
@@ -155,7 +156,7 @@ async def attempt(
     try:
         async with asyncio.timeout(endpoint.timeout):
             got = await _posted(client, endpoint, _request(endpoint, call))
-        if got.status != 200:
+        if not 200 <= got.status < 300:  # some frameworks answer every POST with 201
             used = 0, 0
             return _of_status(endpoint, call, got, number)
         # Routers put the status of the provider behind them into a body of status 200.
@@ -241,6 +242,9 @@ def refused(endpoint: Endpoint, call: Call, finish_reason: str, number: int, tol
 def _of_status(endpoint: Endpoint, call: Call, got: page.Page, number: int) -> EndpointReply:
     """What a status means: a prompt that is refused; raised, another attempt, or one line and the end."""
     if failed := meaning.failed(got, time.time()):
+        # A fault of the server, or the word of one that has no other status for what is too long for it.
+        if got.status >= 500 and context_limit.is_told(got.all_words):
+            failed.instead = refused(endpoint, call, TOO_LONG, number)
         raise failed
     finish, told = meaning.of_prompt(got, call.max_tokens)
     if finish:

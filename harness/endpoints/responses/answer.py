@@ -8,23 +8,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.api import FILTERED, REFUSED, REJECTED, UNREADABLE
+from benchmarks.api import FILTERED, NOT_TAKEN, REFUSED, REJECTED, UNREADABLE
 from harness.common.text import cut
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses.outcomes import Failed
-from harness.endpoints.responses.page import Page, clean
+from harness.endpoints.responses.page import Page, clean, said
 from harness.endpoints.responses.secrets import hide
 
 FILTERS = (
     *("content_filter", "content-filter", "safety", "recitation", "sensitive", "blocklist"),
-    *("prohibited_content", "spii", "guardrail_intervened"),
+    *("prohibited_content", "spii", "guardrail_intervened", "blocked", "content_filtered", "error_toxic"),
 )
-CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")  # beside "length"
-BROKEN_OFF = ("error", "abort")  # OpenRouter's and vLLM's word for an answer that the server gave up
+CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "error_limit")
+# Of an answer that the server gave up: OpenRouter's, vLLM's, DeepSeek's, Zhipu's and others' words, and those
+# that are ours for what is no answer.
+BROKEN_OFF = (
+    *("error", "abort", "aborted", "cancelled", "canceled", "timeout", "failed", "network_error"),
+    *("insufficient_system_resource", "malformed_function_call", *NOT_TAKEN),
+)
 BESIDE = {
     ("reasoning_content", "reasoning"): "thoughts alone",
     ("tool_calls", "function_call"): "calls of tools alone",
 }
+TEXTS = ("text", "output_text")  # kinds of the parts of a message
 LONGEST_NAME = 200  # characters of a model's name, a fingerprint or a finish reason
 MOST_TOKENS = 10**9  # that a server can mean
 LEAST_LOGPROB = -9999.0  # vLLM's word for minus infinity, which no JSON has
@@ -71,13 +77,16 @@ def reply_of(key: str, logprobs_asked: bool, page: Page, latency_s: float, numbe
     if message is not given and finish == FILTERED:
         # Gemini says of a reply that it filtered only that it did.
         return reply("", FILTERED)
-    refusal = message.get("refusal")
-    text = _text(refusal or message.get("content")) if message is given else None
+    refusal = message.get("refusal") or _refusal(message.get("content"))
+    text = _text(refusal or message.get("content")) if message and message is given else None
     if text is None:
         raise Failed(MALFORMED, page.words, instead=reply("", UNREADABLE, page.words))
     text = hide(text, page.secrets)  # of several parts
-    if finish in BROKEN_OFF:
-        raise Failed(BROKEN, page.words, instead=reply("", UNREADABLE, BROKEN))
+    fault = choice.get("error")
+    if fault or finish.lower() in BROKEN_OFF:
+        words = said(fault, page.secrets) if fault else ""
+        told = f"{BROKEN}: {words}" if words else BROKEN
+        raise Failed(BROKEN, words or page.words, instead=reply("", UNREADABLE, told))
     try:
         logprobs = _logprobs(choice) if logprobs_asked else {}
     except (TypeError, ValueError, LookupError, AttributeError):
@@ -101,7 +110,7 @@ def _first(choices: Any) -> dict[str, Any]:
 
 def _finish(given: Any) -> str:
     """A finish reason in OpenAI's words, as far as those go."""
-    finish = _name(given) or "stop"
+    finish = _name(given.get("type") if isinstance(given, dict) else given) or "stop"  # SGLang's own form
     word = finish.lower().partition(":")[0].strip()  # "content_filter: PROHIBITED_CONTENT"
     if word in FILTERS:
         return FILTERED
@@ -111,10 +120,22 @@ def _finish(given: Any) -> str:
 def _text(content: Any) -> str | None:
     """The text of a message, which may come in parts; None where it is none."""
     if isinstance(content, list):
-        # Parts that hold a model's thoughts or an image have no text of the answer.
-        parts = [part for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
-        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+        parts = list(map(_text_of_part, content))
+        return None if None in parts else "".join(filter(None, parts))
     return content or "" if content is None or isinstance(content, str) else None
+
+
+def _text_of_part(part: Any) -> str | None:
+    """The text of a part; None where it has none, though it is a text. Thoughts and images hold no answer."""
+    if isinstance(part, dict):
+        part = part.get("text") if part.get("type", "text") in TEXTS else ""
+    return part if isinstance(part, str) else None
+
+
+def _refusal(content: Any) -> str:
+    """What a model says in place of an answer, where that is a part of the message."""
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "".join(words for part in parts if isinstance(words := part.get("refusal"), str))
 
 
 def _name(given: Any) -> str:

@@ -4,7 +4,8 @@
 400 "maximum context length is 4096"    prompt and reply do not fit
 400 "unsupported parameter: max_tokens" the limit of a reply has another name here
 400, 403, 413, 422, 451 and any words   this prompt was refused: "rejected", with the words
-408, 409, 425, 429, 5xx                 again
+408, 409, 424, 425, 429, 498, 499, 5xx  again
+429 "request too large for this model"  prompt and reply are more than is taken in a minute: they do not fit
 401, 402, 404 and all others            the end: no other prompt would fare better
 """
 
@@ -17,7 +18,8 @@ from harness.endpoints import context_limit
 from harness.endpoints.responses.outcomes import Failed, NoRoom, OtherField
 from harness.endpoints.responses.page import Page
 
-RETRIED = (408, 409, 425, 429)  # and all of 5xx
+# And all of 5xx. 424 is TGI's of a generation that failed, 498 and 499 are Groq's of no capacity.
+RETRIED = (408, 409, 424, 425, 429, 498, 499)
 OVERLOADED = (429, 503, 529)
 OF_A_PROMPT = (400, 403, 413, 422, 451)
 # Codes of a prompt that was filtered: OpenAI's and Azure's, Alibaba's, Zhipu's, Google's.
@@ -51,9 +53,11 @@ def of_prompt(page: Page, max_tokens: int) -> tuple[str, str]:
     """The finish reason of a prompt that the server did not take, and its words; ("", ""): the status says
     something else. NoRoom, OtherField: as their names say.
     """
+    told = page.all_words
+    if context_limit.is_too_much(page.status, told):
+        raise NoRoom(context_limit.lowered(told, max_tokens))
     if page.status not in OF_A_PROMPT or NO_MONEY in page.codes:
         return "", ""
-    told = page.all_words
     if OUT_OF_ROOM in told:
         return "length", page.words
     if FIELDS.search(told):
@@ -67,7 +71,8 @@ def of_prompt(page: Page, max_tokens: int) -> tuple[str, str]:
 
 def failed(page: Page, now: float) -> Failed | None:
     """The failure of a status that may be another one next time; None for all others."""
-    if (page.status in RETRIED or page.status >= 500) and NO_MONEY not in page.codes:
+    passes = page.status in RETRIED or page.status >= 500
+    if passes and NO_MONEY not in page.codes and not context_limit.is_too_much(page.status, page.all_words):
         after = retry_after(page, now) if page.status in OVERLOADED else None
         return Failed(f"status {page.status}", page.words, after)
     return None

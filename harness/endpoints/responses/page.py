@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.common.text import cut, without_credentials
-from harness.endpoints.responses.secrets import HIDDEN, hide
+from harness.endpoints.responses.secrets import HIDDEN, hide, is_of_language
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 LARGEST = 16 * 2**20  # bytes of a response, unpacked
 SHOWN = 160  # characters of a server's words
 READ = 100 * SHOWN  # of a page, to find them: tags that never end take the square of it
+INNER = ("innererror", "inner_error")  # what Azure says of an error more closely
+NAMES = ("message", "msg", "detail", "error", "errors", "error_description", "Message", "title")
+# Of an error that a validator words: the request, or the part of it that is wrong.
+ECHOES = ("input", "inputs", "messages", "flagged_input")
+ECHOED = re.compile(r"(?s)(['\"]input['\"]: |\binput_value=).*")
 HIDES = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^<>]*>")
 # NUL, which databases and many readers end a text at, and halves of surrogate pairs, which UTF-8 has not.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -69,23 +74,23 @@ class Page:
     @property
     def codes(self) -> set[str]:
         """The words by which programs tell errors apart, in lower case."""
-        inner = self.error.get("innererror")
-        parts = (self.error, inner if isinstance(inner, dict) else {})
+        inner = (self.error.get(name) for name in INNER)
+        parts = (self.error, *(part for part in inner if isinstance(part, dict)))
         return {str(part[name]).lower() for part in parts for name in ("code", "type") if part.get(name)}
 
-    @property
+    @cached_property
     def all_words(self) -> str:
-        """Everything in it in lower case, to look for what servers word each in their own way."""
-        return f"{self.body or self.text}".lower()
+        """Everything in it in lower case, to look for what servers word each in their own way; not what they
+        repeat of a request, which has words of its own.
+        """
+        return ECHOED.sub("", f"{_without_echo(self.body) or self.text}").lower()
 
     @cached_property
     def words(self) -> str:
         """What the server says, for a person: one line, cut, without secrets."""
-        try:
-            said = _said(self.error or self.body)
-        except RecursionError:
-            said = ""
-        return shown(said or HIDES.sub(" ", self.text[:READ]), self.secrets)
+        return said(self.error or self.body, self.secrets) or shown(
+            HIDES.sub(" ", self.text[:READ]), self.secrets
+        )
 
 
 async def read(response: "Response", secrets: tuple[str, ...]) -> Page:
@@ -107,6 +112,14 @@ def page_of(status: int, headers: Mapping[str, str], content: bytes, secrets: tu
         return Page(status, headers, content.decode("utf-8", "replace"), secrets, whole=False)
 
 
+def said(value: Any, secrets: tuple[str, ...]) -> str:
+    """The words in a JSON value as `shown`; "" where there are none, or too deep ones."""
+    try:
+        return shown(_said(value), secrets)
+    except RecursionError:
+        return ""
+
+
 def clean(text: str) -> str:
     """The text with U+FFFD for what no text has."""
     return NO_TEXT.sub("\ufffd", text)
@@ -119,7 +132,8 @@ def shown(text: str, secrets: tuple[str, ...] = ()) -> str:
         # Servers repeat a wrong key in part, with stars for the rest.
         parts = [part for part in word[0].split("*") if part]
         known = parts and any(all(part in secret for part in parts) for secret in secrets)
-        return HIDDEN if known else word[0]
+        # "proj" stands in keys, and is a word all the same.
+        return HIDDEN if known and not is_of_language(word[0]) else word[0]
 
     text = WORD.sub(hidden, hide(clean(text[: 20 * SHOWN]), secrets))
     return cut(without_credentials(" ".join(text.split())), SHOWN)
@@ -153,6 +167,16 @@ def _without(secrets: tuple[str, ...], value: Any) -> Any:
         return None
 
 
+def _without_echo(value: Any) -> Any:
+    """An error without what it repeats of the request."""
+    try:
+        if isinstance(value, dict):
+            return {name: _without_echo(one) for name, one in value.items() if name not in ECHOES}
+        return list(map(_without_echo, value)) if isinstance(value, list) else value
+    except RecursionError:
+        return None
+
+
 def _said(value: Any) -> str:
     """The words in a JSON value, where servers put them."""
     if isinstance(value, str):
@@ -162,13 +186,15 @@ def _said(value: Any) -> str:
     if not isinstance(value, dict):
         return ""
     # The provider behind a router says more than the router.
-    inner = (value.get(name) for name in ("metadata", "innererror"))
+    inner = (value.get(name) for name in ("metadata", *INNER))
     more = [
         part.get("raw") or part.get("reasons") or part.get("code") for part in inner if isinstance(part, dict)
     ]
-    named = (value.get(name) for name in ("message", "msg", "detail", "error", "error_description"))
-    said = [_said(one) for one in (*named, *more) if one]
-    return " - ".join(filter(None, said)) or json.dumps(value)
+    found = [_said(one) for one in (*map(value.get, NAMES), *more) if one]
+    words = " - ".join(filter(None, found))
+    place = value.get("loc")  # of the field that a message of FastAPI is about
+    field = f" ({'.'.join(map(str, place))})" if isinstance(place, list) else ""
+    return f"{words}{field}" if words else json.dumps(value)
 
 
 def _joined(text: str) -> dict[str, Any] | None:
@@ -206,10 +232,25 @@ def _choice(parts: list[dict[str, Any]]) -> dict[str, Any]:
         given, logprobs = part.get("delta") or {}, _object(part.get("logprobs")) or {}
         if not isinstance(given, dict):
             return choice | {"finish_reason": "error"}
+        message = choice["message"]
         for name, value in given.items():
-            if isinstance(value, str):
-                choice["message"][name] = choice["message"].get(name, "") + value
+            if isinstance(value, str | list):
+                message[name] = _longer(message.get(name), value)
+            elif name == "content" and value is not None:
+                return choice | {"finish_reason": "error"}
         if isinstance(listed := logprobs.get("content"), list):
             choice["logprobs"]["content"] += listed
         choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
     return choice
+
+
+def _longer(begun: str | list[Any] | None, more: str | list[Any]) -> str | list[Any]:
+    """A text, or the list of its parts, and what follows."""
+    if begun is None:
+        return more
+    if isinstance(begun, str) and isinstance(more, str):
+        return begun + more
+    return [
+        *(begun if isinstance(begun, list) else [begun]),
+        *(more if isinstance(more, list) else [more]),
+    ]

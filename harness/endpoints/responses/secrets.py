@@ -29,6 +29,11 @@ def is_word(key: str) -> bool:
     return len(key) < SHORTEST or (key.isalpha() and len(key) < LEAST_SECRET)
 
 
+def is_of_language(part: str) -> bool:
+    """Whether what stands in a key is a word that texts have, too."""
+    return part.isalpha() and len(part) < LEAST_SECRET and (part.islower() or part.istitle())
+
+
 def is_unlike_words(key: str) -> bool:
     """Whether a key is one in any writing, which "not-needed", "lm-studio" and 123456789012 are not."""
     letters = _letters(key)

@@ -42,6 +42,20 @@ GEMINI = "The input token count (1200000) exceeds the maximum number of tokens a
 ANTHROPIC = "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"
 ANTHROPIC_CAP = "max_tokens: 100000 > 64000, which is the maximum allowed number of output tokens"
 GROQ_CAP = "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens`"
+GROQ_CAP_OF_LATE = "`max_completion_tokens` must be less than or equal to `8192`, the maximum value"
+OPENAI_CAP_OF_LATE = (
+    "Invalid value for 'max_tokens': integer above maximum value. Expected a value <= 16384, but got 20000"
+)
+MISTRAL_CAP = "'loc': ['body', 'max_tokens'], 'msg': 'Input should be less than or equal to 4096'"
+BEDROCK_CAP = "The maximum tokens you requested exceeds the model limit of 4096. Try again with a lower one"
+VERTEX_CAP = (
+    "Unable to submit request because it has a maxOutputTokens value of 10000 but the supported range is "
+    "from 1 (inclusive) to 8193 (exclusive)."
+)
+OPENROUTER = (
+    "This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 tokens (5000 "
+    "of text input, 4000 in the output)."
+)
 DEEPSEEK_CAP = "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]"
 
 
@@ -51,6 +65,12 @@ DEEPSEEK_CAP = "Invalid max_tokens value, the valid range of max_tokens is [1, 8
         (ANTHROPIC_CAP, 100_000, 64_000),
         (GROQ_CAP, 16_000, 8192),
         (DEEPSEEK_CAP, 16_000, 8192),
+        (GROQ_CAP_OF_LATE, 16_000, 8192),
+        (OPENAI_CAP_OF_LATE, 20_000, 16_384),
+        (MISTRAL_CAP, 16_000, 4096),
+        (BEDROCK_CAP, 16_000, 4096),
+        (VERTEX_CAP, 10_000, 5000),
+        (OPENROUTER, 4000, 3192),
         (ANTHROPIC, 20_000, 10_000),
         (TENSORRT, 4096, 2048),
         (VLLM_PROMPT, 64, 0),
