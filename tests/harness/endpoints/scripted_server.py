@@ -7,7 +7,9 @@ Words of the last message, in any order, between spaces or semicolons:
     fault=429x2     the first two requests of this message end so; several faults are played in turn
                     429 500 503 hang truncated reset malformed shape error html nul quota stop
     retry_after=S   the Retry-After of its 429 and 503 (as a date with retry_after=date)
-    delay=S         seconds until the answer
+    after=N         the answer waits until N requests have come, of any message
+    until=FILE      and until the file is there
+    delay=S         and so many seconds more
     context=N       tokens of prompt and answer that it takes; more are refused as OpenAI words it
     say=KIND        refusal empty filtered filtered_prompt too_long unparsable aborted no_usage cut
                     risk (a prompt refused in words of its own), moderated (the same, status 403)
@@ -124,10 +126,18 @@ class Server:
         refused = self.refused(head, body)
         if refused:
             return refused
-        await asyncio.sleep(float(word(content, "delay", "0")))
+        await self.its_turn(content)
         if fault:
             return await played(fault, content)
         return say(word(content, "say"), content, body)
+
+    async def its_turn(self, content: str) -> None:
+        """Wait for what the message says that its answer waits for."""
+        while self.seen.total() < int(word(content, "after", "0")):
+            await asyncio.sleep(0.005)
+        while (file := word(content, "until")) and not Path(file).exists():
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(float(word(content, "delay", "0")))
 
     def refused(self, head: str, body: dict[str, Any]) -> bytes:
         """What no attempt can mend: the wrong key, an unknown model, log-probs that are not given."""

@@ -37,7 +37,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]
 
 
 def endpoint(server: Running, **changes: Any) -> Endpoint:
-    settings: dict[str, Any] = {"timeout": 2.0, "backoff": 0.01, "concurrency": 8}
+    settings: dict[str, Any] = {"timeout": 30.0, "backoff": 0.01, "concurrency": 8}
     return Endpoint("judge", server.url, KEY_ENV, **(settings | changes))
 
 
@@ -76,7 +76,7 @@ def test_a_reply_carries_text_log_probs_tokens_and_who_served_it(server, tmp_pat
     assert given.text == text_of("hello") and given.finish_reason == "stop" and given.attempts == 1
     assert given.logprobs == {"m": -0.25, "M": -1.51}
     assert (given.prompt_tokens, given.completion_tokens) == (PROMPT_TOKENS, COMPLETION_TOKENS)
-    assert (given.model, given.fingerprint) == ("judge-2024", "fp_1") and 0 < given.latency_s < 2
+    assert (given.model, given.fingerprint) == ("judge-2024", "fp_1") and 0 < given.latency_s < 30
     [request] = server.requests()
     assert request["body"] == {
         "model": "judge",
@@ -167,7 +167,8 @@ def test_alternatives_of_one_text_add_up(server, tmp_path):
 )
 def test_what_fails_is_asked_again_and_never_kept(server, tmp_path, fault, counted):
     ledger, content = Ledger({}), f"fault={fault}x2"
-    [given] = asked(server, [content], tmp_path, ledger, timeout=0.4)
+    how = {"timeout": 1.0} if fault == "hang" else {}
+    [given] = asked(server, [content], tmp_path, ledger, **how)
 
     assert given.text == text_of(content) and given.attempts == 3
     assert ledger.retries == {counted: 2} and ledger.calls == 3 and ledger.usage["completion_tokens"] >= 10
@@ -273,12 +274,14 @@ def test_ctrl_c_leaves_what_was_answered(server, tmp_path):
     def stop(done: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    contents = [f"delay={i % 8 * 0.1:.1f} {i}" for i in range(16)]
+    go = tmp_path / "go"  # which the others wait for
+    contents = [f"until={go} {i}" if i % 4 else str(i) for i in range(16)]
     began = time.monotonic()
     with ReplyCache(tmp_path / "replies") as replies, pytest.raises(KeyboardInterrupt):
         ask(endpoint(server), [call_of(c) for c in contents], replies, Ledger({}), stop)
 
-    assert time.monotonic() - began < 5 and len(kept(tmp_path)) >= 1
+    assert time.monotonic() - began < 20 and 1 <= len(kept(tmp_path)) <= 4
+    go.touch()
     assert [g.text for g in asked(server, contents, tmp_path)] == [text_of(c) for c in contents]
     assert len(set(kept(tmp_path))) == len(kept(tmp_path)) == 16
 

@@ -21,7 +21,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]
 
 
 def endpoint(server: Running, **changes: int) -> Endpoint:
-    return Endpoint("judge", server.url, KEY_ENV, timeout=2.0, backoff=0.01, **changes)
+    return Endpoint("judge", server.url, KEY_ENV, timeout=30.0, backoff=0.01, **changes)
 
 
 def call(content: str) -> Call:
@@ -42,7 +42,7 @@ def test_a_run_that_is_over_does_not_sit_out_a_retry_after(server: Running, tmp_
     began = time.monotonic()
     with ReplyCache(tmp_path / "r") as replies, pytest.raises(ValueError, match="quota"):
         ask(endpoint(server, concurrency=4), calls, replies, Ledger({}))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     assert server.times_asked()["fault=429x9 retry_after=30"] == 1
 
 

@@ -24,7 +24,7 @@ from tests.harness.endpoints.fault_server import KEY, KEY_ENV, Running, running
 
 FAULTS = YAML(typ="safe", pure=True).load(Path(__file__).with_name("faults.yaml"))
 ERRORS = {"ValueError": ValueError, "EndpointFailed": EndpointFailed}
-UNSEEN: dict[str, Any] = {"timeout": 5.0, "backoff": 0.001, "attempts": 2}
+UNSEEN: dict[str, Any] = {"timeout": 30.0, "backoff": 0.001, "attempts": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_a_fault_takes_no_good_reply_with_it(number: int, faulty: Running, tmp_path: Path) -> None:
     case, bad = FAULTS[number], f"boom {number:03}"
     prompts = ["good one", "good two", bad, *(f"good {n}" for n in range(5))]
-    how = {"top_logprobs": 2 if case.get("with_logprobs") else 0, "timeout": case.get("timeout", 5.0)}
+    how = {"top_logprobs": 2 if case.get("with_logprobs") else 0, "timeout": case.get("timeout", 30.0)}
     ledger = Ledger({})
     if "error" in case:
         with pytest.raises(ERRORS[case["error"]]) as caught:
@@ -218,11 +218,11 @@ def test_tls_to_a_port_that_has_none_is_told(tmp_path: Path) -> None:
 def test_a_long_wait_is_told_when_it_begins(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(client, "LONG_WAIT", 0.05)
-    fault = {"times": 4, "status": 429, "headers": {"Retry-After": "0.1"}, "text": "slow down"}
+    monkeypatch.setattr(client, "LONG_WAIT", 0.9)
+    fault = {"times": 4, "status": 429, "headers": {"Retry-After": "1"}, "text": "slow down"}
     with running(tmp_path, [fault]) as server:
         asked(server, tmp_path, list("abcd"))  # which start together
-    assert caplog.text.count("asks to wait 0 s (status 429: slow down)") == 1
+    assert caplog.text.count("asks to wait 1 s (status 429: slow down)") == 1
 
 
 @pytest.mark.parametrize(
@@ -248,11 +248,11 @@ def test_a_list_of_models_that_comes_byte_by_byte_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served, "SECONDS", 0.3)
-    with running(tmp_path, [{"where": "/v1/models", "drip": 0.05, "json": {"data": []}}]) as server:
+    with running(tmp_path, [{"where": "/v1/models", "drip": 1, "json": {"data": []}}]) as server:
         began = time.monotonic()
         with pytest.raises(ValueError, match=r"does not answer \(broken connections: no page within 0.3 s\)"):
             served.names(Endpoint("m", server.url, KEY_ENV))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # of more than a hundred
 
 
 @pytest.mark.parametrize(("key", "kept"), [("dummy", True), ("token", True), ("sk-a1b2c3d4e5f6", False)])
@@ -292,9 +292,9 @@ def test_a_page_of_tags_that_never_end_is_read_at_once(part: str) -> None:
     page = page_of(
         502, {}, f"<head><title>x</title></head><h1>Bad Gateway</h1>{part * (60_000 // len(part))}".encode()
     )
-    began = time.perf_counter()
+    began = time.process_time()
     assert page.words.startswith("Bad Gateway")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -317,9 +317,9 @@ def test_a_key_takes_no_words_out_of_answers(key: str, said: str) -> None:
 @pytest.mark.parametrize("said", ["%41", "s%2d", "s&#45;", "&#115;", "&#0", f"{KEY_OF_A_SERVER.upper()} "])
 def test_secrets_are_looked_for_in_time(said: str) -> None:
     """In a megabyte, which might be read in several ways."""
-    began = time.monotonic()
+    began = time.process_time()
     hide(said * (2**20 // len(said)), (KEY_OF_A_SERVER,))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("parts", [("sk-a1B2-", "c3d4e5f6"), tuple(KEY_OF_A_SERVER)])

@@ -87,7 +87,7 @@ def processes(url: str) -> list[psutil.Process]:
     return [server, worker, supervisor]
 
 
-def ended(those: list[psutil.Process], within: float = 9.0) -> bool:
+def ended(those: list[psutil.Process], within: float = 30.0) -> bool:
     """Whether all are gone in time; one that only waits for its exit status to be read is."""
     until = time.monotonic() + within
     while any(map(alive, those)):
@@ -155,7 +155,7 @@ def test_no_orphan_is_left_whatever_ends_this_process(
         those = processes(json.loads(holder.stdout.readline()))
         assert all(map(alive, those))
         holder.send_signal(number)
-        holder.wait(10)
+        holder.wait(60)
         assert ended(those)
 
 
@@ -213,8 +213,8 @@ def children() -> set[int]:
 
 def test_a_server_that_does_not_come_up_in_time_is_stopped(vllm: Path, tmp_path: Path) -> None:
     before = children()
-    with Servers(tmp_path, time_limit=0.7) as servers:
-        with pytest.raises(OSError, match=r"never-up: no answer within 0\.7 s; .*: still loading$"):
+    with Servers(tmp_path, time_limit=2.5) as servers:
+        with pytest.raises(OSError, match=r"never-up: no answer within 2\.5 s; .*: still loading$"):
             servers.url(ServerSpec("vllm", "never-up"))
         assert children() <= before
 
@@ -233,7 +233,7 @@ def test_closing_stops_a_server_that_another_thread_is_starting(vllm: Path, tmp_
     while not (vllm / "started").exists():
         time.sleep(0.02)
     servers.close()
-    thread.join(10)
+    thread.join(60)
     assert caught == ["vllm serve never-up: stopped before it was up"]
     assert children() <= before
 
@@ -250,11 +250,16 @@ def test_what_another_program_answers_on_the_port_is_not_taken_for_the_server(
     with Servers(tmp_path) as others:
         port = int(others.url(ServerSpec("vllm", "a")).removesuffix("/v1").rsplit(":", 1)[1])
         monkeypatch.setattr("harness.endpoints.servers._free_port", lambda: port)
-        with Servers(tmp_path, time_limit=2.0) as servers:
-            with pytest.raises(OSError, match="never-up: no answer within 2 s"):
-                servers.url(ServerSpec("vllm", "never-up"))
-            with pytest.raises(OSError, match=r"b: died, status 1; .*Address already in use"):
-                servers.url(ServerSpec("vllm", "b"))
+        with (
+            Servers(tmp_path, time_limit=1.0) as servers,
+            pytest.raises(OSError, match="never-up: no answer within 1 s"),
+        ):
+            servers.url(ServerSpec("vllm", "never-up"))
+        with (
+            Servers(tmp_path) as servers,
+            pytest.raises(OSError, match=r"b: died, status 1; .*Address already in use"),
+        ):
+            servers.url(ServerSpec("vllm", "b"))
 
 
 def test_vllm_is_told_what_the_spec_says(vllm: Path, tmp_path: Path) -> None:
