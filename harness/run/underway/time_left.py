@@ -48,12 +48,13 @@ class TimeLeft:
 
     def ended(self, step: Step, seconds: float) -> None:
         """A step is done."""
-        self._taken[step.kind.name].add(seconds, self._estimate(step))
+        foretold = self._estimate(step)
+        self._taken[step.kind.name].add(seconds, foretold)
 
     def seconds(self, step: Step) -> float | None:
         """Seconds of a whole step; None where nobody can say."""
         foretold, taken = self._estimate(step), self._taken.get(step.kind.name)
-        if taken is None:
+        if taken is None or not taken.steps:  # another thread may be about to add the first one
             return foretold
         if foretold and taken.foretold:
             return foretold * taken.measured_of_foretold / taken.foretold

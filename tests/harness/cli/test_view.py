@@ -51,7 +51,7 @@ def test_the_page_and_nothing_else_is_served_until_ctrl_c(served: tuple[subproce
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(address + path)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -96,7 +96,7 @@ def test_a_pipe_in_the_page_s_place_is_not_waited_for(
     (run / "report.html").unlink()
     os.mkfifo(run / "report.html")
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(address, timeout=5)
+        urllib.request.urlopen(address, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_a_reader_who_leaves_is_no_news_and_two_names_are_none(
     with urllib.request.urlopen(address) as reply:
         assert reply.headers["X-Frame-Options"] == "DENY" and reply.read().decode() == PAGE
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")

@@ -74,7 +74,7 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(url: str) -> dict[str, Any]:
     """What the stand-in says of itself."""
-    with urllib.request.urlopen(url.removesuffix("/v1") + "/", timeout=10) as reply:
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/", timeout=60) as reply:
         found: dict[str, Any] = json.load(reply)
     return found
 
@@ -200,7 +200,7 @@ def test_a_server_that_died_since_is_not_given_out(vllm: Path, tmp_path: Path) -
         url = servers.url(ServerSpec("vllm", "a"))
         those = processes(url)
         with pytest.raises(OSError):
-            urllib.request.urlopen(url, data=b"", timeout=10)
+            urllib.request.urlopen(url, data=b"", timeout=60)
         assert ended(those)
         with pytest.raises(OSError, match=r"^vllm serve a: died, status 9; the end of .*: "):
             servers.url(ServerSpec("vllm", "a"))

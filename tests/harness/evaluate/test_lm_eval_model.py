@@ -4,8 +4,6 @@ from the cache, and after a kill."""
 import json
 import random
 import shutil
-import signal
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,9 +22,10 @@ from harness.evaluate.log_likelihoods import batches
 from harness.evaluate.log_likelihoods.batches import likelihood_batches
 from harness.models import worker_pool
 from harness.models.worker_pool import Pool
-from tests.bench_command import forked
+from harness.store.append_log import AppendOnlyLog
 from tests.benchmarks.openllm.leaderboard_rows import World, plain, reader_folder, small_world
 from tests.harness.models.tiny_models import WORDS, tiny_folder
+from tests.killed import killed_behind
 
 TASKS = {
     "arc_challenge": 25,
@@ -207,16 +206,10 @@ def test_what_is_kept_is_for_one_dtype_batch_size_and_template(world: World) -> 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(alone: Run, world: World, tmp_path: Path) -> None:
     """SIGKILL once two batches are on the disk, in the middle of a task."""
-    run = forked(measured, Pool(world.model), world, tmp_path, KILLED)
-    while sum(file.read_text().count("\n") for file in tmp_path.rglob("*.jsonl")) < 2:
-        assert run.exitcode is None
-        time.sleep(0.01)
-    run.kill()
-    run.join()
-    assert run.exitcode == -signal.SIGKILL
+    killed_behind(AppendOnlyLog, "add", 2, measured, Pool(world.model), world, tmp_path, KILLED)
     found = measured(Pool(world.model), world, tmp_path, KILLED)
     assert found.results == [r for r in alone.results if r.task in KILLED]
-    assert found.lm.kept >= 2 and found.lm.computed > 0
+    assert found.lm.kept == 2 and found.lm.computed > 0
 
 
 def test_batches_are_those_of_lm_evals_collator() -> None:

@@ -57,7 +57,7 @@ def hold_a_lock(work: Work) -> dict[str, Any]:
     lock = multiprocessing.RLock()
     with lock:
         _tell(work)
-        time.sleep(60)
+        time.sleep(600)
     return {}
 
 
@@ -70,7 +70,7 @@ def place(work: Work) -> dict[str, Any]:
 def wait_for_another(work: Work) -> dict[str, Any]:
     """Ends once another step has begun; wrong where none does."""
     _tell(work)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while len(Path(work.settings.told).read_text().split()) < 2:
         if time.monotonic() > until:
             raise ValueError("no other step began")

@@ -122,7 +122,7 @@ def test_two_runs_of_overlapping_plans_do_each_step_once(tmp_path: Path) -> None
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    said = [child.communicate(timeout=120)[0] for child in children]
+    said = [child.communicate(timeout=300)[0] for child in children]
 
     assert [child.returncode for child in children] == [0, 0]
     assert Counter(told.read_text().split()) == Counter(["x", "y", *(f"s{i}" for i in range(6))])

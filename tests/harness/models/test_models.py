@@ -248,7 +248,7 @@ def test_a_silent_hub_is_asked_once_for_all_ids_of_models_and_data(
     line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the connection and says nothing: one time-out in all, whatever stands in a plan."""
-    monkeypatch.setattr(hub, "TIMEOUT", 0.5)
+    monkeypatch.setattr(hub, "TIMEOUT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         line(f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.perf_counter()
@@ -256,7 +256,7 @@ def test_a_silent_hub_is_asked_once_for_all_ids_of_models_and_data(
             found = [fingerprint(f"org/{n}") for n in "abca"] + [
                 datasets.fingerprint(datasets.Source("org/set"))
             ]
-        assert time.perf_counter() - began < 3
+        assert time.perf_counter() - began < 5  # of six
         silent.settimeout(0)
         silent.accept()
         with pytest.raises(BlockingIOError):
@@ -273,12 +273,12 @@ def test_an_address_that_is_never_found_costs_one_time_out(
     line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "TIMEOUT", 0.3)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(4) or [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(60) or [])
     line("http://hub.invalid")
     began = time.perf_counter()
     with hub.unresolved_allowed():
         assert fingerprint("org/a") == "org/a@unresolved" and fingerprint("org/b") == "org/b@unresolved"
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 30
 
 
 def test_what_is_not_resolved_is_an_error_of_a_run(

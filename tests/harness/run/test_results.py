@@ -90,7 +90,7 @@ def test_a_rerun_without_work_imports_nothing_that_draws_or_computes(copied: Pat
     python, flag, code = COMMAND
     told = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); {code}"
     command = [python, flag, told, "run", TINY, "--runs", str(copied)]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=300, check=True)
     assert "Results: tiny" in done.stdout
     loaded = {module.partition(".")[0] for module in done.stderr.split()}
     assert "numpy" in loaded

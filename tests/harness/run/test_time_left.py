@@ -68,6 +68,21 @@ def test_a_kind_that_is_not_foretold_takes_what_its_steps_took(tmp_path: Path) -
     assert times.seconds(TRAININGS[1]) == 6.0
 
 
+def test_a_look_at_the_time_left_while_the_first_step_of_a_kind_is_counted(tmp_path: Path) -> None:
+    """The view's thread looks whenever it likes, as here in the middle."""
+    looks: list[float | None] = []
+
+    def estimate(step: Step) -> float:
+        if not looks:
+            looks.append(0.0)
+            looks.append(times.seconds(TRAININGS[1]))
+        return 20.0
+
+    times = TimeLeft([], Store(tmp_path), estimate)
+    times.ended(TRAININGS[0], 4.0)
+    assert looks == [0.0, 20.0] and times.seconds(TRAININGS[1]) == 4.0
+
+
 def test_what_stands_on_a_failed_step_takes_no_time(tmp_path: Path) -> None:
     a = text_step("a")
     b = text_step("b", first=a)

@@ -53,7 +53,7 @@ def linger(work: TextWork) -> dict[str, Any]:
     (work.out / "text").write_text("half")
     news.count("texts", 1)
     print("begun", flush=True)
-    time.sleep(60)
+    time.sleep(600)
     return {}
 
 

@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +24,8 @@ from harness.store.array_file import Note
 from harness.store.integrity import RECORD
 from harness.store.step import NoInputs, Step, StepKind, Work
 from harness.store.store import Store
-from tests.bench_command import forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
+from tests.killed import killed_behind
 
 
 @dataclass(frozen=True)
@@ -72,20 +70,13 @@ def made_without_delay(root: Path, wanted: Step) -> None:
     Store(root).make(wanted)
 
 
-def killed(root: Path, wanted: Step, enough: Callable[[Path], bool]) -> Path:
-    """The folder that a step left: killed in a process of its own once there is `enough` on the disk."""
+def killed(root: Path, wanted: Step, owner: type, method: str, calls: int) -> Path:
+    """The folder that a step left: killed in a process of its own behind so many calls of what writes."""
     store = Store(root)
     for source in wanted.sources.values():
         store.make(source)
-    child = forked(made_without_delay, root, wanted)
-    left = root / "unfinished" / wanted.id
-    while not enough(left):
-        assert child.exitcode is None, "it ended before it was killed"
-        time.sleep(0.002)
-    child.kill()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    return left
+    killed_behind(owner, method, calls, made_without_delay, root, wanted)
+    return root / "unfinished" / wanted.id
 
 
 def left_alone(root: Path, wanted: Step) -> Path:
@@ -112,7 +103,7 @@ def test_answers_of_a_killed_step_are_not_decoded_again(
 ) -> None:
     alone = left_alone(tmp_path / "alone", ROLLOUTS)
     lines = AppendOnlyLog(tmp_path / "killed" / "unfinished" / ROLLOUTS.id)
-    killed(tmp_path / "killed", ROLLOUTS, lambda left: len(lines.read()[0]) >= 10)
+    killed(tmp_path / "killed", ROLLOUTS, AppendOnlyLog, "add", 10)
     known = len(lines.read()[0])
     assert 10 <= known < 60
     [file] = (tmp_path / "killed" / "unfinished" / ROLLOUTS.id).glob("*.jsonl")
@@ -130,7 +121,7 @@ def test_windows_of_a_killed_pass_are_not_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = left_alone(tmp_path / "alone", TOP)
-    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "written.json").exists())
+    left = killed(tmp_path / "killed", TOP, Note, "write", 2)
     done = Note.read(left / "signals" / "written.json").entries
     assert 0 < done < 1_000
     for array in (left / "signals").glob("*.bin"):  # part of a window, as a kill may leave it
@@ -166,7 +157,7 @@ def test_a_killed_pass_whose_arrays_were_damaged_is_told_and_computed_again(
     tmp_path: Path, name: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = left_alone(tmp_path / "alone", TOP)
-    left = killed(tmp_path / "killed", TOP, lambda left: (left / "signals" / "written.json").exists())
+    left = killed(tmp_path / "killed", TOP, Note, "write", 2)
     damage(left / "signals" / name)
 
     again = Store(tmp_path / "killed").make(TOP)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from harness.train import step as train
 from harness.train.costs import TRAIN
 from harness.train.micro_batches.order import orders
 from methods.api import Training
-from tests.bench_command import forked
+from tests.bench_command import SECONDS, forked
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.test_signals import stored
 
@@ -243,12 +242,10 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """
     given = inputs(tmp_path)
     alone = trained(tmp_path / "alone", given, {})
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = 20_000 + os.getpid() % 10_000  # of those that no connection is given before the processes meet
     ranks = [forked(trained_as_one_of_two, rank, port, given, tmp_path) for rank in range(2)]
     for rank in ranks:
-        rank.join(120)
+        rank.join(SECONDS)
     assert [rank.exitcode for rank in ranks] == [0, 0]
 
     assert not list((tmp_path / "rank 1").iterdir()), "one process writes, the folder is everyone's"
