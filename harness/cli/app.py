@@ -38,7 +38,8 @@ from harness.cli.start.new import new_benchmark, new_method
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
 from harness.common.files import FULL
-from harness.common.text import cut, printed, without_credentials
+from harness.common.secrets.redaction import without_secrets
+from harness.common.text import cut, printed
 from harness.executors.options import RunOptions, Spending, TrainingOptions
 
 app = typer.Typer(
@@ -249,5 +250,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> int:
     # One line, whatever a library has put into its message: logs of schedulers are read by lines.
-    typer.echo(printed(f"bench: {cut(without_credentials(' '.join(message.split())), LINE)}"), err=True)
+    typer.echo(printed(f"bench: {cut(without_secrets(' '.join(message.split())), LINE)}"), err=True)
     return code

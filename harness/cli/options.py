@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.common.text import texts_without_credentials
+from harness.common.secrets.redaction import texts_without_secrets
 
 if TYPE_CHECKING:
     from harness.suite.judging import JudgeArguments
@@ -82,7 +82,7 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
 
 def echo_json(value: object) -> None:
     """Print what a program reads; everything but ASCII stands as its escape."""
-    typer.echo(json.dumps(texts_without_credentials(value), indent=1, allow_nan=False))
+    typer.echo(json.dumps(texts_without_secrets(value), indent=1, allow_nan=False))
 
 
 def quiet_libraries() -> None:

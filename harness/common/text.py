@@ -1,36 +1,15 @@
 """Text for people and for file names."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from benchmarks.text import cut as cut
+from harness.common.secrets.redaction import without_secrets
 from reports import escapes
-
-# Of a URL: what stands before the host, and what is called like a key in its query.
-CREDENTIALS = re.compile(r"(?<=//)[^/\s\"'?#]*@")
-KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]*(?:key|token|secret|password|sig|auth)[\w-]*=)[^&#\s\"'<>]+")
-
-
-def without_credentials(text: str) -> str:
-    """A text without the user, password and keys of the URLs in it."""
-    return KEYS.sub(r"\1...", CREDENTIALS.sub("", text))
-
-
-def texts_without_credentials(value: Any) -> Any:
-    """What JSON is to be of, each text in it without credentials; JSON itself would lose the backslash of a
-    quote that ends a key.
-    """
-    if isinstance(value, str):
-        return without_credentials(value)
-    if isinstance(value, Mapping):
-        return {texts_without_credentials(key): texts_without_credentials(one) for key, one in value.items()}
-    return list(map(texts_without_credentials, value)) if isinstance(value, list | tuple) else value
 
 
 def printed(text: str) -> str:
-    """A text as it is printed: no credentials, and what a terminal would obey stands as its escape."""
-    return escapes.visible(without_credentials(text))
+    """A text as it is printed: no secrets, and what a terminal would obey stands as its escape."""
+    return escapes.visible(without_secrets(text))
 
 
 def slug(label: str) -> str:

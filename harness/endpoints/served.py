@@ -8,13 +8,14 @@ counts. A server without such a list names nothing.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from harness.common.text import without_credentials
+from harness.common.secrets.redaction import without_credentials
 from harness.endpoints.responses import page
-from harness.endpoints.wire import Endpoint, is_local, key_of, secrets_of
+from harness.endpoints.wire import Endpoint, client_with, key_of, secrets_of
 
 SECONDS = 5.0  # until an endpoint counts as silent
 TRIES = 2
@@ -25,6 +26,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def address(base_url: str) -> str:
     """Scheme, host, port and path of a base URL, as one writes them: no credentials, no default port."""
+    if re.search(r"\s", base_url.strip()):  # no part of it is told, as it may be one of a password
+        raise ValueError(f"{base_url.strip().partition('//')[0]}//...: a base URL has no spaces")
     try:
         parts = urlsplit(base_url.strip())
         host, port = (parts.hostname or "").lower(), parts.port
@@ -73,14 +76,12 @@ def _listed(endpoint: Endpoint) -> tuple[int, Any]:
 
 
 async def _page(endpoint: Endpoint) -> page.Page:
-    import httpx2
-
-    key, url = key_of(endpoint), f"{endpoint.base_url.strip().rstrip('/')}/models"
-    headers, trusted = {"Authorization": f"Bearer {key}"}, not is_local(endpoint)
+    url = f"{endpoint.base_url.strip().rstrip('/')}/models"
+    headers = {"Authorization": f"Bearer {key_of(endpoint)}"}
     async with (
         # Of the whole page: a byte now and then is none.
         asyncio.timeout(SECONDS),
-        httpx2.AsyncClient(trust_env=trusted, timeout=SECONDS, follow_redirects=True) as client,
+        client_with(endpoint, timeout=SECONDS, follow_redirects=True) as client,
         client.stream("GET", url, headers=headers) as response,
     ):
         return await page.read(response, secrets_of(endpoint))

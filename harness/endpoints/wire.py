@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from benchmarks.api import TOO_LONG, UNREADABLE, Message
-from harness.common.text import without_credentials
+from harness.common.secrets.redaction import check_proxies, logins_of_proxies, without_credentials
 from harness.endpoints import context_limit
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.replies import EndpointReply
@@ -26,6 +27,7 @@ MAX_WAIT = 600.0  # seconds
 BENCHMARKS: Literal["benchmark"] = "benchmark"  # of a temperature: that of the call
 Temperature = float | Literal["benchmark"] | None
 OPENAI_KEY = "OPENAI_API_KEY"  # the environment variable of a key, if none is named
+SURROUNDINGS = re.compile("(?i)(https?|all)_proxy|SSL_CERT_(FILE|DIR)|SSLKEYLOGFILE")
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -116,7 +118,8 @@ def secrets_of(endpoint: Endpoint) -> tuple[str, ...]:
     """What it is sent that nobody may see: the key, and what its URL has before the host."""
     parts = urlsplit(endpoint.base_url.strip())
     login = parts.netloc.rpartition("@")[0]
-    found = key_of(endpoint), login, unquote(login), unquote(parts.password or "")
+    proxies = () if is_local(endpoint) else logins_of_proxies()
+    found = key_of(endpoint), login, unquote(login), unquote(parts.password or ""), *proxies
     return tuple(secret for secret in dict.fromkeys(found) if secret not in ("", NO_KEY))
 
 
@@ -124,19 +127,37 @@ def client_of(endpoint: Endpoint) -> "AsyncClient":
     """A client with a connection for each call at once. ValueError: no key, or one that cannot be sent."""
     import httpx2
 
-    key, local = key_of(endpoint), is_local(endpoint)
+    key = key_of(endpoint)
     try:
         httpx2.URL(endpoint.base_url)
     except httpx2.InvalidURL as e:
         raise ValueError(f"{endpoint.where}: not a URL ({e})") from None
-    return httpx2.AsyncClient(
+    return client_with(
+        endpoint,
         headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
-        trust_env=not local,  # no proxy to ourselves
         timeout=endpoint.timeout,
         limits=httpx2.Limits(
             max_connections=endpoint.concurrency, max_keepalive_connections=endpoint.concurrency
         ),
     )
+
+
+def client_with(endpoint: Endpoint, **settings: Any) -> "AsyncClient":
+    """A client by the proxies and certificates of the environment, but to ourselves. ValueError: these are
+    none.
+    """
+    import httpx2
+
+    local = is_local(endpoint)
+    if not local:
+        check_proxies()
+    try:
+        return httpx2.AsyncClient(trust_env=not local, **settings)
+    # A proxy of a kind that needs a package, or of none; a file that is not there, or holds no certificate.
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as e:
+        named = [name for name in os.environ if SURROUNDINGS.fullmatch(name)]
+        fault = page.shown(str(e), secrets_of(endpoint))
+        raise ValueError(f"{endpoint.where}: {', '.join(named)} of the environment: {fault}") from None
 
 
 async def attempt(

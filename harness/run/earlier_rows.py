@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.common.text import texts_without_credentials
+from harness.common.secrets.redaction import texts_without_secrets
 from harness.plan.plan import Plan, ordered
 from harness.store.step import Step
 from harness.suite.benchmarks import ExternalModel
@@ -49,7 +49,7 @@ class Settings:
 
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        jsonl.replace(folder / SETTINGS, json.dumps(texts_without_credentials(asdict(self)), indent=1))
+        jsonl.replace(folder / SETTINGS, json.dumps(texts_without_secrets(asdict(self)), indent=1))
 
 
 def read(folder: Path) -> Settings | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.common.input import yaml_text
+from harness.common.secrets.redaction import without_credentials, without_secrets
 from harness.common.suggest import nearest
-from harness.common.text import cut, without_credentials
+from harness.common.text import cut
 from harness.endpoints.responses.secrets import stands_in
 from harness.endpoints.wire import OPENAI_KEY
 from harness.models.decoding.decoder import LEAST_TEMPERATURE
@@ -240,8 +241,8 @@ def override(raw: dict[str, Any], given: str) -> None:
     key, _, value = given.partition("=")
     *parents, last = names = key.split(".")
     if "=" not in given or not all(names) or len(names) > yaml_text.DEEPEST:
-        example = "methods.ADPA.gamma_beta=0.2"
-        raise ValueError(f"--set {cut(given)}: must be key=value, the key with dots, such as {example}")
+        allowed = "must be key=value, the key with dots, such as methods.ADPA.gamma_beta=0.2"
+        raise ValueError(f"--set {cut(without_secrets(given))}: {allowed}")
     if key == "extends":
         raise ValueError(f"--set {cut(given)}: a suite file says what it extends")
     for name in parents:
@@ -252,4 +253,5 @@ def override(raw: dict[str, Any], given: str) -> None:
     try:
         raw[last] = yaml_text.parse(value, f"--set {cut(key)}") if value else None
     except ValueError as fault:
-        raise ValueError(f"{fault}; given {cut(value, 40)}; text may need quotes of its own") from None
+        shown = cut(without_secrets(value), 40)
+        raise ValueError(f"{fault}; given {shown}; text may need quotes of its own") from None

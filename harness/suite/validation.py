@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PydanticUserError,
     TypeAdapter,
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from harness.common.input.keys import keys_at
+from harness.common.secrets.redaction import without_secrets
 from harness.common.suggest import did_you_mean, nearest
 from harness.common.text import cut
 
@@ -62,17 +64,16 @@ def inside_world(path: str) -> str | None:
     return inside
 
 
-def _variable(given: str) -> str:
+def _variable(given: Any) -> Any:
     """The name of a variable of the environment; what may be a key in its place is not repeated."""
-    plain = re.fullmatch("[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", given) and len(max(given.split("_"), key=len)) < LONG
-    if not (plain or given in os.environ):
+    if not isinstance(given, str) or not (VARIABLE.fullmatch(given) or given in os.environ):
         allowed = "the name of an environment variable, such as OPENAI_API_KEY, and never a key itself"
         raise ValueError(f"given something else, which is not shown; {allowed}")
     return given
 
 
-LONG = 20  # characters of a word that no variable has in its name
-Variable = Annotated[str, AfterValidator(_variable)]
+VARIABLE = re.compile("[A-Z][A-Z0-9]{,18}(_[A-Z0-9]{1,19})*")  # of words that are shorter than a key
+Variable = Annotated[str, BeforeValidator(_variable)]
 
 
 @cache
@@ -162,7 +163,7 @@ def _explain(error: Any, model: Any) -> str:
 
 
 def _given(value: object) -> str:
-    return f"given {cut(repr(value))}"
+    return f"given {cut(without_secrets(repr(value)))}"
 
 
 def _no_numbers(raw: Any, made: Any, path: str) -> Iterator[tuple[str, str]]:

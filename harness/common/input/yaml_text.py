@@ -69,13 +69,18 @@ def parse(text: str, where: str) -> Any:
         raise ValueError(f"{where}:{row}: not YAML: a character that text has not, {e.character!r}") from e
     except MarkedYAMLError as e:
         line = f":{e.problem_mark.line + 1}" if e.problem_mark else ""
-        raise ValueError(f"{where}{line}: not YAML: {cut(str(e.problem), 130)}") from e
+        raise ValueError(f"{where}{line}: not YAML: {cut(_problem(e), 130)}") from e
     except YAMLError as e:
         raise ValueError(f"{where}: not YAML: {cut(str(e).splitlines()[0], 160)}") from e
     except RecursionError:
         raise ValueError(f"{where}: nested more than {DEEPEST} deep") from None
     _check_plain(value, where)
     return value
+
+
+def _problem(fault: MarkedYAMLError) -> str:
+    """What is wrong, without the values of a key that stands twice: it may be that of an endpoint."""
+    return str(fault.problem).partition(" with value ")[0]
 
 
 def _check_plain(value: Any, where: str) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.common.text import cut, without_credentials
+from harness.common.secrets.redaction import without_secrets
+from harness.common.text import cut
 from harness.endpoints.responses.secrets import HIDDEN, hide, is_of_language
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def shown(text: str, secrets: tuple[str, ...] = ()) -> str:
         return HIDDEN if known and not is_of_language(word[0]) else word[0]
 
     text = WORD.sub(hidden, hide(clean(text[: 20 * SHOWN]), secrets))
-    return cut(without_credentials(" ".join(text.split())), SHOWN)
+    return cut(without_secrets(" ".join(text.split())), SHOWN)
 
 
 def _parsed(text: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.common.text import without_credentials
+from harness.common.secrets.redaction import without_secrets
 from harness.results.hub import numbers
 from harness.results.hub.numbers import Number
 from harness.results.hub.origin import Data, Origin, Source
@@ -43,7 +43,7 @@ class Card:
 
 def public(text: str) -> str:
     """A text without credentials, and of places on a machine the last name alone."""
-    return PLACE.sub("", without_credentials(text))
+    return PLACE.sub("", without_secrets(text))
 
 
 def text(card: Card) -> str:

@@ -1,0 +1,1 @@
+"""What nobody may see of what a run is given."""

@@ -1,0 +1,84 @@
+"""Keys and passwords in what people read, taken out on the way to a terminal or a file.
+
+http://me:pw@host/v1?api_key=x    ->    http://host/v1?api_key=...
+no folder sk-proj-Zq9x7vB1nM5j    ->    no folder <a key>
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+HIDDEN = "<a key>"
+BEFORE_HOST = r"(?<=[:/\\][/\\])"  # pathlib makes one slash of two
+# Of a URL what stands before the host: a password may hold what ends a host where it is not escaped, but
+# what follows a port is a path. Without a scheme it has a password, as hub ids with a revision have none.
+CREDENTIALS = re.compile(
+    rf"{BEFORE_HOST}(?:[^/\s\"'?#]*@|[^/\s\"'?#@:\[]*:(?!\d{{1,5}}[/?#])[^\s\"'@]*@)"
+    r"|(?<![\w/@.:-])[\w.+%-]+:[^\s\"'@/]{6,}@(?=[\w.\[-]+[:/])"
+)
+KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]*(?:key|token|secret|password|sig|auth)[\w-]*=)[^&#\s\"'<>]+")
+# What makers of keys begin them with: OpenAI and many more, Hugging Face, Groq, GitHub, Google, NVIDIA, xAI.
+TYPED = re.compile(
+    r"(?<![A-Za-z0-9])sk-(?=[\w-]*\d)[\w-]{12,}|\b(?:hf|gsk|gh[pousr])_[A-Za-z0-9]{30,}|\bAIza[\w-]{30,}"
+    r"|\b(?:nvapi|xai|pplx)-[\w-]{30,}"
+)
+SECRET = re.compile(r"(?i)(?:key|token|secret|password)$")  # of a variable's name
+LEAST = 12  # characters of a secret, digits and letters among them
+PROXY = "_proxy"
+
+
+def without_credentials(text: str) -> str:
+    """A text without the user, password and keys of the URLs in it."""
+    return KEYS.sub(r"\1...", CREDENTIALS.sub("", text))
+
+
+def without_secrets(text: str) -> str:
+    """A text without those, without what looks like a key, and without the keys of the environment."""
+    text = without_credentials(text)
+    for secret in _of_environment():
+        text = text.replace(secret, HIDDEN)
+    return TYPED.sub(HIDDEN, text)
+
+
+def texts_without_secrets(value: Any) -> Any:
+    """What JSON is to be of, each text in it without secrets; JSON itself would lose the backslash of a quote
+    that ends a key.
+    """
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {texts_without_secrets(key): texts_without_secrets(one) for key, one in value.items()}
+    return list(map(texts_without_secrets, value)) if isinstance(value, list | tuple) else value
+
+
+def logins_of_proxies() -> set[str]:
+    """What the environment's proxies are sent: user and password, and the password alone."""
+    found = set()
+    for name, value in os.environ.items():
+        if name.lower().endswith(PROXY):
+            login = value.rpartition("@")[0].rpartition("//")[2]
+            found |= {login, unquote(login), unquote(login.partition(":")[2])}
+    return found - {""}
+
+
+def check_proxies() -> None:
+    """ValueError, with its variable, for a proxy of the environment that is no URL."""
+    for name, value in os.environ.items():
+        if name.lower().endswith(PROXY) and name.lower() != "no_proxy":
+            try:
+                _ = urlsplit(value if "//" in value else f"//{value}").port
+            except ValueError as e:
+                raise ValueError(f"{name} of the environment is not a URL ({e})") from None
+
+
+def _of_environment() -> list[str]:
+    """The keys in it, the longest first, as one may hold another. Paths of key files are none."""
+    named = {value.strip() for name, value in os.environ.items() if SECRET.search(name)}
+    return sorted(filter(_is_secret, named | logins_of_proxies()), key=len, reverse=True)
+
+
+def _is_secret(value: str) -> bool:
+    plain = value[:1] not in ("/", "~", ".") and "://" not in value and not re.search(r"\s", value)
+    return plain and len(value) >= LEAST and bool(re.search(r"\d", value) and re.search("[A-Za-z]", value))

@@ -1,0 +1,55 @@
+"""What is taken out of a text before a person reads it, and what stays."""
+
+import pytest
+
+from harness.common.secrets.redaction import (
+    check_proxies,
+    logins_of_proxies,
+    texts_without_secrets,
+    without_secrets,
+)
+
+KEY = "sk-proj-Ab3dE5gH1jKl"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http:/me:pw123456@h/x", "http:/h/x"),  # of pathlib
+        (r"http:\\me:pw123456@h/x", "h/x"),
+        ("me:pw123456@127.0.0.1:9/v1", "127.0.0.1:9/v1"),
+        ("http://me:a/b#c?d@h/x", "http://h/x"),
+        ("http://h:8000/v1#org/name@revision", "http://h:8000/v1#org/name@revision"),
+        ("http://[::1]:80/v1", "http://[::1]:80/v1"),
+        ("no folder org/name@revision", "no folder org/name@revision"),
+        ("store:/runs/a@b", "store:/runs/a@b"),
+        (f"models.{KEY}: unknown", "models.<a key>: unknown"),
+        (f"hf_{'a' * 34}", "<a key>"),
+        ("hf_gemma_2_9b_it_of_2024_and_more_words", "hf_gemma_2_9b_it_of_2024_and_more_words"),
+        ("task-of-1234567890123", "task-of-1234567890123"),
+        ("sk-learn and sk-local", "sk-learn and sk-local"),
+        ("Key c0ffee1234567890 of one that is set", "Key <a key> of one that is set"),
+        ("by the proxy, me/pa55word/0000", "by the proxy, me/pa55word/0000"),
+        ("by the proxy, pa55wordpa55word", "by the proxy, <a key>"),
+        ("/home/me/key-2024.pem", "/home/me/key-2024.pem"),
+    ],
+)
+def test_keys_and_passwords_are_taken_out_and_no_others(
+    text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "c0ffee1234567890")
+    monkeypatch.setenv("TLS_KEY", "/home/me/key-2024.pem")
+    monkeypatch.setenv("https_proxy", "http://me:pa55wordpa55word@127.0.0.1:9")
+    assert without_secrets(text) == shown
+    assert texts_without_secrets({text: [(text,), 1]}) == {shown: [[shown], 1]}
+    assert {"pa55wordpa55word", "me:pa55wordpa55word"} <= logins_of_proxies()
+
+
+@pytest.mark.parametrize("proxy", ["http://me:pw@127.0.0.1:99999", "http://me:pw@[::1", "me:pw@h:x"])
+def test_a_proxy_that_is_none_is_told_by_its_variable(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "[::1,*.x")
+    check_proxies()
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ValueError, match=r"^ALL_PROXY of the environment is not a URL") as caught:
+        check_proxies()
+    assert "pw" not in str(caught.value)
