@@ -5,6 +5,7 @@ fork server), which saves each of them two to eight seconds. `COMMAND` starts on
 are about the start.
 """
 
+import contextlib
 import multiprocessing
 import os
 import subprocess
@@ -78,8 +79,12 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         """Until it has printed this."""
+        self.wait_until(lambda: text in self.out.read_text())
+
+    def wait_until(self, so_far: Callable[[], bool]) -> None:
+        """Until it has come so far."""
         until = time.monotonic() + SECONDS
-        while text not in self.out.read_text():
+        while not so_far():
             assert self.process.exitcode is None and time.monotonic() < until, self.err.read_text()
             time.sleep(0.005)
 
@@ -90,6 +95,15 @@ class Running:
             self.process.kill()
             raise TimeoutError(self.out.read_text() + self.err.read_text())
         return subprocess.CompletedProcess("bench", code, self.out.read_text(), self.err.read_text())
+
+
+def lines_told(runs: Path) -> int:
+    """The most lines of metrics that a training under way has written; a short one writes one."""
+    told = [0]
+    for metrics in runs.glob("store/partial/*/metrics.jsonl"):
+        with contextlib.suppress(FileNotFoundError):  # it is through, and published
+            told.append(metrics.read_text().count("\n"))
+    return max(told)
 
 
 def start(*words: str, folder: Path, cwd: Path = ROOT, **env: str) -> Running:

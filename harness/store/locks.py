@@ -89,12 +89,13 @@ class Locks:
             yield False
             return
         path = self.folder / name
-        with _beating(mine):
-            try:
+        try:
+            with _beating(mine):
                 yield True
-            finally:
-                if _is_same(path, mine):
-                    path.unlink(missing_ok=True)
+        finally:
+            if _is_same(path, mine):
+                path.unlink(missing_ok=True)
+            os.close(mine)
 
     def _acquired(self, name: str) -> int | None:
         """The descriptor of the lock's file, None where another has it."""
@@ -189,13 +190,13 @@ def _beating(opened: int) -> Iterator[None]:
                 os.utime(opened)
 
     thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
     try:
+        thread.start()  # which waits for the thread: on a busy machine Ctrl-C and SIGTERM come in here
         yield
     finally:
         over.set()
-        thread.join()
-        os.close(opened)
+        with contextlib.suppress(RuntimeError):  # it has not begun
+            thread.join()
 
 
 RUN = "run"  # begins the name of the lock that says that a run is at work in the store

@@ -87,10 +87,12 @@ class Jobs:
 
     def begin(self, step: Step) -> None:
         """Hand the step to an idle worker, or to a new one."""
-        gpus = self._room.take(step)
-        worker = self._idle.pop() if self._idle and not gpus else Worker(gpus)
-        log = self._context.logs.resolve() / f"{step.kind.name}-{step.id}.log"
-        self._submit(Running(step, worker, log))
+        # SIGTERM waits: a step that runs and is not noted would not be told, and hold up the end.
+        with shutdown.deferred():
+            gpus = self._room.take(step)
+            worker = self._idle.pop() if self._idle and not gpus else Worker(gpus)
+            log = self._context.logs.resolve() / f"{step.kind.name}-{step.id}.log"
+            self._submit(Running(step, worker, log))
 
     def ended(self, seconds: float) -> list[Outcome]:
         """The steps that are done; one whose worker died too often is a fault with its log."""

@@ -13,9 +13,11 @@ REPLAY is a JSON file: prompt -> [text, log-probs of the first token], what a re
 
 import base64
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,6 +37,11 @@ class Running(NamedTuple):
     def names(self, *models: dict[str, str]) -> None:
         """From now on it names these at /models; before, it knows no such page."""
         self.log.with_suffix(".models").write_text(json.dumps({"object": "list", "data": models}))
+
+    def answers(self, most: int | None = None) -> None:
+        """From now on it answers so many prompts in all and lets the others wait; None: any number again."""
+        held = self.log.with_suffix(".most")
+        held.unlink(missing_ok=True) if most is None else held.write_text(str(most))
 
     def requests(self) -> list[dict[str, Any]]:
         """The bodies that it was sent, in order of arrival."""
@@ -100,6 +107,14 @@ def in_its_way(model: str, text: str) -> str:
     return text
 
 
+def waits(number: int) -> bool:
+    """Whether the prompt of that number, from 1, is not to be answered yet."""
+    try:
+        return number > int(LOG.with_suffix(".most").read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 class Handler(BaseHTTPRequestHandler):
     """POST /v1/chat/completions, GET /v1/models."""
 
@@ -122,6 +137,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(401, {"error": {"message": f"Incorrect API key provided: {KEY[:6]}"}})
             return
         prompt, model = body["messages"][-1]["content"], body["model"]
+        number = next(NUMBERS) if "Say OK." not in prompt else 0
+        while waits(number):
+            time.sleep(0.01)
         used, most = words_in(body), body.get("max_tokens", 0)
         if model == "narrow" and used + most > CONTEXT:
             told = f"This model's maximum context length is {CONTEXT} tokens. However, you requested"
@@ -164,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    LOG = Path(sys.argv[1])
+    LOG, NUMBERS = Path(sys.argv[1]), itertools.count(1)
     REPLAY = json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)

@@ -5,11 +5,12 @@ and who gets which CPUs and GPUs.
 import multiprocessing.forkserver
 import os
 import re
+import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +18,23 @@ import psutil
 import pytest
 
 import methods
+from harness.common import shutdown
 from harness.endpoints.servers import SERVER
 from harness.executors import scheduler
 from harness.executors.factory import open_executor
+from harness.executors.job import Job
 from harness.executors.options import Machine, RunOptions
 from harness.executors.protocol import Executor
 from harness.executors.resources import read_resources
 from harness.executors.this_machine.inline import Inline
+from harness.executors.this_machine.jobs import Ended, Worker
 from harness.executors.this_machine.room import Room
 from harness.plan import plan as planning
 from harness.run.progress import PlainProgress
 from harness.store.step import Step
 from harness.store.store import Store
 from tests import suites
-from tests.bench_command import ENV, start
+from tests.bench_command import ENV, lines_told, start
 from tests.harness.executors.executor_steps import TEXT, step
 from tests.harness.executors.test_executors import TIMED, diamond
 from tests.paths import ROOT, TINY
@@ -83,11 +87,7 @@ def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_pa
     words = ["run", TINY, "--runs", str(tmp_path), "--only", "SFT", "--jobs", "2"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
     running = start(*words, folder=tmp_path, BENCH_EXECUTOR="jobs")
-    metrics: list[Path] = []
-    while not any(len(m.read_text().splitlines()) > 3 for m in metrics):
-        assert running.process.exitcode is None, running.ended()
-        time.sleep(0.01)
-        metrics = list(tmp_path.glob("store/partial/*/metrics.jsonl"))
+    running.wait_until(lambda: lines_told(tmp_path) > 3)
     below = psutil.Process(running.process.pid).children(recursive=True)
     running.process.terminate()
     stopped = running.ended()
@@ -103,10 +103,36 @@ def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_pa
     assert not alive
 
 
+def test_sigterm_while_a_step_is_handed_over_reaches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, before = Worker.submit, signal.getsignal(signal.SIGTERM)
+
+    def interrupted(worker: Worker, given: Job) -> "Future[Ended]":
+        future = submit(worker, given)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return future
+
+    monkeypatch.setattr(Worker, "submit", interrupted)
+    executor = jobs(1, Store(tmp_path / "store"), tmp_path)
+    workers = psutil.Process().children(recursive=True)
+    shutdown.listen()
+    try:
+        with pytest.raises(shutdown.Terminated):
+            executor.begin(step(tmp_path / "told", "a", seconds=600))
+        executor.close()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        monkeypatch.setattr(shutdown._state, "requested", False)
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - set(workers), timeout=60)
+    assert not alive
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
 from harness.executors.factory import open_executor
+from harness.executors.job import Job
 from harness.executors.options import RunOptions
 from harness.store.store import Store
 from tests.harness.executors.executor_steps import step
@@ -220,8 +246,6 @@ def test_what_this_machine_has_not_is_one_line(tmp_path: Path) -> None:
 
 def test_a_worker_sees_its_own_gpus_alone(tmp_path: Path) -> None:
     """The variable that CUDA reads, in the worker."""
-    from harness.executors.this_machine.jobs import Worker
-
     multiprocessing.forkserver.ensure_running()
     worker = Worker(("3", "5"))
     seen = worker._pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result()

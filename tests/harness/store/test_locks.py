@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -133,6 +134,23 @@ def test_a_taker_that_slept_until_its_claim_was_dropped_has_no_lock(
     with Locks(tmp_path).trying("a") as ours:
         assert not ours
     assert [path.read_text() for path in tmp_path.glob(claim.name)] == ["theirs"] * another
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_ctrl_c_while_a_lock_begins_to_beat_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    before, start = threading.active_count(), threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), Locks(tmp_path).trying("a"):
+        pass
+    assert not list(tmp_path.iterdir()) and threading.active_count() == before
 
 
 def test_what_the_dead_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import random
 import resource
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from harness.train import step as train
 from harness.train.checkpoints import HOW, states
 from harness.train.costs import TRAIN
 from harness.train.examples import TrainWork
-from tests.bench_command import forked, start
+from tests.bench_command import forked, lines_told, start
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_online import SETTINGS as ONLINE
 from tests.harness.train.test_train import CONTEXT, SETTINGS, inputs
@@ -348,11 +347,7 @@ def test_a_run_that_gets_sigterm_writes_a_checkpoint_and_asks_to_be_started_agai
     words = ["run", "tests/tiny.yaml", "--runs", str(tmp_path), "--only", "SFT"]
     words += ["--set", "pairs.tiny.teacher.pretrain.epochs=200"]
     running = start(*words, folder=tmp_path)
-    metrics: list[Path] = []
-    while not metrics or len(metrics[0].read_text().splitlines()) < 3:  # short trainings write one line
-        assert running.process.exitcode is None, running.ended()
-        time.sleep(0.01)
-        metrics = list(tmp_path.glob("store/partial/*/metrics.jsonl"))
+    running.wait_until(lambda: lines_told(tmp_path) > 2)
     running.process.terminate()
     stopped = running.ended()
 
