@@ -97,7 +97,9 @@ class _Teller:
 
     def watch(self) -> None:
         """Know the run's end by that of the standard input; end this process where it tells no more."""
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock this thread would hold where a fault ends the process: an abort.
+        while os.read(0, 4096):
+            pass
         self.ended.set()
         while self.moved.wait(HUNG):
             self.moved.clear()

@@ -108,6 +108,14 @@ def test_a_tracker_that_hangs_is_ended_after_the_run_and_says_so(notes: Path) ->
     assert fault_file(notes.parents[1], "wandb").read_text() == "nothing more was told for 0 s"
 
 
+def test_a_fault_while_the_run_goes_on_ends_the_process_in_order(notes: Path) -> None:
+    (notes.parents[1].parent / "store" / "train" / f"adpa+-{NUMBER}" / "RECORD.json").write_text("{")
+    process = telling._start(notes, "tensorboard", notes.parent / "tensorboard.log")
+    assert process.wait(200) == 1  # its standard input is open
+    process.communicate()
+    assert fault_file(notes.parents[1], "tensorboard").read_text().startswith("JSONDecodeError: ")
+
+
 def test_packages_of_the_folder_that_it_is_called_in_are_not_imported(
     notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
