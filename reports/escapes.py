@@ -19,11 +19,14 @@ from markupsafe import Markup
 ACTING = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\ufffe\uffff"
 ACTING += "\ud800-\udfff"
 # What nobody sees, so that two names look like one; not the joiners, which emoji and Persian have.
-UNSEEN = "\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"
+UNSEEN = "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u3164\ufe00-\ufe0d\ufeff\uffa0"
+UNSEEN += "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+# After a letter of ASCII those, too, have nothing to join: only a digit with the sign of a key has.
+JOINED = "(?<=[!-~])(?:[\u200c\u200d\ufe0e]|\ufe0f(?!\u20e3))"
 # The flag of a part of a country, as of Scotland: a black flag and its code in tags that nobody sees.
 FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
-ANY = re.compile(f"{FLAG}|[{ACTING}{UNSEEN}]")
-BUT_LINES = re.compile(f"{FLAG}|(?![\n\t])[{ACTING}{UNSEEN}]")
+ANY = re.compile(f"{FLAG}|[{ACTING}{UNSEEN}]|{JOINED}")
+BUT_LINES = re.compile(f"{FLAG}|(?![\n\t])[{ACTING}{UNSEEN}]|{JOINED}")
 LINE_ENDS = re.compile("\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_<|"})
@@ -35,9 +38,9 @@ LATEX = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}  # a "[" after "\\" would be its argument
 )
-FORMULA = re.compile(r"\s*[=+\-@\t\r|%\uff1d\uff0b\uff0d\uff20]")  # of full width in some countries
+FORMULA = re.compile(r"[\s\"']*[=+\-@\t\r|%\uff1d\uff0b\uff0d\uff20]")  # of full width in some countries
 NUMBER = re.compile(r"[-+]?(\d[\d,]*\.?\d*|\.\d+)([eE][-+]?\d+)?%?")
-OF_JSON = re.compile(f"[<{ACTING}{UNSEEN}]")
+OF_JSON = re.compile(f"[<{ACTING}{UNSEEN}]|{JOINED}")
 
 
 def visible(text: str) -> str:

@@ -12,7 +12,6 @@ like a token of a chat template is broken up first, where the judge asks for tha
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,29 +34,11 @@ from harness.common.cost import Cost
 from harness.common.files import write_json_lines
 from harness.endpoints.replies import EndpointReply
 from harness.evaluate import questions, registry
+from harness.evaluate.guarding.template_tokens import guarded
 from harness.evaluate.judges import fail_over_limit
 from harness.evaluate.questions import JudgingSizes, judging_cost
 from harness.store.step import Ref, Source, Step, StepKind, Work
 from harness.store.step_record import FLATTENED
-
-# Tokens of chat templates as a model may type them. MT-Bench's own marks ("<|The Start of ...|>") are none.
-# A server that parses them would let an answer end its own turn and go on as the judge.
-# What chat templates write between texts, in any case; a family that is not there is a line. The first are
-# of ChatML, Llama 3, Cohere, Phi, and with full-width signs of DeepSeek; then those of Llama 2, T5, GLM,
-# InternLM, Mistral, BERT, EXAONE, Gemma, MiniMax, Nemotron and Baichuan, and Seed.
-TEMPLATE_TOKENS = (
-    r"[<\uff1c][|\uff5c][^\s|\uff5c<>]{1,64}[|\uff5c][>\uff1e]",
-    r"</?s>|<(?:bos|eos|pad|unk|mask|sep|cls|sop|eop|eoh|eoa|eod)>",
-    r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS|THINK|IMG)\]|<</?SYS>>",
-    r"\[(?:gMASK|sMASK|MASK|BOS|EOS|CLS|SEP|PAD|UNK)\]",
-    r"\[\|[a-z0-9_]{1,64}\|\]",
-    r"<(?:start|end)_of_(?:turn|image|audio)>|<\|turn>|<turn\|>",
-    r"<(?:beginning|begin|end)_of_sentence>|\]~[a-z]\]|\[e~\[",
-    r"<(?:extra_id|special|reserved|unused|tokens_unused|reserved_token)_?\d{1,6}>",
-    r"<seed:[a-z_]{1,64}>",
-)
-TEMPLATE_TOKEN = re.compile("|".join(TEMPLATE_TOKENS), re.IGNORECASE)
-
 
 TRIED = 8  # replies, before the rest is asked for
 # What is told of a verdict that counts all the same.
@@ -106,12 +87,6 @@ class JudgmentInputs(Generic[Ref]):
 
 
 JudgmentWork = Work[JudgmentSettings, JudgmentInputs[Path]]
-
-
-def guarded(message: Message) -> tuple[Message, int]:
-    """The message with a space inside each token of a chat template, and how many there were."""
-    content, count = TEMPLATE_TOKEN.subn(lambda found: f"{found[0][0]} {found[0][1:]}", message["content"])
-    return Message(role=message["role"], content=content), count
 
 
 def run(work: JudgmentWork) -> dict[str, Any]:

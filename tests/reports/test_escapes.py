@@ -24,7 +24,8 @@ CORPUS = Path(__file__).with_name("texts_that_act.txt")
 TEXTS = [json.loads(line) for line in CORPUS.read_text().splitlines() if line and not line.startswith("#")]
 HARMLESS = "plain words"
 ACT = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters
-JOIN = "\u200c\u200d\xad"  # of emoji, Persian and long words
+JOIN = "\u200c\u200d"  # of emoji and Persian
+JOINED = ("👩\u200d🔬", "❤\ufe0f", "1\ufe0f\u20e3", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")
 END = "\U000e007f"
 FLAGS = [  # of England, Scotland and Wales
     "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in region) + END
@@ -165,7 +166,7 @@ def test_a_figure_can_be_drawn_and_is_xml(text: str) -> None:
 
 
 def test_what_is_harmless_stays_as_it_is() -> None:
-    for text in ("KTO[release]", "TDPO-2 (n=80)", "50.1 %", "naïve 中文 😀", "a - b", "x. y", "-"):
+    for text in ("KTO[release]", "TDPO-2 (n=80)", "50.1 %", "naïve 中文 😀", *JOINED, "a - b", "x. y", "-"):
         assert escapes.row(text) == escapes.visible(text) == escapes.markdown(text) == text
     for text in ("KTO[release]", "-1.5", "12", "+0.3", "-1e-05", *FLAGS):
         assert escapes.csv_cell(text) == text

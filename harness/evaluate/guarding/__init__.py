@@ -1,0 +1,1 @@
+"""What a text under judgment may not do to the judge."""
