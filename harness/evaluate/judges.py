@@ -23,7 +23,7 @@ from harness.endpoints.servers import ARGUMENTS, ENGINE, ServerSpec, request_ext
 from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, OPENAI_KEY, may_be_refused
 from harness.models import weights
 from harness.suite.judging import Ask, JudgeArguments, JudgeKind, JudgeSettings, Request, WithTemperature
-from harness.suite.validation import Variable
+from harness.suite.validation import ServerArguments, Variable
 
 OFFICIAL = "https://api.openai.com/v1"
 WHERE = {
@@ -85,7 +85,7 @@ class ServedJudge(EndpointJudge):
 
     engine: Literal["transformers", "vllm"] = "transformers"
     """What serves it; transformers gives no log-probs."""
-    arguments: tuple[str, ...] = ()
+    arguments: ServerArguments = ()
     """Further words of the engine's command line."""
 
 
@@ -228,7 +228,7 @@ def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark
         )
     if not (folder := Path(where["model"])).is_dir():
         return
-    weights.refuse_pickled(folder)
+    weights.refuse_pickled(folder, may_be_trusted=False)
     # vllm refuses a folder that lacks a weight; transformers makes one up.
     if where[ENGINE] == "transformers":
         weights.check(folder)

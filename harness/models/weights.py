@@ -88,13 +88,18 @@ def _of_transformers(path: Path) -> bool:
     return path.name.startswith(Path(PICKLED).stem) and path.suffix == Path(PICKLED).suffix
 
 
-def refuse_pickled(folder: Path) -> None:
-    """ValueError for weights that are pickles: reading one may run what its author wrote into it."""
+def refuse_pickled(folder: Path, *, may_be_trusted: bool = True) -> None:
+    """ValueError for weights that are pickles: reading one may run what its author wrote into it.
+
+    `may_be_trusted`: of a server's model no copy is made that has them as safetensors, so no setting takes
+    them.
+    """
     if found := pickled(folder):
         setting = ", or say `pickled_weights: true` in the suite if you trust whoever made them"
+        taken = may_be_trusted and any(map(_of_transformers, found))
         raise ValueError(
             f"{folder}: its weights are pickles ({found[0].name}), which can hold code; have them as "
-            f"safetensors{setting if any(map(_of_transformers, found)) else ''}"
+            f"safetensors{setting if taken else ''}"
         )
 
 

@@ -76,6 +76,24 @@ VARIABLE = re.compile("[A-Z][A-Z0-9]{,18}(_[A-Z0-9]{1,19})*")  # of words that a
 Variable = Annotated[str, BeforeValidator(_variable)]
 
 
+def _of_server(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of a server's command line; ValueError for what would run a model folder's code, let others than
+    this machine ask, or hold a key, which records keep. argparse takes the beginning of a name for it.
+    """
+    for word in given:
+        name = word.partition("=")[0].lstrip("-").replace("_", "-")
+        if word.startswith("--") and len(name) > 2 and any(known.startswith(name) for known in NOT_OURS):
+            raise ValueError(
+                f"given --{cut(name)}, which is refused: a server is this machine's, runs no code "
+                "of a model's folder, and has no key of its own"
+            )
+    return given
+
+
+NOT_OURS = ("trust-remote-code", "host", "port", "uds", "api-key", "root-path")  # arguments of a server
+ServerArguments = Annotated[tuple[str, ...], AfterValidator(_of_server)]
+
+
 @cache
 def _adapter(model: Any) -> TypeAdapter[Any]:
     """What checks values of a type: made once, as it takes longer than the checks."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
-from harness.suite.validation import Strict
+from harness.suite.validation import ServerArguments, Strict
 
 
 class Generation(Strict):
@@ -21,7 +21,7 @@ class Generation(Strict):
     """What computes responses and answers: this program, or a server of vLLM that a step starts."""
     dtype: DecodingDtype = "float32"
     """What the weights of the answering model are computed in."""
-    arguments: tuple[str, ...] = ()
+    arguments: ServerArguments = ()
     """Further words of `vllm serve`; with `engine: vllm` alone."""
 
     @property

@@ -17,6 +17,8 @@ from harness.common.tokenizer import load_config, load_tokenizer, vocabulary
 from harness.evaluate import judges
 from harness.models import loading, positions, weights
 from harness.signals import reward_model
+from harness.suite.parts.generation import Generation
+from harness.suite.validation import validated
 from tests.bench_command import bench
 from tests.harness.models.tiny_models import tiny_folder
 
@@ -142,9 +144,21 @@ def test_of_a_link_of_the_hub_they_are_refused_when_it_is_made(tmp_path: Path) -
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
 def test_a_judge_that_is_served_has_none_either(tmp_path: Path, engine: str) -> None:
+    """No setting takes them: a server is handed the folder as it is."""
     where = {"model": str(pickled(tmp_path / "m")), "engine": engine, "arguments": ()}
-    with pytest.raises(ValueError, match="its weights are pickles"):
+    with pytest.raises(ValueError, match=r"its weights are pickles .* have them as safetensors$"):
         judges.SERVER.check(where, ())
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--trust-remote-code", "--trust_remote_code=true", "--trust", "--host", "--host=0.0.0.0", "--api-key"],
+)
+def test_a_server_that_runs_code_or_that_others_may_ask_is_refused(argument: str) -> None:
+    for part, given in ((Generation, {"engine": "vllm"}), (judges.ServedJudge, {"model": "m"})):
+        with pytest.raises(ValueError, match=r"^arguments: given --\w+.*, which is refused"):
+            validated(part, {**given, "arguments": ["--seed", "1", argument]}, "")
+        validated(part, {**given, "arguments": ["--seed", "1", "-tp=2", "trust"]}, "")
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "model.pt", "consolidated.00.pth", "last.ckpt"])
