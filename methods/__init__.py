@@ -8,6 +8,7 @@ entry-point group "bench.methods" from another package; or name the file, `bench
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import entry_points
 
 from methods import (
@@ -242,11 +243,18 @@ def registry(extra: Sequence[Method] = ()) -> dict[str, Method]:
     """Name -> method: the built-in ones in table order, then entry points, then `extra`; a name twice is an
     error.
     """
-    found = [*BUILT_IN, *(e.load() for e in entry_points(group="bench.methods")), *extra]
+    found = [*BUILT_IN, *_packaged(), *extra]
     names = [m.name for m in found]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise ValueError(f"method registered twice: {', '.join(twice)}")
     return dict(zip(names, found, strict=True))
+
+
+@cache
+def _packaged() -> tuple[Method, ...]:
+    """The methods of other packages."""
+    # Once a process: each look reads the metadata of all packages that are installed, and a plan takes many.
+    return tuple(point.load() for point in entry_points(group="bench.methods"))
 
 
 def get(name: str, known: Mapping[str, Method]) -> Method:

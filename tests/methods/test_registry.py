@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -321,6 +322,23 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest() -> None:
 def test_a_name_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="registered twice: DPO"):
         methods.registry([methods.registry()["DPO"]])
+
+
+def test_methods_of_packages_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look reads the metadata of all that is installed: most of the seconds of a plan of 500 steps."""
+    looks, own = list[str](), replace(methods.registry()["DPO"], name="of a package")
+
+    def looked(group: str) -> list[SimpleNamespace]:
+        looks.append(group)
+        return [SimpleNamespace(load=lambda: own)]
+
+    monkeypatch.setattr(methods, "entry_points", looked)
+    methods._packaged.cache_clear()
+    try:
+        assert [methods.registry()["of a package"] for _ in range(3)] == [own] * 3
+    finally:
+        methods._packaged.cache_clear()
+    assert looks == ["bench.methods"]
 
 
 def test_what_a_method_starts_from_is_the_student_or_another_entry() -> None:

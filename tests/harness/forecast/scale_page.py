@@ -9,6 +9,7 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import methods
@@ -48,6 +49,7 @@ def hours(f: Forecast, steps: Sequence[Step]) -> float:
     return sum(f.seconds(s) * f.costs[s.id].devices for s in on_device) / 3600
 
 
+@cache
 def found(name: str, devices: int = 1) -> Forecast:
     """The estimate of a suite with nothing done and nothing at hand, its trainings fitted to the devices."""
     machine = replace(SMALL.get(name, Machine()), devices=devices)
