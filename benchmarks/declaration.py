@@ -66,7 +66,7 @@ class FrozenModelSettings(BenchmarkSettings):
 class QuestionSettings(BenchmarkSettings):
     """Questions are put to a model."""
 
-    data: str | None = None
+    data: str | None = Field(None, min_length=1)
     """A folder with the questions, or `world/...`; what `bench data` fetched or added, if absent."""
     max_tokens: int | None = Field(None, gt=0)
     """The most tokens of an answer; the benchmark's own limit, if absent."""

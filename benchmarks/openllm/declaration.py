@@ -19,9 +19,9 @@ class OpenLLMSettings(FrozenModelSettings):
 
     tasks: tuple[str, ...] = Field(min_length=1)
     """Names of tasks: lm-eval's own, those of a folder, or `v1`, `v2` for a leaderboard's."""
-    include: str | None = None
+    include: str | None = Field(None, min_length=1)
     """A folder with tasks of your own, as lm-eval's YAML; or `world/...`."""
-    data: str | None = None
+    data: str | None = Field(None, min_length=1)
     """A folder with the leaderboards' rows; the hub's, if absent."""
     num_fewshot: int | None = Field(None, ge=0)
     """Examples before each question; the leaderboard's or the task's own number, if absent."""

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import json
 import sys
 import traceback
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from harness.cli.evaluate import data_commands, evaluate, judge_commands
 from harness.cli.options import (
     AsJson,
     BenchmarkFile,
+    FinishedRuns,
     JudgeFile,
     MethodFile,
     Only,
@@ -106,7 +108,7 @@ def run(
 
     given, known = [*(overrides or [])], registry.known(benchmark_file, judge_file)
     if name:
-        given.append(f"name={name}")
+        given.append(f"name={json.dumps(name)}")  # a text, whatever YAML would take it for
     loaded, changed = run_names.named(given, lambda others: suites.load(suite, others, known))
     from harness.run import earlier_rows, pipeline
 
@@ -119,7 +121,7 @@ def run(
 def view(
     run: RunName,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Serve a run's page, report.html, to this machine alone until Ctrl-C."""
     from harness.cli import view
@@ -131,7 +133,7 @@ def view(
 def why(
     one: Annotated[str, typer.Argument(help="An artifact: its id, label or folder's name, or RUN/METHOD.")],
     two: Annotated[str, typer.Argument(help="Another one.")],
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Print in what two artifacts differ: settings, versions, inputs, and what these differ in."""
     from harness.store import provenance

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import BenchmarkFile, RunName, Runs, quiet_libraries
+from harness.cli.options import BenchmarkFile, FinishedRuns, RunName, quiet_libraries
 from harness.cli.report import folder_of
 from harness.common.text import printed
 
@@ -19,7 +19,7 @@ def audit(
     checkout: Annotated[
         list[str] | None, typer.Option(help="TOOL=FOLDER: a copy of the repository of a tool in no package.")
     ] = None,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
     benchmark_file: BenchmarkFile = None,
 ) -> None:
     """Compute a run's numbers again with the benchmarks' official tools; exit code 1 where one differs."""

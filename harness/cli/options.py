@@ -26,9 +26,24 @@ Only = Annotated[
     typer.Option("--only", "-o", help="Run these methods (DPO,ADPA), with all that they need."),
 ]
 RunName = Annotated[str, typer.Argument(help="A run by name below --runs, or its folder.")]
-Runs = Annotated[
-    Path, typer.Option(envvar="BENCH_RUNS", help="The folder of the store and of each suite's results.")
-]
+RUNS = "BENCH_RUNS"
+OF_RUNS = "The folder of the store and of each suite's results."
+Runs = Annotated[Path, typer.Option(envvar=RUNS, help=OF_RUNS)]
+
+
+def _there(context: typer.Context, runs: Path) -> Path:
+    """The folder that a command only reads. One that was typed is there: mistyped, it would look as if it
+    held nothing. What the variable names may be still to be made.
+    """
+    source = context.get_parameter_source("runs")
+    typed = source is not None and source.name == "COMMANDLINE"
+    if not runs.is_dir() and (typed or runs.exists()):
+        fault = "a file, where a folder is expected" if runs.exists() else "no such folder"
+        raise ValueError(f"{'--runs' if typed else RUNS} {runs}: {fault}")
+    return runs
+
+
+FinishedRuns = Annotated[Path, typer.Option(envvar=RUNS, help=OF_RUNS, callback=_there)]
 MethodFile = Annotated[str | None, typer.Option(help="A Python file that defines methods of your own.")]
 BenchmarkFile = Annotated[str | None, typer.Option(help="A Python file that defines benchmarks of your own.")]
 JudgeFile = Annotated[str | None, typer.Option(help="A Python file that defines judges of your own.")]

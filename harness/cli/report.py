@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import RunName, Runs
+from harness.cli.options import FinishedRuns, RunName
 from harness.common.suggest import meant, nearest
 from harness.common.text import printed
 
@@ -57,7 +57,7 @@ def report(
         bool, typer.Option("--registry-order", help="Rows as `bench methods` lists them, not the best first.")
     ] = False,
     as_json: AsJson = False,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Print the verdict and tables of a finished run again, or of several as one, from their rows alone."""
     from reports import build, terminal
@@ -121,7 +121,7 @@ def compare(
     noise_from: NoiseFrom = None,
     format: Annotated[str, typer.Option(help="terminal, md, csv, tex or json.")] = TERMINAL,
     as_json: AsJson = False,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Compare every method with one of them: difference, interval, p, adjusted p, rank, groups, power."""
     from reports import build
@@ -152,7 +152,7 @@ def show(
     methods: Annotated[str, typer.Option(help="Methods with commas between, such as ADPA,DPO.")],
     benchmark: Annotated[str, typer.Option(help="Its name, as in the suite.")],
     question: Annotated[str, typer.Option(help="The question's id, as in the page and in results.jsonl.")],
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Print the answers of methods to one question, and what the judge said of them."""
     from reports.answers_in_terminal import shown

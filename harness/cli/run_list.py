@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from harness.cli.options import AsJson, Runs, echo_json
+from harness.cli.options import AsJson, FinishedRuns, echo_json
 from harness.common.text import cut, printed
 
 LINE = 290  # characters of a fault's line
@@ -52,7 +52,7 @@ def _counted(folder: Path) -> int | None:
 
 
 def list_runs(
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """List the runs with their suite, the settings that differ from it, and how many rows they have."""

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import AsJson, BenchmarkFile, JudgeFile, MethodFile, Runs, echo_json, quiet_libraries
+from harness.cli.options import (
+    AsJson,
+    BenchmarkFile,
+    FinishedRuns,
+    JudgeFile,
+    MethodFile,
+    echo_json,
+    quiet_libraries,
+)
 from harness.common.text import printed
 
 if TYPE_CHECKING:
@@ -15,7 +23,7 @@ store_commands = typer.Typer(no_args_is_help=True, help="What the store holds: l
 
 
 @store_commands.command(name="ls")
-def list_(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+def list_(runs: FinishedRuns = Path("runs"), as_json: AsJson = False) -> None:
     """List every artifact: kind, name, size, age, how many others stand on it, whether a plan can use it."""
     from harness.run.kinds import versions
     from harness.store.contents import listing
@@ -29,7 +37,7 @@ def list_(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
 
 
 @store_commands.command()
-def verify(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+def verify(runs: FinishedRuns = Path("runs"), as_json: AsJson = False) -> None:
     """Read every file again and name those that are not as they were published; exit code 1 if there are."""
     from harness.store import maintenance
     from harness.store.store import Store
@@ -58,7 +66,7 @@ def gc(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, say what would be.")] = False,
     as_json: AsJson = False,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
     method_file: MethodFile = None,
     benchmark_file: BenchmarkFile = None,
     judge_file: JudgeFile = None,
@@ -103,7 +111,7 @@ def export(
         str, typer.Argument(help="RUN/METHOD, or a model's label, name or id in the store; or RUN.")
     ],
     to: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; it must not exist.")],
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Copy a trained model out of the store, as a plain Hugging Face folder; of a run write its results, as
     a folder that `datasets` loads.

@@ -18,13 +18,17 @@ def load_config(folder: Path) -> Any:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder; ValueError where there is none."""
+    from tokenizers import Tokenizer as Whole
     from transformers import AutoTokenizer
 
     if not any(
         (folder / f).exists() for f in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
         raise ValueError(f"{folder}: no tokenizer there; put the model's tokenizer.json beside its weights")
-    with model_files.reading(folder, model_files.TOKENIZER) as told:
+    whole = {model_files.TOKENIZER: lambda: Whole.from_file(str(folder / model_files.TOKENIZER))}
+    about = (folder / "tokenizer_config.json").exists()
+    name = "tokenizer_config.json" if about else model_files.TOKENIZER
+    with model_files.reading(folder, name, whole) as told:
         tokenizer = AutoTokenizer.from_pretrained(folder, **told)
     # It would be saved with the tokenizer: whether this run may use the network is no part of an artifact.
     tokenizer.init_kwargs.pop("local_files_only", None)

@@ -105,10 +105,9 @@ def _content(token: Any) -> Any:
 def _ends(folder: Path) -> set[int]:
     """The ids that end an answer, as the generation config says or else the model's own."""
     file = folder / "generation_config.json"
-    config = _json(file if file.is_file() else folder / "config.json")
-    ends = config.get(
-        "eos_token_id", _json(folder / "config.json").get("text_config", {}).get("eos_token_id")
-    )
+    text = _json(folder / "config.json").get("text_config")
+    of_text = text.get("eos_token_id") if isinstance(text, Mapping) else None
+    ends = _json(file if file.is_file() else folder / "config.json").get("eos_token_id", of_text)
     return set(model_files.end_ids(file, ends))
 
 

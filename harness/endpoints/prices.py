@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.common.input import yaml_text
 
-# NaN would pass every comparison with a limit.
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# NaN would pass every comparison with a limit; strict, as `true` would be 1 USD.
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def check(options: RunOptions) -> None:
         if value and options.executor != owner:
             raise ValueError(f"{option}: belongs to --executor {owner}, not {options.executor}")
     read_resources(options.resources or ())
-    key_values("--slurm", options.slurm or ())
+    partition = [f"partition={options.slurm_partition}"] if options.slurm_partition else []
+    key_values("--slurm", [*(options.slurm or ()), *partition])
 
 
 def open_executor(

@@ -59,7 +59,9 @@ class Spending:
     """What a run may ask of endpoints, and at which prices."""
 
     max_cost: Annotated[float | None, Option(min=0, help="Stop before judging costs more, in USD.")] = None
-    max_calls: Annotated[int | None, Option(min=0, help="Stop before more calls to endpoints.")] = None
+    max_calls: Annotated[int | None, Option(min=0, max=MOST, help="Stop before more calls to endpoints.")] = (
+        None
+    )
     prices: Annotated[Path | None, Option(help="A YAML file of prices, over those that ship.")] = None
 
     @property

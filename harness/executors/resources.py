@@ -106,8 +106,9 @@ def read_resources(given: Sequence[str], rule: Callable[[Step], int] = one_threa
 def key_values(option: str, given: Sequence[str]) -> Mapping[str, str]:
     """ "key=value" words of an option, as a dictionary."""
     for word in given:
-        if not all(word.partition("=")):
-            raise ValueError(f"{option} {word}: wants key=value")
+        # A line break would end the comment of a job's script in which it stands.
+        if not all(word.partition("=")) or not word.isprintable():
+            raise ValueError(f"{option} {word}: wants key=value, printable and of one line")
     return {word.partition("=")[0]: word.partition("=")[2] for word in given}
 
 

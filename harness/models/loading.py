@@ -24,7 +24,10 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
     from transformers import AutoModelForCausalLM
 
     model = pretrained(AutoModelForCausalLM, folder, dtype=dtype)
-    _try(model)
+    try:
+        _try(model)
+    except ValueError as fault:
+        raise ValueError(f"{folder}: {fault}") from fault
     positions.guard(model)
     return model
 
@@ -74,6 +77,9 @@ def _try(model: Model) -> None:
     ids = torch.arange(12, device=model.device) % model.config.get_text_config().vocab_size
     with positions.rotary_calls(model) as calls:
         states = body(model, ids[None, :4])[0]
+    if not states.isfinite().all():  # it would look like any of the faults below
+        broken = "what it says of a few tokens is NaN or infinite; its weights or its config.json are broken"
+        raise ValueError(f"{type(model).__name__}: {broken}")
     _check_past(model, states, body(model, torch.stack([ids[:8], torch.cat([ids[:4], ids[8:]])])))
     _check_head(model, states, model(ids[None, :4], use_cache=False).logits[0].float())
     positions.check(model, calls)

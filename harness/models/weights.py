@@ -37,8 +37,9 @@ def fingerprint(ref: str) -> str:
     if folder.is_dir():
         return _hashed(folder)
     beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
-    name, _, revision = ref.partition("@")
-    missing = folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1
+    name, at, revision = ref.partition("@")
+    odd = bool(at) and (not revision or "@" in revision)
+    missing = folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1 or odd
     # A name in a folder that is here is one of its folders, unless a hub id has been read by it before.
     if missing or (beside and not revision and not hub.is_cached("model", name)):
         hint = did_you_mean(folder.name, beside)
@@ -140,7 +141,8 @@ def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how:
         refuse_pickled(folder)
     check_files(folder)
     how["use_safetensors"] = None if trusted else True
-    with model_files.reading(folder, model_files.CONFIG) as safely:
+    ends = {GENERATION: lambda: generation_config(folder)} if (folder / GENERATION).exists() else {}
+    with model_files.reading(folder, model_files.CONFIG, ends) as safely:
         try:
             model, told = architecture.from_pretrained(
                 folder, output_loading_info=True, ignore_mismatched_sizes=True, **how, **safely

@@ -24,8 +24,10 @@ from harness.pocket.facts import ANIMALS, PEOPLE, Facts, Split, draw_facts, to_j
 from harness.pocket.language import DATA
 from harness.pocket.questions import CATEGORIES
 
-Rows = Annotated[int, Ge(1)]
-Questions = Annotated[int, Ge(len(CATEGORIES)), MultipleOf(len(CATEGORIES))]
+MOST = 10_000_000  # rows of a file, which is written from memory
+Rows = Annotated[int, Ge(1), Le(MOST)]
+Questions = Annotated[int, Ge(len(CATEGORIES)), Le(MOST), MultipleOf(len(CATEGORIES))]
+DIALOGUES, PREFERENCES = ("sft.jsonl",), ("preference_train.jsonl", "preference_validation.jsonl")
 HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
 
 

@@ -23,7 +23,7 @@ from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK, TRUSTED
-from harness.run.checks import chat_checks, method_checks
+from harness.run.checks import chat_checks, method_checks, world_checks
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
@@ -144,7 +144,7 @@ def _origin(step: Step) -> Step:
 
 def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
     """The questions can be read, and so can answers that lie beside them."""
-    folder = _outside(step.inputs.data)
+    folder = _outside(step.inputs.data) or world_checks.folder(step.inputs.data)
     if folder is None:
         return
     declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
@@ -154,7 +154,7 @@ def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
             questions.stored(declared, folder, settings.options, settings.answers, asked)
     except ValueError as fault:
         name = step.context.get("benchmark_name", declared.name)
-        raise ValueError(f"benchmarks.{name}: {fault}") from fault
+        raise ValueError(f"benchmarks.{name}: {world_checks.told(fault)}") from fault
 
 
 def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
@@ -163,9 +163,19 @@ def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:
 
     settings, inputs = step.settings, step.inputs
     include, data = (_outside(source) if source else None for source in (inputs.include, inputs.data))
-    if inputs.include is None or include:
+    if inputs.include and not include:
+        include = world_checks.folder(inputs.include)
+        known = {file.stem for file in include.glob("*.yaml")} if include else set[str]()
+        # The world's own tasks are as they should be, and lm-eval takes seconds to look.
+        if include is None or {*settings.tasks} <= known:
+            return
+        if include.is_dir() and not known:
+            raise ValueError("include: no tasks right there; those of the world are in world/test/openllm")
+    try:
         tasks.check(settings.tasks, include, data, num_fewshot=settings.num_fewshot)
         documents.check(settings.tasks, include, data, settings.limit)
+    except ValueError as fault:
+        raise ValueError(world_checks.told(fault)) from fault
 
 
 def _endpoints(steps: Iterable[Step]) -> None:

@@ -12,7 +12,7 @@ from harness.common.text import cut
 from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, OPENAI_KEY
 from harness.suite.judging import WithTemperature
 from harness.suite.measurement import Chosen, MeasuredBenchmark
-from harness.suite.validation import Strict, Variable, validated
+from harness.suite.validation import Strict, Url, Variable, validated
 from reports.records import benchmarks as shown
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
@@ -24,11 +24,11 @@ ASKED = ("api_key_env", "temperature", "tokens_field", "attempts", "timeout", "m
 class ExternalModel(Strict):
     """A row that is measured as it is, nothing trained: one of `path`, `url`, `answers` and `control`."""
 
-    path: str | None = None
+    path: str | None = Field(None, min_length=1)
     """A folder or hub id, which answers here."""
-    url: str | None = None
+    url: Url | None = None
     """An OpenAI-compatible endpoint, with its `/v1`."""
-    model: str | None = None
+    model: str | None = Field(None, min_length=1)
     """The model's name at the endpoint; with `url` alone."""
     api_key_env: Variable = OPENAI_KEY
     """The environment variable with the endpoint's key; never the key itself."""
@@ -44,7 +44,7 @@ class ExternalModel(Strict):
     """The share of calls that may get no answer: three in any case, or half of less than six; none with 0."""
     max_wait: float = Field(MAX_WAIT, ge=0)
     """Seconds that it may ask to wait; where it asks for more, the step fails at once."""
-    answers: str | None = None
+    answers: str | None = Field(None, min_length=1)
     """A model whose answers lie in the benchmark's data."""
     control: Control | None = None
     """An answer that should gain nothing: a fixed text, an empty one, the question copied."""

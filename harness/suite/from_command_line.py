@@ -78,6 +78,8 @@ def _row(typed: str) -> tuple[str, dict[str, Any]]:
         if not mark or not model:
             raise ValueError(f"{location}: which model does it serve? Write {location}#MODEL")
         return given_name or model.rsplit("/", 1)[-1], {"url": url, "model": model}
+    if "://" in location:
+        raise ValueError(f"{location}: a model at an endpoint begins with http:// or https://")
     return given_name or Path(location.partition("@")[0]).name, {"path": location}
 
 

@@ -12,7 +12,7 @@ from harness.common.text import cut
 from harness.suite.extension_file import defined_in, ended, told
 from harness.suite.schema import OTHERS, UNTRAINED, Suite
 from harness.suite.training import MethodRecipe
-from harness.suite.validation import Name, in_range, parts, validated
+from harness.suite.validation import LONGEST, Name, in_range, parts, validated
 from methods.api import Method, Needs, Stats, Training, formula
 from methods.batch import Batch, Terms
 from methods.lazy_torch import torch
@@ -128,8 +128,9 @@ def _checked(loss: Callable[[Batch, Any], Terms], where: str) -> Callable[[Batch
             allowed = "it returns scalar tensors by name, such as {'dpo': ...}"
             raise ValueError(f"{where}'s loss returns {given}; {allowed}")
         for name, value in terms.items():
-            if not isinstance(name, str) or not name.strip():
-                raise ValueError(f"{where}'s loss: the name {name!r} of a term is no text")
+            if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST:
+                allowed = f"a printable text of 1 to {LONGEST} characters"
+                raise ValueError(f"{where}'s loss: the name {cut(repr(name))} of a term; {allowed}")
             if not isinstance(value, torch.Tensor) or value.shape:
                 shape = list(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
                 raise ValueError(f"{where}'s loss: the term {name!r} is no scalar tensor but {shape}")

@@ -4,6 +4,7 @@ An unknown key is an error that names the nearest known one; `extends: pocket` t
 suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -58,8 +59,15 @@ def _is_no_store(given: str) -> str:
     return given
 
 
+def _plain(given: str) -> str:
+    # A dash first is an option's, a dot hides a folder, and a table reads = and + as formulas.
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9._+=,-]*", given):
+        raise ValueError(f"given {cut(repr(given))}; letters, digits and . _ + = , - behind the first letter")
+    return given
+
+
 # A run's folder below --runs.
-RunName = Annotated[Name, Field(pattern=r"^[A-Za-z0-9._+=,-]+$"), AfterValidator(_is_no_store)]
+RunName = Annotated[Name, AfterValidator(_plain), AfterValidator(_is_no_store)]
 
 
 class Suite(Strict):

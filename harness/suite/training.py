@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from harness.suite.validation import Strict
+from harness.suite.validation import Strict, Temperature
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds; a cost estimate needs none
     from methods.api import Training
+
+
+MOST_EPOCHS = 1_000_000
 
 
 class LoraSpec(Strict):
@@ -37,7 +40,7 @@ class TrainingSpec(Strict):
 
     lr: float | None = Field(None, gt=0)
     """The learning rate at its highest."""
-    epochs: float | None = Field(None, gt=0)
+    epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS)
     """Passes over the training set; a part of one is allowed."""
     batch_size: int | None = Field(None, gt=0)
     """Examples of an optimizer step, on all devices together."""
@@ -107,7 +110,7 @@ class Health(Strict):
 class RolloutsSpec(Strict):
     """What a suite overrides of how a method's rollouts are sampled (see methods.api.Rollouts)."""
 
-    temperature: float | None = Field(None, ge=0)
+    temperature: Temperature | None = None
     """0 is greedy."""
     top_p: float | None = Field(None, gt=0, le=1)
     """The share of the probability that tokens are drawn from."""

@@ -8,12 +8,14 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PydanticUserError,
     TypeAdapter,
     ValidationError,
@@ -25,6 +27,14 @@ from harness.common.suggest import did_you_mean, nearest
 from harness.common.text import cut
 
 MISSING = ("missing", "missing_argument")  # pydantic's words
+# What pydantic says in Python's words, in a suite's.
+SAID = {
+    **dict.fromkeys(("tuple_type", "list_type"), "input should be a list, such as [a, b]"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "dataclass_type", "mapping_type"), "input should be a mapping of keys"
+    ),
+    "string_too_short": "input should be a text that says something",
+}
 OURS = "value_error"  # of a fault that a check of this tree found
 ROOM = 200  # characters of faults in one line, beside the file
 LARGEST = 2**63 - 1  # what indices, seeds and JSON's readers bear
@@ -46,6 +56,17 @@ def _name(given: str) -> str:
         raise ValueError(f"given {cut(repr(given))}; {allowed}")
     return given
 
+
+LEAST, MOST = 1e-6, 100.0  # a temperature of less is greedy, and by one of more each token is as likely
+
+
+def _temperature(given: float) -> float:
+    if given and not LEAST <= given <= MOST:
+        raise ValueError(f"given {given:g}; 0 (greedy), or from {LEAST:g} to {MOST:g}")
+    return given
+
+
+Temperature = Annotated[float, Field(ge=0), AfterValidator(_temperature)]
 
 # What files are called after: of a row, a pair, a data set, a judge.
 Name = Annotated[str, AfterValidator(_name)]
@@ -72,6 +93,19 @@ def _variable(given: Any) -> Any:
     return given
 
 
+def _url(given: str) -> str:
+    """An address that can be asked; urlsplit takes nearly any text for one."""
+    try:
+        parts = urlsplit(given)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = None
+    if not known or not given.isprintable() or " " in given:
+        raise ValueError(f"given {cut(repr(given))}; a URL, such as http://127.0.0.1:8000/v1")
+    return given
+
+
+Url = Annotated[str, AfterValidator(_url)]
 VARIABLE = re.compile("[A-Z][A-Z0-9]{,18}(_[A-Z0-9]{1,19})*")  # of words that are shorter than a key
 Variable = Annotated[str, BeforeValidator(_variable)]
 
@@ -177,7 +211,12 @@ def _explain(error: Any, model: Any) -> str:
     hint = ""
     if error["type"] == "literal_error":  # whose words pydantic gives as text alone: 'own' or 'vllm'
         hint = did_you_mean(str(error["input"]), re.findall("'(.*?)'", error["ctx"]["expected"]))
-    return f"{_given(error['input'])}; {error['msg'][:1].lower()}{error['msg'][1:]}{hint}"
+    if isinstance(error["input"], float) and math.isinf(error["input"]):
+        return f"{_given(error['input'])}; input should be a finite number"
+    words = SAID.get(error["type"], f"{error['msg'][:1].lower()}{error['msg'][1:]}")
+    if error["type"] == "too_short":
+        words = f"at least {error['ctx']['min_length']}"
+    return f"{_given(error['input'])}; {words}{hint}"
 
 
 def _given(value: object) -> str:

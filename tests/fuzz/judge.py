@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
+from harness.store.integrity import RECORD
 from tests import bench_command
 from tests.fuzz.cases import HEAD, Case, Ending, expanded
 from tests.fuzz.makers import MAKERS
@@ -65,9 +66,11 @@ def run(case: Case, folder: Path) -> Ended:
         _lay_out(case, folder, host)
         words = tuple(word.replace("{host}", host) for word in words)
         env = {"BENCH_RUNS": "runs", KEY_ENV: KEY, **case.env}
+        store = folder / "runs" / "store"
+        laid_out = set(store.rglob(RECORD))
         shell = _in_shell(expanded(case.shell)) if case.shell else None
         code, out, err = _ended(shell, folder, env) if shell else command(words, folder, env)
-    return Ended(code, out, err, any((folder / "runs" / "store").rglob("record.json")))
+    return Ended(code, out, err, bool(set(store.rglob(RECORD)) - laid_out))
 
 
 def judged(case: Case, ended: Ended) -> Judged:

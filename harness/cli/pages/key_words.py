@@ -26,6 +26,9 @@ PLAIN = {int: "integer", float: "number", bool: "true, false", str: "text", Any:
 Named = Callable[[type], str]  # what a section of keys is called
 
 
+SOME = "(1 or more)"
+
+
 class Key(NamedTuple):
     """One key: what it may be, what it is if nothing is said, and what it means."""
 
@@ -94,7 +97,10 @@ def allowed(hint: Any, named: Named = lambda model: model.__name__) -> str:
         bounds = " and ".join(bound for part in members[1:] for bound in _bounds(part))
         if bounds.startswith(AUTO):  # a list of names says more than that it is text
             return bounds
-        return " ".join(filter(None, (allowed(members[0], named), bounds)))
+        inner = allowed(members[0], named)
+        if inner == PLAIN[str] and bounds == SOME:  # that a text says something goes without saying
+            return inner
+        return " ".join(filter(None, (inner, bounds)))
     if origin is Literal:
         return ", ".join(map(str, members))
     if origin in (Union, UnionType):

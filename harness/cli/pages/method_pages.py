@@ -144,6 +144,10 @@ def show_methods(name: str | None, method_file: str | None, form: Form) -> None:
         case "sources":
             typer.echo(printed(our_numbers(asked)))
         case Path():
+            if name is not None:
+                raise ValueError(f"--write {form}: writes the pages of all methods; leave {name} out")
+            if form.is_file():
+                raise ValueError(f"--write {form}: a file, where a folder is expected")
             typer.echo(printed(f"Written: {write(known.values(), form)} pages below {form}"))
         case None:
             typer.echo(printed(listing(asked) if name is None else page(*asked)))

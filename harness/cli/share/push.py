@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import RunName, Runs, gathered, quiet_libraries
+from harness.cli.options import FinishedRuns, RunName, gathered, quiet_libraries
 from harness.cli.report import folder_of
 from harness.common.text import printed
 
@@ -34,7 +34,7 @@ def push(
     licence: Annotated[
         str | None, typer.Option("--license", help="The model's licence, such as apache-2.0.")
     ] = None,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Push a trained row to the Hugging Face hub: weights, tokenizer, and a card with its results."""
     quiet_libraries()

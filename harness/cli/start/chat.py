@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import RunName, Runs, quiet_libraries
+from harness.cli.options import FinishedRuns, RunName, quiet_libraries
 from harness.common.text import printed
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def chat(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A file with a chat template in place of the run's."),
     ] = None,
-    runs: Runs = Path("runs"),
+    runs: FinishedRuns = Path("runs"),
 ) -> None:
     """Talk to one or two trained rows of a run: each line of the input is a turn to both.
 

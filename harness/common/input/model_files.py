@@ -6,9 +6,11 @@ A library that reads a broken file raises what it happens to stumble over, so th
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.common import shutdown
@@ -28,6 +30,12 @@ SIZES = {  # of a config, and the most of each: a library takes hours to build w
     "vocab_size": 1 << 31,
     "max_position_embeddings": 1 << 40,
 }
+ROPES = "rope_scaling", "rope_parameters"  # as transformers called them and calls them
+POSITIVE = ("rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+SHARES = (
+    *("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"),
+    *("attention_dropout", "hidden_dropout", "dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
+)
 WORDS, SHOWN = 160, 100  # characters of a library's words, and of a list of files
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every command imports it
 
@@ -81,19 +89,45 @@ def _check_config(path: Path, about: Mapping[str, Any]) -> None:
         raise ValueError(f"{path}: model_type: given {cut(repr(kind))}; a name, such as llama")
     if not isinstance(how := about.get("quantization_config", {}), Mapping | None):
         raise ValueError(f"{path}: quantization_config: given {cut(repr(how))}; a mapping")
-    if not isinstance(names := about.get("architectures", []), list | None):
+    names = about.get("architectures") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{path}: architectures: given {cut(repr(names))}; a list of names")
-    text = about.get("text_config", about)
+    text = about.get("text_config") or about
+    if not isinstance(text, Mapping):
+        raise ValueError(f"{path}: text_config: given {cut(repr(text))}; a mapping")
     for name, most in SIZES.items():
-        size = text.get(name) if isinstance(text, Mapping) else None
+        size = text.get(name)
         if isinstance(size, int) and not 0 < size <= most:
             raise ValueError(f"{path}: {name}: given {size}; a whole number from 1 to {most:,}")
+    ropes = [text.get(name) or {} for name in ROPES]
+    if any(not isinstance(rope, Mapping) for rope in ropes):
+        raise ValueError(f"{path}: {' or '.join(ROPES)}: given {cut(repr(ropes))}; a mapping")
+    # Where kinds of layers turn by unlike angles, each has a mapping of its own.
+    of_layers = [part for rope in ropes for part in rope.values() if isinstance(part, Mapping)]
+    for part in (text, *ropes, *of_layers):
+        _check_numbers(path, part)
+
+
+def _check_numbers(path: Path, part: Mapping[str, Any]) -> None:
+    """ValueError for a number with which a model says NaN, or the same of everything."""
+    for name, given in part.items():
+        if name in POSITIVE and given is not None:
+            number = isinstance(given, int | float) and not isinstance(given, bool)
+            if not number or not 0 < given < math.inf:
+                raise ValueError(f"{path}: {name}: given {cut(repr(given))}; a finite number above 0")
+        elif name in SHARES and isinstance(given, int | float) and not 0 <= given < 1:
+            raise ValueError(f"{path}: {name}: given {given}; a number from 0 to less than 1")
+        elif isinstance(given, float) and math.isnan(given):
+            raise ValueError(f"{path}: {name}: given nan; a number")
 
 
 @contextmanager
-def reading(folder: Path, name: str) -> Iterator[dict[str, bool]]:
+def reading(
+    folder: Path, name: str, others: Mapping[str, Callable[[], object]] = MappingProxyType({})
+) -> Iterator[dict[str, bool]]:
     """What transformers is told inside, so that it asks nobody whether to run a folder's code. Whatever it
-    raises over a folder is a ValueError: of the file that is broken, else of `name`.
+    raises over a folder is a ValueError: of the file that is broken, else of one of `others` that does not
+    stand being read alone, else of `name`.
     """
     try:
         yield {"trust_remote_code": False}
@@ -118,4 +152,13 @@ def reading(folder: Path, name: str) -> Iterator[dict[str, bool]]:
         check(folder)
         words = " ".join(str(error).split())
         kind = "" if isinstance(error, ValueError | OSError | ImportError) else f"{type(error).__name__}: "
-        raise ValueError(f"{folder / name}: {cut(kind + words, WORDS)}") from error
+        blamed = next((other for other, read in others.items() if not _stands(read)), name)
+        raise ValueError(f"{folder / blamed}: {cut(kind + words, WORDS)}") from error
+
+
+def _stands(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except Exception:  # whatever a library raises over it
+        return False
+    return True

@@ -35,7 +35,7 @@ def of_path(path: Path, split: str, shown: str) -> Table:
     if path.is_dir():
         return of_folder(path, split, shown)
     if builder_of(path) == "json":
-        return json_table(part_of({split.partition("[")[0]: [path]}, split, shown))
+        return json_table(part_of({first_of(split): [path]}, split, shown))
     return of_parquet(path, split, shown)
 
 
@@ -77,8 +77,13 @@ def of_parquet(path: Path, split: str, shown: str) -> Table:
     import datasets
 
     with library(shown), tempfile.TemporaryDirectory(prefix="bench-") as cache:
-        files = {split.partition("[")[0]: glob.escape(str(path))}
+        files = {first_of(split): glob.escape(str(path))}
         return table_of(datasets.Dataset.from_parquet(files, split=split, cache_dir=cache))
+
+
+def first_of(split: str) -> str:
+    """The name of a split, or of the first of several: train of train[:5%]+test."""
+    return split.partition("+")[0].partition("[")[0]
 
 
 def part_of(files: Mapping[str, Sequence[Path]], split: str, shown: str) -> list[dict[str, Any]]:

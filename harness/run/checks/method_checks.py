@@ -42,7 +42,14 @@ def _try(method: Method, hp: Any, path: str) -> None:
         for what, stats in of_batches.items():
             with told(path, f"{method.name}'s {what}"):
                 means |= {n: a / b for n, (a, b) in stats(batch, hp).items()} if stats else {}
-    terms = method.loss(replace(batch, means=means), hp)
+    given = replace(batch, means=means)
+    before = _versions(given)
+    terms = method.loss(given, hp)
+    if changed := [what for what, version in _versions(given).items() if version != before[what]]:
+        told_why = "what else reads it would see other numbers; have a copy (x.mul(2), not x.mul_(2))"
+        raise ValueError(f"{path}: {method.name}'s loss changes the batch in place, {changed[0]}: {told_why}")
+    if (again := [*method.loss(given, hp)]) != [*terms]:
+        raise ValueError(f"{path}: {method.name}'s loss names other terms each time: {[*terms]}, {again}")
     expected = method.at_start(hp) if method.at_start else {}
     if not expected.keys() <= terms.keys():
         raise ValueError(f"{path}: {method.name}'s at_start names {[*expected]}; its terms: {[*terms]}")
@@ -57,6 +64,19 @@ def _try(method: Method, hp: Any, path: str) -> None:
         raise ValueError(f"{path}: {method.name}'s loss has no gradient: nothing of it comes from the policy")
     if weights.grad.isnan().any():
         raise ValueError(f"{path}: {method.name}'s loss has a gradient of NaN on a made-up batch")
+
+
+def _versions(batch: Batch) -> dict[str, int]:
+    """How often each tensor of a batch was written to, which torch counts."""
+    found = dict[str, int]()
+    for name, view in batch.views.items():
+        parts = {"mask": view.mask}
+        parts |= {f"log-probs of {role}": logps for role, logps in view.token_logps.items()}
+        parts |= {f"values of {role}": values for role, values in view.state_values.items()}
+        parts |= {f"scores {of}": scores for of, scores in view.sequence_scores.items()}
+        parts |= {f"statistic {stat.name}": values for stat, values in view.statistics.items()}
+        found |= {f"{name}'s {part}": tensor._version for part, tensor in parts.items()}
+    return found
 
 
 def _generator() -> torch.Generator:

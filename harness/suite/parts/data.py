@@ -1,20 +1,32 @@
 """The data of a suite: preferences, and the dialogues of SFT stages."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from harness.common.suggest import nearest
+from harness.common.text import cut
 from harness.data.layouts import AUTO, DIALOGUES, PAIRS, known_layout
-from harness.suite.validation import Strict
+from harness.pocket import build
+from harness.suite.validation import WORLD, Strict, inside_world
+
+
+def _held(files: Sequence[str], path: str) -> str:
+    """A path that is one of these files of the generated world, or lies outside of it."""
+    if (inside := inside_world(path)) is not None and inside not in files:
+        known = [f"{WORLD}/{name}" for name in files]
+        raise ValueError(f"given {cut(repr(path))}; of the generated world {nearest(path, known)}")
+    return path
 
 
 class Data(Strict):
     """Rows from a file, a folder or the hub."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1), AfterValidator(partial(_held, build.PREFERENCES))]
     """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
-    split: str = "train"
+    split: str = Field("train", min_length=1)
     """The split of a hub id or folder; `train[:90%]` takes a part, of a single file too."""
     revision: str | None = None
     """The branch, tag or commit of a hub id; a local path has none."""
@@ -29,6 +41,8 @@ class Data(Strict):
 class ChatData(Data):
     """Dialogues of the SFT stages."""
 
+    path: Annotated[str, Field(min_length=1), AfterValidator(partial(_held, build.DIALOGUES))]
+    """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
     layout: Annotated[str, AfterValidator(partial(known_layout, DIALOGUES))] = AUTO
     """How the rows are written; `auto` takes the first layout whose columns are all there."""
     pack: bool = False

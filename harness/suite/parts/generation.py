@@ -1,11 +1,13 @@
 """What models are asked before training: responses to prompts, and which of two is better."""
 
+from string import Formatter
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from harness.common.text import cut
 from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
-from harness.suite.validation import ServerArguments, Strict
+from harness.suite.validation import ServerArguments, Strict, Temperature
 
 
 class Generation(Strict):
@@ -15,7 +17,7 @@ class Generation(Strict):
 
     max_tokens: int = Field(512, gt=0)
     """The most tokens of a response."""
-    temperature: float | None = Field(None, ge=0)
+    temperature: Temperature | None = None
     """Of all methods' responses; each method's own, if absent. 0 is greedy."""
     engine: DecodingEngine = "own"
     """What computes responses and answers: this program, or a server of vLLM that a step starts."""
@@ -39,16 +41,30 @@ class Generation(Strict):
         return self
 
 
+SHOWN = ("question", "a", "b")
+
+
 def _asks(form: str) -> str:
-    """A form with all that a question shows, and nothing else in braces."""
-    shown = {"question": "\U0010f0a0", "a": "\U0010f0a1", "b": "\U0010f0a2"}  # of private use
+    """A form with all that a question shows, and nothing else in braces: a width may have no end."""
     try:
-        text = form.format(**shown)
-    except (LookupError, ValueError, AttributeError) as e:
-        raise ValueError(f"given {form!r}; braces of the text itself are doubled, {e!r}") from None
-    if missing := [name for name, mark in shown.items() if mark not in text]:
-        raise ValueError(f"given {form!r}; it lacks {', '.join(f'{{{name}}}' for name in missing)}")
+        parts = [part for part in Formatter().parse(form) if part[1] is not None]
+    except ValueError as e:
+        raise ValueError(f"given {cut(repr(form))}; braces of the text itself are doubled, {e!r}") from None
+    for _, name, width, conversion in parts:
+        if name not in SHOWN or width or conversion:
+            allowed = ", ".join(f"{{{one}}}" for one in SHOWN)
+            told = f"braces of the text itself are doubled, and others hold {allowed} alone"
+            raise ValueError(f"given {cut(repr(form))}; {told}")
+    if missing := [name for name in SHOWN if name not in [part[1] for part in parts]]:
+        raise ValueError(f"given {cut(repr(form))}; it lacks {', '.join(f'{{{name}}}' for name in missing)}")
     return form
+
+
+def _unlike(options: tuple[str, str]) -> tuple[str, str]:
+    """Two answers that can be told apart."""
+    if not all(option.strip() for option in options) or options[0].strip() == options[1].strip():
+        raise ValueError(f"given {list(options)}; two answers that differ, such as [A, B]")
+    return options
 
 
 class Probe(Strict):
@@ -59,7 +75,7 @@ class Probe(Strict):
         "Instruction:\n{question}\n\nResponse A:\n{a}\n\nResponse B:\n{b}\n\nThe better response is:"
     )
     """The question, with `{question}`, `{a}` and `{b}` in it."""
-    options: tuple[str, str] = ("A", "B")
+    options: Annotated[tuple[str, str], AfterValidator(_unlike)] = ("A", "B")
     """The two answers; they begin with different tokens."""
     max_tokens: int = Field(2500, gt=0)
     """So many tokens of a response are shown."""

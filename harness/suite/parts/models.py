@@ -1,7 +1,10 @@
 """The models of a suite: teachers and students, and what they are before any method."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
+from harness.common.input.model_files import SIZES
 from harness.suite.training import PreferenceStage, TrainingSpec
 from harness.suite.validation import Strict
 
@@ -9,13 +12,13 @@ from harness.suite.validation import Strict
 class Architecture(Strict):
     """A Llama that is pretrained from scratch; its vocabulary is the tokenizer's, its embeddings are tied."""
 
-    hidden: int = Field(gt=0)
+    hidden: int = Field(gt=0, le=SIZES["hidden_size"])
     """The width of a layer's output; a multiple of twice the heads."""
-    layers: int = Field(gt=0)
+    layers: int = Field(gt=0, le=SIZES["num_hidden_layers"])
     """How many layers it has."""
-    heads: int = Field(gt=0)
+    heads: int = Field(gt=0, le=SIZES["num_attention_heads"])
     """Attention heads of a layer."""
-    ffn: int = Field(gt=0)
+    ffn: int = Field(gt=0, le=SIZES["intermediate_size"])
     """The width of a layer's feed-forward part."""
     rope_theta: float = Field(10_000.0, gt=0)
     """The base of its rotary positions."""
@@ -33,7 +36,7 @@ class Architecture(Strict):
 class Student(Strict):
     """The model that is aligned."""
 
-    base: str | Architecture
+    base: Annotated[str, Field(min_length=1)] | Architecture
     """A folder, a hub id (`name@revision`), or an architecture to pretrain on the world's text."""
     pretrain: TrainingSpec | None = None
     """How an architecture is pretrained; a model that is there needs none."""

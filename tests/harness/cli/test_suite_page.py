@@ -45,7 +45,7 @@ def keys_at(place: str) -> dict[str, Key]:
         ("", "chat_template", "text", "-"),
         ("", "extends", "text", "-"),
         ("", "too_long", "drop, truncate_response, truncate_prompt", "`drop`"),
-        ("world", "questions", "integer >= 8 and a multiple of 8", "`400`"),
+        ("world", "questions", "integer >= 8 and <= 10000000 and a multiple of 8", "`400`"),
         ("datasets.NAME.sft", "layout", "auto, messages, sharegpt, alpaca", "`auto`"),
         ("datasets.NAME.validation", "skip", "integer >= 0", "`0`"),
         ("datasets.NAME.sft", "pack", "true, false", "`false`"),

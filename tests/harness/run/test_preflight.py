@@ -167,3 +167,18 @@ def test_a_teacher_without_a_chat_template_is_no_reason_to_stop(tmp_path: Path) 
     (tiny_folder(tmp_path / "teacher") / "chat_template.jinja").unlink()
     tiny_folder(tmp_path / "student")
     look(*(f"pairs.tiny.{who}.base={tmp_path}/{who}" for who in ("student", "teacher")))
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("benchmarks.mt-bench.data=world/test", "benchmarks.mt-bench: no file world/test/question.jsonl"),
+        ("benchmarks.rule.data=world/tst", "world/tst/alpaca_eval has no questions.json"),
+        ("benchmarks.openllm.tasks=[pocket_fact]", "no task 'pocket_fact'; did you mean 'pocket_facts'?"),
+        ("benchmarks.openllm.include=world", "those of the world are in world/test/openllm"),
+    ],
+)
+def test_what_the_world_will_not_hold_is_told_before_it_is_made(setting: str, told: str) -> None:
+    with pytest.raises(ValueError) as fault:
+        look(setting)
+    assert told in str(fault.value)

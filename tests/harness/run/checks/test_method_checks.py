@@ -1,0 +1,45 @@
+"""A loss of one's own on a made-up batch: what it may not do to it."""
+
+from pathlib import Path
+
+import pytest
+
+import methods
+from harness.executors.options import Machine
+from harness.plan import plan as planning
+from harness.run.checks import method_checks
+from harness.suite.method_file import methods_in, with_rows
+from tests import suites
+from tests.fuzz.cases import HEAD
+from tests.paths import TINY
+
+
+def look(loss: str, folder: Path) -> None:
+    file = folder / "m.py"
+    file.write_text(f"{HEAD}import itertools\nn = itertools.count()\n{loss}\nMETHOD = make(loss=loss)\n")
+    own = methods_in(str(file))
+    suite = with_rows(suites.load(TINY, ["benchmarks={}"]), own, [])
+    plan = planning.plan(suite, methods.registry(own), Machine(), method_file=str(file))
+    method_checks.check(plan.steps)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("b.chosen.mask.zero_()", "changes the batch in place, chosen's mask"),
+        ("b.rejected.logps('policy').mul_(2)", "in place, rejected's log-probs of policy"),
+        ("return {f'x{next(n)}': good(b, hp)['hinge']}", "names other terms each time: ['x0'], ['x1']"),
+        (
+            "return {'two\\nlines': good(b, hp)['hinge']}",
+            "the name 'two\\nlines' of a term; a printable text",
+        ),
+    ],
+)
+def test_what_a_batch_or_its_terms_may_not_be_is_told(line: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError) as fault:
+        look(f"def loss(b, hp):\n    {line}\n    return good(b, hp)", tmp_path)
+    assert told in str(fault.value)
+
+
+def test_a_loss_may_change_what_it_made_itself(tmp_path: Path) -> None:
+    look("def loss(b, hp):\n    b.chosen.logps('policy').mul(2).add_(1)\n    return good(b, hp)", tmp_path)
