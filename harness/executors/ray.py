@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
 
+from harness.common.files import discard
 from harness.common.text import printed
 from harness.executors.job import RETRIES, job, run_job
 from harness.executors.protocol import ExecutorContext, Outcome
@@ -21,6 +23,7 @@ from harness.executors.resources import Reservation, Share
 from harness.store.step import Step
 
 SECONDS_TO_ANSWER = 10.0  # of an address
+SECONDS_OF_AGENTS = 30.0  # behind the end of a cluster
 MISSING = '--executor ray: not installed; pip install "prefbench[ray]"'
 
 
@@ -97,6 +100,7 @@ class Ray:
         """End the embedded cluster, or leave the other one; either ends what runs."""
         self._ray.shutdown()
         if self._folder:
+            remove(Path(self._folder.name))
             self._folder.cleanup()
 
     def _outcome(self, task: Any) -> Outcome:
@@ -117,6 +121,15 @@ class Ray:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = {key: max((n.get(key, 0.0) for n in nodes), default=0.0) for key in ("CPU", "GPU")}
         return Share(int(most["CPU"]), most["GPU"], None)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that Ray's agents still write to: they outlive their cluster by moments."""
+    until = time.monotonic() + SECONDS_OF_AGENTS
+    discard(folder)
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+        discard(folder)
 
 
 def _look_at(address: str) -> None:

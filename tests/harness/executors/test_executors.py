@@ -13,8 +13,9 @@ import pytest
 import submitit  # noqa: F401 - as it sets up logging it closes all handlers, absl's with a test's stderr
 
 import methods
+from harness.common.files import discard
 from harness.endpoints import session
-from harness.executors import factory, scheduler
+from harness.executors import factory, ray, scheduler
 from harness.executors.factory import open_executor
 from harness.executors.options import Machine, RunOptions
 from harness.executors.protocol import Executor
@@ -198,6 +199,22 @@ def test_a_worker_of_ray_that_dies_costs_its_step_alone(tmp_path: Path, ray_of_t
     assert "last words" in log.read_text()
     assert "e: KeyError" in str(failed.value)
     assert not list(tmp_path.glob("store/partial/*"))
+
+
+def test_a_folder_that_agents_of_ray_still_write_to_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Path] = []
+
+    def disturbed(folder: Path) -> None:
+        discard(folder)
+        tries.append(folder)
+        if len(tries) < 3:
+            (folder / "logs").mkdir(parents=True)
+
+    monkeypatch.setattr(ray, "discard", disturbed)
+    ray.remove(tmp_path / "ray")
+    assert tries == [tmp_path / "ray"] * 3 and not list(tmp_path.iterdir())
 
 
 def small(runs: Path, *words: str) -> dict[str, bytes]:
