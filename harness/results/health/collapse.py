@@ -3,6 +3,7 @@ themselves, and answers that are all alike.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any, NamedTuple
 
 from harness.common.files import read_json_lines
 from harness.evaluate.answers import AnswerSettings
-from harness.results.health.ngrams import normal, words
+from harness.results.health.ngrams import WORD, normal, words
 from harness.store.step import Step
 from harness.suite.training import Health
 
 N, REPEATED = 4, 0.5  # an answer repeats itself where more than half of its runs of four words stood before
+LONGEST_WORD = 40  # characters; what is longer and half of an answer ("aaaa...") is read by them
+PART = re.compile(rf"{WORD.pattern}|[^\w\s]+")
 
 
 class Signs(NamedTuple):
@@ -54,9 +57,22 @@ def repeats_itself(answer: str) -> bool:
     """Whether seq-rep-4 of an answer (Welleck et al., 2020: the share of its runs of four words
     that stood in it before) is more than a half.
     """
-    said = words(answer)
+    said = _said(answer.lower())
     runs = [tuple(said[a : a + N]) for a in range(len(said) - N + 1)]
     return bool(runs) and 1 - len(set(runs)) / len(runs) > REPEATED
+
+
+def _said(text: str) -> list[str]:
+    """The words of a text, and the characters of a part that is too long for one and most of the text; all
+    characters of a text without words.
+    """
+    characters = "".join(text.split())
+    if not words(text):
+        return [*characters]
+    least = max(LONGEST_WORD, len(characters) / 2)  # the lines of a table are shorter
+    parts = (found[0] for found in PART.finditer(text))
+    read = ([*part] if len(part) > least else [part] if WORD.match(part) else [] for part in parts)
+    return [one for several in read for one in several]
 
 
 def answered(steps: Mapping[str, Step]) -> Iterator[Step]:

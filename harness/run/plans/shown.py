@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from harness.common.secrets.redaction import texts_without_secrets
 from harness.common.text import printed
 from harness.executors.options import RunOptions
 from harness.forecast import judging_estimate
@@ -48,4 +49,4 @@ def print_judging(found: Forecast, options: RunOptions) -> None:
 
 def _print_json(value: dict[str, Any]) -> None:
     # NaN and infinity are no JSON.
-    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+    typer.echo(json.dumps(texts_without_secrets(value), indent=1, allow_nan=False))

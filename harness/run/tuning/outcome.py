@@ -20,6 +20,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from harness.common.files import replace
+from harness.common.secrets.redaction import texts_without_secrets
 from harness.common.text import printed
 from harness.run.tuning.trials import Trial, ranked
 from harness.run.tuning.validation_questions import Validation
@@ -205,4 +206,5 @@ def _best(row: Mapping[str, Any]) -> str:
 
 def json_text(outcome: Outcome, folder: Path) -> str:
     """Everything as JSON."""
-    return json.dumps({**outcome.as_json(), "folder": str(folder)}, indent=1, allow_nan=False)
+    told = texts_without_secrets({**outcome.as_json(), "folder": str(folder)})
+    return json.dumps(told, indent=1, allow_nan=False)

@@ -41,3 +41,24 @@ def test_a_norm_over_the_limit_is_told_with_its_step() -> None:
     assert exploded(told, Health()) == "gradient norm 1.23e+04 at step 7, over 10000"
     assert exploded(told, Health(grad_norm=2e4)) == ""
     assert exploded({}, Health()) == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["a" * 500, "ha" * 200, "!" * 50, "?! " * 50, "Sure! " + "\U0001f600" * 90, "\u200b" * 60, "- \n" * 40],
+)
+def test_an_answer_without_words_or_of_one_endless_word_repeats_itself(answer: str) -> None:
+    assert repeats_itself(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "...",
+        f"https://example.org/{'abcdefghijklmnopqrstuvwxyz0123456789' * 2}",
+        "| planet of our system | its moons |\n|" + "-" * 45 + "|\n| the red one, Mars | Phobos and Deimos |",
+        "1 2 3 4 5 6 7 8 9 10",
+    ],
+)
+def test_long_words_and_lines_of_tables_are_no_repetition(answer: str) -> None:
+    assert not repeats_itself(answer)
