@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -218,11 +218,16 @@ def test_a_folder_that_agents_of_ray_still_write_to_is_removed(
 
 
 def small(runs: Path, *words: str) -> dict[str, bytes]:
-    command = [*COMMAND, *SMALL, "--runs", str(runs), *words]
+    command = [*COMMAND, *SMALL, "--runs", str(runs), "--name", "small", *words]
     env = {**ENV, "SLURM_CONF": os.environ.get("SLURM_CONF", "")}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
-    return {name: (runs / "tiny" / name).read_bytes() for name in FILES}
+    return {name: (runs / "small" / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def of_this_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return small(tmp_path_factory.mktemp("inline"))
 
 
 @pytest.mark.slow  # Ray's start takes longest; the test above stays
@@ -243,14 +248,13 @@ def test_ray_makes_the_artifacts_that_this_process_makes(tmp_path: Path, ray_of_
 
 
 @pytest.mark.slow
-def test_ray_gives_the_tables_that_this_process_gives(tmp_path: Path) -> None:
-    assert small(tmp_path / "r", "--executor", "ray") == small(tmp_path / "i")
-
-
-@pytest.mark.slow
-def test_jobs_give_the_bytes_that_this_process_gives(tmp_path: Path) -> None:
-    jobs = ("--executor", "slurm", "--slurm", "cluster=local")
-    assert small(tmp_path / "j", *jobs) == small(tmp_path / "i")
+@pytest.mark.parametrize(
+    "words", [("--executor", "ray"), ("--executor", "slurm", "--slurm", "cluster=local")]
+)
+def test_each_executor_gives_the_tables_that_this_process_gives(
+    tmp_path: Path, of_this_process: dict[str, bytes], words: Sequence[str]
+) -> None:
+    assert small(tmp_path, *words) == of_this_process
 
 
 @pytest.mark.parametrize(
