@@ -32,7 +32,7 @@ ENV = {
     "PYTHONPATH": str(ROOT),
     "BENCH_EXECUTOR": "inline",
 }
-SECONDS = 300
+SECONDS = 1800  # until a command hangs; on a busy machine the longest takes minutes
 
 # What a run imports sooner or later. The fork server passes over a name that cannot be imported.
 PRELOADED = (

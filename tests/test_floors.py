@@ -249,7 +249,7 @@ LIBRARIES = {"torch", "transformers", "peft", "accelerate", "datasets", "lm_eval
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_the_command_line_starts_without_torch_and_transformers() -> None:

@@ -53,7 +53,8 @@ HOST = "127.0.0.1"
 TIME_LIMIT = 900.0  # seconds until a server answers; a large model is read from disk meanwhile
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_UNTIL_KILL = 5.0  # that a server has between SIGTERM and SIGKILL
-SECONDS_TO_STOP = 10.0  # that a supervisor has
+SECONDS_TO_STOP = 60.0  # that a supervisor has, which on a busy machine needs some to end all processes
+SECONDS_TO_END = 10.0  # in which a server that breaks connections is seen to have died
 PORTS = 3  # a port may be taken between its choice and its use: how many to try
 TAKEN = "address already in use"
 LAST_LINES = 5
@@ -157,7 +158,7 @@ class Servers:
     def ended(self, spec: ServerSpec) -> str:
         """How the server of the spec ended, where it has or is about to; "" where it is up."""
         try:
-            return f"died, status {self._running[spec].supervisor.wait(SECONDS_TO_STOP)}"
+            return f"died, status {self._running[spec].supervisor.wait(SECONDS_TO_END)}"
         except subprocess.TimeoutExpired:
             return ""
 

@@ -34,7 +34,7 @@ def test_every_part_that_a_cpu_can_do_runs_in_small(tmp_path: Path) -> None:
 
 def test_a_part_that_raises_or_dies_or_cannot_be_imported_stops_no_other(tmp_path: Path) -> None:
     parts = own("raises", "dies", "absent") | {"nowhere": "tests.gpu.nowhere:part"} | own("sound")
-    lines = supervisor.run(parts, tmp_path, tmp_path, budget=60, small=True)
+    lines = supervisor.run(parts, tmp_path, tmp_path, budget=600, small=True)
     told = {line["part"]: line for line in lines}  # the last of each
     assert told["raises"]["error"] == "RuntimeError: no kernel for this"
     assert any("raise RuntimeError" in line for line in told["raises"]["where"])
@@ -47,11 +47,11 @@ def test_a_part_that_raises_or_dies_or_cannot_be_imported_stops_no_other(tmp_pat
 
 def test_what_does_not_fit_the_budget_is_told_and_what_hangs_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
-    lines = supervisor.run(own("hangs", "sound"), tmp_path, tmp_path, budget=1, small=True, grace=0.5)
-    assert time.monotonic() - began < 20
+    lines = supervisor.run(own("hangs", "sound"), tmp_path, tmp_path, budget=4, small=True, grace=0.5)
+    assert time.monotonic() - began < 60
     assert [line["part"] for line in lines] == ["hangs", "hangs", "sound"]
     assert lines[1]["error"] == "its process ended: not over 0.5 s after the budget's end"
-    assert lines[2]["left_out"] == "the budget of 1 s is spent"
+    assert lines[2]["left_out"] == "the budget of 4 s is spent"
 
 
 def test_a_process_that_no_part_begins_in_is_not_tried_for_ever(

@@ -223,7 +223,7 @@ assert not sklearn.get_config()["enable_metadata_routing"]
 assert glm_winrate.hf_hub_download.__module__.startswith("huggingface_hub")
 assert "pkg_resources" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert 0 < float(done.stdout) < 1

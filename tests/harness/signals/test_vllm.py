@@ -158,7 +158,7 @@ def test_a_server_that_dies_is_one_line_and_what_it_answered_is_not_asked_again(
 def test_a_request_whose_connection_breaks_is_sent_again(
     vllm: Path, session: None, model: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.endpoints.servers.SECONDS_TO_STOP", 0.2)
+    monkeypatch.setattr("harness.endpoints.servers.SECONDS_TO_END", 0.2)
     monkeypatch.setenv("FAULT", "breaks")
     theirs, *_ = written(model, prompts, VLLM, batch=1)
     assert theirs == written(model, prompts, OWN)[0] and len(asked(vllm)) == 2 * len(PROMPTS)
