@@ -1,8 +1,11 @@
 """AdamW with moments in 8 bits: near float32's steps, the same bytes after a kill, another id."""
 
+import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +19,7 @@ from harness.train.costs import TRAIN
 from tests import suites
 from tests.bench_command import forked
 from tests.harness.train.test_checkpoints import killed_after, last, run, same, undisturbed, work_of
+from tests.harness.train.test_launcher import training_in_two
 from tests.harness.train.test_train import inputs
 from tests.paths import TINY
 
@@ -66,7 +70,9 @@ def test_sharded_moments_are_those_of_the_shards_and_survive_a_kill(tmp_path: Pa
     killed = work_of(tmp_path, "DPO", "killed", EIGHT_BIT, **how)
     train.run(one)
     run(whole)
-    killed_after(killed, 10, 0.0)
+    process, below = training_in_two(killed, 10)
+    os.kill(process.pid, signal.SIGKILL)
+    assert not psutil.wait_procs(below, timeout=60)[1] and last(killed.kept) < 60
     run(killed)
     same(whole, killed)
     a, b = (moved(work.out, tmp_path / "start") for work in (one, whole))
