@@ -15,7 +15,7 @@ BEFORE_HOST = r"(?<=[:/\\][/\\])"  # pathlib makes one slash of two
 # Of a URL what stands before the host: a password may hold what ends a host where it is not escaped, but
 # what follows a port is a path. Without a scheme it has a password, as hub ids with a revision have none.
 CREDENTIALS = re.compile(
-    rf"{BEFORE_HOST}(?:[^/\s\"'?#]*@|[^/\s\"'?#@:\[]*:(?!\d{{1,5}}[/?#])[^\s\"'@]*@)"
+    rf"{BEFORE_HOST}(?:[^/\s\"'?#]*@|[^/\s\"'?#@:\[]*:(?!\d{{1,5}}\b)[^\n\"'@]{{,80}}@)"
     r"|(?<![\w/@.:-])[\w.+%-]+:[^\s\"'@/]{6,}@(?=[\w.\[-]+[:/])"
 )
 KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]*(?:key|token|secret|password|sig|auth)[\w-]*=)[^&#\s\"'<>]+")

@@ -19,6 +19,8 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
         (r"http:\\me:pw123456@h/x", "h/x"),
         ("me:pw123456@127.0.0.1:9/v1", "127.0.0.1:9/v1"),
         ("http://me:a/b#c?d@h/x", "http://h/x"),
+        ("http://me: a b@h/x", "http://h/x"),
+        ("asked http://h:80, and mail me@here", "asked http://h:80, and mail me@here"),
         ("http://h:8000/v1#org/name@revision", "http://h:8000/v1#org/name@revision"),
         ("http://[::1]:80/v1", "http://[::1]:80/v1"),
         ("no folder org/name@revision", "no folder org/name@revision"),
