@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         # A page of elsewhere whose name leads to this machine would read this one as its own.
         _, port = self.connection.getsockname()
         hosts = self.headers.get_all("Host", [])
-        if len(hosts) != 1 or hosts[0] not in {f"{name}:{port}" for name in (HOST, "localhost")}:
+        if len(hosts) != 1 or hosts[0] not in own_names(port):
             self.send_error(421)
             return
         # http.server's own handler would serve the whole folder, logs included.
@@ -60,6 +60,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: one reader's requests are no news."""
+
+
+def own_names(port: int) -> set[str]:
+    """The Host of whoever asks this machine itself; browsers leave out the port of all pages."""
+    names = {HOST, "localhost"}
+    return {f"{name}:{port}" for name in names} | (names if port == 80 else set())
 
 
 class Server(ThreadingHTTPServer):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.view import Server
+from harness.cli.view import Server, own_names
 from tests.bench_command import COMMAND, ENV, bench
 
 PAGE = "<!doctype html><title>the page</title>"
@@ -68,6 +68,11 @@ def test_a_page_of_elsewhere_cannot_read_it_under_a_name_of_its_own(
     here = urllib.request.Request(address, headers={"Host": f"localhost:{port}"})
     with urllib.request.urlopen(here) as reply:
         assert reply.read().decode() == PAGE
+
+
+def test_a_browser_leaves_out_the_port_of_all_pages() -> None:
+    assert own_names(80) == {"127.0.0.1", "127.0.0.1:80", "localhost", "localhost:80"}
+    assert own_names(8080) == {"127.0.0.1:8080", "localhost:8080"}
 
 
 def test_a_run_without_a_page_is_one_line_that_says_how_to_write_it(run: Path) -> None:
