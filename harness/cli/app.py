@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import os
 import sys
 import traceback
 from importlib.metadata import version
@@ -237,6 +238,12 @@ def main() -> None:
         code = _fail(e.format_message(), 2) if e.format_message().strip() else 2
     except ValueError as e:
         code = _fail(str(e), 2)
+    except SystemExit as e:  # of a file of one's own or a library: it would look as if all were done
+        if any(name.endswith("_COMPLETE") for name in os.environ):  # a shell asks what a word may end in
+            raise
+        code = _fail(f"ended by a sys.exit({e.code!r}) of other code, with nothing done", 2)
+    except MemoryError:
+        code = _fail("this machine has no memory left; end other programs, or let this have more of it", 1)
     except OSError as e:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"

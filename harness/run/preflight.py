@@ -5,6 +5,7 @@ Every fault is one ValueError line. Endpoints are asked one word; nothing else i
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,7 +131,9 @@ def _optimizers(missing: Sequence[Step]) -> None:
 
 
 def _launches(missing: Sequence[Step]) -> None:
-    """Trainings can be run by the accelerate config file that is named."""
+    """Trainings can be run by the accelerate config file that is named, and by accelerate's variables."""
+    if any(isinstance(step.settings, TrainSettings) for step in missing):
+        accelerate_file.check_flags(os.environ)
     if file := next((f for s in missing if (f := s.context.get("accelerate_config"))), None):
         accelerate_file.read(Path(file))
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.common import shutdown
 from harness.common.input import yaml_text
 from harness.common.secrets.redaction import without_credentials, without_secrets
 from harness.common.suggest import nearest
@@ -49,7 +50,13 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
         if key not in known:
             raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, *RECIPE])}")
     # A whole dataclass, not only what was given: __post_init__ checks values against each other.
-    hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, "", where)
+    try:
+        hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, "", where)
+    except (ValueError, shutdown.Terminated, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the code of a method's file raises, a sys.exit too
+        told = cut(f"{type(error).__name__}: {error}".strip(": "), 120)
+        raise ValueError(f"{where}: given {cut(repr(given))}; its settings say {told}") from error
     training = own.over(suite.training.over(method.training))
     # What a method's file says itself is in range too; it stays as it is, since ids are made of it.
     in_range(training, f"{where}.training")

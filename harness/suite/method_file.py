@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import wraps
 from inspect import iscoroutinefunction, isfunction
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import methods
 from harness.common.text import cut
 from harness.suite.extension_file import defined_in, ended, told
-from harness.suite.schema import OTHERS, UNTRAINED, Suite
+from harness.suite.schema import OTHERS, UNTRAINED, Suite, check_files
 from harness.suite.training import MethodRecipe
 from harness.suite.validation import LONGEST, Name, in_range, parts, validated
 from methods.api import Method, Needs, Stats, Training, formula
@@ -35,7 +35,9 @@ def with_rows(suite: Suite, own: Sequence[Method], only: Sequence[str]) -> Suite
     """The suite with a file's methods as rows; with `only` these are named like any other."""
     if not own or only:
         return suite
-    return suite.model_copy(update={"methods": {**dict.fromkeys(m.name for m in own), **suite.methods}})
+    rows = {**dict.fromkeys(m.name for m in own), **suite.methods}
+    check_files(suite, rows)
+    return suite.model_copy(update={"methods": rows})
 
 
 def method_of(name: str, path: str | None) -> Method:
@@ -46,7 +48,12 @@ def method_of(name: str, path: str | None) -> Method:
 def _check(method: Method, path: str) -> None:
     """ValueError for a part that is of another type than `Method` says, or that no loop could call."""
     name = method.name
+    if not isinstance(name, str):  # pydantic takes bytes for one
+        raise ValueError(f"{path}: name: given {cut(repr(name))}; a text")
     validated(Name, name, path, "name of a method")
+    # --only has commas between names, and an option begins with a dash.
+    if "," in name or name.startswith("-"):
+        raise ValueError(f"{path}: name: given {name!r}; a name without commas that begins with no dash")
     if name.lower() in (*map(str.lower, UNTRAINED), OTHERS):
         raise ValueError(f"{path}: name: given {name!r}; tables have a row of that name, choose another one")
     validated(Method, vars(method), path, name)
@@ -80,6 +87,8 @@ def _check_hparams(method: Method, path: str) -> None:
     if not is_dataclass(hp) or isinstance(hp, type) or not hp.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise ValueError(f"{where}.hparams: given {cut(repr(hp))}; an instance of a frozen dataclass")
     held = parts(hp)
+    if alone := [field.name for field in fields(hp) if not field.init]:
+        raise ValueError(f"{where}.{alone[0]}: a field that is set by itself (init=False) is no setting")
     for key in held.keys() & MethodRecipe.model_fields.keys():
         raise ValueError(f"{where}.{key}: a suite says by it how a row trains; another name")
     for key, value in held.items():

@@ -5,7 +5,7 @@ suite, to which a file's own are added; `--set a.b=value` overrides one key.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
@@ -142,9 +142,7 @@ class Suite(Strict):
             raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
         if OTHERS in self.models:
             raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
-        rows = [("methods", name) for name in self.methods if name not in UNTRAINED]
-        rows = [*(("rows", name) for name in UNTRAINED), *rows] if self.pairs else []
-        _check_files([*rows, *(("models", name) for name in self.models)])
+        check_files(self, self.methods)
         _check_files([("judges", name) for name in self.judges])
         return self
 
@@ -172,6 +170,13 @@ class Suite(Strict):
 
 UNTRAINED = TEACHER, STUDENT = "Teacher", "Student"  # rows of models before any method
 AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
+
+
+def check_files(suite: Suite, methods: Iterable[str]) -> None:
+    """ValueError for two rows of a suite, with these methods, that files cannot both be called after."""
+    rows = [("methods", name) for name in methods if name not in UNTRAINED]
+    rows = [*(("rows", name) for name in UNTRAINED), *rows] if suite.pairs else []
+    _check_files([*rows, *(("models", name) for name in suite.models)])
 
 
 def _check_files(named: Sequence[tuple[str, str]]) -> None:

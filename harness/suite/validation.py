@@ -51,9 +51,10 @@ WORLD = "world"  # begins a path inside the generated world
 
 
 def _name(given: str) -> str:
-    if not given.strip("./ ") or not given.isprintable() or len(given.encode()) > LONGEST:
+    odd = not given.strip("./ ") or given != given.strip() or not given.isprintable()
+    if odd or len(given.encode()) > LONGEST:
         allowed = f"a name is printable, of 1 to {LONGEST} bytes, and not only dots and slashes"
-        raise ValueError(f"given {cut(repr(given))}; {allowed}")
+        raise ValueError(f"given {cut(repr(given))}; {allowed}, without blanks around it")
     return given
 
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 
 WORDS_OF_THEIR_OWN = "--set"  # which says itself what it wants
+# Options that are given several times; of any other the last alone would count.
+SEVERAL = ("--set", "--only", "--track", "--slurm", "--resources", "--data", "--keep", "--checkout")
 EMPTY = "given ''; a value, or leave it out"
 
 
@@ -31,8 +33,13 @@ def check(words: Sequence[str]) -> None:
         os.getcwd()
     except FileNotFoundError as e:
         raise FileNotFoundError("the folder that this is run in is gone; go to one that is there") from e
+    once = dict[str, str]()
     for place, word in enumerate(words):
         option, sign, value = word.partition("=")
+        if option.startswith("--") and option not in SEVERAL and len(option) > 2:
+            if option in once:
+                raise ValueError(f"{option}: given twice; the first would count for nothing")
+            once[option] = value
         if sign and not value and option.startswith("--") and option != WORDS_OF_THEIR_OWN:
             raise ValueError(f"{option}: {EMPTY}")
         if not word and (before := words[place - 1] if place else "") != WORDS_OF_THEIR_OWN:

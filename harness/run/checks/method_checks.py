@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.common.text import cut
 from harness.store.step import Step
 from harness.suite.extension_file import ended, told
 from harness.suite.method_file import method_of
@@ -28,8 +29,22 @@ def check(missing: Sequence[Step]) -> None:
         if (name, repr(settings.hp)) not in tried:
             tried.add((name, repr(settings.hp)))
             method = method_of(name, file)
-            with ended(str(file), f"{name} on a made-up batch"):
-                _try(method, type(method.hparams)(**settings.hp), str(file))
+            try:
+                with ended(str(file), f"{name} on a made-up batch"):
+                    with told(str(file), f"{name}'s settings"):
+                        hp = type(method.hparams)(**settings.hp)
+                    _try(method, hp, str(file))
+                    _check_defaults(str(file))
+            except torch.OutOfMemoryError as error:  # which is left to whoever computes
+                raise ValueError(f"{file}: {name} on a made-up batch: {cut(repr(error))}") from error
+
+
+def _check_defaults(path: str) -> None:
+    """ValueError where the file's code has changed by what everybody's tensors are made."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    if dtype != torch.float32 or device.type != "cpu":
+        told_why = "others compute by them; give dtype and device to each tensor of its own"
+        raise ValueError(f"{path}: it changes torch's defaults to {dtype} and {device}: {told_why}")
 
 
 def _try(method: Method, hp: Any, path: str) -> None:

@@ -3,10 +3,12 @@ suite says `shard: fsdp2`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.common.input import yaml_text
+from harness.common.text import cut
 
 DEEPSPEED = (
     "DeepSpeed: accelerate steps its optimizer in each backward pass, and an optimizer step here has "
@@ -30,6 +32,16 @@ FSDP2 = {
         "fsdp_state_dict_type": "SHARDED_STATE_DICT",
         "fsdp_cpu_ram_efficient_loading": True,
     },
+}
+
+
+# Variables that accelerate reads as yes or no, and how it spells these (accelerate/utils/environment.py).
+FLAGS = ("ACCELERATE_USE_CPU", "ACCELERATE_DEBUG_MODE", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_MEGATRON_LM")
+YES = ("y", "yes", "t", "true", "on", "1")
+YES_OR_NO = (*YES, "n", "no", "f", "false", "off", "0")
+NOT_BY = {
+    "ACCELERATE_USE_DEEPSPEED": DEEPSPEED,
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM: a training is by FSDP2 or on whole weights; leave it out",
 }
 
 
@@ -59,6 +71,17 @@ def read(file: Path) -> Asked:
     if not isinstance(processes, int) or processes < 1:
         raise ValueError(f"{file}: num_processes: {processes}; a whole number, 1 or more")
     return Asked(processes, "fsdp2" if kind == "FSDP" else "")
+
+
+def check_flags(environment: Mapping[str, str]) -> None:
+    """ValueError for a variable that accelerate would refuse in its own words when a training starts."""
+    for name in FLAGS:
+        given = environment.get(name, "0")
+        if given.lower() not in YES_OR_NO:
+            raise ValueError(f"{name}: given {cut(repr(given))}; true or false, or leave it out")
+    for name, fault in NOT_BY.items():
+        if environment.get(name, "0").lower() in YES:
+            raise ValueError(f"{name}: given {environment[name]}; {fault}")
 
 
 def write_fsdp2(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import methods
 from harness.executors.options import Machine
@@ -43,3 +44,12 @@ def test_what_a_batch_or_its_terms_may_not_be_is_told(line: str, told: str, tmp_
 
 def test_a_loss_may_change_what_it_made_itself(tmp_path: Path) -> None:
     look("def loss(b, hp):\n    b.chosen.logps('policy').mul(2).add_(1)\n    return good(b, hp)", tmp_path)
+
+
+def test_what_everybody_computes_by_stays_as_it_was(tmp_path: Path) -> None:
+    loss = "def loss(b, hp):\n    torch.set_default_dtype(torch.float64)\n    return good(b, hp)"
+    try:
+        with pytest.raises(ValueError, match=r"m\.py: it changes torch's defaults to torch\.float64"):
+            look(loss, tmp_path)
+    finally:
+        torch.set_default_dtype(torch.float32)
