@@ -17,7 +17,8 @@ from harness.common import shutdown
 from harness.common.text import cut
 
 CONFIG, ADAPTER, TOKENIZER = "config.json", "adapter_config.json", "tokenizer.json"
-READ = (CONFIG, "generation_config.json", "tokenizer_config.json", TOKENIZER, "special_tokens_map.json")
+OF_TOKENIZER = ("tokenizer_config.json", TOKENIZER, "special_tokens_map.json", "added_tokens.json")
+READ = (CONFIG, "generation_config.json", *OF_TOKENIZER)
 SIZES = {  # of a config, and the most of each: a library takes hours to build what nobody has
     "num_hidden_layers": 10_000,
     "num_attention_heads": 1 << 20,

@@ -56,3 +56,11 @@ def test_the_file_is_named_that_cannot_be_read_alone(tmp_path: Path) -> None:
     for others, name in (({"a.json": fails, "b.json": lambda: None}, "a.json"), ({}, "config.json")):
         with pytest.raises(ValueError, match=name), reading(tmp_path, "config.json", others):
             raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "special_tokens_map.json", "generation_config.json"])
+def test_a_file_beside_that_is_no_mapping_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / name).write_text("null")
+    with pytest.raises(ValueError, match=rf"{name}: given None; a mapping"):
+        check(tmp_path)
