@@ -117,7 +117,7 @@ def _of_server(given: tuple[str, ...]) -> tuple[str, ...]:
     """
     for word in given:
         name = word.partition("=")[0].lstrip("-").replace("_", "-")
-        if word.startswith("--") and len(name) > 2 and any(known.startswith(name) for known in NOT_OURS):
+        if word.startswith("--") and name and any(known.startswith(name) for known in NOT_OURS):
             raise ValueError(
                 f"given --{cut(name)}, which is refused: a server is this machine's, runs no code "
                 "of a model's folder, and has no key of its own"
@@ -125,7 +125,8 @@ def _of_server(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
-NOT_OURS = ("trust-remote-code", "host", "port", "uds", "api-key", "root-path")  # arguments of a server
+# Arguments of a server; a file of them (config) may hold any other.
+NOT_OURS = ("trust-remote-code", "host", "port", "uds", "api-key", "hf-token", "root-path", "config")
 ServerArguments = Annotated[tuple[str, ...], AfterValidator(_of_server)]
 
 

@@ -1,5 +1,7 @@
 """What is taken out of a text before a person reads it, and what stays."""
 
+import time
+
 import pytest
 
 from harness.common.secrets.redaction import (
@@ -23,6 +25,7 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
         ("asked http://h:80, and mail me@here", "asked http://h:80, and mail me@here"),
         ("http://h:8000/v1#org/name@revision", "http://h:8000/v1#org/name@revision"),
         ("http://[::1]:80/v1", "http://[::1]:80/v1"),
+        ("https://hub.example.co: none of org/name@main", "https://hub.example.co: none of org/name@main"),
         ("no folder org/name@revision", "no folder org/name@revision"),
         ("store:/runs/a@b", "store:/runs/a@b"),
         (f"models.{KEY}: unknown", "models.<a key>: unknown"),
@@ -30,6 +33,9 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
         ("hf_gemma_2_9b_it_of_2024_and_more_words", "hf_gemma_2_9b_it_of_2024_and_more_words"),
         ("task-of-1234567890123", "task-of-1234567890123"),
         ("sk-learn and sk-local", "sk-learn and sk-local"),
+        ("sk-learn-model-2024-v1", "sk-learn-model-2024-v1"),
+        ("linux-x64-py311 and Qwen2.5-0.5B-it", "linux-x64-py311 and Qwen2.5-0.5B-it"),
+        ("Mixtral-8x7B-v0.1", "Mixtral-8x7B-v0.1"),
         ("Key c0ffee1234567890 of one that is set", "Key <a key> of one that is set"),
         ("by the proxy, me/pa55word/0000", "by the proxy, me/pa55word/0000"),
         ("by the proxy, pa55wordpa55word", "by the proxy, <a key>"),
@@ -41,10 +47,20 @@ def test_keys_and_passwords_are_taken_out_and_no_others(
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "c0ffee1234567890")
     monkeypatch.setenv("TLS_KEY", "/home/me/key-2024.pem")
+    monkeypatch.setenv("CACHE_KEY", "linux-x64-py311")
+    monkeypatch.setenv("MODEL_TOKEN", "Qwen2.5-0.5B-it")
+    monkeypatch.setenv("MONKEY", "Mixtral-8x7B-v0.1")
     monkeypatch.setenv("https_proxy", "http://me:pa55wordpa55word@127.0.0.1:9")
     assert without_secrets(text) == shown
     assert texts_without_secrets({text: [(text,), 1]}) == {shown: [[shown], 1]}
     assert {"pa55wordpa55word", "me:pa55wordpa55word"} <= logins_of_proxies()
+
+
+@pytest.mark.parametrize("repeated", ["sk-", "(a:", "//a:", "?key", "a.b:", "hf_"])
+def test_long_answers_are_searched_in_time(repeated: str) -> None:
+    begun = time.process_time()
+    without_secrets(repeated * 20_000)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("proxy", ["http://me:pw@127.0.0.1:99999", "http://me:pw@[::1", "me:pw@h:x"])

@@ -152,13 +152,16 @@ def test_a_judge_that_is_served_has_none_either(tmp_path: Path, engine: str) -> 
 
 @pytest.mark.parametrize(
     "argument",
-    ["--trust-remote-code", "--trust_remote_code=true", "--trust", "--host", "--host=0.0.0.0", "--api-key"],
+    [
+        *("--trust-remote-code", "--trust_remote_code=true", "--trust", "--host", "--host=0.0.0.0"),
+        *("--ho", "--ud=/tmp/s", "--api-key", "--hf-token=x", "--config", "--config=serve.yaml"),
+    ],
 )
 def test_a_server_that_runs_code_or_that_others_may_ask_is_refused(argument: str) -> None:
     for part, given in ((Generation, {"engine": "vllm"}), (judges.ServedJudge, {"model": "m"})):
         with pytest.raises(ValueError, match=r"^arguments: given --\w+.*, which is refused"):
             validated(part, {**given, "arguments": ["--seed", "1", argument]}, "")
-        validated(part, {**given, "arguments": ["--seed", "1", "-tp=2", "trust"]}, "")
+        validated(part, {**given, "arguments": ["--seed", "1", "-tp=2", "trust", "--config-format=hf"]}, "")
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "model.pt", "consolidated.00.pth", "last.ckpt"])
