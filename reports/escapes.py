@@ -21,8 +21,9 @@ ACTING += "\ud800-\udfff"
 # What nobody sees, so that two names look like one; not the joiners, which emoji and Persian have.
 UNSEEN = "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u3164\ufe00-\ufe0d\ufeff\uffa0"
 UNSEEN += "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-# After a letter of ASCII those, too, have nothing to join: only a digit with the sign of a key has.
-JOINED = "(?<=[!-~])(?:[\u200c\u200d\ufe0e]|\ufe0f(?!\u20e3))"
+# After a letter of ASCII those, too, have nothing to join, but a Persian ending of a foreign word, or a digit
+# the sign of a key.
+JOINED = "(?<=[!-~])(?:[\u200c\u200d](?![^\\W\x00-\x7f])|\ufe0e|\ufe0f(?!\u20e3))"
 # The flag of a part of a country, as of Scotland: a black flag and its code in tags that nobody sees.
 FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
 ANY = re.compile(f"{FLAG}|[{ACTING}{UNSEEN}]|{JOINED}")

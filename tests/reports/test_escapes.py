@@ -25,7 +25,8 @@ TEXTS = [json.loads(line) for line in CORPUS.read_text().splitlines() if line an
 HARMLESS = "plain words"
 ACT = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of characters
 JOIN = "\u200c\u200d"  # of emoji and Persian
-JOINED = ("👩\u200d🔬", "❤\ufe0f", "1\ufe0f\u20e3", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645")
+PERSIAN = ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "GPU\u200c\u0647\u0627")
+JOINED = ("👩\u200d🔬", "❤\ufe0f", "1\ufe0f\u20e3", *PERSIAN)
 END = "\U000e007f"
 FLAGS = [  # of England, Scotland and Wales
     "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in region) + END

@@ -22,7 +22,7 @@ LARGEST = 500_000  # bytes: what a suite has is a hundredth of it, and the parse
 DEEPEST = 40  # of mappings and lists in each other
 MOST = 50_000  # values, an alias counted as often as it stands for them
 DIGITS = 300  # of a whole number, in bits some thousand
-VERSION = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%YAML[ \t]+(\S+)")
+VERSION = re.compile(r"^%YAML[ \t]+(\S+)", re.MULTILINE)
 PATH = 200  # characters shown of a file that cannot be read
 
 
@@ -62,7 +62,7 @@ def read(path: Path, what: str) -> Any:
 
 def parse(text: str, where: str) -> Any:
     """What a text says."""
-    if (told := VERSION.match(text)) and told[1] != "1.2":
+    if (told := VERSION.search(text)) and told[1] != "1.2":
         means = "in which 010, 1:30 and no mean other things; leave the line out, this is read as YAML 1.2"
         raise ValueError(f"{where}: given %YAML {told[1]}, {means}")
     yaml = YAML(typ="safe", pure=True)
