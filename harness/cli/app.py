@@ -220,7 +220,7 @@ def tune(
 
 def main() -> None:
     """Entry point. Exit codes: 0 done; 2 yours to mend, and nothing was begun or what was done stays; 1 the
-    world's (a disk, a network, a row that failed); 75 stopped, the same command goes on; 130 Ctrl-C.
+    world's (a disk, a network, a worker that died); 75 stopped, the same command goes on; 130 Ctrl-C.
     """
     shutdown.listen()
     surroundings.open_streams()
