@@ -109,7 +109,8 @@ def run(
 
     given, known = [*(overrides or [])], registry.known(benchmark_file, judge_file)
     if name:
-        given.append(f"name={json.dumps(name)}")  # a text, whatever YAML would take it for
+        # A text, whatever YAML would take it for; JSON's escapes of an emoji are two characters in YAML.
+        given.append(f"name={json.dumps(name, ensure_ascii=False)}")
     loaded, changed = run_names.named(given, lambda others: suites.load(suite, others, known))
     from harness.run import earlier_rows, pipeline
 
