@@ -33,13 +33,13 @@ def check(words: Sequence[str]) -> None:
         os.getcwd()
     except FileNotFoundError as e:
         raise FileNotFoundError("the folder that this is run in is gone; go to one that is there") from e
-    once = dict[str, str]()
+    once = set[str]()
     for place, word in enumerate(words):
         option, sign, value = word.partition("=")
         if option.startswith("--") and option not in SEVERAL and len(option) > 2:
             if option in once:
                 raise ValueError(f"{option}: given twice; the first would count for nothing")
-            once[option] = value
+            once.add(option)
         if sign and not value and option.startswith("--") and option != WORDS_OF_THEIR_OWN:
             raise ValueError(f"{option}: {EMPTY}")
         if not word and (before := words[place - 1] if place else "") != WORDS_OF_THEIR_OWN:

@@ -29,7 +29,7 @@ TYPED = re.compile(
 SECRET = re.compile(r"(?i)(?:key|token|secret|password)$")  # of a variable's name
 LEAST = 12  # characters of a secret
 # A part of a name, which a variable may hold as well as a key: Qwen2, 5B, x86, 2024, 8x7b.
-OF_NAME = re.compile(r"[A-Za-z]*\d{,4}[A-Za-z]?|\d*|\d{1,3}x\d{1,3}[bB]?")
+OF_NAME = re.compile(r"[A-Za-z]*|[A-Za-z]{,14}\d{,4}[A-Za-z]?|\d*|\d{1,3}x\d{1,3}[bB]?")
 PROXY = "_proxy"
 
 

@@ -37,6 +37,7 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
         ("linux-x64-py311 and Qwen2.5-0.5B-it", "linux-x64-py311 and Qwen2.5-0.5B-it"),
         ("Mixtral-8x7B-v0.1", "Mixtral-8x7B-v0.1"),
         ("Key c0ffee1234567890 of one that is set", "Key <a key> of one that is set"),
+        ("Token kqzxjvwbqhpdtmcyrlgs12 of one that is set", "Token <a key> of one that is set"),
         ("by the proxy, me/pa55word/0000", "by the proxy, me/pa55word/0000"),
         ("by the proxy, pa55wordpa55word", "by the proxy, <a key>"),
         ("/home/me/key-2024.pem", "/home/me/key-2024.pem"),
@@ -49,6 +50,7 @@ def test_keys_and_passwords_are_taken_out_and_no_others(
     monkeypatch.setenv("TLS_KEY", "/home/me/key-2024.pem")
     monkeypatch.setenv("CACHE_KEY", "linux-x64-py311")
     monkeypatch.setenv("MODEL_TOKEN", "Qwen2.5-0.5B-it")
+    monkeypatch.setenv("OTHER_TOKEN", "kqzxjvwbqhpdtmcyrlgs12")
     monkeypatch.setenv("MONKEY", "Mixtral-8x7B-v0.1")
     monkeypatch.setenv("https_proxy", "http://me:pa55wordpa55word@127.0.0.1:9")
     assert without_secrets(text) == shown
