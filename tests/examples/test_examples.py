@@ -36,9 +36,7 @@ def test_the_suite_runs_on_models_and_data_of_ones_own(tmp_path: Path) -> None:
         "--set",
         "benchmarks.teacher-reward.max_tokens=8",
     )
-    done = bench(
-        "run", str(EXAMPLES / "own_suite.yaml"), *few, "--runs", "runs", "--name", "own", cwd=tmp_path
-    )
+    done = bench("run", str(EXAMPLES / "own_suite.yaml"), *few, "--runs", "runs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for row in ("Teacher", "Student", "SFT", "DPO", "DCKD", "ADPA"):
         assert f"| {row} |" in table(tmp_path / "runs", "own")

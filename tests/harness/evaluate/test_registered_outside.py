@@ -175,7 +175,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path: Path, source: str, mess
         ("  3: {like: mt-bench}", "benchmarks: the key 3 is no text; put it in quotes"),
         ("  openllm: {like: mt-bench}", "benchmarks.openllm.like: openllm is a benchmark itself"),
         ("  objective: {rate: 1}", "benchmarks.objective.rate: unknown key; known: none"),
-        ("  - mt-bench", "benchmarks: given ['mt-bench']; input should be a valid dictionary"),
+        ("  - mt-bench", "benchmarks: given ['mt-bench']; input should be a mapping of keys"),
     ],
 )
 def test_a_fault_in_what_a_suite_says_of_benchmarks_is_one_line(
