@@ -109,7 +109,7 @@ class Jobs:
             for running in self._running.values():
                 running.worker.signal(number)
             for future, running in self._running.items():
-                with contextlib.suppress(BrokenProcessPool):
+                with contextlib.suppress(BrokenProcessPool, shutdown.Terminated):
                     stopped = future.result().stopped
                     if stopped:
                         typer.echo(printed(f"{running.step.label}: stopped{stopped}"))
@@ -173,6 +173,8 @@ def _end_with_parent() -> None:
 
 def _run(given: Job) -> Ended:
     try:
+        if shutdown.requested():  # before the step, where the pool that sends back a result swallows it
+            raise shutdown.Terminated
         return Ended(run_job(given))
     except shutdown.Terminated as e:
         return Ended(Outcome(given.step), e.where)

@@ -24,10 +24,10 @@ from harness.executors import scheduler
 from harness.executors.factory import open_executor
 from harness.executors.job import Job
 from harness.executors.options import Machine, RunOptions
-from harness.executors.protocol import Executor
+from harness.executors.protocol import Executor, Outcome
 from harness.executors.resources import read_resources
 from harness.executors.this_machine.inline import Inline
-from harness.executors.this_machine.jobs import Ended, Worker
+from harness.executors.this_machine.jobs import Ended, Worker, _run
 from harness.executors.this_machine.room import Room
 from harness.plan import plan as planning
 from harness.run.progress import PlainProgress
@@ -126,6 +126,21 @@ def test_sigterm_while_a_step_is_handed_over_reaches_it(
         signal.signal(signal.SIGTERM, before)
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - set(workers), timeout=60)
     assert not alive
+
+
+def test_sigterm_that_was_swallowed_before_a_step_ends_it(tmp_path: Path) -> None:
+    told, before = tmp_path / "told", signal.getsignal(signal.SIGTERM)
+    a = step(told, "a")
+    given = Job(a, tmp_path / "store", tmp_path / "logs", {}, 1, str(tmp_path))
+    shutdown.listen()
+    try:
+        with pytest.raises(shutdown.Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert _run(given) == Ended(Outcome(a), "")
+    finally:
+        shutdown.listen()
+        signal.signal(signal.SIGTERM, before)
+    assert not told.exists()
 
 
 KILLED = """
