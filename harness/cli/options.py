@@ -1,7 +1,6 @@
 """The options that several commands of `bench` share, and what they do before heavy imports."""
 
 import inspect
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.common.secrets.redaction import texts_without_secrets
+from harness.common.secrets.redaction import json_text
 
 if TYPE_CHECKING:
     from harness.suite.judging import JudgeArguments
@@ -97,7 +96,7 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
 
 def echo_json(value: object) -> None:
     """Print what a program reads; everything but ASCII stands as its escape."""
-    typer.echo(json.dumps(texts_without_secrets(value), indent=1, allow_nan=False))
+    typer.echo(json_text(value))
 
 
 def quiet_libraries() -> None:

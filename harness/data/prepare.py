@@ -21,6 +21,7 @@ from harness.data.datasets import Loaded, Source
 from harness.data.fitted import DROP, Fit, Kept, Pairs, TooLong
 from harness.data.layouts import Dialogue, Pair
 from harness.data.token_sequences import Sequence, Sequences
+from harness.pocket import build
 from harness.store import step as steps
 from harness.store.step import Part, Ref, Sizes, Step, StepKind, Work
 from harness.store.step_record import FLATTENED, optional
@@ -224,9 +225,9 @@ def _rows_size(rows: Rows, step: Step[Any, Any], sizes: Sizes) -> tuple[Mapping[
         world = sizes.world
         assert world is not None
         count: int | None = {
-            "sft.jsonl": world.sft,
-            "preference_train.jsonl": world.pairs,
-            "preference_validation.jsonl": world.validation_pairs,
+            build.DIALOGUES: world.sft,
+            build.PAIRS: world.pairs,
+            build.VALIDATION_PAIRS: world.validation_pairs,
         }.get(rows.path)
         typical, note = sizes.typical("world"), WORLD
     else:

@@ -27,7 +27,8 @@ from harness.pocket.questions import CATEGORIES
 MOST = 10_000_000  # rows of a file, which is written from memory
 Rows = Annotated[int, Ge(1), Le(MOST)]
 Questions = Annotated[int, Ge(len(CATEGORIES)), Le(MOST), MultipleOf(len(CATEGORIES))]
-DIALOGUES, PREFERENCES = ("sft.jsonl",), ("preference_train.jsonl", "preference_validation.jsonl")
+DIALOGUES = "sft.jsonl"
+PAIRS, VALIDATION_PAIRS = "preference_train.jsonl", "preference_validation.jsonl"
 HELD_OUT_SPLITS: tuple[Split, ...] = ("validation", "test")
 
 
@@ -75,9 +76,9 @@ def build(world: World, out: Path) -> dict[str, int]:
     validation = dialogues.preferences(world.validation_pairs, "validation", facts, rng("validation pairs"))
     counts = {
         "pretrain": _write_rows(out / "pretrain.jsonl", texts),
-        "sft": _write_rows(out / "sft.jsonl", dialogues.dialogues(world.sft, facts, rng("sft"))),
-        "preference_train": _write_rows(out / "preference_train.jsonl", train),
-        "preference_validation": _write_rows(out / "preference_validation.jsonl", validation),
+        "sft": _write_rows(out / DIALOGUES, dialogues.dialogues(world.sft, facts, rng("sft"))),
+        "preference_train": _write_rows(out / PAIRS, train),
+        "preference_validation": _write_rows(out / VALIDATION_PAIRS, validation),
     }
     for split in HELD_OUT_SPLITS:
         counts |= _exams(world, split, facts, out / split, rng(split))

@@ -35,7 +35,7 @@ def of_path(path: Path, split: str, shown: str) -> Table:
     if path.is_dir():
         return of_folder(path, split, shown)
     if builder_of(path) == "json":
-        return json_table(part_of({first_of(split): [path]}, split, shown))
+        return json_table(part_of({names_in(split)[0]: [path]}, split, shown))
     return of_parquet(path, split, shown)
 
 
@@ -77,18 +77,18 @@ def of_parquet(path: Path, split: str, shown: str) -> Table:
     import datasets
 
     with library(shown), tempfile.TemporaryDirectory(prefix="bench-") as cache:
-        files = {first_of(split): glob.escape(str(path))}
+        files = {names_in(split)[0]: glob.escape(str(path))}
         return table_of(datasets.Dataset.from_parquet(files, split=split, cache_dir=cache))
 
 
-def first_of(split: str) -> str:
-    """The name of a split, or of the first of several: train of train[:5%]+test."""
-    return split.partition("+")[0].partition("[")[0]
+def names_in(split: str) -> list[str]:
+    """The names of the splits in one as it is typed, each once: train and test of train[:5%]+test."""
+    return list(dict.fromkeys(part.partition("[")[0] for part in split.split("+")))
 
 
 def part_of(files: Mapping[str, Sequence[Path]], split: str, shown: str) -> list[dict[str, Any]]:
     """The rows of a split's JSON files, or the part of them that `train[:90%]` takes."""
-    names = dict.fromkeys(part.partition("[")[0] for part in split.split("+"))
+    names = names_in(split)
     if unknown := [name for name in names if name not in files]:
         raise ValueError(f"{shown}: no split {cut(repr(unknown[0]))}; {nearest(unknown[0], [*files])}")
     rows = {name: [row for file in files[name] for _, row in json_files.rows(file)] for name in names}

@@ -4,6 +4,7 @@ http://me:pw@host/v1?api_key=x    ->    http://host/v1?api_key=...
 no folder sk-proj-Zq9x7vB1nM5j    ->    no folder <a key>
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,13 @@ def texts_without_secrets(value: Any) -> Any:
         return list(map(told, one)) if isinstance(one, list | tuple) else one
 
     return told(value)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON that a program reads, each text in it without secrets. ValueError for NaN and infinity,
+    which are no JSON.
+    """
+    return json.dumps(texts_without_secrets(value), indent=1, allow_nan=False)
 
 
 def logins_of_proxies() -> set[str]:

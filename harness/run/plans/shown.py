@@ -1,11 +1,8 @@
 """What is printed of a plan that nobody runs."""
 
-import json
-from typing import Any
-
 import typer
 
-from harness.common.secrets.redaction import texts_without_secrets
+from harness.common.secrets.redaction import json_text
 from harness.common.text import printed
 from harness.executors.options import RunOptions
 from harness.forecast import judging_estimate
@@ -31,7 +28,7 @@ def print_plan(found: Forecast, store: Store, options: RunOptions) -> None:
     formats, devices = row_steps.format_lines(found.plan.cells), devices_of(options)
     if options.as_json:
         notes = [*formats, *data_counts.data_lines(found.plan.steps, store)]
-        _print_json(as_json.plan(found, store, devices, notes))
+        typer.echo(json_text(as_json.plan(found, store, devices, notes)))
         return
     told = () if options.check else data_counts.data_lines(found.plan.steps, store)
     shown = record_lines(found, store) if options.check else plan_lines(found, store, devices)
@@ -42,11 +39,6 @@ def print_plan(found: Forecast, store: Store, options: RunOptions) -> None:
 def print_judging(found: Forecast, options: RunOptions) -> None:
     """Print what judging a plan would cost."""
     if options.as_json:
-        _print_json(as_json.judging(found))
+        typer.echo(json_text(as_json.judging(found)))
     else:
         judging_estimate.show(found)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    # NaN and infinity are no JSON.
-    typer.echo(json.dumps(texts_without_secrets(value), indent=1, allow_nan=False))

@@ -9,7 +9,6 @@
 
 import csv
 import io
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from harness.common.files import replace
-from harness.common.secrets.redaction import texts_without_secrets
 from harness.common.text import printed
 from harness.run.tuning.trials import Trial, ranked
 from harness.run.tuning.validation_questions import Validation
@@ -202,9 +200,3 @@ def _best(row: Mapping[str, Any]) -> str:
     if row["best"] is None:
         return "-"
     return ", ".join(f"{k} {v:g}{'*' if k in row['at_an_end'] else ''}" for k, v in row["best"].items())
-
-
-def json_text(outcome: Outcome, folder: Path) -> str:
-    """Everything as JSON."""
-    told = texts_without_secrets({**outcome.as_json(), "folder": str(folder)})
-    return json.dumps(told, indent=1, allow_nan=False)

@@ -15,6 +15,7 @@ import typer
 
 import methods
 from harness.common import hub
+from harness.common.secrets.redaction import json_text
 from harness.common.text import printed
 from harness.endpoints import prices
 from harness.evaluate import registry
@@ -130,7 +131,7 @@ def run(
         if wanted.out:
             wanted.out.write_text(written.csv_text(found), encoding="utf-8")
     if options.as_json:
-        typer.echo(written.json_text(found, folder))
+        typer.echo(json_text({**found.as_json(), "folder": str(folder)}))
     else:
         typer.echo(written.show(found, terminal.terminal_width()), nl=False)
         places = [folder / TRIALS, folder / written.BEST, *([wanted.out] if wanted.out else [])]

@@ -24,7 +24,9 @@ def _held(files: Sequence[str], path: str) -> str:
 class Data(Strict):
     """Rows from a file, a folder or the hub."""
 
-    path: Annotated[str, Field(min_length=1), AfterValidator(partial(_held, build.PREFERENCES))]
+    path: Annotated[
+        str, Field(min_length=1), AfterValidator(partial(_held, (build.PAIRS, build.VALIDATION_PAIRS)))
+    ]
     """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
     split: str = Field("train", min_length=1)
     """The split of a hub id or folder; `train[:90%]` takes a part, of a single file too."""
@@ -41,7 +43,7 @@ class Data(Strict):
 class ChatData(Data):
     """Dialogues of the SFT stages."""
 
-    path: Annotated[str, Field(min_length=1), AfterValidator(partial(_held, build.DIALOGUES))]
+    path: Annotated[str, Field(min_length=1), AfterValidator(partial(_held, (build.DIALOGUES,)))]
     """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
     layout: Annotated[str, AfterValidator(partial(known_layout, DIALOGUES))] = AUTO
     """How the rows are written; `auto` takes the first layout whose columns are all there."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -103,10 +103,21 @@ def test_sigterm_reaches_a_training_in_a_worker_which_writes_a_checkpoint(tmp_pa
     assert not alive
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """SIGTERM is heard as in a command, and what came is forgotten: other tests train in this process."""
+    before = signal.getsignal(signal.SIGTERM)
+    shutdown.listen()
+    yield
+    shutdown.listen()
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_sigterm_while_a_step_is_handed_over_reaches_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit, before = Worker.submit, signal.getsignal(signal.SIGTERM)
+    submit = Worker.submit
 
     def interrupted(worker: Worker, given: Job) -> "Future[Ended]":
         future = submit(worker, given)
@@ -116,30 +127,21 @@ def test_sigterm_while_a_step_is_handed_over_reaches_it(
     monkeypatch.setattr(Worker, "submit", interrupted)
     executor = jobs(1, Store(tmp_path / "store"), tmp_path)
     workers = psutil.Process().children(recursive=True)
-    shutdown.listen()
-    try:
-        with pytest.raises(shutdown.Terminated):
-            executor.begin(step(tmp_path / "told", "a", seconds=600))
-        executor.close()
-    finally:
-        shutdown.listen()  # as if none had come: other tests train in this process
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(shutdown.Terminated):
+        executor.begin(step(tmp_path / "told", "a", seconds=600))
+    executor.close()
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - set(workers), timeout=60)
     assert not alive
 
 
+@pytest.mark.usefixtures("listening")
 def test_sigterm_that_was_swallowed_before_a_step_ends_it(tmp_path: Path) -> None:
-    told, before = tmp_path / "told", signal.getsignal(signal.SIGTERM)
+    told = tmp_path / "told"
     a = step(told, "a")
     given = Job(a, tmp_path / "store", tmp_path / "logs", {}, 1, str(tmp_path))
-    shutdown.listen()
-    try:
-        with pytest.raises(shutdown.Terminated):
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert _run(given) == Ended(Outcome(a), "")
-    finally:
-        shutdown.listen()
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(shutdown.Terminated):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert _run(given) == Ended(Outcome(a), "")
     assert not told.exists()
 
 
