@@ -5,7 +5,7 @@ import ast
 from tests.paths import ROOT
 
 PRINTS = ("typer.echo", "print")
-ESCAPE = {"printed", "json.dumps", "as_json", "tables_json", "shown", "to_terminal", "words.to_terminal"}
+ESCAPE = {"printed", "json_text", "as_json", "tables_json", "shown", "to_terminal", "words.to_terminal"}
 ESCAPE |= {"terminal.text", "build.verdict_markdown", "build.FORMATS[format]"}
 # Tables of numbers, and the name of a method, which a file of one's own gives it.
 ELSEWHERE = ("harness/run/tuning", "harness/train/loop.py")
