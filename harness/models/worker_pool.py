@@ -20,6 +20,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Self
 
+from harness.common.input.apart import how_ended
 from harness.common.tokenizer import Tokenizer
 from harness.models import prefix_sharing
 from harness.models.loading import Model
@@ -192,7 +193,5 @@ def _alive(worker: _Worker) -> Iterator[None]:
         yield
     except (EOFError, ConnectionError):
         worker.process.join()
-        code = worker.process.exitcode or 0
-        how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory?" if code == -signal.SIGKILL else ""
-        raise ChildProcessError(f"{worker.name} {how}{hint}") from None
+        hint = "; out of memory?" if worker.process.exitcode == -signal.SIGKILL else ""
+        raise ChildProcessError(f"{worker.name} {how_ended(worker.process)}{hint}") from None

@@ -3,21 +3,24 @@
 import contextlib
 import importlib.util
 import os
+import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from harness.common import shutdown
 from harness.common.files import sha256
+from harness.common.input.apart import first_fault
 from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
 IMPORT_SECONDS = 600  # of libraries too, which a disk far away may give slowly
 SECONDS = 60  # of what is tried of a file before any work
+FRAME = re.compile(r'File "(.+?)", line (\d+)')  # of a traceback
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
 
 T = TypeVar("T")
@@ -92,6 +95,19 @@ def _refused(status: int) -> NoReturn:
     _leave(status)
 
 
+def tried_apart(attempt: Callable[..., None], calls: Sequence[tuple[Any, ...]], what: str) -> None:
+    """Try code of files in a process of its own: `attempt(path, name, ...)` for each call, a module's
+    function. ValueError for the first that raises one, never returns, or ends its process.
+    """
+    if not calls or (fault := first_fault(attempt, calls, SECONDS)) is None:
+        return
+    if fault.trace is None:
+        raise ValueError(fault.words)
+    path, name, *_ = calls[fault.number]
+    where = _place(path, ((frame[1], int(frame[2])) for frame in FRAME.finditer(fault.trace)))
+    raise ValueError(f"{path}{where}: {name} {what}: {cut(fault.words, 120)}")
+
+
 @contextmanager
 def told(path: str, what: str) -> Iterator[None]:
     """Whatever a file's code raises while it does `what` is one ValueError line: file, line, what, and why.
@@ -106,7 +122,8 @@ def told(path: str, what: str) -> Iterator[None]:
     except (shutdown.Terminated, KeyboardInterrupt, TooLong):
         raise
     except BaseException as e:
-        if type(e).__name__ == OUT_OF_MEMORY:  # which whoever computes mends
+        # Memory is for whoever computes to mend; and what is told is not told again.
+        if type(e).__name__ == OUT_OF_MEMORY or (isinstance(e, ValueError) and _words(e).startswith(path)):
             raise
         words = cut(f"{type(e).__name__}: {_words(e)}".strip(": "), 120)
         raise ValueError(f"{path}{_line(path, e)}: {what}: {words}") from e
@@ -127,8 +144,13 @@ def _line(path: str, error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f":{error.lineno}" if error.lineno else ""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(path).resolve()]
-    return f":{lines[-1]}" if lines else ""
+    return _place(path, ((frame.filename, frame.lineno) for frame in reversed(frames)))
+
+
+def _place(path: str, frames: Iterable[tuple[str, int | None]]) -> str:
+    """ ":12", the first of these lines that is of the file; "" where none is."""
+    lines = (line for file, line in frames if Path(file).resolve() == Path(path).resolve())
+    return next((f":{line}" for line in lines), "")
 
 
 def digest(path: str) -> str:

@@ -115,6 +115,7 @@ def _guarded(method: Method, path: str) -> Method:
         step_stats=stats(method.step_stats, "step_stats"),
         set_stats=stats(method.set_stats, "set_stats"),
         watch=stats(method.watch, "watch"),
+        start_stats=stats(method.start_stats, "start_stats"),
         at_start=method.at_start and _called(method.at_start, path, f"{name}'s at_start"),
     )
 

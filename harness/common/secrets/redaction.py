@@ -21,7 +21,11 @@ CREDENTIALS = re.compile(
     r"[^/\s\"'?#@:\[]*:(?!\d{1,5}\b)[^\n\"'@]{,80}@)"
     r"|(?<![\w/@.:-])[\w.+%-]+:[^\s\"'@/]{6,80}@(?=[\w.\[-]+[:/])"
 )
-KEYS = re.compile(r"(?i)(?<=[?&;])([\w-]{,40}(?:key|token|secret|password|sig|auth)[\w-]{,40}=)[^&#\s\"'<>]+")
+# Of a query's names those with such a word; "max_tokens", "author", "keyword" and "design" hold another.
+KEYS = re.compile(
+    r"(?<=[?&;])([\w.%-]{,40}(?i:key|token|secrets?|passw(?:or)?d|sig(?:nature)?|auth(?:orization)?|credentials?)"
+    r"(?![a-z]|(?<=[A-Z])[A-Z])[\w.%-]{,40}=)[^&#\s\"'<>]+"
+)
 # What makers of keys begin them with: OpenAI and many more, Hugging Face, Groq, GitHub, Google, NVIDIA, xAI.
 TYPED = re.compile(
     r"(?<![A-Za-z0-9])sk-[\w-]{12,}|\b(?:hf|gsk|gh[pousr])_[A-Za-z0-9]{30,}|\bAIza[\w-]{30,}"

@@ -1,5 +1,7 @@
 """Losses of a --method-file on a made-up batch, before any work: what raises there would after hours."""
 
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from harness.common.text import cut
 from harness.store.step import Step
-from harness.suite.extension_file import ended, told
+from harness.suite.extension_file import ended, told, tried_apart
 from harness.suite.method_file import method_of
 from harness.train.costs import TrainSettings
 from methods.api import Method, Needs, Reads
@@ -19,24 +21,34 @@ EXAMPLES, TOKENS, VOCAB = 2, 5, 11
 
 
 def check(missing: Sequence[Step]) -> None:
-    """ValueError for a loss that raises, returns what is no loss, is NaN or has no gradient."""
-    tried: set[tuple[str, str]] = set()
+    """ValueError for a loss that raises, returns what is no loss, is NaN or has no gradient, and for one that
+    ends its process or never returns.
+    """
+    calls = dict[tuple[str, str], tuple[str, str, dict[str, Any]]]()
     for step in missing:
         settings, file = step.settings, step.context.get("method_file")
-        if not isinstance(settings, TrainSettings) or settings.file is None:
-            continue
-        name = step.context["method"]
-        if (name, repr(settings.hp)) not in tried:
-            tried.add((name, repr(settings.hp)))
-            method = method_of(name, file)
-            try:
-                with ended(str(file), f"{name} on a made-up batch"):
-                    with told(str(file), f"{name}'s settings"):
-                        hp = type(method.hparams)(**settings.hp)
-                    _try(method, hp, str(file))
-                    _check_defaults(str(file))
-            except torch.OutOfMemoryError as error:  # which is left to whoever computes
-                raise ValueError(f"{file}: {name} on a made-up batch: {cut(repr(error))}") from error
+        if isinstance(settings, TrainSettings) and settings.file is not None:
+            name = step.context["method"]
+            calls[name, repr(settings.hp)] = str(file), name, dict(settings.hp)
+    tried_apart(attempt, [*calls.values()], "on a made-up batch")
+
+
+def attempt(path: str, name: str, settings: dict[str, Any]) -> None:
+    """One optimizer step of a method of a file, with its settings, of a batch of random numbers; ValueError
+    for what is wrong with it.
+    """
+    torch.set_num_threads(1)  # the other threads are of the process that this one was forked from
+    method, folder = method_of(name, path), os.getcwd()
+    try:
+        with ended(path, f"{name} on a made-up batch"):
+            with told(path, f"{name}'s settings"):
+                hp = type(method.hparams)(**settings)
+            _try(method, hp, path)
+            _check_defaults(path)
+    except torch.OutOfMemoryError as error:  # which is left to whoever computes
+        raise ValueError(f"{path}: {name} on a made-up batch: {cut(repr(error))}") from error
+    if os.getcwd() != folder:
+        raise ValueError(f"{path}: {name}'s loss goes to another folder, where the run's paths lead nowhere")
 
 
 def _check_defaults(path: str) -> None:
@@ -51,13 +63,8 @@ def _try(method: Method, hp: Any, path: str) -> None:
     """One optimizer step of a batch of random numbers."""
     weights = torch.randn(EXAMPLES, TOKENS, VOCAB, generator=_generator(), requires_grad=True)
     batch = _batch(method.needs(hp), hp, weights, path)
-    means = dict[str, Tensor]()
-    with torch.no_grad():
-        of_batches = {"set_stats": method.set_stats, "step_stats": method.step_stats, "watch": method.watch}
-        for what, stats in of_batches.items():
-            with told(path, f"{method.name}'s {what}"):
-                means |= {n: a / b for n, (a, b) in stats(batch, hp).items()} if stats else {}
-    given = replace(batch, means=means)
+    means = _means(method, batch, hp, path)
+    given = replace(batch, means={**means["set_stats"], **means["step_stats"]})
     before = _versions(given)
     terms = method.loss(given, hp)
     if changed := [what for what, version in _versions(given).items() if version != before[what]]:
@@ -65,9 +72,7 @@ def _try(method: Method, hp: Any, path: str) -> None:
         raise ValueError(f"{path}: {method.name}'s loss changes the batch in place, {changed[0]}: {told_why}")
     if (again := [*method.loss(given, hp)]) != [*terms]:
         raise ValueError(f"{path}: {method.name}'s loss names other terms each time: {[*terms]}, {again}")
-    expected = method.at_start(hp) if method.at_start else {}
-    if not expected.keys() <= terms.keys():
-        raise ValueError(f"{path}: {method.name}'s at_start names {[*expected]}; its terms: {[*terms]}")
+    _check_named(method, hp, means, [*terms], path)
     loss = torch.stack([value.float() for value in terms.values()]).sum()
     if not loss.isfinite():
         told_terms = {name: value.item() for name, value in terms.items()}
@@ -79,6 +84,55 @@ def _try(method: Method, hp: Any, path: str) -> None:
         raise ValueError(f"{path}: {method.name}'s loss has no gradient: nothing of it comes from the policy")
     if weights.grad.isnan().any():
         raise ValueError(f"{path}: {method.name}'s loss has a gradient of NaN on a made-up batch")
+
+
+def _means(method: Method, batch: Batch, hp: Any, path: str) -> dict[str, dict[str, Tensor]]:
+    """What a method counts over a batch, by the part of `Method` that declares it."""
+    parts = {
+        "set_stats": method.set_stats,
+        "step_stats": method.step_stats,
+        "watch": method.watch,
+        "start_stats": method.start_stats,
+    }
+    found = dict[str, dict[str, Tensor]]()
+    for part, stats in parts.items():
+        with told(path, f"{method.name}'s {part}"), torch.no_grad():
+            counted = stats(batch, hp) if stats else {}
+            found[part] = {name: _mean(name, *pair) for name, pair in counted.items()}
+    return found
+
+
+def _mean(name: str, total: Tensor, count: Tensor) -> Tensor:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ValueError(f"the name {cut(repr(name))}; a printable text")
+    for value in (total, count):
+        if not isinstance(value, Tensor) or value.shape or value.is_complex():
+            given = cut(repr(value), 60)
+            raise ValueError(f"{name}: given {given}; a sum and a count, both scalar tensors")
+    return total / count
+
+
+def _check_named(
+    method: Method, hp: Any, means: Mapping[str, Mapping[str, Tensor]], terms: Sequence[str], path: str
+) -> None:
+    """ValueError for a part of a method that names a term or a watched mean which is none."""
+    fault, expected = f"{path}: {method.name}'s", method.at_start(hp) if method.at_start else {}
+    if not isinstance(expected, Mapping):
+        raise ValueError(f"{fault} at_start returns {cut(repr(expected))}; values of terms by their names")
+    for name, value in expected.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{fault} at_start: {name}: given {cut(repr(value))}; a finite number")
+    watched = [*means["watch"]]
+    named = {"maximises": [method.maximises] if method.maximises else [], "limits": [*method.limits]}
+    for what, names, allowed, kind in (
+        ("at_start", [*expected], terms, "terms"),
+        ("start_stats", [*means["start_stats"]], terms, "terms"),
+        *((part, held, watched, "watched means") for part, held in named.items()),
+    ):
+        if unknown := [name for name in names if name not in allowed]:
+            raise ValueError(
+                f"{fault} {what} names {cut(repr(unknown[0]))}; its {kind}: {cut(repr(allowed))}"
+            )
 
 
 def _versions(batch: Batch) -> dict[str, int]:

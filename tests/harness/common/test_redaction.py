@@ -25,6 +25,15 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
         ("asked http://h:80, and mail me@here", "asked http://h:80, and mail me@here"),
         ("http://h:8000/v1#org/name@revision", "http://h:8000/v1#org/name@revision"),
         ("http://[::1]:80/v1", "http://[::1]:80/v1"),
+        (
+            "//h/?max_tokens=512&author=me&keyword=a&MAX_TOKENS=9",
+            "//h/?max_tokens=512&author=me&keyword=a&MAX_TOKENS=9",
+        ),
+        (
+            "//h/?apiKey=a&X-Amz-Signature=b&key2=c&API_KEY=d&oauth=e",
+            "//h/?apiKey=...&X-Amz-Signature=...&key2=...&API_KEY=...&oauth=...",
+        ),
+        ("//h/?api%5Fkey=f&design=b&MAX_TOKENS=9", "//h/?api%5Fkey=...&design=b&MAX_TOKENS=9"),
         ("https://hub.example.co: none of org/name@main", "https://hub.example.co: none of org/name@main"),
         ("no folder org/name@revision", "no folder org/name@revision"),
         ("store:/runs/a@b", "store:/runs/a@b"),

@@ -46,10 +46,16 @@ def test_a_loss_may_change_what_it_made_itself(tmp_path: Path) -> None:
     look("def loss(b, hp):\n    b.chosen.logps('policy').mul(2).add_(1)\n    return good(b, hp)", tmp_path)
 
 
-def test_what_everybody_computes_by_stays_as_it_was(tmp_path: Path) -> None:
+def test_what_everybody_computes_by_is_not_changed(tmp_path: Path) -> None:
     loss = "def loss(b, hp):\n    torch.set_default_dtype(torch.float64)\n    return good(b, hp)"
-    try:
-        with pytest.raises(ValueError, match=r"m\.py: it changes torch's defaults to torch\.float64"):
-            look(loss, tmp_path)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    with pytest.raises(ValueError, match=r"m\.py: it changes torch's defaults to torch\.float64"):
+        look(loss, tmp_path)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_the_line_of_a_loss_that_kills_its_process_is_told(tmp_path: Path) -> None:
+    loss = "import ctypes\ndef loss(b, hp):\n    return ctypes.string_at(0)"
+    with pytest.raises(
+        ValueError, match=r"m\.py:35: Hinge on a made-up batch: its process was killed \(SIGSEGV\)$"
+    ):
+        look(loss, tmp_path)
