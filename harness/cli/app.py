@@ -44,6 +44,7 @@ from harness.common.files import FULL
 from harness.common.secrets.redaction import without_secrets
 from harness.common.text import cut, printed
 from harness.executors.options import RunOptions, Spending, TrainingOptions
+from harness.suite import extension_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -225,6 +226,7 @@ def main() -> None:
     """
     shutdown.listen()
     surroundings.open_streams()
+    extension_file.try_imports_apart()
     if ranks := devices.by_itself():
         typer.echo(
             printed(f"bench: {ranks}: not heeded, as a training here starts its own processes"), err=True

@@ -18,7 +18,7 @@ from harness.common.input.apart import first_fault
 from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
-IMPORT_SECONDS = 600  # of libraries too, which a disk far away may give slowly
+IMPORT_SECONDS = 120  # of libraries too, which a disk far away may give slowly
 SECONDS = 60  # of what is tried of a file before any work
 FRAME = re.compile(r'File "(.+?)", line (\d+)')  # of a traceback
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
@@ -44,6 +44,10 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
     name = f"bench_extension_{digest(path)}"
     # By content, not by path: an edited file is another module, and a second look costs nothing.
     if name not in sys.modules:
+        if _imports.are_tried:
+            if b"import torch" in Path(path).read_bytes():
+                import torch as torch  # else the other process and this one would take its seconds each
+            tried_apart(_import_silently, [(path, name)], ["its import"], IMPORT_SECONDS)
         _import(path, name)
     # By what they are: a second name of one object is no second method.
     found = {id(value): value for value in vars(sys.modules[name]).values() if isinstance(value, kinds)}
@@ -51,6 +55,20 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
     if not objects:
         raise ValueError(f"{path}: defines no {expected}")
     return objects
+
+
+class _Imports:
+    """Whether a file is imported in a process of its own first; in the command alone, not in its workers."""
+
+    are_tried = False
+
+
+_imports = _Imports()
+
+
+def try_imports_apart() -> None:
+    """From now on a file whose import kills its process is one ValueError line, too."""
+    _imports.are_tried = True
 
 
 def _import(path: str, name: str) -> None:
@@ -67,6 +85,16 @@ def _import(path: str, name: str) -> None:
     except ValueError:
         sys.modules.pop(name, None)  # half a module would be found the next time
         raise
+
+
+def _import_silently(path: str, name: str) -> None:
+    """The same in a process whose modules nobody needs: what the file prints is for ours."""
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        _import(path, name)
 
 
 @contextmanager
@@ -95,17 +123,23 @@ def _refused(status: int) -> NoReturn:
     _leave(status)
 
 
-def tried_apart(attempt: Callable[..., None], calls: Sequence[tuple[Any, ...]], what: str) -> None:
-    """Try code of files in a process of its own: `attempt(path, name, ...)` for each call, a module's
-    function. ValueError for the first that raises one, never returns, or ends its process.
+def tried_apart(
+    attempt: Callable[..., None],
+    calls: Sequence[tuple[Any, ...]],
+    whats: Sequence[str],
+    seconds: float = SECONDS,
+) -> None:
+    """Try code of files in a process of its own: `attempt(path, ...)` for each call, a module's function, of
+    which `whats` says what it does. ValueError for the first that raises one, never returns, or ends its
+    process.
     """
-    if not calls or (fault := first_fault(attempt, calls, SECONDS)) is None:
+    if not calls or (fault := first_fault(attempt, calls, seconds)) is None:
         return
     if fault.trace is None:
         raise ValueError(fault.words)
-    path, name, *_ = calls[fault.number]
+    path = calls[fault.number][0]
     where = _place(path, ((frame[1], int(frame[2])) for frame in FRAME.finditer(fault.trace)))
-    raise ValueError(f"{path}{where}: {name} {what}: {cut(fault.words, 120)}")
+    raise ValueError(f"{path}{where}: {whats[fault.number]}: {cut(fault.words, 120)}")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def check(missing: Sequence[Step]) -> None:
         if isinstance(settings, TrainSettings) and settings.file is not None:
             name = step.context["method"]
             calls[name, repr(settings.hp)] = str(file), name, dict(settings.hp)
-    tried_apart(attempt, [*calls.values()], "on a made-up batch")
+    tried_apart(attempt, [*calls.values()], [f"{name} on a made-up batch" for name, _ in calls])
 
 
 def attempt(path: str, name: str, settings: dict[str, Any]) -> None:

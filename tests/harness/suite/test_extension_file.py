@@ -37,6 +37,18 @@ def test_whatever_ends_an_import_is_a_line(written: Path, text: str, said: str) 
     assert said_of(written, text) == said
 
 
+def test_an_import_that_kills_its_process_is_a_line_of_the_command(
+    written: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extension_file._imports, "are_tried", False)  # as it is behind the test
+    extension_file.try_imports_apart()
+    fault = said_of(written, "import os, signal\n\nos.kill(os.getpid(), signal.SIGSEGV)")
+    assert fault == ":3: its import: its process was killed (SIGSEGV)"
+    written.write_text("from pathlib import Path\nprint('read')\nX = Path()")
+    assert extension_file.defined_in(str(written), (Path, Path), "Path") == (Path(),)
+    assert capfd.readouterr().out == "read\n"  # once
+
+
 def test_an_import_without_end_is_a_line(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extension_file, "IMPORT_SECONDS", 0.5)
     assert said_of(written, "\nwhile True: pass") == ":2: its import: not done in 0.5 seconds"
