@@ -19,6 +19,14 @@ from benchmarks.text import cut
 LONGEST = 64 << 20  # bytes of a line
 LARGEST = 2 << 30  # bytes of a file that is one value
 GZIPPED = b"\x1f\x8b"
+OTHERS = {  # how files begin that hold text in a way that is not read
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+}
 BOM = "\ufeff"
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 # What whoever typed a path mends; any other error is the machine's.
@@ -43,7 +51,7 @@ def told(path: Path) -> Iterator[None]:
         raise ValueError(f"{name}: cannot be unpacked: {e}") from e
     except OSError as e:
         if e.errno not in TYPED:
-            raise
+            raise OSError(e.errno, e.strerror, name) from e
         raise ValueError(f"no file {name}" if e.errno == errno.ENOENT else f"{name}: {e.strerror}") from e
 
 
@@ -54,8 +62,10 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         if (kind := kind_of(path)) != "file":
             raise ValueError(f"{path}: a {kind}, where a file is expected")
         with path.open("rb") as file:
-            packed = path.name.lower().endswith(".gz") or file.peek(2)[:2] == GZIPPED
-            if packed:
+            begun = file.peek(max(map(len, OTHERS)))
+            if other := next((kind for first, kind in OTHERS.items() if begun.startswith(first)), None):
+                raise ValueError(f"{path}: its content is {other}; text is read, as it is or gzipped")
+            if path.name.lower().endswith(".gz") or begun.startswith(GZIPPED):
                 with gzip.open(file) as unpacked:
                     yield cast(IO[bytes], unpacked)
             else:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, PlainValidator, ValidationError
 
 from benchmarks import file_bytes
 from benchmarks.file_bytes import decoded, opened, text_of
-from benchmarks.text import cut
+from benchmarks.text import cut, says_nothing
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def _id(value: Any) -> Any:
 
 
 def _whole(text: str) -> str:
-    if not text.strip():
+    if says_nothing(text):
         raise ValueError("a text that says something")
     return text
 

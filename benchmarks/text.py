@@ -1,4 +1,6 @@
-"""Text that a message repeats."""
+"""Text that a message repeats, and text that says nothing."""
+
+import unicodedata
 
 SHOWN = 80  # characters of a value that a fault repeats
 
@@ -8,3 +10,8 @@ def cut(text: str, most: int = SHOWN) -> str:
     text = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     end = most // 3
     return text if len(text) <= most else f"{text[: most - end - 3]}...{text[-end:]}"
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is of white space and of characters without a shape, such as U+200B, alone."""
+    return all(char.isspace() or unicodedata.category(char) in ("Cc", "Cf") for char in text)

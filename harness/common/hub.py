@@ -154,6 +154,20 @@ def model_files(ref: str, patterns: Sequence[str]) -> Path | None:
         return None
 
 
+def snapshot(ref: str) -> Path | None:
+    """The folder that the local cache has of a model ("org/name", "org/name@revision"), however much of it;
+    None where it has none.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    name, _, revision = ref.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, local_files_only=True))
+    except (OSError, HFValidationError):
+        return None
+
+
 def _asked(kind: Kind, repo: str, revision: str) -> str:
     """The hub's word on a revision. Silent where it gives none, HfHubHTTPError where it refuses."""
     from huggingface_hub import HfApi, constants

@@ -92,10 +92,7 @@ def _template(folder: Path, about: Mapping[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
         return text_of(file)
-    written = about.get("chat_template")
-    if isinstance(written, list):  # several by name, of which a conversation without tools has this
-        written = {one["name"]: one["template"] for one in written}.get("default")
-    return written
+    return model_files.chat_template(folder / "tokenizer_config.json", about.get("chat_template"))
 
 
 def _content(token: Any) -> Any:

@@ -182,7 +182,7 @@ def rating_of(value: object) -> float:
     """The value as a number, if it orders responses: in the place of a missing one there is often NaN."""
     try:
         rating = float(value) if isinstance(value, str | int | float) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         rating = math.nan
     if isinstance(value, bool) or not math.isfinite(rating):
         raise Unusable("no rating")

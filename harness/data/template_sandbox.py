@@ -18,12 +18,14 @@ SECONDS = 5  # of one dialogue; real templates take a thousandth of one
 ROOM = 2**30  # bytes that a short dialogue may take where memory is limited
 STATM = Path("/proc/self/statm")  # Linux's: pages of this process
 FILE = "<template>"  # as jinja calls a template in a traceback
-# What the sandbox's arithmetic, filters and Python's own limits raise; a SyntaxError is of loops too deep.
-FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, ValueError)
 
 
 class Unrenderable(ValueError):
     """The template refuses these messages, or writes an answer otherwise than it stands in them."""
+
+
+class LeftOut(Unrenderable):
+    """The template does not refuse, and leaves out or rewrites what was said."""
 
 
 def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask: bool) -> str:
@@ -45,7 +47,7 @@ def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask:
         raise ValueError(f"the chat template is broken at line {error.lineno}: {words}") from error
     except (TemplateError, TypeError) as error:
         raise Unrenderable(f"the chat template refuses: {cut(str(error), 120)}") from error
-    except FAULTS as error:
+    except Exception as error:  # of a filter, of Python's own limits, of loops nested too deep to compile
         raise Unrenderable(f"the chat template refuses{_line(error)}: {_words(error)}") from error
     return str(text)
 

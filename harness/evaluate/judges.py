@@ -226,11 +226,11 @@ def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark
             f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of {names} "
             f"needs; serve it with vllm, or choose another judge"
         )
-    if not (folder := Path(where["model"])).is_dir():
+    if (folder := weights.at_hand(where["model"])) is None:
         return
     weights.refuse_pickled(folder, may_be_trusted=False)
     # vllm refuses a folder that lacks a weight; transformers makes one up.
-    if where[ENGINE] == "transformers":
+    if where[ENGINE] == "transformers" and Path(where["model"]).is_dir():
         weights.check(folder)
 
 

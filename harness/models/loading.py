@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.common import cost
+from harness.common.input import model_files
 from harness.common.tokenizer import Tokenizer
 from harness.models import positions
 from harness.models.weights import pretrained
@@ -24,10 +25,11 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Model:
     from transformers import AutoModelForCausalLM
 
     model = pretrained(AutoModelForCausalLM, folder, dtype=dtype)
-    try:
-        _try(model)
-    except ValueError as fault:
-        raise ValueError(f"{folder}: {fault}") from fault
+    with model_files.reading(folder, model_files.CONFIG):
+        try:
+            _try(model)
+        except ValueError as fault:
+            raise ValueError(f"{folder}: {fault}") from fault
     positions.guard(model)
     return model
 
@@ -80,7 +82,10 @@ def _try(model: Model) -> None:
     if not states.isfinite().all():  # it would look like any of the faults below
         broken = "what it says of a few tokens is NaN or infinite; its weights or its config.json are broken"
         raise ValueError(f"{type(model).__name__}: {broken}")
-    _check_past(model, states, body(model, torch.stack([ids[:8], torch.cat([ids[:4], ids[8:]])])))
+    beside = body(model, torch.stack([ids[:8], torch.cat([ids[:4], ids[8:]])]))
+    if (beside == beside[:1, :1]).all():
+        raise ValueError(f"{type(model).__name__}: it says the same of every token; its weights are broken")
+    _check_past(model, states, beside)
     _check_head(model, states, model(ids[None, :4], use_cache=False).logits[0].float())
     positions.check(model, calls)
 

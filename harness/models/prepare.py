@@ -8,6 +8,7 @@ from typing import Any, Generic
 
 from harness.common import data_folder
 from harness.common.cost import Cost, ModelSize
+from harness.common.input import weight_files
 from harness.common.tokenizer import load_tokenizer, vocabulary
 from harness.models import weights
 from harness.models.weights import content_hash, fetch
@@ -76,8 +77,10 @@ def run_link(work: Work[LinkSettings, NoInputs]) -> dict[str, Any]:
     if pickles:
         weights.converted(source, work.out)
     for path in sorted(source.iterdir()):
-        if path not in pickles and path.name != f"{weights.PICKLED}{weights.INDEX}":
+        if path not in pickles and path.name != f"{weights.PICKLED}{weight_files.INDEX}":
             (work.out / path.name).symlink_to(path.resolve())
+    if pickles:
+        weight_files.check_values(work.out)
     return {"source": str(source)}
 
 

@@ -9,32 +9,32 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 from harness.common import hub
 from harness.common.files import sha256
-from harness.common.input import model_files
+from harness.common.input import model_files, weight_files
+from harness.common.input.weight_files import INDEX, SAFE
 from harness.common.suggest import did_you_mean, nearest
 from harness.common.text import cut
 from harness.common.tokenizer import load_config
 
-SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"  # and what is behind an INDEX of either
-INDEX = ".index.json"
+PICKLED = "pytorch_model.bin"  # and what is behind an INDEX of it
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")  # of weights, as any engine reads them
 OF_TRAINING = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")  # pickles that none reads
 GENERATION = "generation_config.json"
 REWARD = "ForSequenceClassification"
 SHOWN = 3  # names of a list in a message
-WORDS = 120  # characters of a library's words
 
 
 def fingerprint(ref: str) -> str:
     """What a model is: a hash over the files of a local folder, or hub id and commit."""
     folder = Path(ref)
     if folder.is_dir():
+        model_files.check_kinds(folder)
         return _hashed(folder)
     beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
     name, at, revision = ref.partition("@")
@@ -69,6 +69,15 @@ def fetch(ref: str) -> Path:
 
     name, _, revision = ref.partition("@")
     return Path(snapshot_download(name, revision=revision or None))
+
+
+def at_hand(ref: str) -> Path | None:
+    """The folder of a model that lies here: its own, or what the hub's cache has of a hub id, which may lack
+    files; None where there is none.
+    """
+    if Path(ref).is_dir():
+        return Path(ref)
+    return hub.snapshot(ref)
 
 
 def pickled(folder: Path) -> list[Path]:
@@ -106,16 +115,12 @@ def refuse_pickled(folder: Path, *, may_be_trusted: bool = True) -> None:
 
 def converted(folder: Path, out: Path) -> None:
     """Write the pickled weights of a folder as safetensors; torch reads tensors alone, and no code."""
-    import torch
     from safetensors.torch import save_file
 
     placed: dict[str, str] = {}
     files = [path for path in pickled(folder) if _of_transformers(path)]
     for path in files:
-        try:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-        except UnpicklingError as error:
-            raise ValueError(f"{path}: holds more than tensors, which is not read") from error
+        tensors = tensors_of(path)
         name = path.name.replace(Path(PICKLED).stem, Path(SAFE).stem).replace(".bin", ".safetensors")
         # Cloned: matrices that are tied share their memory, which no file of safetensors can say.
         save_file({key: tensor.clone().contiguous() for key, tensor in tensors.items()}, out / name)
@@ -123,6 +128,22 @@ def converted(folder: Path, out: Path) -> None:
     if len(files) > 1:
         index = {"metadata": {}, "weight_map": placed}
         (out / f"{SAFE}{INDEX}").write_text(json.dumps(index))
+
+
+def tensors_of(path: Path) -> dict[str, Any]:
+    """The tensors of a file of pickles by their names; ValueError for one that holds anything else."""
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(f"{path}: holds more than tensors, which is not read") from error
+    except (EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path}: its weights cannot be read: {cut(str(error), 80)}") from error
+    named = isinstance(found, dict) and all(isinstance(name, str) for name in found)
+    if not named or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise ValueError(f"{path}: holds no tensors by their names")
+    return dict(found)
 
 
 def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how: Any) -> Any:
@@ -139,9 +160,10 @@ def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how:
     model_files.refuse_adapter(folder)
     if not trusted:
         refuse_pickled(folder)
-    check_files(folder)
+    weight_files.check(folder)
     how["use_safetensors"] = None if trusted else True
     ends = {GENERATION: lambda: generation_config(folder)} if (folder / GENERATION).exists() else {}
+    ends |= {path.name: partial(tensors_of, path) for path in (pickled(folder) if trusted else [])}
     with model_files.reading(folder, model_files.CONFIG, ends) as safely:
         try:
             model, told = architecture.from_pretrained(
@@ -197,66 +219,6 @@ def generation_config(folder: Path) -> Any:
         if file.exists():
             return GenerationConfig.from_pretrained(folder)
         return GenerationConfig.from_model_config(load_config(folder))
-
-
-def safetensors(folder: Path) -> list[Path]:
-    """The files of a folder's weights, none where it has no safetensors; ValueError for an index that names
-    none of the folder's.
-    """
-    index = folder / f"{SAFE}{INDEX}"
-    if (folder / SAFE).exists() or not index.exists():
-        return [folder / SAFE] if (folder / SAFE).exists() else []
-    about = model_files.mapping(index)
-    placed = about.get("weight_map")
-    if not isinstance(placed, dict) or not isinstance(about.setdefault("metadata", {}), dict):
-        raise ValueError(f"{index}: its weight_map and metadata are mappings, of which one is none")
-    names = set(placed.values())
-    if other := [name for name in names if not isinstance(name, str) or Path(name).name != name]:
-        raise ValueError(f"{index}: given {cut(repr(other[0]))}; the name of a file beside it")
-    return [folder / name for name in sorted(names)]
-
-
-def check_files(folder: Path) -> None:
-    """ValueError for a file of weights that is not there, cut off, or none of safetensors."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in safetensors(folder):
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except FileNotFoundError as error:
-            raise ValueError(f"{path}: its weights cannot be read: no such file") from error
-        except (SafetensorError, OSError) as error:
-            words = cut(str(error), WORDS)
-            raise ValueError(f"{path}: its weights cannot be read: {words}; copy it again") from error
-
-
-def check_values(folder: Path) -> None:
-    """ValueError for weights that are not finite, or whole numbers where a model's are none."""
-    import torch
-    from safetensors import safe_open
-
-    quantized = model_files.mapping(folder / model_files.CONFIG).get("quantization_config") is not None
-    for path in safetensors(folder):
-        with safe_open(path, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 - it is no mapping
-                weight = opened.get_tensor(name)
-                if not weight.is_floating_point():
-                    if name.endswith(".weight") and not quantized:
-                        kind = str(weight.dtype).removeprefix("torch.")
-                        raise ValueError(f"{path}: {name} holds {kind}, not floating-point numbers")
-                elif weight.element_size() > 1 and not _finite(weight):
-                    bad = int((~torch.isfinite(weight)).sum())
-                    raise ValueError(
-                        f"{path}: {name}: {bad:,} of {weight.numel():,} numbers are NaN or infinite"
-                    )
-
-
-def _finite(weight: Any) -> bool:
-    """Whether all numbers are: their sum is then, but where it has no room, as float32 has for nearly all."""
-    import torch
-
-    return bool(torch.isfinite(weight.sum(dtype=torch.float32))) or bool(torch.isfinite(weight).all())
 
 
 def _faults(told: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.declaration import Benchmark
+from harness.common.input import weight_files
 from harness.common.tokenizer import load_config
 from harness.data.chat_format import TOKENIZER
 from harness.data.prepare import DialogueSettings, PairSettings
@@ -25,6 +26,7 @@ from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK, TRUSTED
 from harness.run.checks import chat_checks, method_checks, world_checks
+from harness.run.data_counts import tokenizer_at
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
@@ -36,9 +38,9 @@ from methods.api import LoRA
 def check(missing: Sequence[Step]) -> None:
     """Look at what the steps that are to be done will need."""
     looked: set[str] = set()  # rows of a table read the same data, and a look at them takes seconds
+    turns: dict[str, int] = {}
     for step in missing:
-        data = [step.input_ids[name] for name in ("data", "include") if name in step.named_inputs]
-        what = json.dumps([step.kind.name, step.settings_record, data], sort_keys=True)
+        what = _what(step)
         if what in looked:
             continue
         looked.add(what)
@@ -46,7 +48,7 @@ def check(missing: Sequence[Step]) -> None:
         if isinstance(settings, RepeatSettings):
             settings = settings.judgments
         if isinstance(settings, AnswerSettings | JudgmentSettings):
-            _questions(step, settings)
+            turns[what] = _questions(step, settings)
         if step.kind is TASKS:
             _tasks(step)
     _folders(missing)
@@ -55,9 +57,38 @@ def check(missing: Sequence[Step]) -> None:
     _optimizers(missing)
     _launches(missing)
     chat_checks.check(missing)
+    _spoken(missing, turns)
     method_checks.check(missing)
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
+
+
+def _what(step: Step) -> str:
+    """What a step reads of data, and how."""
+    data = [step.input_ids[name] for name in ("data", "include") if name in step.named_inputs]
+    return json.dumps([step.kind.name, step.settings_record, data], sort_keys=True)
+
+
+def _spoken(missing: Sequence[Step], turns: Mapping[str, int]) -> None:
+    """Models can be asked the questions that they answer; `turns`: the most turns of one, by `_what`."""
+    asked: set[tuple[str, str | None, int]] = set()
+    for step in missing:
+        settings, most = step.settings, turns.get(_what(step), 0)
+        if not isinstance(settings, AnswerSettings) or settings.model is None or not most:
+            continue
+        origin, template = _origin(step.inputs.model, "tokenizer"), settings.model.template
+        tokenizer = tokenizer_at(origin)
+        if tokenizer is None or (origin.id, template, most) in asked:
+            continue
+        asked.add((origin.id, template, most))
+        try:
+            chat_checks.check_asked(tokenizer, template, most)
+        except ValueError as fault:
+            raise ValueError(f"{_name(step)}: {fault}") from fault
+
+
+def _name(step: Step[AnswerSettings, Any] | Step[JudgmentSettings, Any]) -> str:
+    return f"benchmarks.{step.context.get('benchmark_name', step.settings.benchmark)}"
 
 
 def _outside(source: Step | Part) -> Path | None:
@@ -83,10 +114,15 @@ def _folders(missing: Sequence[Step]) -> None:
     )
     for folder, scores, trusted in found:
         weights.check(folder, scores, trusted=trusted)
+    for step in missing:
+        if step.kind == LINK and step.settings.kind == "model" and not step.context.get(TRUSTED):
+            of_hub = weights.at_hand(step.context["path"])
+            if of_hub:
+                weights.refuse_pickled(of_hub)
     # What the store links to already has been looked at: its id holds a hash of the files.
     for step in missing:
         for folder in _models(step) if step.kind == LINK else ():
-            weights.check_values(folder)
+            weight_files.check_values(folder)
     for step in missing:
         if isinstance(step.settings, DialogueSettings | PairSettings):
             for folder in _models(step):
@@ -138,26 +174,26 @@ def _launches(missing: Sequence[Step]) -> None:
         accelerate_file.read(Path(file))
 
 
-def _origin(step: Step) -> Step:
-    """The link or the drawn weights that a model was first trained from."""
-    name = "model" if step.kind == TOKENIZER else "start" if "start" in step.sources else "trained"
+def _origin(step: Step, of: Literal["model", "tokenizer"] = "model") -> Step:
+    """The link or the drawn weights that a model was first trained from, or that its tokenizer is from."""
+    name = of if step.kind == TOKENIZER else "start" if "start" in step.sources else "trained"
     before = step.sources.get(name)
-    return _origin(before) if before else step
+    return _origin(before, of) if before else step
 
 
-def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> None:
-    """The questions can be read, and so can answers that lie beside them."""
+def _questions(step: Step, settings: AnswerSettings | JudgmentSettings) -> int:
+    """The questions can be read, and so can answers that lie beside them; the most turns of one."""
     folder = _outside(step.inputs.data) or world_checks.folder(step.inputs.data)
     if folder is None:
-        return
+        return 0
     declared = registry.declared(settings.benchmark, step.context.get("benchmark_file"))
     try:
         asked, _ = questions.load(declared, folder, settings.options)
         if isinstance(settings, AnswerSettings) and settings.answers:
             questions.stored(declared, folder, settings.options, settings.answers, asked)
     except ValueError as fault:
-        name = step.context.get("benchmark_name", declared.name)
-        raise ValueError(f"benchmarks.{name}: {world_checks.told(fault)}") from fault
+        raise ValueError(f"{_name(step)}: {world_checks.told(fault)}") from fault
+    return max(len(question.turns) for question in asked)
 
 
 def _tasks(step: Step[TaskSettings, TaskInputs[Source]]) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,51 @@ def infinite_weights(folder: Path) -> None:
 def whole_weights(folder: Path) -> None:
     """m: a model with a matrix of whole numbers."""
     _with_weight(folder, torch.tensor(1))
+
+
+def zero_weights(folder: Path) -> None:
+    """m: a model all of whose weights are 0."""
+    model(folder)
+    file = folder / "m" / "model.safetensors"
+    zeros = {name: torch.zeros_like(weight) for name, weight in load_file(file).items()}
+    save_file(zeros, file, metadata={"format": "pt"})
+
+
+def large_weights(folder: Path) -> None:
+    """m: a model with a matrix of 1e38."""
+    _with_weight(folder, torch.tensor(1e38))
+
+
+def doubled_weights(folder: Path) -> None:
+    """m: a model in two files, of which both have one of the weights."""
+    model(folder)
+    whole = folder / "m" / "model.safetensors"
+    found = load_file(whole)
+    first = {UP: found[UP] + 1}
+    for name, part in (("a.safetensors", first), ("b.safetensors", found)):
+        save_file(part, folder / "m" / name, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": dict.fromkeys(found, "b.safetensors") | {UP: "a.safetensors"}}
+    (folder / "m" / "model.safetensors.index.json").write_text(json.dumps(index))
+    whole.unlink()
+
+
+def pipe_as_tokenizer(folder: Path) -> None:
+    """m: a model whose tokenizer.json is a pipe that nobody writes to."""
+    model(folder)
+    (folder / "m" / "tokenizer.json").unlink()
+    os.mkfifo(folder / "m" / "tokenizer.json")
+
+
+def device_as_config(folder: Path) -> None:
+    """m: a model whose config.json leads to a device that never ends."""
+    no_config(folder)
+    (folder / "m" / "config.json").symlink_to("/dev/zero")
+
+
+def key_template(folder: Path) -> None:
+    """m: a model whose template stands in its tokenizer_config.json alone, for a case to change."""
+    model(folder)
+    (folder / "m" / "chat_template.jinja").unlink()
 
 
 def no_weights(folder: Path) -> None:
@@ -192,6 +238,19 @@ def parquet_rows(folder: Path) -> None:
     parquet.write_table(pyarrow.table(columns), folder / "p.parquet", compression="none")
 
 
+def parquet_without_rows(folder: Path) -> None:
+    """p.parquet: columns of preferences, and no row."""
+    columns = {name: pyarrow.array([], pyarrow.string()) for name in ("prompt", "chosen", "rejected")}
+    parquet.write_table(pyarrow.table(columns), folder / "p.parquet")
+
+
+def other_packed(folder: Path) -> None:
+    """p: a folder whose rows are packed by xz."""
+    (folder / "p").mkdir()
+    row = {"prompt": "what is 6 plus 18 ?", "chosen": "24 .", "rejected": "no ."}
+    (folder / "p" / "train.jsonl.xz").write_bytes(lzma.compress(json.dumps(row).encode()))
+
+
 def parquet_of_bytes(folder: Path) -> None:
     """p.parquet: a preference in bytes that are no text."""
     columns = {name: pyarrow.array([b"\xff\xfe"]) for name in ("prompt", "chosen", "rejected")}
@@ -239,7 +298,8 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 _OF_SUITES = (folder_as_suite, dangling_suite, pipe_as_suite)
 _OF_MODELS = (
     *(model, nan_weights, infinite_weights, whole_weights, no_weights, dangling_weights, folder_as_config),
-    *(no_config, no_tokenizer, adapter, latin_config),
+    *(no_config, no_tokenizer, adapter, latin_config, zero_weights, large_weights, doubled_weights),
+    *(pipe_as_tokenizer, device_as_config, key_template),
 )
 _OF_DATA = (
     *(empty_folder, pipe_as_rows, pipe_in_folder, pipe_as_questions, device_as_rows, looping_rows),
@@ -251,6 +311,8 @@ _OF_DATA = (
         packed_bomb,
         parquet_rows,
         parquet_of_bytes,
+        parquet_without_rows,
+        other_packed,
         judge_prompts,
         task,
     ),

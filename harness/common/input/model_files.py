@@ -5,6 +5,7 @@
 A library that reads a broken file raises what it happens to stumble over, so the file is looked for after it.
 """
 
+import errno
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from benchmarks.file_bytes import kind_of
 from harness.common import shutdown
 from harness.common.text import cut
 
 CONFIG, ADAPTER, TOKENIZER = "config.json", "adapter_config.json", "tokenizer.json"
 OF_TOKENIZER = ("tokenizer_config.json", TOKENIZER, "special_tokens_map.json", "added_tokens.json")
 READ = (CONFIG, "generation_config.json", *OF_TOKENIZER)
+SUFFIXES = (".json", ".jinja", ".safetensors", ".model", ".txt")  # of files that are read
 SIZES = {  # of a config, and the most of each: a library takes hours to build what nobody has
     "num_hidden_layers": 10_000,
     "num_attention_heads": 1 << 20,
@@ -33,6 +36,8 @@ SIZES = {  # of a config, and the most of each: a library takes hours to build w
 }
 ROPES = "rope_scaling", "rope_parameters"  # as transformers called them and calls them
 POSITIVE = ("rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+NEAREST, FARTHEST = 1e-6, 1e12  # of these numbers; models have 0.1 to 1e8
+FACTORS = "short_factor", "long_factor"  # of longrope, one for each frequency
 SHARES = (
     *("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"),
     *("attention_dropout", "hidden_dropout", "dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
@@ -56,6 +61,13 @@ def mapping(path: Path) -> dict[str, Any]:
     return given
 
 
+def check_kinds(folder: Path) -> None:
+    """ValueError for a pipe, socket or device of a folder, which a library would read without an end."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES and path.exists() and (kind := kind_of(path)) not in ("file", "folder"):
+            raise ValueError(f"{path}: a {kind}, where a file is expected")
+
+
 def check(folder: Path) -> None:
     """ValueError where a model cannot be read from a folder's files: broken ones, or impossible sizes."""
     if not (folder / CONFIG).is_file():
@@ -77,6 +89,19 @@ def end_ids(path: Path, given: Any) -> list[int]:
         if isinstance(one, bool) or not isinstance(one, int) or one < 0:
             raise ValueError(f"{path}: eos_token_id: given {cut(repr(one))}; the id of a token, or a list")
     return ids
+
+
+def chat_template(path: Path, given: Any) -> str | None:
+    """The template of a tokenizer_config.json, of several the default one; ValueError for what is none."""
+    if isinstance(given, list) and all(isinstance(one, Mapping) for one in given):
+        named = {one.get("name"): one.get("template") for one in given}
+        if all(isinstance(text, str) for pair in named.items() for text in pair):
+            return named.get("default")
+    elif isinstance(given, str | None):
+        return given
+    raise ValueError(
+        f"{path}: chat_template: given {cut(repr(given))}; a text, or a list of name and template"
+    )
 
 
 def refuse_adapter(folder: Path) -> None:
@@ -112,14 +137,22 @@ def _check_config(path: Path, about: Mapping[str, Any]) -> None:
 def _check_numbers(path: Path, part: Mapping[str, Any]) -> None:
     """ValueError for a number with which a model says NaN, or the same of everything."""
     for name, given in part.items():
-        if name in POSITIVE and given is not None:
-            number = isinstance(given, int | float) and not isinstance(given, bool)
-            if not number or not 0 < given < math.inf:
-                raise ValueError(f"{path}: {name}: given {cut(repr(given))}; a finite number above 0")
+        if given is not None and name in (*POSITIVE, *FACTORS):
+            parts = given if name in FACTORS and isinstance(given, list) else [given]
+            if odd := [part for part in parts if not _positive(part)]:
+                allowed = f"a number from {NEAREST:g} to {FARTHEST:g}"
+                raise ValueError(f"{path}: {name}: given {cut(repr(odd[0]))}; {allowed}")
+        elif name == "partial_rotary_factor" and isinstance(given, int | float) and not 0 < given <= 1:
+            raise ValueError(f"{path}: {name}: given {given}; a number above 0, up to 1")
         elif name in SHARES and isinstance(given, int | float) and not 0 <= given < 1:
             raise ValueError(f"{path}: {name}: given {given}; a number from 0 to less than 1")
         elif isinstance(given, float) and math.isnan(given):
             raise ValueError(f"{path}: {name}: given nan; a number")
+
+
+def _positive(given: object) -> bool:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    return number and NEAREST <= given <= FARTHEST  # type: ignore[operator]
 
 
 @contextmanager
@@ -137,8 +170,7 @@ def reading(
     except Exception as error:
         machine = (
             isinstance(error, OSError)
-            and error.errno is not None
-            and not isinstance(error, FileNotFoundError)
+            and error.errno not in (None, errno.ENOENT, errno.EINVAL)  # the last of a file that is cut off
         )
         if machine or isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY:
             raise

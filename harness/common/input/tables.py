@@ -5,6 +5,7 @@ they are used.
 """
 
 import glob
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,7 @@ def of_folder(path: Path, split: str, shown: str) -> Table:
         with library(shown):
             # It finds files and splits by their names, and looks into a README of them alone.
             builder = datasets.load_dataset_builder(str(path), cache_dir=cache)
+        _check_inside(path, [file for of in (builder.config.data_files or {}).values() for file in of], shown)
         if builder.name == "json" and (files := builder.config.data_files):
             named = {str(split): [Path(file) for file in of] for split, of in files.items()}
             return json_table(part_of(named, split, shown))
@@ -72,11 +74,21 @@ def of_folder(path: Path, split: str, shown: str) -> Table:
             return table_of(datasets.load_dataset(str(path), split=split, cache_dir=cache))
 
 
+def _check_inside(path: Path, files: Sequence[str], shown: str) -> None:
+    """ValueError where a folder's README names files that lie elsewhere: no hash of the folder holds them."""
+    root = path.resolve()
+    if outside := [file for file in files if not Path(os.path.normpath(file)).is_relative_to(root)]:
+        raise ValueError(f"{shown}: its README.md names {cut(str(outside[0]))}, which does not lie in it")
+
+
 def of_parquet(path: Path, split: str, shown: str) -> Table:
     """The rows of a file, which is the split that is asked for."""
     import datasets
+    from pyarrow import parquet
 
     with library(shown), tempfile.TemporaryDirectory(prefix="bench-") as cache:
+        if not parquet.read_metadata(path).num_rows:  # over which the library stumbles
+            return Table(parquet.read_schema(path).names, [])
         files = {names_in(split)[0]: glob.escape(str(path))}
         return table_of(datasets.Dataset.from_parquet(files, split=split, cache_dir=cache))
 

@@ -1,10 +1,13 @@
 """Whether models can be spoken to as a plan has it, before any work and where their tokenizers lie here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.api import Message
 from harness.common.input import model_files
+from harness.common.text import cut
 from harness.common.tokenizer import Tokenizer, check_same_tokens, load_config
 from harness.data import chat_template, template_sandbox
 from harness.data.prepare import DIALOGUES, PAIRS
@@ -15,7 +18,13 @@ from harness.signals.preference_probes import opening
 from harness.store.step import Source, Step
 
 ASKED, ANSWER = chat_template.PROBE[:1], chat_template.PROBE[1]["content"]
-QUESTION: tuple[Message, ...] = ({"role": "user", "content": chat_template.STAND_IN},)
+# What a template may spoil: marks of HTML, a second line, more than a few words.
+MARKS = """Is 3 < 5 & "a" != 'b'?"""
+QUESTION: Message = {"role": "user", "content": f"{MARKS}\n{'Say why, in a few words. ' * 8}"}
+ANSWERED: Message = {"role": "assistant", "content": f"{MARKS}\n{'So it is, as all know. ' * 8}".strip()}
+AGAIN: Message = {"role": "user", "content": "And 5 < 3?"}
+TIMES = 8  # a template is written: one that draws among two is found out but once in 128 times
+ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")  # of a function that a template writes instead of calling
 
 
 def check(missing: Sequence[Step]) -> None:
@@ -25,7 +34,7 @@ def check(missing: Sequence[Step]) -> None:
     for step in missing:
         if step.kind in (DIALOGUES, PAIRS) and (student := tokenizer_at(step.inputs.tokenizer)):
             given = step.settings.template
-            _check_carries(chat_template.chat_of(student, given), given is not None)
+            _check_carries(student, given)
             _check_ends(step.inputs.tokenizer, student, given)
             if step.kind == PAIRS and (teacher := tokenizer_at(step.inputs.teacher)):
                 check_same_tokens(student, teacher, (step.context["student"], step.context["teacher"]))
@@ -33,24 +42,63 @@ def check(missing: Sequence[Step]) -> None:
             opening(student, ASKED, step.settings.options, step.settings.template)
 
 
-def _check_carries(chat: chat_template.Chat, given: bool) -> None:
-    """ValueError where a template carries no question or not even a short answer: it would refuse all rows.
-    Whether the suite has `given` it says whose template it is.
-    """
-    name = "chat_template" if given else chat.tokenizer.name_or_path or "the tokenizer"
-    mends = "mend it" if given else "give the suite a `chat_template` that writes answers as it asks for them"
+def check_asked(tokenizer: Tokenizer, template: str | None, turns: int) -> None:
+    """ValueError where a model cannot be asked so many turns, by `template` or else by its own."""
+    asked = (QUESTION, *(ANSWERED, AGAIN) * (turns - 1))
+    try:
+        with _told(tokenizer, template) as chat:
+            _once(chat)
+            chat_template.written(chat, asked, True)
+    except ValueError as fault:
+        raise ValueError(f"asks {turns} turn{'s' * (turns > 1)}, and {fault}") from fault
+
+
+def _check_carries(tokenizer: Tokenizer, template: str | None) -> None:
+    """ValueError where a template carries no question or no answer: it would refuse all rows."""
+    with _told(tokenizer, template) as chat:
+        asked = _once(chat)
+        turn = chat_template.answer_turn(chat, (QUESTION,), ANSWERED["content"])
+        # What else stands between prompt and answer, such as an empty thought, follows what the prompt began.
+        if turn.head.strip() and asked == chat_template.written(chat, (QUESTION,), False):
+            begun = cut(repr(turn.head), 80)
+            raise ValueError(f"the chat template has no generation prompt, so answers begin with {begun}")
+        try:
+            chat_template.turns_of(chat, (QUESTION, ANSWERED, AGAIN, ANSWERED), (1, 3))
+        except template_sandbox.LeftOut as fault:
+            raise ValueError(f"of several turns {fault}") from fault
+        except template_sandbox.Unrenderable:
+            pass  # a row of several turns is refused, and counted
+
+
+@contextmanager
+def _told(tokenizer: Tokenizer, template: str | None) -> Iterator[chat_template.Chat]:
+    """A chat whose template is tried; its faults name the suite's key or the folder that has it."""
+    name = tokenizer.name_or_path or "the tokenizer" if template is None else "chat_template"
+    mends = (
+        "mend it"
+        if template is not None
+        else "give the suite a `chat_template` that writes answers as it asks for them"
+    )
+    chat = chat_template.chat_of(tokenizer, template)
     try:
         with template_sandbox.little_memory():
-            asked = chat_template.written(chat, QUESTION, True)
-            if not asked.strip():
-                raise template_sandbox.Unrenderable("the chat template writes nothing")
-            if chat_template.STAND_IN not in asked:
-                raise template_sandbox.Unrenderable("the chat template does not write the question")
-            chat_template.answer_turn(chat, ASKED, ANSWER)
+            yield chat
     except template_sandbox.Unrenderable as fault:
         raise ValueError(f"{name}: {fault}, so it refuses every row; {mends}") from fault
     except ValueError as fault:
         raise ValueError(f"{name}: {fault}; {mends}") from fault
+
+
+def _once(chat: chat_template.Chat) -> str:
+    """A question as a template writes it; ValueError for one that it does not write once and always alike."""
+    asked = chat_template.written(chat, (QUESTION,), True)
+    if asked.count(MARKS) > 1:
+        raise ValueError("the chat template writes the question more than once")
+    if found := ADDRESS.search(asked):
+        raise ValueError(f"the chat template writes {cut(found[0], 80)}, which each run writes otherwise")
+    if any(chat_template.written(chat, (QUESTION,), True) != asked for _ in range(TIMES)):
+        raise ValueError("the chat template writes one question otherwise each time")
+    return asked
 
 
 def _check_ends(model: Source, tokenizer: Tokenizer, template: str | None) -> None:

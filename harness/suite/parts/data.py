@@ -1,5 +1,6 @@
 """The data of a suite: preferences, and the dialogues of SFT stages."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
@@ -21,6 +22,13 @@ def _held(files: Sequence[str], path: str) -> str:
     return path
 
 
+def _split(given: str) -> str:
+    """The name of a split or a part of it, or several joined by "+"."""
+    if not all(re.fullmatch(r"\s*[\w.-]+\s*(\[.*)?", part) for part in given.split("+")):
+        raise ValueError(f"given {cut(repr(given))}; the name of a split, such as train, or train[:90%]")
+    return given
+
+
 class Data(Strict):
     """Rows from a file, a folder or the hub."""
 
@@ -28,7 +36,7 @@ class Data(Strict):
         str, Field(min_length=1), AfterValidator(partial(_held, (build.PAIRS, build.VALIDATION_PAIRS)))
     ]
     """A file (`.jsonl`, `.json`, `.parquet`, also gzipped), a folder of such, a hub id, or `world/...`."""
-    split: str = Field("train", min_length=1)
+    split: Annotated[str, AfterValidator(_split)] = "train"
     """The split of a hub id or folder; `train[:90%]` takes a part, of a single file too."""
     revision: str | None = None
     """The branch, tag or commit of a hub id; a local path has none."""

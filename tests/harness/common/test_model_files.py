@@ -24,9 +24,9 @@ def test_what_is_no_id_is_refused_with_its_file(given: object) -> None:
     [
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps: given nan; a number from 0"),
         ({"rms_norm_eps": 1e300}, "rms_norm_eps: given 1e"),
-        ({"rope_theta": "x"}, "rope_theta: given 'x'; a finite number above 0"),
-        ({"rope_scaling": {"type": "linear", "factor": -2}}, "factor: given -2; a finite number above 0"),
-        ({"rope_parameters": {"full": {"rope_theta": 0}}}, "rope_theta: given 0; a finite number above 0"),
+        ({"rope_theta": "x"}, "rope_theta: given 'x'; a number from 1e-06"),
+        ({"rope_scaling": {"type": "linear", "factor": -2}}, "factor: given -2; a number from 1e-06"),
+        ({"rope_parameters": {"full": {"rope_theta": 0}}}, "rope_theta: given 0; a number from 1e-06"),
         ({"logit_scale": float("nan")}, "logit_scale: given nan; a number"),
         ({"architectures": [3]}, r"architectures: given \[3\]; a list of names"),
         ({"text_config": "x"}, "text_config: given 'x'; a mapping"),

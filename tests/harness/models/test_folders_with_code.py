@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from harness.common.tokenizer import load_config, load_tokenizer, vocabulary
+from harness.endpoints import servers
 from harness.evaluate import judges
 from harness.models import loading, positions, weights
 from harness.signals import reward_model
@@ -124,6 +126,20 @@ def test_the_suite_may_have_them_and_the_store_gets_safetensors(tmp_path: Path) 
     assert (link / "model.safetensors").is_file() and not list(link.glob("*.bin*"))
     kept = torch.load(tmp_path / "m" / "pytorch_model.bin", weights_only=True)
     assert all(torch.equal(kept[name], w) for name, w in load_file(link / "model.safetensors").items())
+
+
+def test_of_the_hubs_cache_they_are_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a judge that is served as well, whose server would read them."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--org--judge"
+    pickled(cached / "snapshots" / ("a" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("a" * 40)
+    with pytest.raises(ValueError, match="its weights are pickles"):
+        judges.SERVER.check({"model": "org/judge", servers.ENGINE: "transformers"}, [])
+    assert weights.at_hand("org/other") is None and weights.at_hand("no id") is None
 
 
 def test_code_in_them_is_not_run_even_then(tmp_path: Path) -> None:

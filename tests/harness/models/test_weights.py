@@ -1,6 +1,7 @@
 """A model is loaded with all weights of its files and no others, or refused with their names."""
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from harness.common.input import weight_files
 from harness.models import loading, weights
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 
@@ -192,3 +194,49 @@ def test_masks_that_were_once_saved_among_the_weights_are_none(tmp_path: Path, p
     )
     weights.check(tmp_path)
     weights.pretrained(AutoModelForCausalLM, tmp_path)
+
+
+NORM = "model.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w: {n: torch.zeros_like(t) for n, t in w.items()}, f"{EMBEDDING} holds 0 alone"),
+        (lambda w: {n: torch.ones_like(t) for n, t in w.items()}, f"{EMBEDDING} holds 1 alone"),
+        (lambda w: w | {UP: torch.full_like(w[UP], 1e38)}, f"{UP}: holds 1e"),
+        (lambda w: w | {UP: torch.full_like(w[UP], -1e200, dtype=torch.float64)}, f"{UP}: holds -1e"),
+        (lambda w: w | {UP: (w[UP] * torch.nan).to(torch.float8_e5m2)}, f"{UP}: 512 of 512 numbers are NaN"),
+    ],
+)
+def test_numbers_that_no_model_has_are_told_with_their_file(
+    change: Change, told: str, tmp_path: Path
+) -> None:
+    folder = changed(tmp_path / "m", change)
+    with pytest.raises(ValueError, match=re.escape(f"{folder}/model.safetensors: {told}")):
+        weight_files.check_values(folder)
+
+
+def test_a_matrix_of_zeros_and_a_large_norm_are_a_models(tmp_path: Path) -> None:
+    """Some begin with projections of zeros, and a mask's bias is the least number of its kind."""
+    least = torch.tensor(torch.finfo(torch.float32).min)
+    folder = changed(tmp_path / "m", lambda w: w | {UP: torch.zeros_like(w[UP]), "masked_bias": least})
+    weight_files.check_values(folder)
+
+
+def test_a_model_that_says_the_same_of_every_token_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "m", lambda w: w | {NORM: torch.zeros_like(w[NORM])})
+    with pytest.raises(ValueError, match="it says the same of every token"):
+        loading.load(folder)
+
+
+def test_a_weight_that_stands_in_two_files_is_refused(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "m")
+    found = load_file(folder / "model.safetensors")
+    save_file(found, folder / "b.safetensors", metadata={"format": "pt"})
+    save_file({UP: found[UP] + 1}, folder / "a.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": dict.fromkeys(found, "b.safetensors") | {UP: "a.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=rf"b\.safetensors: {UP} stands in a\.safetensors too"):
+        weight_files.check(folder)

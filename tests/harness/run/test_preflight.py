@@ -18,8 +18,10 @@ from transformers import (
 
 import methods
 from harness.executors.options import Machine
+from harness.models.prepare import WORLD
 from harness.plan import plan as planning
 from harness.run import preflight
+from harness.run.checks import world_checks
 from tests import suites
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.paths import ROOT, TINY
@@ -161,6 +163,46 @@ def test_a_template_that_carries_no_answer_ends_a_run_before_it_begins(whose: st
         look(*given)
     mended = THINKING.replace("{{ '<assistant><think>\n' }}", "{{ '<assistant>' }}")
     look(*given, f"chat_template={json.dumps(mended)}")
+
+
+TURNS = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (TURNS.replace("m.content", "m.content|e"), "chat_template: .* does not write the question as it is"),
+        (
+            TURNS.replace("in messages", "in messages[:2]"),
+            "of several turns the chat template does not",
+        ),
+        (
+            "{{ messages[0].get }}" + TURNS,
+            "writes <built-in method get of dict object at .*>, which each",
+        ),
+        ("{{ range(9999)|random }}" + TURNS, "chat_template: the chat template "),
+        (TURNS.partition("{% if")[0], "has no generation prompt, so answers begin with '<assistant>'"),
+        (
+            "{% if messages|length > 2 %}{{ raise_exception('one turn') }}{% endif %}" + TURNS,
+            "benchmarks.mt-bench: asks 2 turns, and chat_template: the chat template refuses: one turn",
+        ),
+    ],
+)
+def test_a_template_that_writes_otherwise_than_was_said_ends_a_run_before_it_begins(
+    template: str, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        look(f"chat_template={json.dumps(template)}")
+
+
+def test_the_world_that_is_looked_at_has_as_many_questions_as_the_suites() -> None:
+    """A benchmark that wants more than a few was refused over one of eight."""
+    steps = planning.plan(suites.load(TINY), methods.registry(), Machine()).steps
+    folder = world_checks.folder(next(step for step in steps if step.kind == WORLD))
+    assert folder and len(json.loads((folder / "test/alpaca_eval/questions.json").read_text())) == 16
 
 
 def test_a_teacher_without_a_chat_template_is_no_reason_to_stop(tmp_path: Path) -> None:
