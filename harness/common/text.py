@@ -2,9 +2,14 @@
 
 from collections.abc import Collection, Sequence
 
-from benchmarks.text import cut as cut
+from benchmarks import text
 from harness.common.secrets.redaction import without_secrets
 from reports import escapes
+
+
+def cut(value: str, most: int = text.SHOWN) -> str:
+    """A text in so many characters, without secrets: of one that is cut in two a part would be shown."""
+    return text.cut(without_secrets(value), most)
 
 
 def printed(text: str) -> str:

@@ -23,6 +23,7 @@ from harness.suite.extension_file import defined_in
 from harness.suite.judging import KIND, JudgeKind
 from harness.suite.loading import Known
 from harness.suite.measurement import Chosen, MeasuredBenchmark, Measures, Row
+from harness.suite.outside.benchmark_file import guarded_benchmark, guarded_judge
 
 T = TypeVar("T")
 INSTRUCTIONS = "alpaca_eval"  # the folder of the world's data whose questions are graded
@@ -83,7 +84,7 @@ def known(benchmark_file: str | None = None, judge_file: str | None = None) -> K
     benchmarks = [*BUILT_IN, *_of_packages(), *_of_file(benchmark_file)]
     from_file = defined_in(judge_file, (JudgeKind, JudgeKind), "JudgeKind (JUDGE = JudgeKind(...))")
     packaged = [point.load() for point in entry_points(group="bench.judges")]
-    kinds = [*judges.BUILT_IN, *packaged, *(replace(kind, file=judge_file or "") for kind in from_file)]
+    kinds = [*judges.BUILT_IN, *packaged, *(guarded_judge(kind, str(judge_file)) for kind in from_file)]
     return Known(
         _by_name("benchmark", [(b.declaration.name, b) for b in benchmarks]),
         _by_name("judge", [(kind.name, kind) for kind in kinds]),
@@ -118,7 +119,11 @@ def _of_file(path: str | None) -> Iterator[MeasuredBenchmark]:
     expected = "Benchmark (BENCHMARK = Benchmark(...))"
     kinds: tuple[type[Benchmark], type[MeasuredBenchmark]] = (Benchmark, MeasuredBenchmark)
     for defined in defined_in(path, kinds, expected):
-        yield replace(_from_outside(defined), file=path or "")
+        guarded = guarded_benchmark(defined, str(path)) if isinstance(defined, Benchmark) else defined
+        try:
+            yield replace(_from_outside(guarded), file=str(path))
+        except ValueError as fault:
+            raise ValueError(f"{path}: {fault}") from fault
 
 
 def _from_outside(defined: Benchmark | MeasuredBenchmark) -> MeasuredBenchmark:

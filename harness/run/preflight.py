@@ -25,7 +25,7 @@ from harness.evaluate.judgments import JudgmentSettings
 from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK, TRUSTED
-from harness.run.checks import chat_checks, method_checks, world_checks
+from harness.run.checks import benchmark_checks, chat_checks, method_checks, world_checks
 from harness.run.data_counts import tokenizer_at
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
@@ -37,6 +37,7 @@ from methods.api import LoRA
 
 def check(missing: Sequence[Step]) -> None:
     """Look at what the steps that are to be done will need."""
+    benchmark_checks.check(missing, lambda data: _outside(data) or world_checks.folder(data))
     looked: set[str] = set()  # rows of a table read the same data, and a look at them takes seconds
     turns: dict[str, int] = {}
     for step in missing:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import benchmarks
+from harness import endpoints
 from harness.common import shutdown
 from harness.common.files import sha256
 from harness.common.input.apart import first_fault
@@ -22,6 +24,9 @@ IMPORT_SECONDS = 120  # of libraries too, which a disk far away may give slowly
 SECONDS = 60  # of what is tried of a file before any work
 FRAME = re.compile(r'File "(.+?)", line (\d+)')  # of a traceback
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
+
+# Whose faults say what they are about: readers of data, and what asks endpoints.
+OURS = (Path(benchmarks.__file__).parent, Path(endpoints.__file__).parent)
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -157,12 +162,20 @@ def told(path: str, what: str) -> Iterator[None]:
         raise
     except BaseException as e:
         # Memory is for whoever computes to mend; and what is told is not told again.
-        if type(e).__name__ == OUT_OF_MEMORY or (isinstance(e, ValueError) and _words(e).startswith(path)):
+        if type(e).__name__ == OUT_OF_MEMORY or _is_told(e, path):
             raise
         words = cut(f"{type(e).__name__}: {_words(e)}".strip(": "), 120)
         raise ValueError(f"{path}{_line(path, e)}: {what}: {words}") from e
     finally:
         _calling.process = before
+
+
+def _is_told(error: BaseException, path: str) -> bool:
+    """Whether an error names the file already, or is one of ours about data or a server."""
+    if not isinstance(error, ValueError | OSError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return _words(error).startswith(path) or any(Path(frames[-1].filename).is_relative_to(o) for o in OURS)
 
 
 def _words(error: BaseException) -> str:

@@ -136,7 +136,7 @@ class Jobs:
             outcome = Outcome(step, fault=f"its worker died {RETRIES + 1} times; log {log}")
         except Exception as e:
             with log.open("a") as f:
-                traceback.print_exception(e, file=f)
+                f.write(printed("".join(traceback.format_exception(e))))
             outcome = Outcome(step, fault=f"{type(e).__name__}: {e}; log {log}")
             self._free(worker)
         else:

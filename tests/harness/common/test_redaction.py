@@ -10,6 +10,7 @@ from harness.common.secrets.redaction import (
     texts_without_secrets,
     without_secrets,
 )
+from harness.common.text import cut
 
 KEY = "sk-proj-Ab3dE5gH1jKl"
 
@@ -82,3 +83,9 @@ def test_a_proxy_that_is_none_is_told_by_its_variable(proxy: str, monkeypatch: p
     with pytest.raises(ValueError, match=r"^ALL_PROXY of the environment is not a URL") as caught:
         check_proxies()
     assert "pw" not in str(caught.value)
+
+
+def test_of_a_key_that_a_cut_goes_through_no_part_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "c0ffee1234567890c0ffee1234567890")
+    given = f"{'x' * 40}c0ffee1234567890c0ffee1234567890{'y' * 60}"
+    assert cut(given) == f"{'x' * 40}<a key>{'y' * 4}...{'y' * 26}"

@@ -140,7 +140,7 @@ def test_a_clone_is_planned_and_estimated_as_the_original(tmp_path: Path) -> Non
         ("from benchmarks.gsm8k.declaration import BENCHMARK", "benchmark registered twice: gsm8k-cot"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         (MISTAKEN.format('name="a.b"'), r"benchmark a.b: name: given 'a.b'"),
-        (MISTAKEN.format("settings=dict"), "benchmark mine: settings: given <class 'dict'>"),
+        (MISTAKEN.format("settings=dict"), "benchmark 'mine'.settings: given <class 'dict'>"),
         (MISTAKEN.format("load=None"), "benchmark mine: load: missing"),
         (MISTAKEN.format('metric="shre"'), "a column of 'accuracy', but its records hold 'shre'"),
         (MISTAKEN.format("presentation=replace(SHOWN, columns=(UNIT,))"), "columns.0.unit: given 'percent'"),

@@ -1,0 +1,1 @@
+"""What files of the user's own define, guarded: benchmarks and judges."""
