@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import sys
+import tempfile
 import traceback
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +49,7 @@ from harness.suite import extension_file
 
 app = typer.Typer(
     no_args_is_help=True,
-    # A traceback is for developers; what a person can mend is one line, see main().
+    # Whatever ends a command is one line, see main().
     pretty_exceptions_enable=False,
     help="Which way of aligning a small language model is best, by how much, at what cost, and is it real?",
 )
@@ -251,13 +252,27 @@ def main() -> None:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
         code = _fail(f"{e}{full if e.errno in FULL else ''}", 2 if e.errno == errno.ENAMETOOLONG else 1)
-    except Exception:  # a fault of ours, for developers: as bare as all that is printed
-        typer.echo(printed(traceback.format_exc()), err=True, nl=False)
-        code = 1
+    except Exception as e:
+        code = _fail(_fault_of_ours(e), 1)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
     surroundings.close_output()
     sys.exit(code)
+
+
+def _fault_of_ours(error: Exception) -> str:
+    """What to say of a fault that nobody foresaw. Its traceback, for developers, is in a file: of a long run
+    it can't be had again.
+    """
+    words, place = cut(f"{type(error).__name__}: {error}", 100), traceback.extract_tb(error.__traceback__)[-1]
+    said = f"a fault of bench itself, {words} ({Path(place.filename).name}:{place.lineno})"
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="bench-fault-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(printed("".join(traceback.format_exception(error))))
+    except OSError:
+        return said
+    return f"{said}; please report it with {path}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -24,6 +24,7 @@ from tests.harness.endpoints.fault_server import KEY, KEY_ENV
 from tests.paths import TINY
 
 LONGEST = 300  # characters of a line
+OF_OURS = "a fault of bench itself"  # what is said in the place of a traceback
 BENCH = (sys.executable, *bench_command.COMMAND[1:])
 SECONDS = 180  # until a command hangs
 PLAN = ("run", "suite.yaml", "--plan")
@@ -81,7 +82,7 @@ def judged(case: Case, ended: Ended) -> Judged:
     found: Ending | None = None
     if ended.code == -9:
         found = "hang"
-    elif "Traceback" in ended.err:
+    elif "Traceback" in ended.err or OF_OURS in ended.err:
         found = "traceback"
     elif ended.code < 0 or "Aborted" in ended.err:
         found = "abort"

@@ -34,6 +34,7 @@ def test_every_bad_input_ends_in_one_line_before_any_work(case: Case, tmp_path: 
         (2, "bench: given 'x'; a number\n", False, "no key"),
         (1, "bench: x.yaml: seeds: given 'x'\n", False, "code"),
         (1, "Traceback (most recent call last):\nKeyError: 'seeds'\n", False, "traceback"),
+        (1, "bench: a fault of bench itself, KeyError: 'seeds' (schema.py:9)\n", False, "traceback"),
         (-9, "", False, "hang"),
         (-11, "", False, "abort"),
         (0, "", False, "nonsense"),

@@ -1,7 +1,9 @@
 """A key is sent to its server, and is in nothing that a command prints, keeps or writes."""
 
 import json
+import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,8 +111,8 @@ def test_json_stays_json_where_a_url_with_a_key_stands_in_quotes(
     assert json.loads(capsys.readouterr().out) == [{"set": [clean]}]
 
 
-def test_a_traceback_has_no_credentials_and_nothing_that_acts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_fault_of_ours_is_a_line_and_a_private_file_without_credentials_or_what_acts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(**_: object) -> None:
         raise KeyError(f"http://me:{SECRET}@host/v1?api_key={SECRET}") from RuntimeError("\x1b[2J")
@@ -118,9 +120,21 @@ def test_a_traceback_has_no_credentials_and_nothing_that_acts(
     monkeypatch.setattr(app, "app", fails)
     monkeypatch.setattr(app.shutdown, "listen", lambda: None)
     monkeypatch.setattr(app.surroundings, "close_output", lambda: None)
+    monkeypatch.setattr(app.extension_file, "try_imports_apart", lambda: None)
     monkeypatch.setattr(sys, "argv", ["bench", "runs"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(SystemExit, match="1"):
         app.main()
-    told = capsys.readouterr().err
-    assert "Traceback" in told and "KeyError: 'http://host/v1?api_key=...'" in told and "\\x1b[2J" in told
-    assert SECRET not in told and "\x1b" not in told
+    (told,) = tmp_path.iterdir()
+    fault, line = "KeyError: 'http://host/v1?api_key=...'", fails.__code__.co_firstlineno + 1
+    assert capsys.readouterr().err == (
+        f"bench: a fault of bench itself, {fault} (test_keys.py:{line}); please report it with {told}\n"
+    )
+    text = told.read_text()
+    assert all(words in text for words in ("Traceback", fault, "\\x1b[2J"))
+    assert stat.S_IMODE(told.stat().st_mode) == 0o600
+    assert SECRET not in text and "\x1b" not in text
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(SystemExit, match="1"):
+        app.main()
+    assert capsys.readouterr().err == f"bench: a fault of bench itself, {fault} (test_keys.py:{line})\n"
