@@ -1,5 +1,6 @@
 """Text for people and for file names."""
 
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from benchmarks import text
@@ -21,6 +22,18 @@ def slug(label: str) -> str:
     """A name from outside as part of a file name: lower case, its other characters as single hyphens."""
     kept = "".join(c if c.isalnum() or c in "+." else "-" for c in label.lower())
     return "-".join(filter(None, kept.split("-")))
+
+
+def file_name(name: str) -> str:
+    """A name without what would be a folder ("DCKD w/o dispreferred", "org/judge")."""
+    return name.replace("/", "_")
+
+
+def same_on_some_disk(name: str) -> str:
+    """What two names have in common whose files some disk takes for one: not every disk tells dpo and DPO
+    apart, nor the two ways to write an accent.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", file_name(name)).casefold())
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> list[str]:

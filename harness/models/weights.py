@@ -36,13 +36,15 @@ def fingerprint(ref: str) -> str:
     if folder.is_dir():
         model_files.check_kinds(folder)
         return _hashed(folder)
-    beside = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    if folder.is_file():
+        raise ValueError(f"{cut(ref)} is a file, where a model's folder is expected")
+    beside = [*folder.parent.iterdir()] if folder.parent.is_dir() else []
     name, at, revision = ref.partition("@")
     odd = bool(at) and (not revision or "@" in revision)
     missing = folder.is_absolute() or ref.startswith(".") or ref.count("/") != 1 or odd
     # A name in a folder that is here is one of its folders, unless a hub id has been read by it before.
     if missing or (beside and not revision and not hub.is_cached("model", name)):
-        hint = did_you_mean(folder.name, beside)
+        hint = did_you_mean(folder.name, [p.name for p in beside if p.is_dir()])
         allowed = "a local folder, or a hub id such as org/name@revision"
         raise ValueError(f"no folder {cut(ref)}{hint} ({allowed})")
     return hub.resolve("model", name, revision or "main", "give a local folder with --set")

@@ -11,6 +11,7 @@ from typing import Any
 import methods
 from harness.common import data_folder, hub
 from harness.common.input import model_files
+from harness.common.text import cut
 from harness.data import datasets
 from harness.data.chat_format import FILES, Format, format_of, thinks
 from harness.data.layouts import DIALOGUES, PAIRS, Layout
@@ -27,7 +28,7 @@ from harness.suite.parts.data import ChatData, Data
 from harness.suite.parts.models import Architecture
 from harness.suite.schema import Suite
 from harness.suite.training import Placement
-from harness.suite.validation import inside_world
+from harness.suite.validation import at_key, inside_world
 from harness.train.costs import OBJECTIVE, TRAIN, OnlineSettings, TrainInputs, TrainSettings
 from harness.train.placing.accelerate_file import WHOLE
 from methods.api import Method, Training
@@ -64,20 +65,30 @@ class PlanContext:
         # Its facts are no part of what `world_seeds` drive: every base model is asked the same questions.
         return WORLD.step("pocket world", self.suite.world, NoInputs(), name="pocket")
 
-    def folder(self, path: str, kind: str) -> Source:
+    def data(self, path: str) -> Source:
         """A folder of the world ("world/test"), or one from outside as a step that links to it."""
         if (inside := inside_world(path)) is not None:
             return Part(self.world(), inside) if inside else self.world()
+        # Data are linked as a folder; of a model each file is, as its record stands among them.
+        return Part(self._linked(path, "data", self._content(path)), "files")
+
+    def model(self, path: str, key: str) -> Step:
+        """A model from outside, a folder or hub id, as a step that links to it. What is wrong with it is said
+        with the key that names it.
+        """
+        with at_key(key):
+            if inside_world(path) is not None:
+                raise ValueError(f"given {cut(repr(path))}; the generated world holds no models")
+            return self._linked(path, "model", weights.fingerprint(path))
+
+    def _linked(self, path: str, kind: str, content: str) -> Step:
         # What is in the folder is identity, where it lies is context: moved data make no new steps.
-        content = weights.fingerprint(path) if kind == "model" else self._content(path)
         label, context = f"{kind} {Path(path).name}", {**self.runtime, "path": path}
         if kind == "model" and self.suite.pickled_weights:
             context[TRUSTED] = True
         without_cache = kind == "model" and self._type(path) in WITHOUT_CACHE
         settings = LINK.settings(kind, content, without_cache)
-        step = LINK.step(label, settings, NoInputs(), context, name=kind)
-        # A model's files are linked one by one, as its record stands among them; data are linked as a folder.
-        return step if kind == "model" else Part(step, "files")
+        return LINK.step(label, settings, NoInputs(), context, name=kind)
 
     def chat_format(self, base: str) -> Format | None:
         """How a model from outside is spoken to: of a hub id where its small files are to be had."""
@@ -128,8 +139,10 @@ class PlanContext:
     def _contents(self) -> dict[str, str]:
         return {}
 
-    def rows(self, source: Data) -> tuple[Rows, Source | None, dict[str, Any]]:
-        """What a step that reads a data source is set to, the world where it lies in it, and context."""
+    def rows(self, source: Data, key: str) -> tuple[Rows, Source | None, dict[str, Any]]:
+        """What a step that reads the data source at a key is set to, the world where it lies in it, and
+        context.
+        """
         part = source.split, source.revision, source.layout, source.limit, source.skip
         if inside := inside_world(source.path):
             # The world's own id says what is in it, so its rows need no fingerprint.
@@ -137,8 +150,9 @@ class PlanContext:
         where = datasets.Source(source.path, source.split, source.revision, source.layout)
         known: tuple[Layout[Any], ...] = DIALOGUES if isinstance(source, ChatData) else PAIRS
         if (where, known) not in self._sources:
-            beside = datasets.columns_beside(where, known)
-            self._sources[where, known] = datasets.fingerprint(where), beside
+            with at_key(key):
+                beside = datasets.columns_beside(where, known)
+                self._sources[where, known] = datasets.fingerprint(where), beside
         rows = Rows(Path(source.path).name, *part, *self._sources[where, known])
         return rows, None, {**self.runtime, "path": source.path}
 

@@ -16,6 +16,7 @@ from harness.suite import extension_file
 from harness.suite.judging import Repeats
 from harness.suite.measurement import Chosen, Measures, NotRun, Row
 from harness.suite.schema import Suite
+from harness.suite.validation import at_key
 
 
 class JudgeParts(NamedTuple):
@@ -44,7 +45,8 @@ def check_step(
     """The step that checks a judge of the suite with a benchmark's prompt."""
     parts = judge_parts(setting, judge)
     settings = CheckSettings(parts.settings, prompt, repeats, limit)
-    gold = setting.folder(data or str(benchmark_files.find(GOLD)), "data")
+    with at_key("--data"):
+        gold = setting.data(data or str(benchmark_files.find(GOLD)))
     label, context = f"check of {judge} with {prompt}", {**setting.runtime, **parts.context}
     return JUDGE_CHECK.step(label, settings, CheckInputs[Source](gold, parts.reads), context)
 
@@ -55,7 +57,8 @@ def measures(suite: Suite, chosen: Chosen, row: Row, failed: Mapping[str, str]) 
     """
     if why := failed.get("") or failed.get(chosen.name):
         raise NotRun(f"failed: {why}")
-    steps = chosen.benchmark.steps(row, chosen)
+    with at_key(f"benchmarks.{chosen.name}"):
+        steps = chosen.benchmark.steps(row, chosen)
     judge = suite.judges.get(chosen.settings.judged_by())
     repeats: Repeats | None = judge.settings.repeats if judge else None
     if repeats is None:

@@ -84,9 +84,7 @@ class Lineage:
         """A base model as it is: from outside, or pretrained from scratch on the world's text."""
         spec = self._spec(who)
         if isinstance(spec.base, str):
-            step = self.setting.folder(spec.base, "model")
-            assert isinstance(step, Step)
-            return step
+            return self.setting.model(spec.base, f"pairs.{self.pair}.{who}.base")
         return self._pretrained(who, spec.base, spec.pretrain or TrainingSpec())
 
     def _pretrained(self, who: str, size: Architecture, spec: TrainingSpec) -> Step:
@@ -121,7 +119,7 @@ class Lineage:
 
     def _dialogues(self, source: ChatData) -> Step:
         suite = self.setting.suite
-        rows, world, context = self.setting.rows(source)
+        rows, world, context = self.setting.rows(source, f"datasets.{self.dataset}.sft")
         settings = DIALOGUES.settings(
             rows, source.pack, source.loss_on, suite.max_length, suite.chat_template, suite.too_long
         )
@@ -167,10 +165,10 @@ class Lineage:
         training, where = spec.over(method.training), spec.placed(Placement())
         return self.setting.train(label, method, hp, training, self.world_seed, inputs, where)
 
-    def pairs(self, source: Data, name: str) -> Step:
-        """The preferences as token sequences, in folders `chosen` and `rejected`."""
+    def pairs(self, source: Data, name: str, key: str) -> Step:
+        """The preferences at a key of the data set as token sequences, in folders `chosen` and `rejected`."""
         suite = self.setting.suite
-        rows, world, context = self.setting.rows(source)
+        rows, world, context = self.setting.rows(source, f"datasets.{self.dataset}.{key}")
         settings = PAIRS.settings(rows, suite.max_length, suite.chat_template, suite.too_long)
         inputs = PAIRS.inputs(self.base("student"), self._own_base("teacher"), world)
         # The names are for the message alone, where the two tokenizers are not the same.
@@ -183,7 +181,7 @@ class Lineage:
 
     @cached_property
     def train_pairs(self) -> Step:
-        return self.pairs(self.data.preference, "train")
+        return self.pairs(self.data.preference, "train", "preference")
 
     @cached_property
     def validation_pairs(self) -> Step:
@@ -192,7 +190,7 @@ class Lineage:
             raise ValueError(
                 f"datasets.{self.dataset}.validation: missing; the suite's benchmarks read held-out pairs"
             )
-        return self.pairs(self.data.validation, "validation")
+        return self.pairs(self.data.validation, "validation", "validation")
 
     def views(self, method: Method, hp: Any, start: Step, pairs: Step) -> TrainInputs[Source]:
         """The inputs of a training step: its start, its views of some pairs, and the signals it needs on

@@ -146,7 +146,7 @@ class Cell:
 
     def folder(self, path: str) -> Source:
         """A data folder from outside, or of the generated world."""
-        return self.setting.folder(path, "data")
+        return self.setting.data(path)
 
     def judged(self, chosen: Chosen, answers_to: Chosen | None = None) -> Measures:
         """Its answers and their judgments, one for each row that they are compared with."""
@@ -240,7 +240,8 @@ class Cell:
 
     def rewards(self, model: str, responses: Source, name: str, dtype: str) -> Step:
         """What a reward model says of responses to the held-out prompts."""
-        return signal_steps.rewards(self.setting, model, responses, name, *self._held_out_prompts, dtype)
+        step = self.setting.model(model, "model")
+        return signal_steps.rewards(self.setting, step, responses, name, *self._held_out_prompts, dtype)
 
     @property
     def _held_out_prompts(self) -> tuple[Step, Step]:
@@ -274,9 +275,7 @@ def outside(setting: PlanContext, name: str) -> Step | ExternalModel:
     spec = setting.suite.models[name]
     if spec.path is None:
         return spec
-    step = setting.folder(spec.path, "model")
-    assert isinstance(step, Step)
-    return step
+    return setting.model(spec.path, f"models.{name}.path")
 
 
 def _options(chosen: Chosen, judging: bool = False) -> dict[str, Any]:

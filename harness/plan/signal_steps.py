@@ -96,7 +96,7 @@ def head(model: Step, dtype: str) -> Step:
 
 def rewards(
     setting: PlanContext,
-    model: str,
+    model: Step,
     responses: Source,
     name: str,
     pairs: Step,
@@ -104,7 +104,7 @@ def rewards(
     dtype: str,
 ) -> Step:
     """What a reward model says of responses to the prompts of some pairs."""
-    inputs = REWARDS.inputs(setting.folder(model, "model"), responses, pairs, tokenizer)
+    inputs = REWARDS.inputs(model, responses, pairs, tokenizer)
     return REWARDS.step(f"rewards of {name}", REWARDS.settings(dtype), inputs, setting.runtime, name=name)
 
 
@@ -124,9 +124,10 @@ def selected(
     stage = replace(trained, settings=replace(trained.settings, checkpoints=count))
     greedy, prompts = Sampling(0.0, 1.0, spec.max_tokens), Part(pairs, "chosen")
     scored: dict[str, Source] = {}
+    model = setting.model(spec.model, "selection.model")
     for n in range(1, count + 1):
         checkpoint = Part(stage, f"checkpoints/{n}")
         answers = rollouts(setting, checkpoint, prompts, drop=False, sampling=greedy, seed=seed)
-        scored[str(n)] = rewards(setting, spec.model, answers, answers.label, pairs, tokenizer, spec.dtype)
+        scored[str(n)] = rewards(setting, model, answers, answers.label, pairs, tokenizer, spec.dtype)
     inputs = SELECT.inputs(stage, scored)
     return SELECT.step(f"selected {trained.label}", SELECT.settings(spec.by), inputs, name=trained.label)

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.declaration import JudgedAnswers
+from harness.common.text import file_name, same_on_some_disk
 from harness.plan.measurements import Cell
 from harness.plan.plan import Plan
 from harness.results import manifest
-from harness.results.judging import JudgedRow, file_name
+from harness.results.judging import JudgedRow
 from harness.results.manifest import ExportedRow
 from harness.results.records import RowKey, folders_of
 from harness.store.store import Store
@@ -91,10 +92,11 @@ def _row_names(plan: Plan) -> dict[RowKey, str]:
     parts_of_name = ("pair", "dataset", "world_seed", "seed")
     varied = [k for k in parts_of_name if len({getattr(c, k) for c in plan.cells}) > 1]
     parts = {RowKey.of(c): [*(str(getattr(c, k)) for k in varied), c.method] for c in plan.cells}
-    names: dict[RowKey, str] = {}
+    names, taken = dict[RowKey, str](), set[str]()
     for key, words in parts.items():
         name = file_name("-".join(words))
-        while name in names.values():  # "a/b" and "a_b" are one file's name
+        while same_on_some_disk(name) in taken:  # "a/b" and "a_b" are one file's name
             name += "_"
+        taken.add(same_on_some_disk(name))
         names[key] = name
     return names

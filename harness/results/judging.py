@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from benchmarks.api import Answer
 from benchmarks.declaration import JudgedAnswers
 from harness.common.files import read_json_lines
-from harness.common.text import slug
+from harness.common.text import file_name, slug
 from harness.endpoints.prices import Prices, Usage
 from harness.evaluate import questions
 from harness.evaluate.questions import JUDGMENTS, REPEATS
@@ -59,11 +59,6 @@ class JudgedRow(NamedTuple):
             read_json_lines(folder_of(store, self.step) / "judgments.jsonl"),
             folders["data"],
         )
-
-
-def file_name(name: str) -> str:
-    """A name without what would be a folder ("DCKD w/o dispreferred", "org/judge")."""
-    return name.replace("/", "_")
 
 
 def judged_rows(plan: Plan) -> Iterator[JudgedRow]:

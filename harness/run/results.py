@@ -36,6 +36,7 @@ from harness.store.store import Store
 from harness.suite import extension_file
 from harness.suite.schema import Suite
 from harness.suite.tuning.section import TRIALS
+from harness.suite.validation import at_key
 from reports import terminal
 from reports.records import jsonl
 from reports.records.jsonl import STAMP
@@ -84,8 +85,9 @@ def trials_of(suite: Suite) -> Path | None:
     if suite.tuned is None:
         return None
     path = Path(suite.tuned) / TRIALS
-    if not path.is_file():
-        raise ValueError(f"tuned: no file {path}, which `bench tune` writes; without the key none is wanted")
+    with at_key("tuned"):
+        if not path.is_file():
+            raise ValueError(f"no file {path}, which `bench tune` writes; without the key none is wanted")
     return path
 
 

@@ -83,9 +83,12 @@ def benchmarks_of(
     """The key `benchmarks` of a suite; null takes a benchmark away. ValueError: one line."""
     chosen = {}
     for name, given in raw.items():
-        if given is None:
-            continue
         key = f"benchmarks.{cut(name)}"
+        if given is None:
+            if name not in known:
+                fault = f"null, but there is no {cut(repr(name))} to take away"
+                raise ValueError(f"{where}: {key}: {fault}; {nearest(name, list(known))}")
+            continue
         if not isinstance(given, Mapping):
             raise ValueError(
                 f"{where}: {key}: given {cut(repr(given))}; settings, or {{}} for the benchmark's own"

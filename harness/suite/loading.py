@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,12 +21,13 @@ from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import STUDENT, UNTRAINED, Suite
 from harness.suite.training import MethodRecipe, Placement, RolloutsSpec, TrainingSpec
-from harness.suite.validation import in_range, inside_world, validated
+from harness.suite.validation import at_key, in_range, inside_world, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Needs, Rollouts, Training
 
 KEY_ENV = "api_key_env"  # names the environment variable with the key of an endpoint
+BENCHMARKS = "benchmarks"  # a key of a suite, in which null takes one of an extended suite away
 LONGEST_CHAIN = 20  # of suites that extend one another
 RECIPE = tuple(MethodRecipe.model_fields)
 
@@ -124,15 +126,17 @@ def _own_training(suite: Suite, method: str) -> TrainingSpec:
     return own
 
 
+def _shipped() -> dict[str, Path]:
+    """The suites that ship, by name."""
+    presets = files("harness").joinpath("presets").iterdir()
+    return {Path(f.name).stem: Path(str(f)) for f in presets if f.name.endswith(".yaml")}
+
+
 def suite_file(name: str) -> Path:
     """The file of a suite: a path, or the name of one that ships."""
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name)
-    shipped = {
-        Path(f.name).stem: Path(str(f))
-        for f in files("harness").joinpath("presets").iterdir()
-        if f.name.endswith(".yaml")
-    }
+    shipped = _shipped()
     if name not in shipped:
         raise ValueError(
             f"no suite {cut(repr(name))}, nor a path that ends in .yaml; {nearest(name, sorted(shipped))}"
@@ -155,9 +159,9 @@ def suite_of(raw: Mapping[str, Any], known: Known, where: str) -> Suite:
     # Benchmarks and judges first: their models come from registries that the schema does not know.
     parts = dict(raw)
     judge_of: dict[str, str] = {}  # of each benchmark
-    if "benchmarks" in parts:
-        given = validated(dict[str, Any], parts["benchmarks"], where, "benchmarks")
-        parts["benchmarks"] = benchmarks = benchmarks_of(given, known.benchmarks, where)
+    if BENCHMARKS in parts:
+        given = validated(dict[str, Any], parts[BENCHMARKS], where, BENCHMARKS)
+        parts[BENCHMARKS] = benchmarks = benchmarks_of(given, known.benchmarks, where)
         judge_of = {name: settings.judge for name, settings in benchmarks.judged().items()}
     if isinstance(given := parts.get("judges", {}), Mapping):
         world = raw.get("world") is not None  # {} is a world of the usual sizes
@@ -202,7 +206,8 @@ def _check_world_paths(tree: Any, where: str, key: str = "") -> None:
 
 def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """The keys of a suite file, over those of the suite that it extends."""
-    raw = _raw(path)
+    with at_key(f"{extending[-1]}: extends") if extending else nullcontext():
+        raw = _raw(path)
     # By where a path leads: a/../a.yaml is a.yaml.
     if path.resolve() in [other.resolve() for other in extending]:
         raise ValueError(f"{extending[-1]}: extends {path}, which extends it")
@@ -217,7 +222,14 @@ def _extended(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
         base = base_file(path, name)
     except ValueError as fault:
         raise ValueError(f"{path}: extends: {fault}") from None
-    return _merged(_extended(base, (*extending, path)), raw)
+    extended = _extended(base, (*extending, path))
+    merged = _merged(extended, raw)
+    # Taken away here, so that any null that is left is of a name which nobody knows.
+    if isinstance(before := extended.get(BENCHMARKS), dict) and isinstance(own := raw.get(BENCHMARKS), dict):
+        for name in before.keys() & own.keys():
+            if own[name] is None:
+                del merged[BENCHMARKS][name]
+    return merged
 
 
 def base_file(path: Path, name: str) -> Path:
@@ -227,6 +239,8 @@ def base_file(path: Path, name: str) -> Path:
 
 def _raw(path: Path) -> dict[str, Any]:
     """The keys of a suite file."""
+    if path.stem in _shipped() and not path.exists():
+        raise ValueError(f"no suite file {path}; did you mean {path.stem!r}, which ships?")
     raw = yaml_text.read(path, "suite file")
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: a suite is a mapping of keys")
@@ -258,7 +272,11 @@ def override(raw: dict[str, Any], given: str) -> None:
             raw[name] = {}
         raw = raw[name]
     try:
-        raw[last] = yaml_text.parse(value, f"--set {cut(key)}") if value else None
+        parsed = yaml_text.parse(value, f"--set {cut(key)}") if value else None
     except ValueError as fault:
         shown = cut(without_secrets(value), 40)
         raise ValueError(f"{fault}; given {shown}; text may need quotes of its own") from None
+    if parents == [BENCHMARKS] and parsed is None and raw.get(last) is not None:
+        del raw[last]
+    else:
+        raw[last] = parsed

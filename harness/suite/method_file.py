@@ -10,7 +10,7 @@ from typing import Any
 import methods
 from harness.common.text import cut
 from harness.suite.extension_file import defined_in, ended, told
-from harness.suite.schema import OTHERS, UNTRAINED, Suite, check_files
+from harness.suite.schema import OTHERS, UNTRAINED, Suite, check_row_names
 from harness.suite.training import MethodRecipe
 from harness.suite.validation import LONGEST, Name, in_range, parts, validated
 from methods.api import Method, Needs, Stats, Training, formula
@@ -36,7 +36,7 @@ def with_rows(suite: Suite, own: Sequence[Method], only: Sequence[str]) -> Suite
     if not own or only:
         return suite
     rows = {**dict.fromkeys(m.name for m in own), **suite.methods}
-    check_files(suite, rows)
+    check_row_names(suite, rows)
     return suite.model_copy(update={"methods": rows})
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, InstanceOf, model_validator
 
 from harness.common.suggest import nearest
-from harness.common.text import cut
+from harness.common.text import cut, same_on_some_disk
 from harness.data.fitted import DROP, TooLong
 from harness.pocket.build import World
 from harness.suite.benchmarks import Benchmarks, ExternalModel
@@ -142,8 +142,9 @@ class Suite(Strict):
             raise ValueError(f"pairs.{AS_THEY_ARE}: rows that are not trained are called so; another name")
         if OTHERS in self.models:
             raise ValueError(f"models.{OTHERS}: seeds mean all other rows by it; choose another name")
-        check_files(self, self.methods)
-        _check_files([("judges", name) for name in self.judges])
+        check_row_names(self, self.methods)
+        _check_one_file_each([("judges", name) for name in self.judges])
+        _check_one_file_each([("benchmarks", name) for name in self.benchmarks.chosen])
         return self
 
     @model_validator(mode="after")
@@ -172,20 +173,20 @@ UNTRAINED = TEACHER, STUDENT = "Teacher", "Student"  # rows of models before any
 AS_THEY_ARE = "models"  # in place of a pair, of rows that were not trained here
 
 
-def check_files(suite: Suite, methods: Iterable[str]) -> None:
+def check_row_names(suite: Suite, methods: Iterable[str]) -> None:
     """ValueError for two rows of a suite, with these methods, that files cannot both be called after."""
     rows = [("methods", name) for name in methods if name not in UNTRAINED]
     rows = [*(("rows", name) for name in UNTRAINED), *rows] if suite.pairs else []
-    _check_files([*rows, *(("models", name) for name in suite.models)])
+    _check_one_file_each([*rows, *(("models", name) for name in suite.models)])
 
 
-def _check_files(named: Sequence[tuple[str, str]]) -> None:
+def _check_one_file_each(named: Sequence[tuple[str, str]]) -> None:
     """ValueError for two names, each with its section, that files of answers and exports cannot both have."""
     files: dict[str, str] = {}
     for section, name in named:
-        file = name.replace("/", "_").casefold()  # not every disk tells dpo and DPO apart
+        file = same_on_some_disk(name)
         if (other := files.get(file)) is not None:
-            what = "judge" if section == "judges" else "row"
+            what = {"judges": "judge", "benchmarks": "benchmark"}.get(section, "row")
             told = f"there is a {what} {cut(repr(other))}, whose files have the same names"
             raise ValueError(f"{section}.{cut(name)}: {told}")
         files[file] = name

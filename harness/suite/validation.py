@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -21,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from benchmarks.file_bytes import TYPED
 from harness.common.input.keys import keys_at
 from harness.common.secrets.redaction import without_secrets
 from harness.common.suggest import did_you_mean, nearest
@@ -160,6 +162,29 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
     return made
 
 
+class FaultAtKey(ValueError):
+    """A fault that begins with its key."""
+
+
+@contextmanager
+def at_key(key: str) -> Iterator[None]:
+    """What is wrong with a file or folder that a key names is a ValueError that begins with the key, the
+    innermost of several.
+    """
+    try:
+        yield
+    except FaultAtKey:
+        raise
+    except ValueError as fault:
+        if str(fault).startswith(key):
+            raise
+        raise FaultAtKey(f"{key}: {fault}") from fault
+    except OSError as e:
+        if e.errno not in TYPED:
+            raise
+        raise FaultAtKey(f"{key}: {cut(str(e.filename), ROOM)}: {e.strerror}") from e
+
+
 def parts(of: Any) -> dict[str, Any]:
     """The fields of a dataclass and what they hold, with slots too."""
     return {field.name: getattr(of, field.name) for field in fields(of)}
@@ -180,7 +205,9 @@ def _line(faults: Mapping[str, str]) -> str:
     """
     outer = {path for path in faults for other in faults if other.startswith(f"{path}.")}
     told = [
-        f"{cut(path) if path.isprintable() else repr(path)}: {cut(fault, ROOM)}" if path else cut(fault, ROOM)
+        f"{cut(path) if path.isprintable() and path == path.strip() else repr(path)}: {cut(fault, ROOM)}"
+        if path
+        else cut(fault, ROOM)
         for path, fault in faults.items()
         if path not in outer
     ]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from harness.common.text import file_name
 from harness.plan.plan import Plan
 from harness.plan.row_steps import stages
-from harness.results.judging import file_name
 from harness.store.step import Step
 from harness.train.costs import TRAIN
 from reports.records import jsonl

@@ -21,7 +21,7 @@ from harness.store.store import Store
 from harness.suite.benchmarks import Benchmarks
 from harness.suite.measurement import Chosen, Measures
 from harness.suite.parts.data import Data
-from harness.suite.validation import inside_world
+from harness.suite.validation import at_key, inside_world
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def _of_data(setting: PlanContext, chosen: Chosen, store: Store) -> Asked:
         if declared.data_set is None:
             raise ValueError(f"benchmarks.{chosen.name}.data: missing; it has no data set of its own")
         path = str(benchmark_files.find(declared.data_set))
-    folder = _folder(setting.folder(path, "data"), store)
+    with at_key(f"benchmarks.{chosen.name}.data"):
+        folder = _folder(setting.data(path), store)
     found, _ = questions.load(declared, folder, chosen.settings.model_dump() | {"limit": None})
     return Asked(chosen.name, path, [question.turns[0] for question in found])
 

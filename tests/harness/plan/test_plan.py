@@ -215,9 +215,9 @@ def test_models_that_take_no_cache_have_other_ids_than_when_they_were_decoded_wi
     for family in ("mamba", "llama", "qwen3_next"):
         (tmp_path / family).mkdir()
         (tmp_path / family / "config.json").write_text(json.dumps({"model_type": family}))
-        link = setting.folder(str(tmp_path / family), "model")
+        link = setting.model(str(tmp_path / family), "models.m.path")
         assert isinstance(link, Step)
         known[family] = str(link.settings_record.keys() - {"kind", "fingerprint"})
     assert known == {"mamba": "{'without_cache'}", "llama": "set()", "qwen3_next": "set()"}
-    data = setting.folder(str(tmp_path / "mamba"), "data")
+    data = setting.data(str(tmp_path / "mamba"))
     assert isinstance(data, Part) and "without_cache" not in data.step.settings_record

@@ -1,13 +1,16 @@
 """Suites: strict YAML, one clear line for each fault."""
 
 import csv
+import errno
 import math
 from pathlib import Path
 
 import pytest
 
 import methods
+from harness.common.text import same_on_some_disk
 from harness.suite import loading
+from harness.suite.validation import at_key
 from methods.api import Training
 from tests import suites
 from tests.paths import TINY
@@ -168,3 +171,29 @@ def test_the_settings_that_ship_are_the_best_of_their_trials(name: str) -> None:
         assert held["training"]["lr"] == float(best["lr"]), method
         if best["setting"]:
             assert held[best["setting"]] == float(best["value"]), method
+
+
+def test_what_a_key_names_is_told_with_the_innermost_key(tmp_path: Path) -> None:
+    inner, outer = at_key("models.x.path"), at_key("benchmarks.b")
+    with pytest.raises(ValueError, match=r"^models\.x\.path: no folder /x$"), outer, inner:
+        raise ValueError("no folder /x")
+    with pytest.raises(ValueError, match=r"^tuned: .*x+: File name too long$"), at_key("tuned"):
+        (tmp_path / ("x" * 300)).stat()
+    with pytest.raises(ValueError, match=r"^name: given 3$"), at_key("name"):
+        raise ValueError("name: given 3")
+    with pytest.raises(OSError, match="No space"), at_key("name"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_names_are_alike_where_some_disk_takes_their_files_for_one() -> None:
+    """Upper and lower case, both ways to write an accent, and what stands for a slash."""
+    alike = (
+        ("DPO", "dpo"),
+        ("org/m", "org_m"),
+        ("\u00e9", "e\u0301"),
+        ("\u00c9", "e\u0301"),
+        ("\u00df", "SS"),
+    )
+    for one, other in alike:
+        assert same_on_some_disk(one) == same_on_some_disk(other)
+    assert same_on_some_disk("e") != same_on_some_disk("\u00e9")
