@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -228,12 +229,14 @@ def main() -> None:
     shutdown.listen()
     surroundings.open_streams()
     extension_file.try_imports_apart()
+    surroundings.bound_width()
     if ranks := devices.by_itself():
         typer.echo(
             printed(f"bench: {ranks}: not heeded, as a training here starts its own processes"), err=True
         )
     try:
         surroundings.check(sys.argv[1:])
+        surroundings.check_variables()
         code = app(standalone_mode=False)  # else typer draws a box around a wrong option, and many lines
     except shutdown.Terminated as e:
         code = _fail(e.message, shutdown.REQUEUE)
@@ -245,7 +248,10 @@ def main() -> None:
     except SystemExit as e:  # of a file of one's own or a library: it would look as if all were done
         if any(name.endswith("_COMPLETE") for name in os.environ):  # a shell asks what a word may end in
             raise
-        code = _fail(f"ended by a sys.exit({e.code!r}) of other code, with nothing done", 2)
+        if isinstance(e.__context__, BrokenPipeError):  # what typer makes of it
+            code = _fail("nobody reads the output any more; what is done stays", 1)
+        else:
+            code = _fail(f"ended by a sys.exit({e.code!r}) of other code, with nothing done", 2)
     except MemoryError:
         code = _fail("this machine has no memory left; end other programs, or let this have more of it", 1)
     except OSError as e:
@@ -277,5 +283,6 @@ def _fault_of_ours(error: Exception) -> str:
 
 def _fail(message: str, code: int) -> int:
     # One line, whatever a library has put into its message: logs of schedulers are read by lines.
-    typer.echo(printed(f"bench: {cut(without_secrets(' '.join(message.split())), LINE)}"), err=True)
+    with suppress(OSError):  # where nobody listens, the code says it
+        typer.echo(printed(f"bench: {cut(without_secrets(' '.join(message.split())), LINE)}"), err=True)
     return code

@@ -32,7 +32,12 @@ def listed(runs: Path) -> list[ListedRun]:
 def _listed(folder: Path) -> ListedRun:
     from harness.run import earlier_rows
 
-    known = earlier_rows.read(folder) or earlier_rows.Settings("-")
+    try:
+        found = earlier_rows.checked(folder)
+    except ValueError as fault:
+        found = None
+        _tell(fault)
+    known = found or earlier_rows.Settings("-")
     rows = _counted(folder) if known.rows is None else known.rows
     written = datetime.fromtimestamp((folder / "results.jsonl").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     return ListedRun(folder.name, known.suite, list(known.set), known.method_file, rows, written)
@@ -46,9 +51,13 @@ def _counted(folder: Path) -> int | None:
     try:
         records = jsonl.read(folder / "results.jsonl", Record)
     except ValueError as fault:
-        typer.echo(printed(f"bench: {cut(str(fault), LINE)}"), err=True)
+        _tell(fault)
         return None
     return len({(record.pair, record.dataset, record.method) for record in records})
+
+
+def _tell(fault: ValueError) -> None:
+    typer.echo(printed(f"bench: {cut(str(fault), LINE)}"), err=True)
 
 
 def list_runs(

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
+from benchmarks.file_bytes import told
 from harness.common.secrets.redaction import texts_without_secrets
+from harness.executors.options import MOST
 from harness.plan.plan import Plan, ordered
 from harness.store.step import Step
 from harness.suite.benchmarks import ExternalModel
@@ -24,6 +26,7 @@ from reports.records import jsonl
 SETTINGS = "settings.json"
 
 
+@with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True)
 class Settings:
     """What a run's folder is of: a suite and what `--set` changed of it, a method file, and its rows.
@@ -38,7 +41,7 @@ class Settings:
     methods: Sequence[str] = ()
     models: Mapping[str, Any] = field(default_factory=dict)
     measured: str = ""
-    rows: int | None = None
+    rows: Annotated[int, Field(ge=0, le=MOST)] | None = None
 
     def of_rows(self, plan: Plan, method_file: str | None) -> "Settings":
         """The same with the rows of a plan, some of which may be of a method file."""
@@ -55,9 +58,24 @@ class Settings:
 def read(folder: Path) -> Settings | None:
     """The settings of a run's folder; None where it has none, or none that can be read."""
     try:
-        return TypeAdapter(Settings).validate_json((folder / SETTINGS).read_bytes())
+        return checked(folder)
     except (OSError, ValueError):
         return None
+
+
+def checked(folder: Path) -> Settings | None:
+    """The settings of a run's folder; None where it has none. ValueError for what are none."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return None
+    with told(path):
+        if not path.is_file():  # who reads a pipe waits for somebody to write
+            raise ValueError(f"{path}: no file; the same `bench run` writes it anew")
+        content = path.read_bytes()
+    try:
+        return TypeAdapter(Settings).validate_json(content)
+    except ValidationError as e:
+        raise ValueError(f"{path}: not the settings of a run: {jsonl.first_fault(e)}") from e
 
 
 def measured_by(suite: Suite) -> str:

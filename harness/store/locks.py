@@ -131,8 +131,11 @@ class Locks:
 
     def _read(self, name: str) -> Owner | None:
         """Whose name the file bears; one that is not written yet, or cut short by a full disk, bears none."""
+        path = self.folder / name
+        if path.exists() and not path.is_file():  # who reads a pipe waits for somebody to write
+            return Owner("", "", 0, 0.0, "torn")
         try:
-            return Owner(**json.loads((self.folder / name).read_text()))
+            return Owner(**json.loads(path.read_text()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
+from reports.records import jsonl
+
 NAME = "benchmarks.json"
 Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
@@ -138,7 +140,7 @@ def read(folder: Path) -> Benchmarks:
     try:
         return Benchmarks.model_validate_json(path.read_bytes()) if path.is_file() else DEFAULT
     except ValidationError as e:
-        raise ValueError(f"{path}: {e}") from e
+        raise ValueError(f"{path}: not the benchmarks of a run: {jsonl.first_fault(e)}") from e
 
 
 DEFAULT = Benchmarks.model_validate_json(Path(__file__).with_name("benchmarks_default.json").read_bytes())

@@ -66,10 +66,7 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
                 rows.append(validate(line))
                 _check_key(rows[-1], keys)
             except ValidationError as e:
-                # pydantic's own message has a line for each field; the first says what is wrong with a file.
-                first = e.errors(include_url=False)[0]
-                fault = ": ".join([*map(str, first["loc"]), first["msg"]])
-                raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {fault}") from e
+                raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {first_fault(e)}") from e
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
     if (known := checksums(path.parent).get(path.name)) is not None and known != digest.hexdigest():
@@ -77,13 +74,22 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
     return rows
 
 
+def first_fault(e: ValidationError) -> str:
+    """Where a value is wrong first, and how: pydantic's own message has a line for each field."""
+    first = e.errors(include_url=False)[0]
+    return ": ".join([".".join(map(str, first["loc"])), first["msg"]]).removeprefix(": ")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
+    anew = "the same `bench run` writes it anew"
+    if path.exists() and not path.is_file():  # who opens a pipe waits for somebody to write
+        raise ValueError(f"{path}: no file; {anew}")
     try:
         with path.open("rb") as file:
             yield file
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
-        raise ValueError(f"{path}: {e.strerror}; the same `bench run` writes it anew") from e
+    except (FileNotFoundError, PermissionError) as e:
+        raise ValueError(f"{path}: {e.strerror}; {anew}") from e
 
 
 def checksum(path: Path) -> str:
@@ -94,8 +100,9 @@ def checksum(path: Path) -> str:
 
 def stamped(folder: Path) -> dict[str, Any]:
     """What a run's folder says of how it was written; nothing where it does not, or nobody can read it."""
+    path = folder / STAMP
     try:
-        known = json.loads((folder / STAMP).read_bytes())
+        known = json.loads(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

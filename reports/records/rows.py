@@ -14,13 +14,15 @@ what was measured (seconds). jsonl.py reads and writes them.
 
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, Field, with_config
 
 from reports.statistics.bootstrap import Replicate
 
 LARGEST = 1e151  # value: sums of the squares of larger ones are no floats
+Named = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 OPTIONAL = {"optional": True}  # a field's metadata: it stands in a line only where it is not its default
 
 
@@ -38,13 +40,13 @@ class Row:
 class MethodRow(Row):
     """A row about one method, trained with one seed on models of one world seed."""
 
-    suite: str
-    pair: str
+    suite: Named
+    pair: Named
     dataset: str
-    method: str
-    seed: int
+    method: Named
+    seed: Seed
     # By keyword: the kinds of rows below add fields without a default.
-    world_seed: int = field(default=0, kw_only=True, metadata=OPTIONAL)
+    world_seed: Seed = field(default=0, kw_only=True, metadata=OPTIONAL)
 
     @property
     def replicate(self) -> Replicate:

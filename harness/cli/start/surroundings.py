@@ -4,10 +4,21 @@ import os
 import sys
 from collections.abc import Sequence
 
+from harness.common.text import cut
+
 WORDS_OF_THEIR_OWN = "--set"  # which says itself what it wants
 # Options that are given several times; of any other the last alone would count.
 SEVERAL = ("--set", "--only", "--track", "--slurm", "--resources", "--data", "--keep", "--checkout")
+SECONDS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
+WIDEST = 1_000  # columns of a terminal
 EMPTY = "given ''; a value, or leave it out"
+
+
+def check_variables() -> None:
+    """ValueError for a variable that a library would stop at without naming it."""
+    for name in SECONDS:
+        if (value := os.environ.get(name)) and not value.strip().isdecimal():
+            raise ValueError(f"{name}: given {cut(repr(value))}; a whole number of seconds, or leave it out")
 
 
 def open_streams() -> None:
@@ -15,6 +26,13 @@ def open_streams() -> None:
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def bound_width() -> None:
+    """A terminal is not taken to be wider than any is: tables are filled with blanks to its right edge."""
+    width = os.environ.get("COLUMNS", "")
+    if width.isdecimal() and (len(width) > 9 or int(width) > WIDEST):
+        os.environ["COLUMNS"] = str(WIDEST)
 
 
 def close_output() -> None:

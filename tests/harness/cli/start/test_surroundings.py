@@ -1,5 +1,6 @@
 """What stands around a command: words, streams, the folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,13 @@ def test_closed_streams_change_no_exit_code(closed: str, code: int, tmp_path: Pa
         ("bash", "-c", line, sys.executable, COMMAND[2]), cwd=tmp_path, env=ENV, check=False
     )
     assert done.returncode == code
+
+
+def test_a_terminal_is_at_most_as_wide_as_any_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, left in (("80", "80"), ("1000", "1000"), ("1001", "1000"), ("9" * 5000, "1000"), ("x", "x")):
+        monkeypatch.setenv("COLUMNS", given)
+        surroundings.bound_width()
+        assert os.environ["COLUMNS"] == left
+    monkeypatch.delenv("COLUMNS")
+    surroundings.bound_width()
+    assert "COLUMNS" not in os.environ
