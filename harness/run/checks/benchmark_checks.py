@@ -24,7 +24,7 @@ def check(missing: Sequence[Step], folder_of: Callable[[Source | Part], Path | N
         if folder and registry.known(file).benchmarks[settings.benchmark].file:
             name = settings.benchmark
             calls[name, repr(settings.options)] = str(file), name, str(folder), dict(settings.options)
-    tried_apart(attempt, [*calls.values()], "on a made-up answer")
+    tried_apart(attempt, [*calls.values()], [f"{name} on a made-up answer" for name, _ in calls])
 
 
 def attempt(path: str, name: str, folder: str, options: Mapping[str, Any]) -> None:
