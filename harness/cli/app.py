@@ -244,7 +244,7 @@ def main() -> None:
         # Of a command without arguments there is nothing to say: its help has been printed.
         code = _fail(e.format_message(), 2) if e.format_message().strip() else 2
     except ValueError as e:
-        code = _fail(str(e), 2)
+        code = _fail(surroundings.not_text(sys.argv[1:], e) or str(e), 2)
     except SystemExit as e:  # of a file of one's own or a library: it would look as if all were done
         if any(name.endswith("_COMPLETE") for name in os.environ):  # a shell asks what a word may end in
             raise

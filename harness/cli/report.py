@@ -70,8 +70,13 @@ def report(
         raise ValueError(f"--beside {beside}: known: {PAPER}")
     folders = [folder_of(name, runs) for name in run]
     if format == HTML:
-        if noise_from is not None:
-            raise ValueError("--noise-from is for tables; a page is of its run alone")
+        of_tables = {
+            "--beside": beside,
+            "--registry-order": registry_order or None,
+            "--noise-from": noise_from,
+        }
+        if given := [option for option, value in of_tables.items() if value is not None]:
+            raise ValueError(f"{given[0]} is for tables; a page is of its run alone")
         for folder in folders:
             typer.echo(printed(f"Written: {page.write(folder)}"))
         return
@@ -183,11 +188,13 @@ def _across(typed: Sequence[str], runs: Path) -> "tuple[Rows, str]":
     """The rows that RUN:METHOD name, and what the first is called."""
     from reports.records import across
 
+    if len(typed) < 2:
+        raise ValueError(f"compare {typed[0]}: nothing to compare it with; name another RUN:METHOD after it")
     chosen = []
     for words in typed:
         run, _, method = words.partition(":")
-        if not method:
-            raise ValueError(f"compare {words}: must be RUN:METHOD, as {typed[0]}")
+        if not run or not method.strip():
+            raise ValueError(f"compare {words}: must be RUN:METHOD, as pocket:DPO")
         chosen.append((folder_of(run, runs), method.strip()))
     return across.chosen(chosen)
 

@@ -83,6 +83,12 @@ def full_disk_told() -> Iterator[None]:
         raise OSError(number, os.strerror(number)) from error
 
 
+def check_new(path: Path, option: str = "") -> None:
+    """ValueError where a folder to be written has the name of anything, be it a link to nowhere."""
+    if os.path.lexists(path):
+        raise ValueError(f"{path}: exists; name a folder that does not{option and f' by {option}'}")
+
+
 def exchange(one: Path, other: Path) -> None:
     """Let two names on one file system change places, at once where the system can: neither is ever gone."""
     # Python has no renameat2, which Linux and glibc have; file systems such as NFS refuse to exchange.

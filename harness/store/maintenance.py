@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from benchmarks.json_files import json_lines
-from harness.common.files import discard
+from harness.common.files import check_new, discard
 from harness.common.suggest import meant, nearest
 from harness.common.text import size
 from harness.store.integrity import RECORD, faults, read_record
@@ -217,8 +217,7 @@ def export(name: str, runs: Path, to: Path) -> Path:
     """Copy a trained model to a folder of its own, as transformers reads it. Returns the artifact; ValueError
     in one line.
     """
-    if to.exists():
-        raise ValueError(f"{to}: exists; name a folder that does not")
+    check_new(to)
     folder = model(name, runs)
     aside = to.with_name(f"{to.name}.partial-{os.getpid()}")
     discard(aside)

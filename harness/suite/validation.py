@@ -63,13 +63,14 @@ def _name(given: str) -> str:
 LEAST, MOST = 1e-6, 100.0  # a temperature of less is greedy, and by one of more each token is as likely
 
 
-def _temperature(given: float) -> float:
+def bounded_temperature(given: float) -> float:
+    """The temperature; ValueError where it is neither 0 nor within the bounds."""
     if given and not LEAST <= given <= MOST:
         raise ValueError(f"given {given:g}; 0 (greedy), or from {LEAST:g} to {MOST:g}")
     return given
 
 
-Temperature = Annotated[float, Field(ge=0), AfterValidator(_temperature)]
+Temperature = Annotated[float, Field(ge=0), AfterValidator(bounded_temperature)]
 
 # What files are called after: of a row, a pair, a data set, a judge.
 Name = Annotated[str, AfterValidator(_name)]

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.options import FinishedRuns, RunName, gathered, quiet_libraries
 from harness.cli.report import folder_of
+from harness.common.files import check_new
 from harness.common.text import printed
 
 
@@ -49,8 +50,8 @@ def push(
     rows = run_folder.read(at)
     found = folder.found(rows, folder.Asked(method, row.pair, row.dataset, row.world_seed, row.seed))
     target = out or (at / "hub" / to.rpartition("/")[2] if dry_run else None)
-    if target and target.exists():
-        raise ValueError(f"{target}: exists; name a folder that does not by --out")
+    if target:
+        check_new(target, "--out")
     if not dry_run:
         upload.check(to, private)
     known = origin.origin(maintenance.model(found.artifact, runs), Store(runs / "store"))

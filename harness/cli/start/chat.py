@@ -7,6 +7,7 @@
 A line of standard input is a turn; `/new` begins anew, and the end of the input ends the talk.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import FinishedRuns, RunName, quiet_libraries
+from harness.cli.report import folder_of
 from harness.common.text import printed
 
 if TYPE_CHECKING:
@@ -48,11 +50,18 @@ def chat(
     from benchmarks.api import Sampling
     from benchmarks.file_bytes import text_of
     from harness.store import maintenance
+    from harness.suite.validation import bounded_temperature
 
-    # All are found before the first is loaded.
-    folders = {name: maintenance.model(f"{run}/{name}", runs, first_seed=True) for name in methods}
+    try:
+        bounded_temperature(temperature)
+    except ValueError as fault:
+        raise ValueError(f"--temperature: {fault}") from None
+    at = folder_of(run, runs)
+    # All are found before the first is loaded. Artifacts are named by runs as they lie below `runs`.
+    named = {name: f"{os.path.relpath(at, runs)}/{name}" for name in methods}
+    folders = {name: maintenance.model(artifact, runs, first_seed=True) for name, artifact in named.items()}
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-    template = text_of(chat_template) if chat_template else template_of(run, runs)
+    template = text_of(chat_template) if chat_template else template_of(at, runs)
     begins = {name: _speaker(folder, sampling, seed, template) for name, folder in folders.items()}
     talks = {name: begin() for name, begin in begins.items()}
     for turn in _turns():
@@ -66,13 +75,13 @@ def chat(
         _show(said)
 
 
-def template_of(run: str, runs: Path) -> str | None:
+def template_of(run: Path, runs: Path) -> str | None:
     """The chat template that a run's rows were trained and asked with; None: their tokenizers' own."""
-    from harness.common.files import read_json_lines
     from harness.store.store import Store
+    from reports.records.texts import read_steps
 
-    store, steps = Store(runs / "store"), read_json_lines(runs / run / "steps.jsonl")
-    ids = {row["id"] for row in steps if row["kind"] in SPOKEN}
+    store = Store(runs / "store")
+    ids = {step.id for step in read_steps(run / "steps.jsonl") if step.kind in SPOKEN}
     # One suite has one for all; what asks an endpoint has none.
     for kind in SPOKEN:
         for record in store.records(kind):
@@ -89,7 +98,11 @@ def _turns() -> Iterator[str]:
     while True:
         if asks:
             typer.echo("> ", nl=False)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+            line.encode()  # a stream may hand on bytes that are no text as halves of characters
+        except UnicodeError:
+            raise ValueError("standard input: a line is not UTF-8") from None
         if not line:
             return
         if line.strip():

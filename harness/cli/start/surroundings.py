@@ -63,3 +63,12 @@ def check(words: Sequence[str]) -> None:
         if not word and (before := words[place - 1] if place else "") != WORDS_OF_THEIR_OWN:
             named = before if before.startswith("-") else f"argument {place + 1}, after {before or 'bench'}"
             raise ValueError(f"{named}: {EMPTY}")
+
+
+def not_text(words: Sequence[str], fault: ValueError) -> str:
+    """Which word was at fault where a text could not be written; "" where it was none of the command's.
+
+    A path may be of any bytes, so that only who needs a text refuses a word that is none.
+    """
+    odd = [word for word in words if any("\ud800" <= character <= "\udfff" for character in word)]
+    return f"{cut(odd[0])}: not UTF-8" if odd and isinstance(fault, UnicodeEncodeError) else ""

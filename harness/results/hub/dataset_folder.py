@@ -16,6 +16,7 @@ import pyarrow as pa
 from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
+from harness.common.files import check_new
 from harness.results.hub.card import public
 from reports import build, escapes, notebook
 from reports.records import run_folder
@@ -38,8 +39,7 @@ TYPES: Mapping[Any, pa.DataType] = {
 
 def write(run: Path, to: Path) -> None:
     """Write the folder `to`, which must not exist, whole or not at all."""
-    if to.exists():
-        raise ValueError(f"{to}: exists; name a folder that does not")
+    check_new(to)
     told = build.paired(run_folder.read(run))
     to.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}") as scratch:

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from harness.common.files import check_new
 from harness.common.suggest import meant, nearest
 from harness.results.hub import card
 from harness.results.hub.card import Card
@@ -65,8 +66,7 @@ def found(rows: Rows, asked: Asked) -> Found:
 
 def write(artifact: str, told: Card, to: Path, runs: Path) -> None:
     """Write the folder `to`, which must not exist, whole or not at all."""
-    if to.exists():
-        raise ValueError(f"{to}: exists; name a folder that does not by --out")
+    check_new(to, "--out")
     to.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}") as scratch:
         aside = Path(scratch) / to.name

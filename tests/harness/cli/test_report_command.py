@@ -206,11 +206,16 @@ def test_a_baseline_that_is_no_row_is_one_line_with_the_nearest(runs: Path) -> N
         (["report", "tiny", "--noise-from", "tini"], "no run 'tini' in {runs}; did you mean 'tiny'?"),
         (["report", "tiny", "--noise-from", "tiny"], "tiny: no method of it was trained more than once"),
         (["report", "tiny", "--noise-from", "tiny", "--format", "html"], "a page is of its run alone"),
+        (["report", "tiny", "--beside", "paper", "--format", "html"], "--beside is for tables"),
+        (["report", "tiny", "--registry-order", "--format", "html"], "--registry-order is for tables"),
+        (["compare", "tiny:DPO"], "compare tiny:DPO: nothing to compare it with"),
+        (["compare", "tiny: ", "tiny:SFT"], "must be RUN:METHOD, as pocket:DPO"),
+        (["compare", ":DPO", "tiny:SFT"], "must be RUN:METHOD, as pocket:DPO"),
         (["compare", "tiny", "--baseline", "DCKD", "--noise-from", "tini"], "did you mean 'tiny'?"),
         (["compare", "tiny", "--noise", "--noise-from", "tiny"], "--noise-from is for --baseline"),
     ],
 )
-def test_noise_that_no_run_can_lend_is_one_line(runs: Path, words: list[str], message: str) -> None:
+def test_what_is_not_for_these_runs_is_one_line(runs: Path, words: list[str], message: str) -> None:
     done = bench(*words, "--runs", str(runs))
     assert done.returncode == 2 and message.format(runs=runs) in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

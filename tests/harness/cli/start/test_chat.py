@@ -34,7 +34,7 @@ def test_a_row_answers_by_the_chat_template_of_its_run(copied: Path) -> None:
         record = json.loads(path.read_text())
         if "template" in record["settings"] and record["kind"] in ("pairs", "dialogues", "answers"):
             path.write_text(json.dumps(record | {"settings": record["settings"] | {"template": own}}))
-    assert template_of("tiny", copied) == own
+    assert template_of(copied / "tiny", copied) == own
     done = talked(copied, "is a cat an animal ?", "DPO")
     assert done.returncode == 2 and "a template of the suite" in done.stderr + done.stdout
 
@@ -42,6 +42,36 @@ def test_a_row_answers_by_the_chat_template_of_its_run(copied: Path) -> None:
 def test_a_row_that_is_not_there_is_one_line(tiny_run: Path) -> None:
     for words, told in ((("DOP",), "did you mean 'DPO'?"), (("DPO", "SFT", "ADPA"), "one or two methods")):
         done = bench("chat", "tiny", *words, "--runs", str(tiny_run))
+        assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_run_by_its_folder_answers_as_by_its_name(tiny_run: Path) -> None:
+    asked, words = "is a cat an animal ?", ("DPO", "--runs", str(tiny_run), "--max-tokens", "8")
+    answers = [
+        subprocess.run([*COMMAND, "chat", run, *words], input=asked, env=ENV, capture_output=True, text=True)
+        for run in ("tiny", str(tiny_run / "tiny"))
+    ]
+    assert answers[1].stdout == answers[0].stdout != "", answers[1].stderr
+
+
+def test_a_turn_that_is_no_text_is_one_line(tiny_run: Path) -> None:
+    command = [*COMMAND, "chat", "tiny", "DPO", "--runs", str(tiny_run), "--max-tokens", "8"]
+    said = b"is a cat an animal ?\n\xff\xfe\n"
+    for errors in ("strict", "surrogateescape"):
+        env = {**ENV, "PYTHONIOENCODING": f"utf-8:{errors}"}
+        done = subprocess.run(command, input=said, env=env, capture_output=True, timeout=300)
+        assert done.returncode == 2
+        assert done.stderr == b"bench: standard input: a line is not UTF-8\n"
+
+
+def test_steps_without_a_kind_and_a_temperature_without_end_are_one_line(copied: Path) -> None:
+    steps = copied / "tiny" / "steps.jsonl"
+    steps.write_text(steps.read_text().replace('"kind"', '"kidn"'))
+    for words, told in (
+        ((), "steps.jsonl:1"),
+        (("--temperature", "1e400"), "--temperature: given inf"),
+    ):
+        done = bench("chat", "tiny", "DPO", *words, "--runs", str(copied))
         assert done.returncode == 2 and told in done.stderr and done.stderr.count("\n") == 1
 
 
