@@ -128,9 +128,9 @@ def write(known: Iterable[Method], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [(method, f"{slug(method.name)}.md", cost(method), needs_line(method)) for method in known]
     for method, name, *_ in rows:
-        (folder / name).write_text(page(method), encoding="utf-8")
+        (folder / name).write_text(printed(page(method)), encoding="utf-8")
     listed = TEMPLATES.get_template("methods.md.j2").render(rows=rows)
-    (folder / "README.md").write_text(f"{listed.strip()}\n", encoding="utf-8")
+    (folder / "README.md").write_text(f"{printed(listed.strip())}\n", encoding="utf-8")
     return len(rows)
 
 

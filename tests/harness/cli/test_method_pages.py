@@ -1,7 +1,7 @@
 """The page of each method: made from the method, and in docs/methods as the code says it."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -106,3 +106,10 @@ def test_the_command_prints_a_page_and_writes_all_of_them(tmp_path: Path) -> Non
     written = bench("methods", "--write", str(tmp_path / "pages"))
     assert written.returncode == 0, written.stderr
     assert len(list((tmp_path / "pages").iterdir())) == len(methods.BUILT_IN) + 1
+
+
+def test_pages_have_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    own = replace(methods.get("DPO", methods.registry()), about="red \x1b[31m", paper="\x07 bell")
+    method_pages.write([own], tmp_path)
+    for page in tmp_path.iterdir():
+        assert "\\x07 bell" in page.read_text() and "\x1b" not in page.read_text()
