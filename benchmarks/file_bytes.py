@@ -50,6 +50,8 @@ def told(path: Path) -> Iterator[None]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as e:
         raise ValueError(f"{name}: cannot be unpacked: {e}") from e
     except OSError as e:
+        if e.errno is None:  # a library's, whose words are all that there is
+            raise
         if e.errno not in TYPED:
             raise OSError(e.errno, e.strerror, name) from e
         raise ValueError(f"no file {name}" if e.errno == errno.ENOENT else f"{name}: {e.strerror}") from e

@@ -9,8 +9,8 @@ from reports import escapes
 
 
 def cut(value: str, most: int = text.SHOWN) -> str:
-    """A text in so many characters, without secrets: of one that is cut in two a part would be shown."""
-    return text.cut(without_secrets(value), most)
+    """A text in so many characters; of a secret that is cut in two no part is shown."""
+    return text.cut(without_secrets(value) if len(value) > most else value, most)
 
 
 def printed(text: str) -> str:

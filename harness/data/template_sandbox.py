@@ -24,10 +24,6 @@ class Unrenderable(ValueError):
     """The template refuses these messages, or writes an answer otherwise than it stands in them."""
 
 
-class LeftOut(Unrenderable):
-    """The template does not refuse, and leaves out or rewrites what was said."""
-
-
 def run(tokenizer: "Tokenizer", template: str, messages: Sequence[Message], ask: bool) -> str:
     """The messages as a template writes them, with its generation prompt where it is to `ask`; a ValueError
     that is not `Unrenderable` is of all messages.

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.api import Message
-from benchmarks.text import says_nothing
 
 Row = Mapping[str, Any]
 Turns = tuple[Message, ...]
@@ -30,7 +29,7 @@ class Unusable(Exception):
 
 def checked_answer(text: str) -> str:
     """The answer, if it says something."""
-    if says_nothing(text):
+    if not text.strip():
         raise Unusable("empty answer")
     return text
 
@@ -45,7 +44,7 @@ def checked_prompt(turns: Turns) -> Turns:
         raise Unusable("prompt does not end with a user turn")
     if any(role != ("user", "assistant")[i % 2] for i, role in enumerate(roles)):
         raise Unusable("turns do not alternate")  # the templates of Llama 2, Mistral and Gemma refuse these
-    if any(says_nothing(turn["content"]) for turn in rest):
+    if not all(turn["content"].strip() for turn in rest):
         raise Unusable("empty turn")
     return turns
 
@@ -71,8 +70,6 @@ def turn_of(item: object) -> Message:
     role, content = item.get("role") or item.get("from"), item.get("content")
     if not isinstance(role, str) or role.lower() not in ROLES:
         raise Unusable("unknown role")
-    if item.get("tool_calls"):
-        raise Unusable("a turn calls tools")
     text = text_of(item.get("value") if content is None else content)
     return {"role": ROLES[role.lower()], "content": text}
 

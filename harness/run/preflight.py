@@ -115,11 +115,6 @@ def _folders(missing: Sequence[Step]) -> None:
     )
     for folder, scores, trusted in found:
         weights.check(folder, scores, trusted=trusted)
-    for step in missing:
-        if step.kind == LINK and step.settings.kind == "model" and not step.context.get(TRUSTED):
-            of_hub = weights.at_hand(step.context["path"])
-            if of_hub:
-                weights.refuse_pickled(of_hub)
     # What the store links to already has been looked at: its id holds a hash of the files.
     for step in missing:
         for folder in _models(step) if step.kind == LINK else ():

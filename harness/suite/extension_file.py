@@ -20,7 +20,7 @@ from harness.common.input.apart import first_fault
 from harness.common.input.in_time import TooLong, in_time
 from harness.common.text import cut
 
-IMPORT_SECONDS = 120  # of libraries too, which a disk far away may give slowly
+IMPORT_SECONDS = 120  # of libraries too, which take a while from a disk far away
 SECONDS = 60  # of what is tried of a file before any work
 FRAME = re.compile(r'File "(.+?)", line (\d+)')  # of a traceback
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: a plan does without torch
@@ -50,7 +50,7 @@ def defined_in(path: str | None, kinds: tuple[type[S], type[T]], expected: str) 
     # By content, not by path: an edited file is another module, and a second look costs nothing.
     if name not in sys.modules:
         if _imports.are_tried:
-            if b"import torch" in Path(path).read_bytes():
+            if b"torch" in Path(path).read_bytes():
                 import torch as torch  # else the other process and this one would take its seconds each
             tried_apart(_import_silently, [(path, name)], ["its import"], IMPORT_SECONDS)
         _import(path, name)

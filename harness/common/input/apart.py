@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from harness.common import devices
 
 GRACE = 5.0  # seconds beyond a limit: of what hears no signal, then of what stops faulthandler's clock
+SPAWN_SECONDS = 60.0  # until a process that is no fork has imported what the call needs
 _leave = os._exit  # as it is before a file's code or what looks after it has replaced it
 
 
@@ -47,7 +48,8 @@ def first_fault(
     process.start()
     writing.close()
     try:
-        said, in_time = _said(reading, process, len(calls), seconds + 2 * GRACE)
+        limit = seconds + 2 * GRACE + (0.0 if forks else SPAWN_SECONDS)
+        said, in_time = _said(reading, process, len(calls), limit)
     finally:
         process.kill()
         process.join()
@@ -98,6 +100,8 @@ def _call(
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if torch := sys.modules.get("torch"):  # whose other threads did not come along with a fork
+            torch.set_num_threads(1)
         sys.breakpointhook = lambda *_, **__: None  # those are for the training, which may have a terminal
         told = writing.fileno()
         faulthandler.enable(told)

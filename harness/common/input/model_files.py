@@ -43,6 +43,7 @@ SHARES = (
     *("attention_dropout", "hidden_dropout", "dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
 )
 WORDS, SHOWN = 160, 100  # characters of a library's words, and of a list of files
+NO_MEMORY = "can't allocate memory"  # torch's words on a CPU
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every command imports it
 
 
@@ -172,7 +173,8 @@ def reading(
             isinstance(error, OSError)
             and error.errno not in (None, errno.ENOENT, errno.EINVAL)  # the last of a file that is cut off
         )
-        if machine or isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY:
+        memory = isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY
+        if machine or memory or NO_MEMORY in str(error):
             raise
         if "trust_remote_code" in str(error):
             names = sorted(path.name for path in folder.glob("*.py")) or ["of another repository"]

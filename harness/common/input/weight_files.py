@@ -13,6 +13,7 @@ from harness.common.text import cut
 SAFE = "model.safetensors"  # and what is behind an INDEX of it
 INDEX = ".index.json"
 WORDS = 120  # characters of a library's words
+PACKED = "torch.float4_e2m1fn_x2"  # two numbers of four bits, which torch stores and cannot read
 LARGEST = 1_000_000  # of a matrix's numbers; published ones have hundreds, and half precision ends at 65,504
 
 
@@ -69,8 +70,9 @@ def check_values(folder: Path) -> None:
                     if name.endswith(".weight") and not quantized:
                         kind = str(weight.dtype).removeprefix("torch.")
                         raise ValueError(f"{path}: {name} holds {kind}, not floating-point numbers")
-                elif weight.numel():
-                    least, most = _bounds(weight, f"{path}: {name}")
+                elif weight.numel() and str(weight.dtype) != PACKED:
+                    limited = name.endswith(".weight") and weight.dim() > 1 and not quantized
+                    least, most = _bounds(weight, limited, f"{path}: {name}")
                     if weight.dim() > 1:
                         alike, first = (
                             alike and least == most,
@@ -80,16 +82,17 @@ def check_values(folder: Path) -> None:
         raise ValueError(f"{first}, and each other matrix one number too: it says the same of everything")
 
 
-def _bounds(weight: Any, where: str) -> tuple[float, float]:
+def _bounds(weight: Any, limited: bool, where: str) -> tuple[float, float]:
     """The least and the largest number of a weight; ValueError where one is none that a model has."""
     import torch
 
-    # Of eight bits torch compares none.
-    least, most = map(float, torch.aminmax(weight.float() if weight.element_size() == 1 else weight))
+    if weight.element_size() == 1:  # of eight bits torch compares none
+        weight = weight.float()
+    least, most = map(float, torch.aminmax(weight))
     if not math.isfinite(least) or not math.isfinite(most):
         bad = int((~torch.isfinite(weight)).sum())
         raise ValueError(f"{where}: {bad:,} of {weight.numel():,} numbers are NaN or infinite")
-    # Constants that stand among the weights, such as the bias of a mask, are no matrices.
-    if weight.dim() > 1 and max(-least, most) > LARGEST:
+    # Constants that stand among the weights, such as a mask, have other names.
+    if limited and max(-least, most) > LARGEST:
         raise ValueError(f"{where}: holds {max(least, most, key=abs):g}; a weight is {LARGEST:,} at most")
     return least, most

@@ -21,10 +21,10 @@ CREDENTIALS = re.compile(
     r"[^/\s\"'?#@:\[]*:(?!\d{1,5}\b)[^\n\"'@]{,80}@)"
     r"|(?<![\w/@.:-])[\w.+%-]+:[^\s\"'@/]{6,80}@(?=[\w.\[-]+[:/])"
 )
-# Of a query's names those with such a word; "max_tokens", "author", "keyword" and "design" hold another.
+# Of a query's names those with such a word, but for names in which it says something else.
 KEYS = re.compile(
-    r"(?<=[?&;])([\w.%-]{,40}(?i:key|token|secrets?|passw(?:or)?d|sig(?:nature)?|auth(?:orization)?|credentials?)"
-    r"(?![a-z]|(?<=[A-Z])[A-Z])[\w.%-]{,40}=)[^&#\s\"'<>]+"
+    r"(?i)(?<=[?&;])(?!(?:\w*tokens|tokenizers?|\w*authors?|\w*keywords?|\w*designs?|keyboard|signals?)=)"
+    r"([\w.%-]{,40}(?:key|token|secret|passw|sig|auth|credential)[\w.%-]{,40}=)[^&#\s\"'<>]+"
 )
 # What makers of keys begin them with: OpenAI and many more, Hugging Face, Groq, GitHub, Google, NVIDIA, xAI.
 TYPED = re.compile(

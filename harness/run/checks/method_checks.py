@@ -37,7 +37,6 @@ def attempt(path: str, name: str, settings: dict[str, Any]) -> None:
     """One optimizer step of a method of a file, with its settings, of a batch of random numbers; ValueError
     for what is wrong with it.
     """
-    torch.set_num_threads(1)  # the other threads are of the process that this one was forked from
     method, folder = method_of(name, path), os.getcwd()
     try:
         with ended(path, f"{name} on a made-up batch"):

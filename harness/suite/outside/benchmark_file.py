@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from benchmarks.api import (
     Answer,
@@ -22,9 +22,12 @@ from benchmarks.api import (
 from benchmarks.declaration import Benchmark
 from harness.common.text import cut
 from harness.endpoints.replies import EndpointReply
+from harness.endpoints.responses.answer import LEAST_LOGPROB
 from harness.suite.extension_file import told
 from harness.suite.judging import Ask, JudgeKind, Request
 from harness.suite.validation import in_range, validated
+
+ROUNDING = 1e-6  # of a share: a mean of float32 may lie so far outside
 
 
 def guarded_benchmark(declared: Benchmark, path: str) -> Benchmark:
@@ -105,13 +108,13 @@ def _guarded(benchmark: JudgedBenchmark, path: str, name: str, share: bool) -> J
     def sampling(question: Question) -> Sampling:
         with told(path, f"{name}'s sampling"):
             given = benchmark.sampling(question)
-            _is(given, Sampling, "a Sampling(...)")
+            _require(given, Sampling, "a Sampling(...)")
         return given
 
     def requests(question: Question, answer: Answer, reference: Answer | None) -> list[JudgeRequest | Score]:
         with told(path, f"{name}'s requests"):
             given = benchmark.requests(question, answer, reference)
-            _is(given, (list, tuple), "a list of Scores or JudgeRequests")
+            _require(given, (list, tuple), "a list of Scores or JudgeRequests")
             return [_asked(question, one, share) for one in given]
 
     def parse(request: JudgeRequest, reply: Reply) -> float | Unparsed:
@@ -121,9 +124,9 @@ def _guarded(benchmark: JudgedBenchmark, path: str, name: str, share: bool) -> J
     def aggregate(scores: Sequence[Score]) -> dict[str, float]:
         with told(path, f"{name}'s aggregate"):
             given = benchmark.aggregate(scores)
-            _is(given, dict, "numbers by their names")
+            _require(given, dict, "numbers by their names")
             for key, value in given.items():
-                _is(key, str, "the name of a number")
+                _require(key, str, "the name of a number")
                 _verdict(value, False)
             return {key: float(value) for key, value in given.items()}
 
@@ -135,24 +138,24 @@ def _guarded(benchmark: JudgedBenchmark, path: str, name: str, share: bool) -> J
 
 def _asked(question: Question, one: JudgeRequest | Score, share: bool) -> JudgeRequest | Score:
     """A verdict or a judge's request, as the harness reads it."""
-    _is(one, (Score, JudgeRequest), "a Score or a JudgeRequest")
+    _require(one, (Score, JudgeRequest), "a Score or a JudgeRequest")
     if one.question != question.id:
         raise ValueError(
             f"question: given {cut(repr(one.question))}; {cut(repr(question.id))}, which was asked"
         )
-    if not isinstance(one.turn, int) or not 1 <= one.turn <= len(question.turns):
+    if not isinstance(one.turn, SupportsIndex) or not 1 <= one.turn <= len(question.turns):
         raise ValueError(f"turn: given {cut(repr(one.turn))}; 1 to {len(question.turns)}")
     if one.order not in ("", "ab", "ba"):
         raise ValueError(f"order: given {cut(repr(one.order))}; '', 'ab' or 'ba'")
     if isinstance(one, JudgeRequest):
-        _is(one.messages, (list, tuple), "messages with a role and a content")
+        _require(one.messages, (list, tuple), "messages with a role and a content")
         for message in one.messages or (None,):
             texts = isinstance(message, dict) and [message.get(name) for name in ("role", "content")]
             if not texts or not all(isinstance(text, str) for text in texts):
                 raise ValueError(f"messages: given {cut(repr(message))}; a role and a content, both texts")
         return one
-    _is(one.category, str, "a category's name")
-    return replace(one, value=_verdict(one.value, share))
+    _require(one.category, str, "a category's name")
+    return replace(one, turn=int(one.turn), value=_verdict(one.value, share))
 
 
 def _verdict(value: Any, share: bool) -> float | Unparsed:
@@ -163,25 +166,33 @@ def _verdict(value: Any, share: bool) -> float | Unparsed:
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or (share and not 0 <= number <= 1):
+    if not math.isfinite(number) or (share and not -ROUNDING <= number <= 1 + ROUNDING):
         raise ValueError(f"given {cut(repr(value))}; {allowed}, or Unparsed(reply)")
     return value if type(value) in (int, float) else number  # numpy's are no JSON
 
 
 def _replies(given: Any, count: int) -> list[EndpointReply]:
-    _is(given, list, "a list of replies")
+    _require(given, list, "a list of replies")
     if len(given) != count:
         raise ValueError(f"it gives {len(given)} replies to {count} requests")
-    for reply in given:
-        _is(reply, EndpointReply, "a reply")
-        _is(reply.text, str, "the text of a reply")
-        _is(reply.finish_reason, str, "a finish reason")
-        for token, value in reply.logprobs.items():
-            _is(token, str, "a token")
-            _verdict(value, False)
-    return list(given)
+    return [_reply(reply) for reply in given]
 
 
-def _is(given: Any, kind: type | tuple[type, ...], allowed: str) -> None:
+def _reply(given: Any) -> EndpointReply:
+    _require(given, EndpointReply, "a reply")
+    _require(given.text, str, "the text of a reply")
+    _require(given.finish_reason, str, "a finish reason")
+    logprobs = dict[str, float]()
+    for token, value in given.logprobs.items():
+        _require(token, str, "a token")
+        _require(value, SupportsFloat, "a log-probability")
+        if math.isnan(value) or value == math.inf:
+            raise ValueError(f"given {value} for {cut(repr(token))}; a log-probability")
+        logprobs[token] = max(LEAST_LOGPROB, float(value))  # no JSON has minus infinity
+    reply: EndpointReply = given
+    return replace(reply, logprobs=logprobs)
+
+
+def _require(given: Any, kind: type | tuple[type, ...], allowed: str) -> None:
     if not isinstance(given, kind):
         raise ValueError(f"given {cut(repr(given))}; {allowed}")

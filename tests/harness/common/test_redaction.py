@@ -35,6 +35,7 @@ KEY = "sk-proj-Ab3dE5gH1jKl"
             "//h/?apiKey=...&X-Amz-Signature=...&key2=...&API_KEY=...&oauth=...",
         ),
         ("//h/?api%5Fkey=f&design=b&MAX_TOKENS=9", "//h/?api%5Fkey=...&design=b&MAX_TOKENS=9"),
+        ("//h/?sign=a&keys=b&APIKEYS=c&tokenvalue=d", "//h/?sign=...&keys=...&APIKEYS=...&tokenvalue=..."),
         ("https://hub.example.co: none of org/name@main", "https://hub.example.co: none of org/name@main"),
         ("no folder org/name@revision", "no folder org/name@revision"),
         ("store:/runs/a@b", "store:/runs/a@b"),

@@ -380,13 +380,7 @@ def test_many_responses_are_encoded_as_one_by_one_and_refused_rows_keep_their_pl
             CHATML.replace("<|im_start|>assistant", "<|im_start|>bot"),
             "does not continue its own generation prompt",
         ),
-        (
-            CHATML.replace(
-                "m['content']", "m['content'] | upper if m['role'] == 'assistant' else m['content']"
-            ),
-            "rewrites an answer",
-        ),
-        (CHATML.replace("m['content']", "m['content'] | upper"), "does not write the question as it is"),
+        (CHATML.replace("m['content']", "m['content'] | upper"), "rewrites an answer"),
         (CHATML.replace("m['content']", "m['content'] + m['content']"), "does not write every answer once"),
         ("{% for m in messages %}", "the chat template is broken at line 1"),
     ],
@@ -464,22 +458,3 @@ def test_real_pairs_share_their_prompt_and_keep_every_answer(shared_data: Path) 
         assert isinstance(ids, Encoded)
         assert tokenizer.decode(ids.prompt_ids) == rendered(tokenizer, *prompt, generate=True)
         assert tokenizer.decode(ids.response_ids) == answer + "<|im_end|>"
-
-
-SYSTEM_TURN: list[Message] = [{"role": "system", "content": "Be brief."}, *PROMPTS[0]]
-
-
-def test_a_row_whose_system_turn_the_template_leaves_out_is_refused() -> None:
-    """Phi-3's first template did so, and such rows were learned as if nobody had said it."""
-    silent = CHATML.replace("for m in messages", "for m in messages if m['role'] != 'system'")
-    rows = [(SYSTEM_TURN, "fine"), (PROMPTS[0], "fine")]
-    refused, kept = encode_responses(tokenizer_of("qwen"), rows, template=silent)
-    assert refused == Refused("the chat template does not write the system turn as it is")
-    assert isinstance(kept, Encoded)
-
-
-def test_white_space_within_a_question_may_be_another() -> None:
-    joined = CHATML.replace("m['content']", "m['content'].replace('\n\n', '\n') | trim")
-    asked: list[Message] = [{"role": "user", "content": "One.\n\nTwo. "}]
-    text = render(tokenizer_of("qwen"), asked, template=joined, add_generation_prompt=True)
-    assert "One.\nTwo.<|im_end|>" in text

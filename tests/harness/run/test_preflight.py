@@ -177,7 +177,7 @@ TURNS = (
         (TURNS.replace("m.content", "m.content|e"), "chat_template: .* does not write the question as it is"),
         (
             TURNS.replace("in messages", "in messages[:2]"),
-            "of several turns the chat template does not",
+            "asks 2 turns, and chat_template: the chat template does not write the question as it is",
         ),
         (
             "{{ messages[0].get }}" + TURNS,
@@ -196,6 +196,21 @@ def test_a_template_that_writes_otherwise_than_was_said_ends_a_run_before_it_beg
 ) -> None:
     with pytest.raises(ValueError, match=told):
         look(f"chat_template={json.dumps(template)}")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        # Cohere's opens the answer without being asked to, and writes more before it.
+        TURNS.partition("{% if")[0].replace(
+            "<end>", "<end>{% if loop.last and m.role == 'user' %}<assistant>{% endif %}"
+        ),
+        TURNS.replace("m.content", "m.content.replace('\n', ' ')|trim if m.role == 'user' else m.content"),
+        TURNS.replace("m.content", "m.content.replace('/no_think', '')"),
+    ],
+)
+def test_a_template_that_says_all_that_was_said_is_taken(template: str) -> None:
+    look(f"chat_template={json.dumps(template)}")
 
 
 def test_the_world_that_is_looked_at_has_as_many_questions_as_the_suites() -> None:

@@ -7,6 +7,8 @@ import numpy
 import pytest
 
 from benchmarks.api import Answer, Score, Unparsed
+from harness.common.input.apart import first_fault
+from harness.endpoints.responses.answer import LEAST_LOGPROB
 from harness.evaluate import questions, registry
 from harness.run.checks import benchmark_checks
 from harness.suite.judging import Ask
@@ -117,7 +119,8 @@ def test_a_verdict_that_is_none_is_told(result: str, told: str, tmp_path: Path) 
 
 
 def test_verdicts_of_every_kind_of_number_are_taken(tmp_path: Path) -> None:
-    scores = "[Score(q.id, v) for v in (True, 1, 0.25, numpy.float32(0.5), Unparsed('x'))]"
+    shares = "True, 1, 0.25, numpy.float32(0.5), 1.0000001, Unparsed('x')"  # the fifth a mean of float32
+    scores = f"[Score(q.id, v, turn=numpy.int64(1)) for v in ({shares})]"
     _, declared = known(
         tmp_path,
         f"""B = bench(load=lambda f, s: (ASKED, made(requests=lambda q, a, r: {scores},
@@ -126,7 +129,8 @@ def test_verdicts_of_every_kind_of_number_are_taken(tmp_path: Path) -> None:
     loaded, benchmark = questions.load(declared, tmp_path, {})
     given = benchmark.requests(loaded[0], Answer("a", ("x",), (1,), (False,)), None)
     values = [one.value for one in given if isinstance(one, Score)]
-    assert values == [1.0, 1, 0.25, 0.5, Unparsed("x")]
+    assert values == [1.0, 1, 0.25, 0.5, 1.0000001, Unparsed("x")]
+    assert {(one.turn, type(one.turn)) for one in given} == {(1, int)}
     assert not any(isinstance(value, bool | numpy.floating) and type(value) is not float for value in values)
     assert benchmark.aggregate([]) == {"mean": 0.5}
 
@@ -145,7 +149,8 @@ def test_numbers_of_a_whole_benchmark_are_numbers(result: str, tmp_path: Path) -
         ("1 / 0", f"b.py:{LINE}: the judge j: ZeroDivisionError"),
         ("None", "b.py: the judge j: AttributeError"),
         ("Reply(None)", "b.py: the judge j: ValueError: given None; the text of a reply"),
-        ("Reply('x', {'m': float('nan')})", "given nan; a finite number"),
+        ("Reply('x', {'m': float('nan')})", "given nan for 'm'; a log-probability"),
+        ("Reply('x', {'m': 'x'})", "given 'x'; a log-probability"),
         ("Reply('x', finish_reason=None)", "given None; a finish reason"),
     ],
 )
@@ -155,3 +160,24 @@ def test_what_a_judge_does_or_says_is_told(judge: str, told: str, tmp_path: Path
     with pytest.raises(ValueError) as fault:
         ask([(({"role": "user", "content": "x"},), Any, 0)])  # type: ignore[list-item]
     assert told in str(fault.value)
+
+
+def test_a_token_that_a_judge_rules_out_is_kept_as_json_can_say_it(tmp_path: Path) -> None:
+    _, kind = known(
+        tmp_path, "J = computed('j', lambda m: Reply('x', {'m': -1e400, 'M': numpy.float32(-1)}))", judge=True
+    )
+    (reply,) = kind.replies({}, {}, None)([(({"role": "user", "content": "x"},), Any, 0)])
+    assert reply.logprobs == {"m": LEAST_LOGPROB, "M": -1.0}
+
+
+def test_what_a_file_computed_at_its_import_does_not_hold_up_its_trial(tmp_path: Path) -> None:
+    """Torch's threads are of the process that imported it, and a fork of that waited for them for ever."""
+    text = """
+import torch
+E = torch.randn(50_000, 64); E = E / E.norm(dim=1, keepdim=True)
+def requests(question, answer, reference):
+    return [Score(question.id, float((E @ E[0]).mean().clamp(0, 1)))]
+B = bench(load=lambda folder, settings: (ASKED, made(requests=requests)))
+"""
+    file, _ = known(tmp_path, text)
+    assert first_fault(benchmark_checks.attempt, [(file, "kw", str(tmp_path), {})], 60) is None
