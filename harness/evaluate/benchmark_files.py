@@ -93,9 +93,10 @@ def add(name: str, path: Path) -> Added:
     Content that differs from upstream's is told, not refused: one's own questions are one's own right.
     ValueError where the folder lacks a file that the benchmark needs, or the benchmark was fetched already.
     """
-    source, place, folder = _source(name), home() / name, expanded(path).resolve()
-    if not folder.is_dir():
+    source, place, given = _source(name), home() / name, expanded(path)
+    if not given.is_dir():  # a link to itself leads nowhere, over which `resolve` stumbles
         raise ValueError(f"no folder {path}")
+    folder = given.resolve()
     if missing := _missing(source, folder, needed=True):
         raise ValueError(
             f"{folder} is no data of {name}: it lacks {', '.join(missing)} (or the same with .gz)"

@@ -1,6 +1,7 @@
 """`bench init`: a commented suite for one's own teacher, student, data and judge."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,7 +76,7 @@ def _check_free(out: Path) -> None:
     if out.suffix not in (".yaml", ".yml"):
         raise ValueError(f"--out {out}: a suite's file ends in .yaml")
     for path in (out, _questions(out)):
-        if path.exists():
+        if os.path.lexists(path):  # a link to nowhere would be written through
             raise ValueError(f"{path} is there already; choose another --out, or remove it")
     if not out.parent.is_dir():
         raise ValueError(f"--out {out}: no folder {out.parent}")
