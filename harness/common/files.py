@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def full_disk_told() -> Iterator[None]:
 
 def check_new(path: Path, option: str = "") -> None:
     """ValueError where a folder to be written has the name of anything, be it a link to nowhere."""
-    if os.path.lexists(path):
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # which raises of a name too long
         raise ValueError(f"{path}: exists; name a folder that does not{option and f' by {option}'}")
 
 
