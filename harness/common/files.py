@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,18 @@ def full_disk_told() -> Iterator[None]:
         raise OSError(number, os.strerror(number)) from error
 
 
+def is_taken(path: Path) -> bool:
+    """Whether a path is the name of anything, be it a link to nowhere; OSError for one too long to be one."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def check_new(path: Path, option: str = "") -> None:
     """ValueError where a folder to be written has the name of anything, be it a link to nowhere."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        path.lstat()  # which raises of a name too long
+    if is_taken(path):
         raise ValueError(f"{path}: exists; name a folder that does not{option and f' by {option}'}")
 
 

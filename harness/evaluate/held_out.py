@@ -114,11 +114,11 @@ def _reward_steps(row: Row, chosen: Chosen) -> Measures:
     """A reward model's scores of greedy answers and of the data's chosen responses, and those of the
     checkpoints on the way where one was selected.
     """
-    model, dtype = chosen.settings.model, chosen.settings.dtype
+    model, dtype, key = chosen.settings.model, chosen.settings.dtype, f"benchmarks.{chosen.name}.model"
     responses = row.greedy(chosen.settings.max_tokens)
     return {
-        "rewards": row.rewards(model, responses, responses.label, dtype),
-        "reference": row.rewards(model, Part(row.held_out, "chosen"), "validation chosen", dtype),
+        "rewards": row.rewards(model, responses, responses.label, dtype, key),
+        "reference": row.rewards(model, Part(row.held_out, "chosen"), "validation chosen", dtype, key),
         **row.selection_curve(),
     }
 

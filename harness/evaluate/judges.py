@@ -14,6 +14,7 @@ from pydantic import Field
 
 from benchmarks.api import Answer, Decoding, JudgeRequest, Message, Question, Reply, Sampling, Unparsed
 from benchmarks.declaration import Benchmark
+from harness.common import hub
 from harness.common.underway import news
 from harness.endpoints import client, prices, servers, session
 from harness.endpoints.client import Call, Endpoint
@@ -226,12 +227,12 @@ def _check_engine(where: Mapping[str, Any], needing_logprobs: Sequence[Benchmark
             f"{where['model']}: `{where[ENGINE]} serve` gives no log-probs, which the judge of {names} "
             f"needs; serve it with vllm, or choose another judge"
         )
-    if (folder := weights.at_hand(where["model"])) is None:
-        return
-    weights.refuse_pickled(folder, may_be_trusted=False)
+    own = Path(where["model"])
+    if folder := own if own.is_dir() else hub.snapshot(where["model"]):
+        weights.refuse_pickled(folder, may_be_trusted=False)
     # vllm refuses a folder that lacks a weight; transformers makes one up.
-    if where[ENGINE] == "transformers" and Path(where["model"]).is_dir():
-        weights.check(folder)
+    if where[ENGINE] == "transformers" and own.is_dir():
+        weights.check(own)
 
 
 def _price(judge: EndpointJudge, table: Prices, usage: Usage) -> float | None:

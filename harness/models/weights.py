@@ -73,15 +73,6 @@ def fetch(ref: str) -> Path:
     return Path(snapshot_download(name, revision=revision or None))
 
 
-def at_hand(ref: str) -> Path | None:
-    """The folder of a model that lies here: its own, or what the hub's cache has of a hub id, which may lack
-    files; None where there is none.
-    """
-    if Path(ref).is_dir():
-        return Path(ref)
-    return hub.snapshot(ref)
-
-
 def pickled(folder: Path) -> list[Path]:
     """The files of pickles that hold a folder's weights; none where safetensors do.
 
@@ -162,7 +153,7 @@ def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how:
     model_files.refuse_adapter(folder)
     if not trusted:
         refuse_pickled(folder)
-    weight_files.check(folder)
+    weight_files.check_whole(folder)
     how["use_safetensors"] = None if trusted else True
     ends = {GENERATION: lambda: generation_config(folder)} if (folder / GENERATION).exists() else {}
     ends |= {path.name: partial(tensors_of, path) for path in (pickled(folder) if trusted else [])}

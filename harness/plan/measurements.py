@@ -238,9 +238,9 @@ class Cell:
         prompts, greedy = Part(self.held_out, "chosen"), Sampling(0.0, 1.0, max_tokens)
         return self.trained.rollouts(self.model, prompts, greedy)
 
-    def rewards(self, model: str, responses: Source, name: str, dtype: str) -> Step:
-        """What a reward model says of responses to the held-out prompts."""
-        step = self.setting.model(model, "model")
+    def rewards(self, model: str, responses: Source, name: str, dtype: str, key: str = "model") -> Step:
+        """What a reward model says of responses to the held-out prompts; `key` of the suite names it."""
+        step = self.setting.model(model, key)
         return signal_steps.rewards(self.setting, step, responses, name, *self._held_out_prompts, dtype)
 
     @property
@@ -255,7 +255,7 @@ class Cell:
             return {}
         on_the_way = {n: s for n, s in self.model.sources.items() if n.startswith("rewards.")}
         chosen, name = Part(self.held_out, "chosen"), "validation chosen"
-        curve = self.rewards(selection.model, chosen, name, selection.dtype)
+        curve = self.rewards(selection.model, chosen, name, selection.dtype, "selection.model")
         return {"selected": self.model, "curve": curve} | on_the_way
 
     def objective(self) -> Step | None:

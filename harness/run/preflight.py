@@ -74,8 +74,10 @@ def _spoken(missing: Sequence[Step], turns: Mapping[str, int]) -> None:
     """Models can be asked the questions that they answer; `turns`: the most turns of one, by `_what`."""
     asked: set[tuple[str, str | None, int]] = set()
     for step in missing:
-        settings, most = step.settings, turns.get(_what(step), 0)
-        if not isinstance(settings, AnswerSettings) or settings.model is None or not most:
+        settings = step.settings
+        if not isinstance(settings, AnswerSettings) or settings.model is None:
+            continue
+        if not (most := turns.get(_what(step), 0)):
             continue
         origin, template = _origin(step.inputs.model, "tokenizer"), settings.model.template
         tokenizer = tokenizer_at(origin)

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -168,6 +169,17 @@ def told(path: str, what: str) -> Iterator[None]:
         raise ValueError(f"{path}{_line(path, e)}: {what}: {words}") from e
     finally:
         _calling.process = before
+
+
+def called(of: Callable[..., Any], path: str, what: str) -> Callable[..., Any]:
+    """A function of a file, each call of which is `told`."""
+
+    @wraps(of)
+    def guarded(*given: Any) -> Any:
+        with told(path, what):
+            return of(*given)
+
+    return guarded
 
 
 def _is_told(error: BaseException, path: str) -> bool:

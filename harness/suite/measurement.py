@@ -95,8 +95,8 @@ class Row(Protocol):
     def greedy(self, max_tokens: int) -> Step:
         """Its greedy answers to the held-out prompts."""
 
-    def rewards(self, model: str, responses: Step | Part, name: str, dtype: str) -> Step:
-        """What a reward model says of responses to the held-out prompts."""
+    def rewards(self, model: str, responses: Step | Part, name: str, dtype: str, key: str = "model") -> Step:
+        """What a reward model says of responses to the held-out prompts; `key` of the suite names it."""
 
     def selection_curve(self) -> dict[str, Step]:
         """The rewards of its checkpoints, where one of them was selected."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import methods
 from harness.common.text import cut
-from harness.suite.extension_file import defined_in, ended, told
+from harness.suite.extension_file import called, defined_in, ended
 from harness.suite.schema import OTHERS, UNTRAINED, Suite, check_row_names
 from harness.suite.training import MethodRecipe
 from harness.suite.validation import LONGEST, Name, in_range, parts, validated
@@ -68,7 +68,7 @@ def _check(method: Method, path: str) -> None:
         if iscoroutinefunction(value):
             raise ValueError(f"{path}: {name}.{part}: given an `async def`; a plain function")
     _check_hparams(method, path)
-    needs = _called(method.needs, path, f"{name}'s needs")(method.hparams)
+    needs = called(method.needs, path, f"{name}'s needs")(method.hparams)
     if not isinstance(needs, Needs):
         raise ValueError(f"{path}: {name}.needs: it returns {cut(repr(needs))}; a Needs(...)")
     in_range(needs, f"{path}: {name}.needs")
@@ -105,28 +105,19 @@ def _guarded(method: Method, path: str) -> Method:
     name = method.name
 
     def stats(of: Stats | None, what: str) -> Stats | None:
-        return of and _called(of, path, f"{name}'s {what}")
+        return of and called(of, path, f"{name}'s {what}")
 
-    loss = formula(method.formula)(_checked(_called(method.loss, path, f"{name}'s loss"), f"{path}: {name}"))
+    loss = formula(method.formula)(_checked(called(method.loss, path, f"{name}'s loss"), f"{path}: {name}"))
     return replace(
         method,
         loss=loss,
-        needs=_called(method.needs, path, f"{name}'s needs"),
+        needs=called(method.needs, path, f"{name}'s needs"),
         step_stats=stats(method.step_stats, "step_stats"),
         set_stats=stats(method.set_stats, "set_stats"),
         watch=stats(method.watch, "watch"),
         start_stats=stats(method.start_stats, "start_stats"),
-        at_start=method.at_start and _called(method.at_start, path, f"{name}'s at_start"),
+        at_start=method.at_start and called(method.at_start, path, f"{name}'s at_start"),
     )
-
-
-def _called(of: Callable[..., Any], path: str, what: str) -> Callable[..., Any]:
-    @wraps(of)
-    def guarded(*given: Any) -> Any:
-        with told(path, what):
-            return of(*given)
-
-    return guarded
 
 
 def _checked(loss: Callable[[Batch, Any], Terms], where: str) -> Callable[[Batch, Any], Terms]:

@@ -1,7 +1,6 @@
 """`bench init`: a commented suite for one's own teacher, student, data and judge."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import JudgeEndpoint, gathered, quiet_libraries
+from harness.common.files import is_taken
 from harness.common.text import printed
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _check_free(out: Path) -> None:
     if out.suffix not in (".yaml", ".yml"):
         raise ValueError(f"--out {out}: a suite's file ends in .yaml")
     for path in (out, _questions(out)):
-        if os.path.lexists(path):  # a link to nowhere would be written through
+        if is_taken(path):
             raise ValueError(f"{path} is there already; choose another --out, or remove it")
     if not out.parent.is_dir():
         raise ValueError(f"--out {out}: no folder {out.parent}")

@@ -1,7 +1,6 @@
 """`bench new-method` and `bench new-benchmark`: a file that works as it stands, and a test beside it."""
 
 import keyword
-import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.common.files import is_taken
 from harness.common.text import printed
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*")
@@ -56,7 +56,7 @@ def _written(kind: str, name: str, to: Path, taken: dict[str, str]) -> tuple[Pat
         raise ValueError(f"--to {to}: no such folder")
     file, test = to / f"{module}.py", to / f"test_{module}.py"
     for path in (file, test):
-        if os.path.lexists(path):  # a link to nowhere would be written through
+        if is_taken(path):
             raise ValueError(f"{path} is there already; choose another name, or remove it")
     # A file of such a name would be imported in the place of the library.
     if keyword.iskeyword(module) or find_spec(module):

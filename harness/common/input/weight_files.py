@@ -34,7 +34,7 @@ def safetensors(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def check(folder: Path) -> None:
+def check_whole(folder: Path) -> None:
     """ValueError for a file of weights that is not there, cut off, or none of safetensors, and for a weight
     that stands in two.
     """
@@ -61,7 +61,7 @@ def check_values(folder: Path) -> None:
     from safetensors import safe_open
 
     quantized = model_files.mapping(folder / model_files.CONFIG).get("quantization_config") is not None
-    alike, first = not quantized, ""
+    matrices: list[tuple[str, float, float]] = []
     for path in safetensors(folder):
         with safe_open(path, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118 - it is no mapping
@@ -72,14 +72,13 @@ def check_values(folder: Path) -> None:
                         raise ValueError(f"{path}: {name} holds {kind}, not floating-point numbers")
                 elif weight.numel() and str(weight.dtype) != PACKED:
                     limited = name.endswith(".weight") and weight.dim() > 1 and not quantized
-                    least, most = _bounds(weight, limited, f"{path}: {name}")
+                    bounds = _bounds(weight, limited, f"{path}: {name}")
                     if weight.dim() > 1:
-                        alike, first = (
-                            alike and least == most,
-                            first or f"{path}: {name} holds {least:g} alone",
-                        )
-    if alike and first:
-        raise ValueError(f"{first}, and each other matrix one number too: it says the same of everything")
+                        matrices.append((f"{path}: {name}", *bounds))
+    if matrices and not quantized and all(least == most for _, least, most in matrices):
+        where, number, _ = matrices[0]
+        others = "and each other matrix one number too: it says the same of everything"
+        raise ValueError(f"{where} holds {number:g} alone, {others}")
 
 
 def _bounds(weight: Any, limited: bool, where: str) -> tuple[float, float]:

@@ -103,9 +103,9 @@ def _check_holds(text: str, messages: Sequence[Message]) -> None:
     """`Unrenderable` for a text that lacks what the user said, but for white space: Falcon's template joins
     lines.
     """
+    whole = "".join(text.split())
     for message in messages:
-        content, whole = message["content"], "".join(text.split())
-        if message["role"] == "user" and "".join(content.split()) not in whole:
+        if message["role"] == "user" and "".join(message["content"].split()) not in whole:
             fault = "does not write the question as it is" if whole else "writes nothing"
             raise template_sandbox.Unrenderable(f"the chat template {fault}")
 

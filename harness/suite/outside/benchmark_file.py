@@ -3,9 +3,8 @@ called through here alone.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -23,7 +22,7 @@ from benchmarks.declaration import Benchmark
 from harness.common.text import cut
 from harness.endpoints.replies import EndpointReply
 from harness.endpoints.responses.answer import LEAST_LOGPROB
-from harness.suite.extension_file import told
+from harness.suite.extension_file import called, told
 from harness.suite.judging import Ask, JudgeKind, Request
 from harness.suite.validation import in_range, validated
 
@@ -47,9 +46,9 @@ def guarded_benchmark(declared: Benchmark, path: str) -> Benchmark:
     return replace(
         declared,
         load=load and loaded,
-        stored=declared.stored and _called(declared.stored, path, f"{name}'s stored"),
-        orders=_called(declared.orders, path, f"{name}'s orders"),
-        export=declared.export and _called(declared.export, path, f"{name}'s export"),
+        stored=declared.stored and called(declared.stored, path, f"{name}'s stored"),
+        orders=called(declared.orders, path, f"{name}'s orders"),
+        export=declared.export and called(declared.export, path, f"{name}'s export"),
     )
 
 
@@ -59,7 +58,7 @@ def guarded_judge(kind: JudgeKind, path: str) -> JudgeKind:
     what = f"the judge {kind.name}"
 
     def replies(identity: Mapping[str, Any], context: Mapping[str, Any], world: Path | None) -> Ask:
-        ask = _called(kind.replies, path, what)(identity, context, world)
+        ask = called(kind.replies, path, what)(identity, context, world)
 
         def asked(requests: Sequence[Request]) -> list[EndpointReply]:
             with told(path, what):
@@ -67,16 +66,7 @@ def guarded_judge(kind: JudgeKind, path: str) -> JudgeKind:
 
         return asked
 
-    return replace(kind, file=path, replies=replies, identity=_called(kind.identity, path, what))
-
-
-def _called(of: Callable[..., Any], path: str, what: str) -> Callable[..., Any]:
-    @wraps(of)
-    def guarded(*given: Any) -> Any:
-        with told(path, what):
-            return of(*given)
-
-    return guarded
+    return replace(kind, file=path, replies=replies, identity=called(kind.identity, path, what))
 
 
 def _loaded(given: Any, path: str, name: str) -> tuple[list[Question], JudgedBenchmark]:
@@ -130,7 +120,7 @@ def _guarded(benchmark: JudgedBenchmark, path: str, name: str, share: bool) -> J
                 _verdict(value, False)
             return {key: float(value) for key, value in given.items()}
 
-    several = _called(benchmark.several, path, f"{name}'s several")
+    several = called(benchmark.several, path, f"{name}'s several")
     return replace(
         benchmark, sampling=sampling, requests=requests, parse=parse, aggregate=aggregate, several=several
     )

@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file
 
+from harness.common import hub
 from harness.common.tokenizer import load_config, load_tokenizer, vocabulary
 from harness.endpoints import servers
 from harness.evaluate import judges
@@ -139,7 +140,7 @@ def test_of_the_hubs_cache_they_are_refused_before_any_work(
     (cached / "refs" / "main").write_text("a" * 40)
     with pytest.raises(ValueError, match="its weights are pickles"):
         judges.SERVER.check({"model": "org/judge", servers.ENGINE: "transformers"}, [])
-    assert weights.at_hand("org/other") is None and weights.at_hand("no id") is None
+    assert hub.snapshot("org/other") is None and hub.snapshot("no id") is None
 
 
 def test_code_in_them_is_not_run_even_then(tmp_path: Path) -> None:

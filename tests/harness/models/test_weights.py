@@ -230,4 +230,4 @@ def test_a_weight_that_stands_in_two_files_is_refused(tmp_path: Path) -> None:
     index = {"metadata": {}, "weight_map": dict.fromkeys(found, "b.safetensors") | {UP: "a.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ValueError, match=rf"b\.safetensors: {UP} stands in a\.safetensors too"):
-        weight_files.check(folder)
+        weight_files.check_whole(folder)
