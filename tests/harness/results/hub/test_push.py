@@ -53,7 +53,7 @@ def test_the_folder_is_loaded_and_answers_as_its_card_says(
         *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
     }
     (code,) = re.findall(r"```python\n(.*?)```", (pushed / "README.md").read_text(), re.S)
-    exec(code.replace(TO, str(pushed)).replace("64", "4"), {})
+    exec(code.replace("max_new_tokens=64", "max_new_tokens=4").replace(TO, str(pushed)), {})
     assert capsys.readouterr().out
 
 
