@@ -22,13 +22,17 @@ FAR = 1 << 22  # a position that no sequence has
 SPARE = 2  # rows of a table that stand for no position, as OPT's and BART's have
 
 
+def _ropes(text: Any) -> list[dict[str, Any]]:
+    """The parameters of RoPE of a text config: one, or one for each kind of layer."""
+    found = getattr(text, "rope_parameters", None) or {}
+    return [rope for rope in found.values() if isinstance(rope, dict)] or [found]
+
+
 def limit(config: Any) -> int | None:
     """Tokens up to which a model's frequencies are the same in every batch; None: always."""
     text = config.get_text_config()
-    found = getattr(text, "rope_parameters", None) or {}
-    ropes = [rope for rope in found.values() if isinstance(rope, dict)] or [found]
     limits = []
-    for rope in ropes:
+    for rope in _ropes(text):
         if rope.get("rope_type") == "longrope":
             limits.append(int(rope.get("original_max_position_embeddings") or text.max_position_embeddings))
         elif "dynamic" in rope.get("rope_type", ""):
@@ -57,6 +61,14 @@ def reads(model: Any) -> int | None:
     return min((most for most in (limit(model.config), table(model)) if most is not None), default=None)
 
 
+def learned(config: Any) -> int | None:
+    """Positions that a model with RoPE was trained on, by its config; None: not said, or stretched by a factor."""
+    text = config.get_text_config()
+    if any(rope.get("factor") is not None for rope in _ropes(text)):
+        return None
+    return getattr(text, "max_position_embeddings", None)
+
+
 def check_length(folder: Path, longest: int) -> None:
     """ValueError where sequences of up to so many tokens are too long for the model of a folder."""
     from transformers import AutoModelForCausalLM
@@ -72,6 +84,12 @@ def check_length(folder: Path, longest: int) -> None:
         raise ValueError(
             f"max_length: {longest}; beyond {most} tokens the RoPE of {folder} changes for all that stands "
             f"beside a sequence, so {most} is the most"
+        )
+    seen = learned(config)
+    if seen is not None and longest > seen:
+        raise ValueError(
+            f"max_length: {longest}; {folder / model_files.CONFIG} says max_position_embeddings {seen}, and "
+            f"beyond them the model was never trained, so {seen} is the most"
         )
 
 

@@ -74,6 +74,18 @@ def test_sequences_longer_than_the_frequencies_allow_end_a_run_before_it_begins(
     look(*(f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")), "max_length=100")
 
 
+def test_sequences_longer_than_a_model_was_trained_on_end_a_run_before_it_begins(tmp_path: Path) -> None:
+    """RoPE computes any position; what a model makes of those that it never saw was trained on in silence."""
+    folder = configured(tmp_path / "m", max_position_embeddings=100)
+    with pytest.raises(ValueError, match=r"max_length: 128; .*m/config\.json says max_position_embeddings 100,"):
+        look(f"pairs.tiny.student.base={folder}")
+    bases = [f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")]
+    look(*bases, "max_length=100")
+    rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
+    configured(folder, rope_parameters=rope, max_position_embeddings=100)
+    look(*bases)  # a factor stretches what was learned
+
+
 def model_folder(folder: Path, config: PreTrainedConfig) -> Path:
     (tiny_folder(folder) / "model.safetensors").unlink()
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
