@@ -62,7 +62,7 @@ def reads(model: Any) -> int | None:
 
 
 def learned(config: Any) -> int | None:
-    """Positions that a model with RoPE was trained on, by its config; None: not said, or stretched by a factor."""
+    """Positions that a model was trained on, by its config; None: not said, or a factor stretches them."""
     text = config.get_text_config()
     if any(rope.get("factor") is not None for rope in _ropes(text)):
         return None

@@ -31,6 +31,7 @@ from harness.plan.context import PlanContext
 from harness.plan.endpoints import Endpoints, asked_before
 from harness.plan.plan import Plan
 from harness.run import earlier_rows
+from harness.run.checks import place_checks
 from harness.run.earlier_rows import Settings
 from harness.run.failed_rows import without_failed, without_stopped
 from harness.run.plans import shown as plans
@@ -262,6 +263,7 @@ def _make(
     """Make what is missing of steps, here, or by an executor in the order of what is foretold; the session
     says what endpoints were asked for it.
     """
+    place_checks.check(steps, store, logs.parent)
     damages = store.damages(steps)
     for line in maintenance.damage_lines(damages, store):
         typer.echo(printed(line))

@@ -51,8 +51,9 @@ class Store:
     """The artifacts below one folder."""
 
     def __init__(self, root: Path) -> None:
-        if os.path.lexists(root) and not root.is_dir():
-            raise ValueError(f"{root}: no folder, as the artifacts' is; move it away, or name other --runs")
+        there = next(folder for folder in (root, *root.absolute().parents) if os.path.lexists(folder))
+        if not there.is_dir():
+            raise ValueError(f"{there}: no folder, as the artifacts' is; move it away, or name other --runs")
         self.root = root
         self.locks = Locks(root / "locks")
         # What was found of a folder, by the inode and time of its record: each is looked at once a run.
