@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,13 +140,13 @@ def _speaker(folder: Path, sampling: "Sampling", seed: int, template: str | None
     from harness.common.tokenizer import load_tokenizer, vocabulary
     from harness.data import chat_template
     from harness.evaluate.answers import decoded
-    from harness.models import generation, loading
+    from harness.models import generation, loading, positions
     from harness.models.decoding.rows import Request
 
     model = loading.load(folder).to("cuda" if gpu_count() else "cpu")
     tokenizer = load_tokenizer(folder)
     stop = chat_template.end_ids(tokenizer, model.generation_config, template=template)
-    vocab = vocabulary(tokenizer, folder)
+    vocab, most = vocabulary(tokenizer, folder), positions.learned(model.config)
 
     def begin() -> Answers:
         messages: list[Message] = []
@@ -153,7 +154,11 @@ def _speaker(folder: Path, sampling: "Sampling", seed: int, template: str | None
         def answer(turn: str) -> str:
             asked: list[Message] = [*messages, {"role": "user", "content": turn}]
             prompt = chat_template.encode_prompt(tokenizer, asked, template=template)
-            request = Request(prompt, sampling, f"turn {len(messages) // 2 + 1}")
+            room = sampling.max_tokens if most is None else most - len(prompt)
+            if room < 1:
+                raise ValueError(f"{len(prompt)} tokens so far; the model was trained on {most}")
+            within = replace(sampling, max_tokens=min(room, sampling.max_tokens))
+            request = Request(prompt, within, f"turn {len(messages) // 2 + 1}")
             (given,) = generation.generate(model, [request], stop, vocab=vocab, batch=1, seed=seed)
             text = decoded(tokenizer, given.ids).strip()
             messages[:] = [*asked, {"role": "assistant", "content": text}]

@@ -1,6 +1,7 @@
 """`bench chat`: a pipe's lines are turns, and each model has a conversation of its own."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,6 +63,14 @@ def test_a_turn_that_is_no_text_is_one_line(tiny_run: Path) -> None:
         done = subprocess.run(command, input=said, env=env, capture_output=True, timeout=300)
         assert done.returncode == 2
         assert done.stderr == b"bench: standard input: a line is not UTF-8\n"
+
+
+def test_a_turn_longer_than_the_positions_is_told_and_the_talk_goes_on(tiny_run: Path) -> None:
+    asked = "is a cat an animal ?"
+    done = talked(tiny_run, f"{20_000 * asked}\n/new\n{asked}", "DPO")
+    long, short = done.stdout.splitlines()
+    assert re.fullmatch(r"DPO: \[\d{6} tokens so far; the model was trained on 256; /new begins anew\]", long)
+    assert short == talked(tiny_run, asked, "DPO").stdout.strip(), done.stderr
 
 
 def test_steps_without_a_kind_and_a_temperature_without_end_are_one_line(copied: Path) -> None:
