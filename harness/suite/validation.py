@@ -156,7 +156,7 @@ def validated(model: Any, raw: Any, where: str, key: str = "") -> Any:
             path, fault = _path(error, raw, key), _explain(error, model)
             # Of the members of a union each says what it would have taken; what one of ours says is enough.
             first = path not in faults or error["type"] == OURS
-            faults[path] = fault if first else f"{faults[path]}, or: {fault}"
+            faults[path] = fault if first else f"{faults[path]}, or {fault.partition('; ')[2] or fault}"
         raise ValueError(f"{begin}{_line(faults)}") from None
     if faults := dict(_no_numbers(raw, made, key)):
         raise ValueError(f"{begin}{_line(faults)}")
