@@ -86,7 +86,7 @@ def json_list(path: Path, kind: type[BaseModel] | None = None, layout: str = "JS
     found = _parsed(text := text_of(path), path)
     if not isinstance(found, list):
         raise ValueError(f"{path} is no list of JSON objects: given {shown(found)}")
-    return [_checked(row, kind, where, layout) for where, row in _objects(found, path, layout, text)]
+    return [checked(row, kind, where, layout) for where, row in _objects(found, path, layout, text)]
 
 
 def json_lines(path: Path, kind: type[BaseModel] | None = None, layout: str = "JSON lines") -> Iterator[Row]:
@@ -94,7 +94,7 @@ def json_lines(path: Path, kind: type[BaseModel] | None = None, layout: str = "J
     model, or has another type there.
     """
     for where, row in rows(path, layout):
-        yield _checked(row, kind, where, layout)
+        yield checked(row, kind, where, layout)
 
 
 def unique(ids: Iterable[str], path: Path) -> None:
@@ -131,7 +131,7 @@ def _object(value: Any, where: str, layout: str, halves: bool) -> Row:
     return value
 
 
-def _checked(row: Row, kind: type[BaseModel] | None, where: str, layout: str) -> Row:
+def checked(row: Row, kind: type[BaseModel] | None, where: str, layout: str) -> Row:
     """The row. ValueError where it lacks a field of `kind`, or has another type there."""
     try:
         if kind:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from benchmarks.api import Answer, Question, Reply
-from benchmarks.json_files import Id, json_list, unique
+from benchmarks.json_files import Id, Words, json_list, unique
 from benchmarks.suggest import nearest
 
 COLUMNS = (
@@ -53,7 +53,7 @@ class Side(NamedTuple):
 class Instruction(BaseModel):
     """A row of questions, or of a model's outputs to them."""
 
-    instruction: str
+    instruction: Words
     id: Id = ""
     category: str = ""
     dataset: str = ""

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from benchmarks.api import Answer, Question
-from benchmarks.json_files import Id, Row, answer_id, file_name, json_lines, unique, write_lines
+from benchmarks.json_files import Id, Row, Words, answer_id, file_name, json_lines, unique, write_lines
 from benchmarks.suggest import nearest
 from benchmarks.text import cut
 
@@ -40,9 +40,9 @@ TOOL, LAYOUT = "Arena-Hard", "Arena-Hard's format"
 
 
 class Said(BaseModel):
-    """A turn of a question, or of an answer of 2024."""
+    """A turn of a question of 2024."""
 
-    content: str
+    content: Words
 
 
 class Asked(BaseModel):
@@ -51,8 +51,8 @@ class Asked(BaseModel):
     category: str
     uid: Id = ""
     question_id: Id = ""
-    prompt: str = ""
-    turns: Annotated[list[Said], Field(min_length=1)] = Field(default_factory=list)
+    prompt: Words = ""
+    turns: Annotated[list[Said], Field(min_length=1, max_length=1)] = Field(default_factory=list)
 
 
 class Metadata(BaseModel):

@@ -7,9 +7,14 @@ others, as upstream's config/ has them: `prompt_template`, and `system_prompt` i
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, PlainValidator
 
 from benchmarks.api import Message, Question
-from benchmarks.json_files import json_of
+from benchmarks.file_bytes import text_of
+from benchmarks.json_files import checked, json_of, shown
+from benchmarks.text import cut
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # Upstream's names for what is filled in: those of 2025, and those of 2024.
@@ -17,6 +22,20 @@ PLACES = (("QUESTION", "ANSWER_A", "ANSWER_B"), ("question_1", "answer_1", "answ
 
 TEXTS: dict[str, str] = json_of(Path(__file__).with_name("prompts.json"))
 TEMPLATE = TEXTS["template"]
+
+
+def _one_text(value: Any) -> Any:
+    text = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if not isinstance(text, str):
+        raise ValueError("a text, or a list of one")
+    return value
+
+
+class Config(BaseModel):
+    """What is read of a folder's file; of 2024 the template is a list of one."""
+
+    prompt_template: Annotated[Any, PlainValidator(_one_text)] = TEMPLATE
+    system_prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,19 +63,35 @@ class Prompt:
 def read(folder: Path, version: str) -> Prompt:
     """The prompt of a folder's arena-hard-<version>.yaml, and what it lacks from here.
 
-    ValueError: a template without a place for the question or for one of the answers.
+    ValueError: what is no YAML, no text, or a template without a place for the question or for one of the
+    answers.
     """
     path = folder / f"arena-hard-{version}.yaml"
     if not path.is_file():
         return Prompt()
-    from ruamel.yaml import YAML  # the standard library reads no YAML
-
-    config = YAML(typ="safe").load(path) or {}
-    template = config.get("prompt_template", TEMPLATE)
-    template = template if isinstance(template, str) else template[0]  # of 2024: a list of one
+    config = checked(_mapping(path), Config, str(path), "a judge's config")
+    given = config.get("prompt_template", TEMPLATE)
+    template = given if isinstance(given, str) else given[0]
     found = set(PLACEHOLDER.findall(template))
     if not any(set(names) <= found for names in PLACES):
         raise ValueError(
             f"{path}: prompt_template wants {' or '.join('{' + '}, {'.join(n) + '}' for n in PLACES)}"
         )
     return Prompt(template, config.get("system_prompt") or "")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """The YAML of a file. ValueError where it is none, or no mapping."""
+    from ruamel.yaml import YAML  # the standard library reads no YAML
+    from ruamel.yaml.error import YAMLError
+
+    text = text_of(path)
+    try:
+        config = YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date that is none
+        raise ValueError(
+            f"{path}: not YAML that is read: {cut(' '.join(str(error).split()), 120)}"
+        ) from error
+    if not isinstance(config, dict | None):
+        raise ValueError(f"{path}: given {shown(config)}; a mapping")
+    return config or {}

@@ -162,11 +162,13 @@ def _gold(path: Path, n: int, row: Mapping[str, object]) -> GoldPair:
             "input": str() as asked,
             "output_1": str() as one,
             "output_2": str() as two,
-            "label": 1 | 2 as label,
+            "label": int() as label,
         }:
-            if one != two:
+            if one != two and label in (1, 2) and not isinstance(label, bool):
                 return GoldPair(f"{path.stem}/{n}", path.stem, asked, one, two, 1 if label == 1 else 2)
-    raise ValueError(f"{path}, row {n}: no gold pair; wants input, two different outputs, and label 1 or 2")
+    raise ValueError(
+        f"{path}, row {n + 1}: no gold pair; wants input, two different outputs, and label 1 or 2"
+    )
 
 
 def _complete(repeats: Iterable[Mapping[str, float | Unparsed]]) -> list[Item]:

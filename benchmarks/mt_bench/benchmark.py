@@ -33,6 +33,7 @@ from benchmarks.api import (
 )
 from benchmarks.json_files import Id, Row, Words, json_lines, unique
 from benchmarks.suggest import nearest
+from benchmarks.text import cut
 
 GREEDY = ("extraction", "math", "coding", "reasoning", "arena-hard-200")
 TEMPERATURE = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1} | dict.fromkeys(GREEDY, 0.0)
@@ -93,9 +94,13 @@ def load(
     path = folder / "question.jsonl"
     questions = [_question(row, references) for row in _rows(path, AskedTurns)]
     unique((q.id for q in questions), path)
+    if references is not None:
+        _check_references(reference_files(folder)[reference], questions)
     prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", Prompt)}
     if missing := [name for name in PROMPTS if name not in prompts]:
         raise ValueError(f"{folder / 'judge_prompts.jsonl'} has no prompt {', '.join(missing)}")
+    for question in questions:
+        _check_prompts(folder / "judge_prompts.jsonl", prompts, question)
 
     def sampling(question: Question) -> Sampling:
         return Sampling(TEMPERATURE.get(question.category, OTHER_TEMPERATURE), max_tokens=max_tokens)
@@ -178,18 +183,50 @@ def _request(
     prompts: dict[str, dict[str, Any]], question: Question, answer: Answer, turn: int
 ) -> JudgeRequest:
     """The judge of turn 2 sees turn 1 too."""
-    prompt = prompts[prompt_name(question, turn)]
-    values = {"question": question.turns[0], "answer": answer.turns[0]}
-    for n in range(1, turn + 1):
-        values |= {f"question_{n}": question.turns[n - 1], f"answer_{n}": answer.turns[n - 1]}
-    values |= {f"ref_answer_{n}": text for n, text in enumerate(question.reference, 1)}
-
+    prompt, values = prompts[prompt_name(question, turn)], _places(question, answer, turn)
     # str.format reads the template once, never what it puts in: "{answer}" inside an answer stays as it is.
     user = Message(role="user", content=prompt["prompt_template"].format(**values))
     system = prompt["system_prompt"]
     messages = (Message(role="system", content=system), user) if system else (user,)
     length = float(len(answer.turns[turn - 1]))  # characters
     return JudgeRequest(question.id, messages, turn, covariates={"length": length})
+
+
+def _places(question: Question, answer: Answer, turn: int) -> dict[str, str]:
+    """What a prompt may have in braces, and what is put there."""
+    values = {"question": question.turns[0], "answer": answer.turns[0]}
+    for n in range(1, turn + 1):
+        values |= {f"question_{n}": question.turns[n - 1], f"answer_{n}": answer.turns[n - 1]}
+    return values | {f"ref_answer_{n}": text for n, text in enumerate(question.reference, 1)}
+
+
+def _check_prompts(path: Path, prompts: dict[str, dict[str, Any]], question: Question) -> None:
+    """ValueError for a prompt that cannot be filled in for a question, or that shows the judge no answer."""
+    answers = tuple(f"<answer {n}>" for n, _ in enumerate(question.turns))
+    answer = Answer(question.id, answers, (0,) * len(answers), (False,) * len(answers))
+    for turn, said in enumerate(answers, 1):
+        at = f"{path}: {prompt_name(question, turn)}: prompt_template"
+        known = ", ".join(f"{{{name}}}" for name in _places(question, answer, turn))
+        try:
+            text = _request(prompts, question, answer, turn).messages[-1]["content"]
+        except (LookupError, ValueError, TypeError, AttributeError) as fault:
+            told = cut(f"{type(fault).__name__}: {fault}", 60)
+            raise ValueError(
+                f"{at} of question {cut(question.id, 20)}: {told}; in braces: {known}"
+            ) from fault
+        if said not in text:
+            raise ValueError(f"{at}: shows no answer of turn {turn}; in braces: {known}")
+
+
+def _check_references(path: Path, questions: Sequence[Question]) -> None:
+    """ValueError for a set that is of other questions: all would be judged without."""
+    wanting = [q for q in questions if q.category in NEEDS_REFERENCE]
+    if wanting and not any(q.reference for q in wanting):
+        first = wanting[0]
+        raise ValueError(
+            f"{path}: answers none of the {len(wanting)} questions that want a reference; the first is "
+            f"{cut(first.id)}, of {len(first.turns)} turn{'s' * (len(first.turns) > 1)}"
+        )
 
 
 def _question(row: dict[str, Any], references: dict[str, Sequence[str]] | None) -> Question:

@@ -36,6 +36,8 @@ from harness.data.turns import (
 
 T = TypeVar("T")
 AUTO = "auto"  # the first layout whose columns are there
+# How a list of messages begins that a table of texts, such as CSV, holds as JSON or as Python prints it.
+WRITTEN = re.compile(r"""\s*\[\s*\{\s*["'](?:role|content|from)["']\s*:""")
 HELPSTEER_MARKER = re.compile(r"<extra_id_1>(User|Assistant)\n")
 
 
@@ -115,6 +117,8 @@ def conversation(row: Row) -> Turns:
 def explicit_pair(row: Row) -> Pair:
     """`prompt`, `chosen`, `rejected`: text or messages; the answers may repeat the prompt's turns."""
     if isinstance(row["chosen"], str) and isinstance(row["rejected"], str):
+        if WRITTEN.match(row["chosen"]) and WRITTEN.match(row["rejected"]):
+            raise Unusable("messages written as text")
         return pair(after_system(row, prompt_of(row["prompt"])), row["chosen"], row["rejected"])
     chosen, rejected = turns_of(row["chosen"]), turns_of(row["rejected"])
     # UltraFeedback: the text is the first of the turns.

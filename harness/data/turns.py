@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.api import Message
+from benchmarks.text import says_nothing
 
 Row = Mapping[str, Any]
 Turns = tuple[Message, ...]
@@ -29,7 +30,7 @@ class Unusable(Exception):
 
 def checked_answer(text: str) -> str:
     """The answer, if it says something."""
-    if not text.strip():
+    if says_nothing(text):
         raise Unusable("empty answer")
     return text
 
@@ -44,7 +45,7 @@ def checked_prompt(turns: Turns) -> Turns:
         raise Unusable("prompt does not end with a user turn")
     if any(role != ("user", "assistant")[i % 2] for i, role in enumerate(roles)):
         raise Unusable("turns do not alternate")  # the templates of Llama 2, Mistral and Gemma refuse these
-    if not all(turn["content"].strip() for turn in rest):
+    if any(says_nothing(turn["content"]) for turn in rest):
         raise Unusable("empty turn")
     return turns
 

@@ -240,6 +240,26 @@ def test_a_folder_may_bring_prompts_of_its_own(tmp_path: Path) -> None:
         arena_hard_prompts.read(tmp_path, "v0.1")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1\n", "not YAML that is read"),
+        ("a: 1\na: 2\n", "not YAML that is read"),
+        ("a: 2024-99-99\n", "not YAML that is read"),
+        ("[" * 5000, "not YAML that is read"),
+        ("- a\n", r'given \["a"\]; a mapping'),
+        ("prompt_template: 3\n", "prompt_template: given 3; a text, or a list of one"),
+        ("prompt_template: []\n", r"prompt_template: given \[\]; a text, or a list of one"),
+        ("prompt_template:\n", "prompt_template: given null; a text, or a list of one"),
+        ("system_prompt: 3\n", "system_prompt: given 3"),
+    ],
+)
+def test_a_file_of_prompts_that_holds_none_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "arena-hard-v0.1.yaml").write_text(text)
+    with pytest.raises(ValueError, match=rf"arena-hard-v0\.1\.yaml: {said}"):
+        arena_hard_prompts.read(tmp_path, "v0.1")
+
+
 @pytest.mark.parametrize(("version", "count", "tokens"), [("v0.1", 500, 4096), ("v2.0", 750, 16000)])
 def test_each_version_has_its_questions_and_limits(
     folder: Path, version: arena_hard.Version, count: int, tokens: int

@@ -249,13 +249,14 @@ def test_all_of_llmbar_goes_through_the_prompts_of_alpaca_eval(
     [
         {"input": "q", "output_1": "a", "output_2": "b"},
         {"input": "q", "output_1": "a", "output_2": "b", "label": 3},
+        {"input": "q", "output_1": "a", "output_2": "b", "label": True},
         {"input": "q", "output_1": "a", "output_2": "a", "label": 1},
     ],
 )
 def test_a_row_that_is_no_gold_pair_is_named(tmp_path: Path, row: dict[str, object]) -> None:
     good = {"input": "q", "output_1": "a", "output_2": "b", "label": 1}
     (tmp_path / "Mine.json").write_text(json.dumps([good, row]))
-    with pytest.raises(ValueError, match=r"Mine\.json, row 1: no gold pair"):
+    with pytest.raises(ValueError, match=r"Mine\.json, row 2: no gold pair"):
         judge_check.load_gold(tmp_path)
 
 

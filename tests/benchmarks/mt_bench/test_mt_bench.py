@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
         {"question_id": 1, "category": "math", "turns": ["q1", "q2"], "reference": ["own 1", "own 2"]},
         {"question_id": 2, "category": "stem", "turns": ["q1"], "reference": ["own 1"]},
     ]
-    references = "{ref_answer_1}|{ref_answer_2}"
+    references = "{ref_answer_1}|{ref_answer_2}|{answer_2}"
     prompts = [
         {"name": "single-v1", **PROMPT},
         {"name": "single-math-v1", "system_prompt": "Judge.", "prompt_template": "{ref_answer_1}|{answer}"},
@@ -264,7 +264,7 @@ def filled_in(folder: Path, reference: str = "gpt-4") -> list[str]:
 
 
 def test_without_a_set_of_references_the_questions_own_are_used(folder: Path) -> None:
-    assert filled_in(folder) == ["own 1|a1", "own 1|own 2", "q1|a1"]
+    assert filled_in(folder) == ["own 1|a1", "own 1|own 2|a2", "q1|a1"]
     assert mt_bench.load(folder)[1].name == "mt-bench"
     with pytest.raises(ValueError, match=r"no reference answers 'corrected'.*known: none"):
         mt_bench.load(folder, reference="corrected")
@@ -299,8 +299,43 @@ def test_the_original_and_the_corrected_references_are_both_there(shared_data: P
 
 
 def test_a_question_without_a_reference_in_the_set_is_judged_without_one(folder: Path) -> None:
-    (folder / "reference_answer_gpt-4.jsonl").write_text("")
-    assert filled_in(folder) == ["q1|a1", "q1|a1|q2|a2", "q1|a1"]
+    with (folder / "question.jsonl").open("a") as file:
+        file.write(json.dumps({"question_id": 3, "category": "math", "turns": ["q1"]}) + "\n")
+    row = {"question_id": 3, "choices": [{"turns": ["set 1"]}]}
+    (folder / "reference_answer_gpt-4.jsonl").write_text(json.dumps(row) + "\n")
+    assert filled_in(folder)[:3] == ["q1|a1", "q1|a1|q2|a2", "q1|a1"]
+
+
+@pytest.mark.parametrize("rows", [[], [(7, ["x", "y"])], [(1, ["x"])]])
+def test_a_set_of_references_to_other_questions_is_named(
+    folder: Path, rows: list[tuple[int, list[str]]]
+) -> None:
+    lines = [json.dumps({"question_id": id, "choices": [{"turns": turns}]}) + "\n" for id, turns in rows]
+    (folder / "reference_answer_gpt-4.jsonl").write_text("".join(lines))
+    with pytest.raises(
+        ValueError, match=r"gpt-4\.jsonl: answers none of the 1 .*; the first is 1, of 2 turns"
+    ):
+        mt_bench.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{question} {foo} {answer}", "KeyError: 'foo'; in braces: {question}, {answer}, {question_1}"),
+        ("{question} {} {answer}", "IndexError"),
+        ("{question} { {answer}", "ValueError"),
+        ("{question[x]} {answer}", "TypeError"),
+        ("{question} {ref_answer_2} {answer}", "KeyError: 'ref_answer_2'"),
+        ("{question} [[rating]]", "shows no answer of turn 1; in braces: {question}, {answer}"),
+    ],
+)
+def test_a_prompt_that_cannot_be_filled_in_is_named(folder: Path, template: str, said: str) -> None:
+    lines = (folder / "judge_prompts.jsonl").read_text().splitlines(keepends=True)
+    first = json.dumps({"name": "single-v1", "system_prompt": "", "prompt_template": template}) + "\n"
+    (folder / "judge_prompts.jsonl").write_text("".join([first, *lines[1:]]))
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        mt_bench.load(folder)
+    assert "judge_prompts.jsonl: single-v1: prompt_template" in str(caught.value)
 
 
 def test_a_missing_prompt_is_named(folder: Path) -> None:

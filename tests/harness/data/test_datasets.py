@@ -303,11 +303,27 @@ def test_what_orders_nothing_is_no_rating(tmp_path: Path, given: object) -> None
     assert loaded.dropped == {"no rating": 4}
 
 
+def test_one_answer_that_is_a_list_of_messages_is_an_answer() -> None:
+    row = {"prompt": "Write a chat as JSON.", "chosen": '[{"role": "user"}]', "rejected": "No"}
+    assert of(PAIRS, "prompt-chosen-rejected", row) == [
+        Pair(chat(row["prompt"]), row["chosen"], row["rejected"])
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
         ({"prompt": "Hi", "chosen": " ", "rejected": "No"}, "empty answer"),
         ({"prompt": "Hi", "chosen": "Yes", "rejected": ""}, "empty answer"),
+        ({"prompt": "Hi", "chosen": "\u200b\n", "rejected": "No"}, "empty answer"),
+        (
+            {"prompt": "Hi", "chosen": repr([*chat("Hi", "Yes")]), "rejected": repr([*chat("Hi", "No")])},
+            "messages written as text",
+        ),
+        (
+            {"prompt": "Hi", "chosen": ' [ {"content": "Yes"}]', "rejected": '[{"content": "No"}]'},
+            "messages written as text",
+        ),
         ({"prompt": "Hi", "chosen": "No", "rejected": "No\n"}, "chosen == rejected"),
         ({"prompt": "", "chosen": "Yes", "rejected": "No"}, "empty turn"),
         ({"prompt": None, "chosen": "Yes", "rejected": "No"}, "no turns"),
