@@ -155,6 +155,7 @@ def pretrained(architecture: Any, folder: Path, *, trusted: bool = False, **how:
         refuse_pickled(folder)
     weight_files.check_whole(folder)
     how["use_safetensors"] = None if trusted else True
+    how["output_attentions"] = False  # nothing here reads them, and with them no config is saved
     ends = {GENERATION: lambda: generation_config(folder)} if (folder / GENERATION).exists() else {}
     ends |= {path.name: partial(tensors_of, path) for path in (pickled(folder) if trusted else [])}
     with model_files.reading(folder, model_files.CONFIG, ends) as safely:

@@ -26,7 +26,7 @@ from harness.evaluate.openllm import TASKS, TaskInputs, TaskSettings
 from harness.models import lora, positions, weights
 from harness.models.prepare import INIT, LINK, TRUSTED
 from harness.run.checks import benchmark_checks, chat_checks, method_checks, world_checks
-from harness.run.data_counts import tokenizer_at
+from harness.run.data_counts import folder_at, tokenizer_at
 from harness.signals.kinds import REWARDS
 from harness.store.step import Part, Source, Step
 from harness.suite.judging import JudgeKind
@@ -72,7 +72,7 @@ def _what(step: Step) -> str:
 
 def _spoken(missing: Sequence[Step], turns: Mapping[str, int]) -> None:
     """Models can be asked the questions that they answer; `turns`: the most turns of one, by `_what`."""
-    asked: set[tuple[str, str | None, int]] = set()
+    asked: set[tuple[str, str, str | None, int]] = set()
     for step in missing:
         settings = step.settings
         if not isinstance(settings, AnswerSettings) or settings.model is None:
@@ -80,12 +80,13 @@ def _spoken(missing: Sequence[Step], turns: Mapping[str, int]) -> None:
         if not (most := turns.get(_what(step), 0)):
             continue
         origin, template = _origin(step.inputs.model, "tokenizer"), settings.model.template
-        tokenizer = tokenizer_at(origin)
-        if tokenizer is None or (origin.id, template, most) in asked:
+        trained = _origin(step.inputs.model)
+        tokenizer, key = tokenizer_at(origin), (origin.id, trained.id, template, most)
+        if tokenizer is None or key in asked:
             continue
-        asked.add((origin.id, template, most))
+        asked.add(key)
         try:
-            chat_checks.check_asked(tokenizer, template, most)
+            chat_checks.check_asked(tokenizer, template, most, folder_at(trained))
         except ValueError as fault:
             raise ValueError(f"{_name(step)}: {fault}") from fault
 

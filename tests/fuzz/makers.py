@@ -166,6 +166,20 @@ def latin_config(folder: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"{", b'{"note": "\xef",', 1))
 
 
+def token_beyond(folder: Path) -> None:
+    """m: a model whose chat template writes a token that has no embedding."""
+    model(folder)
+    file = folder / "m" / "tokenizer.json"
+    about = json.loads(file.read_text())
+    kinds = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    about["added_tokens"].append(
+        {"id": len(about["model"]["vocab"]), "content": "<turn>", "special": True, **kinds}
+    )
+    file.write_text(json.dumps(about))
+    template = folder / "m" / "chat_template.jinja"
+    template.write_text(f"<turn>{template.read_text()}")
+
+
 def _link(folder: Path, name: str, to: Path) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).symlink_to(to)
@@ -299,7 +313,7 @@ _OF_SUITES = (folder_as_suite, dangling_suite, pipe_as_suite)
 _OF_MODELS = (
     *(model, nan_weights, infinite_weights, whole_weights, no_weights, dangling_weights, folder_as_config),
     *(no_config, no_tokenizer, adapter, latin_config, zero_weights, large_weights, doubled_weights),
-    *(pipe_as_tokenizer, device_as_config, key_template),
+    *(pipe_as_tokenizer, device_as_config, key_template, token_beyond),
 )
 _OF_DATA = (
     *(empty_folder, pipe_as_rows, pipe_in_folder, pipe_as_questions, device_as_rows, looping_rows),

@@ -126,6 +126,9 @@ def _check_config(path: Path, about: Mapping[str, Any]) -> None:
         size = text.get(name)
         if isinstance(size, int) and not 0 < size <= most:
             raise ValueError(f"{path}: {name}: given {size}; a whole number from 1 to {most:,}")
+    window = text.get("sliding_window")
+    if text.get("use_sliding_window", True) and isinstance(window, int) and window < 1:
+        raise ValueError(f"{path}: sliding_window: given {window}; tokens that one sees, 1 at least, or null")
     ropes = [text.get(name) or {} for name in ROPES]
     if any(not isinstance(rope, Mapping) for rope in ropes):
         raise ValueError(f"{path}: {' or '.join(ROPES)}: given {cut(repr(ropes))}; a mapping")

@@ -37,19 +37,29 @@ def check(missing: Sequence[Step]) -> None:
             given = step.settings.template
             _check_carries(student, given)
             _check_ends(step.inputs.tokenizer, student, given)
+            if folder := folder_at(step.inputs.tokenizer):
+                _check_known(
+                    folder, student, chat_template.encode_response(student, ASKED, ANSWER, template=given)
+                )
             if step.kind == PAIRS and (teacher := tokenizer_at(step.inputs.teacher)):
                 check_same_tokens(student, teacher, (step.context["student"], step.context["teacher"]))
         if step.kind == PROBES and (student := tokenizer_at(step.inputs.pairs.inputs.tokenizer)):
             opening(student, ASKED, step.settings.options, step.settings.template)
 
 
-def check_asked(tokenizer: Tokenizer, template: str | None, turns: int) -> None:
-    """ValueError where a model cannot be asked so many turns, by `template` or else by its own."""
+def check_asked(tokenizer: Tokenizer, template: str | None, turns: int, folder: Path | None) -> None:
+    """ValueError where a model cannot be asked so many turns, by `template` or else by its own; `folder`:
+    where its weights are, if they are here.
+    """
     asked = (QUESTION, *(ANSWERED, AGAIN) * (turns - 1))
     try:
         with _trying(tokenizer, template) as chat:
             _question(chat)
             _check_holds(chat_template.written(chat, asked, True), asked)
+        if folder:
+            _check_known(
+                folder, tokenizer, [chat_template.encode_prompt(tokenizer, asked, template=template)]
+            )
     except ValueError as fault:
         raise ValueError(f"asks {turns} turn{'s' * (turns > 1)}, and {fault}") from fault
 
@@ -110,6 +120,21 @@ def _check_holds(text: str, messages: Sequence[Message]) -> None:
             raise template_sandbox.Unrenderable(f"the chat template {fault}")
 
 
+def _check_known(folder: Path, tokenizer: Tokenizer, ids: Sequence[Sequence[int]]) -> None:
+    """ValueError where what a model reads of a few words has a token that it has no embedding of."""
+    rows, highest = _embeddings(folder), max(map(max, ids))
+    if highest >= rows:
+        token = cut(repr(tokenizer.convert_ids_to_tokens(highest)))
+        raise ValueError(
+            f"{folder}: its tokenizer and chat template write {token} (id {highest}), and the model has "
+            f"embeddings of {rows} ids alone; resize them, or give the suite another `chat_template`"
+        )
+
+
+def _embeddings(folder: Path) -> int:
+    return int(load_config(folder).get_text_config().vocab_size)
+
+
 def _check_ends(model: Source, tokenizer: Tokenizer, template: str | None) -> None:
     """ValueError where text has no tokens, or nothing ends an answer that the model could say."""
     name = tokenizer.name_or_path or "the tokenizer"
@@ -126,7 +151,7 @@ def _check_ends(model: Source, tokenizer: Tokenizer, template: str | None) -> No
             "tokenizer_config.json (eos_token), generation_config.json (eos_token_id) nor the chat template"
         )
         raise ValueError(f"{folder}: no end-of-text token: neither {told} has one")
-    rows = int(load_config(folder).get_text_config().vocab_size)
+    rows = _embeddings(folder)
     # One that the tokenizer does not have does no harm beside one that the model can say.
     first = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else min(ends)
     if first >= rows:

@@ -160,6 +160,24 @@ def test_a_size_of_nothing_is_refused_before_a_library_makes_a_model_of_it(size:
             weights.check(folder)
 
 
+@pytest.mark.parametrize("window", [0, -4])
+def test_a_window_that_sees_no_token_is_refused_where_there_is_one(window: int, tmp_path: Path) -> None:
+    mistral = {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    folder = changed(tmp_path / "m", sliding_window=window, **mistral)
+    with pytest.raises(ValueError, match=rf"config\.json: sliding_window: given {window}; .*, or null"):
+        weights.check(folder)
+    unused = changed(tmp_path / "u", sliding_window=window, use_sliding_window=False)
+    weights.check(unused)
+
+
+def test_a_model_whose_config_asks_for_attentions_is_saved_when_it_is_trained(tmp_path: Path) -> None:
+    """transformers reads such a config, and writes none."""
+    folder = changed(tmp_path / "m", output_attentions=True, output_hidden_states=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    loading.save(loading.load(folder), tokenizer, tmp_path / "out")
+    loading.load(tmp_path / "out")
+
+
 def test_an_adapter_is_refused(tmp_path: Path) -> None:
     """transformers would load the base model that it names, of which nothing is known here."""
     (tiny_folder(tmp_path / "m") / "adapter_config.json").write_text("{}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     GPT2Config,
     LlamaConfig,
     LlamaForSequenceClassification,
@@ -23,7 +24,7 @@ from harness.plan import plan as planning
 from harness.run import preflight
 from harness.run.checks import world_checks
 from tests import suites
-from tests.harness.models.tiny_models import VOCAB, tiny_folder
+from tests.harness.models.tiny_models import TEMPLATE, VOCAB, tiny_folder
 from tests.paths import ROOT, TINY
 
 
@@ -223,6 +224,25 @@ def test_a_template_that_writes_otherwise_than_was_said_ends_a_run_before_it_beg
 )
 def test_a_template_that_says_all_that_was_said_is_taken(template: str) -> None:
     look(f"chat_template={json.dumps(template)}")
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_template_of_a_token_without_an_embedding_ends_a_run_before_it_begins(
+    tmp_path: Path, writes: bool
+) -> None:
+    """All rows were dropped for it once other steps were made, and a question ended a measurement."""
+    folder = tiny_folder(tmp_path / "m")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<turn>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    bases = [f"pairs.tiny.{who}.base={folder}" for who in ("student", "teacher")]
+    if not writes:
+        look(*bases)  # a token that nobody writes does no harm
+        return
+    (folder / "chat_template.jinja").write_text(f"<turn>{TEMPLATE}")
+    told = rf"m: its .* write '<turn>' \(id {VOCAB}\), .* of {VOCAB} ids alone"
+    with pytest.raises(ValueError, match=told):
+        look(*bases)
 
 
 def test_the_world_that_is_looked_at_has_as_many_questions_as_the_suites() -> None:
