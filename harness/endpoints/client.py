@@ -21,6 +21,7 @@ from harness.common.underway import news
 from harness.endpoints.ledger import Ledger
 from harness.endpoints.pace import Pace, backoff
 from harness.endpoints.replies import EndpointReply, ReplyCache
+from harness.endpoints.responses.meaning import let_in_by
 from harness.endpoints.responses.outcomes import Failed, NoRoom, OtherField
 from harness.endpoints.wire import Call, Endpoint, attempt, client_of, may_be_refused, other_field, refused
 
@@ -97,8 +98,9 @@ def check(
 
     given = asyncio.run(_probed(endpoint, probe, ledger))
     if given.finish_reason == REJECTED:
-        key = f"; the key is read from {endpoint.api_key_env}" if given.told.startswith("status 403") else ""
-        raise ValueError(f"{endpoint.where}: {given.told}{key}")
+        sent = let_in_by(endpoint.base_url, endpoint.api_key_env)
+        told = f"{given.told}; {sent}" if given.told.startswith("status 403") else given.told
+        raise ValueError(f"{endpoint.where}: {told}")
     if top_logprobs and not given.logprobs:
         raise ValueError(f"{endpoint.where} gives no log-probs, which the benchmark's judge needs")
     return given

@@ -3,20 +3,23 @@
     "maximum context length is 4096 tokens. However, you requested 4200 tokens (104 in the messages, 4096 in
      the completion)"                              ->  lowered(..., 4096) == 3992
 
-Servers word it in their own ways (OpenAI's, Anthropic's, vLLM's, SGLang's, TGI's, llama.cpp's). Where one
-does not say how long the prompt is, half of what was asked for is tried.
+Servers word it in their own ways (OpenAI's, Anthropic's, vLLM's, SGLang's, TGI's, llama.cpp's, TensorRT's).
+Where one does not say how long the prompt is, half of what was asked for is tried.
 """
 
 import re
 
 STATUSES, TOO_MANY = (400, 413, 422), 429
 TOLD = re.compile(
-    r"context_length|max_tokens is too large|max_new_tokens|(prompt|input) is too long|exceed_context_size"
-    r"|(maximum|model's|available) context|context (length|size|window|limit)|max(imum)? model length"
+    r"context_length|max_tokens is too large|max_new_tokens|(prompt|input)[a-z ]{,16} too long"
+    r"|exceed_context_size|(max(imum)?|model's|available) context|context (length|size|window|limit)"
+    r"|max(imum)? model length|max_(seq_len|num_tokens|total_tokens)\b|session len|string too long"
+    r"|input length.{,40} exceeds|input length limit|is longer than the maximum|exceed max message tokens"
     r"|must have less than \d+ tokens|exceeds the maximum number of tokens|range of (max_tokens|input length)"
-    r"|max_tokens(: \d+ >|` must be less| \(\d+\) should not exceed)|too many tokens"
-    r"|prompt too long|request too large|maximum prompt length|token limit|contextwindow|maxoutputtokens"
-    r"|input token count|number of input tokens|reduce the length of|too large to process|超长"
+    r"|max_tokens(: \d+ >|`? must be less| \(\d+\) should not exceed)|too many tokens"
+    r"|request[ _]too[ _]large|maximum prompt length|token limit|contextwindow|maxoutputtokens"
+    r"|input token count|number of input tokens|tokens in (the )?prompt exceed|reduce the length of"
+    r"|too large to process|超长"
 )
 NUMBER = r"(\d[\d,]*)"
 CONTEXT = re.compile(

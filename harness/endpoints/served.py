@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from harness.common.secrets.redaction import without_credentials
-from harness.endpoints.responses import page
+from harness.endpoints.responses import meaning, page
 from harness.endpoints.wire import Endpoint, client_with, key_of, secrets_of
 
 SECONDS = 5.0  # until an endpoint counts as silent
@@ -51,7 +51,8 @@ def names(endpoint: Endpoint) -> list[str]:
         if status == 200:
             return _named(body, endpoint.model)
         if status == 401:
-            raise ValueError(f"{endpoint.where}: status 401, wrong key in {endpoint.api_key_env}")
+            let_in = meaning.let_in_by(endpoint.base_url, endpoint.api_key_env)
+            raise ValueError(f"{endpoint.where}: status 401, wrong key or no access; {let_in}")
         if status and status not in BUSY:
             return []
         fault = f"status {status}" if status else f"broken connections: {body}"

@@ -11,7 +11,10 @@
 
 import math
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from benchmarks.api import FILTERED, REJECTED
 from harness.endpoints import context_limit
@@ -47,6 +50,12 @@ def _either_way(names: str) -> re.Pattern[str]:
 FIELDS = _either_way("(?:max_tokens|max_completion_tokens)")
 SAMPLING = _either_way("(?:temperature|top_p)")
 VERSION = re.compile(r"/(v\d+\w*|openai)(/|$)")
+# "Please try again in 7m12s", "retry after 20 seconds"; of Google "retryDelay": "34.07s".
+WAIT = re.compile(
+    r"(?:retrydelay\W+|(?:try again|retry) (?:in|after) )((?:\d+(?:\.\d+)? ?(?:ms|[dhms])[a-z]* ?)+)"
+)
+LENGTH = re.compile(r"(\d+(?:\.\d+)?) ?(ms|[dhms])")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def of_prompt(page: Page, max_tokens: int) -> tuple[str, str]:
@@ -82,7 +91,7 @@ def final(page: Page, base_url: str, api_key_env: str) -> str:
     """One line for the person at the keyboard, on a status that ends all, without who it is that said it."""
     if page.status == 401:
         said = f" ({page.words})" if page.words else ""
-        return f"status 401, wrong key or no access; the key is read from {api_key_env}{said}"
+        return f"status 401, wrong key or no access; {let_in_by(base_url, api_key_env)}{said}"
     path = f"/{base_url.partition('//')[2].partition('/')[2]}"
     hint = ""
     if page.status in (404, 405) and "/chat/completions" in path:
@@ -97,14 +106,32 @@ def _with_hint(page: Page, hint: str) -> str:
     return f"{said}; {hint}" if hint else said
 
 
+def let_in_by(base_url: str, api_key_env: str) -> str:
+    """What a server was sent to be let in, for the person whom it did not let in."""
+    if "@" in urlsplit(base_url).netloc:  # one header holds either
+        return f"the URL's user and password are sent in place of the key in {api_key_env}"
+    return f"the key is read from {api_key_env}"
+
+
 def retry_after(page: Page, now: float) -> float:
-    """The seconds that a server asks to wait, as a number or as a date; 0 where it names none."""
-    named = page.headers.get("retry-after", "0")
+    """The seconds that a server asks to wait, in a header or in its words; 0 where it names none."""
+    named = _of_headers(page.headers, now), _of_words(page.all_words)
+    return next((seconds for seconds in named if 0 < seconds < math.inf), 0.0)
+
+
+def _of_headers(headers: Mapping[str, str], now: float) -> float:
+    """As a number or a date, or in milliseconds as OpenAI and Azure have it."""
+    milliseconds, named = headers.get("retry-after-ms", ""), headers.get("retry-after", "0")
+    with suppress(ValueError):
+        return float(milliseconds) / 1000
+    with suppress(ValueError):
+        return float(named)
     try:
-        seconds = float(named)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(named).timestamp() - now
-        except (ValueError, OverflowError, OSError):
-            return 0.0
-    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+        return parsedate_to_datetime(named).timestamp() - now
+    except (ValueError, OverflowError, OSError):
+        return 0.0
+
+
+def _of_words(told: str) -> float:
+    found = WAIT.search(told)
+    return sum(float(n) * SECONDS[unit] for n, unit in LENGTH.findall(found[1])) if found else 0.0
