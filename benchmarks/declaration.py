@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field
 from benchmarks.api import Answer, JudgedBenchmark, JudgeRequest, Question, Score
 from benchmarks.referee import Referee
 
+MOST_TOKENS = 1_000_000  # of an answer: no model has positions for more
 BASELINE = "baseline"  # as a reference: the answers that the benchmark's authors compare with
 Unit = Literal["score", "share", "nats", "tokens", "count"]
 # What a row of judgments.jsonl holds: see harness/evaluate/judgments.py.
@@ -68,7 +69,7 @@ class QuestionSettings(BenchmarkSettings):
 
     data: str | None = Field(None, min_length=1)
     """A folder with the questions, or `world/...`; what `bench data` fetched or added, if absent."""
-    max_tokens: int | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, gt=0, le=MOST_TOKENS)
     """The most tokens of an answer; the benchmark's own limit, if absent."""
     limit: int | None = Field(None, gt=0)
     """The first so many questions; all, if absent."""

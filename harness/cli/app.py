@@ -63,7 +63,9 @@ for command in (report, compare, show, audit, export, push, doctor, init, new_me
 app.command(name="eval")(evaluate)
 app.command(name="runs")(list_runs)
 
+NO_MEMORY = "this machine has no memory left; end other programs, or let this have more of it"
 LINE = 290  # characters of a fault's line
+OF_CPU = "DefaultCPUAllocator"  # in what torch says where the machine has no memory left
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -253,13 +255,13 @@ def main() -> None:
         else:
             code = _fail(f"ended by a sys.exit({e.code!r}) of other code, with nothing done", 2)
     except MemoryError:
-        code = _fail("this machine has no memory left; end other programs, or let this have more of it", 1)
+        code = _fail(NO_MEMORY, 1)
     except OSError as e:
         # A full disk is the one OSError that the same command goes on from.
         full = "; nothing that is done is lost, make room and run the same command again"
         code = _fail(f"{e}{full if e.errno in FULL else ''}", 2 if e.errno == errno.ENAMETOOLONG else 1)
     except Exception as e:
-        code = _fail(_fault_of_ours(e), 1)
+        code = _fail(NO_MEMORY if OF_CPU in str(e) else _fault_of_ours(e), 1)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
     surroundings.close_output()

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmarks.declaration import Benchmark, BenchmarkSettings, Column, FrozenModelSettings, Presentation
+from benchmarks.declaration import (
+    MOST_TOKENS,
+    Benchmark,
+    BenchmarkSettings,
+    Column,
+    FrozenModelSettings,
+    Presentation,
+)
 from harness.common.files import read_json_lines
 from harness.data.rewards import read_rewards, won
 from harness.data.token_sequences import Sequences
@@ -26,7 +33,7 @@ class ImplicitRewardSettings(BenchmarkSettings):
 class TeacherRewardSettings(BenchmarkSettings):
     """log pi_dpo - log pi_ref, the teacher's implicit reward, of greedy answers to the held-out prompts."""
 
-    max_tokens: int = Field(512, gt=0)
+    max_tokens: int = Field(512, gt=0, le=MOST_TOKENS)
     """The most tokens of an answer."""
 
 
@@ -35,9 +42,9 @@ class RewardSettings(FrozenModelSettings):
     responses are those of which the share that it beats is the win rate.
     """
 
-    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    model: str = Field("sfairXC/FsfairX-LLaMA3-RM-v0.1", min_length=1)
     """The reward model, a folder or hub id."""
-    max_tokens: int = Field(512, gt=0)
+    max_tokens: int = Field(512, gt=0, le=MOST_TOKENS)
     """The most tokens of an answer."""
 
     def judged_by(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmarks.api import Answer, Decoding, JudgeRequest, Message, Question, Reply, Sampling, Unparsed
-from benchmarks.declaration import Benchmark
+from benchmarks.declaration import MOST_TOKENS, Benchmark
 from harness.common import hub
 from harness.common.underway import news
 from harness.endpoints import client, prices, servers, session
@@ -53,7 +53,7 @@ class EndpointJudge(JudgeSettings):
     servers that would take it for one; api.openai.com takes it as text.
     """
 
-    model: str
+    model: str = Field(min_length=1)
     """The model's name at the endpoint; the folder or hub id that is served."""
     base_url: str = OFFICIAL
     """The endpoint, with its `/v1`, such as `http://127.0.0.1:8000/v1`."""
@@ -63,7 +63,7 @@ class EndpointJudge(JudgeSettings):
     """Sent with each call; repeats take the next ones. None, if absent."""
     guard: bool | None = None
     """Whether chat tokens in judged texts are broken up; if absent, everywhere but at api.openai.com."""
-    max_tokens: int | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, gt=0, le=MOST_TOKENS)
     """The most tokens of a reply, in place of the benchmark's own limit."""
     temperature: WithTemperature = BENCHMARKS
     """What is sent in place of the benchmark's own; null sends none, nor top_p, for models that take none."""

@@ -19,6 +19,7 @@ from harness.train.select_checkpoint import SELECT
 from methods.api import Group, Needs, Training
 from methods.batch import Role
 
+MOST_CHECKPOINTS = 1_000  # of a last stage; each has answers and rewards of its own
 SignalStep = Step[SignalSettings, SignalInputs[Source]]
 
 
@@ -119,6 +120,11 @@ def selected(
     if count < 1 or not math.isclose(count * spec.every, training.epochs):
         raise ValueError(
             f"selection.every: {spec.every} epochs do not divide the {training.epochs} of {trained.label}"
+        )
+    if count > MOST_CHECKPOINTS:
+        raise ValueError(
+            f"selection.every: {spec.every} epochs make {count:,} checkpoints of {trained.label}, each with "
+            f"answers of its own; {MOST_CHECKPOINTS:,} at most"
         )
     # The same training without checkpoints has another id: its folder holds other files.
     stage = replace(trained, settings=replace(trained.settings, checkpoints=count))

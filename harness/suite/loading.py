@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +21,7 @@ from harness.suite.judging import KIND, JudgeKind, judges_of
 from harness.suite.measurement import MeasuredBenchmark
 from harness.suite.schema import STUDENT, UNTRAINED, Suite
 from harness.suite.training import MethodRecipe, Placement, RolloutsSpec, TrainingSpec
-from harness.suite.validation import at_key, in_range, inside_world, validated
+from harness.suite.validation import at_key, in_range, inside_world, parts, validated
 
 if TYPE_CHECKING:  # they import torch, which takes seconds; a cost estimate needs none
     from methods.api import Method, Needs, Rollouts, Training
@@ -43,17 +43,14 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     """A method's hyper-parameters and optimisation: published, then the suite's for all, then the suite's
     for it.
     """
-    stated = suite.methods.get(method.name) or {}
-    given = {key: value for key, value in stated.items() if key not in RECIPE}
+    entry = suite.methods.get(method.name) or {}
+    given = {key: value for key, value in entry.items() if key not in RECIPE}
     where = f"methods.{method.name}"
     own = _own_training(suite, method.name)
-    known = [f.name for f in fields(method.hparams)]
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, *RECIPE])}")
+    stated = _stated(method.hparams, given, where, RECIPE)
     # A whole dataclass, not only what was given: __post_init__ checks values against each other.
     try:
-        hp = validated(type(method.hparams), {**asdict(method.hparams), **given}, "", where)
+        hp = validated(type(method.hparams), stated, "", where)
     except (ValueError, shutdown.Terminated, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever the code of a method's file raises, a sys.exit too
@@ -65,6 +62,22 @@ def configured(suite: Suite, method: "Method") -> tuple[Any, "Training"]:
     in_range(method.needs(hp), f"{where}: needs")
     rollouts_of(suite, method, method.needs(hp))
     return hp, training
+
+
+def _stated(held: Any, given: Mapping[str, Any], where: str, more: Sequence[str] = ()) -> dict[str, Any]:
+    """What a dataclass holds, and a dataclass in it, with what a suite gives in its place; ValueError for a
+    key that it has not. `more` are keys that the suite knows beside its own.
+    """
+    known = [field.name for field in fields(held)]
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{where}.{cut(key)}: unknown key; {nearest(key, [*known, *more])}")
+    inner = {
+        name: _stated(part, given[name], f"{where}.{name}")
+        for name, part in parts(held).items()
+        if is_dataclass(part) and isinstance(given.get(name), Mapping)
+    }
+    return {**asdict(held), **given, **inner}
 
 
 def rollouts_of(suite: Suite, method: "Method", needs: "Needs") -> "Rollouts":

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from benchmarks.declaration import MOST_TOKENS
+from harness.common.input.model_files import SIZES
 from harness.suite.validation import Strict, Temperature
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds; a cost estimate needs none
@@ -12,12 +14,14 @@ if TYPE_CHECKING:  # it imports torch, which takes seconds; a cost estimate need
 
 
 MOST_EPOCHS = 1_000_000
+MOST_RATE = 1_000  # a learning rate: Adam moves each weight by so much in a step
+MOST_SAMPLES = 10_000  # of a prompt
 
 
 class LoraSpec(Strict):
     """Adapters in place of all weights (see methods.api.LoRA); what is saved has them merged in."""
 
-    r: int = Field(16, gt=0)
+    r: int = Field(16, gt=0, le=SIZES["hidden_size"])
     """The rank of an adapter."""
     alpha: int = Field(32, gt=0)
     """Its scale: it is multiplied by alpha / r."""
@@ -38,7 +42,7 @@ class TrainingSpec(Strict):
     published.
     """
 
-    lr: float | None = Field(None, gt=0)
+    lr: float | None = Field(None, gt=0, le=MOST_RATE)
     """The learning rate at its highest."""
     epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS)
     """Passes over the training set; a part of one is allowed."""
@@ -114,7 +118,7 @@ class RolloutsSpec(Strict):
     """0 is greedy."""
     top_p: float | None = Field(None, gt=0, le=1)
     """The share of the probability that tokens are drawn from."""
-    samples: int | None = Field(None, gt=0)
+    samples: int | None = Field(None, gt=0, le=MOST_SAMPLES)
     """Responses to a prompt, each of which makes an example; several need a temperature."""
 
 
@@ -160,9 +164,9 @@ class Selection(Strict):
     """A reward model's score, or simply the last one."""
     every: float = Field(0.5, gt=0)
     """A checkpoint is kept every so many epochs."""
-    model: str = "sfairXC/FsfairX-LLaMA3-RM-v0.1"
+    model: str = Field("sfairXC/FsfairX-LLaMA3-RM-v0.1", min_length=1)
     """The reward model, a folder or hub id."""
-    max_tokens: int = Field(512, gt=0)
+    max_tokens: int = Field(512, gt=0, le=MOST_TOKENS)
     """The most tokens of an answer that it reads."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the reward model computes in."""

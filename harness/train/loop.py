@@ -31,7 +31,7 @@ from harness.train.examples import Examples, TrainWork
 from harness.train.micro_batches.assembly import Ahead
 from harness.train.micro_batches.room import MENDS, NoRoom, Room
 from harness.train.online import Sampler
-from harness.train.optimizing.on_the_way import Told
+from harness.train.optimizing import health, on_the_way
 from harness.train.placing.memory import MOMENTS
 from methods.api import Method, Online, Stats
 from methods.batch import Batch, Terms
@@ -57,7 +57,7 @@ class Loop:
     progress: float = 0.0  # share of the optimizer steps that are done
     unshared: str | None = None  # why the model runs over padded batches only
     ahead: Ahead = field(default_factory=Ahead)
-    told: Told = field(default_factory=Told)  # what a log tells of an optimizer step
+    told: on_the_way.Told = field(default_factory=Told)  # what a log tells of an optimizer step
 
     def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
         """Every process's micro-batches of an optimizer step, as many for each: all take part in every
@@ -217,7 +217,7 @@ class Loop:
         with drawn as examples:
             loop = replace(self, examples=examples)
             watched = loop._in_room(lambda: loop.means_of(self.method.watch, picked))
-            return loop.terms(picked), {name: float(x) for name, x in watched.items()}
+            return loop.terms(picked), health.finite(self.method.name, watched)
 
 
 def set_up(work: TrainWork, start: Path, optimized: Any = None) -> tuple[Loop, Any]:

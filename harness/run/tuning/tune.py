@@ -71,6 +71,12 @@ class Wanted:
         return [word for what, file in given.items() if file for word in (f"--{what}-file", file)]
 
     @property
+    def read(self) -> set[Path]:
+        """The files that are read for it."""
+        own = self.method_file, self.benchmark_file, self.judge_file
+        return {Path(name).resolve() for name in (loading.suite_file(self.suite), *own) if name}
+
+    @property
     def command(self) -> str:
         """The command that asks for it, without what changes no result."""
         sets = [word for given in self.overrides for word in ("--set", given)]
@@ -107,6 +113,8 @@ def run(
         )
     if wanted.out and (wanted.out.is_dir() or not wanted.out.parent.is_dir()):
         raise ValueError(f"--out {wanted.out}: a file in a folder that is there")
+    if wanted.out and wanted.out.resolve() in wanted.read:
+        raise ValueError(f"--out {wanted.out}: is read here, and would be written over; another file")
     looked = _look(wanted)
     store, where = Store(runs / "store"), pipeline.machine(runs, options, training)
     folder = runs / f"{looked.suite.name}-tune"

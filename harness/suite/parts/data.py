@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from harness.common.suggest import nearest
 from harness.common.text import cut
@@ -46,6 +46,14 @@ class Data(Strict):
     """So many usable rows are taken; all, if absent."""
     skip: int = Field(0, ge=0)
     """So many usable rows are passed over before the first that is taken."""
+
+    @model_validator(mode="after")
+    def _revision_is_of_the_hub(self) -> "Data":
+        if self.revision is not None and inside_world(self.path) is not None:
+            raise ValueError(
+                f"revision: given {cut(repr(self.revision))}; {self.path} is made here and has none"
+            )
+        return self
 
 
 class ChatData(Data):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from benchmarks.declaration import MOST_TOKENS
 from harness.common.text import cut
 from harness.models.decoding.decoder import LEAST_TEMPERATURE, Decoder, DecodingDtype, DecodingEngine
 from harness.suite.validation import ServerArguments, Strict, Temperature
@@ -15,7 +16,7 @@ class Generation(Strict):
     and those to benchmarks' questions.
     """
 
-    max_tokens: int = Field(512, gt=0)
+    max_tokens: int = Field(512, gt=0, le=MOST_TOKENS)
     """The most tokens of a response."""
     temperature: Temperature | None = None
     """Of all methods' responses; each method's own, if absent. 0 is greedy."""
@@ -77,5 +78,5 @@ class Probe(Strict):
     """The question, with `{question}`, `{a}` and `{b}` in it."""
     options: Annotated[tuple[str, str], AfterValidator(_unlike)] = ("A", "B")
     """The two answers; they begin with different tokens."""
-    max_tokens: int = Field(2500, gt=0)
+    max_tokens: int = Field(2500, gt=0, le=MOST_TOKENS)
     """So many tokens of a response are shown."""

@@ -22,7 +22,7 @@ class Architecture(Strict):
     """The width of a layer's feed-forward part."""
     rope_theta: float = Field(10_000.0, gt=0)
     """The base of its rotary positions."""
-    initializer_range: float = Field(0.02, gt=0)
+    initializer_range: float = Field(0.02, gt=0, le=1)
     """The standard deviation of its first weights."""
 
     @model_validator(mode="after")

@@ -15,13 +15,14 @@ from harness.common.suggest import nearest
 from harness.common.text import cut
 from harness.suite.loading import configured
 from harness.suite.schema import Suite
-from harness.suite.training import TrainingSpec
+from harness.suite.training import Placement, TrainingSpec
 from harness.suite.tuning.section import Span, Tuning
 
 if TYPE_CHECKING:  # it imports torch, which takes seconds; a cost estimate needs none
     from methods.api import Method
 
 LR, TRAINING = "lr", "training"
+PLACES = tuple(field.name for field in fields(Placement))  # keys of a training that are no part of an id
 AROUND = 10.0  # of a method without values of its own: its learning rate over and times this
 COMBINATIONS = 10_000  # of a method's values at most, and points that a random search draws
 DEFAULT = 9  # learning rates of a method without values of its own, where FLOPs are the budget
@@ -37,11 +38,14 @@ def check_tuning(suite: Suite, registry: Mapping[str, "Method"]) -> None:
             raise ValueError(f"{where}: no method {cut(repr(name))}; {nearest(name, list(registry))}")
         method = registry[name]
         keys = [LR, *(f.name for f in fields(method.hparams))]
-        training = [f"{TRAINING}.{key}" for key in TrainingSpec.model_fields]
+        # Where a stage is trained changes nothing that a trial is scored by.
+        training = [f"{TRAINING}.{key}" for key in TrainingSpec.model_fields if key not in PLACES]
         for setting in values:
             if setting not in (*keys, *training):
                 known = nearest(setting, training if setting.startswith(TRAINING) else keys)
                 raise ValueError(f"{where}.{cut(setting)}: unknown key; {known}")
+        if {LR, f"{TRAINING}.{LR}"} <= values.keys():
+            raise ValueError(f"{where}: {LR} and {TRAINING}.{LR} are one setting; give one of them")
         for settings in _to_check(suite.tuning, name, values):
             try:
                 configured(with_settings(suite, name, settings), method)

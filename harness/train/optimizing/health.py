@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from harness.common.files import replace
 from harness.common.text import cut
 from harness.store.step import StepLost
@@ -60,6 +62,15 @@ def check_probe(work: TrainWork, terms: Mapping[str, float], when: str) -> None:
     """StepLost where the loss on the probe is no number, before the first step or behind the last."""
     if fault := Moment(0, terms, 0.0, 0.0).fault(None):
         raise StepLost(f"{_named(work)}: {when} {fault}; lower lr?")
+
+
+def finite(method: str, watched: Mapping[str, Tensor]) -> dict[str, float]:
+    """A method's watched means as numbers; ValueError for one that is none, of a count of 0 mostly."""
+    means = {name: float(value) for name, value in watched.items()}
+    if odd := [name for name, value in means.items() if not math.isfinite(value)]:
+        allowed = "a finite sum over a count that is not 0"
+        raise ValueError(f"{method}: watch: {odd[0]} is {means[odd[0]]}; {allowed}")
+    return means
 
 
 def _named(work: TrainWork) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness.cli import app
 from harness.cli.options import echo_json
@@ -109,6 +110,19 @@ def test_json_stays_json_where_a_url_with_a_key_stands_in_quotes(
     assert earlier_rows.read(tmp_path) == found
     echo_json([{"set": (given,)}])
     assert json.loads(capsys.readouterr().out) == [{"set": [clean]}]
+
+
+def test_memory_that_torch_did_not_get_is_no_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "app", lambda **_: torch.empty(2**60))
+    monkeypatch.setattr(app.shutdown, "listen", lambda: None)
+    monkeypatch.setattr(app.surroundings, "close_output", lambda: None)
+    monkeypatch.setattr(app.extension_file, "try_imports_apart", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bench", "runs"])
+    with pytest.raises(SystemExit, match="1"):
+        app.main()
+    assert capsys.readouterr().err.startswith("bench: this machine has no memory left")
 
 
 def test_a_fault_of_ours_is_a_line_and_a_private_file_without_credentials_or_what_acts(

@@ -118,7 +118,9 @@ def test_a_server_without_a_list_names_nothing(server: Running, monkeypatch: pyt
     assert served.names(Endpoint("student", server.url, KEY_ENV)) == []
     server.names({"id": "student"})
     monkeypatch.setenv(KEY_ENV, "another")
-    with pytest.raises(ValueError, match=f"status 401, wrong key or no access; the key is read from {KEY_ENV}"):
+    with pytest.raises(
+        ValueError, match=f"status 401, wrong key or no access; the key is read from {KEY_ENV}"
+    ):
         served.names(Endpoint("student", server.url, KEY_ENV))
 
 

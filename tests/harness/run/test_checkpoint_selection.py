@@ -40,3 +40,10 @@ def test_a_step_that_does_not_divide_the_training_is_one_line(tmp_path: Path) ->
     done = bench("run", TINY, *ONLY, "--set", f"selection={{every: 0.3, model: {model}}}", "--plan")
     assert done.returncode == 2
     assert done.stderr.strip().endswith("selection.every: 0.3 epochs do not divide the 1.0 of DCKD")
+
+
+def test_checkpoints_without_end_are_one_line(tmp_path: Path) -> None:
+    model = reward_folder(tmp_path / "rm")
+    done = bench("run", TINY, *ONLY, "--set", f"selection={{every: 1e-8, model: {model}}}", "--plan")
+    assert done.returncode == 2
+    assert "selection.every: 1e-08 epochs make 100,000,000 checkpoints of DCKD" in done.stderr

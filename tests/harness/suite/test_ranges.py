@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -22,12 +22,13 @@ from harness.suite import loading
 from harness.suite.method_file import methods_in
 from harness.suite.schema import Suite
 from harness.suite.validation import Strict, validated
-from methods.api import Group, LoRA, Method, Needs, Online, Training
+from methods.api import Group, LoRA, Method, Needs, Online, Reads, Training
 from tests import suites
 from tests.bench_command import bench
 from tests.paths import TINY
 
 KNOWN = registry.known()
+SFT_READS = Needs({"chosen": Reads(logps=("policy",))})
 # Its numbers are hyper-parameters, each with the range of its method.
 ELSEWHERE = {("Tuning", "methods"), ("Span", "log"), ("Span", "uniform")}
 NO_NUMBERS = (True, float("nan"), float("inf"), "nan", 10**400)
@@ -219,6 +220,33 @@ def test_a_preference_is_of_two_views() -> None:
     suite = suites.load(TINY).model_copy(update={"methods": {"DPO": {"dispreferred": "chosen"}}})
     with pytest.raises(ValueError, match=r"methods\.DPO: preferred and dispreferred are .* not both chosen"):
         loading.configured(suite, methods.registry()["DPO"])
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Settings inside settings."""
+
+    near: int = 1
+    far: int = 5
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Settings of a method of one's own."""
+
+    inner: Inner = Inner(2, 3)
+
+
+def test_settings_inside_settings_keep_what_is_not_given_and_know_their_keys() -> None:
+    method = replace(methods.registry()["SFT"], name="Own", hparams=Outer(), needs=lambda hp: SFT_READS)
+
+    def configured(inner: dict[str, int]) -> Any:
+        suite = suites.load(TINY).model_copy(update={"methods": {"Own": {"inner": inner}}})
+        return loading.configured(suite, method)[0]
+
+    assert configured({"far": 4}) == Outer(Inner(2, 4))
+    with pytest.raises(ValueError, match=r"^methods\.Own\.inner\.fra: unknown key; did you mean 'far'\?"):
+        configured({"fra": 4})
 
 
 OWN = """

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from harness.train import step as train
 from harness.train.costs import TRAIN
-from harness.train.optimizing.health import Moment
+from harness.train.optimizing.health import Moment, finite
 from tests.harness.models.tiny_models import tiny_folder
 from tests.harness.train.test_train import CONTEXT, SETTINGS, preferences
 
@@ -96,3 +97,9 @@ def test_an_overflow_that_the_scaler_leaves_out_is_no_fault_but_its_loss_may_be(
     assert Moment(1, {"dpo": 0.7}, math.inf, 1e-3).fault(1e4, overflowed=True) == ""
     assert Moment(1, {"dpo": math.nan}, math.inf, 1e-3).fault(1e4, overflowed=True) == "loss term dpo is nan"
     assert Moment(1, {"dpo": 0.7}, math.inf, 1e-3).fault(None) == "the gradient norm is inf"
+
+
+def test_a_watched_mean_over_nothing_is_told_by_its_name() -> None:
+    assert finite("Own", {"x": torch.tensor(0.5)}) == {"x": 0.5}
+    with pytest.raises(ValueError, match=r"^Own: watch: y is nan; a finite sum"):
+        finite("Own", {"x": torch.tensor(0.5), "y": torch.tensor(0.0) / 0})
