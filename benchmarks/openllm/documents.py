@@ -35,11 +35,22 @@ def check(tasks: Sequence[str], include: Path | None, data: Path | None, limit: 
         manager = manager_of(known, data, Path(scratch))
         for leaf, found in rows.items():
             if found is not None:
-                _check_task(manager, leaf, asked[leaf].cfg, found, limit)
+                _check_task(
+                    _loaded(manager, leaf, asked[leaf].yaml_path), leaf, asked[leaf].cfg, found, limit
+                )
+
+
+def _loaded(manager: Any, leaf: str, path: Path) -> Any:
+    """The task by lm-eval. ValueError where its YAML is none that lm-eval takes."""
+    try:
+        return manager.load([leaf])["tasks"][leaf]
+    except Exception as error:  # of whatever key it stumbles over
+        words = cut(" ".join(str(error).split()) or type(error).__name__, 120)
+        raise ValueError(f"{path}: {leaf}: lm-eval cannot read it: {words}") from error
 
 
 def _check_task(
-    manager: Any,
+    task: Any,
     leaf: str,
     config: Mapping[str, Any],
     rows: Sequence[tuple[str, Mapping[str, Any]]],
@@ -50,7 +61,6 @@ def _check_task(
         _check_row(config, where, row)
     where = leaf
     try:
-        task = manager.load([leaf])["tasks"][leaf]
         for number, document in enumerate(islice(task.eval_docs, limit)):
             where = rows[number][0] if plain else f"{leaf}, document {number + 1}"
             _check_document(task, where, document)

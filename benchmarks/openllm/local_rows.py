@@ -67,7 +67,10 @@ def check_files(name: str, task: Mapping[str, Any], path: Path, data: Path | Non
     if (split := _evaluated(task)) not in there:
         wanted = next(iter(local.files.get(split, [])), f"a file of the split {split}")
         raise ValueError(f"{name}: no {wanted}")
-    shown = (task.get("fewshot_config") or {}).get("samples") is not None
+    few = task.get("fewshot_config") or {}
+    if not isinstance(few, Mapping):
+        raise ValueError(f"{path}: fewshot_config: given {cut(repr(few))}; a mapping")
+    shown = few.get("samples") is not None
     if (
         shots
         and task.get("num_fewshot") != 0

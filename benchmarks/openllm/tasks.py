@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.openllm import local_rows
+from benchmarks.text import cut
 
 
 class Board(NamedTuple):
@@ -110,14 +111,18 @@ def check(
         local_rows.check_hub(name, dataset, data)
 
 
-def leaves(known: Mapping[str, Any], name: str) -> list[str]:
-    """The tasks of a group or tag, by name; of a task itself."""
+def leaves(known: Mapping[str, Any], name: str, within: tuple[str, ...] = ()) -> list[str]:
+    """The tasks of a group or tag, by name; of a task itself. ValueError for a group `within` itself."""
+    if name in within:
+        raise ValueError(f"{name}: a group of itself ({' > '.join((*within, name))}); tasks, or other groups")
     entry = known[name]
     below = entry.tags if entry.cfg is None else entry.cfg.get("task")
     if not isinstance(below, list | set):
         return [name]
     inside = [child if isinstance(child, str) else child["task"] for child in below]
-    return sorted({leaf for child in inside if child in known for leaf in leaves(known, child)})
+    return sorted(
+        {leaf for child in inside if child in known for leaf in leaves(known, child, (*within, name))}
+    )
 
 
 def _writes(known: Mapping[str, Any], name: str) -> bool:
@@ -150,7 +155,13 @@ def folder_index(include: Path) -> dict[str, Any]:
 def _index(*folders: Path) -> dict[str, Any]:
     from lm_eval.tasks import TaskManager  # imports datasets
 
-    found: dict[str, Any] = TaskManager(include_path=list(folders), include_defaults=False).task_index
+    try:
+        found: dict[str, Any] = TaskManager(include_path=list(folders), include_defaults=False).task_index
+    except (TypeError, AttributeError, LookupError) as error:
+        words = cut(f"{type(error).__name__}: {error}", 120)
+        raise ValueError(f"include: lm-eval cannot read the tasks in {folders[0]}: {words}") from error
+    if strange := [name for name in found if not isinstance(name, str)]:
+        raise ValueError(f"{found[strange[0]].yaml_path}: task: given {cut(repr(strange[0]))}; a name")
     return found
 
 
