@@ -57,7 +57,7 @@ class Loop:
     progress: float = 0.0  # share of the optimizer steps that are done
     unshared: str | None = None  # why the model runs over padded batches only
     ahead: Ahead = field(default_factory=Ahead)
-    told: on_the_way.Told = field(default_factory=Told)  # what a log tells of an optimizer step
+    told: on_the_way.Told = field(default_factory=on_the_way.Told)  # what a log tells of an optimizer step
 
     def shares(self, step: Sequence[int]) -> list[list[list[int]]]:
         """Every process's micro-batches of an optimizer step, as many for each: all take part in every
