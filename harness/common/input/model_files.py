@@ -8,6 +8,7 @@ A library that reads a broken file raises what it happens to stumble over, so th
 import errno
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ SHARES = (
     *("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"),
     *("attention_dropout", "hidden_dropout", "dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
 )
+TEMPLATE_NAME = re.compile(r"[\w.+ -]{1,100}")  # of one of several templates
 WORDS, SHOWN = 160, 100  # characters of a library's words, and of a list of files
 NO_MEMORY = "can't allocate memory"  # torch's words on a CPU
 OUT_OF_MEMORY = "OutOfMemoryError"  # torch's, by its name: not every command imports it
@@ -97,6 +99,9 @@ def chat_template(path: Path, given: Any) -> str | None:
     if isinstance(given, list) and all(isinstance(one, Mapping) for one in given):
         named = {one.get("name"): one.get("template") for one in given}
         if all(isinstance(text, str) for pair in named.items() for text in pair):
+            if odd := [name for name in named if not TEMPLATE_NAME.fullmatch(str(name))]:
+                allowed = "letters, digits and . _ + -, as it names a file where the tokenizer is saved"
+                raise ValueError(f"{path}: chat_template: name: given {cut(repr(odd[0]))}; {allowed}")
             return named.get("default")
     elif isinstance(given, str | None):
         return given
