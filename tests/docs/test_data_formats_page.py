@@ -12,7 +12,7 @@ from harness.data.datasets import Source, load_dialogues, load_pairs
 from harness.data.layouts import DIALOGUES, PAIRS
 from reports.records import jsonl
 from reports.records.rows import Record
-from tests.benchmarks.openllm.small_tasks import write_rows
+from tests.benchmarks.mt_bench import judge_prompts
 from tests.docs.pages import page
 
 SAMPLE = re.compile(r"^### ([^\n]+)\n(?:(?!```|^#).)*?```json\n(.*?)```", re.M | re.S)
@@ -43,9 +43,7 @@ def test_a_dialogue_of_each_layout_is_read(layout: str, tmp_path: Path) -> None:
 
 
 def test_questions_are_read(tmp_path: Path) -> None:
-    names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
-    prompts = [{"name": n, "system_prompt": "", "prompt_template": "{question}"} for n in names]
-    write_rows(tmp_path / "judge_prompts.jsonl", prompts)
+    judge_prompts.write(tmp_path)
     file(tmp_path, "question.jsonl", "MT-Bench's")
     (question,), _ = mt_bench.load(tmp_path)
     assert question.turns == ("Write a line about rain.", "Now a shorter one.")

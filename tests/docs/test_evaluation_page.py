@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from harness.evaluate import registry
 from harness.suite import loading
 from tests.bench_command import bench
+from tests.benchmarks.mt_bench import judge_prompts
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
 from tests.paths import ROOT
@@ -36,9 +37,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(
         folder / "data/mt-bench/question.jsonl", [{"question_id": 1, "category": "stem", "turns": ["a"]}]
     )
-    names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
-    prompts = [{"name": n, "system_prompt": "", "prompt_template": "{question}"} for n in names]
-    write_rows(folder / "data/mt-bench/judge_prompts.jsonl", prompts)
+    judge_prompts.write(folder / "data/mt-bench")
     write_rows(folder / "data/mt-bench/reference_answer_gpt-4.jsonl", [])
     (folder / "data/llmbar/Natural.json").write_text(json.dumps([]))
     return folder

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.mt_bench.benchmark import PROMPTS
 from benchmarks.thoughts import thoughts_and_answer
 from harness.evaluate.answers import BY_MODEL, run_model
 from harness.models.loading import load
+from tests.benchmarks.mt_bench import judge_prompts
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import TEMPLATE, WORDS, tiny_folder, tiny_tokenizer
 
@@ -68,8 +68,7 @@ def answered(folder: Path, model: Path, **settings: Any) -> tuple[dict[str, Any]
     data = folder / "data"
     data.mkdir()
     write_rows(data / "question.jsonl", [{"question_id": 1, "category": "math", "turns": ["a", "d"]}])
-    prompt = {"system_prompt": "", "prompt_template": "{question} {answer}"}
-    write_rows(data / "judge_prompts.jsonl", [{"name": name, **prompt} for name in PROMPTS])
+    judge_prompts.write(data)
     given = {"benchmark": "mt-bench", "template": None, "seed": 0, "limit": None, "max_tokens": 8}
     (folder / "out").mkdir()
     inputs, context = {"data": data, "model": model}, {"device": "cpu", "batch": 1}

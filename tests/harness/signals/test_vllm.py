@@ -12,7 +12,6 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from benchmarks.api import Sampling
-from benchmarks.mt_bench.benchmark import PROMPTS as PROMPTS_OF_JUDGES
 from harness.data import token_sequences
 from harness.data.token_sequences import Sequences
 from harness.endpoints import prices
@@ -24,6 +23,7 @@ from harness.signals.rollouts import RolloutInputs, RolloutSettings
 from harness.store.array_file import ArrayFile
 from harness.store.step import Work
 from tests.bench_command import bench
+from tests.benchmarks.mt_bench import judge_prompts
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import VOCAB, tiny_folder
 from tests.harness.signals.vllm_stand_in import ASKED, VERSION
@@ -247,8 +247,7 @@ def test_answers_to_a_benchmark_are_our_own_turn_by_turn(
     """The second prompt has the first answer in it."""
     rows = [{"question_id": i, "category": "math", "turns": [a, "d e"]} for i, a in enumerate("abc")]
     write_rows(tmp_path / "question.jsonl", rows)
-    prompt = {"system_prompt": "", "prompt_template": "{question} {answer}"}
-    write_rows(tmp_path / "judge_prompts.jsonl", [{"name": name, **prompt} for name in PROMPTS_OF_JUDGES])
+    judge_prompts.write(tmp_path)
     given = {"benchmark": "mt-bench", "template": None, "seed": 0, "limit": None, "max_tokens": 8}
     inputs, context = {"data": tmp_path, "model": model}, {"device": "cpu", "batch": 2}
     said, told = {}, {}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.mt_bench import judge_prompts
 from tests.benchmarks.openllm.small_tasks import write_rows
 from tests.harness.models.tiny_models import tiny_folder
 
@@ -30,10 +31,7 @@ def questions(folder: Path, *texts: str) -> None:
     folder.mkdir(parents=True)
     asked = [{"question_id": i, "category": "stem", "turns": [text]} for i, text in enumerate(texts)]
     write_rows(folder / "question.jsonl", asked)
-    prompts = [
-        {"name": n, "system_prompt": "", "prompt_template": "[[rating]] {question} {answer}"} for n in PROMPTS
-    ]
-    write_rows(folder / "judge_prompts.jsonl", prompts)
+    judge_prompts.write(folder)
     write_rows(folder / "reference_answer_gpt-4.jsonl", [])
 
 
