@@ -77,6 +77,8 @@ def _trained(work: TrainWork) -> dict[str, Any]:
     measured = _optimize(loop, optimizer, training, settings.seed + settings.round, work)
     terms_after, watched_after = loop.measure(probe)
     health.check_probe(work, terms_after, f"behind step {measured['steps']}, the last,")
+    health.check_names(work, "terms of its loss", terms_before, terms_after)
+    health.check_names(work, "means of its watch", watched_before, watched_after)
     trained, weights = _model(loop), _weights(loop)
     if loop.accelerator.is_main_process:
         save(trained, load_tokenizer(start), work.out, weights)

@@ -64,6 +64,14 @@ def check_probe(work: TrainWork, terms: Mapping[str, float], when: str) -> None:
         raise StepLost(f"{_named(work)}: {when} {fault}; lower lr?")
 
 
+def check_names(work: TrainWork, what: str, first: Mapping[str, float], last: Mapping[str, float]) -> None:
+    """StepLost where what a method computes has other names at the end than at the beginning."""
+    if first.keys() != last.keys():
+        before, after = (", ".join(cut(name) for name in sorted(names)) or "none" for names in (first, last))
+        told = f"before the first step {before}, behind the last {after}; the same names throughout"
+        raise StepLost(f"{_named(work)}: the {what}: {told}")
+
+
 def finite(method: str, watched: Mapping[str, Tensor]) -> dict[str, float]:
     """A method's watched means as numbers; ValueError for one that is none, of a count of 0 mostly."""
     means = {name: float(value) for name, value in watched.items()}
