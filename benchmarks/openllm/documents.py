@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.openllm import task_values
 from benchmarks.openllm.evaluate import manager_of, quiet, seeded
 from benchmarks.openllm.local_rows import asked_rows
 from benchmarks.openllm.tasks import expand, ifeval_tools, index, leaves
@@ -35,9 +36,9 @@ def check(tasks: Sequence[str], include: Path | None, data: Path | None, limit: 
         manager = manager_of(known, data, Path(scratch))
         for leaf, found in rows.items():
             if found is not None:
-                _check_task(
-                    _loaded(manager, leaf, asked[leaf].yaml_path), leaf, asked[leaf].cfg, found, limit
-                )
+                path, config = asked[leaf].yaml_path, asked[leaf].cfg
+                task_values.check(path, leaf, config)
+                _check_task(_loaded(manager, leaf, path), leaf, config, found, limit)
 
 
 def _loaded(manager: Any, leaf: str, path: Path) -> Any:
