@@ -36,9 +36,7 @@ def check(tasks: Sequence[str], include: Path | None, data: Path | None, limit: 
         manager = manager_of(known, data, Path(scratch))
         for leaf, found in rows.items():
             if found is not None:
-                path, config = asked[leaf].yaml_path, asked[leaf].cfg
-                task_values.check(path, leaf, config)
-                _check_task(_loaded(manager, leaf, path), leaf, config, found, limit)
+                _check_task(manager, leaf, asked[leaf], found, limit)
 
 
 def _loaded(manager: Any, leaf: str, path: Path) -> Any:
@@ -51,16 +49,22 @@ def _loaded(manager: Any, leaf: str, path: Path) -> Any:
 
 
 def _check_task(
-    task: Any,
+    manager: Any,
     leaf: str,
-    config: Mapping[str, Any],
+    known: Any,
     rows: Sequence[tuple[str, Mapping[str, Any]]],
     limit: int | None,
 ) -> None:
+    """ValueError for the first value, row or document of a task that is not as it should be; `known`: its
+    entry in lm-eval's index.
+    """
+    path, config = known.yaml_path, known.cfg
+    task_values.check(path, leaf, config)
     plain = not config.get("process_docs")
+    # Before lm-eval reads the first row itself.
     for where, row in islice(rows, limit) if plain else ():
         _check_row(config, where, row)
-    where = leaf
+    task, where = _loaded(manager, leaf, path), leaf
     try:
         for number, document in enumerate(islice(task.eval_docs, limit)):
             where = rows[number][0] if plain else f"{leaf}, document {number + 1}"

@@ -19,7 +19,7 @@ def table(runs: Path, suite: str = "tiny") -> str:
 
 def test_the_suite_runs_on_models_and_data_of_ones_own(tmp_path: Path) -> None:
     for seed, who in enumerate(("teacher", "student")):
-        tiny_folder(tmp_path / "models" / who, seed=seed)
+        tiny_folder(tmp_path / "models" / who, seed=seed, positions=512)
     (tmp_path / "data").mkdir()
     talk = [
         [{"role": "user", "content": f"a b {w}"}, {"role": "assistant", "content": f"c {w}"}] for w in "defg"

@@ -29,7 +29,9 @@ def tiny_tokenizer(words: list[str] = WORDS) -> Any:
     )
 
 
-def tiny_folder(folder: Path, *, hidden: int = 16, seed: int = 0, words: list[str] = WORDS) -> Path:
+def tiny_folder(
+    folder: Path, *, hidden: int = 16, seed: int = 0, positions: int = 128, words: list[str] = WORDS
+) -> Path:
     """A random two-layer Llama and its tokenizer as a Hugging Face folder."""
     config = LlamaConfig(
         vocab_size=len(words),
@@ -38,7 +40,7 @@ def tiny_folder(folder: Path, *, hidden: int = 16, seed: int = 0, words: list[st
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=128,
+        max_position_embeddings=positions,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=3,
