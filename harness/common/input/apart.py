@@ -76,10 +76,10 @@ def _said(
     """What the process wrote until it had told of all calls or ended, and whether it was in time."""
     said, lines, until = b"", 0, time.monotonic() + seconds
     while lines < calls:
-        ready = connection.wait([reading, process.sentinel], max(0.0, until - time.monotonic()))
-        if not ready:
+        if not connection.wait([reading, process.sentinel], max(0.0, until - time.monotonic())):
             return said.decode(errors="replace"), False
-        more = os.read(reading.fileno(), 2**16) if reading in ready else b""
+        # Looked at anew: its last words may have come between the looks at the pipe and at its end.
+        more = os.read(reading.fileno(), 2**16) if reading.poll() else b""
         if not more:  # it closed the pipe, or is gone
             process.join(GRACE)
             break

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from multiprocessing import connection
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_an_import_that_kills_its_process_is_a_line_of_the_command(
     written.write_text("from pathlib import Path\nprint('read')\nX = Path()")
     assert extension_file.defined_in(str(written), (Path, Path), "Path") == (Path(),)
     assert capfd.readouterr().out == "read\n"  # once
+
+
+def test_last_words_that_come_with_the_end_are_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may write them and end between the look at its pipe and that at its end."""
+    wait = connection.wait
+    monkeypatch.setattr(connection, "wait", lambda asked, timeout=None: wait([*asked][-1:], timeout))
+    monkeypatch.setattr(extension_file._imports, "are_tried", True)
+    fault = said_of(written, "import os, signal\n\nos.kill(os.getpid(), signal.SIGSEGV)")
+    assert fault == ":3: its import: its process was killed (SIGSEGV)"
 
 
 def test_an_import_without_end_is_a_line(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
