@@ -43,6 +43,7 @@ from harness.cli.start.new import new_benchmark, new_method
 from harness.cli.store import export, store_commands
 from harness.common import devices, shutdown
 from harness.common.files import FULL
+from harness.common.input import model_files
 from harness.common.secrets.redaction import without_secrets
 from harness.common.text import cut, printed
 from harness.executors.options import RunOptions, Spending, TrainingOptions
@@ -65,7 +66,6 @@ app.command(name="runs")(list_runs)
 
 NO_MEMORY = "this machine has no memory left; end other programs, or let this have more of it"
 LINE = 290  # characters of a fault's line
-OF_CPU = "DefaultCPUAllocator"  # in what torch says where the machine has no memory left
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -261,7 +261,7 @@ def main() -> None:
         full = "; nothing that is done is lost, make room and run the same command again"
         code = _fail(f"{e}{full if e.errno in FULL else ''}", 2 if e.errno == errno.ENAMETOOLONG else 1)
     except Exception as e:
-        code = _fail(NO_MEMORY if OF_CPU in str(e) else _fault_of_ours(e), 1)
+        code = _fail(NO_MEMORY if model_files.NO_MEMORY in str(e) else _fault_of_ours(e), 1)
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         _fail("stopped; the same command goes on where it was", INTERRUPTED)
     surroundings.close_output()

@@ -27,6 +27,4 @@ def check(steps: Sequence[Step], store: Store, out: Path) -> None:
 def _folders(steps: Sequence[Step], store: Store, out: Path) -> Iterator[Path]:
     yield from (out, *(out / name for name in FOLDERS))
     kinds = {step.kind.name for step in steps}
-    yield from (
-        store.root / name for name in (*sorted(kinds), PARTIAL, RUNNING, VERIFIED, "locks", "replies")
-    )
+    yield from (store.root / name for name in (*sorted(kinds), *OF_THE_STORE))
