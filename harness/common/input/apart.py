@@ -104,6 +104,7 @@ def _call(
             torch.set_num_threads(1)
         sys.breakpointhook = lambda *_, **__: None  # those are for the training, which may have a terminal
         told = writing.fileno()
+        faulthandler.disable()  # where it is on, its handlers are not set anew, and Ray replaces them
         faulthandler.enable(told)
         for call in calls:
             faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=told)

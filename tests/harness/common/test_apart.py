@@ -1,6 +1,7 @@
 """Code of others in a process of its own: how it ends is told, and is not our end."""
 
 import ctypes
+import faulthandler
 import os
 import re
 import signal
@@ -34,6 +35,13 @@ def die_by(number: int) -> None:
 
 def read_nothing() -> None:
     ctypes.string_at(0)
+
+
+def read_nothing_after_ray() -> None:
+    faulthandler.cancel_dump_traceback_later()  # its thread does not come along with the next fork
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # as ray.shutdown() leaves it, behind faulthandler's back
+    fault = first_fault(read_nothing, [()], 60)
+    refuse(str(fault and fault.trace))
 
 
 def leave(code: int) -> None:
@@ -91,6 +99,11 @@ def test_where_it_was_is_told(call: object, words: str, where: str) -> None:
     fault = first_fault(call, [()], 60)  # type: ignore[arg-type]
     assert fault and fault.words == words and fault.trace
     assert re.search(rf'File ".+test_apart.py", line \d+,? {where}', fault.trace)
+
+
+def test_where_it_was_is_told_where_another_took_the_place_of_the_handler() -> None:
+    fault = first_fault(read_nothing_after_ray, [()], 60)
+    assert fault and "in read_nothing\n" in fault.words
 
 
 def test_what_hears_no_signal_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
