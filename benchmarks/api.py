@@ -78,7 +78,8 @@ class Answer:
 
     Of an answer from a server also, per turn, the finish reason, and the limit in tokens where its context
     left less than max_tokens (else 0). `thoughts`: per turn what was taken out of the text before it; `told`:
-    what the server said in place of an answer.
+    what the server said in place of an answer; `beyond`: whether prompt and answer went beyond the positions
+    that the model was trained on.
     """
 
     question: str
@@ -89,6 +90,7 @@ class Answer:
     limits: tuple[int, ...] = ()
     thoughts: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    beyond: tuple[bool, ...] = ()
 
     def missing(self, turn: int) -> str:
         """Why there is no conversation up to a turn, counted from 1: "refused"; "" where there is one.
@@ -105,6 +107,10 @@ class Answer:
     def lowered(self, turn: int) -> bool:
         """Whether a turn, counted from 1, had less room than the benchmark gives it."""
         return any(self.limits[turn - 1 : turn])
+
+    def beyond_positions(self, turn: int) -> bool:
+        """Whether a turn, counted from 1, went beyond the positions that its model was trained on."""
+        return any(self.beyond[turn - 1 : turn])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Answers are stored once; another judge needs no new ones. Those of an endpoint h
 "limits" where its context left less room than was asked for: what it refuses, filters or leaves empty is no
 answer, is not judged, and over a share (`max_refused`) fails the step. What a model thought before an answer
 is no part of it, unless the benchmark's `thoughts` is "keep": it stands in "thoughts" and in no later prompt.
-What a server said in place of an answer stands in "told".
+What a server said in place of an answer stands in "told"; "beyond" is as `Answer` says.
 """
 
 from collections import Counter
@@ -40,11 +40,11 @@ CONTROLS: dict[Control, Callable[[str], str]] = {
     # An echo of the question is fluent and on topic: a judge that pays for it reads no answers.
     "copy": lambda question: question,
 }
-UNTOLD = ("finish_reasons", "limits", "thoughts", "told")  # of an answer, left out where there are none
+UNTOLD = ("finish_reasons", "limits", "thoughts", "told", "beyond")  # left out where there are none
 
 
 class TurnAnswer(NamedTuple):
-    """A turn's text, its tokens, whether it was cut, and what a server says of it (see `Answer`)."""
+    """A turn's text, its tokens, whether it was cut, and what else is said of it (see `Answer`)."""
 
     text: str
     tokens: int
@@ -53,6 +53,7 @@ class TurnAnswer(NamedTuple):
     limit: int = 0
     thoughts: str = ""
     told: str = ""
+    beyond: bool = False
 
     @property
     def missing(self) -> bool:
@@ -99,14 +100,15 @@ AnswerWork = Work[AnswerSettings, AnswerInputs[Path]]
 
 def run_model(work: AnswerWork) -> dict[str, Any]:
     """The step: a model answers every question, turn by turn, its own earlier answers in the prompt."""
-    from harness.common.tokenizer import load_tokenizer
+    from harness.common.tokenizer import load_config, load_tokenizer
     from harness.data import chat_template
+    from harness.models import positions
     from harness.models.decoding.rows import Request
     from harness.signals import answering
 
     assert work.inputs.model and work.settings.model
     how, tokenizer = work.settings.model, load_tokenizer(work.inputs.model)
-    template = how.template
+    template, seen = how.template, positions.learned(load_config(work.inputs.model)) or positions.FAR
     loaded, benchmark = _loaded(work)
     asked = chat_template.render(
         tokenizer, chat_template.PROBE[:1], template=template, add_generation_prompt=True
@@ -127,7 +129,11 @@ def run_model(work: AnswerWork) -> dict[str, Any]:
         ]
         drawn = model.answers(requests)
         texts = [before + decoded(tokenizer, a.ids).strip() for a in drawn]
-        return [TurnAnswer(text, len(a.ids), a.truncated) for text, a in zip(texts, drawn, strict=True)]
+        return [
+            # The last token of an answer is never read.
+            TurnAnswer(text, len(a.ids), a.truncated, beyond=len(r.prompt) + len(a.ids) - 1 > seen)
+            for r, text, a in zip(requests, texts, drawn, strict=True)
+        ]
 
     asking = answering.Asked(tokenizer, template, how.seed)
     with (
@@ -171,8 +177,7 @@ def run_endpoint(work: AnswerWork) -> dict[str, Any]:
 
 
 def _of_server(g: EndpointReply) -> TurnAnswer:
-    cut = g.finish_reason == "length"
-    text = g.text.strip()
+    text, cut = g.text.strip(), g.finish_reason == "length"
     return TurnAnswer(text, g.completion_tokens, cut, g.finish_reason, g.lowered_to, told=g.told)
 
 
@@ -180,9 +185,7 @@ def run_control(work: AnswerWork) -> dict[str, Any]:
     """The step: a control's answers."""
     assert work.settings.control
     write = CONTROLS[work.settings.control]
-    return _answer_all(
-        work, lambda asked, turn: [TurnAnswer(write(q.turns[turn]), 0, False) for q, _ in asked]
-    )
+    return _answer_all(work, lambda asked, n: [TurnAnswer(write(q.turns[n]), 0, False) for q, _ in asked])
 
 
 def run_stored(work: AnswerWork) -> dict[str, Any]:
@@ -194,13 +197,11 @@ def run_stored(work: AnswerWork) -> dict[str, Any]:
     if _keeps(work):
         return _write(work, answers)
     split = [[*zip(*map(thoughts_and_answer, a.turns), strict=True)] for a in answers]
-    return _write(
-        work,
-        [
-            replace(a, turns=turns, thoughts=thoughts) if any(thoughts) else a
-            for a, (thoughts, turns) in zip(answers, split, strict=True)
-        ],
-    )
+    answers = [
+        replace(a, turns=turns, thoughts=thoughts) if any(thoughts) else a
+        for a, (thoughts, turns) in zip(answers, split, strict=True)
+    ]
+    return _write(work, answers)
 
 
 def _loaded(work: AnswerWork) -> tuple[list[Question], JudgedBenchmark]:

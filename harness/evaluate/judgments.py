@@ -46,6 +46,7 @@ CUT = "by a reply that was cut"
 SEVERAL = "by a reply with verdicts that differ"
 LOWERED = "on an answer with less room than was asked for"
 THOUGHTS = "on an answer without the thoughts before it"
+BEYOND_POSITIONS = "on an answer beyond the positions that its model was trained on"
 
 
 class Item(NamedTuple):
@@ -161,7 +162,11 @@ def counted(rows: Sequence[Mapping[str, Any]], broken: int, given: Sequence[Endp
 
 def _marks(item: JudgeRequest | Score, answer: Answer) -> tuple[str, ...]:
     """What is to be told of an answer that is judged all the same."""
-    marks = ((LOWERED, answer.lowered(item.turn)), (THOUGHTS, answer.thought(item.turn)))
+    marks = (
+        (LOWERED, answer.lowered(item.turn)),
+        (THOUGHTS, answer.thought(item.turn)),
+        (BEYOND_POSITIONS, answer.beyond_positions(item.turn)),
+    )
     return tuple(mark for mark, there in marks if there)
 
 
