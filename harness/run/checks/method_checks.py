@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.common.text import cut
+from harness.run.checks import loss_checks
 from harness.store.step import Step
 from harness.suite.extension_file import ended, told, tried_apart
 from harness.suite.method_file import method_of
@@ -69,8 +70,6 @@ def _try(method: Method, hp: Any, path: str) -> None:
     if changed := [what for what, version in _versions(given).items() if version != before[what]]:
         told_why = "what else reads it would see other numbers; have a copy (x.mul(2), not x.mul_(2))"
         raise ValueError(f"{path}: {method.name}'s loss changes the batch in place, {changed[0]}: {told_why}")
-    if (again := [*method.loss(given, hp)]) != [*terms]:
-        raise ValueError(f"{path}: {method.name}'s loss names other terms each time: {[*terms]}, {again}")
     _check_named(method, hp, means, [*terms], path)
     loss = torch.stack([value.float() for value in terms.values()]).sum()
     if not loss.isfinite():
@@ -78,11 +77,12 @@ def _try(method: Method, hp: Any, path: str) -> None:
         found = "NaN" if loss.isnan() else "infinite"
         raise ValueError(f"{path}: {method.name}'s loss is {found} on a made-up batch: {told_terms}")
     with told(path, f"{method.name}'s backward pass"):
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss, retain_graph=True)
     if weights.grad is None:
         raise ValueError(f"{path}: {method.name}'s loss has no gradient: nothing of it comes from the policy")
     if weights.grad.isnan().any():
         raise ValueError(f"{path}: {method.name}'s loss has a gradient of NaN on a made-up batch")
+    loss_checks.check(f"{path}: {method.name}", method.loss, hp, given, terms, weights)
 
 
 def _means(method: Method, batch: Batch, hp: Any, path: str) -> dict[str, dict[str, Tensor]]:
@@ -95,8 +95,10 @@ def _means(method: Method, batch: Batch, hp: Any, path: str) -> dict[str, dict[s
     }
     found = dict[str, dict[str, Tensor]]()
     for part, stats in parts.items():
+        # As in a training, where those of the whole set are there first.
+        known = replace(batch, means=found.get("set_stats", {}))
         with told(path, f"{method.name}'s {part}"), torch.no_grad():
-            counted = stats(batch, hp) if stats else {}
+            counted = stats(known, hp) if stats else {}
             found[part] = {name: _mean(name, *pair) for name, pair in counted.items()}
     return found
 
@@ -174,10 +176,12 @@ def _view(reads: Reads, needs: Needs, hp: Any, policy: Tensor, draw: torch.Gener
             if list(values.shape) != [int(mask.sum())]:
                 raise ValueError(f"it has the shape {list(values.shape)}; one number per response token")
             statistics[stat] = policy.new_zeros(rows, TOKENS).masked_scatter(mask, values)
-    logps = {role: said[role].gather(-1, ids[..., None])[..., 0] for role in reads.logps}
-    states = {
-        role: policy.mean(-1) if role == "policy" else policy.detach().mean(-1) for role in reads.values
+    # As in a training, where no token stands there is 0.
+    logps = {
+        role: torch.where(mask, said[role].gather(-1, ids[..., None])[..., 0], 0) for role in reads.logps
     }
+    own = torch.where(mask, policy.mean(-1), 0)
+    states = {role: own if role == "policy" else own.detach() for role in reads.values}
     scores = {name: -torch.rand(rows, generator=draw) for name in reads.scores}
     return View(mask, int(mask.sum()), statistics, logps, states, scores)
 

@@ -1,5 +1,6 @@
 """A loss of one's own on a made-up batch: what it may not do to it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from harness.executors.options import Machine
 from harness.plan import plan as planning
 from harness.run.checks import method_checks
 from harness.suite.method_file import methods_in, with_rows
+from methods.api import Method
 from tests import suites
 from tests.fuzz.cases import HEAD
 from tests.paths import TINY
@@ -40,6 +42,39 @@ def test_what_a_batch_or_its_terms_may_not_be_is_told(line: str, told: str, tmp_
     with pytest.raises(ValueError) as fault:
         look(f"def loss(b, hp):\n    {line}\n    return good(b, hp)", tmp_path)
     assert told in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ("good(b, hp)['hinge'] * (1 + next(n))", r"x is ([\d.]+) and then ([\d.]+) of one batch"),
+        ("good(b, hp)['hinge'] + torch.rand(())", r"x is [\d.]+ and then [\d.]+ of one batch"),
+        (
+            "-seq_sum(b.chosen.logps('policy'), b.chosen).mean()",
+            r"x is ([\d.]+) of two examples at once and ([\d.]+) of one after the other",
+        ),
+        ("-example_mean(b.chosen.logps('policy').mean(-1), b)", "x is .+ of two examples at once"),
+        ("torch.tensor(1.0) + good(b, hp)['hinge']", "x is .+ of two examples at once"),
+        (
+            "good(b, hp)['hinge'].detach() + (p := b.chosen.logps('policy').mean()) - p.detach()",
+            "one gradient of two examples at once and another of one after the other",
+        ),
+    ],
+)
+def test_a_loss_is_the_same_each_time_and_the_sum_of_its_examples(
+    loss: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"m\.py: Hinge's loss.*{told}") as fault:
+        look(f"def loss(b, hp):\n    return {{'x': {loss}}}", tmp_path)
+    assert len(str(fault.value)) < 300
+    if (found := re.search(told, str(fault.value))) and len(found.groups()) == 2:
+        first, second = map(float, found.groups())
+        assert second == pytest.approx(2 * first, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", methods.BUILT_IN, ids=lambda method: method.name)
+def test_what_ships_would_pass_as_a_file(method: Method) -> None:
+    method_checks._try(method, method.hparams, "m.py")
 
 
 def test_a_loss_may_change_what_it_made_itself(tmp_path: Path) -> None:
