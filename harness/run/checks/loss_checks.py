@@ -16,6 +16,7 @@ from torch import Tensor
 from methods.batch import Batch, Terms, View
 
 ROUNDING = 1e-4  # of a number, or of the largest of a gradient: float32 sums in another order
+SMALL = 1e-2  # below it a number may be what is left of larger ones, and rounding as large as it is
 
 Loss = Callable[[Batch, Any], Terms]
 Key = TypeVar("Key")
@@ -59,7 +60,7 @@ def _sum(values: Any) -> Tensor:
 
 def _alike(a: Tensor, b: Tensor) -> bool:
     """Whether two are the same but for rounding, of numbers that are not finite too."""
-    largest = float(a.detach().float().abs().nan_to_num(0, 0, 0).max())
+    largest = max(SMALL, float(a.detach().float().abs().nan_to_num(0, 0, 0).max()))
     return torch.allclose(a.float(), b.float(), rtol=ROUNDING, atol=ROUNDING * largest, equal_nan=True)
 
 

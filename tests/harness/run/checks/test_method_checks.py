@@ -77,6 +77,14 @@ def test_what_ships_would_pass_as_a_file(method: Method) -> None:
     method_checks._try(method, method.hparams, "m.py")
 
 
+def test_what_rounding_leaves_of_larger_numbers_is_no_difference(tmp_path: Path) -> None:
+    look(
+        "def loss(b, hp):\n    x = b.chosen.logps('policy')\n"
+        "    return {**good(b, hp), 'nought': x.sum() - x.flip(1).sum() + (x / 3).sum() - x.sum() / 3}",
+        tmp_path,
+    )
+
+
 def test_a_loss_may_change_what_it_made_itself(tmp_path: Path) -> None:
     look("def loss(b, hp):\n    b.chosen.logps('policy').mul(2).add_(1)\n    return good(b, hp)", tmp_path)
 
