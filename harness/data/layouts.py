@@ -38,6 +38,8 @@ T = TypeVar("T")
 AUTO = "auto"  # the first layout whose columns are there
 # How a list of messages begins that a table of texts, such as CSV, holds as JSON or as Python prints it.
 WRITTEN = re.compile(r"""\s*\[\s*\{\s*["'](?:role|content|from)["']\s*:""")
+# An answer that holds its prompt as well, in HH-RLHF's marked text.
+WHOLE = re.compile(r"\s*Human:.*\n\nAssistant:", re.DOTALL)
 HELPSTEER_MARKER = re.compile(r"<extra_id_1>(User|Assistant)\n")
 
 
@@ -117,10 +119,14 @@ def conversation(row: Row) -> Turns:
 def explicit_pair(row: Row) -> Pair:
     """`prompt`, `chosen`, `rejected`: text or messages; the answers may repeat the prompt's turns."""
     if isinstance(row["chosen"], str) and isinstance(row["rejected"], str):
-        if WRITTEN.match(row["chosen"]) and WRITTEN.match(row["rejected"]):
+        sides = row["chosen"], row["rejected"]
+        if all(map(WRITTEN.match, sides)):
             raise Unusable("messages written as text")
-        return pair(after_system(row, prompt_of(row["prompt"])), row["chosen"], row["rejected"])
-    chosen, rejected = turns_of(row["chosen"]), turns_of(row["rejected"])
+        if not all(map(WHOLE.match, sides)):
+            return pair(after_system(row, prompt_of(row["prompt"])), *sides)
+        chosen, rejected = (marked_turns(side.lstrip(), HH_MARKER) for side in sides)
+    else:
+        chosen, rejected = turns_of(row["chosen"]), turns_of(row["rejected"])
     # UltraFeedback: the text is the first of the turns.
     if isinstance(row["prompt"], str) and len(chosen) > 1:
         return pair_after(row, chosen[:-1], chosen, rejected)

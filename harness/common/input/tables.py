@@ -20,6 +20,7 @@ from harness.common.text import cut
 
 BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 WORDS = 200  # characters of a library's words
+ROW_NAME = "__index_level_0__"  # how the library calls a field before those that a CSV's first line names
 
 
 class Table(NamedTuple):
@@ -71,7 +72,9 @@ def of_folder(path: Path, split: str, shown: str) -> Table:
             named = {str(split): [Path(file) for file in of] for split, of in files.items()}
             return json_table(part_of(named, split, shown))
         with library(shown):
-            return table_of(datasets.load_dataset(str(path), split=split, cache_dir=cache))
+            table = table_of(datasets.load_dataset(str(path), split=split, cache_dir=cache))
+    _check_aligned(table, shown)
+    return table
 
 
 def _check_inside(path: Path, files: Sequence[str], shown: str) -> None:
@@ -79,6 +82,20 @@ def _check_inside(path: Path, files: Sequence[str], shown: str) -> None:
     root = path.resolve()
     if outside := [file for file in files if not Path(os.path.normpath(file)).is_relative_to(root)]:
         raise ValueError(f"{shown}: its README.md names {cut(str(outside[0]))}, which does not lie in it")
+
+
+def _check_aligned(table: Table, shown: str) -> None:
+    """ValueError where a CSV's first row has a field more than its first line names, as with a comma in a
+    text without quotes, and others have not: the library moves all of them by one. Where all rows have one
+    more, it is their name, as R writes it.
+    """
+    columns = [name for name in table.columns if name != ROW_NAME]
+    if len(columns) == len(table.columns):
+        return
+    for number, row in enumerate(table.rows, 1):
+        if row[columns[-1]] is None:
+            told = f"row {number} has fewer fields than row 1, which has more than the first line names"
+            raise ValueError(f"{shown}: {told}; put texts with commas in quotes")
 
 
 def of_parquet(path: Path, split: str, shown: str) -> Table:

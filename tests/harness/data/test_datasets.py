@@ -303,6 +303,34 @@ def test_what_orders_nothing_is_no_rating(tmp_path: Path, given: object) -> None
     assert loaded.dropped == {"no rating": 4}
 
 
+@pytest.mark.parametrize("prompt", [hh("Hi", ""), "Hi"])
+def test_answers_that_hold_their_prompt_in_marked_text_are_what_stands_behind_it(prompt: str) -> None:
+    row = {"prompt": prompt, "chosen": hh("Hi", "Yes"), "rejected": hh("Hi", "No").lstrip()}
+    assert of(PAIRS, "prompt-chosen-rejected", row) == [Pair(chat("Hi"), "Yes", "No")]
+    row |= {"rejected": hh("Ho", "No")}
+    assert of(PAIRS, "prompt-chosen-rejected", row) == [
+        Dropped("answer is not one assistant turn after the prompt")
+    ]
+    row |= {"rejected": "Human: who? No"}  # an answer of its own, beside one that looks like a dialogue
+    assert of(PAIRS, "prompt-chosen-rejected", row)[0] == Pair(chat("Hi"), row["chosen"], row["rejected"])
+
+
+def test_a_csv_whose_fields_are_moved_by_a_comma_without_quotes_is_refused(tmp_path: Path) -> None:
+    """pandas would read "what is it ?" as the prompt of row 1, and its own answer as row 2's prompt."""
+    head, other = "prompt,chosen,rejected\n", "who ?,a,b\n"
+    (tmp_path / "train.csv").write_text(f"{head}Well, what is it ?,a,b\n{other}")
+    with pytest.raises(ValueError, match=f"^{tmp_path}: row 2 has fewer fields than row 1, .* in quotes$"):
+        load_pairs(Source(str(tmp_path)))
+    (tmp_path / "train.csv").write_text(f'{head}"Well, what is it ?",a,b\n{other}')
+    assert [p.prompt for p in load_pairs(Source(str(tmp_path))).rows] == [
+        chat("Well, what is it ?"),
+        chat("who ?"),
+    ]
+    # R names its rows, and not their column.
+    (tmp_path / "train.csv").write_text(f"{head}1,who ?,a,b\n2,why ?,a,b\n")
+    assert [p.prompt for p in load_pairs(Source(str(tmp_path))).rows] == [chat("who ?"), chat("why ?")]
+
+
 def test_one_answer_that_is_a_list_of_messages_is_an_answer() -> None:
     row = {"prompt": "Write a chat as JSON.", "chosen": '[{"role": "user"}]', "rejected": "No"}
     assert of(PAIRS, "prompt-chosen-rejected", row) == [
