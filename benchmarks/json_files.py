@@ -97,12 +97,12 @@ def json_lines(path: Path, kind: type[BaseModel] | None = None, layout: str = "J
         yield checked(row, kind, where, layout)
 
 
-def unique(ids: Iterable[str], path: Path) -> None:
-    """ValueError where rows of a file have one id."""
+def unique(ids: Iterable[str], path: Path, what: str = "question ids") -> None:
+    """ValueError where rows of a file have one id, or one of another kind."""
     seen: dict[str, int] = {}
     for number, one in enumerate(ids, 1):
         if (first := seen.setdefault(one, number)) != number:
-            raise ValueError(f"{path}: question ids stand twice: {cut(one)}, of rows {first} and {number}")
+            raise ValueError(f"{path}: {what} stand twice: {cut(one)}, of rows {first} and {number}")
 
 
 def _objects(values: Iterable[Any], path: Path, layout: str, text: str) -> Iterator[tuple[str, Row]]:

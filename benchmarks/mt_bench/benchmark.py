@@ -33,7 +33,7 @@ from benchmarks.api import (
 )
 from benchmarks.json_files import Id, Row, Words, json_lines, unique
 from benchmarks.suggest import nearest
-from benchmarks.text import cut
+from benchmarks.text import cut, says_nothing
 
 GREEDY = ("extraction", "math", "coding", "reasoning", "arena-hard-200")
 TEMPERATURE = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1} | dict.fromkeys(GREEDY, 0.0)
@@ -94,9 +94,12 @@ def load(
     path = folder / "question.jsonl"
     questions = [_question(row, references) for row in _rows(path, AskedTurns)]
     unique((q.id for q in questions), path)
+    _check_categories(path, questions)
     if references is not None:
         _check_references(reference_files(folder)[reference], questions)
-    prompts = {row["name"]: row for row in _rows(folder / "judge_prompts.jsonl", Prompt)}
+    named = list(_rows(folder / "judge_prompts.jsonl", Prompt))
+    unique((row["name"] for row in named), folder / "judge_prompts.jsonl", "names")
+    prompts = {row["name"]: row for row in named}
     if missing := [name for name in PROMPTS if name not in prompts]:
         raise ValueError(f"{folder / 'judge_prompts.jsonl'} has no prompt {', '.join(missing)}")
     for question in questions:
@@ -218,6 +221,18 @@ def _check_prompts(path: Path, prompts: dict[str, dict[str, Any]], question: Que
             raise ValueError(f"{at}: shows no answer of turn {turn}; in braces: {known}")
 
 
+def _check_categories(path: Path, questions: Sequence[Question]) -> None:
+    """ValueError for a category that is a known one but for its case: it would be asked at another
+    temperature, and judged without its references.
+    """
+    for q in questions:
+        known = q.category.strip().lower()
+        if q.category != known and known in TEMPERATURE:
+            raise ValueError(
+                f"{path}: question {cut(q.id)}: category: given {cut(repr(q.category))}; write {known!r}"
+            )
+
+
 def _check_references(path: Path, questions: Sequence[Question]) -> None:
     """ValueError for a set that is of other questions: all would be judged without."""
     wanting = [q for q in questions if q.category in NEEDS_REFERENCE]
@@ -232,7 +247,8 @@ def _check_references(path: Path, questions: Sequence[Question]) -> None:
 def _question(row: dict[str, Any], references: dict[str, Sequence[str]] | None) -> Question:
     id, turns, category = str(row["question_id"]), tuple(row["turns"]), row.get("category", "")
     reference = row.get("reference", ()) if references is None else references.get(id, ())
-    return Question(id, turns, category, tuple(reference) if len(reference) >= len(turns) else ())
+    whole = len(reference) >= len(turns) and not any(map(says_nothing, reference[: len(turns)]))
+    return Question(id, turns, category, tuple(reference) if whole else ())
 
 
 def reference_files(folder: Path) -> dict[str, Path]:
@@ -249,7 +265,9 @@ def _references(folder: Path, name: str) -> dict[str, Sequence[str]] | None:
     if name not in files:
         hint = nearest(name, files, "none, the questions' own are used by default")
         raise ValueError(f"no reference answers {name!r} in {folder}{hint}")
-    return {str(row["question_id"]): row["choices"][0]["turns"] for row in _rows(files[name], Answered)}
+    rows = list(_rows(files[name], Answered))
+    unique((str(row["question_id"]) for row in rows), files[name])
+    return {str(row["question_id"]): row["choices"][0]["turns"] for row in rows}
 
 
 def _rows(path: Path, kind: type[BaseModel]) -> Iterator[Row]:

@@ -306,7 +306,7 @@ def test_a_question_without_a_reference_in_the_set_is_judged_without_one(folder:
     assert filled_in(folder)[:3] == ["q1|a1", "q1|a1|q2|a2", "q1|a1"]
 
 
-@pytest.mark.parametrize("rows", [[], [(7, ["x", "y"])], [(1, ["x"])]])
+@pytest.mark.parametrize("rows", [[], [(7, ["x", "y"])], [(1, ["x"])], [(1, ["x", " "])]])
 def test_a_set_of_references_to_other_questions_is_named(
     folder: Path, rows: list[tuple[int, list[str]]]
 ) -> None:
@@ -316,6 +316,38 @@ def test_a_set_of_references_to_other_questions_is_named(
         ValueError, match=r"gpt-4\.jsonl: answers none of the 1 .*; the first is 1, of 2 turns"
     ):
         mt_bench.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "said"),
+    [
+        (
+            "reference_answer_gpt-4.jsonl",
+            {"question_id": "1", "choices": [{"turns": ["x", "y"]}]},
+            "ids .* 1",
+        ),
+        ("judge_prompts.jsonl", {"name": "single-v1", **PROMPT}, "names .* single-v1"),
+    ],
+)
+def test_a_reference_or_prompt_that_stands_twice_is_named(
+    folder: Path, file: str, row: dict[str, Any], said: str
+) -> None:
+    with (folder / file).open("a") as lines:
+        lines.write(2 * f"{json.dumps(row)}\n")
+    with pytest.raises(ValueError, match=rf"{file}: .*{said.replace(' .* ', ' stand twice: ')}, of rows"):
+        mt_bench.load(folder)
+
+
+def test_a_category_in_another_case_is_no_category_of_ones_own(folder: Path) -> None:
+    """It would be asked at 0.7 in place of 0, and judged without its reference."""
+    path = folder / "question.jsonl"
+    path.write_text(path.read_text().replace("math", "Math"))
+    with pytest.raises(
+        ValueError, match=r"question\.jsonl: question 1: category: given 'Math'; write 'math'"
+    ):
+        mt_bench.load(folder)
+    path.write_text(path.read_text().replace("Math", "Mathematics"))
+    assert mt_bench.load(folder)[0][0].category == "Mathematics"
 
 
 @pytest.mark.parametrize(
