@@ -19,7 +19,10 @@ FILTERS = (
     *("content_filter", "content-filter", "safety", "recitation", "sensitive", "blocklist"),
     *("prohibited_content", "spii", "guardrail_intervened", "blocked", "content_filtered", "error_toxic"),
 )
-CUTS = ("model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "error_limit")
+CUTS = (
+    *("length", "model_length", "max_length", "max_tokens", "max_output_tokens", "max_new_tokens"),
+    *("token_limit", "model_context_window_exceeded", "error_limit"),
+)
 # Of an answer that the server gave up: OpenRouter's, vLLM's, DeepSeek's, Zhipu's and others' words, and those
 # that are ours for what is no answer.
 BROKEN_OFF = (
@@ -35,14 +38,18 @@ LONGEST_NAME = 200  # characters of a model's name, a fingerprint or a finish re
 MOST_TOKENS = 10**9  # that a server can mean
 LEAST_LOGPROB = -9999.0  # vLLM's word for minus infinity, which no JSON has
 ROUNDED = 1e-3  # above 0 that a log-prob of a token that is certain may be
+MOST_TOGETHER = 1.01  # of the probabilities of a token's alternatives, as servers round them
 MALFORMED, BROKEN, GARBLED = "malformed replies", "replies broken off by the server", "garbled replies"
 
 
 def used_of(body: Mapping[str, Any] | None) -> tuple[int, int] | None:
-    """Tokens of the prompt and of the reply; None where the server does not say, or cannot mean it."""
+    """Tokens of the prompt and of the reply; None where the server does not say, or cannot mean it: none at
+    all, or true and false, which are numbers to Python alone.
+    """
     match (body or {}).get("usage"):
         case {"prompt_tokens": int(prompt), "completion_tokens": int(completion)}:
-            if 0 <= prompt < MOST_TOKENS and 0 <= completion < MOST_TOKENS:
+            meant = 0 <= prompt < MOST_TOKENS and 0 <= completion < MOST_TOKENS and prompt + completion > 0
+            if meant and not isinstance(prompt, bool) and not isinstance(completion, bool):
                 return prompt, completion
     return None
 
@@ -105,7 +112,9 @@ def _instead(message: Mapping[str, Any]) -> str:
 
 
 def _first(choices: Any) -> dict[str, Any]:
-    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    """The choice of index 0, wherever it stands; the one in front where none has an index."""
+    given = [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    return next((one for one in given if one.get("index") == 0), given[0] if given else {})
 
 
 def _finish(given: Any) -> str:
@@ -156,4 +165,7 @@ def _added_up(alternatives: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             raise ValueError("a log-prob is at most 0")
         low, high = sorted((found.get(token, -math.inf), max(LEAST_LOGPROB, logprob)))
         found[token] = high + math.log1p(math.exp(low - high)) if low > -math.inf else high
+    # Some servers that have none send 0 for each, by which every verdict would be a tie.
+    if sum(map(math.exp, found.values())) > MOST_TOGETHER:
+        raise ValueError("the probabilities of one token are 1 together at most")
     return found
