@@ -31,8 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: the same as --
 
 def folder_of(name: str, runs: Path) -> Path:
     """The folder of a run: a path, or a name below `runs`."""
-    if (Path(name) / "results.jsonl").is_file():
-        return Path(name)
+    if ((path := Path(name)) / "results.jsonl").is_file():
+        # "." and ".." are no names, by which rows of several runs are told apart.
+        return path if path.name not in ("", "..") else path.resolve()
     known = sorted(p.parent.name for p in runs.glob("*/results.jsonl"))
     if name not in known:
         raise ValueError(f"no run {name!r} in {runs}; {nearest(name, known) if known else 'it holds none'}")

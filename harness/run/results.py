@@ -39,6 +39,7 @@ from harness.suite.tuning.section import TRIALS
 from harness.suite.validation import at_key
 from reports import terminal
 from reports.records import jsonl
+from reports.records.benchmarks import NAME as BENCHMARKS
 from reports.records.jsonl import STAMP
 from reports.terminal import FirstScreen
 
@@ -74,7 +75,8 @@ def results(plan: Plan, store: Store, out: Path, prices: Prices) -> FirstScreen:
     # An artifact may have been made again, by another process, after it was read.
     same = made_of == _made_of(plan, overlaps, store, prices)
     files = {name: _state(out / name) for name in (*written.files, *tuned, SCREEN)}
-    rows = {name: jsonl.checksum(out / name) for name in files if name.endswith(".jsonl")}
+    read = [name for name in files if name.endswith(".jsonl") or name == BENCHMARKS]
+    rows = {name: jsonl.checksum(out / name) for name in read}
     told = {"of": made_of if same else "", "files": files, "tables": written.tables, "rows": rows}
     jsonl.replace(stamp, json.dumps(told))
     return written.screen

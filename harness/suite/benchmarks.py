@@ -13,7 +13,8 @@ from harness.endpoints.wire import BENCHMARKS, MAX_REFUSED, MAX_WAIT, OPENAI_KEY
 from harness.suite.judging import WithTemperature
 from harness.suite.measurement import Chosen, MeasuredBenchmark
 from harness.suite.validation import Strict, Url, Variable, validated
-from reports.records import benchmarks as shown
+from reports.records.benchmarks import Benchmark as Shown
+from reports.records.rows import BenchmarkName
 
 Control = Literal["constant", "empty", "copy"]  # what no model should gain by
 LIKE = "like"  # a suite's key: the benchmark that one's own questions are asked and judged like
@@ -111,16 +112,16 @@ def benchmarks_of(
     return Benchmarks({name: chosen[name] for name in sorted(chosen, key=order.index)})
 
 
-def described(name: str, declared: Benchmark) -> shown.Benchmark:
+def described(name: str, declared: Benchmark) -> Shown:
     """A benchmark as the reports know it; ValueError, one line, where they could not show it."""
     row = {"name": name, **asdict(declared.presentation)}
-    benchmark: shown.Benchmark = validated(shown.Benchmark, row, f"benchmark {name}")
+    benchmark: Shown = validated(Shown, row, f"benchmark {name}")
     return benchmark
 
 
 def _check_new(name: object, known: Mapping[str, MeasuredBenchmark], where: str) -> None:
     """Columns and folders of exports are called by the name: a fault must show before anything runs."""
-    validated(shown.Name, name, where, f"benchmarks.{name}")
+    validated(BenchmarkName, name, where, f"benchmarks.{name}")
     if name in known:
         raise ValueError(
             f"{where}: benchmarks.{name}.{LIKE}: {name} is a benchmark itself; choose another name"

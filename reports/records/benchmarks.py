@@ -8,20 +8,20 @@ It holds every benchmark that the run's registry knows, measured or not, in the 
 `benchmarks_default.json` describes runs that were written before there was such a file.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from reports.records import jsonl
+from reports.records.rows import BenchmarkName
 
 NAME = "benchmarks.json"
 Unit = Literal[
     "score", "share", "nats", "loss", "tokens", "count", "flops", "seconds", "usd", "p", "rank", "text"
 ]
-# A column is called "benchmark.metric vs reference by judge", and a folder of exports by the name alone.
-Name = Annotated[str, Field(pattern=r"^[^\s./\x00-\x1f\x7f]{1,100}$")]
 
 
 class Frozen(BaseModel):
@@ -95,7 +95,7 @@ class Benchmark(Frozen):
     optimizer step of a checkpoint.
     """
 
-    name: Name
+    name: BenchmarkName
     title: str
     family: str = ""
     columns: tuple[BenchmarkColumn, ...] = ()
@@ -135,10 +135,18 @@ class Benchmarks(RootModel[tuple[Benchmark, ...]]):
 
 
 def read(folder: Path) -> Benchmarks:
-    """The benchmarks of a run's folder; ValueError where the file says what reports do not know."""
+    """The benchmarks of a run's folder; ValueError where the file says what reports do not know, or is not as
+    the run wrote it: units decide what numbers say.
+    """
     path = folder / NAME
+    if not path.is_file():
+        if NAME in jsonl.checksums(folder):
+            raise ValueError(f"{path}: no file; {jsonl.ANEW}")
+        return DEFAULT
+    content = path.read_bytes()
+    jsonl.check_written(path, hashlib.sha256(content).hexdigest())
     try:
-        return Benchmarks.model_validate_json(path.read_bytes()) if path.is_file() else DEFAULT
+        return Benchmarks.model_validate_json(content)
     except ValidationError as e:
         raise ValueError(f"{path}: not the benchmarks of a run: {jsonl.first_fault(e)}") from e
 

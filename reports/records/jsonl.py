@@ -14,8 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from reports.records.rows import KEY_OF, KEYS
 
 STAMP = "written.json"  # in a run's folder, how it was written
+SHOWN = 200  # characters of a row's key
 Row = TypeVar("Row")  # a frozen dataclass
 ENCODER = json.JSONEncoder(allow_nan=False)
+ANEW = "the same `bench run` writes it anew"
 
 
 def write(rows: Iterable[Row], path: Path) -> bool:
@@ -69,9 +71,14 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
                 raise ValueError(f"{path}:{number}: not a {kind.__name__.lower()}: {first_fault(e)}") from e
             except ValueError as e:
                 raise ValueError(f"{path}:{number}: {e}") from e
-    if (known := checksums(path.parent).get(path.name)) is not None and known != digest.hexdigest():
-        raise ValueError(f"{path}: not as its run wrote it: other bytes; the same `bench run` writes it anew")
+    check_written(path, digest.hexdigest())
     return rows
+
+
+def check_written(path: Path, digest: str) -> None:
+    """ValueError for a file of a run's folder whose bytes are not those that its run wrote."""
+    if (known := checksums(path.parent).get(path.name)) is not None and known != digest:
+        raise ValueError(f"{path}: not as its run wrote it: other bytes; {ANEW}")
 
 
 def first_fault(e: ValidationError) -> str:
@@ -82,14 +89,13 @@ def first_fault(e: ValidationError) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    anew = "the same `bench run` writes it anew"
     if path.exists() and not path.is_file():  # who opens a pipe waits for somebody to write
-        raise ValueError(f"{path}: no file; {anew}")
+        raise ValueError(f"{path}: no file; {ANEW}")
     try:
         with path.open("rb") as file:
             yield file
     except (FileNotFoundError, PermissionError) as e:
-        raise ValueError(f"{path}: {e.strerror}; {anew}") from e
+        raise ValueError(f"{path}: {e.strerror}; {ANEW}") from e
 
 
 def checksum(path: Path) -> str:
@@ -119,6 +125,7 @@ def _check_key(row: object, keys: set[object]) -> None:
     if key_of := KEY_OF.get(type(row)):
         key = key_of(row)
         if key in keys:
-            names = dict(zip(KEYS[type(row)], key, strict=True))
-            raise ValueError(f"duplicate {type(row).__name__.lower()}: {names}")
+            parts = zip(KEYS[type(row)], key, strict=True)
+            named = ", ".join(f"{name} {part}" for name, part in parts if part != "")
+            raise ValueError(f"duplicate {type(row).__name__.lower()}: {named[:SHOWN]}")
         keys.add(key)

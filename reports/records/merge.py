@@ -4,6 +4,9 @@
     ADPA (a)       ADPA of run a
     ADPA (b)       ADPA of run b, another model
 
+What two runs say of one model must be the same. Where a value differs, as where a judge that was asked
+again on another machine said something else, its rows stand side by side, too.
+
 A win rate against another run's ADPA is against another model, so references are told apart in the same way.
 Questions are paired by their ids: runs of other questions under the same ids are not seen.
 """
@@ -65,12 +68,13 @@ def _names(runs: Mapping[str, Rows], clashing: set[Key]) -> Names:
 
 
 def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
-    """The rows of which two runs have other artifacts behind one item."""
-    behind: dict[tuple[object, ...], tuple[str, ...]] = {}
+    """The rows of which two runs have other artifacts behind one item, or another value of it."""
+    behind: dict[tuple[object, ...], tuple[object, ...]] = {}
     clashing = set()
     for run, rows in runs.items():
         for r in _renamed(rows, "", names[run]).records:
-            if behind.setdefault(KEY_OF[Record](r), r.artifacts) != r.artifacts:
+            found = (r.artifacts, r.value, r.status)
+            if behind.setdefault(KEY_OF[Record](r), found) != found:
                 clashing.add((r.pair, r.dataset, r.method))
     return clashing
 

@@ -8,8 +8,7 @@
 `results.jsonl` holds records, `summaries.jsonl` numbers of whole benchmarks, `judging.jsonl` what judging
 took, `repeats.jsonl` verdicts that were asked for again, `judges.jsonl` how good judges are, `training.jsonl`
 what training changed, `curves.jsonl` what it logged, and `counts.jsonl` what was lost on the way; all are
-deterministic. `costs.jsonl` holds
-what was measured (seconds). jsonl.py reads and writes them.
+deterministic. `costs.jsonl` holds what was measured (seconds). jsonl.py reads and writes them.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from reports.statistics.bootstrap import Replicate
 
 LARGEST = 1e151  # value: sums of the squares of larger ones are no floats
 Named = Annotated[str, Field(min_length=1)]
+# A column is called "benchmark.metric vs reference by judge", and a folder of exports by the name alone.
+BenchmarkName = Annotated[str, Field(pattern=r"^[^\s./\x00-\x1f\x7f]{1,100}$")]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 OPTIONAL = {"optional": True}  # a field's metadata: it stands in a line only where it is not its default
 
@@ -58,7 +59,7 @@ class MethodRow(Row):
 class JudgedRow(MethodRow):
     """A row about a method on one benchmark, by one judge; `reference` is whom it was compared with."""
 
-    benchmark: str
+    benchmark: BenchmarkName
     judge: str
     reference: str
 
@@ -74,7 +75,7 @@ class Record(MethodRow):
     `value` None and the reason as its `status` ("not run: no answers of the reference ADPA").
     """
 
-    benchmark: str
+    benchmark: BenchmarkName
     metric: str
     group: str
     question: str

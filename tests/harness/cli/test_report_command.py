@@ -257,3 +257,31 @@ def test_what_compare_cannot_do_is_one_line(runs: Path, words: list[str], messag
     done = bench("compare", "tiny", *words, "--runs", str(runs))
     assert done.returncode == 2 and message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("keys", [{"unit": "share"}, {"title": "Mine"}])
+def test_what_a_run_says_of_its_benchmarks_is_as_it_wrote_it(
+    runs: Path, tmp_path: Path, keys: dict[str, str]
+) -> None:
+    """Another unit would show 1.00 as 100.0; a benchmark that is gone takes its column with it."""
+    shutil.copytree(runs / "tiny", tmp_path / "tiny")
+    path = tmp_path / "tiny" / "benchmarks.json"
+    known = json.loads(path.read_text())
+    known[0]["columns"][0] |= keys
+    for change in (json.dumps(known), json.dumps(known[1:]), None):
+        path.unlink() if change is None else path.write_text(change)
+        done = bench("report", "tiny", "--runs", str(tmp_path))
+        assert done.returncode == 2 and f"{path}: no" in done.stderr and "writes it anew" in done.stderr
+
+
+def test_a_run_is_called_by_its_name_in_its_own_folder(runs: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(runs / "tiny", tmp_path / name, ignore=UNSTAMPED)
+    path = tmp_path / "two" / "results.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["value"] = 2.0 if row["benchmark"] == "mt-bench" and row["value"] is not None else row["value"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = bench("report", ".", "../two", "--table", "main", cwd=tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    assert "SFT (one)" in done.stdout and "SFT (two)" in done.stdout

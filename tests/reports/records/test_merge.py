@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reports import build as run
 from reports.records.merge import merged
-from reports.records.rows import Cost, Count, Record, Repeat
+from reports.records.rows import KEY_OF, Cost, Count, Record, Repeat
 from reports.records.run_folder import Rows
 
 BASE = Record("a", "p", "d", "DPO", 0, "mt-bench", "score", "", "0", 1, "", "rule", "", 5.0)
@@ -86,6 +86,18 @@ def test_a_run_with_itself_is_that_run() -> None:
 def test_one_model_that_was_asked_in_another_way_is_two_rows() -> None:
     a, b = rows("a", {"ADPA": "m1"}), rows("b", {"ADPA": "m1"}, answers="other")
     assert merged({"a": a, "b": b}).methods() == {"p": ["ADPA (a)", "ADPA (b)"]}
+
+
+def test_one_model_of_which_the_runs_say_other_numbers_is_two_rows() -> None:
+    """Each with its own, whichever run is named first."""
+    a = rows("a", {"DPO": "m1", "ADPA": "m2"})
+    first, *others = a.records
+    b = a._replace(records=[replace(first, value=9.0), *others])
+    for runs in ({"a": a, "b": b}, {"b": b, "a": a}):
+        of = merged(runs)
+        assert sorted(of.methods()["p"]) == ["ADPA", "DPO (a)", "DPO (b)"]
+        values = {r.method: r.value for r in of.records if KEY_OF[Record](r)[6:] == KEY_OF[Record](first)[6:]}
+        assert values["DPO (a)"] == 0.0 and values["DPO (b)"] == 9.0
 
 
 def test_repeats_go_with_their_records() -> None:

@@ -53,6 +53,13 @@ def test_a_key_that_stands_twice_is_refused_and_the_old_file_stays(row, tmp_path
     assert path.read_bytes() == before
 
 
+def test_of_a_long_key_that_stands_twice_the_line_holds_the_beginning(tmp_path: Path):
+    row = replace(RECORD, question="q" * 400)
+    with pytest.raises(ValueError, match=r"^duplicate record: suite .* question qq") as refused:
+        write([row, row], tmp_path / "rows.jsonl")
+    assert len(str(refused.value)) < 250
+
+
 BAD_LINES = {
     "half a line": '{"suite": "pock',
     "not an object": "[1]",
@@ -63,6 +70,7 @@ BAD_LINES = {
     "not a number": json.dumps({**asdict(RECORD), "value": float("nan")}),
     "no value and no reason": json.dumps({**asdict(RECORD), "value": None}),
     "the same key again": json.dumps(asdict(RECORD)),
+    "a benchmark that names no folder": json.dumps({**asdict(RECORD), "benchmark": "my bench\x1b[31m"}),
     "not UTF-8": "\udcff",
     "an empty line": "",
 }
