@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def training(plan: Plan, store: Store) -> list[Training]:
                 held_after=held_out.get("held_after"),
                 watched=tuple((n, *values) for n, values in sorted(summary["watched"].items())),
                 warnings=(
+                    *_unmoved(summary),
                     *_passed(summary["watched"], method),
                     *_approximated(trained_of(cell.model), store),
                     *_chosen(cell.model, store),
@@ -68,6 +69,12 @@ def training(plan: Plan, store: Store) -> list[Training]:
             )
         )
     return rows
+
+
+def _unmoved(summary: Mapping[str, Any]) -> Iterator[str]:
+    """That a training left its start as it was, whose numbers are then those of the row."""
+    if summary["moved"] == 0:
+        yield f"no weight moved in {summary['steps']} optimizer steps, so the row is its start; a higher lr?"
 
 
 def _approximated(model: Step, store: Store) -> Iterator[str]:

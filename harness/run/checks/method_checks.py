@@ -19,6 +19,7 @@ from methods.api import Method, Needs, Reads
 from methods.batch import Batch, Chunk, Role, Statistic, View
 
 EXAMPLES, TOKENS, VOCAB = 2, 5, 11
+TF32 = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
 
 
 def check(missing: Sequence[Step]) -> None:
@@ -57,6 +58,11 @@ def _check_defaults(path: str) -> None:
     if dtype != torch.float32 or device.type != "cpu":
         told_why = "others compute by them; give dtype and device to each tensor of its own"
         raise ValueError(f"{path}: it changes torch's defaults to {dtype} and {device}: {told_why}")
+    # NVIDIA's containers have their products rounded by this variable.
+    rounds = "high" if os.environ.get(TF32) == "1" else "highest"
+    if (given := torch.get_float32_matmul_precision()) not in (rounds, "highest"):
+        told_why = "all other rows would be rounded so too, and no id would say it"
+        raise ValueError(f"{path}: it changes torch's float32_matmul_precision to {given}: {told_why}")
 
 
 def _try(method: Method, hp: Any, path: str) -> None:

@@ -96,6 +96,15 @@ def test_what_everybody_computes_by_is_not_changed(tmp_path: Path) -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
+@pytest.mark.parametrize("where", ["", "def loss(b, hp):\n    "])
+def test_how_all_products_are_rounded_is_not_changed(where: str, tmp_path: Path) -> None:
+    loss = f"{where}torch.set_float32_matmul_precision('high')\n"
+    loss += "    return good(b, hp)" if where else "loss = good"
+    with pytest.raises(ValueError, match=r"m\.py: it changes torch's float32_matmul_precision to high"):
+        look(loss, tmp_path)
+    torch.set_float32_matmul_precision("highest")  # its import was in this process, too
+
+
 def test_the_line_of_a_loss_that_kills_its_process_is_told(tmp_path: Path) -> None:
     loss = "import ctypes\ndef loss(b, hp):\n    return ctypes.string_at(0)"
     with pytest.raises(
