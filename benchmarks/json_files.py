@@ -32,6 +32,8 @@ OPEN = ("{", "[", ",", ":")  # one ends a line of an object that stands on sever
 def _id(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a text or a whole number")
+    if isinstance(value, str):
+        _whole(value)  # a row of results without a question is one that could not be had
     return value
 
 

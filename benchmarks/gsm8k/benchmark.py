@@ -31,6 +31,7 @@ from benchmarks.api import (
     Unparsed,
 )
 from benchmarks.json_files import Words, json_lines, json_of
+from benchmarks.text import cut
 
 # Word for word, blanks at the ends of lines included, as a model sees them: no editor trims those in JSON.
 PROMPT: str = json_of(Path(__file__).with_name("prompt.json"))["prompt"]
@@ -43,6 +44,8 @@ FIELDS = tuple(
     map(re.compile, (r'"answer"\s*:\s*"([^"]*)"', r'"answer"\s*:\s*([^,\s]*)', r"answer\s*:\s*([^,\s]*)"))
 )
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
+# A number by itself, with words at most: of "1 000", ".5" or "1e3" the first number is another one.
+GOLD = re.compile(r"[^\d.\u2212-]*-?\d+(\.\d+)?\D*")
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -173,8 +176,9 @@ def _questions(folder: Path) -> list[Question]:
     questions = []
     for n, row in enumerate(json_lines(path, Problem, "GSM8K's format")):
         gold = row["answer"].rpartition("####")[2].strip()
-        if "####" not in row["answer"] or not NUMBER.search(gold):
-            raise ValueError(f"{path}, row {n + 1}: the answer does not end in '#### number'")
+        if "####" not in row["answer"] or not GOLD.fullmatch(_sanitized(gold)):
+            told = f"the answer does not end in '#### number': {cut(repr(row['answer'][-40:]))}"
+            raise ValueError(f"{path}, row {n + 1}: {told}")
         prompt = PROMPT.replace("{question}", row["question"])
         questions.append(Question(f"gsm8k-main-test-#{n}", (prompt,), reference=(gold,)))
     return questions

@@ -207,12 +207,19 @@ def test_a_compressed_file_is_read_and_the_settings_are_taken(tmp_path: Path) ->
 def test_a_folder_without_the_file_or_a_row_without_a_number_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no gsm8k_test\.jsonl or gsm8k_test\.jsonl\.gz in "):
         gsm8k_cot.load(tmp_path)
-    for text in ("18", "#### many"):
+    for text in ("18", "#### many", "#### 1 000", "#### .5", "#### 1e3", "#### \u22123", "#### 3 or 4"):
         (tmp_path / "gsm8k_test.jsonl").write_text(json.dumps({"question": "q", "answer": text}) + "\n")
         with pytest.raises(
             ValueError, match=r"gsm8k_test\.jsonl, row 1: the answer does not end in '#### number'"
         ):
             gsm8k_cot.load(tmp_path)
+
+
+@pytest.mark.parametrize("gold", ["3 apples", "$1,000.", "-3.50", "50%", "3/4", "\u0663"])
+def test_a_number_may_have_signs_and_words_around_it(tmp_path: Path, gold: str) -> None:
+    (tmp_path / "gsm8k_test.jsonl").write_text(json.dumps({"question": "q", "answer": f"so\n#### {gold}"}))
+    (question,), _ = gsm8k_cot.load(tmp_path)
+    assert question.reference == (gold,)
 
 
 def test_no_judge_is_asked(tmp_path: Path) -> None:
