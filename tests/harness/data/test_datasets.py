@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from benchmarks.api import Message
 from harness.common import data_folder
@@ -329,6 +331,25 @@ def test_a_csv_whose_fields_are_moved_by_a_comma_without_quotes_is_refused(tmp_p
     # R names its rows, and not their column.
     (tmp_path / "train.csv").write_text(f"{head}1,who ?,a,b\n2,why ?,a,b\n")
     assert [p.prompt for p in load_pairs(Source(str(tmp_path))).rows] == [chat("who ?"), chat("why ?")]
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p/train.parquet"])
+def test_parts_of_a_parquet_file_may_be_empty_and_its_rows_have_names(tmp_path: Path, name: str) -> None:
+    """As pandas and writers of streams leave them."""
+    columns = {
+        "prompt": ["who ?"],
+        "chosen": ["a"],
+        "rejected": ["b"],
+        "__index_level_0__": [7],
+        "note": [None],
+    }
+    table, path = pyarrow.table(columns), tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    with parquet.ParquetWriter(path, table.schema) as file:
+        for part in (table.slice(0, 0), table, table.slice(0, 0)):
+            file.write_table(part)
+    loaded = load_pairs(Source(str(path if name == path.name else path.parent)))
+    assert loaded.rows == [Pair(chat("who ?"), "a", "b")]
 
 
 def test_one_answer_that_is_a_list_of_messages_is_an_answer() -> None:
