@@ -13,9 +13,11 @@ from harness.suite.extension_file import called, defined_in, ended
 from harness.suite.schema import OTHERS, UNTRAINED, Suite, check_row_names
 from harness.suite.training import MethodRecipe
 from harness.suite.validation import LONGEST, Name, in_range, parts, validated
-from methods.api import Method, Needs, Stats, Training, formula
+from methods.api import Method, Needs, Reads, Stats, Training, formula
 from methods.batch import Batch, Terms
 from methods.lazy_torch import torch
+
+SAMPLED = "teacher_rollout", "student_rollout"  # the views that `distinct` compares
 
 
 def methods_in(path: str | None) -> tuple[Method, ...]:
@@ -74,11 +76,49 @@ def _check(method: Method, path: str) -> None:
     in_range(needs, f"{path}: {name}.needs")
     for view, reads in needs.views.items():
         in_range(reads, f"{path}: {name}.needs.{view}")
-    if not needs.views:
-        raise ValueError(f"{path}: {name}.needs: it names no view, so there is nothing to learn from")
-    for named, part, made in (("group", "group", needs.group), ("policy_rollout", "online", needs.online)):
-        if (named in needs.views) != (made is not None):
-            raise ValueError(f"{path}: {name}.needs: the view {named} and `{part}` go together")
+    _needs(method, path)(method.hparams)
+
+
+def _needs(method: Method, path: str) -> Callable[[Any], Needs]:
+    """The method's `needs`, of which each answer is one that a training can be made of."""
+    where, of = f"{path}: {method.name}.needs", called(method.needs, path, f"{method.name}'s needs")
+
+    @wraps(method.needs)
+    def checked(hp: Any) -> Needs:
+        needs: Needs = of(hp)
+        if not needs.views:
+            raise ValueError(f"{where}: it names no view, so there is nothing to learn from")
+        for view, reads in needs.views.items():
+            _check_reads(reads, view, f"{where}.{view}")
+        for named, part, made in (
+            ("group", "group", needs.group),
+            ("policy_rollout", "online", needs.online),
+        ):
+            if (named in needs.views) != (made is not None):
+                raise ValueError(f"{where}: the view {named} and `{part}` go together")
+        if needs.group and needs.group.keep > needs.group.samples:
+            raise ValueError(
+                f"{where}.group: keep {needs.group.keep} of {needs.group.samples} samples; fewer"
+            )
+        if needs.distinct and (missing := [view for view in SAMPLED if view not in needs.views]):
+            raise ValueError(f"{where}: distinct compares {' and '.join(SAMPLED)}; no view {missing[0]}")
+        return needs
+
+    return checked
+
+
+def _check_reads(reads: Reads, view: str, where: str) -> None:
+    """ValueError for what no step makes of a view."""
+    if reads.scores and view != "group":
+        raise ValueError(f"{where}: scores: given {reads.scores[0]}; the view group alone has scores")
+    if "old" in (*reads.logps, *reads.values) and view != "policy_rollout":
+        raise ValueError(
+            f"{where}: reads `old`, the policy when it sampled: of the view policy_rollout alone"
+        )
+    for stat in reads.stats:
+        if odd := [role for role in stat.reads if role in ("policy", "old")]:
+            told = "the policy is always there, and of `old` no distribution is kept"
+            raise ValueError(f"{where}: the statistic {stat.name} names {odd[0]}: {told}")
 
 
 def _check_hparams(method: Method, path: str) -> None:
@@ -111,13 +151,23 @@ def _guarded(method: Method, path: str) -> Method:
     return replace(
         method,
         loss=loss,
-        needs=called(method.needs, path, f"{name}'s needs"),
+        needs=_needs(method, path),
+        training=_training(method.training, f"{path}: {name}.training"),
         step_stats=stats(method.step_stats, "step_stats"),
         set_stats=stats(method.set_stats, "set_stats"),
         watch=stats(method.watch, "watch"),
         start_stats=stats(method.start_stats, "start_stats"),
         at_start=method.at_start and called(method.at_start, path, f"{name}'s at_start"),
     )
+
+
+def _training(given: Training, where: str) -> Training:
+    """The same with the types that `Training` says: a mapping for LoRA(...) and lists are taken for such."""
+    try:
+        made: Training = validated(Training, asdict(given), where)
+    except ValueError:  # told with what the suite says of it, by its key
+        return given
+    return given if made == given else made  # 1 stays 1 where 1.0 would do: ids are made of it
 
 
 def _checked(loss: Callable[[Batch, Any], Terms], where: str) -> Callable[[Batch, Any], Terms]:
