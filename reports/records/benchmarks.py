@@ -123,6 +123,10 @@ class Benchmarks(RootModel[tuple[Benchmark, ...]]):
         """The benchmark of this name; one that the file does not know has no columns."""
         return next((b for b in self.root if b.name == name), None) or Benchmark(name=name, title=name)
 
+    def units(self, name: str) -> dict[str, Unit]:
+        """The unit of each column of a benchmark, by its metric."""
+        return {column.metric: column.unit for column in self.get(name).columns}
+
     def publishing(self, paper: str, number: str) -> str:
         """The benchmarks of a number that a paper publishes, for a sentence: "My bench or Your bench"."""
         return " or ".join(

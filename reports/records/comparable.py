@@ -41,12 +41,21 @@ def check(runs: Mapping[str, Told]) -> None:
         if not (shared := [name for name in asked[one] if name in asked[other]]):
             raise ValueError(f"{one} and {other} have no benchmark in common, so no table holds both")
         for name in shared:
+            _check_units(name, {run: runs[run].rows.benchmarks.units(name) for run in (one, other)})
             for part, a, b in zip(Asked._fields, asked[one][name], asked[other][name], strict=True):
                 # An older run did not tell all of it; what neither can be held to is not held against them.
                 if a and b and a != b:
                     raise ValueError(
                         f"{name} has {_difference(part, one, a, other, b)}; rows are not compared"
                     )
+
+
+def _check_units(name: str, units: Mapping[str, Mapping[str, str]]) -> None:
+    """ValueError where a column of a benchmark has two units: a table has the first run's for both."""
+    (one, a), (other, b) = units.items()
+    if (metric := next((m for m in a if b.get(m, a[m]) != a[m]), None)) is not None:
+        told = f"{a[metric]!r} in {one}, {b[metric]!r} in {other}"
+        raise ValueError(f"{name}.{metric} has the unit {told}; rows are not compared")
 
 
 def _asked(told: Told) -> Iterator[tuple[str, Asked]]:

@@ -72,9 +72,13 @@ def _clashing(runs: Mapping[str, Rows], names: Names) -> set[Key]:
     behind: dict[tuple[object, ...], tuple[object, ...]] = {}
     clashing = set()
     for run, rows in runs.items():
-        for r in _renamed(rows, "", names[run]).records:
-            found = (r.artifacts, r.value, r.status)
-            if behind.setdefault(KEY_OF[Record](r), found) != found:
+        own = _renamed(rows, "", names[run])
+        told: list[tuple[Record | Summary, tuple[object, ...]]] = [
+            *((r, (r.artifacts, r.value, r.status)) for r in own.records),
+            *((s, (s.value,)) for s in own.summaries),
+        ]
+        for r, found in told:
+            if behind.setdefault((type(r), *KEY_OF[type(r)](r)), found) != found:
                 clashing.add((r.pair, r.dataset, r.method))
     return clashing
 

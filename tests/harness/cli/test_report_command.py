@@ -285,3 +285,12 @@ def test_a_run_is_called_by_its_name_in_its_own_folder(runs: Path, tmp_path: Pat
     done = bench("report", ".", "../two", "--table", "main", cwd=tmp_path / "one")
     assert done.returncode == 0, done.stderr
     assert "SFT (one)" in done.stdout and "SFT (two)" in done.stdout
+
+
+def test_runs_that_say_one_number_in_two_units_stand_in_no_table(runs: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(runs / "tiny", tmp_path / name, ignore=UNSTAMPED)
+    path = tmp_path / "two" / "benchmarks.json"
+    path.write_text(path.read_text().replace('"unit": "score"', '"unit": "share"', 1))
+    done = bench("report", "one", "two", "--runs", str(tmp_path))
+    assert done.returncode == 2 and "has the unit 'score' in one, 'share' in two" in done.stderr

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reports import build as run
 from reports.records.merge import merged
-from reports.records.rows import KEY_OF, Cost, Count, Record, Repeat
+from reports.records.rows import KEY_OF, Cost, Count, Record, Repeat, Summary
 from reports.records.run_folder import Rows
 
 BASE = Record("a", "p", "d", "DPO", 0, "mt-bench", "score", "", "0", 1, "", "rule", "", 5.0)
@@ -98,6 +98,15 @@ def test_one_model_of_which_the_runs_say_other_numbers_is_two_rows() -> None:
         assert sorted(of.methods()["p"]) == ["ADPA", "DPO (a)", "DPO (b)"]
         values = {r.method: r.value for r in of.records if KEY_OF[Record](r)[6:] == KEY_OF[Record](first)[6:]}
         assert values["DPO (a)"] == 0.0 and values["DPO (b)"] == 9.0
+
+
+def test_one_model_whose_own_numbers_are_others_is_two_rows() -> None:
+    mean = Summary("a", "p", "d", "DPO", 0, "mt-bench", "rule", "", "score", 5.0)
+    a = rows("a", {"DPO": "m1", "ADPA": "m2"})._replace(summaries=[mean])
+    same, b = replace(mean, suite="b"), a._replace(summaries=[replace(mean, value=6.0)])
+    assert merged({"a": a, "b": a._replace(summaries=[same])}).methods() == a.methods()
+    of = merged({"a": a, "b": b})
+    assert [(s.method, s.value) for s in of.summaries] == [("DPO (a)", 5.0), ("DPO (b)", 6.0)]
 
 
 def test_repeats_go_with_their_records() -> None:
