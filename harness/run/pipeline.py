@@ -274,7 +274,8 @@ def _make(
             from harness.run import preflight  # it looks into models, so it imports torch
 
             # Before any work: what can't be read or asked fails in seconds, not after hours of training.
-            preflight.check(missing)
+            for line in preflight.check(missing):
+                typer.echo(printed(line))
         executor, known = open_executor(missing) if missing and open_executor else (None, NOTHING)
         with show_progress(steps, store, known.expected) as watcher:
             scheduler.run(steps, store, watcher, executor, known.rests)

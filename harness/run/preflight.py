@@ -35,8 +35,8 @@ from harness.train.placing import accelerate_file
 from methods.api import LoRA
 
 
-def check(missing: Sequence[Step]) -> None:
-    """Look at what the steps that are to be done will need."""
+def check(missing: Sequence[Step]) -> list[str]:
+    """Look at what the steps that are to be done will need; what is to be told of what may be done."""
     benchmark_checks.check(missing, lambda data: _outside(data) or world_checks.folder(data))
     looked: set[str] = set()  # rows of a table read the same data, and a look at them takes seconds
     turns: dict[str, int] = {}
@@ -60,8 +60,10 @@ def check(missing: Sequence[Step]) -> None:
     chat_checks.check(missing)
     _spoken(missing, turns)
     method_checks.check(missing)
+    notes = [*method_checks.notes(missing)]
     # Endpoints last, since they are the only ones that cost something.
     _endpoints(s for s in missing if "endpoint" in s.context)
+    return notes
 
 
 def _what(step: Step) -> str:

@@ -26,13 +26,28 @@ def check(missing: Sequence[Step]) -> None:
     """ValueError for a loss that raises, returns what is no loss, is NaN or has no gradient, and for one that
     ends its process or never returns.
     """
+    calls = _calls(missing)
+    tried_apart(attempt, calls, [f"{name} on a made-up batch" for _, name, _ in calls])
+
+
+def notes(missing: Sequence[Step]) -> Iterator[str]:
+    """What is to be told of losses that train all the same (loss_checks.py)."""
+    for path, name, settings in _calls(missing):
+        try:
+            tried_apart(compare, [(path, name, settings)], [f"{name} once more on a made-up batch"])
+        except ValueError as note:
+            yield str(note)
+
+
+def _calls(missing: Sequence[Step]) -> list[tuple[str, str, dict[str, Any]]]:
+    """The file, name and settings of each method of a file that is to be trained."""
     calls = dict[tuple[str, str], tuple[str, str, dict[str, Any]]]()
     for step in missing:
         settings, file = step.settings, step.context.get("method_file")
         if isinstance(settings, TrainSettings) and settings.file is not None:
             name = step.context["method"]
             calls[name, repr(settings.hp)] = str(file), name, dict(settings.hp)
-    tried_apart(attempt, [*calls.values()], [f"{name} on a made-up batch" for name, _ in calls])
+    return [*calls.values()]
 
 
 def attempt(path: str, name: str, settings: dict[str, Any]) -> None:
@@ -42,14 +57,25 @@ def attempt(path: str, name: str, settings: dict[str, Any]) -> None:
     method, folder = method_of(name, path), os.getcwd()
     try:
         with ended(path, f"{name} on a made-up batch"):
-            with told(path, f"{name}'s settings"):
-                hp = type(method.hparams)(**settings)
-            _try(method, hp, path)
+            _try(method, _settings(method, settings, path), path)
             _check_defaults(path)
     except torch.OutOfMemoryError as error:  # which is left to whoever computes
         raise ValueError(f"{path}: {name} on a made-up batch: {cut(repr(error))}") from error
     if os.getcwd() != folder:
         raise ValueError(f"{path}: {name}'s loss goes to another folder, where the run's paths lead nowhere")
+
+
+def compare(path: str, name: str, settings: dict[str, Any]) -> None:
+    """ValueError for a loss of a file that is another the next time, or of other micro-batches."""
+    method = method_of(name, path)
+    hp = _settings(method, settings, path)
+    weights, given, _ = _made_up(method, hp, path)
+    loss_checks.check(f"{path}: {name}", method.loss, hp, given, weights)
+
+
+def _settings(method: Method, settings: dict[str, Any], path: str) -> Any:
+    with told(path, f"{method.name}'s settings"):
+        return type(method.hparams)(**settings)
 
 
 def _check_defaults(path: str) -> None:
@@ -67,15 +93,14 @@ def _check_defaults(path: str) -> None:
 
 def _try(method: Method, hp: Any, path: str) -> None:
     """One optimizer step of a batch of random numbers."""
-    weights = torch.randn(EXAMPLES, TOKENS, VOCAB, generator=_generator(), requires_grad=True)
-    batch = _batch(method.needs(hp), hp, weights, path)
-    means = _means(method, batch, hp, path)
-    given = replace(batch, means={**means["set_stats"], **means["step_stats"]})
+    weights, given, means = _made_up(method, hp, path)
     before = _versions(given)
     terms = method.loss(given, hp)
     if changed := [what for what, version in _versions(given).items() if version != before[what]]:
         told_why = "what else reads it would see other numbers; have a copy (x.mul(2), not x.mul_(2))"
         raise ValueError(f"{path}: {method.name}'s loss changes the batch in place, {changed[0]}: {told_why}")
+    if (again := [*method.loss(given, hp)]) != [*terms]:
+        raise ValueError(f"{path}: {method.name}'s loss names other terms each time: {[*terms]}, {again}")
     _check_named(method, hp, means, [*terms], path)
     loss = torch.stack([value.float() for value in terms.values()]).sum()
     if not loss.isfinite():
@@ -83,12 +108,19 @@ def _try(method: Method, hp: Any, path: str) -> None:
         found = "NaN" if loss.isnan() else "infinite"
         raise ValueError(f"{path}: {method.name}'s loss is {found} on a made-up batch: {told_terms}")
     with told(path, f"{method.name}'s backward pass"):
-        torch.autograd.backward(loss, retain_graph=True)
+        torch.autograd.backward(loss)
     if weights.grad is None:
         raise ValueError(f"{path}: {method.name}'s loss has no gradient: nothing of it comes from the policy")
     if weights.grad.isnan().any():
         raise ValueError(f"{path}: {method.name}'s loss has a gradient of NaN on a made-up batch")
-    loss_checks.check(f"{path}: {method.name}", method.loss, hp, given, terms, weights)
+
+
+def _made_up(method: Method, hp: Any, path: str) -> tuple[Tensor, Batch, Mapping[str, Mapping[str, Tensor]]]:
+    """Random numbers, the batch of an optimizer step that is made of them, and what is counted over it."""
+    weights = torch.randn(EXAMPLES, TOKENS, VOCAB, generator=_generator(), requires_grad=True)
+    batch = _batch(method.needs(hp), hp, weights, path)
+    means = _means(method, batch, hp, path)
+    return weights, replace(batch, means={**means["set_stats"], **means["step_stats"]}), means
 
 
 def _means(method: Method, batch: Batch, hp: Any, path: str) -> dict[str, dict[str, Tensor]]:
