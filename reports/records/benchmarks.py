@@ -8,7 +8,6 @@ It holds every benchmark that the run's registry knows, measured or not, in the 
 `benchmarks_default.json` describes runs that were written before there was such a file.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -147,10 +146,9 @@ def read(folder: Path) -> Benchmarks:
         if NAME in jsonl.checksums(folder):
             raise ValueError(f"{path}: no file; {jsonl.ANEW}")
         return DEFAULT
-    content = path.read_bytes()
-    jsonl.check_written(path, hashlib.sha256(content).hexdigest())
+    jsonl.check_written(path, jsonl.checksum(path))
     try:
-        return Benchmarks.model_validate_json(content)
+        return Benchmarks.model_validate_json(path.read_bytes())
     except ValidationError as e:
         raise ValueError(f"{path}: not the benchmarks of a run: {jsonl.first_fault(e)}") from e
 

@@ -151,11 +151,12 @@ def _check_ends(model: Source, tokenizer: Tokenizer, template: str | None) -> No
             "tokenizer_config.json (eos_token), generation_config.json (eos_token_id) nor the chat template"
         )
         raise ValueError(f"{folder}: no end-of-text token: neither {told} has one")
-    written, read = tokenizer.eos_token, tokenizer.convert_ids_to_tokens(tokenizer.eos_token_id or 0)
+    written, end = tokenizer.eos_token, tokenizer.eos_token_id
+    read = None if end is None else tokenizer.convert_ids_to_tokens(end)
     if written is not None and written != read:
         raise ValueError(
             f"{folder}: eos_token: given {cut(repr(written))}, which is none of the tokenizer's tokens, so "
-            f"answers would end with {cut(repr(read))}; name one of them, or null"
+            f"answers would end with {cut(repr(read)) if read else 'nothing'}; name one of them, or null"
         )
     rows = _embeddings(folder)
     # One that the tokenizer does not have does no harm beside one that the model can say.
